@@ -1,0 +1,1 @@
+"""The contract of every exercise, one module a lesson."""

@@ -1,0 +1,1 @@
+"""What the learner sees of an exercise: check, hint, solution, progress."""
