@@ -1,0 +1,218 @@
+"""The contract of an exercise: what is asked, how it is checked, which wrong and right answers are known.
+
+A lesson's contracts stand in `mlprod_helpers/exercises/lesson_NN.py`, one decorated check function each:
+
+    @exercise("2.4", "What is 0.8 in plain units?", answers=("shift_of",), points=2, minutes=4,
+              kind=Function("auc", returns=Number()), hints=("AUC = Phi(d / sqrt(2)). Solve for d.",))
+    def shift_of(answer, rng, expect):
+        for auc in rng.uniform(0.55, 0.95, size=5).round(2):
+            expect.close(answer(auc), sqrt(2) * norm.ppf(auc), f"shift_of({auc})")
+
+    @shift_of.misconception("Two rows are compared, so their difference has variance 2, not 1.")
+    def without_root_two(auc):
+        return norm.ppf(auc)
+
+    @shift_of.alternative
+    def by_bisection(auc): ...
+
+This file is a leaf: it knows kinds and values, no subject, no display.
+"""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+from mlprod_helpers.lesson.kinds import (  # what the exercise modules import from here
+    Array,
+    Boolean,
+    Choice,
+    Frame,
+    Function,
+    Kind,
+    Mapping,
+    Names,
+    Number,
+    Order,
+    Sequence,
+    SeriesOf,
+    Several,
+    Text,
+)
+
+__all__ = [
+    "Array",
+    "Boolean",
+    "Choice",
+    "Exercise",
+    "Frame",
+    "Function",
+    "Kind",
+    "LessonContract",
+    "Mapping",
+    "Misconception",
+    "Names",
+    "Number",
+    "Order",
+    "Sequence",
+    "SeriesOf",
+    "Several",
+    "Text",
+    "exercise",
+    "lesson_ids",
+    "load",
+]
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A wrong answer that people really give, and the sentence that helps them.
+
+    `make` is the wrong function itself where the answer is a function, else it takes no argument and returns the wrong
+    answer. A learner's answer matches when its outputs are the same within `atol`, or when `when(seen)` says so.
+    """
+
+    name: str
+    text: str
+    make: object
+    when: object = None
+    atol: float = 1e-9
+
+
+@dataclass
+class Exercise:
+    """One exercise. `kinds` runs parallel to `answers`; `core` exercises make the express path."""
+
+    id: str
+    title: str
+    answers: tuple
+    points: int
+    minutes: int
+    kinds: tuple
+    check: object
+    hints: tuple
+    core: bool = False
+    objective: str = ""
+    misconceptions: list = field(default_factory=list)
+    alternatives: list = field(default_factory=list)
+
+    def misconception(self, text, *, when=None, atol=1e-9):
+        """Register the decorated function as a wrong answer that draws the feedback `text`."""
+
+        def register(make):
+            self.misconceptions.append(Misconception(make.__name__, text, make, when, atol))
+            return make
+
+        return register
+
+    def alternative(self, make):
+        """Register the decorated function as a right answer that is written differently from the lesson's."""
+        self.alternatives.append(make)
+        return make
+
+    def answers_of(self, make):
+        """The answers (name -> value) that a misconception or an alternative stands for."""
+        if len(self.answers) == 1 and isinstance(self.kinds[0], Function):
+            return {self.answers[0]: make}
+        value = make()
+        return dict(value) if len(self.answers) > 1 else {self.answers[0]: value}
+
+    def template(self):
+        """What stands in the learner's cell for each answer that is not a function: name -> expression."""
+        return {name: kind.template() for name, kind in zip(self.answers, self.kinds, strict=True)}
+
+
+def exercise(id, title, *, answers, points, minutes, kind, hints, core=False, objective=""):
+    """Decorate a check function `(answer, rng, expect)`; it becomes an `Exercise`.
+
+    Parameters
+    ----------
+    id : str
+        Lesson and number, such as "2.4".
+    answers : tuple of str
+        The names that the learner defines.
+    points, minutes : int
+    kind : Kind or tuple of Kind
+        One for each answer.
+    hints : sequence of str
+        From a nudge to almost the answer; at least one.
+    core : bool
+        Whether the exercise is on the express path.
+    """
+    answers = (answers,) if isinstance(answers, str) else tuple(answers)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if len(kinds) != len(answers):
+        raise ValueError(f"exercise {id}: {len(answers)} answers but {len(kinds)} kinds")
+    if not hints:
+        raise ValueError(f"exercise {id}: at least one hint is needed")
+
+    def decorate(check):
+        found = Exercise(id, title, answers, points, minutes, kinds, check, tuple(hints), core, objective)
+        found.__doc__ = check.__doc__
+        return found
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class LessonContract:
+    """All exercises of one lesson, and its edition: a number that grows when an old notebook no longer fits."""
+
+    lesson: str
+    edition: int
+    exercises: dict
+
+    @property
+    def points(self):
+        return sum(found.points for found in self.exercises.values())
+
+
+def _module_name(lesson_id):
+    return f"mlprod_helpers.exercises.lesson_{lesson_id}"
+
+
+def lesson_ids():
+    """The lessons that have exercises, in order.
+
+    >>> "02" in lesson_ids()
+    True
+    """
+    import pkgutil
+
+    import mlprod_helpers.exercises as room
+
+    names = (module.name for module in pkgutil.iter_modules(room.__path__))
+    return sorted(name.removeprefix("lesson_") for name in names if name.startswith("lesson_"))
+
+
+def exists(lesson_id):
+    """Whether there is such a lesson; does not import it."""
+    return importlib.util.find_spec(_module_name(lesson_id)) is not None
+
+
+def load(lesson_id):
+    """The contract of one lesson, by its id such as "02".
+
+    Raises
+    ------
+    LookupError
+        If there is no such lesson.
+    """
+    if not exists(lesson_id):
+        raise LookupError(f"there is no lesson {lesson_id!r}; the lessons are {', '.join(lesson_ids())}")
+    name = _module_name(lesson_id)
+    module = sys.modules.get(name) or importlib.import_module(name)
+    found = {}
+    for item in vars(module).values():
+        if isinstance(item, Exercise):
+            if item.id in found and found[item.id] is not item:
+                raise ValueError(f"{name} defines exercise {item.id} twice")
+            found[item.id] = item
+    by_number = sorted(found, key=lambda key: [int(part) for part in key.split(".")])
+    return LessonContract(lesson_id, module.EDITION, {key: found[key] for key in by_number})
+
+
+def bundle(values):
+    """The `answer` that a check gets: the value itself, or a namespace when there are several."""
+    return next(iter(values.values())) if len(values) == 1 else SimpleNamespace(**values)

@@ -1,0 +1,417 @@
+"""The one codec: what an answer, an argument or a result may be, as plain JSON data.
+
+Notebook and grader pass every value through `encode` and `decode`, so a check sees copies of plain types only: a hostile
+object, a view on the learner's data or a subclass with surprises never reaches it.
+
+>>> decode(encode({"auc": 0.75, "columns": ("carrier", "hour")}))
+{'auc': 0.75, 'columns': ('carrier', 'hour')}
+"""
+
+import base64
+import datetime as dt
+import math
+import types
+
+import numpy as np
+import pandas as pd
+
+MAX_BYTES = 64 * 2**20  # an answer of this course is a few megabytes at most
+MAX_ITEMS = 1_000_000
+MAX_DEPTH = 20
+
+_PLAIN_DTYPES = "biufcmM"
+
+
+class Unsupported(TypeError):
+    """A value that cannot travel; the message says what it is and what to use instead."""
+
+
+def encode(value):
+    """Turn `value` into JSON data.
+
+    Parameters
+    ----------
+    value : scalar, str, bytes, None, Ellipsis, list, tuple, set, dict, numpy array, pandas Series, Index or DataFrame
+        Timestamps, timedeltas and dates are scalars too.
+
+    Raises
+    ------
+    Unsupported
+        For anything else (functions, estimators, generators, ...), and for values larger than 64 MiB.
+    """
+    return _Encoder().encode(value, 0)
+
+
+def decode(data):
+    """The value that `encode` was given; arrays and frames are fresh, writable copies."""
+    if not isinstance(data, dict):
+        return data
+    return _DECODERS[data["type"]](data)
+
+
+def copy(value):
+    """A deep copy made of plain types."""
+    return decode(encode(value))
+
+
+def describe(value):
+    """What `value` is, in the words a learner would use.
+
+    >>> describe(np.zeros((3, 2)))
+    'an array of shape (3, 2)'
+    """
+    if value is None or value is Ellipsis or isinstance(value, (bool, np.bool_)):
+        return "`...`" if value is Ellipsis else f"`{value}`"
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 40 else f"a text of {len(value)} characters"
+    if isinstance(value, (int, np.integer)):
+        return f"the number {value}" if abs(int(value)) < 10**12 else "a very large number"
+    if isinstance(value, (float, np.floating)):
+        return "NaN (not a number)" if math.isnan(value) else f"the number {value:.6g}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, pd.Series):
+        return f"a pandas Series with {_count(len(value), 'value')}"
+    if isinstance(value, pd.DataFrame):
+        return f"a DataFrame of shape {value.shape}"
+    if isinstance(value, types.GeneratorType):
+        return "a generator"
+    if isinstance(value, type):
+        return f"the class `{value.__name__}`"
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+        return "a function"
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return f"a {type(value).__name__} with {_count(len(value), 'item')}"
+    return f"an object of type `{type(value).__name__}`"
+
+
+def _count(n, noun):
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def close(a, b, *, rtol=1e-6, atol=1e-9):
+    """Whether two decoded values are the same up to rounding; NaN equals NaN, a list equals a tuple or an array.
+
+    >>> close([1.0, float("nan")], np.array([1.0, np.nan]))
+    True
+    >>> close({"a": 1}, {"a": 2})
+    False
+    """
+    if isinstance(a, pd.DataFrame) or isinstance(b, pd.DataFrame):
+        return _close_frames(a, b, rtol, atol)
+    if isinstance(a, dict) or isinstance(b, dict):
+        return (
+            isinstance(a, dict)
+            and isinstance(b, dict)
+            and a.keys() == b.keys()
+            and all(close(a[key], b[key], rtol=rtol, atol=atol) for key in a)
+        )
+    if isinstance(a, set | frozenset) or isinstance(b, set | frozenset):
+        return isinstance(a, set | frozenset) and isinstance(b, set | frozenset) and a == b
+    if _is_listing(a) or _is_listing(b):
+        return _is_listing(a) and _is_listing(b) and _close_listings(a, b, rtol, atol)
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return _close_numbers(a, b, rtol, atol)
+    if _is_missing(a) or _is_missing(b):
+        return _is_missing(a) and _is_missing(b)
+    return type(a) is type(b) and a == b
+
+
+def _is_missing(value):
+    return value is None or value is pd.NaT or value is pd.NA
+
+
+def _is_listing(value):
+    return isinstance(value, list | tuple | np.ndarray | pd.Series | pd.Index)
+
+
+def _close_numbers(a, b, rtol, atol):
+    if isinstance(a, bool) != isinstance(b, bool):
+        return False
+    try:
+        a, b = float(a), float(b)
+    except OverflowError:
+        return a == b
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) and math.isnan(b)
+    return math.isclose(a, b, rel_tol=rtol, abs_tol=atol)
+
+
+def _close_listings(a, b, rtol, atol):
+    if len(a) != len(b):
+        return False
+    left, right = np.asarray(a, dtype=object).ravel(), np.asarray(b, dtype=object).ravel()
+    numbers = _as_floats(a), _as_floats(b)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0].shape == numbers[1].shape and np.allclose(
+            *numbers, rtol=rtol, atol=atol, equal_nan=True
+        )
+    return len(left) == len(right) and all(
+        close(x, y, rtol=rtol, atol=atol) for x, y in zip(left, right, strict=True)
+    )
+
+
+def _as_floats(values):
+    try:
+        array = np.asarray(values)
+        return array.astype(float) if array.dtype.kind in "biuf" else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _close_frames(a, b, rtol, atol):
+    return (
+        isinstance(a, pd.DataFrame)
+        and isinstance(b, pd.DataFrame)
+        and a.shape == b.shape
+        and list(a.columns) == list(b.columns)
+        and all(close(a.iloc[:, i], b.iloc[:, i], rtol=rtol, atol=atol) for i in range(a.shape[1]))
+    )
+
+
+class _Encoder:
+    def __init__(self):
+        self.items = self.bytes = 0
+
+    def encode(self, value, depth):
+        if depth > MAX_DEPTH:
+            raise Unsupported("it is nested too deeply (does a list contain itself?)")
+        self.items += 1
+        if self.items > MAX_ITEMS:
+            raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
+        if value is None or isinstance(value, bool):
+            return value
+        if value is Ellipsis:
+            return {"type": "ellipsis"}
+        if value is pd.NaT:
+            return {"type": "nat"}
+        if value is pd.NA:
+            return {"type": "na"}
+        for kinds, method in _ENCODERS:
+            if isinstance(value, kinds):
+                return method(self, value, depth + 1)
+        raise Unsupported(f"it is {describe(value)}, which is not plain data{_advice(value)}")
+
+    def _room(self, n_bytes):
+        self.bytes += n_bytes
+        if self.bytes > MAX_BYTES:
+            raise Unsupported(f"it is larger than {MAX_BYTES // 2**20} MiB")
+
+    def number(self, value, depth):
+        if isinstance(value, np.bool_):
+            return bool(value)
+        if isinstance(value, int | np.integer):
+            value = int(value)
+            # json has no size limit for integers, Python's text conversion has
+            return value if value.bit_length() <= 1024 else {"type": "int", "hex": hex(value)}
+        value = float(value)
+        return value if math.isfinite(value) else {"type": "float", "text": repr(value)}
+
+    def text(self, value, depth):
+        self._room(len(value))
+        return str.__str__(value)
+
+    def binary(self, value, depth):
+        self._room(len(value))
+        return {"type": "bytes", "data": base64.b64encode(value).decode()}
+
+    def complex_number(self, value, depth):
+        return {"type": "complex", "parts": [repr(float(value.real)), repr(float(value.imag))]}
+
+    def moment(self, value, depth):
+        if isinstance(value, np.datetime64):
+            value = pd.Timestamp(value)
+        if value is pd.NaT:
+            return {"type": "nat"}
+        return {"type": "timestamp", "text": pd.Timestamp(value).isoformat()}
+
+    def day(self, value, depth):
+        return {"type": "date", "text": value.isoformat()}
+
+    def duration(self, value, depth):
+        value = pd.Timedelta(value)
+        return {"type": "nat"} if value is pd.NaT else {"type": "timedelta", "text": value.isoformat()}
+
+    def listing(self, value, depth):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return {"type": kind, "items": [self.encode(item, depth) for item in list(value)]}
+
+    def group(self, value, depth):
+        items = [self.encode(item, depth) for item in value]
+        return {"type": "set", "items": sorted(items, key=repr)}
+
+    def mapping(self, value, depth):
+        pairs = [[self.encode(k, depth), self.encode(v, depth)] for k, v in dict(value).items()]
+        return {"type": "dict", "pairs": pairs}
+
+    def array(self, value, depth):
+        value = np.asarray(value)
+        self._room(value.nbytes)
+        if value.dtype.kind in _PLAIN_DTYPES:
+            raw = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
+            return {"type": "array", "dtype": value.dtype.str, "shape": list(value.shape), "data": raw}
+        if value.dtype.kind in "OUT":
+            return {
+                "type": "objects",
+                "shape": list(value.shape),
+                "text": value.dtype.kind != "O",
+                "items": [self.encode(item, depth) for item in value.ravel().tolist()],
+            }
+        raise Unsupported(f"it is an array of dtype {value.dtype}, which is not plain data")
+
+    def column(self, value, depth):
+        """One pandas column without its name or index."""
+        dtype = value.dtype
+        if isinstance(dtype, pd.CategoricalDtype):
+            cat = value.array
+            return {
+                "kind": "category",
+                "codes": self.array(np.asarray(cat.codes), depth),
+                "categories": self.column(pd.Series(cat.categories), depth),
+                "ordered": bool(cat.ordered),
+            }
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            naive = value.dt.tz_convert("UTC").dt.tz_localize(None)
+            return {"kind": "zoned", "zone": str(dtype.tz), "data": self.array(naive.to_numpy(), depth)}
+        if isinstance(dtype, np.dtype):
+            return {"kind": "numpy", "data": self.array(value.to_numpy(), depth)}
+        if pd.api.types.is_string_dtype(dtype) or pd.api.types.is_extension_array_dtype(dtype):
+            items = [None if pd.isna(item) else self.encode(item, depth) for item in value.tolist()]
+            return {"kind": "extension", "dtype": str(dtype), "items": items}
+        raise Unsupported(f"it has a column of dtype {dtype}, which is not plain data")
+
+    def index(self, value, depth):
+        if isinstance(value, pd.MultiIndex):
+            return {
+                "type": "multiindex",
+                "names": [self.encode(name, depth) for name in value.names],
+                "levels": [
+                    self.column(pd.Series(value.get_level_values(i)), depth) for i in range(value.nlevels)
+                ],
+            }
+        name = self.encode(value.name, depth)
+        if isinstance(value, pd.RangeIndex):
+            return {"type": "range", "name": name, "range": [value.start, value.stop, value.step]}
+        return {"type": "index", "name": name, "column": self.column(pd.Series(value), depth)}
+
+    def series(self, value, depth):
+        return {
+            "type": "series",
+            "name": self.encode(value.name, depth),
+            "index": self.index(value.index, depth),
+            "column": self.column(value, depth),
+        }
+
+    def frame(self, value, depth):
+        return {
+            "type": "frame",
+            "columns": self.index(value.columns, depth),
+            "index": self.index(value.index, depth),
+            "data": [self.column(value.iloc[:, i], depth) for i in range(value.shape[1])],
+        }
+
+
+def _advice(value):
+    if isinstance(value, types.GeneratorType | map | filter | zip):
+        return ": turn it into a list with list(...)"
+    if isinstance(value, type):
+        return ": was it called?"
+    if hasattr(type(value), "predict"):
+        return ": return its predictions, or its name"
+    return ""
+
+
+# order matters: a bool is an int, a Timestamp is a datetime is a date
+_ENCODERS = (
+    (str, _Encoder.text),
+    ((int, float, np.integer, np.floating, np.bool_), _Encoder.number),
+    ((bytes, bytearray), _Encoder.binary),
+    ((complex, np.complexfloating), _Encoder.complex_number),
+    ((dt.datetime, np.datetime64), _Encoder.moment),
+    (dt.date, _Encoder.day),
+    ((dt.timedelta, np.timedelta64), _Encoder.duration),
+    ((list, tuple, range), _Encoder.listing),
+    ((set, frozenset), _Encoder.group),
+    (dict, _Encoder.mapping),
+    (np.ndarray, _Encoder.array),
+    (pd.Series, _Encoder.series),
+    (pd.DataFrame, _Encoder.frame),
+    (pd.Index, _Encoder.index),
+)
+
+
+def _decode_array(data):
+    raw = base64.b64decode(data["data"])
+    return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"]).copy()
+
+
+def _decode_objects(data):
+    items = [decode(item) for item in data["items"]]
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return (np.array(items, dtype=str) if data["text"] else array).reshape(data["shape"])
+
+
+def _decode_column(data):
+    if data["kind"] == "category":
+        categories = _decode_column(data["categories"])
+        return pd.Categorical.from_codes(
+            _decode_array(data["codes"]), categories=pd.Index(categories), ordered=data["ordered"]
+        )
+    if data["kind"] == "zoned":
+        return pd.Series(decode(data["data"])).dt.tz_localize("UTC").dt.tz_convert(data["zone"])
+    if data["kind"] == "numpy":
+        return decode(data["data"])
+    items = [pd.NA if item is None else decode(item) for item in data["items"]]
+    return pd.array(items, dtype=data["dtype"])
+
+
+def _decode_index(data):
+    if data["type"] == "multiindex":
+        names = [decode(name) for name in data["names"]]
+        return pd.MultiIndex.from_arrays([_decode_column(level) for level in data["levels"]], names=names)
+    if data["type"] == "range":
+        return pd.RangeIndex(*data["range"], name=decode(data["name"]))
+    return pd.Index(_decode_column(data["column"]), name=decode(data["name"]))
+
+
+def _decode_series(data):
+    column = _decode_column(data["column"])
+    if isinstance(column, pd.Series):
+        column = column.array
+    return pd.Series(column, index=_decode_index(data["index"]), name=decode(data["name"]))
+
+
+def _decode_frame(data):
+    index = _decode_index(data["index"])
+    columns = [_decode_column(column) for column in data["data"]]
+    columns = [column.array if isinstance(column, pd.Series) else column for column in columns]
+    # by position: names may repeat
+    frame = pd.DataFrame(dict(enumerate(columns)), index=index)
+    frame.columns = _decode_index(data["columns"])
+    return frame
+
+
+_DECODERS = {
+    "ellipsis": lambda data: Ellipsis,
+    "nat": lambda data: pd.NaT,
+    "na": lambda data: pd.NA,
+    "int": lambda data: int(data["hex"], 16),
+    "float": lambda data: float(data["text"]),
+    "complex": lambda data: complex(*(float(part) for part in data["parts"])),
+    "bytes": lambda data: base64.b64decode(data["data"]),
+    "timestamp": lambda data: pd.Timestamp(data["text"]),
+    "date": lambda data: dt.date.fromisoformat(data["text"]),
+    "timedelta": lambda data: pd.Timedelta(data["text"]),
+    "list": lambda data: [decode(item) for item in data["items"]],
+    "tuple": lambda data: tuple(decode(item) for item in data["items"]),
+    "set": lambda data: {decode(item) for item in data["items"]},
+    "dict": lambda data: {decode(key): decode(item) for key, item in data["pairs"]},
+    "array": _decode_array,
+    "objects": _decode_objects,
+    "series": _decode_series,
+    "frame": _decode_frame,
+    "index": _decode_index,
+    "multiindex": _decode_index,
+    "range": _decode_index,
+}
