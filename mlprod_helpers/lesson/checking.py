@@ -353,8 +353,8 @@ def _explain(raised):
 
 
 def _is_learners(filename):
-    # ipykernel compiles cells into files named after it; IPython alone uses <ipython-input-...>
-    return "ipykernel_" in filename or filename.startswith("<")
+    # ipykernel compiles cells into files named after it; other shells use a name in angle brackets
+    return "ipykernel_" in filename or filename.startswith(("<ipython-input", "<cell", "<stdin"))
 
 
 def _scrub(text):
