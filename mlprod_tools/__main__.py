@@ -1,0 +1,46 @@
+"""The command line: `mlprod build | audit | test`, also as `python -m mlprod_tools`."""
+
+import argparse
+import sys
+
+
+def _parser():
+    from mlprod_tools import build
+
+    parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    build.add_options(commands.add_parser("build", help="make notebooks/ and solutions/ from lessons/"))
+
+    audit = commands.add_parser("audit", help="try every exercise with right, wrong and nonsensical answers")
+    audit.add_argument("--lesson", nargs="+", default=[], metavar="02", help="only these lessons")
+    audit.add_argument("--exercise", nargs="+", default=[], metavar="2.3", help="only these exercises")
+    audit.add_argument("--seeds", type=int, default=50, help="how many seeds for each answer (default: 50)")
+    audit.add_argument("--quick", action="store_true", help="fewer seeds, as `make test` does")
+
+    test = commands.add_parser("test", help="run every check that CI runs")
+    test.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on")
+    return parser
+
+
+def main(argv=None):
+    """Run one command. Returns the exit status.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        What stands behind `mlprod` on the command line.
+    """
+    options = _parser().parse_args(argv)
+    # imported here: `--help` needs none of them
+    if options.command == "audit":
+        from mlprod_tools.audit import main as run
+    elif options.command == "test":
+        from mlprod_tools.testing import main as run
+    else:
+        from mlprod_tools.build import main as run
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Read a lesson: its header, its cells, and where each of them stands in the file.
+
+jupytext splits the text into cells; this module adds what jupytext does not keep, the line numbers, since an error
+without its line costs an author minutes. What is wrong is collected as `Problem`s, so that one run names them all.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARKER = re.compile(r"# ?%%+(\s|$)")  # what jupytext takes as the start of a cell
+FILE_NAME = re.compile(r"(\d\d)_[a-z0-9_]+$")
+EXERCISE_ID = re.compile(r"\d+\.\d+$")
+OWN_KEYS = ("exercise", "check", "tags")
+JUPYTER_KEYS = (
+    "jupyter",
+    "slideshow",
+    "editable",
+    "deletable",
+    "collapsed",
+)  # known to JupyterLab, passed on
+FORMAT_KEYS = (
+    "lines_to_next_cell",
+    "lines_to_end_of_cell_marker",
+    "cell_marker",
+)  # jupytext's memory of the layout
+
+HEADER = {  # key -> (type, what it is)
+    "lesson": (str, 'the two digits of the file name, in quotes: lesson: "02"'),
+    "title": (str, "one line"),
+    "minutes": (int, "minutes of the full path"),
+    "express": (int, "minutes of the express path"),
+    "needs": (list, 'lessons that should come before, such as ["00", "01"], or []'),
+    "ideas": (list, "at most four new ideas, or []"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """Something that an author has to repair, and where.
+
+    >>> print(Problem("lessons/02_x.py", 17, "two answers have the id 2.3", "answer-2-3"))
+    lessons/02_x.py:17: two answers have the id 2.3 (cell answer-2-3)
+    """
+
+    path: str
+    line: int
+    message: str
+    cell: str = ""
+
+    def __str__(self):
+        return f"{self.path}:{self.line}: {self.message}" + (f" (cell {self.cell})" if self.cell else "")
+
+
+@dataclass
+class Cell:
+    """One cell of a lesson; line `i` of `lines` stands in line `first + i` of the file."""
+
+    kind: str  # "markdown" or "code"
+    source: str  # what the notebook shows
+    code: str  # the same lines as Python that parses: magics stay comments
+    first: int
+    id: str
+    metadata: dict = field(
+        default_factory=dict
+    )  # what goes to the notebook as it is: tags and JupyterLab's own
+    exercise: str = ""
+    check: str = ""
+    tree: ast.Module | None = None
+
+    @property
+    def lines(self):
+        return self.source.split("\n")
+
+    @property
+    def owner(self):
+        """The exercise that this cell belongs to, as answer or check; empty for a cell of the lecture."""
+        return self.exercise or self.check
+
+
+@dataclass
+class Source:
+    """A lesson as it is written."""
+
+    path: Path
+    shown: str  # the path as messages show it
+    header: dict = field(default_factory=dict)
+    cells: list = field(default_factory=list)
+    problems: list = field(default_factory=list)
+
+    def report(self, line, message, cell=None):
+        """Note a problem at a line of the file."""
+        self.problems.append(Problem(self.shown, line, message, cell.id if cell else ""))
+
+    @property
+    def code_cells(self):
+        return [cell for cell in self.cells if cell.kind == "code"]
+
+    @property
+    def exercises(self):
+        """Exercise id -> the cell of its answer."""
+        return {cell.exercise: cell for cell in self.cells if cell.exercise}
+
+
+def read(path, root=None):
+    """Read a lesson source.
+
+    Parameters
+    ----------
+    path : Path
+    root : Path, optional
+        Messages name the file relative to it.
+
+    Returns
+    -------
+    Source
+        Without cells where the file could not be understood; `problems` then says why.
+    """
+    path = Path(path)
+    shown = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.as_posix()
+    found = Source(path, shown)
+    if not FILE_NAME.match(path.stem):
+        found.report(1, f'a lesson is called like 02_adversarial_validation.py, not "{path.name}"')
+    text = path.read_text(encoding="utf-8")
+    try:
+        parse(text)
+    except SyntaxError as error:
+        found.report(error.lineno or 1, f"this is not Python: {error.msg}")
+        return found
+    found.header = _read_header(found, text)
+    _read_cells(found, text)
+    return found
+
+
+def parse(code):
+    """The syntax tree of code that may await at its top level, as notebook cells may."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return compile(code, "lesson", "exec", flags=flags, dont_inherit=True)
+
+
+def comments(code):
+    """The comments of Python code: (line, column, text), never a look-alike inside a string."""
+    tokens = tokenize.generate_tokens(io.StringIO(code + "\n").readline)
+    return [(*token.start, token.string) for token in tokens if token.type == tokenize.COMMENT]
+
+
+def _read_header(source, text):
+    import yaml
+
+    lines = text.split("\n")
+    last = next((i for i, line in enumerate(lines[1:], start=1) if line.rstrip() == "# ---"), None)
+    if lines[0].rstrip() != "# ---" or last is None:
+        source.report(1, "the lesson has no header: YAML in comments between two lines `# ---`")
+        return {}
+    try:
+        whole = yaml.safe_load("\n".join(line[1:].removeprefix(" ") for line in lines[1:last])) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        source.report(
+            2 + (mark.line if mark else 0), f"the header is not YAML: {getattr(error, 'problem', error)}"
+        )
+        return {}
+    header = whole.get("mlprod") if isinstance(whole, dict) else None
+    if not isinstance(header, dict):
+        source.report(1, "the header has no section `mlprod:`")
+        return {}
+
+    def line_of(key):
+        return next(
+            (i + 1 for i, line in enumerate(lines[:last]) if re.match(rf"#\s+{re.escape(key)}\s*:", line)), 1
+        )
+
+    for message, key in _header_faults(header, source.path.stem):
+        source.report(line_of(key), message)
+    return header
+
+
+def _header_faults(header, stem):
+    for key, (kind, meaning) in HEADER.items():
+        if key not in header:
+            yield f"the header lacks `{key}`: {meaning}", "mlprod"
+        elif not isinstance(header[key], kind) or isinstance(header[key], bool):
+            yield f"`{key}: {header[key]}` should be {meaning}", key
+    for key in header:
+        if key not in HEADER:
+            yield f"the header has an unknown key `{key}`; known are {', '.join(HEADER)}", str(key)
+    if isinstance(header.get("lesson"), str) and not stem.startswith(header["lesson"] + "_"):
+        yield f'the header says lesson "{header["lesson"]}", the file name says "{stem[:2]}"', "lesson"
+    if isinstance(header.get("ideas"), list) and len(header["ideas"]) > 4:
+        yield f"a lesson has at most four new ideas, this one has {len(header['ideas'])}", "ideas"
+    if any(
+        not isinstance(item, str) for item in header.get("needs") or [] if isinstance(header["needs"], list)
+    ):
+        yield 'the lessons in `needs` are strings: ["00", "01"]', "needs"
+    both = [header.get("express"), header.get("minutes")]
+    if all(isinstance(minutes, int) for minutes in both) and both[0] > both[1]:
+        yield f"the express path ({both[0]} minutes) is longer than the full path ({both[1]})", "express"
+
+
+def _read_cells(source, text):
+    import jupytext
+
+    form = {"extension": ".py", "format_name": "percent", "root_level_metadata_as_raw_cell": False}
+    try:
+        cells = jupytext.reads(text, fmt=form).cells
+    except Exception as error:  # jupytext has no error class of its own
+        source.report(1, f"jupytext cannot read this file: {error}")
+        return
+    starts = [line for line, column, comment in comments(text) if column == 0 and MARKER.match(comment)]
+    if len(starts) != len(cells):
+        first = starts[0] if starts else 1
+        source.report(
+            first,
+            "there is text between the header and the first `# %%`, or a cell that cannot be told apart",
+        )
+        return
+    lines = text.split("\n")
+    for i, (start, cell) in enumerate(zip(starts, cells, strict=True)):
+        end = starts[i + 1] - 1 if i + 1 < len(starts) else len(lines)
+        source.cells.append(_cell(source, cell, i + 1, start, lines[start:end]))
+
+
+def _cell(source, cell, position, start, lines):
+    """One cell, from jupytext's cell and the lines of the file below its marker, which stands in line `start`."""
+    keys = dict(cell.metadata)
+    exercise, check = str(keys.pop("exercise", "")), str(keys.pop("check", ""))
+    made = Cell(cell.cell_type, cell.source.strip("\n"), "", start + 1, f"cell-{position:03d}")
+    if exercise or check:
+        made.id = f"{'answer' if exercise else 'check'}-{(exercise or check).replace('.', '-')}"
+    made.exercise, made.check = exercise, check
+    made.metadata = {key: value for key, value in keys.items() if key == "tags" or key in JUPYTER_KEYS}
+    for key in keys:
+        if key not in (*OWN_KEYS, *JUPYTER_KEYS, *FORMAT_KEYS):
+            source.report(start, f"`{key}` is not known here; after `# %%` stand {', '.join(OWN_KEYS)}", made)
+    if exercise and check:
+        source.report(start, "one cell cannot be an answer and its check", made)
+    if made.kind == "raw":
+        source.report(start, "raw cells are not used: write Markdown or code", made)
+    if made.kind != "code":
+        if made.owner:
+            source.report(start, "answers and checks are code cells", made)
+        if made.kind == "markdown" and not made.source.strip():
+            source.report(start, "this cell is empty", made)
+        return made
+
+    while lines and not lines[0].strip():
+        lines, made.first = lines[1:], made.first + 1
+    while lines and not lines[-1].strip():
+        lines = lines[:-1]
+    made.code = "\n".join(lines)
+    if not lines:
+        source.report(start, "this cell is empty: it would have no execution count", made)
+    elif len(lines) != len(made.lines):
+        source.report(start, "jupytext sees other lines in this cell than the file has", made)
+    try:
+        made.tree = parse(made.code)
+    except SyntaxError as error:
+        source.report(
+            made.first + (error.lineno or 1) - 1, f"this cell is not Python on its own: {error.msg}", made
+        )
+        made.tree = ast.Module([], [])
+    return made
