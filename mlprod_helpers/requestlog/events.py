@@ -1,0 +1,314 @@
+"""The log as a file: one JSON line an event, written whole, joined to a table by the reader."""
+
+import json
+import math
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.requestlog.table import (
+    COLUMNS,
+    REQUIRED,
+    LogError,
+    as_log,
+    features,
+    is_missing,
+    utc,
+    validate,
+)
+
+
+class LogWarning(UserWarning):
+    """A line of a log file that could not be used, and was left out."""
+
+
+class RequestLog:
+    """An append-only log of events, one JSON line each, in a file or in memory.
+
+    Each event is written at once, as one whole line, so several threads and processes may share a file, and a crash
+    costs at most its last line. A wrong event is refused before anything is written.
+
+    Parameters
+    ----------
+    path : str, Path or None. The file to append to (made when there is none); None keeps the lines in memory.
+    durable : bool. True waits until the disk has each line: safe against a power cut, but milliseconds slower a line.
+
+    >>> log = RequestLog()
+    >>> log.request("r1", time="2013-01-01 05:15Z", version="v1", prediction=200.0, latency_ms=12.0)
+    >>> log.click("r1", time="2013-01-01 05:16Z")
+    >>> print(log.lines()[1])
+    {"event": "click", "time": "2013-01-01T05:16:00Z", "request_id": "r1"}
+    >>> log.read()["clicked"].tolist()
+    [True]
+    """
+
+    def __init__(self, path=None, *, durable=False):
+        self.path = None if path is None else Path(path)
+        self._durable = durable
+        self._memory = []
+        self._lock = threading.Lock()
+        self._file = None
+        if self.path is not None:
+            self._file = os.open(
+                self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644
+            )
+            self._finish_broken_line()
+
+    def request(self, request_id, *, version, time=None, features=None, status=200, served=True, **answer):
+        """Write that a request was answered.
+
+        Parameters
+        ----------
+        request_id : str or int
+        version : str, which version of the model answered
+        time : when the request arrived (None: now)
+        features : mapping of name to value, the model's inputs
+        status : int, the HTTP status
+        served : bool, False for a shadow copy
+        answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`; `clicked=False`
+            says that this answer can be clicked.
+        """
+        features = dict(features or {})
+        known = set(COLUMNS) - {"label", "label_time", "click_time"}
+        if unknown := sorted(set(answer) - known):
+            raise LogError(
+                f"{unknown[0]!r} is no column of a request. Inputs of the model belong into features={{...}}."
+            )
+        if taken := sorted(set(features) & set(COLUMNS)):
+            raise LogError(
+                f"A feature cannot be called {taken[0]!r}: the log has a column of this name. Rename it."
+            )
+        row = {
+            "request_id": request_id,
+            "version": version,
+            "served": bool(served),
+            "status": status,
+            **answer,
+        }
+        latency = row.get("latency_ms", 0)
+        if not (isinstance(latency, (int, float, np.number)) and math.isfinite(latency) and latency >= 0):
+            raise LogError(f"latency_ms is {latency!r}, but it is a number of milliseconds, 0 or more.")
+        self._write("request", time, row | ({"features": features} if features else {}))
+
+    def label(self, request_id, label, *, time=None):
+        """Write that the truth about a request became known at `time` (None: now)."""
+        if is_missing(label):
+            raise LogError(f"The label of request {request_id} is missing. Write it when it is known.")
+        self._write("label", time, {"request_id": request_id, "label": label})
+
+    def click(self, request_id, *, time=None):
+        """Write that the user clicked on the answer to a request at `time` (None: now)."""
+        self._write("click", time, {"request_id": request_id})
+
+    def lines(self):
+        """The events so far: a list of JSON texts."""
+        if self.path is None:
+            return list(self._memory)
+        return _lines(self.path)
+
+    def read(self):
+        """The log as a table (see `read`)."""
+        return _join(self.lines(), "the log")
+
+    def close(self):
+        """Close the file. Later events are refused."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def _write(self, event, time, fields):
+        if is_missing(fields["request_id"]) or is_missing(fields.get("version", "")):
+            raise LogError(f"A {event} needs a request_id, and a request needs a version.")
+        time = pd.Timestamp.now("UTC") if time is None else utc(time)
+        line = json.dumps({"event": event, "time": time, **fields}, default=_plain, ensure_ascii=False)
+        if "NaN" in line or "Infinity" in line:  # rare, so looked for only then: JSON has no such numbers
+            line = json.dumps(_without_nan(json.loads(line)), ensure_ascii=False, allow_nan=False)
+        with self._lock:
+            self._append(line)
+
+    def _append(self, line):
+        if self._file is None:
+            self._memory.append(line)
+            return
+        if self._file < 0:
+            raise LogError(f"The log {self.path} is closed. Open it again: RequestLog({str(self.path)!r}).")
+        data = (line + "\n").encode()
+        while data:  # one call nearly always; the system may take less when the disk is full
+            data = data[os.write(self._file, data) :]
+        if self._durable:
+            os.fsync(self._file)
+
+    def _finish_broken_line(self):
+        """A line that a crash cut short gets its end, so that the next event does not stick to it."""
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        if size:
+            os.lseek(self._file, size - 1, os.SEEK_SET)
+            if os.read(self._file, 1) != b"\n":
+                os.write(self._file, b"\n")
+
+
+def read(path):
+    """Read a log file: events joined to one row a request, validated, in the order of arrival.
+
+    A label goes to every version that answered the request, a click to the served one; the last label wins, the first
+    click counts. A request sent again under its old id is one row: the last answer, with `attempts` saying how many.
+    A line that cannot be used (cut short by a crash, or about a request that is not there) is left out and reported:
+    as a `LogWarning`, and in `log.attrs["problems"]`.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    LogError : the joined log breaks a rule.
+    FileNotFoundError : no such file.
+    """
+    return _join(_lines(path), Path(path).name)
+
+
+def write(log, path):
+    """Append a table to a log file, each event at its time, as the service would have written them.
+
+    >>> import tempfile
+    >>> log = as_log({"time": ["2013-01-01 05:00Z"], "request_id": ["r1"], "version": ["v1"], "distance": [1400]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(log, f"{folder}/requests.jsonl")
+    ...     list(read(f"{folder}/requests.jsonl").columns)
+    ['time', 'request_id', 'version', 'served', 'distance']
+    """
+    validate(log)
+    inputs = features(log)
+    events = []  # (written when, kind, its time, its fields)
+    for row in log.to_dict("records"):
+        row = {name: value for name, value in row.items() if not is_missing(value)}
+        about = {"request_id": row["request_id"]}
+        time, label, label_time, click_time = (
+            row.pop(name, None) for name in ("time", "label", "label_time", "click_time")
+        )
+        if label_time is not None:
+            events.append((label_time, "label", label_time, about | {"label": label}))
+        if click_time is not None:
+            events.append((click_time, "click", click_time, about))
+            row["clicked"] = False  # the click is an event of its own
+        if given := {name: row.pop(name) for name in inputs if name in row}:
+            row["features"] = given
+        events.append((time + pd.Timedelta(milliseconds=row.get("latency_ms", 0.0)), "request", time, row))
+    events.sort(key=lambda event: event[0])
+    with RequestLog(path) as file:
+        for _, kind, time, fields in events:
+            file._write(kind, time, fields)
+
+
+def _lines(path):
+    # not str.splitlines, which also splits at characters that a text inside an event may hold
+    return [line.decode(errors="replace") for line in Path(path).read_bytes().rstrip(b"\n").split(b"\n")]
+
+
+def _join(lines, where):
+    """Events to a table: a label and a click find their request, whatever the order of the lines."""
+    events, problems = _parse(lines, where)
+    requests = {}
+    for event in events["request"]:
+        row = event | event.pop("features", {})
+        key = (row["request_id"], row["version"])
+        row["attempts"] = row.get("attempts", 1) + requests.pop(key, {}).get("attempts", 0)
+        requests[key] = row
+    log = pd.DataFrame(list(requests.values()), columns=None if requests else list(REQUIRED))
+    if "attempts" in log and (log["attempts"] == 1).all():
+        del log["attempts"]
+    known = set(log["request_id"])
+    for kind in ("label", "click"):
+        problems += [
+            f"{where}: a {kind} for request {event['request_id']}, which is not in the log. Is a file missing?"
+            for event in events[kind]
+            if event["request_id"] not in known
+        ]
+    _join_labels(log, events["label"])
+    _join_clicks(log, events["click"])
+    log = as_log(log)
+    order = log["time"].argsort(kind="stable")
+    log = log.iloc[order].reset_index(drop=True)
+    for problem in problems:
+        warnings.warn(problem, LogWarning, stacklevel=3)
+    log.attrs["problems"] = problems
+    return log
+
+
+def _parse(lines, where):
+    """Lines to events by kind, and what is wrong with the lines that are none."""
+    events, problems = {"request": [], "label": [], "click": []}, []
+    needed = {"request": REQUIRED, "label": ("time", "request_id", "label"), "click": ("time", "request_id")}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+            kind = event.pop("event")
+            if missing := [name for name in needed[kind] if event.get(name) is None]:
+                raise KeyError(missing[0])
+            if not isinstance(event["request_id"], str | int):
+                raise TypeError("a name is text or a number")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            last = number == len(lines)
+            hint = " It is the last one: was the writer stopped, or is it still writing?" if last else ""
+            problems.append(f"{where}, line {number}: not a whole event, left out.{hint}")
+            continue
+        events[kind].append(event)
+    return events, problems
+
+
+def _join_labels(log, labels):
+    if not labels:
+        return
+    last = {event["request_id"]: event for event in labels}
+    log["label"] = [last.get(name, {}).get("label") for name in log["request_id"]]
+    log["label_time"] = [last.get(name, {}).get("time") for name in log["request_id"]]
+
+
+def _join_clicks(log, clicks):
+    if "clicked" in log:  # the service said which answers can be clicked
+        log["clicked"] = [value is True for value in log["clicked"]]
+    if not clicks:
+        return
+    first = {event["request_id"]: event["time"] for event in reversed(clicks)}
+    seen = log["served"] if "served" in log else [True] * len(log)
+    pairs = zip(log["request_id"], seen, strict=True)
+    log["click_time"] = [first.get(name) if shown else None for name, shown in pairs]
+    log["clicked"] = log["click_time"].notna() | log.get("clicked", False)
+
+
+def _plain(value):
+    """What json cannot write itself: times and numpy's scalars."""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat().replace("+00:00", "Z")
+    if value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise LogError(
+        f"{value!r} ({type(value).__name__}) cannot stand in a log: use numbers, text, True or False."
+    )
+
+
+def _without_nan(value):
+    """Missing numbers as JSON's null."""
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
