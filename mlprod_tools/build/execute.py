@@ -76,6 +76,7 @@ def execute(notebook, folder, progress=None):
         coalesce_streams=True,
         store_widget_state=False,
         on_cell_start=begins,
+        extra_arguments=["--log-level=ERROR"],  # no notes of the kernel between the lines of progress
     )
     folder.mkdir(parents=True, exist_ok=True)
     try:

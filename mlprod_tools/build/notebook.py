@@ -190,9 +190,14 @@ def write_text(path, text):
 
 def differences(expected, stored):
     """What differs between a notebook and its lesson, outputs and execution counts aside: (cell id, message)s."""
-    for key in sorted({*expected.metadata, *stored.metadata}):
-        if expected.metadata.get(key) != stored.metadata.get(key):
-            yield "", f"metadata `{key}` {_how(expected.metadata.get(key), stored.metadata.get(key))}"
+    ours, theirs = dict(expected.metadata), dict(stored.metadata)
+    ours["mlprod"], our_digest = _without_digest(ours)
+    theirs["mlprod"], their_digest = _without_digest(theirs)
+    if our_digest != their_digest:
+        yield "", "was executed for other code or another contract"
+    for key in sorted({*ours, *theirs}):
+        if ours.get(key) != theirs.get(key):
+            yield "", f"metadata `{key}` {_how(ours.get(key), theirs.get(key))}"
     for key in ("nbformat", "nbformat_minor"):
         if expected[key] != stored[key]:
             yield "", f"{key} is {stored[key]}, should be {expected[key]}"
@@ -216,6 +221,12 @@ def differences(expected, stored):
     common = [cell.id for cell in stored.cells if cell.get("id") in expected_ids]
     if common != [id for id in expected_ids if id in stored_cells]:
         yield "", "the cells are in another order"
+
+
+def _without_digest(metadata):
+    about = dict(metadata.get("mlprod") or {})
+    stored = about.pop("digest", None)
+    return about or None, stored
 
 
 def _how(expected, stored):

@@ -60,8 +60,7 @@ class Cell:
     """One cell of a lesson; line `i` of `lines` stands in line `first + i` of the file."""
 
     kind: str  # "markdown" or "code"
-    source: str  # what the notebook shows
-    code: str  # the same lines as Python that parses: magics stay comments
+    source: str
     first: int
     id: str
     metadata: dict = field(
@@ -74,6 +73,10 @@ class Cell:
     @property
     def lines(self):
         return self.source.split("\n")
+
+    @property
+    def code(self):
+        return self.source if self.kind == "code" else ""
 
     @property
     def owner(self):
@@ -203,7 +206,9 @@ def _header_faults(header, stem):
 def _read_cells(source, text):
     import jupytext
 
-    form = {"extension": ".py", "format_name": "percent", "root_level_metadata_as_raw_cell": False}
+    # without comment_magics=False a comment such as `# more rows` would become the shell command `more rows`
+    form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
+    form["root_level_metadata_as_raw_cell"] = False  # it is read above
     try:
         cells = jupytext.reads(text, fmt=form).cells
     except Exception as error:  # jupytext has no error class of its own
@@ -227,7 +232,7 @@ def _cell(source, cell, position, start, lines):
     """One cell, from jupytext's cell and the lines of the file below its marker, which stands in line `start`."""
     keys = dict(cell.metadata)
     exercise, check = str(keys.pop("exercise", "")), str(keys.pop("check", ""))
-    made = Cell(cell.cell_type, cell.source.strip("\n"), "", start + 1, f"cell-{position:03d}")
+    made = Cell(cell.cell_type, cell.source.strip("\n"), start + 1, f"cell-{position:03d}")
     if exercise or check:
         made.id = f"{'answer' if exercise else 'check'}-{(exercise or check).replace('.', '-')}"
     made.exercise, made.check = exercise, check
@@ -248,13 +253,12 @@ def _cell(source, cell, position, start, lines):
 
     while lines and not lines[0].strip():
         lines, made.first = lines[1:], made.first + 1
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
-    made.code = "\n".join(lines)
-    if not lines:
+    if not made.source.strip():
         source.report(start, "this cell is empty: it would have no execution count", made)
-    elif len(lines) != len(made.lines):
-        source.report(start, "jupytext sees other lines in this cell than the file has", made)
+    elif made.lines != lines[: len(made.lines)]:
+        source.report(
+            start, "jupytext reads other lines than the file has: is there a `# %%` inside brackets?", made
+        )
     try:
         made.tree = parse(made.code)
     except SyntaxError as error:

@@ -71,7 +71,7 @@ def find_regions(source, cell):
 def _pairs(source, cell):
     """(begin, end) of each region, as lines of the cell; unbalanced and nested markers are reported."""
     pairs, opened = [], None
-    lines = cell.code.split("\n")
+    lines = cell.lines
     for line, column, text in comments(cell.code):
         if not _NEARLY.match(text):
             continue
@@ -147,7 +147,7 @@ def _top(node):
 
 
 def _indent(cell, line):
-    text = cell.code.split("\n")[line - 1]
+    text = cell.lines[line - 1]
     return len(text) - len(text.lstrip())
 
 
