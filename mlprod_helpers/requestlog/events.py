@@ -130,9 +130,9 @@ class RequestLog:
         if is_missing(fields["request_id"]) or is_missing(fields.get("version", "")):
             raise LogError(f"A {event} needs a request_id, and a request needs a version.")
         time = pd.Timestamp.now("UTC") if time is None else utc(time)
-        line = json.dumps({"event": event, "time": time, **fields}, default=_plain, ensure_ascii=False)
+        line = json.dumps({"event": event, "time": time, **fields}, default=_plain)
         if "NaN" in line or "Infinity" in line:  # rare, so looked for only then: JSON has no such numbers
-            line = json.dumps(_without_nan(json.loads(line)), ensure_ascii=False, allow_nan=False)
+            line = json.dumps(_without_nan(json.loads(line)), allow_nan=False)
         with self._lock:
             self._append(line)
 
