@@ -78,6 +78,6 @@ def of_verdict(verdict):
         hidden = rows[MOST_LINES:]
         wrong = sum(mark == "not" for mark, _ in hidden)
         rows = [*rows[:MOST_LINES], ("...", f"and {len(hidden)} more, {wrong} of them not met")]
-    note = f"This looks as if: {verdict.note}" if verdict.note else ""
+    note = f"This looks as if {verdict.note}" if verdict.note else ""
     then = "" if outcome is Outcome.PASSED else f'Next: `lesson.hint("{exercise.id}")`'
     return Message(f"{title} · {score}", rows=rows, paragraphs=[note], color=COLORS[outcome], then=then)

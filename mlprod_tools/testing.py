@@ -1,0 +1,67 @@
+"""`mlprod test`: every check that CI runs, in the order in which they say most in least time."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PROSE = ["lessons", "mlprod_helpers", "mlprod_tools", "tests", "benchmarks", "datasets/README.md"]
+
+
+def steps(extra=()):
+    """(name, command) of each step; `extra` goes to the unit tests."""
+    python = [sys.executable, "-m"]
+    code = ["lessons", "mlprod_helpers", "mlprod_tools", "tests", "benchmarks", "datasets", "conftest.py"]
+    texts = [
+        name for name in (*PROSE, "README.md", "CONTRIBUTING.md", "INSTRUCTORS.md") if (ROOT / name).exists()
+    ]
+    both_cores = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
+    yield "lint", [*python, "ruff", "check", *code]
+    yield "format", [*python, "ruff", "format", "--check", *code]
+    yield "spelling", [*python, "codespell_lib", *texts]
+    yield "notebooks in step with lessons", [*python, "mlprod_tools", "build", "--check"]
+    yield (
+        "unit tests, doctests, guards, notebooks as learners open them",
+        [*python, "pytest", "-rs", *both_cores, *extra],
+    )
+    yield "audit of the exercises", [*python, "mlprod_tools", "audit", "--quick"]
+    yield (
+        "stored outputs against a fresh run",
+        [*python, "pytest", *both_cores, *nbval_options(), "solutions"],
+    )
+
+
+def nbval_options():
+    """How solutions/ is validated: strictly, pictures replaced by their alternative text."""
+    return [
+        "--nbval",
+        "--nbval-sanitize-with",
+        "tests/nbval_sanitize.cfg",
+        "--nbval-cell-timeout",
+        "120",
+        "-o",
+        "addopts=-q",
+    ]
+
+
+def environment():
+    """One thread a kernel: two threads on two cores burn six times the CPU."""
+    quiet = {"OMP_NUM_THREADS": "1", "MLPROD_PROGRESS": "memory", "PYTHONHASHSEED": "0"}
+    without = ("PYTHONDONTWRITEBYTECODE", "MPLBACKEND", "NBGRADER_EXECUTION")
+    return {key: value for key, value in os.environ.items() if key not in without} | quiet
+
+
+def main(options):
+    """Run all steps, also after a red one, so that one run names everything. Exit status 1 if any is red."""
+    red, begin = [], time.monotonic()
+    for name, command in steps(options.arguments):
+        print(f"\n== {name}", flush=True)
+        started = time.monotonic()
+        if subprocess.run(command, cwd=ROOT, env=environment()).returncode:
+            red.append(name)
+        print(f"-- {name}: {time.monotonic() - started:.0f} s", flush=True)
+    took = time.monotonic() - begin
+    print(f"\nmlprod test: {'all green' if not red else 'RED: ' + '; '.join(red)} ({took:.0f} s)")
+    return 1 if red else 0

@@ -1,0 +1,70 @@
+"""Each notebook as a learner opens it: Run All on the untouched file ends without an error, in an empty folder of its own."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mlprod_helpers.lesson import contract
+from mlprod_tools import testing
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def run(path, folder):
+    """Execute a copy of a notebook with nothing beside it."""
+    import os
+
+    from nbclient import NotebookClient
+
+    shutil.copy(path, folder)
+    notebook = nbformat.read(folder / path.name, 4)
+    resources = {"metadata": {"path": str(folder)}}
+    before = dict(os.environ)
+    os.environ.update(testing.environment())
+    try:
+        NotebookClient(notebook, timeout=120, resources=resources).execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return notebook
+
+
+def plain(cell):
+    return "".join(
+        output.get("data", {}).get("text/plain", output.get("text", "")) for output in cell.outputs
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_untouched_notebook_runs_and_every_check_says_not_attempted(path, tmp_path):
+    notebook = run(path, tmp_path)
+    checks = [cell for cell in notebook.cells if cell.metadata.get("mlprod", {}).get("check")]
+    assert {cell.metadata["mlprod"]["check"] for cell in checks} == set(
+        contract.load(path.stem[:2]).exercises
+    )
+    for cell in checks:
+        assert f"Exercise {cell.metadata['mlprod']['check']} · not attempted" in plain(cell)
+    stderr = [o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.get("name") == "stderr"]
+    assert stderr == []
+    assert [item.name for item in tmp_path.iterdir()] == [path.name], "a notebook leaves nothing beside it"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_holds_no_answer_and_no_output(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells)
+    assert "SOLUTION" not in path.read_text(encoding="utf-8")
+    solution = nbformat.read(ROOT / "solutions" / path.name, 4)
+    for mine, theirs in zip(notebook.cells, solution.cells, strict=True):
+        is_answer = bool(mine.metadata.get("mlprod", {}).get("exercise"))
+        assert (mine.source != theirs.source) == is_answer, mine.id
+
+
+def test_there_is_a_notebook_for_every_lesson():
+    lessons = [path.stem for path in sorted((ROOT / "lessons").glob("*.py"))]
+    assert [path.stem for path in NOTEBOOKS] == lessons
+    assert [name[:2] for name in lessons] == contract.lesson_ids()
