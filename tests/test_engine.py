@@ -106,7 +106,7 @@ def test_a_misconception_draws_its_own_sentence():
     verdict = said(lambda frame, column: float(np.sum(frame[column])) if len(frame) else np.nan)
     assert verdict.misconception == "total" and "by the same factor each time" in text(verdict)
     assert said(median).misconception == "median"
-    assert "This looks as if: the middle value was taken" in text(said(median))
+    assert "This looks as if the middle value was taken" in text(said(median))
 
 
 def test_points_follow_the_share_that_holds():
