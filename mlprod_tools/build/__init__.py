@@ -49,7 +49,7 @@ def add_options(parser):
 
 def main(options):
     """Run `mlprod build`; `options` has `lesson`, `check`, `force`, `root`. Returns the exit status."""
-    builder = Builder(find_root(options.root))
+    builder = Builder(find_root(options.root), installed_contract)
     problems = (
         builder.check(options.lesson) if options.check else builder.build(options.lesson, force=options.force)
     )

@@ -76,6 +76,7 @@ def _is_bare_plot(call):
         "close",
         "rcdefaults",
         "switch_backend",
+        "show",
         "ioff",
         "ion",
     ):

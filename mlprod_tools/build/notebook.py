@@ -116,7 +116,7 @@ def read_notebook(path):
     """A notebook from a file; None where there is none or it cannot be read."""
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, AttributeError, KeyError, nbformat.validator.NotebookValidationError):
+    except (OSError, ValueError, AttributeError, KeyError, nbformat.ValidationError):
         return None
 
 

@@ -1,0 +1,960 @@
+"""The builder: what it makes of a lesson, and what it says about a faulty one.
+
+Each fault is one edit of a tiny lesson that is right; the test states the line and the sentence it must draw.
+"""
+
+import io
+import json
+import os
+import re
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from mlprod_tools import __main__ as command_line
+from mlprod_tools import build
+from mlprod_tools.build import Builder, execute, figures, notebook, source, stub
+
+HEADER = """\
+# ---
+# jupyter:
+#   jupytext: {text_representation: {extension: .py, format_name: percent}}
+#   kernelspec: {display_name: Python 3 (ipykernel), language: python, name: python3}
+# mlprod:
+#   lesson: "02"
+#   title: A tiny lesson
+#   minutes: 20          # full path
+#   express: 10
+#   needs: ["01"]
+#   ideas: [doubling]
+# ---
+
+"""
+
+LESSON = (
+    HEADER
+    + '''\
+# %% [markdown] tags=["express"]
+# # A tiny lesson
+
+# %%
+class Lesson:
+    """Stands in for the real one, so that the kernel starts in half a second."""
+
+    def __init__(self, lesson_id):
+        self.id = lesson_id
+
+    def check(self, exercise_id):
+        return f"checked {exercise_id}"
+
+
+lesson = Lesson("02")
+
+# %% [markdown]
+# ### Exercise 2.1 · Low and high
+# *Core · 2 points · 3 minutes*
+
+# %% exercise="2.1"
+numbers = [3, 1, 2]
+### BEGIN SOLUTION
+ordered = sorted(numbers)
+low, high = ordered[0], ordered[-1]
+### END SOLUTION
+
+# %% check="2.1"
+lesson.check("2.1")
+
+# %% [markdown]
+# ### Exercise 2.2 · Twice
+# *Stretch · 3 points · 5 minutes*
+
+# %% exercise="2.2"
+def twice(x):
+    """Two times x."""
+    ### BEGIN SOLUTION
+    result = 2 * x
+    return result
+    ### END SOLUTION
+
+
+# %% check="2.2"
+lesson.check("2.2")
+
+# %% tags=["nbval-ignore-output"]
+total = sum(numbers)
+print("a total:")
+print(total)
+'''
+)
+
+
+def exercise(id, title, answers, points, minutes, core, **more):
+    return SimpleNamespace(
+        id=id,
+        title=title,
+        answers=answers,
+        points=points,
+        minutes=minutes,
+        core=core,
+        objective="2.a",
+        hints=("h",),
+        **more,
+    )
+
+
+def contract(**replaced):
+    exercises = {
+        "2.1": exercise("2.1", "Low and high", ("low", "high"), 2, 3, True),
+        "2.2": exercise("2.2", "Twice", ("twice",), 3, 5, False),
+    }
+    exercises |= replaced.pop("exercises", {})
+    return SimpleNamespace(edition=replaced.pop("edition", 7), exercises=exercises)
+
+
+class Desk:
+    """A repository with one lesson, and a builder of it."""
+
+    def __init__(self, root):
+        self.root, self.contract, self.contract_text, self.told = (
+            root,
+            contract(),
+            "EDITION = 7",
+            io.StringIO(),
+        )
+        self.builder = Builder(root, lambda lesson_id: (self.contract, self.contract_text), self.told)
+        self.lesson = root / "lessons" / "02_tiny.py"
+        self.learner = root / "notebooks" / "02_tiny.ipynb"
+        self.solution = root / "solutions" / "02_tiny.ipynb"
+        for folder in ("lessons", "notebooks", "solutions"):
+            (root / folder).mkdir()
+        self.write(LESSON)
+
+    def write(self, text):
+        self.text = text
+        self.lesson.write_text(text, encoding="utf-8")
+
+    def edit(self, old, new, count=1):
+        assert old in self.text, f"the tiny lesson has no {old!r}"
+        self.write(self.text.replace(old, new, count))
+
+    def make(self):
+        pair, problems = self.builder.make(self.lesson)
+        assert not problems, [str(problem) for problem in problems]
+        return pair
+
+    def faults(self):
+        pair, problems = self.builder.make(self.lesson)
+        assert (pair is None) == bool(problems)
+        assert all(problem.path == "lessons/02_tiny.py" for problem in problems)
+        return [(problem.line, problem.message) for problem in problems]
+
+    def line(self, snippet, nth=1):
+        """The line of the file in which a snippet begins."""
+        at = [match.start() for match in re.finditer(re.escape(snippet), self.text)][nth - 1]
+        return self.text[:at].count("\n") + 1
+
+    def assert_fault(self, snippet, message, nth=1):
+        """Just one problem, at the line of the snippet, with this sentence in it."""
+        faults = self.faults()
+        assert [(line, message in text) for line, text in faults] == [(self.line(snippet, nth), True)], faults
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(tmp_path)
+
+
+def ran_by_hand(monkeypatch):
+    """Replace the kernel by a list of the notebooks that were executed."""
+    runs = []
+
+    def fake(made, folder, progress=None):
+        code = [cell for cell in made.cells if cell.cell_type == "code"]
+        for count, cell in enumerate(code, start=1):
+            cell.execution_count = count
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"run {len(runs)}\n")]
+        runs.append(made)
+
+    monkeypatch.setattr(execute, "execute", fake)
+    return runs
+
+
+def by_id(made):
+    return {cell.id: cell for cell in made.cells}
+
+
+# what learners get
+
+
+def test_a_region_in_a_function_becomes_return_ellipsis(desk):
+    cell = by_id(desk.make().learner)["answer-2-2"]
+    assert cell.source == 'def twice(x):\n    """Two times x."""\n    return ...'
+
+
+def test_a_region_in_the_module_becomes_one_ellipsis_for_each_answer(desk):
+    assert by_id(desk.make().learner)["answer-2-1"].source == "numbers = [3, 1, 2]\nlow = ...\nhigh = ..."
+
+
+def test_a_template_of_the_contract_takes_the_place_of_the_ellipsis(desk):
+    template = 'low_or_high = {\n    "a": ...,  # the first\n}'
+    desk.contract.exercises["2.1"].template = lambda: {
+        "low": template.removeprefix("low_or_high = "),
+        "high": "...",
+    }
+    expected = 'numbers = [3, 1, 2]\nlow = {\n    "a": ...,  # the first\n}\nhigh = ...'
+    assert by_id(desk.make().learner)["answer-2-1"].source == expected
+
+
+def test_regions_in_methods_keep_the_heads_of_the_class(desk):
+    desk.contract = contract(exercises={"2.2": exercise("2.2", "Twice", ("Twice",), 3, 5, False)})
+    start, end = desk.text.index("def twice"), desk.text.index('# %% check="2.2"')
+    desk.write(
+        desk.text[:start]
+        + """\
+class Twice:
+    def __init__(self):
+        self.seen = 0
+
+    def of(self, x):
+        ### BEGIN SOLUTION
+        self.seen += 1
+        return 2 * x
+        ### END SOLUTION
+
+    async def again(self, x):
+        if x is None:
+            return None
+        ### BEGIN SOLUTION
+        return 2 * x
+        ### END SOLUTION
+
+"""
+        + desk.text[end:]
+    )
+    assert by_id(desk.make().learner)["answer-2-2"].source == (
+        "class Twice:\n    def __init__(self):\n        self.seen = 0\n\n    def of(self, x):\n        return ...\n\n"
+        "    async def again(self, x):\n        if x is None:\n            return None\n        return ..."
+    )
+
+
+def test_statements_around_and_below_a_region_stay(desk):
+    desk.edit(
+        "    ### END SOLUTION\n\n\n# %% check", "    ### END SOLUTION\n\n\nprint(twice(1))\n\n# %% check"
+    )
+    desk.edit("def twice", "from math import pi\n\n\n@staticmethod\ndef twice")
+    assert by_id(desk.make().learner)["answer-2-2"].source == (
+        'from math import pi\n\n\n@staticmethod\ndef twice(x):\n    """Two times x."""\n    return ...\n\n\nprint(twice(1))'
+    )
+
+
+def test_a_whole_loop_may_stand_in_a_region_of_the_module(desk):
+    desk.edit(
+        "low, high = ordered[0], ordered[-1]", "low = high = 3\nfor n in ordered:\n    high = max(high, n)"
+    )
+    assert by_id(desk.make().learner)["answer-2-1"].source == "numbers = [3, 1, 2]\nlow = ...\nhigh = ..."
+
+
+def test_annotated_and_chained_assignments_are_plain(desk):
+    desk.edit("low, high = ordered[0], ordered[-1]", "low: int = 1\nhigh = top = 3")
+    assert by_id(desk.make().learner)["answer-2-1"].source == "numbers = [3, 1, 2]\nlow = ...\nhigh = ..."
+
+
+def test_learners_get_no_outputs_no_answers_and_no_markers(desk):
+    made = desk.make().learner
+    text = notebook.to_text(made)
+    assert all(
+        cell.outputs == [] and cell.execution_count is None for cell in made.cells if cell.cell_type == "code"
+    )
+    assert not [word for word in ("SOLUTION", "sorted", "2 * x", "digest") if word in text]
+
+
+def test_solutions_keep_the_answers_without_markers(desk):
+    cells = by_id(desk.make().solution)
+    assert cells["answer-2-1"].source.split("\n")[1:] == [
+        "ordered = sorted(numbers)",
+        "low, high = ordered[0], ordered[-1]",
+    ]
+    assert "    result = 2 * x\n    return result" in cells["answer-2-2"].source
+    assert not [cell.id for cell in cells.values() if "SOLUTION" in cell.source]
+
+
+def test_comments_that_look_like_shell_commands_stay_comments(desk):
+    desk.edit("total = sum", "# more numbers, please\n# ls\ntotal = sum")
+    assert "# more numbers, please\n# ls\n" in desk.make().learner.cells[-1].source
+
+
+def test_a_marker_inside_a_string_is_no_marker(desk):
+    desk.edit('print("a total:")', 'print("""\n### BEGIN SOLUTION\n# %% not a cell\n""")')
+    assert "# %% not a cell" in desk.make().learner.cells[-1].source
+
+
+# the notebooks as files
+
+
+def test_ids_come_from_position_and_exercise(desk):
+    assert [cell.id for cell in desk.make().learner.cells] == [
+        "cell-001", "cell-002", "cell-003", "answer-2-1", "check-2-1", "cell-006", "answer-2-2", "check-2-2", "cell-009",
+    ]  # fmt: skip
+
+
+def test_metadata_names_the_lesson_and_no_machine(desk):
+    pair = desk.make()
+    for made in (pair.learner, pair.solution):
+        nbformat.validate(made)
+        assert set(made.metadata) == {"kernelspec", "language_info", "mlprod"}
+        assert made.metadata.kernelspec.name == "python3"
+        assert "version" not in made.metadata.language_info
+    assert pair.learner.metadata.mlprod == {
+        "lesson": "02", "title": "A tiny lesson", "minutes": 20, "express": 10, "needs": ["01"], "ideas": ["doubling"],
+        "edition": 7,
+    }  # fmt: skip
+    assert pair.learner.cells[0].metadata == {"tags": ["express"]}
+    assert pair.learner.cells[-1].metadata == {"tags": ["nbval-ignore-output"]}
+
+
+def test_nbgrader_metadata_fits_its_schema(desk):
+    kinds = {
+        "schema_version": int,
+        "grade": bool,
+        "locked": bool,
+        "solution": bool,
+        "task": bool,
+        "grade_id": str,
+    }
+    graded = []
+    for cell in desk.make().learner.cells:
+        meta = cell.metadata.get("nbgrader")
+        if not cell.id.startswith(("answer", "check")):
+            assert meta is None
+            continue
+        # schema 3 knows these keys and no others; points stand in graded cells only
+        assert {key: type(value) for key, value in meta.items() if key != "points"} == kinds
+        assert meta.schema_version == 3 and not meta.task
+        assert re.fullmatch(r"[a-zA-Z0-9_\-]+", meta.grade_id)
+        assert ("points" in meta) == meta.grade == meta.locked == (not meta.solution)
+        graded.append((meta.grade_id, meta.solution, meta.get("points")))
+    assert graded == [
+        ("answer-2-1", True, None), ("check-2-1", False, 2), ("answer-2-2", True, None), ("check-2-2", False, 3),
+    ]  # fmt: skip
+
+
+def test_own_keys_stand_outside_of_nbgraders(desk):
+    cells = by_id(desk.make().learner)
+    assert cells["answer-2-2"].metadata.mlprod == {"exercise": "2.2"}
+    assert cells["check-2-2"].metadata.mlprod == {"check": "2.2"}
+
+
+def test_a_rebuild_without_a_change_is_the_same_byte_for_byte(desk, monkeypatch):
+    runs = ran_by_hand(monkeypatch)
+    assert desk.builder.build() == []
+    before = [path.read_bytes() for path in (desk.learner, desk.solution)]
+    stamps = [os.stat(path).st_mtime_ns for path in (desk.learner, desk.solution)]
+    assert desk.builder.build() == []
+    assert [path.read_bytes() for path in (desk.learner, desk.solution)] == before
+    assert [os.stat(path).st_mtime_ns for path in (desk.learner, desk.solution)] == stamps
+    assert len(runs) == 1
+    assert b"\r" not in before[0] and before[0].endswith(b"}\n")
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "deep" / "x.ipynb"
+    assert notebook.write_text(path, "old\n")
+    assert not notebook.write_text(path, "old\n")
+
+    def no_space(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(notebook.os, "replace", no_space)
+    with pytest.raises(OSError, match="no space"):
+        notebook.write_text(path, "new\n")
+    assert path.read_text() == "old\n"
+    assert [item.name for item in path.parent.iterdir()] == ["x.ipynb"]
+
+
+# only changed lessons are executed
+
+
+def test_prose_is_built_without_executing(desk, monkeypatch):
+    runs = ran_by_hand(monkeypatch)
+    desk.builder.build()
+    desk.edit("# # A tiny lesson", "# # A tiny lesson\n# with a new sentence")
+    assert desk.builder.build() == []
+    assert len(runs) == 1
+    stored = nbformat.read(desk.solution, as_version=4)
+    assert "new sentence" in stored.cells[0].source
+    assert stored.cells[-1].outputs[0].text == "run 0\n"
+    assert "not executed" in desk.told.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda desk: desk.edit("result = 2 * x", "result = x + x"),
+        lambda desk: desk.edit('tags=["nbval-ignore-output"]', 'tags=["other"]'),
+        lambda desk: setattr(desk, "contract_text", "EDITION = 7  # other feedback"),
+        lambda desk: desk.solution.write_text(desk.solution.read_text().replace("print(total)", "print(0)")),
+        lambda desk: desk.solution.write_text(desk.solution.read_text().replace('"execution_count": 2', '"execution_count": null')),
+        lambda desk: desk.solution.write_text("not a notebook"),
+        lambda desk: desk.solution.unlink(),
+    ],
+    ids=["code", "tags", "contract", "edited", "count", "broken", "missing"],
+)  # fmt: skip
+def test_what_outputs_follow_from_executes_again(desk, monkeypatch, change):
+    runs = ran_by_hand(monkeypatch)
+    desk.builder.build()
+    change(desk)
+    assert desk.builder.build() == []
+    assert len(runs) == 2
+
+
+def test_force_executes_all(desk, monkeypatch):
+    runs = ran_by_hand(monkeypatch)
+    desk.builder.build()
+    desk.builder.build(force=True)
+    assert len(runs) == 2
+
+
+# --check
+
+
+def checked(desk, folder=None):
+    problems = [str(problem) for problem in desk.builder.check()]
+    return [text for text in problems if folder is None or text.startswith(folder)]
+
+
+@pytest.fixture
+def built(desk, monkeypatch):
+    desk.runs = ran_by_hand(monkeypatch)
+    assert desk.builder.build() == []
+    return desk
+
+
+def alter(path, change):
+    made = nbformat.read(path, as_version=4)
+    change(made)
+    path.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
+
+
+def test_check_is_silent_on_a_fresh_build_and_ignores_outputs(built):
+    assert checked(built) == []
+    alter(built.solution, lambda made: made.cells[-1].update(outputs=[], execution_count=99))
+    before = built.solution.read_bytes()
+    assert checked(built) == []
+    assert built.solution.read_bytes() == before and len(built.runs) == 1
+
+
+def test_check_names_file_and_cell_of_an_edited_source(built):
+    alter(built.learner, lambda made: made.cells[-1].update(source="total = 0"))
+    assert checked(built) == [
+        "notebooks/02_tiny.ipynb:1: cell cell-009 has another source: line 1 is 'total = 0', "
+        "should be 'total = sum(numbers)'; run `mlprod build`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda made: made.cells[4].metadata.nbgrader.update(points=9), "cell check-2-1 metadata `nbgrader` is"),
+        (lambda made: made.cells[0].metadata.pop("tags"), "cell cell-001 metadata `tags` is missing"),
+        (lambda made: made.cells[1].metadata.update(execution={}), "cell cell-002 metadata `execution` should not be there"),
+        (lambda made: made.metadata.update(widgets={}), "metadata `widgets` should not be there"),
+        (lambda made: made.metadata.mlprod.update(edition=6), "metadata `mlprod` is"),
+        (lambda made: made.metadata.language_info.update(version="3.11.7"), "metadata `language_info` is"),
+        (lambda made: made.metadata.mlprod.update(digest="0"), "was executed for other code or another contract"),
+        (lambda made: made.cells.pop(0), "cell cell-001 is missing"),
+        (lambda made: made.cells.append(nbformat.v4.new_code_cell("1", id="extra")), "cell extra is not in the lesson"),
+        (lambda made: made.cells.insert(0, made.cells.pop(1)), "the cells are in another order"),
+        (lambda made: made.cells[1].update(cell_type="markdown"), "cell cell-002 is a markdown cell, should be code"),
+    ],
+)  # fmt: skip
+def test_check_finds_changed_metadata_and_cells(built, change, message):
+    made = nbformat.read(built.solution, as_version=4)
+    change(made)
+    built.solution.write_text(json.dumps(made), encoding="utf-8")
+    found = checked(built)
+    assert len(found) == 1 and found[0].startswith(f"solutions/02_tiny.ipynb:1: {message}"), found
+
+
+def test_check_sees_a_lesson_that_was_not_built(built):
+    built.edit("# # A tiny lesson", "# # Another headline")
+    assert [text.split(":")[0] for text in checked(built)] == [
+        "notebooks/02_tiny.ipynb",
+        "solutions/02_tiny.ipynb",
+    ]
+    built.learner.unlink()
+    built.solution.write_text("{}")
+    assert "is missing" in checked(built, "notebooks")[0]
+    assert "cannot be read as a notebook" in checked(built, "solutions")[0]
+
+
+def test_notebooks_without_a_lesson_are_named(built):
+    for folder in ("notebooks", "solutions"):
+        (built.root / folder / "07_gone.ipynb").write_text("{}")
+    expected = ["notebooks/07_gone.ipynb", "solutions/07_gone.ipynb"]
+    assert [problem.path for problem in built.builder.check()] == expected
+    assert [problem.path for problem in built.builder.build()] == expected
+    assert built.builder.check(["02"]) == []
+
+
+def test_the_command_tells_by_its_exit_status(built, monkeypatch, capsys):
+    monkeypatch.setattr(build, "installed_contract", lambda lesson_id: (built.contract, built.contract_text))
+    root = ["--root", str(built.root)]
+    assert command_line.main(["build", "--check", *root]) == 0
+    built.edit("print(total)", "print(total + 1)")
+    assert command_line.main(["build", "--check", *root]) == 1
+    assert "cell cell-009 has another source" in capsys.readouterr().err
+    assert command_line.main(["build", "--lesson", "02", *root]) == 0
+    assert command_line.main(["build", "--check", "--lesson", "2_nothing", *root]) == 1
+    assert "there is no lesson '2_nothing'; there are 02" in capsys.readouterr().err
+
+
+# faults: the header
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "snippet", "message"),
+    [
+        ("#   title: A tiny lesson\n", "", "# mlprod:", "the header lacks `title`"),
+        (
+            "#   minutes: 20 ",
+            "#   minutes: many ",
+            "#   minutes",
+            "`minutes: many` should be minutes of the full path",
+        ),
+        ('"02"', "02", "#   lesson", "in quotes"),
+        ('"02"', '"03"', "#   lesson", 'the header says lesson "03", the file name says "02"'),
+        ("needs: [", "neds: [", "#   neds", "unknown key `neds`"),
+        ('["01"]', "[1]", "#   needs", "are strings"),
+        ("[doubling]", "[a, b, c, d, e]", "#   ideas", "at most four new ideas"),
+        ("express: 10", "express: 30", "#   express", "longer than the full path"),
+        ("# mlprod:\n", "# other:\n", "# ---", "no section `mlprod:`"),
+        ("#   title: A", "#   title: [A", "#   minutes", "the header is not YAML"),
+        ("# ---\n\n# %%", "\n# %%", "# ---", "no header"),
+    ],
+)
+def test_faulty_headers(desk, old, new, snippet, message):
+    desk.edit(old, new)
+    assert any((desk.line(snippet), True) == (line, message in text) for line, text in desk.faults()), (
+        desk.faults()
+    )
+
+
+def test_a_file_name_that_is_no_lessons(desk):
+    odd = desk.lesson.rename(desk.lesson.with_name("tiny.py"))
+    assert any("a lesson is called like" in text.message for text in source.read(odd).problems)
+
+
+# faults: markers and regions
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "snippet", "nth", "message"),
+    [
+        ("### END SOLUTION\n\n# %%", "\n# %%", "### BEGIN", 1, "`### BEGIN SOLUTION` without `### END SOLUTION`"),
+        ("numbers = [3, 1, 2]", "### END SOLUTION\nnumbers = [3, 1, 2]", "### END", 1, "without `### BEGIN SOLUTION`"),
+        ("ordered = ", "### BEGIN SOLUTION\nordered = ", "### BEGIN", 2, "a region begins inside the one of line"),
+        ("### BEGIN SOLUTION\nordered", "# begin solution\nordered", "# begin", 1, "nearly a marker"),
+        ("ordered = sorted(numbers)", "low = high = 1  ### BEGIN SOLUTION", "low = high", 1, "needs a line of its own"),
+    ],
+)  # fmt: skip
+def test_faulty_markers(desk, old, new, snippet, nth, message):
+    desk.edit(old, new)
+    line = desk.line(snippet, nth)
+    assert any(at == line and message in text for at, text in desk.faults()), desk.faults()
+
+
+def region(code, answers=("a",)):
+    """Build a cell of one exercise; its regions' faults, as (line within the cell, message)."""
+    made = source.Source(None, "x.py")
+    cell = source.Cell("code", code, 1, "answer-1-1", exercise="1.1", tree=source.parse(code))
+    regions = stub.find_regions(made, cell)
+    return [(problem.line, problem.message) for problem in made.problems] or stub.without_answers(
+        cell, regions, answers
+    )
+
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "message"),
+    [
+        (f"class A:\n    {BEGIN}\n    a = 1\n    {END}", 2, "in the body of class `A`"),
+        (f"class A:\n    def __init__(self):\n        {BEGIN}\n        self.a = 1\n        {END}", 3, "stands in `__init__`"),
+        (f"for i in range(3):\n    {BEGIN}\n    a = i\n    {END}", 2, "a part of the `for` at the top level"),
+        (f"if True:\n    a = 2\nelse:\n    {BEGIN}\n    a = 1\n    {END}\n    b = 1", 4, "a part of the `if` at the top level"),
+        (f"def f():\n    with x:\n        {BEGIN}\n        return 1\n        {END}\n        y", 3, "a part of the `with` in `f`"),
+        (f"{BEGIN}\ndef a():\n    return 1\n{END}", 1, "the top-level def `a` as a whole"),
+        (f"{BEGIN}\n@decorated\nclass A:\n    x = 1\n{END}", 1, "the top-level class `A` as a whole"),
+        (f"a = [\n    {BEGIN}\n    1,\n    {END}\n]", 2, "the markers cut a statement at the top level"),
+        (f"def f():\n    return (\n        {BEGIN}\n        1\n        {END}\n    )", 3, "the markers cut a statement in `f`"),
+        (f"{BEGIN}\na = [\n    1,\n    {END}\n]", 1, "the markers cut a statement"),
+        (f"def f():\n    x = 1\n    {BEGIN}\n    return x\n\n\ny = 1\n{END}", 3, "the markers cut a statement"),
+        (f"def f():\n    x = 1\n    {BEGIN}\n    return x\n{END}", 3, "indent both markers"),
+        (f"def f():\n    x = 1\n{BEGIN}\n    return x\n{END}", 3, "indent both markers"),
+        (f"a = 1\n{BEGIN}\n# nothing here\n{END}", 2, "no whole statement"),
+        (f"def f():\n    x = 1\n    {BEGIN}\n    {END}", 3, "no whole statement"),
+        (f"def f(\n    {BEGIN}\n    x,\n    {END}\n):\n    return x", 2, "no whole statement"),
+        (f"def f(x):\n    {BEGIN}\n    y = 1\n    {END}\n    z = 2\n    {BEGIN}\n    return z\n    {END}", 6, "`f` has two regions"),
+    ],
+)  # fmt: skip
+def test_regions_that_the_rule_forbids(code, line, message):
+    found = region(code)
+    assert len(found) == 1 and found[0][0] == line and message in found[0][1], found
+
+
+@pytest.mark.parametrize(
+    ("code", "stubbed"),
+    [
+        (f"def f(x):\n    {BEGIN}\n    if x:\n        return 1\n    return 2\n    {END}\n    # after\ny = 1",
+         "def f(x):\n    return ...\n    # after\ny = 1"),
+        (f"def f(x):\n    {BEGIN}\n    def g():\n        return x\n\n    return g()\n    {END}", "def f(x):\n    return ..."),
+        (f"def f(x):\n    def g():\n        {BEGIN}\n        return x\n        {END}\n\n    return g()",
+         "def f(x):\n    def g():\n        return ...\n\n    return g()"),
+        (f"{BEGIN}\na = 1\n{END}\nc = 2\n{BEGIN}\nb = 3\n{END}", "a = ...\nc = 2\nb = ..."),
+        (f"{BEGIN}\n[b, a] = 1, 2\na, *rest = 1, 2\n{END}", "b = ...\na = ..."),
+    ],
+)  # fmt: skip
+def test_regions_that_the_rule_allows(code, stubbed):
+    assert region(code, answers=("a", "b")) == stubbed
+    source.parse(stubbed)
+
+
+# faults: answers, checks, contract
+
+
+def test_a_check_without_an_exercise(desk):
+    desk.edit('# %% exercise="2.2"', "# %%")
+    faults = dict(desk.faults())
+    assert "a check without its exercise" in faults[desk.line('# %% check="2.2"')]
+    assert "no cell has the answer of 2.2" in faults[1]
+    assert "a region in a cell that is no exercise" in faults[desk.line("    ### BEGIN")]
+
+
+def test_an_exercise_without_a_check(desk):
+    desk.edit('# %% check="2.2"\nlesson.check("2.2")\n', "")
+    desk.assert_fault('# %% exercise="2.2"', "an exercise without its check")
+
+
+def test_a_check_before_its_exercise(desk):
+    desk.edit('# %% check="2.1"\nlesson.check("2.1")\n', "")
+    desk.edit('# %% exercise="2.1"', '# %% check="2.1"\nlesson.check("2.1")\n\n# %% exercise="2.1"')
+    desk.assert_fault('# %% check="2.1"', "stands before its exercise")
+
+
+def test_an_id_twice(desk):
+    desk.edit("# %% tags=", '# %% check="2.2"\nlesson.check("2.2")\n\n# %% tags=')
+    first = desk.line('# %% check="2.2"')
+    desk.assert_fault('# %% check="2.2"', f"two checks have the id 2.2; the first is in line {first}", nth=2)
+
+
+def test_an_exercise_that_the_contract_does_not_have(desk):
+    del desk.contract.exercises["2.2"]
+    desk.assert_fault('# %% exercise="2.2"', "the contract has no exercise 2.2; it has 2.1")
+
+
+def test_an_exercise_of_the_contract_that_no_cell_uses(desk):
+    desk.contract.exercises["2.9"] = exercise("2.9", "Forgotten", ("gone",), 1, 1, True)
+    desk.assert_fault("# ---", "no cell has the answer of 2.9")
+
+
+def test_an_answer_that_the_contract_does_not_name(desk):
+    desk.edit("def twice(x):", "def double(x):")
+    messages = [text for _, text in desk.faults()]
+    assert "the contract of 2.2 does not name `double`; its answers are twice" in messages
+    assert "the contract of 2.2 names `twice`, which this cell does not define" in messages
+    assert dict(desk.faults())[desk.line("    ### BEGIN")].startswith("the contract of 2.2 does not name")
+
+
+def test_an_answer_that_the_cell_does_not_define(desk):
+    desk.edit("low, high = ordered[0], ordered[-1]", "low, top = ordered[0], ordered[-1]")
+    desk.assert_fault("numbers = [3", "the contract of 2.1 names `high`, which this cell does not define")
+
+
+def test_an_answer_that_is_not_plainly_assigned(desk):
+    desk.edit("low, high = ordered[0], ordered[-1]", "low = 1\nfor high in ordered:\n    pass")
+    desk.assert_fault("for high in", "does not plainly assign `high`")
+
+
+def test_an_answer_outside_of_the_region_would_be_given_away(desk):
+    desk.edit("low, high = ordered[0], ordered[-1]\n### END SOLUTION", "low = 1\n### END SOLUTION\nhigh = 3")
+    desk.assert_fault("high = 3", "`high` is defined outside of a region")
+
+
+def test_two_exercises_with_the_same_answer(desk):
+    desk.contract.exercises["2.2"].answers = ("twice", "low")
+    assert any("both call their answer `low`" in text for _, text in desk.faults())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "snippet", "message"),
+    [
+        ('lesson.check("2.2")', 'lesson.check("2.1")', 'lesson.check("2.1")', "belongs into a cell"),
+        ('lesson.check("2.2")', "lesson.hint('2.2')", "lesson.hint", 'should call lesson.check("2.2")'),
+        ("print(total)", 'lesson.check("2.2")', None, "belongs into a cell that says"),
+        ('Lesson("02")', 'Lesson("03")', 'Lesson("03")', 'this is lesson "02", not "03"'),
+        ('exercise="2.2"', 'exercise="2-2"', '# %% exercise="2-2"', "is not the id of an exercise"),
+        ('exercise="2.2"', 'exercice="2.2"', '# %% exercice="2.2"', "`exercice` is not known here"),
+        ('# %% tags=["nbval', '# %% A title tags=["nbval', "# %% A title", "`title` is not known here"),
+        ("### Exercise 2.2 · Twice", "### Exercise 2.2 · Double", "### Exercise 2.2", "'Double', the contract 'Twice'"),
+        ("### Exercise 2.2 · Twice", "### Twice", '# %% exercise="2.2"', "headline `### Exercise 2.2 · Twice`"),
+        ("3 points", "4 points", "# *Stretch", "the text of 2.2 says 4 points, the contract 3"),
+        ("5 minutes", "6 minutes", "# *Stretch", "the text of 2.2 says 6 minutes, the contract 5"),
+        ("*Stretch", "*Core", "# *Core · 3", "calls 2.2 core"),
+        ("print(total)\n", "print(total)\n\n# %%\n", None, "this cell is empty"),
+        ("print(total)\n", "print(total\n", None, "this is not Python"),
+        ("# # A tiny lesson", "# # A tiny lesson\n\n# %%\nx = await 1 +", None, "this is not Python"),
+    ],
+)  # fmt: skip
+def test_faulty_cells(desk, old, new, snippet, message):
+    desk.edit(old, new)
+    faults = desk.faults()
+    lines = [line for line, text in faults if message in text]
+    assert lines, faults
+    assert snippet is None or desk.line(snippet, desk.text.count(snippet)) in lines, faults
+
+
+def test_a_contract_that_cannot_be_loaded(desk):
+    def broken(lesson_id):
+        raise LookupError(f"there is no lesson {lesson_id}")
+
+    desk.builder.contract_of = broken
+    desk.assert_fault("# ---", "the contract cannot be loaded: LookupError: there is no lesson 02")
+
+
+def test_all_faults_of_a_lesson_are_named_at_once_in_order(desk):
+    desk.edit("title: A tiny", "titel: A tiny")
+    desk.edit("print(total)", "plt.show()\nprint(twice(3))")
+    desk.edit("### END SOLUTION\n\n# %%", "\n# %%")
+    lines = [line for line, _ in desk.faults()]
+    assert len(lines) >= 5 and lines == sorted(lines)
+    assert desk.builder.build() and not desk.learner.exists() and not desk.solution.exists()
+
+
+# faults: names that learners do not have
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print(low)", "this needs `low`, the learner's answer to 2.1"),
+        ("twice(2)", "this needs `twice`, the learner's answer to 2.2"),
+        ("f = lambda: twice(2)", "this needs `twice`"),
+        ("def f(x=low):\n    return x", "this needs `low`"),
+        ("def f():\n    return [high for _ in range(3)]", "this needs `high`"),
+        ('print(f"{low:.2f}")', "this needs `low`"),
+        ("numbers[low:]", "this needs `low`"),
+        ("low += 1", "this needs `low`"),
+        ("del high", "this needs `high`"),
+        ("print(ordered)", "this needs `ordered`, which only the answer to 2.1 makes"),
+        ("def f():\n    return ordered", "this needs `ordered`"),
+        ("class A:\n    b = ordered", "this needs `ordered`"),
+        ("low = 1", "this overwrites `low`, the learner's answer to 2.1"),
+        ("for twice in numbers:\n    pass", "this overwrites `twice`"),
+        ("import math as high", "this overwrites `high`"),
+    ],
+)
+def test_a_lecture_cell_that_needs_an_answer(desk, code, message):
+    desk.edit("print(total)", code)
+    faults = desk.faults()
+    assert any(message in text for _, text in faults), faults
+    assert {line for line, _ in faults} <= {desk.line(code), desk.line(code) + 1}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(low, twice=1):\n    high = low\n    return high, twice",
+        "[low for low in numbers]",
+        "{high: ordered for high, ordered in enumerate(numbers)}",
+        "ordered = 3\nprint(ordered)",
+        "for ordered in numbers:\n    print(ordered)",
+        "with open('x') as ordered:\n    ordered.read()",
+        "lambda low: low + 1",
+        "numbers.low",
+        "dict(low=1)",
+        "def f():\n    return ordered\n\n\nordered = 1",
+        "try:\n    pass\nexcept ValueError as ordered:\n    print(ordered)",
+        "match numbers:\n    case [ordered, *_]:\n        print(ordered)",
+        "if (ordered := 3) > 2:\n    print(ordered)",
+        "from math import pi as ordered\n\nordered",
+    ],
+)
+def test_names_of_its_own_are_no_need(desk, code):
+    desk.edit("print(total)", code)
+    assert desk.faults() == []
+
+
+def test_a_name_that_the_lecture_makes_again_is_no_need_any_more(desk):
+    desk.edit("print(total)", "ordered = 5\n\n# %%\nprint(ordered)")
+    assert desk.faults() == []
+
+
+def test_another_exercise_may_not_need_an_answer_either(desk):
+    desk.edit("result = 2 * x", "result = low * x")
+    desk.assert_fault("result = low", "this needs `low`, the learner's answer to 2.1")
+
+
+def test_the_same_cell_may_not_use_vanished_names_outside_of_the_markers(desk):
+    desk.edit("### END SOLUTION\n", "### END SOLUTION\nprint(low, high)\nprint(len(ordered))\n")
+    desk.assert_fault("print(len(ordered))", "this needs `ordered`, which stands between the markers")
+
+
+def test_an_import_in_a_region_that_the_lecture_has_too_is_no_secret(desk):
+    desk.edit("ordered = sorted", "import math\n\nordered = sorted")
+    desk.edit("print(total)", "print(math.pi)")
+    desk.assert_fault("print(math.pi)", "this needs `math`, which only the answer to 2.1 makes")
+    desk.edit("lesson = Lesson(", "import math\n\nlesson = Lesson(")
+    assert desk.faults() == []
+
+
+# faults: figures without words
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("plt.show()", "plt.show()"),
+        ("plt.hist(numbers)", "`plt.hist()` shows a bare figure"),
+        ("frame.plot.scatter('x', 'y')", "`frame.plot.scatter()` shows a bare figure"),
+        ("frame['x'].plot(kind='bar')", "shows a bare figure"),
+        ("frame.hist()", "`frame.hist()` shows a bare figure"),
+        ("show(fig)", "`show(...)` without an alternative text"),
+        ("show(fig, alt='')", "`show(...)` without an alternative text"),
+        ("show(fig, alt=None)", "`show(...)` without an alternative text"),
+        ("plots.show(fig)", "`show(...)` without an alternative text"),
+        ("plots.Figure(fig)", "`Figure(...)` without an alternative text"),
+    ],
+)
+def test_a_figure_without_words(desk, code, message):
+    desk.edit("print(total)", code)
+    desk.assert_fault(code, message)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "fig, ax = figure()\nax.hist(numbers)\nframe.plot(ax=ax, kind='bar')\nshow(fig, alt='three bars')",
+        "result.plot()",
+        "show(fig, f'AUC {total}')",
+        "plt.close()",
+    ],
+)
+def test_a_figure_with_words(desk, code):
+    desk.edit("print(total)", code)
+    assert desk.faults() == []
+
+
+@pytest.mark.parametrize("image", ["![](a.png)", '<img src="a.png">', '<img src="a.png" alt=" ">'])
+def test_an_image_without_words_in_prose(desk, image):
+    desk.edit("# # A tiny lesson", f"# # A tiny lesson\n# {image}")
+    desk.assert_fault(f"# {image}", "without an alternative text")
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"data": {"image/png": "..."}}, "a picture without an alternative text"),
+        ({"data": {"image/png": "...", "text/html": "<b>x</b>"}}, "a picture without an alternative text"),
+        ({"data": {"text/html": "<img src='data:,'>"}}, "an <img> without"),
+        ({"data": {"text/html": ["<p>", "<img alt='' src='data:,'>"]}}, "an <img> without"),
+        ({"data": {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "x"}}, "no still picture"),
+        ({"data": {"text/plain": "<object object at 0x7f3a2b1c4d50>"}}, "the address of an object"),
+        (
+            {"output_type": "stream", "name": "stdout", "text": "<A at 0x7f3a2b1c4d50>"},
+            "the address of an object",
+        ),
+        ({"output_type": "stream", "name": "stderr", "text": "careful\n"}, "writes to stderr: careful"),
+        ({"output_type": "error", "ename": "ValueError", "evalue": "no"}, "stores an error: ValueError: no"),
+    ],
+)
+def test_faulty_outputs(output, message):
+    found = figures.output_faults([{"output_type": "display_data"} | output])
+    assert len(found) == 1 and message in found[0]
+
+
+def test_outputs_with_words_are_fine():
+    html = {"text/html": "<img alt='two curves' src='data:,'>", "text/plain": "Figure: two curves"}
+    assert figures.output_faults([{"output_type": "display_data", "data": html}]) == []
+
+
+# execution
+
+
+def test_outputs_are_tidied():
+    widget = "application/vnd.jupyter.widget-view+json"
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="a\n"),
+        nbformat.v4.new_output("stream", name="stdout", text="b\n"),
+        nbformat.v4.new_output("display_data", {widget: {"model_id": "1f"}, "text/html": "<img alt='x'>"}),
+        nbformat.v4.new_output("stream", name="stdout", text="c\n"),
+    ]
+    cell = nbformat.v4.new_code_cell(
+        "x", outputs=outputs, metadata={"execution": {"iopub.status.busy": "now"}}
+    )
+    made = nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {}})
+    notebook.tidy_outputs(made)
+    assert [output.get("text") for output in cell.outputs] == ["a\nb\n", None, "c\n"]
+    assert list(cell.outputs[1].data) == ["text/html"]
+    assert cell.metadata == {} and made.metadata == {}
+
+
+def test_the_kernel_has_the_same_environment_everywhere(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    made = execute.kernel_environment()
+    assert "MPLBACKEND" not in made
+    expected = {"MLPROD_PROGRESS": "memory", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    assert expected.items() <= made.items()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_one_line_on_a_terminal_and_few_lines_elsewhere():
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        progress = execute.Progress("02_tiny", 25, stream)
+        for number in range(1, 26):
+            progress.at(number)
+        progress.end()
+    assert "\n" not in terminal.getvalue() and "\r02_tiny: cell 25 of 25" in terminal.getvalue()
+    assert pipe.getvalue().count("\n") == 4 and pipe.getvalue().endswith("02_tiny: cell 25 of 25\n")
+
+
+def test_a_lesson_is_executed_and_an_error_keeps_the_old_notebook(desk):
+    assert desk.builder.build() == []
+    stored = nbformat.read(desk.solution, as_version=4)
+    nbformat.validate(stored)
+    code = [cell for cell in stored.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4, 5, 6]
+    assert by_id(stored)["check-2-2"].outputs[0].data["text/plain"] == "'checked 2.2'"
+    assert [output.text for output in code[-1].outputs] == ["a total:\n6\n"]
+    assert stored.metadata == desk.make().solution.metadata
+    assert desk.builder.check() == []
+    before = desk.solution.read_bytes(), desk.learner.read_bytes()
+
+    # the line is the lesson's, although the markers above it are gone from the notebook
+    desk.edit("### END SOLUTION\n\n# %%", '### END SOLUTION\n{}["missing"]\n\n# %%')
+    (problem,) = desk.builder.build()
+    assert (problem.line, problem.cell) == (desk.line('{}["missing"]'), "answer-2-1")
+    assert problem.message == "KeyError: 'missing'"
+    assert str(problem).startswith(
+        f"lessons/02_tiny.py:{problem.line}: KeyError: 'missing' (cell answer-2-1)"
+    )
+    assert (desk.solution.read_bytes(), desk.learner.read_bytes()) == before
+
+
+def test_an_output_without_words_is_refused(desk, monkeypatch):
+    def draws(made, folder, progress=None):
+        made.cells[-1].outputs = [nbformat.v4.new_output("display_data", {"image/png": "..."})]
+
+    monkeypatch.setattr(execute, "execute", draws)
+    (problem,) = desk.builder.build()
+    assert (
+        problem.line == desk.line("total = sum")
+        and "a picture without an alternative text" in problem.message
+    )
+    assert not desk.solution.exists() and not desk.learner.exists()
