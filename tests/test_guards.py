@@ -109,7 +109,8 @@ def nbval(folder):
         "pytest",
         "-p",
         "no:cacheprovider",
-        f"--rootdir={ROOT}",
+        "-p",
+        "conftest",
         *options,
         str(folder),
     ]
