@@ -1,0 +1,96 @@
+"""Who may know whom, and what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "mlprod_helpers"
+# a room knows rooms to its left only
+ORDER = (
+    *(
+        "datasets",
+        "requestlog",
+        "faults",
+        "streams",
+        "queueing",
+        "drift",
+        "detectors",
+        "adaptation",
+        "monitoring",
+    ),
+    *("rollout", "automation", "checklist", "serving", "oncall"),
+)
+RANK = {room: rank for rank, room in enumerate(ORDER)}
+DRAWING = {"plots", "explore"}
+NOTEBOOK = {"IPython", "ipywidgets", "ipykernel", "nbformat", "nbclient", "traitlets"}
+
+
+def modules():
+    return sorted(
+        path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE
+    )
+
+
+def room_of(path):
+    part = path.relative_to(PACKAGE).parts[0]
+    return part.removesuffix(".py")
+
+
+def imports(path):
+    """(name of the module, whether the import stands inside a function)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {id(node) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for node in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: name the module in full"
+            if node.module == "mlprod_helpers":
+                yield from ((f"mlprod_helpers.{alias.name}", id(node) in inside) for alias in node.names)
+            else:
+                yield node.module, id(node) in inside
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_knows_rooms_to_its_left_only(path):
+    room = room_of(path)
+    for name, is_lazy in imports(path):
+        top, *rest = name.split(".")
+        assert top != "mlprod_tools", f"{room} must not know the tools"
+        if top in NOTEBOOK:
+            assert room == "explore" or (room == "lesson" and is_lazy), f"{room} knows {top}"
+        if top == "matplotlib":
+            assert room in DRAWING, f"{room} draws by itself; put the drawing into plots"
+        if top != "mlprod_helpers" or not rest or rest[0] == room:
+            continue
+        known = rest[0]
+        if room == "lesson":
+            allowed = known == "exercises"
+        elif room == "exercises":
+            allowed = known in RANK or rest[:2] == ["lesson", "contract"]
+        elif room == "plots":
+            allowed = False
+        elif room == "explore":
+            allowed = known in RANK or known == "plots"
+        else:
+            assert room in RANK, f"{room} is a new room: give it a place in ORDER"
+            allowed = (known in RANK and RANK[known] < RANK[room]) or (known == "plots" and is_lazy)
+        assert allowed, f"{room} may not know {known}"
+
+
+def loaded_by(statement):
+    code = f"import sys, pandas; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+def test_the_first_line_of_a_lesson_is_light():
+    for statement in ("import mlprod_helpers", "from mlprod_helpers import Lesson; Lesson('00')"):
+        heavy = {"sklearn", "matplotlib", "scipy", "ipywidgets", "IPython", "river"} & set(
+            loaded_by(statement)
+        )
+        assert heavy == set(), f"{statement} loads {heavy}"
