@@ -1,0 +1,553 @@
+"""Explorers: sliders above the picture of a pure function.
+
+An explorer is live where a kernel runs, and a picture with its text alternative everywhere else: on a web page, in a
+notebook that is only read, in the outputs that tests compare.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+
+from mlprod_helpers import plots
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number to move.
+
+    Parameters
+    ----------
+    low, high, step : float or int
+        The range and the distance of two settings; all integers make an integer slider.
+    start : float, optional
+        Where it stands first; `low` if not given.
+    label : str, optional
+        What it is called; the argument's name if not given.
+    unit : str, optional
+        Said after the label and after each value: "sd", "minutes".
+
+    Examples
+    --------
+    >>> Slider(0, 3, 0.1, 1.2, label="shift", unit="sd").start
+    1.2
+    """
+
+    low: float
+    high: float
+    step: float
+    start: float | None = None
+    label: str = ""
+    unit: str = ""
+
+    def __post_init__(self):
+        numbers = [self.low, self.high, self.step, self.low if self.start is None else self.start]
+        if not all(isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in numbers):
+            raise ValueError(f"A slider needs finite numbers (low, high, step, start): got {tuple(numbers)}.")
+        if not self.low < self.high or not 0 < self.step <= self.high - self.low:
+            raise ValueError(f"No slider runs from {self.low} to {self.high} in steps of {self.step}.")
+        if not self.low <= numbers[3] <= self.high:
+            raise ValueError(f"A slider from {self.low} to {self.high} cannot start at {self.start}.")
+        object.__setattr__(self, "start", numbers[3])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few things to choose.
+
+    Parameters
+    ----------
+    options : sequence
+        What can be chosen.
+    start : object, optional
+        What is chosen first; the first option if not given.
+    label : str, optional
+        What is chosen here; the argument's name if not given.
+
+    Examples
+    --------
+    >>> Choice(["sudden", "gradual"]).start
+    'sudden'
+    """
+
+    options: tuple
+    start: object = None
+    label: str = ""
+    unit = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options:
+            raise ValueError("A choice needs at least one option.")
+        if self.start is None:
+            object.__setattr__(self, "start", self.options[0])
+        if self.start not in self.options:
+            raise ValueError(f"{self.start!r} is not one of the options {list(self.options)}.")
+
+
+def explore(fn, /, **controls):
+    """Sliders above the picture of a pure function.
+
+    Parameters
+    ----------
+    fn : callable
+        `fn(**values)` returns a `plots.Figure` and depends on nothing but its arguments. It should take well below
+        100 ms, so that the picture follows the slider (see `plots.Still`).
+    **controls
+        One an argument of `fn`: `(low, high, step)` or `(low, high, step, start)` or `Slider(...)` for a number,
+        a list or `Choice(...)` for one of a few things.
+
+    Returns
+    -------
+    Explorer
+        End a cell with it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For controls that make no sense, and for a function whose first picture fails. A later failure is shown in
+        place of the picture and the sliders stay alive.
+
+    Examples
+    --------
+    >>> def powers(exponent):
+    ...     fig, ax = plots.figure()
+    ...     ax.plot([x**exponent for x in range(5)])
+    ...     return plots.show(fig, alt=f"The power {exponent} of the numbers 0 to 4.")
+    >>> explore(powers, exponent=(1, 4, 1, 2))
+    Explorer at exponent 2: The power 2 of the numbers 0 to 4.
+    """
+    return Explorer(fn, {name: _control(name, given) for name, given in controls.items()})
+
+
+def _control(name, given):
+    if isinstance(given, Slider | Choice):
+        return given
+    if isinstance(given, tuple) and len(given) in (3, 4):
+        return Slider(*given)
+    if isinstance(given, list):
+        return Choice(given)
+    raise TypeError(
+        f"{name}={given!r} is no control. Give (low, high, step) or (low, high, step, start) for a slider, "
+        "a list for a choice."
+    )
+
+
+class Explorer:
+    """What `explore` returns: a live widget with a static picture for where nothing runs.
+
+    Attributes
+    ----------
+    values : dict
+        Where the controls stand.
+    figure : plots.Figure or None
+        The picture of these values; None while the function fails for them.
+    """
+
+    def __init__(self, fn, controls):
+        if not controls:
+            raise ValueError("An explorer needs at least one control, such as shift=(0, 3, 0.1).")
+        self._fn, self._controls = fn, controls
+        self._live, self._moving = None, False
+        self.values = {name: control.start for name, control in controls.items()}
+        self.figure = self._drawn()  # a failure here is the author's: let it be seen
+
+    @property
+    def widget(self):
+        """The ipywidgets box of controls, reset button and picture, made when first asked for."""
+        if self._live is None:
+            self._live = self._made_widget()
+        return self._live
+
+    def set(self, **values):
+        """Move controls by name, as a learner would by hand."""
+        if unknown := set(values) - set(self._controls):
+            raise ValueError(f"No control is called {sorted(unknown)}; there are {sorted(self._controls)}.")
+        self.widget  # noqa: B018
+        self._move(values)
+
+    def reset(self):
+        """Put each control back to where it started."""
+        self.set(**{name: control.start for name, control in self._controls.items()})
+
+    def _drawn(self):
+        figure = self._fn(**self.values)
+        if not isinstance(figure, plots.Figure):
+            raise TypeError(
+                f"{getattr(self._fn, '__name__', 'The function')} returned {type(figure).__name__}; "
+                "an explorer draws what plots.show(fig, alt=...) returns."
+            )
+        return figure
+
+    def _made_widget(self):
+        import ipywidgets
+
+        width = f"{0.6 * max(len(self._title(name)) for name in self._controls):.1f}em"
+        self._inputs = {name: self._made_input(name, width) for name in self._controls}
+        for made in self._inputs.values():
+            made.observe(self._on_move, names="value")
+        reset = ipywidgets.Button(
+            description="Reset", tooltip="Put all controls back to where they started", icon="undo"
+        )
+        reset.on_click(lambda _: self.reset())
+        self._picture = ipywidgets.HTML(value=self.figure.html())
+        return ipywidgets.VBox([*self._inputs.values(), reset, self._picture])
+
+    def _made_input(self, name, width):
+        import ipywidgets
+
+        control = self._controls[name]
+        common = {
+            "value": self.values[name],
+            "description": self._title(name),
+            "tooltip": self._title(name),
+            "style": {"description_width": width},
+            "layout": {"width": "min(100%, 34em)"},
+        }
+        if isinstance(control, Choice):
+            return ipywidgets.Dropdown(options=control.options, **common)
+        numbers = (control.low, control.high, control.step, control.start)
+        whole = all(isinstance(x, Integral) for x in numbers)
+        decimals = 0 if whole else max(0, -math.floor(math.log10(control.step) + 1e-9))
+        # the browser sends the newest value only once the kernel is idle again: dragging never piles up pictures
+        return (ipywidgets.IntSlider if whole else ipywidgets.FloatSlider)(
+            min=control.low,
+            max=control.high,
+            step=control.step,
+            readout_format="d" if whole else f".{decimals}f",
+            continuous_update=True,
+            **common,
+        )
+
+    def _title(self, name):
+        control = self._controls[name]
+        return (control.label or name.replace("_", " ")) + (f" ({control.unit})" if control.unit else "")
+
+    def _on_move(self, change):
+        if not self._moving:
+            self._move({})
+
+    def _move(self, values):
+        """Set several controls and draw once."""
+        self._moving = True
+        try:
+            for name, value in values.items():
+                self._inputs[name].value = value
+        finally:
+            self._moving = False
+        wanted = {name: made.value for name, made in self._inputs.items()}
+        if wanted == self.values and self.figure is not None:
+            return
+        self.values = wanted
+        try:
+            self.figure = self._drawn()
+            self._picture.value = self.figure.html()
+        except Exception as error:  # whatever the function raises: the next move may work again
+            self.figure = None
+            self._picture.value = (
+                f"<p><strong>No picture at {html.escape(self._told())}.</strong> "
+                f"{html.escape(f'{type(error).__name__}: {error}')}</p>"
+            )
+
+    def _told(self):
+        """Where the controls stand, in words."""
+        told = []
+        for name, value in self.values.items():
+            control = self._controls[name]
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            told.append(
+                f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if number else value}"
+                + (f" {control.unit}" if control.unit else "")
+            )
+        return ", ".join(told)
+
+    def __repr__(self):
+        return f"Explorer at {self._told()}: {self.figure.alt if self.figure else 'no picture'}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        picture = self.figure.html() if self.figure else ""
+        told = f"<p><em>Explorer at {html.escape(self._told())}. Run the cell to move its controls.</em></p>"
+        live = self.widget._repr_mimebundle_() or {}
+        view = "application/vnd.jupyter.widget-view+json"
+        return {key: live[key] for key in (view,) if key in live} | {
+            "text/html": f"<div>{picture}{told}</div>",
+            "text/plain": repr(self),
+        }
+
+
+# --- two samples, a shift and a flipped correlation ------------------------------------------------------------
+
+_ROWS = 300  # in each of the two samples
+_FOLDS = 5
+_SEED = 8
+
+
+def best_auc(shift, correlation):
+    """What AUC does the best possible classifier reach between these two samples?
+
+    Two columns, normal with spread 1. The reference is centered at (0, 0) with the given correlation, the current
+    sample at (shift, 0) with minus that correlation. The best score is the likelihood ratio (Neyman and Pearson
+    1933), a quadratic form in normal variables; the probability that a current row outscores a reference row follows
+    from its characteristic function (Gil-Pelaez 1951, "Note on the inversion theorem", Biometrika 38).
+
+    Parameters
+    ----------
+    shift : float
+        Difference of the means of the first column, in standard deviations.
+    correlation : float, strictly between -1 and 1
+
+    Returns
+    -------
+    float
+        Phi(shift / sqrt 2) without correlation, (1 + |correlation|) / 2 without shift.
+
+    Raises
+    ------
+    ValueError
+        When the correlation is not strictly between -1 and 1.
+
+    Examples
+    --------
+    >>> round(best_auc(0, 0.8), 4), round(best_auc(1.19, 0), 4), round(best_auc(1.19, 0.8), 4)
+    (0.9, 0.8, 0.9328)
+    """
+    if not -1 < correlation < 1:
+        raise ValueError(f"A correlation lies strictly between -1 and 1 here, not at {correlation}.")
+    if shift == 0 and correlation == 0:
+        return 0.5
+    # Along the diagonals (sum and difference of the columns, over sqrt 2) both samples have independent columns
+    # with variances (wide, narrow) and (narrow, wide). The difference of two log likelihood ratios, current minus
+    # reference, is then a sum over standard normal z of constant + slope z + curve z^2.
+    wide, narrow = 1 + correlation, 1 - correlation
+    away = shift / math.sqrt(2)
+    constant, slopes, curves = 0.0, [], []
+    for own, foreign in ((wide, narrow), (narrow, wide)):  # variance in the reference, in the current sample
+        for center, variance, sign in ((away, foreign, 1), (0.0, own, -1)):
+            # log ratio at x = center + sqrt(variance) z: x^2 / (2 own) - (x - away)^2 / (2 foreign)
+            spread = math.sqrt(variance)
+            constant += sign * (center**2 / own - (center - away) ** 2 / foreign) / 2
+            slopes.append(sign * spread * (center / own - (center - away) / foreign))
+            curves.append(sign * variance * (1 / own - 1 / foreign) / 2)
+    return 0.5 + _gil_pelaez(constant, np.array(slopes), np.array(curves)) / math.pi
+
+
+def _gil_pelaez(constant, slopes, curves):
+    """The integral of Im(characteristic function(t)) / t over t > 0."""
+    from scipy.integrate import quad
+
+    def integrand(t):
+        flat = 1 - 2j * t * curves
+        log_cf = 1j * t * constant - np.sum(0.5 * np.log(flat) + (t * slopes) ** 2 / (2 * flat))
+        return np.exp(log_cf).imag / t
+
+    return quad(integrand, 0, np.inf, limit=400, epsabs=1e-9)[0]
+
+
+def adversarial_samples(shift, correlation, *, rows=_ROWS, random_state=_SEED):
+    """Two samples with two columns, from one fixed draw: the same rows move as the arguments do.
+
+    Parameters
+    ----------
+    shift, correlation : float
+        As in `best_auc`.
+    rows : int
+        Rows of each sample.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    (reference, current)
+        Arrays of shape (rows, 2).
+
+    Examples
+    --------
+    >>> reference, current = adversarial_samples(0, 0.8)
+    >>> reference.shape, np.corrcoef(reference.T)[0, 1] > 0.7, np.corrcoef(current.T)[0, 1] < -0.7
+    ((300, 2), np.True_, np.True_)
+    """
+    rng = np.random.default_rng(random_state)
+    return _moved(rng.standard_normal((rows, 2)), rng.standard_normal((rows, 2)), shift, correlation)
+
+
+def _moved(z_reference, z_current, shift, correlation):
+    rest = math.sqrt(1 - correlation**2)
+    reference = np.column_stack(
+        [z_reference[:, 0], correlation * z_reference[:, 0] + rest * z_reference[:, 1]]
+    )
+    current = np.column_stack(
+        [z_current[:, 0] + shift, -correlation * z_current[:, 0] + rest * z_current[:, 1]]
+    )
+    return reference, current
+
+
+def _out_of_fold(features, is_current):
+    """Out-of-fold scores of logistic regression with scikit-learn's default penalty (C=1), all folds at once.
+
+    Newton's method on a few columns: a tenth of the time of five calls of `fit`, the same scores (a test compares).
+    """
+    rows = np.column_stack([np.ones(len(features)), features])
+    fold = np.arange(len(rows)) % _FOLDS
+    trains = (fold != np.arange(_FOLDS)[:, None]).astype(float)
+    penalty = np.diag([0.0] + [1.0] * features.shape[1])
+    weights = np.zeros((_FOLDS, rows.shape[1]))
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-weights @ rows.T))
+        slope = ((p - is_current) * trains) @ rows + weights @ penalty
+        curve = (rows.T * (p * (1 - p) * trains)[:, None, :]) @ rows + penalty
+        step = np.linalg.solve(curve, slope[:, :, None])[:, :, 0]
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.sum(rows * weights[fold], axis=1)
+
+
+def _best_curve(shift, correlation):
+    """ROC curve of the likelihood ratio, over points that fill both normal distributions evenly."""
+    reference, current = _moved(_even_normal(), _even_normal(), shift, correlation)
+
+    def log_ratio(x):  # up to a factor and a constant
+        away = x[:, 0] - shift
+        flip = 2 * correlation * x[:, 1] * (x[:, 0] + away)
+        return x[:, 0] ** 2 - away**2 - flip
+
+    return plots.roc_points(
+        np.repeat([0, 1], len(reference)), np.r_[log_ratio(reference), log_ratio(current)]
+    )
+
+
+@functools.cache
+def _even_normal():
+    """4,000 points that fill the normal distribution of the plane evenly (Roberts 2018, the R2 sequence)."""
+    from scipy.stats import norm
+
+    golden = 1.324717957244746  # x^3 = x + 1
+    return norm.ppf((0.5 + np.arange(1, 4001)[:, None] * [1 / golden, 1 / golden**2]) % 1)
+
+
+@functools.cache
+def _adversarial_still():
+    """The standing part of the picture and the artists that move."""
+    fig, (left, right) = plots.figure(ncols=2, size=(8.6, 3.9), layout=None, width_ratios=[1.25, 1])
+    fig.subplots_adjust(left=0.065, right=0.985, bottom=0.135, top=0.84, wspace=0.2)
+    left.set_title(f"Two samples, {_ROWS} rows each", pad=25)
+    left.set(xlim=(-3.8, 6.4), ylim=(-3.8, 3.8), xlabel="first column", ylabel="second column")
+    left.set_xticks(range(-3, 7))
+    left.grid(True, axis="both")
+    clouds = [
+        left.plot([], [], "o", markersize=3.6, markeredgewidth=0, color=color, alpha=0.6)[0]
+        for color in (plots.REFERENCE, plots.CURRENT)
+    ]
+    plots.name_colors(left, {"reference": plots.REFERENCE, "current": plots.CURRENT})
+    right.set_title("ROC of logistic regression, out of fold", pad=25)
+    right.set(
+        xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="false positive rate", ylabel="true positive rate"
+    )
+    right.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=(0, (2, 3)))
+    right.grid(True, axis="both")
+    right.text(0.97, 0.27, "AUC", ha="right", color=plots.SOFT_INK)
+    curves, numbers = [], []
+    for i, (name, (color, width)) in enumerate(_LOOKS.items()):
+        style = (0, (4, 2)) if name == "best possible" else "-"
+        curves.append(right.plot([], [], color=color, linewidth=width, linestyle=style)[0])
+        words = {"ha": "right", "color": plots.ink(color), "fontweight": "bold"}
+        right.text(0.84, 0.19 - 0.075 * i, name, **words)
+        numbers.append(right.text(0.97, 0.19 - 0.075 * i, "", **words))
+    # the best curve on top: thin dashes that a good score nearly covers
+    return plots.Still(fig, [*clouds, *reversed(curves), *numbers]), clouds, curves, numbers
+
+
+_LOOKS = {  # score -> color, width of its curve
+    "best possible": (plots.INK, 1.2),
+    "quadratic": (plots.GREEN, 2),
+    "linear": (plots.PURPLE, 2),
+}
+
+
+def adversarial_picture(shift=0.0, correlation=0.8):
+    """Can a classifier tell two samples apart, and how close does it come to the best possible one?
+
+    Left the two samples of `adversarial_samples`, right the out-of-fold ROC curves (5 folds) of two logistic
+    regressions, one on the two columns, one on their squares and product as well, beside the curve of the likelihood
+    ratio, which knows how the samples were made.
+
+    Parameters
+    ----------
+    shift : float
+        How far the mean of the first column moves, in standard deviations.
+    correlation : float, strictly between -1 and 1
+        Correlation of the two columns in the reference; the current sample has minus this.
+
+    Returns
+    -------
+    plots.Figure
+
+    Examples
+    --------
+    >>> adversarial_picture(shift=0, correlation=0)
+    Figure: Two samples of 300 rows; first column shifted by 0 sd, correlation 0 in both. Out-of-fold AUC:
+    logistic regression with squares and product 0.49, linear logistic regression 0.51; best possible 0.50. There is
+    nothing to find.
+    """
+    best = best_auc(shift, correlation)
+    samples = adversarial_samples(shift, correlation)
+    rows, is_current = np.vstack(samples), np.repeat([0, 1], _ROWS)
+    curved = np.column_stack([rows, rows**2, rows[:, 0] * rows[:, 1]])
+    points = {
+        "best possible": (*_best_curve(shift, correlation)[:2], best),
+        "quadratic": plots.roc_points(is_current, _out_of_fold(curved, is_current)),
+        "linear": plots.roc_points(is_current, _out_of_fold(rows, is_current)),
+    }
+    still, clouds, curves, numbers = _adversarial_still()
+    for cloud, sample in zip(clouds, samples, strict=True):
+        cloud.set_data(*sample.T)
+    for (fpr, tpr, auc), curve, number in zip(points.values(), curves, numbers, strict=True):
+        curve.set_data(fpr, tpr)
+        number.set_text(f"{auc:.2f}")
+    return still.picture(
+        _adversarial_in_words(shift, correlation, {name: auc for name, (*_, auc) in points.items()})
+    )
+
+
+def _adversarial_in_words(shift, correlation, aucs):
+    if correlation:
+        together = (
+            f"correlation {correlation:+.3g} in the reference and {-correlation:+.3g} in the current sample"
+        )
+    else:
+        together = "correlation 0 in both"
+    text = (
+        f"Two samples of {_ROWS} rows; first column shifted by {shift:.3g} sd, {together}. Out-of-fold AUC: logistic "
+        f"regression with squares and product {aucs['quadratic']:.2f}, linear logistic regression "
+        f"{aucs['linear']:.2f}; best possible {aucs['best possible']:.2f}."
+    )
+    if not shift and not correlation:
+        return f"{text} There is nothing to find."
+    if not shift:
+        return f"{text} The linear one sees nothing: each column on its own is the same in both samples."
+    if not correlation:
+        return f"{text} A shift alone is all that the linear one needs."
+    return f"{text} The linear one sees the shift, not the flip of the correlation."
+
+
+def adversarial_explorer():
+    """Two sliders, shift and correlation, above `adversarial_picture`.
+
+    Returns
+    -------
+    Explorer
+
+    Examples
+    --------
+    >>> adversarial_explorer().values
+    {'shift': 0.0, 'correlation': 0.8}
+    """
+    return explore(
+        adversarial_picture,
+        shift=Slider(0.0, 3.0, 0.1, 0.0, label="shift of the first column", unit="sd"),
+        correlation=Slider(0.0, 0.9, 0.1, 0.8, label="flip of the correlation"),
+    )

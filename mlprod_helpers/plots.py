@@ -1,0 +1,889 @@
+"""One house style for every figure, each with a text alternative.
+
+Figures are drawn to a small PNG inside an `<img>` whose `alt` says what to notice, so the same output reads well in
+JupyterLab, on a web page, and aloud. Each carries its own opaque paper and dark ink: light and dark themes both work.
+Nothing here depends on the matplotlib backend, and matplotlib is imported only when something is drawn.
+
+Colors are those of Okabe and Ito, "Color universal design" (2008), which color-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import io
+import re
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+RED = "#D55E00"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+GREY = "#737373"
+COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
+REFERENCE, CURRENT = BLUE, ORANGE
+
+PAPER = "#FBFAF7"
+INK = "#1F2933"
+SOFT_INK = "#565E68"
+RULE = "#DDDAD2"
+DPI = 110  # pixels of the screen per inch of the figure: 10 point text is 15 pixels high
+
+_STYLE = {
+    "font.family": ["DejaVu Sans"],  # the one font that comes with matplotlib: equal on every machine
+    "font.size": 9.5,
+    "text.color": INK,
+    "figure.facecolor": PAPER,
+    "figure.dpi": DPI,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": SOFT_INK,
+    "axes.labelsize": 9.5,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.xmargin": 0.02,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": SOFT_INK,
+    "ytick.labelcolor": SOFT_INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.9,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "date.converter": "concise",
+}
+_DRAWING = (
+    *("plot", "step", "stairs", "hist", "bar", "barh", "bar_label", "scatter", "errorbar", "fill_between"),
+    *("axhline", "axvline", "axhspan", "axvspan", "text", "annotate", "legend", "set_title", "set_xlabel"),
+    *(
+        "set_ylabel",
+        "imshow",
+        "pcolormesh",
+        "boxplot",
+        "stackplot",
+        "hlines",
+        "vlines",
+        "set_xticks",
+        "set_yticks",
+    ),
+)
+
+
+def _house_style():
+    import matplotlib
+
+    return matplotlib.rc_context({**_STYLE, "axes.prop_cycle": matplotlib.cycler(color=COLORS)})
+
+
+@functools.cache
+def _house_axes():
+    """Axes that keep to the house style whatever the learner's own matplotlib settings are.
+
+    matplotlib reads its settings when something is drawn, not when the axes are made.
+    """
+    from matplotlib.axes import Axes
+
+    def styled(draw):
+        @functools.wraps(draw)
+        def in_house_style(*args, **kw):
+            with _house_style():
+                return draw(*args, **kw)
+
+        return in_house_style
+
+    return type("HouseAxes", (Axes,), {name: styled(getattr(Axes, name)) for name in _DRAWING})
+
+
+def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **kw):
+    """An empty figure in the house style, to draw on and hand to `show`.
+
+    Parameters
+    ----------
+    ncols, nrows : int
+        How many panels beside and below each other.
+    size : (float, float), optional
+        Width and height in inches; 110 pixels of the screen an inch.
+    title : str, optional
+        Headline of the whole figure; a single panel rather has its own (`ax.set_title`).
+    layout : str or None
+        matplotlib's layout engine; None leaves the margins to you and draws faster.
+    **kw
+        Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `sharey`, `width_ratios` ...
+
+    Returns
+    -------
+    (matplotlib.figure.Figure, Axes or array of Axes)
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> _ = ax.plot([1, 2, 4, 8])
+    >>> show(fig, alt="A line that doubles at each step, from 1 to 8.")
+    Figure: A line that doubles at each step, from 1 to 8.
+    """
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    size = size or (7.4 if ncols == 1 else 8.6, 3.3 * nrows)
+    kw["subplot_kw"] = {"axes_class": _house_axes()} | kw.get("subplot_kw", {})
+    with _house_style():
+        fig = MatplotlibFigure(figsize=size, layout=layout)
+        axes = fig.subplots(nrows, ncols, **kw)
+        if title:
+            fig.suptitle(title, x=0.012, ha="left")
+    return fig, axes
+
+
+class Figure:
+    """A picture with its text alternative; what every plot of the course returns.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+        Drawn when the picture is first needed.
+    alt : str
+        A sentence or two that say what to notice, for those who do not see the picture.
+
+    Raises
+    ------
+    ValueError
+        When `alt` says nothing: it is empty, very short, or a file name.
+
+    Examples
+    --------
+    >>> fig, ax = figure()
+    >>> bundle = Figure(fig, "An empty pair of axes, waiting for data.")._repr_mimebundle_()
+    >>> sorted(bundle)
+    ['text/html', 'text/plain']
+    >>> bundle["text/plain"]
+    'Figure: An empty pair of axes, waiting for data.'
+    """
+
+    def __init__(self, fig, alt):
+        self.alt = _checked_alt(alt)
+        self.figure = fig
+        self._png = None
+
+    @classmethod
+    def from_png(cls, png, alt):
+        """Wrap PNG bytes that are drawn already."""
+        made = cls(None, alt)
+        made._png = png
+        return made
+
+    @property
+    def png(self):
+        """The picture as PNG bytes: the same bytes for the same drawing and matplotlib."""
+        if self._png is None:
+            self._png = _png_of(self.figure)
+        return self._png
+
+    def html(self):
+        """The picture as one `<img>`, nothing to fetch."""
+        width, height = (int.from_bytes(self.png[i : i + 4], "big") for i in (16, 20))  # PNG header
+        # width and height keep the page from jumping while the picture is decoded
+        return (
+            f'<img alt="{html.escape(self.alt)}" width="{width}" height="{height}" decoding="sync" '
+            'style="max-width:100%;height:auto;border-radius:6px" '
+            f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
+        )
+
+    def close(self):
+        """Draw the picture now and let go of the matplotlib figure."""
+        self.png  # noqa: B018
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        if pyplot is not None and self.figure is not None:
+            pyplot.close(self.figure)
+        self.figure = None
+        return self
+
+    def __repr__(self):
+        return f"Figure: {self.alt}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/html": self.html(), "text/plain": repr(self)}
+
+
+def show(fig, *, alt=None):
+    """End a plotting cell: the figure as a picture with its text alternative.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure or Axes, or Figure
+        What to show. A ready `Figure` keeps its own text if `alt` is not given.
+    alt : str
+        What to notice: "Error doubles after 9 February", not "line chart of errors".
+
+    Returns
+    -------
+    Figure
+        Drawn; the matplotlib figure is closed.
+    """
+    if isinstance(fig, Figure):
+        if alt is not None:
+            fig.alt = _checked_alt(alt)
+        return fig.close()
+    if alt is None:
+        raise ValueError('A figure needs a text alternative: show(fig, alt="what to notice in it").')
+    return Figure(getattr(fig, "figure", None) or fig, alt).close()
+
+
+class Still:
+    """A figure whose axes, ticks and titles are drawn once, so that each new picture takes few milliseconds.
+
+    Explorers use it: they set the data of a few artists and ask for the next picture. Everything not listed in
+    `moving` stands still.
+
+    Parameters
+    ----------
+    fig : matplotlib.figure.Figure
+        With fixed limits and ticks.
+    moving : sequence of artists
+        Lines, collections and texts on it that will change; drawn in this order.
+
+    Examples
+    --------
+    >>> fig, ax = figure(layout=None)
+    >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
+    >>> [line] = ax.plot([0, 1], [0, 1])
+    >>> still = Still(fig, [line])
+    >>> line.set_ydata([0, 0.5])
+    >>> still.picture("A straight line that climbs from zero to one half.")
+    Figure: A straight line that climbs from zero to one half.
+    """
+
+    def __init__(self, fig, moving):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        self.moving = list(moving)
+        for artist in self.moving:
+            artist.set_animated(True)
+        self._canvas = FigureCanvasAgg(fig)
+        with _house_style():
+            self._canvas.draw()
+        self._background = self._canvas.copy_from_bbox(fig.bbox)
+
+    def picture(self, alt):
+        """The picture as the moving artists stand now."""
+        self._canvas.restore_region(self._background)
+        with _house_style():
+            for artist in self.moving:
+                artist.draw(self._canvas.get_renderer())
+        return Figure.from_png(_encode(np.asarray(self._canvas.buffer_rgba())), alt)
+
+
+def _png_of(fig):
+    drawn = io.BytesIO()
+    paper = fig.get_facecolor()
+    with _house_style():
+        # a transparent or half-transparent figure would vanish on one of the two themes
+        fig.savefig(drawn, format="raw", dpi=DPI, facecolor=paper if paper[3] == 1 else PAPER)
+        width, height = (
+            fig.bbox.size.astype(int) if fig.dpi == DPI else (fig.get_size_inches() * DPI).astype(int)
+        )
+    return _encode(np.frombuffer(drawn.getvalue(), np.uint8).reshape(height, width, 4))
+
+
+def _encode(rgba):
+    """Pixels to PNG bytes with a palette of 256 colors: a third of the size, no date and no program name inside."""
+    from PIL import Image
+
+    height, width, _ = rgba.shape
+    # the palette comes from every seventh pixel, staggered from row to row: each line is met, at a third of the time
+    stride = next(prime for prime in (7, 11, 13) if width % prime)
+    some = np.ascontiguousarray(rgba.reshape(-1, 4)[::stride])
+    palette = Image.frombuffer("RGBA", (len(some), 1), some).convert("RGB")
+    palette = palette.quantize(256, method=Image.Quantize.FASTOCTREE)
+    flat = Image.frombuffer("RGBA", (width, height), rgba).convert("RGB")
+    packed = io.BytesIO()
+    flat.quantize(palette=palette, dither=Image.Dither.NONE).save(packed, "PNG", compress_level=5)
+    return packed.getvalue()
+
+
+def _checked_alt(alt):
+    if not isinstance(alt, str):
+        raise ValueError(f"The text alternative of a figure is a sentence, not {type(alt).__name__}.")
+    alt = " ".join(alt.split())
+    if re.search(r"\.(png|jpe?g|svg|gif|webp|pdf)$", alt, re.IGNORECASE):
+        raise ValueError(f"{alt!r} is a file name. Say in a sentence what to notice in the figure.")
+    if len(alt) < 25 or len(alt.split()) < 4:
+        raise ValueError(f"{alt!r} is too short for a text alternative. Say in a sentence what to notice.")
+    return alt
+
+
+# --- words and shades -------------------------------------------------------------------------------------------
+
+
+def say(number):
+    """A number for a sentence: three digits that count, no exponent.
+
+    >>> [say(x) for x in (0.81234, 12.61, 336776, -0.00004, 5, float("nan"))]
+    ['0.812', '12.6', '336,776', '0', '5', 'missing']
+    """
+    number = float(number)
+    if not np.isfinite(number):
+        return "missing" if np.isnan(number) else ("infinite" if number > 0 else "minus infinite")
+    if abs(number) < 5e-4:
+        return "0"
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(number)))))
+    text = f"{number:.{min(digits, 3)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def percent(share):
+    """A share for a sentence.
+
+    >>> percent(0.3456), percent(0.0052), percent(0)
+    ('35 %', '0.5 %', '0 %')
+    """
+    return f"{100 * share:.0f} %" if share == 0 or share >= 0.095 else f"{100 * share:.1f} %"
+
+
+def ink(color):
+    """A darker shade of a color, for words and thin lines: contrast of 4.5 on our paper (WCAG 2.2, 1.4.3).
+
+    >>> ink(BLUE) == BLUE.lower(), ink(ORANGE)
+    (True, '#9a6a00')
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    shade = np.array(to_rgb(color))
+    while _contrast(shade, to_rgb(PAPER)) < 4.5:
+        shade = shade * 0.98
+    return to_hex(shade)
+
+
+def _contrast(one, other):
+    def luminance(rgb):
+        rgb = np.asarray(rgb)
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+# --- ready drawings ---------------------------------------------------------------------------------------------
+
+
+def _panel(ax, title, **labels):
+    """The axes to draw on: the ones given, or those of a new figure."""
+    if ax is None:
+        ax = figure()[1]
+    if title:
+        ax.set_title(title)
+    ax.set(**{key: text for key, text in labels.items() if text})
+    return ax
+
+
+def name_colors(ax, names_colors):
+    """Name the colors in one line between title and axes, in words of that color: `{name: color}`."""
+    from matplotlib.patches import Patch
+
+    ax.legend(
+        handles=[Patch(color=color, label=name) for name, color in names_colors.items()],
+        labelcolor=[ink(color) for color in names_colors.values()],
+        loc="lower left",
+        bbox_to_anchor=(-0.006, 0.99),
+        ncols=len(names_colors),
+        borderpad=0.1,
+        handlelength=0.8,
+        handleheight=0.8,
+        handletextpad=0.5,
+        columnspacing=1.4,
+        frameon=False,
+        fontsize=9.5,
+    )
+    if ax.get_title(loc="left"):
+        ax.set_title(ax.get_title(loc="left"), loc="left", pad=25)  # room for the line
+
+
+def _percent_axis(axis):
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
+
+
+def two_histograms(
+    reference,
+    current,
+    *,
+    labels=("reference", "current"),
+    bins=30,
+    xlabel="",
+    title="",
+    ax=None,
+    alt=None,
+):
+    """How is one column distributed in two samples?
+
+    Parameters
+    ----------
+    reference, current : array-like, one column each
+        Numbers, or categories (then the twelve most frequent are shown). Missing values are left out and counted.
+    labels : (str, str)
+        What the two samples are called.
+    bins : int or array
+        Number of bins over both samples together, or their edges.
+    xlabel, title : str
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    alt : str, optional
+        In place of the computed text.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> two_histograms([1, 2, 2, 3], [2, 3, 3, 4], bins=[0.5, 1.5, 2.5, 3.5, 4.5], xlabel="hours")
+    Figure: Distribution of hours. reference: 4 rows, median 2, middle half 1.75 to 2.25. current: 4 rows, median 3,
+    middle half 2.75 to 3.25. current lies 1.41 standard deviations of reference higher; the two overlap by 50 %.
+    """
+    import pandas as pd
+
+    columns = [
+        pd.Series(np.asarray(column).ravel() if isinstance(column, list | tuple) else column)
+        for column in (reference, current)
+    ]
+    missing = [int(column.isna().sum()) for column in columns]
+    columns = [column.dropna() for column in columns]
+    for name, column in zip(labels, columns, strict=True):
+        if column.empty:
+            raise ValueError(f"{name} has no value that is not missing: there is no distribution to draw.")
+    ax = _panel(ax, title, xlabel=xlabel, ylabel="share of rows")
+    draw = _bin_numbers if all(pd.api.types.is_numeric_dtype(c) for c in columns) else _count_categories
+    described = draw(ax, columns, labels, bins)
+    name_colors(ax, dict(zip(labels, (REFERENCE, CURRENT), strict=True)))
+    _percent_axis(ax.yaxis)
+    notes = [
+        f" {name} has {say(count)} missing." for name, count in zip(labels, missing, strict=True) if count
+    ]
+    text = f"Distribution of {xlabel or title or 'one column'}. {described}{''.join(notes)}"
+    return Figure(ax.figure, alt or text)
+
+
+def _bin_numbers(ax, columns, labels, bins):
+    values = [column.to_numpy(dtype=float) for column in columns]
+    edges = np.histogram_bin_edges(np.concatenate(values), bins=bins)
+    shares = [np.histogram(column, edges)[0] / len(column) for column in values]
+    for share, color in zip(shares, (REFERENCE, CURRENT), strict=True):
+        ax.stairs(share, edges, fill=True, color=color, alpha=0.3)
+        ax.stairs(share, edges, color=ink(color), linewidth=1.4)
+    ax.set_ylim(bottom=0)
+    sentences = []
+    for name, column in zip(labels, values, strict=True):
+        low, median, high = np.quantile(column, [0.25, 0.5, 0.75])
+        sentences.append(
+            f"{name}: {say(len(column))} rows, median {say(median)}, middle half {say(low)} to {say(high)}."
+        )
+    spread = values[0].std()
+    shift = (values[1].mean() - values[0].mean()) / spread if spread > 0 else np.nan
+    if abs(shift) < 0.05:
+        place = f"{labels[1]} lies in the same place"
+    elif np.isnan(shift):
+        place = f"{labels[0]} is constant"
+    else:
+        place = f"{labels[1]} lies {say(abs(shift))} standard deviations of {labels[0]} {'higher' if shift > 0 else 'lower'}"
+    sentences.append(f"{place}; the two overlap by {percent(np.minimum(*shares).sum())}.")
+    return " ".join(sentences)
+
+
+def _count_categories(ax, columns, labels, _):
+    import pandas as pd
+
+    shares = pd.DataFrame(
+        {i: column.astype(str).value_counts(normalize=True) for i, column in enumerate(columns)}
+    ).fillna(0.0)
+    shares = shares.loc[shares.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    left_out, shares = len(shares) - 12, shares.head(12)
+    at = np.arange(len(shares))
+    for i, color in enumerate((REFERENCE, CURRENT)):
+        ax.bar(at + 0.2 * (2 * i - 1), shares[i], width=0.38, color=color)
+    ax.set_xticks(at, shares.index)
+    change = (shares[1] - shares[0]).abs().idxmax()
+    before, after = (percent(share) for share in shares.loc[change])
+    text = f"Most different is {change}: {before} of {labels[0]}, {after} of {labels[1]}."
+    return text + (f" {left_out} rarer categories are not shown." if left_out > 0 else "")
+
+
+def two_scatters(
+    reference, current, *, labels=("reference", "current"), xlabel="", ylabel="", title="", ax=None, alt=None
+):
+    """How do two columns go together in two samples?
+
+    Parameters
+    ----------
+    reference, current : frame or array, rows x 2 (the first two columns count)
+    labels : (str, str)
+        What the two samples are called.
+    xlabel, ylabel, title : str
+        Axes are named after the columns of a frame if not given.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    alt : str, optional
+        In place of the computed text.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> two_scatters([[0, 0], [1, 1], [2, 2]], [[0, 2], [1, 1], [2, 0]], xlabel="x", ylabel="y")
+    Figure: Scatter of y against x. reference: 3 rows, centered at (1, 1), correlation 1. current: 3 rows, centered at
+    (1, 1), correlation -1.
+    """
+    names = list(getattr(reference, "columns", ["", ""]))[:2]
+    xlabel, ylabel = xlabel or str(names[0]), ylabel or str(names[1])
+    ax = _panel(ax, title, xlabel=xlabel, ylabel=ylabel)
+    if ax.figure.axes == [ax]:
+        ax.figure.set_size_inches(5.2, 4.4)
+    ax.grid(True, axis="both")
+    sentences = []
+    for name, sample, color in zip(labels, (reference, current), (REFERENCE, CURRENT), strict=True):
+        x, y = np.asarray(sample, dtype=float)[:, :2].T
+        ax.scatter(x, y, s=14, color=color, alpha=0.55, linewidths=0)
+        r = np.corrcoef(x, y)[0, 1] if x.std() > 0 and y.std() > 0 else np.nan
+        sentences.append(
+            f"{name}: {say(len(x))} rows, centered at ({say(x.mean())}, {say(y.mean())}), correlation {say(r)}."
+        )
+    name_colors(ax, dict(zip(labels, (REFERENCE, CURRENT), strict=True)))
+    text = (
+        f"Scatter of {ylabel or 'the second column'} against {xlabel or 'the first'}. {' '.join(sentences)}"
+    )
+    return Figure(ax.figure, alt or text)
+
+
+def roc_points(y_true, y_score):
+    """The ROC curve and the area under it.
+
+    Parameters
+    ----------
+    y_true : array of shape (rows,)
+        1 or True for the rows that should score high.
+    y_score : array of shape (rows,)
+
+    Returns
+    -------
+    (false_positive_rate, true_positive_rate, auc)
+        Arrays from (0, 0) to (1, 1), one point a different score, and a float.
+
+    Raises
+    ------
+    ValueError
+        When one of the two classes is missing, or a score is.
+
+    Examples
+    --------
+    >>> fpr, tpr, auc = roc_points([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    >>> float(auc)
+    0.75
+    """
+    truth, score = np.asarray(y_true).astype(bool), np.asarray(y_score, dtype=float)
+    if truth.shape != score.shape or truth.ndim != 1:
+        raise ValueError(
+            f"A ROC curve needs one score a row: got {truth.shape} rows and {score.shape} scores."
+        )
+    if truth.all() or not truth.any():
+        raise ValueError("A ROC curve needs rows of both classes.")
+    if np.isnan(score).any():
+        raise ValueError("A ROC curve needs a score for each row: some are missing.")
+    order = np.argsort(-score, kind="stable")
+    last_of_tie = np.append(np.diff(score[order]) != 0, True)
+    true_positives = np.cumsum(truth[order])[last_of_tie]
+    false_positives = np.flatnonzero(last_of_tie) + 1 - true_positives
+    tpr = np.append(0.0, true_positives / truth.sum())
+    fpr = np.append(0.0, false_positives / (~truth).sum())
+    return fpr, tpr, np.trapezoid(tpr, fpr)
+
+
+def roc(y_true, y_score, *, label="classifier", also=None, title="", ax=None, alt=None):
+    """How well does a score separate two classes?
+
+    Parameters
+    ----------
+    y_true : array of shape (rows,)
+        1 or True for the rows that should score high.
+    y_score : array of shape (rows,)
+    label : str
+        What the score is called.
+    also : dict, optional
+        More curves: name -> (y_true, y_score).
+    title : str
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    alt : str, optional
+        In place of the computed text.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> roc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], label="out of fold")
+    Figure: ROC curve. out of fold: AUC 0.75, clearly above the diagonal of guessing.
+    """
+    alone = ax is None
+    ax = _panel(ax, title, xlabel="false positive rate", ylabel="true positive rate")
+    if alone:
+        ax.figure.set_size_inches(4.9, 4.4)
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (2, 3)))
+    ax.grid(True, axis="both")
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+    sentences = []
+    curves = {label: (y_true, y_score), **(also or {})}
+    palette = [color for color in COLORS if color != GREY]
+    for i, (name, (truth, score)) in enumerate(curves.items()):
+        fpr, tpr, auc = roc_points(truth, score)
+        color = palette[i % len(palette)]
+        ax.plot(fpr, tpr, color=color, linewidth=2, clip_on=False)
+        ax.text(
+            0.98,
+            0.05 + 0.075 * (len(curves) - 1 - i),
+            f"{name}  AUC {auc:.2f}",
+            color=ink(color),
+            ha="right",
+            fontsize=10,
+            fontweight="bold",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
+        )
+        sentences.append(f"{name}: AUC {auc:.2f}, {_auc_in_words(auc)}.")
+    return Figure(ax.figure, alt or f"ROC curve{'s' if len(curves) > 1 else ''}. {' '.join(sentences)}")
+
+
+def _auc_in_words(auc):
+    for limit, words in (
+        (0.45, "below the diagonal: the scores put the wrong class first"),
+        (0.55, "on the diagonal of guessing"),
+        (0.65, "a little above the diagonal of guessing"),
+        (0.9, "clearly above the diagonal of guessing"),
+    ):
+        if auc < limit:
+            return words
+    return "close to the top left corner: the two are nearly always told apart"
+
+
+def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None, ax=None, alt=None):
+    """How do one or more series go on, and what changes at an onset?
+
+    Parameters
+    ----------
+    frame : DataFrame, Series or dict of arrays
+        One line a column, over the index (numbers or times, increasing).
+    onset : index value, or dict of name -> index value, optional
+        Moments to mark.
+    ylabel, xlabel, title : str
+    colors : dict, optional
+        Column -> color, for those that should not take the next of the palette.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    alt : str, optional
+        In place of the computed text.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> over_time({"frozen": [8, 8, 8, 12, 12, 12]}, onset={"winds turn": 3}, ylabel="error (minutes)")
+    Figure: error (minutes) over 6 points from 0 to 5. frozen: mean 8 before winds turn (3), 12 from then on.
+    """
+    import pandas as pd
+
+    frame = (
+        frame.to_frame(frame.name or ylabel or "value")
+        if isinstance(frame, pd.Series)
+        else pd.DataFrame(frame)
+    )
+    if frame.empty:
+        raise ValueError("There is nothing to draw over time: the frame has no rows or no columns.")
+    if not frame.index.is_monotonic_increasing:
+        raise ValueError("Time runs backwards in this frame: sort its index first (frame.sort_index()).")
+    marks = onset if isinstance(onset, Mapping) else {} if onset is None else {"onset": onset}
+    is_time = isinstance(frame.index, pd.DatetimeIndex)
+    marks = {name: pd.Timestamp(at) if is_time else at for name, at in marks.items()}
+    ax = _panel(ax, title, xlabel=xlabel, ylabel=ylabel)
+    palette = iter(np.resize([c for c in COLORS if c not in (colors or {}).values()], len(frame.columns)))
+    shades = {name: (colors or {}).get(name) or str(next(palette)) for name in frame.columns}
+    when = frame.index.to_numpy()
+    for name, color in shades.items():
+        ax.plot(when, frame[name].to_numpy(dtype=float), color=color, marker="o" if len(frame) == 1 else None)
+    for name, at in marks.items():
+        at = np.datetime64(at) if is_time else at
+        ax.axvline(at, color=INK, linewidth=1, linestyle=(0, (3, 3)))
+        ax.annotate(
+            name,
+            (at, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -2),
+            textcoords="offset points",
+            va="top",
+        )
+    ax.margins(y=0.12)
+    _name_ends(ax, frame, {name: ink(color) for name, color in shades.items()})
+    return Figure(ax.figure, alt or _over_time_in_words(frame, marks, ylabel or title))
+
+
+def _name_ends(ax, frame, shades):
+    """Write each line's name at its right end, pushed apart where ends are close."""
+    ends = {name: column.dropna() for name, column in frame.items()}
+    ends = dict(sorted(((n, c.iloc[-1]) for n, c in ends.items() if len(c)), key=lambda end: end[1]))
+    low, high = ax.get_ylim()
+    gap = (high - low) * 0.19 / ax.figure.get_size_inches()[1]  # a line of text is about 0.17 inches high
+    at = np.array(list(ends.values()), dtype=float)
+    for _ in range(50):  # few lines: relaxing is enough
+        crowded = np.clip(gap - np.diff(at), 0, None) / 2
+        if crowded.sum() < gap / 100:
+            break
+        at -= np.append(crowded, 0)
+        at += np.append(0, crowded)
+    for (name, _), y in zip(ends.items(), at, strict=True):
+        ax.annotate(
+            str(name),
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=shades[name],
+            va="center",
+            fontweight="bold",
+            annotation_clip=False,
+        )
+
+
+def _over_time_in_words(frame, marks, what):
+    import pandas as pd
+
+    def moment(at):
+        if not isinstance(at, pd.Timestamp):
+            return say(at) if isinstance(at, int | float | np.number) else str(at)
+        return f"{at:%Y-%m-%d}" if at == at.normalize() else f"{at:%Y-%m-%d %H:%M}"
+
+    span = f"from {moment(frame.index[0])} to {moment(frame.index[-1])}"
+    sentences = [f"{what or 'Values'} over {say(len(frame))} points {span}."]
+    for name, column in frame.items():
+        column = column.dropna()
+        if column.empty:
+            sentences.append(f"{name}: all missing.")
+            continue
+        if marks:
+            word, at = next(iter(marks.items()))
+            before, after = column[column.index < at].mean(), column[column.index >= at].mean()
+            sentences.append(
+                f"{name}: mean {say(before)} before {word} ({moment(at)}), {say(after)} from then on."
+            )
+        else:
+            low, high = column.idxmin(), column.idxmax()
+            sentences.append(
+                f"{name}: starts at {say(column.iloc[0])}, ends at {say(column.iloc[-1])}, lowest {say(column[low])} "
+                f"({moment(low)}), highest {say(column[high])} ({moment(high)})."
+                if column.index.is_unique
+                else f"{name}: starts at {say(column.iloc[0])}, ends at {say(column.iloc[-1])}."
+            )
+    later = [f"{word} ({moment(at)})" for word, at in list(marks.items())[1:]]
+    return " ".join(sentences + ([f"Also marked: {', '.join(later)}."] if later else []))
+
+
+def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=None, alt=None):
+    """How large is each of a few named numbers?
+
+    Parameters
+    ----------
+    values : dict or Series
+        Name -> number.
+    highlight : str or sequence of str
+        Names to draw in the color of attention, the others in blue.
+    sort : bool
+        Largest first, or in the order given.
+    unit : str
+        Written after each number: " %", " min".
+    xlabel, title : str
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    alt : str, optional
+        In place of the computed text.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> bars({"distance": 0.31, "origin": 0.05, "hour": 0.0}, xlabel="importance")
+    Figure: Bars of importance: distance 0.31, origin 0.05, hour 0.
+    """
+    import pandas as pd
+
+    values = pd.Series(values, dtype=float)
+    if values.empty:
+        raise ValueError("There are no bars to draw.")
+    if sort:
+        values = values.sort_values(ascending=False, kind="stable")
+    highlight = {highlight} if isinstance(highlight, str) else set(highlight)
+    if unknown := highlight - set(values.index):
+        raise ValueError(f"No bar is called {sorted(unknown)}; there are {list(values.index)}.")
+    if ax is None:
+        ax = figure(size=(7.4, 0.75 + 0.34 * len(values) + 0.3 * bool(xlabel)))[1]
+    ax = _panel(ax, title, xlabel=xlabel)
+    at = np.arange(len(values))
+    ax.barh(
+        at, values.fillna(0), height=0.66, color=[RED if name in highlight else BLUE for name in values.index]
+    )
+    for y, number in zip(at, values, strict=True):
+        below = number < 0
+        ax.annotate(
+            f"{say(number)}{unit}",
+            (0 if np.isnan(number) else number, y),
+            xytext=(-5 if below else 5, 0),
+            textcoords="offset points",
+            ha="right" if below else "left",
+            va="center",
+        )
+    ax.set_yticks(at, [str(name) for name in values.index])
+    ax.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
+    ax.invert_yaxis()
+    # the numbers stand at the bars: no grid, no ticks
+    ax.grid(False)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    ax.spines["left"].set_visible(False)
+    ax.axvline(0, color=SOFT_INK, linewidth=0.8)
+    low, high = min(values.min(), 0), max(values.max(), 0)
+    room = 0.13 * (high - low) or 1  # for the number beyond the longest bar
+    ax.set_xlim(low - 1.6 * room * (low < 0), high + room)
+    return Figure(ax.figure, alt or _bars_in_words(values, highlight, unit, xlabel or title))
+
+
+def _bars_in_words(values, highlight, unit, what):
+    told = [f"{name} {say(number)}{unit}" for name, number in values.items()]
+    if len(told) > 8:
+        told = [*told[:6], f"... ({len(told) - 7} more)", told[-1]]
+    text = f"Bars of {what or 'values'}: {', '.join(told)}."
+    return text + (f" Highlighted: {', '.join(sorted(map(str, highlight)))}." if highlight else "")
