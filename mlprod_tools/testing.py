@@ -50,6 +50,8 @@ def environment():
     """One thread a kernel: two threads on two cores burn six times the CPU."""
     quiet = {"OMP_NUM_THREADS": "1", "MLPROD_PROGRESS": "memory", "PYTHONHASHSEED": "0"}
     without = ("PYTHONDONTWRITEBYTECODE", "MPLBACKEND", "NBGRADER_EXECUTION")
+    # programs of this environment are found though nobody activated it
+    quiet["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return {key: value for key, value in os.environ.items() if key not in without} | quiet
 
 
