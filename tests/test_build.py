@@ -705,6 +705,8 @@ def test_two_exercises_with_the_same_answer(desk):
         ("print(total)\n", "print(total)\n\n# %%\n", None, "this cell is empty"),
         ("print(total)\n", "print(total\n", None, "this is not Python"),
         ("# # A tiny lesson", "# # A tiny lesson\n\n# %%\nx = await 1 +", None, "this is not Python"),
+        ("print(total)\n", "print(\n# %%\n    total\n)\n", "print(", "this cell is not Python on its own"),
+        ('Lesson("02")', 'Lesson("02", edition=6)', 'Lesson("02", edition', "the contract is at edition 7, not 6"),
     ],
 )  # fmt: skip
 def test_faulty_cells(desk, old, new, snippet, message):
@@ -844,6 +846,12 @@ def test_a_figure_without_words(desk, code, message):
 def test_a_figure_with_words(desk, code):
     desk.edit("print(total)", code)
     assert desk.faults() == []
+
+
+def test_lines_are_right_below_blank_ones(desk):
+    desk.edit("# # A tiny lesson", "#\n#\n# # A tiny lesson\n# ![](a.png)")
+    desk.edit("total = sum", "\n\nplt.show()\ntotal = sum")
+    assert [line for line, _ in desk.faults()] == [desk.line("# ![]"), desk.line("plt.show")]
 
 
 @pytest.mark.parametrize("image", ["![](a.png)", '<img src="a.png">', '<img src="a.png" alt=" ">'])

@@ -144,14 +144,18 @@ class Builder:
         from mlprod_tools.build.notebook import make_pair
 
         lesson = source.read(path, self.root)
+        if not lesson.cells and not lesson.problems:
+            lesson.report(1, "the lesson has no cells")
         contract, text = None, ""
         if isinstance(lesson.header.get("lesson"), str):
             try:
                 contract, text = self.contract_of(lesson.header["lesson"])
             except Exception as error:  # whatever goes wrong while somebody's module is imported
                 lesson.report(1, f"the contract cannot be loaded: {type(error).__name__}: {error}")
+        if not lesson.parses:
+            return None, sorted(set(lesson.problems))
         regions = {cell.id: stub.find_regions(lesson, cell) for cell in lesson.code_cells}
-        if contract is not None and lesson.cells:
+        if contract is not None:
             pairs.check_pairs(lesson, contract)
             for cell in lesson.code_cells:
                 pairs.check_answers(lesson, cell, regions[cell.id], contract)

@@ -55,7 +55,7 @@ def execute(notebook, folder, progress=None):
         At the first cell that fails; the notebook is then useless.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     metadata = dict(notebook.metadata)
@@ -87,8 +87,8 @@ def execute(notebook, folder, progress=None):
         raise CellFailed(cell.id, _line_in_cell(error, cell), message) from None
     except CellTimeoutError:
         raise CellFailed(notebook.cells[at["index"]].id, 1, f"took longer than {TIMEOUT} s") from None
-    except DeadKernelError:
-        raise CellFailed(notebook.cells[at["index"]].id, 1, "the kernel died") from None
+    except RuntimeError as error:  # the kernel died, or did not answer
+        raise CellFailed(notebook.cells[at["index"]].id, 1, str(error)) from None
     finally:
         if progress:
             progress.end()

@@ -66,7 +66,7 @@ def check_pairs(source: Source, contract: Contract):
     for id in contract.exercises:
         if id not in answers:
             source.report(1, f"no cell has the answer of {id}, which the contract asks for")
-    _check_calls(source)
+    _check_calls(source, contract)
     _check_headlines(source, contract)
 
 
@@ -164,7 +164,7 @@ def check_needs(source: Source, regions: dict, contract: Contract):
         vanished.update({name: cell.exercise for name in own - {item.name for item in outside}})
 
 
-def _check_calls(source):
+def _check_calls(source, contract):
     """`lesson.check("2.3")` stands in the check cell of 2.3 and nowhere else; the lesson calls itself by its own id."""
     made = False
     for cell in source.code_cells:
@@ -178,6 +178,10 @@ def _check_calls(source):
                 made = True
                 if first != source.header.get("lesson", first):
                     message = f'this is lesson "{source.header["lesson"]}", not "{first}"'
+                    source.report(cell.first + node.lineno - 1, message, cell)
+                edition = next((word.value for word in node.keywords if word.arg == "edition"), None)
+                if isinstance(edition, ast.Constant) and edition.value != contract.edition:
+                    message = f"the contract is at edition {contract.edition}, not {edition.value}"
                     source.report(cell.first + node.lineno - 1, message, cell)
             elif name == "lesson.check":
                 called.add(first)

@@ -68,7 +68,7 @@ class Cell:
     )  # what goes to the notebook as it is: tags and JupyterLab's own
     exercise: str = ""
     check: str = ""
-    tree: ast.Module | None = None
+    tree: ast.Module | None = None  # of a code cell; None where it does not parse
 
     @property
     def lines(self):
@@ -103,9 +103,9 @@ class Source:
         return [cell for cell in self.cells if cell.kind == "code"]
 
     @property
-    def exercises(self):
-        """Exercise id -> the cell of its answer."""
-        return {cell.exercise: cell for cell in self.cells if cell.exercise}
+    def parses(self):
+        """Whether there are cells and all code can be read."""
+        return bool(self.cells) and all(cell.tree is not None for cell in self.code_cells)
 
 
 def read(path, root=None):
@@ -232,7 +232,11 @@ def _cell(source, cell, position, start, lines):
     """One cell, from jupytext's cell and the lines of the file below its marker, which stands in line `start`."""
     keys = dict(cell.metadata)
     exercise, check = str(keys.pop("exercise", "")), str(keys.pop("check", ""))
-    made = Cell(cell.cell_type, cell.source.strip("\n"), start + 1, f"cell-{position:03d}")
+    text = cell.source.lstrip("\n")
+    first = (
+        start + 1 + len(cell.source) - len(text) + ("cell_marker" in keys)
+    )  # Markdown may stand in a string
+    made = Cell(cell.cell_type, text.rstrip("\n"), first, f"cell-{position:03d}")
     if exercise or check:
         made.id = f"{'answer' if exercise else 'check'}-{(exercise or check).replace('.', '-')}"
     made.exercise, made.check = exercise, check
@@ -251,8 +255,7 @@ def _cell(source, cell, position, start, lines):
             source.report(start, "this cell is empty", made)
         return made
 
-    while lines and not lines[0].strip():
-        lines, made.first = lines[1:], made.first + 1
+    lines = lines[made.first - start - 1 :]
     if not made.source.strip():
         source.report(start, "this cell is empty: it would have no execution count", made)
     elif made.lines != lines[: len(made.lines)]:
@@ -265,5 +268,4 @@ def _cell(source, cell, position, start, lines):
         source.report(
             made.first + (error.lineno or 1) - 1, f"this cell is not Python on its own: {error.msg}", made
         )
-        made.tree = ast.Module([], [])
     return made

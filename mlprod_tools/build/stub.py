@@ -14,7 +14,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from mlprod_tools.build.source import comments, parse
+from mlprod_tools.build.source import comments
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 _NEARLY = re.compile(r"#+\s*(BEGIN|END)\s+SOLUTION\b", re.IGNORECASE)
@@ -182,12 +182,3 @@ def without_markers(cell, regions):
     dropped = {line for region in regions for line in (region.begin, region.end)}
     kept = [(line, i) for i, line in enumerate(cell.lines, start=1) if i not in dropped]
     return "\n".join(line for line, _ in kept), [cell.first + i - 1 for _, i in kept]
-
-
-def parses(code):
-    """Whether a stub is still Python."""
-    try:
-        parse(code)
-    except SyntaxError:
-        return False
-    return True
