@@ -1,0 +1,164 @@
+"""Queues in closed form: what the simulator must agree with.
+
+One queue, first come first served, Poisson arrivals, nobody gives up. Sources: A. K. Erlang (1917); L. Kleinrock,
+Queueing Systems I (1975), chapters 3 and 5; A. O. Allen, Probability, Statistics, and Queueing Theory (1990), section 5.3.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+
+
+class Steady(NamedTuple):
+    """A queue that has run for long. Times are means in seconds; infinite in overload, when no steady state exists."""
+
+    utilization: float  # share of the time that a server works; 1 and more: overload
+    p_wait: float  # share of the requests that find every server busy
+    wait: float  # in the queue
+    latency: float  # wait plus service
+    queue: float  # mean number of requests that wait
+    in_system: float  # mean number that wait or are served
+
+
+def erlang_c(servers, load):
+    """How many requests have to wait? The probability that all servers are busy (Erlang's C formula).
+
+    Parameters
+    ----------
+    servers : int, 1 or more
+    load : float, in erlangs: rate (1/s) times mean service time (s); it is the mean number of busy servers
+
+    Returns
+    -------
+    float from 0 to 1; 1 in overload (load >= servers)
+
+    >>> round(erlang_c(1, 0.8), 3), round(erlang_c(2, 0.8), 3)
+    (0.8, 0.229)
+    >>> erlang_c(2, 2.5)
+    1.0
+    """
+    servers = check_servers(servers)
+    if not load >= 0:
+        raise ValueError(f"load is {load}, but it is rate times service time: 0 or more.")
+    if load >= servers:
+        return 1.0
+    blocked = 1.0  # Erlang's B formula, from no server up: stable for thousands of servers
+    for busy in range(1, servers + 1):
+        blocked = load * blocked / (busy + load * blocked)
+    return float(blocked / (1 - load / servers * (1 - blocked)))
+
+
+def mmc(rate, mean_service, servers=1):
+    """M/M/c: exponential service times, `servers` servers. Exact.
+
+    Parameters
+    ----------
+    rate : float, requests a second
+    mean_service : float, seconds
+    servers : int
+
+    Returns
+    -------
+    Steady
+
+    >>> one = mmc(rate=0.8, mean_service=1.0)
+    >>> round(one.utilization, 3), round(one.p_wait, 3), round(one.wait, 3)
+    (0.8, 0.8, 4.0)
+    >>> round(mmc(rate=0.8, mean_service=1.0, servers=2).wait, 4)  # one more server: not half the wait, but a 21st
+    0.1905
+    """
+    return mgc(rate, mean_service, 1.0, servers)
+
+
+def md1(rate, service):
+    """M/D/1: one server, every request takes `service` seconds. Exact; it waits half as long as M/M/1.
+
+    >>> round(md1(rate=0.8, service=1.0).wait, 3)
+    2.0
+    """
+    return mgc(rate, service, 0.0, 1)
+
+
+def mgc(rate, mean_service, cv, servers=1):
+    """M/G/c: any service times, of which only mean and spread are known.
+
+    Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton (1959):
+    (1 + cv^2) / 2 times the wait of M/M/c.
+
+    Parameters
+    ----------
+    rate : float, requests a second
+    mean_service : float, seconds
+    cv : float, coefficient of variation of the service time: standard deviation / mean
+    servers : int
+
+    Returns
+    -------
+    Steady
+
+    >>> round(mgc(rate=0.8, mean_service=1.0, cv=3.0).wait, 3)
+    20.0
+    """
+    servers = check_servers(servers)
+    for name, value in (("rate", rate), ("mean_service", mean_service), ("cv", cv)):
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} is {value}, but it is a finite number, 0 or more.")
+    load = rate * mean_service
+    p_wait = erlang_c(servers, load)
+    if load >= servers:
+        return Steady(load / servers, p_wait, np.inf, np.inf, np.inf, np.inf)
+    wait = (1 + cv**2) / 2 * p_wait * mean_service / (servers - load)
+    latency = wait + mean_service
+    return Steady(load / servers, p_wait, wait, latency, little(rate, wait), little(rate, latency))
+
+
+def little(rate, seconds):
+    """Little's law: how many are inside, if `rate` a second enter and each stays for `seconds`.
+
+    It holds for every queue, every law, every order of service.
+
+    >>> little(rate=20.0, seconds=0.25)
+    5.0
+    """
+    return rate * seconds
+
+
+def mmc_percentile(q, rate, mean_service, servers=1):
+    """The latency (wait plus service, in seconds) that `q` percent of the requests of an M/M/c stay below. Exact.
+
+    >>> round(mmc_percentile(99, rate=0.8, mean_service=1.0), 2)  # five times the mean's 5.0, nearly
+    23.03
+    >>> mmc_percentile(99, rate=1.0, mean_service=1.0)
+    inf
+    """
+    if not 0 <= q < 100:
+        raise ValueError(f"q is {q}, but a percentile is from 0 to below 100.")
+    state = mmc(rate, mean_service, servers)
+    if state.utilization >= 1:
+        return np.inf
+
+    def too_many(latency):
+        return _mmc_survival(latency / mean_service, state.p_wait, servers, rate * mean_service) - (
+            1 - q / 100
+        )
+
+    high = mean_service
+    while too_many(high) > 0:
+        high *= 2
+    return float(brentq(too_many, 0.0, high, xtol=1e-12 * mean_service))
+
+
+def _mmc_survival(time, p_wait, servers, load):
+    """P(latency > time) of an M/M/c, time in mean service times: no wait, or a wait with an exponential tail."""
+    drain = servers - load  # requests that leave a full system in one mean service time
+    if abs(drain - 1) < 1e-9:
+        return np.exp(-time) * (1 + p_wait * time)
+    return np.exp(-time) + p_wait * (np.exp(-time) - np.exp(-drain * time)) / (drain - 1)
+
+
+def check_servers(servers):
+    """A whole number of servers, 1 or more, or an error that says so."""
+    if isinstance(servers, bool) or int(servers) != servers or servers < 1:
+        raise ValueError(f"There are {servers} servers, but there is a whole number of them, 1 or more.")
+    return int(servers)

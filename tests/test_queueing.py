@@ -1,0 +1,532 @@
+"""The simulator against closed forms, against SimPy request by request, and against a tick-by-tick rewrite."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlprod_helpers import requestlog
+from mlprod_helpers.queueing import (
+    Batch,
+    Constant,
+    Exponential,
+    Lognormal,
+    Measured,
+    burst,
+    capacity_curve,
+    diurnal,
+    erlang_c,
+    little,
+    load_test,
+    md1,
+    mean_level,
+    mgc,
+    mmc,
+    mmc_percentile,
+    plan_capacity,
+    poisson,
+    replay,
+    simulate,
+)
+
+# ------------------------------------------------------------------------------------------ closed forms
+
+
+def test_known_answers_of_one_server_at_load_four_fifths():
+    assert erlang_c(1, 0.8) == pytest.approx(0.8)
+    assert mmc(0.8, 1.0).wait == pytest.approx(4.0)
+    assert md1(0.8, 1.0).wait == pytest.approx(2.0)
+
+
+def test_erlang_c_equals_its_textbook_sum():
+    from math import factorial
+
+    for servers, load in [(2, 1.6), (3, 0.3), (5, 4.9), (20, 16.0)]:
+        top = load**servers / factorial(servers) * servers / (servers - load)
+        want = top / (sum(load**k / factorial(k) for k in range(servers)) + top)
+        assert erlang_c(servers, load) == pytest.approx(want)
+
+
+def test_erlang_c_is_stable_for_thousands_of_servers():
+    assert 0 < erlang_c(5000, 4900.0) < 1
+    assert erlang_c(5000, 10.0) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_zero_load_waits_never_and_overload_waits_for_ever():
+    idle = mmc(0.0, 1.0, servers=2)
+    assert (idle.utilization, idle.p_wait, idle.wait, idle.latency, idle.in_system) == (0, 0, 0, 1, 0)
+    for rate in (2.0, 2.5):
+        full = mmc(rate, 1.0, servers=2)
+        assert full.p_wait == 1.0 and full.utilization == rate / 2
+        assert np.isinf([full.wait, full.latency, full.queue, full.in_system]).all()
+    assert mmc_percentile(99, 2.0, 1.0, servers=2) == np.inf
+
+
+def test_little_s_law_ties_the_means_together():
+    state = mmc(1.6, 1.0, servers=2)
+    assert state.in_system == pytest.approx(little(1.6, state.latency))
+    assert state.in_system - state.queue == pytest.approx(1.6)  # busy servers
+
+
+def test_the_percentile_of_one_server_is_exponential():
+    for q in (50, 90, 99, 99.9):
+        assert mmc_percentile(q, 0.8, 1.0) == pytest.approx(-np.log(1 - q / 100) / 0.2)
+
+
+def test_the_percentile_has_no_gap_where_its_formula_divides_by_zero():
+    at = [mmc_percentile(99, rate, 1.0, servers=2) for rate in (1 - 1e-6, 1.0, 1 + 1e-6)]
+    assert at[0] < at[1] < at[2]
+    assert at == pytest.approx([at[1]] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.5, 0.8, 0.95])
+def test_one_twice_as_fast_server_waits_longer_and_ends_earlier_than_two_slow_ones(load):
+    """Load is that of one slow server with the same traffic; the speed-up is (4 - a^2) / (a (1 - a))."""
+    one, two, fast = mmc(load, 1.0), mmc(load, 1.0, servers=2), mmc(load, 0.5)
+    assert one.wait / two.wait == pytest.approx((4 - load**2) / (load * (1 - load)))
+    assert two.wait < fast.wait < one.wait
+    assert fast.latency < two.latency < one.latency
+
+
+def test_at_eighty_percent_the_second_server_cuts_the_wait_21_fold():
+    one, two, fast = mmc(0.8, 1.0), mmc(0.8, 1.0, servers=2), mmc(0.8, 0.5)
+    assert one.wait / two.wait == pytest.approx(21.0)
+    assert (two.wait, fast.wait) == pytest.approx((4 / 21, 1 / 3))
+    assert (two.latency, fast.latency) == pytest.approx((25 / 21, 5 / 6))
+
+
+# ----------------------------------------------------------------------- the simulator against closed forms
+
+
+def z_score(means, want):
+    """Distance of the mean of independent runs from the truth, in standard errors."""
+    return (np.mean(means) - want) / (np.std(means, ddof=1) / np.sqrt(len(means)))
+
+
+def mean_waits(rate, service, servers, n):
+    waits = []
+    for seed in range(20):
+        run = simulate(poisson(rate, n=n, random_state=seed), service, servers, random_state=1000 + seed)
+        waits.append(run.wait[n // 5 :].mean())  # the first fifth fills the queue
+    return waits
+
+
+@pytest.mark.parametrize(("load", "n"), [(0.5, 40_000), (0.8, 40_000), (0.95, 200_000)])
+def test_one_exponential_server_waits_as_long_as_the_formula_says(load, n):
+    assert abs(z_score(mean_waits(load, Exponential(1.0), 1, n), mmc(load, 1.0).wait)) < 3
+
+
+@pytest.mark.parametrize(("servers", "load"), [(2, 0.8), (4, 0.8), (10, 0.9)])
+def test_several_servers_wait_as_long_as_erlang_says(servers, load):
+    waits = mean_waits(load * servers, Exponential(1.0), servers, 25_000)
+    assert abs(z_score(waits, mmc(load * servers, 1.0, servers).wait)) < 3
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_constant_service_waits_half_as_long(load):
+    assert abs(z_score(mean_waits(load, Constant(1.0), 1, 40_000), md1(load, 1.0).wait)) < 3
+
+
+def test_a_long_tail_waits_as_pollaczek_and_khinchine_say():
+    waits = mean_waits(0.5, Lognormal(1.0, cv=1.5), 1, 100_000)
+    assert abs(z_score(waits, mgc(0.5, 1.0, 1.5).wait)) < 3
+
+
+def test_the_share_that_waits_and_the_p99_are_those_of_the_formula():
+    shares, p99 = [], []
+    for seed in range(20):
+        run = simulate(
+            poisson(3.2, n=25_000, random_state=seed), Exponential(1.0), 4, random_state=1000 + seed
+        )
+        shares.append((run.wait > 0).mean())
+        p99.append(run.p99)
+    assert abs(z_score(shares, erlang_c(4, 3.2))) < 3
+    assert abs(z_score(p99, mmc_percentile(99, 3.2, 1.0, servers=4))) < 3
+
+
+def test_little_s_law_holds_in_every_run():
+    run = simulate(poisson(3.2, n=5000, random_state=0), Lognormal(1.0), 4, random_state=1)
+    span = run.end
+    [inside] = mean_level(run.arrival, run.arrival + run.latency, [0.0, span])
+    assert inside == pytest.approx(little(len(run) / span, run.mean_latency))
+
+
+# ---------------------------------------------------------------------------------- SimPy as an oracle
+
+
+def simpy_run(arrival, service, servers, timeout=None, queue_limit=None):
+    """When each request left the queue and whether it was served, by SimPy's own resource."""
+    simpy = pytest.importorskip("simpy", reason="SimPy is the independent oracle: pip install simpy")
+    env = simpy.Environment()
+    pool = simpy.Resource(env, capacity=servers)
+    left, served = np.full(len(arrival), np.nan), np.zeros(len(arrival), dtype=bool)
+
+    def request(index):
+        yield env.timeout(arrival[index])
+        if queue_limit is not None and pool.count == servers and len(pool.queue) >= queue_limit:
+            left[index] = env.now
+            return
+        with pool.request() as turn:
+            yield turn if timeout is None else turn | env.timeout(timeout)
+            left[index] = env.now
+            if turn.triggered:
+                served[index] = True
+                yield env.timeout(service[index])
+
+    for index in range(len(arrival)):
+        env.process(request(index))
+    env.run()
+    return left, served
+
+
+@pytest.mark.parametrize("servers", [1, 2, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"timeout": 1.5}, {"queue_limit": 3}, {"timeout": 1.0, "queue_limit": 2}]
+)
+@pytest.mark.parametrize("load", [0.7, 1.4])
+def test_every_request_fares_as_in_simpy(servers, options, load):
+    rng = np.random.default_rng(servers)
+    arrival = poisson(load * servers, n=1500, random_state=rng)
+    service = Lognormal(1.0, cv=1.2).sample(1500, rng)
+    left, served = simpy_run(arrival, service, servers, **options)
+    run = simulate(arrival, service, servers, **options)
+    np.testing.assert_array_equal(~run.dropped, served)
+    np.testing.assert_allclose(run.left_queue, left, rtol=0, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------- batches, tick by tick
+
+
+def ticking(arrival, service, servers, batch, timeout, queue_limit):
+    """The rules of a batch, read off a clock of whole seconds; at most one arrival a second."""
+    free, queue, left = [0] * servers, [], {}
+    for now in range(10_000):
+        idle = [server for server in range(servers) if free[server] <= now]
+        if queue and not idle and arrival[queue[0]] + timeout == now:
+            left[queue.pop(0)] = (now, False)
+
+        def launch(now=now):
+            idle = [server for server in range(servers) if free[server] <= now]
+            members = queue[: batch.max_size]
+            del queue[: batch.max_size]
+            length = service[members[0]] + batch.marginal * sum(service[i] for i in members[1:])
+            free[idle[0]] = now + length
+            left.update({i: (now, True) for i in members})
+
+        if idle and len(queue) >= batch.max_size:
+            launch()
+        for index in np.flatnonzero(arrival == now):
+            if len(queue) >= queue_limit:
+                left[index] = (now, False)
+            else:
+                queue.append(index)
+        while queue and any(until <= now for until in free):
+            if len(queue) < batch.max_size and now - arrival[queue[0]] < batch.max_wait:
+                break
+            launch()
+        if len(left) == len(arrival):
+            break
+    return np.array([left[i][0] for i in range(len(arrival))]), np.array(
+        [left[i][1] for i in range(len(arrival))]
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_batches_keep_their_rules_tick_by_tick(seed):
+    rng = np.random.default_rng(seed)
+    arrival = np.sort(rng.choice(200, size=80, replace=False))
+    service = rng.integers(1, 25, size=80)
+    servers, size = int(rng.integers(1, 4)), int(rng.integers(2, 6))
+    timeout, limit = (
+        (int(rng.integers(12, 40)), size + int(rng.integers(0, 6))) if seed % 2 else (10_000, 10_000)
+    )
+    batch = Batch(size, max_wait=int(rng.integers(0, 12)), marginal=int(rng.integers(0, 2)))
+    left, served = ticking(arrival, service, servers, batch, timeout, limit)
+    run = simulate(arrival, service, servers, batch=batch, timeout=timeout, queue_limit=limit)
+    np.testing.assert_array_equal(run.left_queue, left)
+    np.testing.assert_array_equal(~run.dropped, served)
+
+
+def test_a_batch_of_one_is_no_batch():
+    arrival = poisson(3.0, n=2000, random_state=0)
+    plain = simulate(arrival, Exponential(1.0), 4, random_state=1)
+    batched = simulate(arrival, Exponential(1.0), 4, batch=Batch(1, max_wait=5.0), random_state=1)
+    np.testing.assert_array_equal(plain.latency, batched.latency)
+
+
+def test_a_lonely_request_waits_for_the_time_limit_and_no_longer():
+    run = simulate([0.0, 100.0], 1.0, batch=Batch(8, max_wait=0.5))
+    assert run.latency.tolist() == [1.5, 1.5]
+
+
+def test_batching_serves_a_load_that_drowns_single_requests():
+    arrival = poisson(40.0, n=4000, random_state=0)
+    alone = simulate(arrival, 0.1, 1)
+    batched = simulate(arrival, 0.1, 1, batch=Batch(16, max_wait=0.05, marginal=0.02))
+    assert alone.p99 > 100 and batched.p99 < 0.5
+
+
+# -------------------------------------------------------------------------------- what a result says
+
+
+def test_one_and_several_servers_agree_on_ties_and_idle_gaps():
+    arrival = np.array([0.0, 0.0, 0.0, 10.0, 10.0, 30.0])
+    assert simulate(arrival, 2.0, 1).wait.tolist() == [0, 2, 4, 0, 2, 0]
+    assert simulate(arrival, 2.0, 2).wait.tolist() == [0, 0, 2, 0, 0, 0]
+
+
+def test_an_idle_server_means_a_wait_of_exactly_zero():
+    run = simulate(poisson(0.5, n=100_000, random_state=0), Exponential(1.0), random_state=1)
+    begins = np.maximum.accumulate(np.append(-np.inf, (run.left_queue + run.service)[:-1]))
+    np.testing.assert_array_equal(run.wait == 0, begins <= run.arrival)
+
+
+def test_the_same_seed_gives_the_same_requests_to_any_number_of_servers():
+    arrival = poisson(2.0, n=500, random_state=0)
+    runs = [simulate(arrival, Lognormal(1.0), servers, random_state=7) for servers in (1, 2, 3)]
+    np.testing.assert_array_equal(runs[0].service, runs[2].service)
+    assert (runs[1].wait <= runs[0].wait).all() and (runs[2].wait <= runs[1].wait).all()
+
+
+def test_dropped_requests_count_as_never_answered_unless_asked_otherwise():
+    run = simulate([0.0, 0.1, 0.2, 0.3], 1.0, queue_limit=0)
+    assert run.dropped.tolist() == run.refused.tolist() == [False, True, True, True]
+    assert run.drop_rate == 0.75
+    assert run.p50 == np.inf and run.percentile(99, answered=True) == 1.0
+    gave_up = simulate([0.0, 0.1], 1.0, timeout=0.5)
+    assert gave_up.timed_out.tolist() == [False, True]
+    assert gave_up.latency.tolist() == [1.0, 0.5]
+
+
+def test_utilization_over_time_is_the_share_of_work_in_each_window():
+    run = simulate([0.0, 1.0, 5.0], [2.0, 3.0, 1.0], 2)
+    table = run.over_time(2.0)
+    assert table["utilization"].tolist() == [0.75, 0.5, 0.25]
+    assert (table["utilization"] * 2 * 2.0).sum() == pytest.approx(6.0)
+    assert run.utilization == pytest.approx(0.5)
+
+
+def test_waiting_and_drops_over_time_show_the_burst():
+    arrival = burst(5.0, 100.0, start=40.0, length=20.0, factor=6.0, random_state=0)
+    table = simulate(arrival, 0.1, 1, queue_limit=20).over_time(20.0)
+    assert table["dropped"].idxmax() == 40.0 and table["dropped"].iloc[0] == 0
+    assert table["waiting"].idxmax() == 40.0 and table["p99"].loc[40.0] == np.inf
+
+
+def test_overload_is_simulated_and_shows_a_queue_that_grows():
+    waiting = simulate(poisson(20.0, 100.0, random_state=0), 0.1, 1).over_time(25.0)["waiting"]
+    assert waiting.iloc[:4].is_monotonic_increasing and waiting.iloc[3] > 500
+
+
+def test_no_requests_are_no_error():
+    run = simulate([], Exponential(1.0), 3)
+    assert len(run) == 0 and run.utilization == 0.0 and run.end == 0.0
+    assert np.isnan([run.mean_wait, run.p99, run.drop_rate]).all()
+    assert "idle" in repr(run) and run.over_time().empty and run.requests.empty
+    assert simulate([], Exponential(1.0), 2, timeout=1.0).drop_rate != 0
+    assert len(simulate([], 1.0, batch=Batch(4))) == 0
+
+
+def test_a_run_becomes_a_request_log_and_its_log_the_same_arrivals():
+    run = simulate(
+        poisson(30.0, n=300, random_state=0), Exponential(0.1), 2, timeout=0.2, queue_limit=5, random_state=0
+    )
+    log = run.to_log("2013-01-01 00:00Z", version="v2")
+    requestlog.validate(log)
+    assert set(log["status"]) == {200, 503, 504}
+    np.testing.assert_allclose(log["latency_ms"], run.latency * 1000)
+    np.testing.assert_allclose(replay(log), run.arrival - run.arrival[0], atol=2e-6)
+
+
+def test_plots_say_what_to_notice():
+    run = simulate(poisson(30.0, n=300, random_state=0), Exponential(0.1), 4, random_state=0)
+    assert "4 servers" in run.plot().alt
+    assert "target 0.6 s" in plan_capacity(40.0, Exponential(0.1), 0.6).plot().alt
+
+
+# ------------------------------------------------------------------------------------- arrivals and laws
+
+
+def test_poisson_arrivals_have_their_rate_and_exponential_gaps():
+    times = poisson(50.0, 2000.0, random_state=0)
+    gaps = np.diff(times)
+    assert len(times) == pytest.approx(100_000, abs=3 * np.sqrt(100_000))
+    assert gaps.min() >= 0 and times[-1] < 2000
+    assert gaps.std() / gaps.mean() == pytest.approx(1.0, abs=0.02)
+    assert (gaps > 0.02).mean() == pytest.approx(np.exp(-1), abs=0.01)
+
+
+def test_diurnal_arrivals_follow_the_day():
+    counts = np.mean(
+        [np.histogram(diurnal(2.0, random_state=s), bins=24, range=(0, 86_400))[0] for s in range(10)], axis=0
+    )
+    hours = np.arange(24) + 0.5
+    want = 3600 * 2.0 * (1 + 0.8 * np.cos(2 * np.pi * (hours - 20) / 24) * np.sinc(1 / 24))
+    np.testing.assert_allclose(counts, want, atol=4 * np.sqrt(want.max() / 10))
+
+
+def test_burst_arrivals_have_the_factor_inside_and_only_inside():
+    counts = np.histogram(
+        burst(50.0, 300.0, start=100, length=100, factor=4, random_state=0), bins=[0, 100, 200, 300]
+    )
+    np.testing.assert_allclose(counts[0], [5000, 20_000, 5000], atol=4 * np.sqrt(20_000))
+
+
+def test_replay_keeps_the_gaps_and_can_run_faster():
+    log = pd.DataFrame({"time": pd.Timestamp("2013-01-01 00:00Z") + pd.to_timedelta([5, 0, 1], unit="s")})
+    assert replay(log).tolist() == [0, 1, 5]
+    assert replay(log, speed=2.0).tolist() == [0, 0.5, 2.5]
+    assert replay(log.iloc[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "law", [Constant(0.2), Exponential(0.2), Lognormal(0.2, cv=0.7), Measured([0.1, 0.1, 0.4])]
+)
+def test_a_law_says_its_mean_spread_and_percentile(law):
+    times = law.sample(200_000, random_state=0)
+    assert times.mean() == pytest.approx(law.mean, rel=0.01)
+    assert times.std() / times.mean() == pytest.approx(law.cv, abs=0.01)
+    assert np.percentile(times, 95) == pytest.approx(law.percentile(95), rel=0.02)
+
+
+# --------------------------------------------------------------------------------------------- capacity
+
+
+@pytest.mark.parametrize(
+    ("service", "target"), [(Exponential(0.1), 0.5), (Lognormal(0.1, cv=1.5), 0.75), (Constant(0.1), 0.15)]
+)
+def test_the_plan_meets_its_target_on_fresh_traffic_and_one_fewer_does_not(service, target):
+    plan = plan_capacity(55.0, service, target, n=10_000)
+    for servers, meets in ((plan.servers, True), (plan.servers - 1, False)):
+        run = simulate(poisson(55.0, n=100_000, random_state=5), service, servers, random_state=6)
+        assert (run.p99 <= target) == meets
+
+
+def test_the_plan_names_servers_cost_and_reason():
+    plan = plan_capacity(40.0, Exponential(0.1), 0.5, cost_per_server_hour=0.25)
+    assert (plan.servers, plan.cost_per_hour, plan.feasible) == (6, 1.5, True)
+    assert plan.utilization == pytest.approx(4 / 6)
+    assert "6 servers" in plan.reason and "with 5 it would be 0.608 s" in plan.reason
+    assert plan.table["meets"].tolist() == [n >= 6 for n in plan.table.index]
+
+
+def test_the_fewest_servers_that_keep_up_say_so():
+    assert "4 could not keep up" in plan_capacity(40.0, Exponential(0.1), 100.0).reason
+    assert plan_capacity(1.0, Exponential(0.1), 100.0).servers == 1
+
+
+def test_an_impossible_target_is_named_with_what_the_service_takes_alone():
+    for service, floor in ((Exponential(0.1), 0.461), (Constant(0.1), 0.1)):
+        plan = plan_capacity(40.0, service, 0.09)
+        assert not plan.feasible and plan.servers is None and plan.cost_per_hour is None
+        assert plan.p99 == pytest.approx(floor, abs=1e-3)
+        assert "even if nobody waits" in plan.reason
+
+
+def test_nobody_asks_and_one_server_is_kept():
+    plan = plan_capacity(0.0, Exponential(0.1), 0.5)
+    assert (plan.servers, plan.utilization) == (1, 0.0) and "Nobody asks" in plan.reason
+    assert plan_capacity([], Exponential(0.1), 0.5).servers == 1
+    assert not plan_capacity(0.0, Exponential(0.1), 0.2).feasible
+
+
+def test_constant_service_may_have_its_own_time_as_target():
+    plan = plan_capacity(40.0, 0.1, 0.1, n=5000)
+    assert plan.feasible and plan.p99 == pytest.approx(0.1)
+
+
+def test_batches_need_fewer_servers():
+    plans = [plan_capacity(400.0, 0.1, 0.3, batch=batch, n=5000) for batch in (None, Batch(16, 0.02, 0.05))]
+    assert plans[0].servers > 40 > 10 > plans[1].servers
+
+
+def test_a_trace_is_planned_for_its_peak_not_its_mean():
+    trace = diurnal(20.0, 600.0, period=600.0, peak=300.0, amplitude=1.0, random_state=0)
+    on_trace = plan_capacity(trace, Lognormal(0.1), 0.8, runs=2)
+    on_mean = plan_capacity(20.0, Lognormal(0.1), 0.8, n=10_000)
+    assert on_trace.servers > on_mean.servers
+
+
+def test_the_capacity_curve_turns_up_before_the_server_is_full():
+    curve = capacity_curve([2, 5, 8, 9.5], Exponential(0.1))
+    assert curve["p99"].is_monotonic_increasing
+    assert curve["p99"].iloc[3] > 5 * curve["p99"].iloc[1]
+    assert curve["utilization"].iloc[2] == pytest.approx(0.8, abs=0.03)
+
+
+# -------------------------------------------------------------------------------------------- load tests
+
+
+def test_a_closed_loop_hides_the_pause_that_every_tenth_user_meets():
+    tested = load_test("closed")["latency"]
+    assert tested.quantile(0.99) == pytest.approx(0.001)
+    assert tested.max() == pytest.approx(10.0, abs=0.01) and (tested > 0.0011).sum() == 1
+    lived = [load_test("open", random_state=seed)["latency"].quantile(0.99) for seed in range(20)]
+    assert np.mean(lived) == pytest.approx(
+        9.1, abs=0.1
+    )  # the longest wait is 10 s and drains at 0.9 s a second
+    assert min(lived) > 8.5 and max(lived) < 9.6
+
+
+def test_more_testers_wait_together_and_still_hide_it():
+    tested = load_test("closed", users=20)
+    assert len(tested) == pytest.approx(90_000, abs=50)
+    assert tested["latency"].quantile(0.99) == pytest.approx(0.02)
+
+
+def test_without_a_pause_both_loops_agree_that_all_is_well():
+    assert load_test("closed", pause=0.0)["latency"].max() == pytest.approx(0.001)
+    assert load_test("open", pause=0.0, rate=10.0, random_state=0)["latency"].quantile(0.99) < 0.002
+
+
+def test_the_open_loop_equals_a_queue_whose_first_request_in_the_pause_takes_longer():
+    test = load_test("open", rate=50.0, random_state=0)
+    service = np.full(len(test), 0.001)
+    first = np.searchsorted(test["due"], 45.0)
+    service[first] += 55.0 - test["due"][first]
+    want = simulate(test["due"].to_numpy(), service)
+    np.testing.assert_allclose(test["latency"], want.latency, atol=1e-9)
+
+
+# --------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: simulate([1.0, 0.0], 1.0), "sort them"),
+        (lambda: simulate([0.0, np.nan], 1.0), "missing"),
+        (lambda: simulate([[0.0]], 1.0), "plain list"),
+        (lambda: simulate([0.0], [1.0, 2.0]), "1 requests arrive"),
+        (lambda: simulate([0.0], [-1.0]), "0 or more"),
+        (lambda: simulate([0.0], -1.0), "above 0"),
+        (lambda: simulate([0.0], "fast"), "is a law"),
+        (lambda: simulate([0.0], 1.0, 0), "1 or more"),
+        (lambda: simulate([0.0], 1.0, 1.5), "1 or more"),
+        (lambda: simulate([0.0], 1.0, timeout=-1), "timeout"),
+        (lambda: simulate([0.0], 1.0, queue_limit=0.5), "queue_limit"),
+        (lambda: simulate([0.0], 1.0, batch=8), "Batch"),
+        (lambda: simulate([0.0], 1.0, batch=Batch(8, 2.0), timeout=1.0), "max_wait below timeout"),
+        (lambda: simulate([0.0], 1.0, batch=Batch(8), queue_limit=4), "at least max_size"),
+        (lambda: Batch(0), "at least one"),
+        (lambda: simulate([0.0], 1.0).over_time(0), "above 0"),
+        (lambda: poisson(1.0), "only one of them"),
+        (lambda: poisson(-1.0, 10.0), "0 or more"),
+        (lambda: poisson(0.0, n=3), "rate 0"),
+        (lambda: diurnal(1.0, amplitude=1.5), "from 0 to 1"),
+        (lambda: burst(1.0, 10.0, start=20.0, length=1.0, factor=2.0), "outside"),
+        (lambda: Lognormal(0.0), "above 0"),
+        (lambda: Measured([]), "at least one"),
+        (lambda: Measured([0.1, np.nan]), "drop the missing"),
+        (lambda: erlang_c(2, -1.0), "0 or more"),
+        (lambda: mmc(-1.0, 1.0), "0 or more"),
+        (lambda: mmc_percentile(100, 0.5, 1.0), "percentile"),
+        (lambda: plan_capacity(1.0, 0.1, 0.0), "p99_target"),
+        (lambda: plan_capacity(-1.0, 0.1, 1.0), "rate"),
+        (lambda: plan_capacity(40_000_000.0, Exponential(0.1), 0.5), "both in seconds"),
+        (lambda: load_test("ajar"), '"open" or "closed"'),
+        (lambda: load_test("open", rate=1000.0), "never catches up"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
