@@ -1,0 +1,887 @@
+"""How far are two samples of one column apart, and is it more than chance?
+
+Five distances, one face: each takes `(reference, current)` and returns a `DriftTest` with `statistic`,
+`pvalue` and `effect_size`. The statistics speak five languages; the effect sizes speak one:
+
+    the shift, in standard deviations, of a normal column that would give the same statistic.
+
+So 0.2 is small, 0.5 is medium and 0.8 is large, as with Cohen's d, whatever was computed. The p-value says
+whether chance alone could do it; it shrinks with the number of rows. The effect size does not.
+
+Rows without a value are never dropped in silence: where shares are compared they are a bin of their own,
+elsewhere the result counts them.
+"""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_scalar
+from scipy import special, stats
+
+LARGEST_SHIFT = 8.0  # effect sizes read off a curve end here: the samples are simply apart
+MANY_BINS = 500  # stand for infinitely many
+MISSING = "(missing)"
+OTHER = "(other)"
+RARE = "(rare)"
+
+
+@dataclass(frozen=True, eq=False)
+class DriftTest:
+    """What one comparison of two samples found.
+
+    Attributes
+    ----------
+    name : str
+        Which distance.
+    statistic : float
+        The distance itself, in `unit`.
+    pvalue : float
+        How often chance alone would give at least this much if nothing had changed; NaN if not computed.
+    effect_size : float
+        The shift of a normal column, in standard deviations, that would give the same distance.
+    unit : str
+        Unit of the statistic.
+    n_reference, n_current : int
+        Rows, those without a value included.
+    missing_reference, missing_current : int
+        Rows without a value.
+    table : pandas.DataFrame
+        What was compared: the share of each bin, or both cumulative curves.
+    """
+
+    name: str
+    statistic: float
+    pvalue: float
+    effect_size: float
+    unit: str
+    n_reference: int
+    n_current: int
+    missing_reference: int
+    missing_current: int
+    table: pd.DataFrame = field(repr=False)
+
+    def plot(self):
+        """Both samples, drawn as they were compared: shares of bins, or cumulative curves."""
+        from mlprod_helpers import plots
+
+        fig, ax = plots.figure()
+        title = f"{self.name}: {self.statistic:.3g} {self.unit}, like a shift of {self.effect_size:.2g} sd"
+        if self.table.index.name == "bin":
+            at = np.arange(len(self.table))
+            ax.bar(at - 0.2, self.table["reference"], 0.4, color=plots.BLUE, label="reference")
+            ax.bar(at + 0.2, self.table["current"], 0.4, color=plots.ORANGE, label="current")
+            ax.set_xticks(at, [str(label) for label in self.table.index], rotation=45, ha="right")
+            ax.set_ylabel("share of rows")
+            gap = (self.table["current"] - self.table["reference"]).abs()
+            notice = f"The largest difference of shares is {gap.max():.3f}, in the bin {gap.idxmax()}."
+        else:
+            for side, color in (("reference", plots.BLUE), ("current", plots.ORANGE)):
+                ax.step(self.table.index, self.table[side], where="post", color=color, label=side)
+            ax.set_ylabel("share of values up to here")
+            gap = (self.table["current"] - self.table["reference"]).abs()
+            notice = f"The curves are furthest apart near {gap.idxmax():.4g}, by {gap.max():.3f}."
+        ax.set_title(title)
+        ax.legend()
+        return plots.Figure(fig, f"{title}. {notice}")
+
+
+# ---------------------------------------------------------------- what kind of column, which values
+
+
+def as_series(values, role):
+    """One column as a pandas Series; a clear error for anything else."""
+    if isinstance(values, pd.DataFrame):
+        raise TypeError(f"{role} is a whole table: pass one column, or use drift_report for all of them")
+    series = values if isinstance(values, pd.Series) else _from_array(values, role)
+    if len(series) == 0:
+        raise ValueError(f"{role} has no rows: nothing to compare")
+    return series
+
+
+def _from_array(values, role):
+    array = values if hasattr(values, "dtype") else list(values)
+    if np.ndim(array) != 1:
+        raise ValueError(f"{role} must be one column, got {np.ndim(array)} dimensions")
+    return pd.Series(array)
+
+
+def kind_of(series):
+    """`"number"`, `"datetime"` or `"category"` (text, booleans, anything else)."""
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        return "datetime"
+    if pd.api.types.is_timedelta64_dtype(series.dtype):
+        return "number"
+    if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
+        return "category"
+    return "number"
+
+
+def kinds_of(reference, current):
+    """The kinds of both samples; one without any value takes the kind of the other, whatever its dtype."""
+    ours, theirs = kind_of(reference), kind_of(current)
+    if ours != theirs and reference.isna().all():
+        ours = theirs
+    if ours != theirs and current.isna().all():
+        theirs = ours
+    return ours, theirs
+
+
+def _common_kind(reference, current):
+    ours, theirs = kinds_of(reference, current)
+    if ours != theirs:
+        raise ValueError(f"reference holds {ours} values, current {theirs} values: convert one of them")
+    return ours
+
+
+def sorted_numbers(series):
+    """The observed values in ascending order as float64, and how many rows have none.
+
+    Times become days, so that a distance between them has a unit.
+    """
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        series = series - pd.Timestamp(0, tz=series.dt.tz)
+    if pd.api.types.is_timedelta64_dtype(series.dtype):
+        series = series / pd.Timedelta(days=1)
+    values = np.sort(series.to_numpy(dtype=float, na_value=np.nan))  # NaN goes to the end
+    missing = int(np.isnan(values).sum()) if len(values) and np.isnan(values[-1]) else 0
+    return values[: len(values) - missing], missing
+
+
+def n_distinct(ordered):
+    """How many different values an ascending array holds."""
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1 if len(ordered) else 0
+
+
+def _two_numeric_samples(reference, current, name):
+    reference, current = as_series(reference, "reference"), as_series(current, "current")
+    if _common_kind(reference, current) == "category":
+        raise ValueError(
+            f"{name} needs numbers or times: use chi_square, psi or jensen_shannon for categories"
+        )
+    (a, missing_a), (b, missing_b) = sorted_numbers(reference), sorted_numbers(current)
+    if len(a) == 0 or len(b) == 0:
+        role = "reference" if len(a) == 0 else "current"
+        raise ValueError(f"{role} has only missing values: compare the missing share instead")
+    return a, b, missing_a, missing_b
+
+
+# ---------------------------------------------------------------- bins and their counts
+
+
+@dataclass(frozen=True, eq=False)
+class CountTable:
+    """Rows of both samples in the same bins. `quantile_bins` is None where bins are values or categories."""
+
+    labels: list
+    reference: np.ndarray
+    current: np.ndarray
+    quantile_bins: int | None
+    missing_reference: int
+    missing_current: int
+    unseen: dict = field(default_factory=dict)  # categories that the reference never showed: rows now
+
+    @property
+    def sizes(self):
+        return int(self.reference.sum()), int(self.current.sum())
+
+    def shares(self, smoothing=0.0):
+        """Share of rows in each bin, after `smoothing` rows were added to each bin of each sample."""
+        return tuple(
+            (counts + smoothing) / (counts.sum() + smoothing * len(counts))
+            for counts in (self.reference, self.current)
+        )
+
+    def observed(self):
+        """The same table without the rows that have no value."""
+        if self.missing_reference + self.missing_current == 0:
+            return self
+        inner = slice(None, -1)  # the bin of the missing rows is the last one
+        return replace(
+            self,
+            labels=self.labels[inner],
+            reference=self.reference[inner],
+            current=self.current[inner],
+            missing_reference=0,
+            missing_current=0,
+        )
+
+    def frame(self):
+        p, q = self.shares()
+        index = pd.Index(self.labels, name="bin", dtype=object)
+        return pd.DataFrame({"reference": p, "current": q}, index=index)
+
+
+def count_table(reference, current, n_bins=10, pool_rare=False):
+    """Count both samples in the same bins, which the reference alone decides.
+
+    Numbers and times: quantile bins of the reference, closed on the right; a column with at most `n_bins`
+    different values has one bin a value and one for all others. Categories: one bin each; with `pool_rare`
+    those expected fewer than five times in the smaller sample are counted together, as tests need it.
+    Rows without a value are a bin. Bins that are empty in both samples vanish.
+    """
+    n_bins = check_bins(n_bins)
+    reference, current = as_series(reference, "reference"), as_series(current, "current")
+    if _common_kind(reference, current) == "category":
+        return count_categories(reference, current, pool_rare)
+    (a, missing_a), (b, missing_b) = sorted_numbers(reference), sorted_numbers(current)
+    return count_numbers(a, b, missing_a, missing_b, n_bins)
+
+
+def check_bins(n_bins):
+    if int(n_bins) != n_bins or n_bins < 2:
+        raise ValueError(f"n_bins must be a whole number of at least 2, got {n_bins}")
+    return int(n_bins)
+
+
+def count_numbers(a, b, missing_a, missing_b, n_bins):
+    """`count_table` for two ascending arrays without NaN."""
+    if n_distinct(a) <= n_bins:
+        values = np.unique(a)
+        counts = [np.searchsorted(x, values, "right") - np.searchsorted(x, values, "left") for x in (a, b)]
+        counts = [np.append(c, len(x) - c.sum()) for c, x in zip(counts, (a, b), strict=True)]
+        labels, quantile_bins = [*(f"{v:.6g}" for v in values), OTHER], None
+    else:
+        edges = quantile_edges(a, n_bins)
+        counts = [np.diff(np.searchsorted(x, edges, "right"), prepend=0, append=len(x)) for x in (a, b)]
+        labels = _interval_labels(edges)
+        quantile_bins = n_bins if len(edges) == n_bins - 1 else None
+    counts = [np.append(c, m) for c, m in zip(counts, (missing_a, missing_b), strict=True)]
+    return _without_empty_bins([*labels, MISSING], *counts, quantile_bins, missing_a, missing_b)
+
+
+def quantile_edges(ordered, n_bins):
+    """Inner edges of the quantile bins of an ascending array; edges that coincide become one.
+
+    Where many values equal the smallest, what lies below them gets a bin of its own.
+    """
+    edges = np.unique(_quantiles_of_sorted(ordered, np.arange(1, n_bins) / n_bins))
+    if edges[0] == ordered[0]:
+        edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
+    return edges
+
+
+def _quantiles_of_sorted(ordered, shares):
+    # numpy.quantile to the last digit, without its search for the order that is there already
+    position = (len(ordered) - 1) * shares
+    below = np.floor(position).astype(int)
+    weight = position - below
+    low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    with np.errstate(invalid="ignore"):  # between two infinite values
+        step = high - low
+        between = np.where(weight < 0.5, low + step * weight, high - step * (1 - weight))
+    return np.where(low == high, low, between)
+
+
+def _interval_labels(edges):
+    names = [f"{edge:.4g}" for edge in edges]
+    inner = [f"({low}, {high}]" for low, high in pairwise(names)]
+    return [f"<= {names[0]}", *inner, f"> {names[-1]}"]
+
+
+def count_categories(reference, current, pool_rare):
+    """`count_table` for two Series of categories."""
+    a, b = _category_counts(reference), _category_counts(current)
+    missing_a, missing_b = len(reference) - sum(a.values()), len(current) - sum(b.values())
+    labels = sorted(a.keys() | b.keys(), key=str)
+    unseen = {label: rows for label, rows in b.items() if label not in a}
+    counts = np.array([[a.get(label, 0), b.get(label, 0)] for label in labels], dtype=np.int64).reshape(-1, 2)
+    smaller = min(len(reference), len(current)) / (len(reference) + len(current))
+    rare = counts.sum(axis=1) * smaller < 5
+    if pool_rare and rare.sum() > 1:
+        labels = [label for label, is_rare in zip(labels, rare, strict=True) if not is_rare] + [RARE]
+        counts = np.vstack([counts[~rare], counts[rare].sum(axis=0)])
+    counts = np.vstack([counts, [missing_a, missing_b]])
+    return _without_empty_bins([*labels, MISSING], *counts.T, None, missing_a, missing_b, unseen)
+
+
+def _category_counts(series):
+    """Category -> rows, without the missing ones."""
+    if isinstance(series.dtype, pd.StringDtype) or pd.api.types.is_object_dtype(series.dtype):
+        # twice as fast as value_counts
+        try:
+            counts = Counter(series.to_numpy(dtype=object))
+        except TypeError as error:
+            raise TypeError(f"column {series.name!r} holds values that are no categories: {error}") from None
+        return {key: rows for key, rows in counts.items() if not (is_scalar(key) and pd.isna(key))}
+    counts = series.value_counts()
+    counts = counts[counts > 0]  # a categorical dtype counts its unused categories too
+    return dict(zip(counts.index.tolist(), counts.to_numpy().tolist(), strict=True))
+
+
+def _without_empty_bins(labels, a, b, quantile_bins, missing_a, missing_b, unseen=None):
+    used = (a + b) > 0
+    labels = [label for label, keep in zip(labels, used, strict=True) if keep]
+    return CountTable(labels, a[used], b[used], quantile_bins, missing_a, missing_b, unseen or {})
+
+
+# ---------------------------------------------------------------- one unit for every effect
+
+
+def _psi_of_shares(p, q):
+    return np.sum((q - p) * np.log(q / p), axis=-1)
+
+
+def _triangle_of_shares(p, q):
+    # the chi-square statistic of two equally large samples, per row
+    total = p + q
+    return np.sum(np.divide(2 * (p - q) ** 2, total, out=np.zeros_like(total), where=total > 0), axis=-1)
+
+
+def _js_of_shares(p, q):
+    middle = (p + q) / 2
+    return 0.5 * np.sum(special.rel_entr(p, middle) + special.rel_entr(q, middle), axis=-1)
+
+
+def _normal_shares(shift, n_bins):
+    """Shares of `n_bins` quantile bins of N(0, 1), and the shares of N(shift, 1) in them."""
+    edges = special.ndtri(np.arange(1, n_bins) / n_bins)
+    cumulative = special.ndtr(edges - np.asarray(shift, dtype=float)[..., None])
+    q = np.diff(cumulative, prepend=0.0, append=1.0, axis=-1)
+    return np.full_like(q, 1 / n_bins), q
+
+
+@lru_cache(maxsize=64)
+def _shift_curve(divergence, n_bins):
+    shifts = np.linspace(0, LARGEST_SHIFT, 161)
+    p, q = _normal_shares(shifts, n_bins or MANY_BINS)
+    values = divergence(p, np.maximum(q, 1e-300))
+    return np.maximum.accumulate(values), shifts
+
+
+def _shift_of(divergence, value, n_bins):
+    values, shifts = _shift_curve(divergence, n_bins)
+    # near zero a divergence grows with the square of the shift: interpolate its root
+    return float(np.interp(np.sqrt(max(value, 0.0)), np.sqrt(values), shifts))
+
+
+def psi_of_shift(shift, n_bins=10):
+    """The PSI of N(0, 1) against N(shift, 1), without sampling noise.
+
+    Parameters
+    ----------
+    shift : float
+        Distance of the means, in standard deviations.
+    n_bins : int or None
+        Quantile bins of the reference; None means infinitely many.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(psi_of_shift(0.5), 5), round(psi_of_shift(1), 5)
+    (0.23775, 0.92614)
+    >>> psi_of_shift(0.5, n_bins=None)
+    0.25
+    """
+    if n_bins is None:
+        return float(shift) ** 2
+    return float(_psi_of_shares(*_normal_shares(float(shift), check_bins(n_bins))))
+
+
+def shift_of_psi(value, n_bins=10):
+    """The shift of a normal column, in standard deviations, that gives this PSI: `psi_of_shift` undone.
+
+    Examples
+    --------
+    >>> round(shift_of_psi(0.25), 2)
+    0.51
+    """
+    if value < 0:
+        raise ValueError(f"a PSI is never negative, got {value}")
+    if n_bins is None:
+        return float(np.sqrt(value))
+    return _shift_of(_psi_of_shares, value, check_bins(n_bins))
+
+
+def shift_of_ks(statistic):
+    """The shift of a normal column, in standard deviations, that gives this KS statistic.
+
+    Two normal curves a shift d apart differ most half-way between them, by 2 Phi(d / 2) - 1.
+
+    Examples
+    --------
+    >>> round(shift_of_ks(0.1), 3)
+    0.251
+    """
+    return float(min(2 * special.ndtri((1 + statistic) / 2), LARGEST_SHIFT))
+
+
+def equivalents(*, shift=None, auc=None, psi=None, ks=None, n_bins=10):
+    """Translate one threshold into all the others: the same shift of one normal column.
+
+    Give exactly one of the four.
+
+    Parameters
+    ----------
+    shift : float
+        Distance of the means, in standard deviations.
+    auc : float
+        AUC of the best classifier between the two samples, 0.5 to 1.
+    psi : float
+        Population stability index on `n_bins` quantile bins.
+    ks : float
+        Kolmogorov-Smirnov statistic, 0 to 1.
+    n_bins : int or None
+        Bins of the PSI and of Jensen-Shannon; None means infinitely many.
+
+    Returns
+    -------
+    dict
+        `shift`, `auc`, `psi`, `ks` and `jensen_shannon` (distance, base 2).
+
+    Examples
+    --------
+    >>> {name: round(value, 2) for name, value in equivalents(auc=0.8).items()}
+    {'shift': 1.19, 'auc': 0.8, 'psi': 1.29, 'ks': 0.45, 'jensen_shannon': 0.46}
+    >>> round(equivalents(psi=0.25)["auc"], 2)
+    0.64
+    """
+    given = {"shift": shift, "auc": auc, "psi": psi, "ks": ks}
+    given = {name: value for name, value in given.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError("give exactly one of shift, auc, psi, ks")
+    name, value = given.popitem()
+    low, high = {"auc": (0.5, 1.0), "ks": (0.0, 1.0)}.get(name, (0.0, np.inf))
+    if not low <= value < high:
+        raise ValueError(f"{name} must be at least {low:g} and below {high:g}, got {value}")
+    shift = {
+        "shift": lambda: float(value),
+        "auc": lambda: float(np.sqrt(2) * special.ndtri(value)),
+        "psi": lambda: shift_of_psi(value, n_bins),
+        "ks": lambda: shift_of_ks(value),
+    }[name]()
+    return {
+        "shift": shift,
+        "auc": float(special.ndtr(shift / np.sqrt(2))),
+        "psi": psi_of_shift(shift, n_bins),
+        "ks": float(2 * special.ndtr(shift / 2) - 1),
+        "jensen_shannon": float(
+            np.sqrt(_js_of_shares(*_normal_shares(shift, n_bins or MANY_BINS)) / np.log(2))
+        ),
+    }
+
+
+# ---------------------------------------------------------------- the five distances
+
+
+def psi(reference, current, *, n_bins=10, smoothing=0.5):
+    """Population stability index: how much rows have moved between the bins of the reference.
+
+    PSI = sum over bins of (q - p) ln(q / p), with p and q the shares of reference and current.
+
+    Parameters
+    ----------
+    reference, current : array-like, shape (n,) and (m,)
+        Numbers, times or categories. Missing values are a bin of their own.
+    n_bins : int
+        Quantile bins of the reference, closed on the right. A column with at most `n_bins` different values
+        gets one bin a value, and one for all values the reference never showed.
+    smoothing : float
+        Rows added to each bin of each sample, so that an empty bin does not make the index infinite.
+
+    Returns
+    -------
+    DriftTest
+        The p-value is from `psi_null`; the effect size is corrected for what chance adds to the index.
+
+    Raises
+    ------
+    ValueError
+        For an empty sample, or samples of different kinds.
+
+    Notes
+    -----
+    The customary limits 0.1 and 0.25 know nothing of the number of rows: see `psi_null`. Source: Yurdakul,
+    "Statistical properties of population stability index" (2018), Western Michigan University.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> result = psi(rng.normal(size=50_000), rng.normal(0.5, 1, size=50_000))
+    >>> round(result.statistic, 2), round(result.effect_size, 2)
+    (0.24, 0.5)
+    """
+    return psi_of_table(count_table(reference, current, n_bins), smoothing)
+
+
+def psi_value(table, smoothing=0.5):
+    """The PSI of a `CountTable`, nothing else."""
+    return float(_psi_of_shares(*table.shares(smoothing)))
+
+
+def psi_of_table(table, smoothing=0.5):
+    """`psi` for a `CountTable`."""
+    if not smoothing > 0:
+        raise ValueError(f"smoothing must be above 0 (an empty bin has no logarithm), got {smoothing}")
+    n, m = table.sizes
+    value = psi_value(table, smoothing)
+    df = len(table.labels) - 1
+    if df == 0:
+        return _of_table("PSI", table, 0.0, 1.0, 0.0)
+    per_degree = 1 / n + 1 / m  # the law of psi_null, in these units
+    shift = shift_of_psi(max(value - df * per_degree, 0.0), table.quantile_bins)
+    return _of_table("PSI", table, value, float(special.chdtrc(df, value / per_degree)), shift)
+
+
+def psi_null(n_reference, n_current, n_bins=10):
+    """The law of the PSI when nothing has changed: chi-square(n_bins - 1) times (1/n + 1/m).
+
+    Parameters
+    ----------
+    n_reference, n_current : int
+        Rows of each sample.
+    n_bins : int
+        Bins compared.
+
+    Returns
+    -------
+    scipy.stats frozen distribution
+        `.mean()`, `.ppf(0.95)` (the 95 % point), `.sf(0.1)` (the chance of a false alarm at 0.1), ...
+
+    Notes
+    -----
+    Exact for many rows; at 100 against 100 its upper points are somewhat low, see `psi_under_no_drift`.
+    Source: Yurdakul (2018).
+
+    Examples
+    --------
+    >>> law = psi_null(100, 100)
+    >>> print(round(law.mean(), 2), round(law.ppf(0.95), 3))
+    0.18 0.338
+    """
+    if min(n_reference, n_current) < 1:
+        raise ValueError(f"both samples need rows, got {n_reference} and {n_current}")
+    return stats.chi2(check_bins(n_bins) - 1, scale=1 / n_reference + 1 / n_current)
+
+
+def false_alarm_rate(n_reference, n_current, *, n_bins=10, threshold=0.1, n_columns=1):
+    """How often "PSI above the threshold" happens when nothing has changed.
+
+    Parameters
+    ----------
+    n_reference, n_current : int
+        Rows of each sample.
+    n_bins : int
+        Bins of the PSI.
+    threshold : float
+        An alarm is a PSI above it.
+    n_columns : int
+        Independent columns watched; the rate is the chance that at least one alarms.
+
+    Returns
+    -------
+    float
+        From `psi_null`.
+
+    Examples
+    --------
+    >>> round(false_alarm_rate(10_000, 100), 2), round(false_alarm_rate(10_000, 100, n_columns=20), 4)
+    (0.36, 0.9999)
+    >>> false_alarm_rate(10_000, 1_000) < 1e-12
+    True
+    """
+    one = psi_null(n_reference, n_current, n_bins).sf(threshold)
+    return float(-np.expm1(n_columns * np.log1p(-one)))
+
+
+def psi_under_no_drift(
+    n_reference, n_current, *, n_bins=10, n_repeats=10_000, smoothing=0.5, random_state=None
+):
+    """Draw PSI values of a continuous column that has not changed.
+
+    The column's law does not matter, since the bins are quantiles; so only bin shares are drawn, not rows.
+
+    Parameters
+    ----------
+    n_reference, n_current : int
+        Rows of each sample.
+    n_bins, smoothing
+        As for `psi`.
+    n_repeats : int
+        How many values.
+    random_state : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_repeats,)
+
+    Examples
+    --------
+    >>> values = psi_under_no_drift(100, 100, n_repeats=100_000, random_state=0)
+    >>> print(round((values > 0.1).mean(), 2))
+    0.8
+    """
+    rng = np.random.default_rng(random_state)
+    n_bins = check_bins(n_bins)
+    if n_reference <= n_bins:
+        raise ValueError(f"{n_reference} reference rows do not fill {n_bins} quantile bins")
+    if n_current < 1:
+        raise ValueError("current has no rows")
+    # an edge lies between two neighbors of the sorted reference, as numpy.quantile puts it
+    position = (n_reference - 1) * np.arange(1, n_bins) / n_bins
+    below = np.floor(position).astype(int)
+    weight = position - below
+    ranks = np.unique(np.concatenate([below, below + 1]))
+    # sorted uniforms: partial sums of exponentials, so sums over many rows are gammas
+    steps = np.diff(ranks + 1, prepend=0, append=n_reference + 1)
+    sums = np.cumsum(rng.standard_gamma(steps, size=(n_repeats, len(steps))), axis=1)
+    ordered = sums[:, :-1] / sums[:, -1:]
+    low = ordered[:, np.searchsorted(ranks, below)]
+    high = ordered[:, np.searchsorted(ranks, below + 1)]
+    edges = low + weight * (high - low)
+    mass = np.diff(edges, prepend=0.0, append=1.0, axis=1)
+    in_current = rng.multinomial(n_current, mass / mass.sum(axis=1, keepdims=True))
+    in_reference = np.diff(below + 1, prepend=0, append=n_reference)
+    p = (in_reference + smoothing) / (n_reference + smoothing * n_bins)
+    q = (in_current + smoothing) / (n_current + smoothing * n_bins)
+    return _psi_of_shares(p, q)
+
+
+def chi_square(reference, current, *, n_bins=10):
+    """Pearson's chi-square test: do both samples have the same shares?
+
+    Parameters
+    ----------
+    reference, current : array-like, shape (n,) and (m,)
+        Categories; numbers and times are cut into quantile bins of the reference. Missing is a category.
+        Categories expected fewer than five times in the smaller sample are counted together.
+    n_bins : int
+        Bins for numbers and times.
+
+    Returns
+    -------
+    DriftTest
+        No continuity correction. For equally large samples half the effect size is about Cramér's V.
+
+    Raises
+    ------
+    ValueError
+        For an empty sample, or samples of different kinds.
+
+    Examples
+    --------
+    >>> result = chi_square(["a"] * 50 + ["b"] * 50, ["a"] * 30 + ["b"] * 70)
+    >>> round(result.statistic, 2), round(result.pvalue, 4)
+    (8.33, 0.0039)
+    """
+    return chi_square_of_table(count_table(reference, current, n_bins, pool_rare=True))
+
+
+def chi_square_of_table(table):
+    """`chi_square` for a `CountTable`."""
+    n, m = table.sizes
+    df = len(table.labels) - 1
+    if df <= 0:
+        return _of_table("chi-square", table, 0.0, 1.0, 0.0)
+    total = table.reference + table.current
+    expected = total * (n / (n + m))
+    # both rows of the 2 x k table at once: their deviations are equal, their expectations n : m
+    statistic = float(np.sum((table.reference - expected) ** 2 / expected) * (1 + n / m))
+    excess = float(_triangle_of_shares(*table.shares())) - df * (1 / n + 1 / m)
+    shift = _shift_of(_triangle_of_shares, excess, table.quantile_bins)
+    return _of_table("chi-square", table, statistic, float(special.chdtrc(df, statistic)), shift)
+
+
+def jensen_shannon(reference, current, *, n_bins=10):
+    """Jensen-Shannon distance of the shares: 0 for equal samples, 1 for samples without a common bin.
+
+    Parameters
+    ----------
+    reference, current : array-like, shape (n,) and (m,)
+        Numbers, times or categories, binned as for `psi`. No smoothing is needed.
+    n_bins : int
+        Quantile bins of the reference.
+
+    Returns
+    -------
+    DriftTest
+        The statistic is the square root of the divergence in base 2, as in
+        `scipy.spatial.distance.jensenshannon`. The p-value is asymptotic: eight times the divergence in nats
+        follows the law of `psi_null` when nothing has changed.
+
+    Raises
+    ------
+    ValueError
+        For an empty sample, or samples of different kinds.
+
+    Notes
+    -----
+    Source: Lin, "Divergence measures based on the Shannon entropy", IEEE Trans. Inf. Theory 37 (1991).
+
+    Examples
+    --------
+    >>> round(jensen_shannon(["a", "b"], ["a", "c"]).statistic, 4)
+    0.7071
+    """
+    return jensen_shannon_of_table(count_table(reference, current, n_bins))
+
+
+def jensen_shannon_of_table(table):
+    """`jensen_shannon` for a `CountTable`."""
+    n, m = table.sizes
+    divergence = float(_js_of_shares(*table.shares()))
+    distance = float(np.sqrt(max(divergence, 0.0) / np.log(2)))
+    df = len(table.labels) - 1
+    if df == 0:
+        return _of_table("Jensen-Shannon", table, 0.0, 1.0, 0.0)
+    per_degree = 1 / n + 1 / m
+    shift = _shift_of(_js_of_shares, divergence - df * per_degree / 8, table.quantile_bins)
+    pvalue = float(special.chdtrc(df, 8 * divergence / per_degree))
+    return _of_table("Jensen-Shannon", table, distance, pvalue, shift)
+
+
+def _of_table(name, table, statistic, pvalue, effect_size):
+    return DriftTest(
+        name,
+        statistic,
+        pvalue,
+        effect_size,
+        "",
+        *table.sizes,
+        table.missing_reference,
+        table.missing_current,
+        table.frame(),
+    )
+
+
+def ks(reference, current):
+    """Two-sample Kolmogorov-Smirnov test: the largest gap between the two cumulative curves.
+
+    Parameters
+    ----------
+    reference, current : array-like, shape (n,) and (m,)
+        Numbers or times. Missing values are left out of the curves and counted in the result.
+
+    Returns
+    -------
+    DriftTest
+        Statistic and p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above).
+
+    Raises
+    ------
+    ValueError
+        For categories, or a sample without any value.
+
+    Notes
+    -----
+    With many rows every crumb is significant: read the effect size.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> result = ks(rng.normal(size=200_000), rng.normal(0.05, 1, size=200_000))
+    >>> result.pvalue < 1e-20, round(result.effect_size, 2)
+    (True, 0.05)
+    """
+    a, b, missing_a, missing_b = _two_numeric_samples(reference, current, "ks")
+    statistic, _ = ks_statistic(a, b)
+    sizes = len(a) + missing_a, len(b) + missing_b
+    effect = shift_of_ks(statistic)
+    curves = _cumulative_curves(a, b)
+    pvalue = ks_pvalue(a, b, statistic)
+    return DriftTest("KS", statistic, pvalue, effect, "", *sizes, missing_a, missing_b, curves)
+
+
+def ks_statistic(a, b):
+    """The KS statistic of two ascending arrays, and the value where the curves are furthest apart."""
+    # the gap can only peak at a value of the sample that is ahead there
+    return max(_furthest_ahead(a, b), _furthest_ahead(b, a))
+
+
+def _furthest_ahead(a, b):
+    # at ties only the last one of `a` counts, and it has the largest value
+    ahead = np.arange(1, len(a) + 1) / len(a)
+    ahead -= np.searchsorted(b, a, "right") / len(b)
+    i = int(ahead.argmax())
+    return float(ahead[i]), float(a[i])
+
+
+def ks_pvalue(a, b, statistic):
+    """Two-sided p-value as scipy's `ks_2samp(method="auto")` has it, for ascending arrays."""
+    n, m = len(a), len(b)
+    if max(n, m) <= 10_000:
+        with (
+            warnings.catch_warnings()
+        ):  # "exact calculation unsuccessful": scipy then takes the asymptotic one
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return float(stats.ks_2samp(a, b).pvalue)
+    return float(stats.kstwo.sf(statistic, np.round(n * m / (n + m))))
+
+
+def _cumulative_curves(a, b, n_points=200):
+    # values that occur, so that infinite ones do no harm
+    at = np.unique(np.concatenate([x[np.linspace(0, len(x) - 1, n_points).astype(int)] for x in (a, b)]))
+    curves = {
+        name: np.searchsorted(x, at, "right") / len(x) for name, x in (("reference", a), ("current", b))
+    }
+    return pd.DataFrame(curves, index=pd.Index(at, name="value"))
+
+
+def wasserstein(reference, current, *, n_permutations=0, random_state=None):
+    """Wasserstein (earth mover's) distance: how far the average row has moved, in the column's own unit.
+
+    Parameters
+    ----------
+    reference, current : array-like, shape (n,) and (m,)
+        Numbers, or times (the distance is then in days). Missing values are left out and counted.
+    n_permutations : int
+        Shuffles for the p-value; 0 leaves it NaN, since its law depends on the column.
+    random_state : int, numpy.random.Generator or None
+        For the shuffles.
+
+    Returns
+    -------
+    DriftTest
+        The effect size is the distance divided by the standard deviation of the reference: for a normal
+        column that only shifts, exactly the shift.
+
+    Raises
+    ------
+    ValueError
+        For categories, infinite values, or a sample without any value.
+
+    Examples
+    --------
+    >>> result = wasserstein([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])
+    >>> round(result.statistic, 4), round(result.effect_size, 4)
+    (1.0, 1.2247)
+    """
+    a, b, missing_a, missing_b = _two_numeric_samples(reference, current, "wasserstein")
+    if not (np.isfinite(a[[0, -1]]).all() and np.isfinite(b[[0, -1]]).all()):
+        raise ValueError("infinite values have no distance: replace them, or use ks")
+    values, from_a = _pooled(a, b)
+    distance = _wasserstein_of(values, from_a, len(a), len(b))
+    spread = float(a.std())
+    effect = distance / spread if spread > 0 else (np.inf if distance > 0 else 0.0)
+    pvalue = np.nan
+    if n_permutations:
+        rng = np.random.default_rng(random_state)
+        shuffled = [
+            _wasserstein_of(values, rng.permutation(from_a), len(a), len(b)) for _ in range(n_permutations)
+        ]
+        # the sample itself is one of the shuffles, hence the two ones
+        extreme = np.sum(np.array(shuffled) >= distance * (1 - 1e-12))
+        pvalue = float((1 + extreme) / (1 + n_permutations))
+    is_time = pd.api.types.is_datetime64_any_dtype(as_series(reference, "reference").dtype)
+    unit = "days" if is_time else "units of the column"
+    sizes = len(a) + missing_a, len(b) + missing_b
+    curves = _cumulative_curves(a, b)
+    return DriftTest("Wasserstein", distance, pvalue, effect, unit, *sizes, missing_a, missing_b, curves)
+
+
+def _pooled(a, b):
+    values = np.concatenate([a, b])
+    order = np.argsort(values, kind="stable")
+    return values[order], order < len(a)
+
+
+def _wasserstein_of(values, from_a, n, m):
+    gap = np.cumsum(np.where(from_a, 1 / n, -1 / m))[:-1]
+    return float(np.sum(np.abs(gap) * np.diff(values)))

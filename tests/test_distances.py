@@ -1,0 +1,342 @@
+"""Distances of two samples: known answers, scipy as oracle, and what real columns do to them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.spatial import distance
+
+from mlprod_helpers.drift import distances
+from mlprod_helpers.drift.distances import (
+    chi_square,
+    equivalents,
+    false_alarm_rate,
+    jensen_shannon,
+    ks,
+    psi,
+    psi_null,
+    psi_of_shift,
+    psi_under_no_drift,
+    shift_of_psi,
+    wasserstein,
+)
+
+EVERY = [psi, chi_square, jensen_shannon, ks, wasserstein]
+OF_SHARES = [psi, chi_square, jensen_shannon]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+# ---------------------------------------------------------------- known answers
+
+
+@pytest.mark.parametrize(("shift", "published"), [(0.5, 0.23775), (1.0, 0.92614)])
+def test_psi_of_shifted_normals(shift, published, rng):
+    assert psi_of_shift(shift) == pytest.approx(published, abs=5e-6)
+    drawn = psi(rng.normal(size=400_000), rng.normal(shift, 1, size=400_000))
+    assert drawn.statistic == pytest.approx(published, rel=0.02)
+    assert drawn.effect_size == pytest.approx(shift, rel=0.01)
+
+
+def test_thresholds_contradict_each_other():
+    same = equivalents(auc=0.8)
+    assert same["shift"] == pytest.approx(1.19, abs=0.005)
+    assert same["psi"] == pytest.approx(1.29, abs=0.005)
+    assert equivalents(auc=0.8, n_bins=None)["psi"] == pytest.approx(1.42, abs=0.005)
+    assert equivalents(psi=0.25)["auc"] == pytest.approx(0.64, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["shift", "auc", "psi", "ks"])
+@pytest.mark.parametrize("n_bins", [10, None])
+def test_equivalents_lead_back_to_where_they_started(name, n_bins):
+    there = equivalents(shift=0.7, n_bins=n_bins)
+    back = equivalents(**{name: there[name]}, n_bins=n_bins)
+    assert back == pytest.approx(there, rel=2e-3)
+
+
+def test_null_law_of_psi():
+    law = psi_null(100, 100)
+    assert law.mean() == pytest.approx(9 * 0.02)
+    assert law.ppf(0.95) == pytest.approx(0.338, abs=5e-4)
+    assert law.sf(0.1) == pytest.approx(stats.chi2.sf(0.1 / 0.02, 9))
+
+
+def test_null_law_is_somewhat_low_at_a_hundred_rows():
+    smoothed, bare = (
+        psi_under_no_drift(100, 100, n_repeats=40_000, smoothing=s, random_state=1) for s in (0.35, 0.01)
+    )
+    assert np.mean(smoothed > 0.1) == pytest.approx(0.81, abs=0.01)
+    assert np.mean(bare > 0.1) == pytest.approx(0.845, abs=0.01)
+    assert bare.mean() == pytest.approx(0.19, abs=0.005)
+    assert np.quantile(bare, 0.95) == pytest.approx(0.363, abs=0.01)
+    assert np.quantile(bare, 0.95) > psi_null(100, 100).ppf(0.95)
+
+
+def test_twenty_quiet_columns_of_a_hundred_rows_alarm_nearly_each_week():
+    one = np.mean(psi_under_no_drift(10_000, 100, n_repeats=100_000, random_state=2) > 0.1)
+    assert 0.31 < one < 0.33
+    assert 1 - (1 - one) ** 20 == pytest.approx(0.9996, abs=2e-4)
+    assert false_alarm_rate(10_000, 100) == pytest.approx(0.36, abs=0.01)
+    assert false_alarm_rate(10_000, 100, n_columns=20) > 0.999
+    assert false_alarm_rate(10_000, 1_000, n_columns=20) < 1e-10
+
+
+@pytest.mark.parametrize(("n", "m"), [(100, 100), (1_000, 60), (57, 300)])
+def test_drawn_bin_shares_follow_the_same_law_as_drawn_rows(n, m, rng):
+    from_rows = [psi(rng.normal(size=n), rng.normal(size=m)).statistic for _ in range(250)]
+    from_shares = psi_under_no_drift(n, m, n_repeats=20_000, random_state=3)
+    assert stats.ks_2samp(from_rows, from_shares).pvalue > 0.001
+
+
+def test_psi_pvalue_is_uniform_when_nothing_changes(rng):
+    pvalues = [psi(rng.exponential(size=2_000), rng.exponential(size=1_000)).pvalue for _ in range(300)]
+    assert stats.kstest(pvalues, "uniform").pvalue > 0.001
+
+
+def test_a_crumb_is_significant_at_a_million_rows_and_the_effect_size_stays(rng):
+    few = [ks(rng.normal(size=10_000), rng.normal(0.02, 1, 10_000)).pvalue for _ in range(40)]
+    assert 0.05 < np.median(few) < 0.5
+    many = ks(rng.normal(size=1_000_000), rng.normal(0.02, 1, 1_000_000))
+    assert 1e-50 < many.pvalue < 1e-20
+    assert many.effect_size == pytest.approx(0.02, abs=0.006)
+
+
+# ---------------------------------------------------------------- scipy as oracle
+
+
+@pytest.mark.parametrize(("n", "m"), [(30, 50), (1_000, 999), (20_000, 15_000), (12_000, 400)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_ks_is_scipys_to_seven_digits(n, m, ties, rng):
+    a, b = rng.normal(size=n), rng.normal(0.1, 1.1, size=m)
+    if ties:
+        a, b = a.round(1), b.round(1)
+    ours, theirs = ks(a, b), stats.ks_2samp(a, b)
+    assert ours.statistic == pytest.approx(theirs.statistic, rel=1e-9)
+    assert ours.pvalue == pytest.approx(theirs.pvalue, rel=1e-7)
+
+
+def test_wasserstein_is_scipys(rng):
+    a, b = rng.gamma(2, size=300), rng.gamma(3, size=411)
+    assert wasserstein(a, b).statistic == pytest.approx(stats.wasserstein_distance(a, b))
+
+
+def test_chi_square_is_scipys(rng):
+    a, b = rng.choice(list("abcd"), 500), rng.choice(list("abcd"), 800, p=[0.4, 0.3, 0.2, 0.1])
+    counts = [[np.sum(side == c) for c in "abcd"] for side in (a, b)]
+    theirs = stats.chi2_contingency(counts, correction=False)
+    ours = chi_square(a, b)
+    assert (ours.statistic, ours.pvalue) == pytest.approx((theirs.statistic, theirs.pvalue))
+
+
+def test_jensen_shannon_is_scipys(rng):
+    a, b = rng.choice(list("abcd"), 500), rng.choice(list("abc"), 800)
+    shares = [[np.mean(side == c) for c in "abcd"] for side in (a, b)]
+    assert jensen_shannon(a, b).statistic == pytest.approx(distance.jensenshannon(*shares, base=2))
+
+
+# ---------------------------------------------------------------- one unit of effect
+
+
+@pytest.mark.parametrize("measure", EVERY)
+def test_effect_size_is_the_shift_of_a_normal_column(measure, rng):
+    a, b = rng.normal(10, 3, size=200_000), rng.normal(10 + 3 * 0.4, 3, size=150_000)
+    assert measure(a, b).effect_size == pytest.approx(0.4, abs=0.015)
+
+
+@pytest.mark.parametrize("measure", EVERY)
+def test_effect_size_is_near_zero_when_nothing_changed(measure, rng):
+    assert measure(rng.normal(size=50_000), rng.normal(size=50_000)).effect_size < 0.03
+
+
+@pytest.mark.parametrize("measure", OF_SHARES)
+def test_effect_size_of_categories_does_not_depend_on_the_number_of_rows(measure):
+    before, after = ["a"] * 6 + ["b"] * 4, ["a"] * 4 + ["b"] * 5 + ["new"]
+    small = measure(before * 2_000, after * 100).effect_size
+    large = measure(before * 2_000, after * 2_000).effect_size
+    assert small == pytest.approx(large, rel=0.1)
+
+
+@pytest.mark.parametrize("measure", [*OF_SHARES, ks])
+def test_samples_that_are_apart_have_a_finite_effect(measure):
+    result = measure(np.arange(1_000.0), np.arange(5_000.0, 6_000.0))
+    assert 1.9 < result.effect_size <= distances.LARGEST_SHIFT
+    assert result.pvalue < 1e-50
+
+
+# ---------------------------------------------------------------- what real columns look like
+
+
+def test_bins_are_cut_by_the_reference_and_smoothing_is_half_a_row():
+    reference, current = np.arange(100.0), np.full(50, 1_000.0)
+    result = psi(reference, current)
+    p, q = np.full(10, 10.5 / 105), np.full(10, 0.5 / 55)
+    q[-1] = 50.5 / 55
+    assert result.statistic == pytest.approx(np.sum((q - p) * np.log(q / p)))
+
+
+def test_ties_keep_a_value_in_one_bin(rng):
+    waits = np.where(rng.random(5_000) < 0.6, 0.0, rng.exponential(size=5_000))
+    result = psi(waits, waits)
+    assert result.statistic == 0
+    assert len(result.table) == 5  # the zeros, and four tenths of the rows above them
+    assert result.table["reference"].iloc[0] == np.mean(waits == 0)
+
+
+@pytest.mark.parametrize("n", [11, 57, 101, 1_000, 1_001])
+def test_bins_are_those_of_numpy_quantile(n, rng):
+    x = np.sort(rng.normal(size=n))
+    for n_bins in (3, 7, 10):
+        expected = np.quantile(x, np.arange(1, n_bins) / n_bins)
+        assert distances.quantile_edges(x, n_bins).tolist() == expected.tolist()
+
+
+def test_values_below_a_heavy_smallest_value_are_noticed(rng):
+    waits = np.where(rng.random(5_000) < 0.6, 0.0, rng.exponential(size=5_000))
+    broken = np.where(waits == 0, -1.0, waits)
+    assert psi(waits, broken).statistic > 1
+
+
+def test_a_column_of_few_values_has_one_bin_a_value():
+    result = psi([0, 1, 2] * 100, [0, 1, 2, 3] * 100)
+    assert result.table.index.tolist() == ["0", "1", "2", "(other)"]
+
+
+def test_a_constant_that_changes_is_drift():
+    assert psi([5.0] * 200, [3.0] * 200).effect_size > 2
+    assert psi([5.0] * 200, [5.0] * 200).pvalue == 1
+
+
+@pytest.mark.parametrize("measure", OF_SHARES)
+def test_missing_values_are_a_bin(measure, rng):
+    a, b = rng.normal(size=3_000), rng.normal(size=3_000)
+    b[::5] = np.nan
+    result = measure(a, b)
+    assert result.missing_current == 600 and result.n_current == 3_000
+    assert result.table.loc["(missing)", "current"] == pytest.approx(0.2)
+    assert result.pvalue < 1e-10 and result.effect_size > 0.3
+
+
+@pytest.mark.parametrize("measure", [ks, wasserstein])
+def test_missing_values_are_counted_where_they_have_no_place(measure, rng):
+    a, b = rng.normal(size=300), rng.normal(size=200)
+    assert measure(a, np.append(b, [np.nan] * 50)).statistic == measure(a, b).statistic
+    assert measure(a, np.append(b, [np.nan] * 50)).missing_current == 50
+
+
+@pytest.mark.parametrize("measure", OF_SHARES)
+def test_unseen_categories_are_drift(measure):
+    result = measure(["a", "b"] * 500, ["a", "b", "a", "new"] * 250)
+    assert result.table.loc["new", "reference"] == 0
+    assert result.pvalue < 1e-10 and np.isfinite(result.statistic)
+
+
+@pytest.mark.parametrize("measure", [chi_square, psi, jensen_shannon])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda x: x,
+        np.array,
+        pd.Series,
+        lambda x: pd.Series(x, dtype=object),
+        lambda x: pd.Categorical(x, categories=["z", "b", "a"]),
+    ],
+)
+def test_categories_count_alike_in_every_container(measure, convert):
+    reference, current = ["a"] * 60 + ["b"] * 40, ["a"] * 45 + ["b"] * 55
+    assert measure(convert(reference), convert(current)).statistic == measure(reference, current).statistic
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "Int64", "Float64"])
+def test_numbers_count_alike_in_every_dtype(dtype, rng):
+    a, b = rng.poisson(30, 500), rng.poisson(33, 500)
+    a, b = pd.Series(a), pd.Series(b)
+    assert ks(a.astype(dtype), b.astype(dtype)).statistic == ks(a, b).statistic
+    assert psi(a.astype(dtype), b.astype(dtype)).statistic == pytest.approx(psi(a, b).statistic)
+
+
+def test_wasserstein_of_times_is_in_days():
+    times = pd.Series(pd.date_range("2026-01-01", periods=50, freq="h", tz="UTC"))
+    result = wasserstein(times, times + pd.Timedelta(hours=36))
+    assert result.statistic == pytest.approx(1.5) and result.unit == "days"
+
+
+def test_wasserstein_pvalue_by_permutation(rng):
+    a = rng.normal(size=80)
+    shifted = wasserstein(a, rng.normal(1, 1, 80), n_permutations=199, random_state=0).pvalue
+    assert shifted == pytest.approx(1 / 200)
+    null = [
+        wasserstein(rng.normal(size=30), rng.normal(size=30), n_permutations=49, random_state=rng).pvalue
+        for _ in range(200)
+    ]
+    assert np.mean(np.array(null) <= 0.1) == pytest.approx(0.1, abs=0.07)
+    assert np.isnan(wasserstein(a, a).pvalue)
+
+
+def test_rare_categories_are_counted_together_in_the_test(rng):
+    ids = [f"row {i}" for i in range(300)]
+    result = chi_square(["a", "b"] * 500 + ids, ["a", "b"] * 500 + ids[::-1])
+    assert result.table.index.tolist() == ["a", "b", "(rare)"]
+    assert result.pvalue == pytest.approx(1)
+
+
+@pytest.mark.parametrize("measure", EVERY)
+def test_arguments_stay_as_they_were(measure, rng):
+    a, b = rng.normal(size=50), rng.normal(size=50)
+    before = a.copy(), b.copy()
+    measure(a, b)
+    assert np.array_equal(a, before[0]) and np.array_equal(b, before[1])
+
+
+@pytest.mark.parametrize("measure", EVERY)
+def test_plot_says_what_to_notice(measure, rng):
+    figure = measure(rng.normal(size=200), rng.normal(1, 1, size=200)).plot()
+    assert "like a shift of" in figure.alt
+    assert ("largest difference" if measure in OF_SHARES else "furthest apart") in figure.alt
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("measure", EVERY)
+def test_empty_samples_are_refused(measure):
+    with pytest.raises(ValueError, match="current has no rows"):
+        measure([1.0, 2.0], [])
+
+
+@pytest.mark.parametrize("measure", OF_SHARES)
+def test_numbers_against_text_are_refused(measure):
+    with pytest.raises(ValueError, match="number values, current category values"):
+        measure([1.0, 2.0], ["a", "b"])
+
+
+@pytest.mark.parametrize("measure", [ks, wasserstein])
+def test_distances_of_numbers_refuse_categories_and_nothing(measure):
+    with pytest.raises(ValueError, match="needs numbers or times"):
+        measure(["a", "b"], ["a", "b"])
+    with pytest.raises(ValueError, match="current has only missing values"):
+        measure([1.0, 2.0], [np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: psi([1, 2], [1, 2], n_bins=1), "at least 2"),
+        (lambda: psi([1, 2], [1, 2], smoothing=0), "above 0"),
+        (lambda: psi(pd.DataFrame({"a": [1]}), [1]), "whole table"),
+        (lambda: psi(np.ones((2, 2)), [1]), "2 dimensions"),
+        (lambda: wasserstein([1, np.inf], [1, 2]), "infinite"),
+        (lambda: psi_null(0, 10), "need rows"),
+        (lambda: psi_under_no_drift(5, 10), "do not fill"),
+        (lambda: equivalents(), "exactly one"),
+        (lambda: equivalents(auc=0.8, psi=0.1), "exactly one"),
+        (lambda: equivalents(auc=0.4), "at least 0.5"),
+        (lambda: shift_of_psi(-0.1), "never negative"),
+        (lambda: chi_square([[1], [2]] * 5, ["a"] * 10), "dimensions"),
+    ],
+)
+def test_errors_say_what_is_wrong(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
