@@ -18,8 +18,9 @@ def _parser():
     audit.add_argument("--seeds", type=int, default=50, help="how many seeds for each answer (default: 50)")
     audit.add_argument("--quick", action="store_true", help="fewer seeds, as `make test` does")
 
-    test = commands.add_parser("test", help="run every check that CI runs")
-    test.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on")
+    commands.add_parser(
+        "test", help="run every check that CI runs", epilog="Other arguments go to pytest's unit tests."
+    )
     return parser
 
 
@@ -31,7 +32,12 @@ def main(argv=None):
     argv : list of str, optional
         What stands behind `mlprod` on the command line.
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if options.command == "test":
+        options.arguments = rest
+    elif rest:
+        parser.error(f"unknown: {' '.join(rest)}")
     # imported here: `--help` needs none of them
     if options.command == "audit":
         from mlprod_tools.audit import main as run

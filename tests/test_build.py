@@ -509,6 +509,17 @@ def test_the_command_tells_by_its_exit_status(built, monkeypatch, capsys):
     assert "there is no lesson '2_nothing'; there are 02" in capsys.readouterr().err
 
 
+def test_the_test_command_passes_its_arguments_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr("mlprod_tools.testing.main", lambda options: seen.append(options.arguments) or 0)
+    monkeypatch.setattr("mlprod_tools.audit.main", lambda options: seen.append(options.seeds) or 3)
+    assert command_line.main(["test", "tests/a.py", "-x", "-k", "drift"]) == 0
+    assert command_line.main(["audit", "--lesson", "02", "--seeds", "5"]) == 3
+    assert seen == [["tests/a.py", "-x", "-k", "drift"], 5]
+    with pytest.raises(SystemExit):
+        command_line.main(["audit", "--sedes", "5"])
+
+
 # faults: the header
 
 

@@ -154,8 +154,8 @@ def _read_header(source, text):
     import yaml
 
     lines = text.split("\n")
-    last = next((i for i, line in enumerate(lines[1:], start=1) if line.rstrip() == "# ---"), None)
-    if lines[0].rstrip() != "# ---" or last is None:
+    last = _header_end(lines) - 1
+    if last < 0:
         source.report(1, "the lesson has no header: YAML in comments between two lines `# ---`")
         return {}
     try:
@@ -181,6 +181,12 @@ def _read_header(source, text):
     return header
 
 
+def _header_end(lines):
+    """How many lines the header takes; 0 without one."""
+    rules = [i for i, line in enumerate(lines) if line.rstrip() == "# ---"]
+    return rules[1] + 1 if len(rules) > 1 and rules[0] == 0 else 0
+
+
 def _header_faults(header, stem):
     for key, (kind, meaning) in HEADER.items():
         if key not in header:
@@ -194,9 +200,8 @@ def _header_faults(header, stem):
         yield f'the header says lesson "{header["lesson"]}", the file name says "{stem[:2]}"', "lesson"
     if isinstance(header.get("ideas"), list) and len(header["ideas"]) > 4:
         yield f"a lesson has at most four new ideas, this one has {len(header['ideas'])}", "ideas"
-    if any(
-        not isinstance(item, str) for item in header.get("needs") or [] if isinstance(header["needs"], list)
-    ):
+    needs = header.get("needs")
+    if isinstance(needs, list) and not all(isinstance(item, str) for item in needs):
         yield 'the lessons in `needs` are strings: ["00", "01"]', "needs"
     both = [header.get("express"), header.get("minutes")]
     if all(isinstance(minutes, int) for minutes in both) and both[0] > both[1]:
@@ -208,9 +213,10 @@ def _read_cells(source, text):
 
     # without comment_magics=False a comment such as `# more rows` would become the shell command `more rows`
     form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
-    form["root_level_metadata_as_raw_cell"] = False  # it is read above
+    lines = text.split("\n")
+    body = "\n".join(lines[_header_end(lines) :]).lstrip("\n")  # the header is read above
     try:
-        cells = jupytext.reads(text, fmt=form).cells
+        cells = jupytext.reads(body, fmt=form).cells
     except Exception as error:  # jupytext has no error class of its own
         source.report(1, f"jupytext cannot read this file: {error}")
         return
@@ -222,7 +228,6 @@ def _read_cells(source, text):
             "there is text between the header and the first `# %%`, or a cell that cannot be told apart",
         )
         return
-    lines = text.split("\n")
     for i, (start, cell) in enumerate(zip(starts, cells, strict=True)):
         end = starts[i + 1] - 1 if i + 1 < len(starts) else len(lines)
         source.cells.append(_cell(source, cell, i + 1, start, lines[start:end]))
@@ -233,9 +238,8 @@ def _cell(source, cell, position, start, lines):
     keys = dict(cell.metadata)
     exercise, check = str(keys.pop("exercise", "")), str(keys.pop("check", ""))
     text = cell.source.lstrip("\n")
-    first = (
-        start + 1 + len(cell.source) - len(text) + ("cell_marker" in keys)
-    )  # Markdown may stand in a string
+    in_string = "cell_marker" in keys  # Markdown between quotes begins a line further down
+    first = start + 1 + len(cell.source) - len(text) + in_string
     made = Cell(cell.cell_type, text.rstrip("\n"), first, f"cell-{position:03d}")
     if exercise or check:
         made.id = f"{'answer' if exercise else 'check'}-{(exercise or check).replace('.', '-')}"
