@@ -2,17 +2,21 @@
 
     python benchmarks/bench_queueing.py [--requests 1000000] [--servers 4]
 
-Both get the same arrivals and service times, and every wait is compared. Peers: benchmarks/requirements.txt.
+Both get the same arrivals and service times, and every wait is compared. Ends with status 1 when it is not TARGET
+times faster, or when a wait differs. The peer is in benchmarks/requirements.txt.
 """
 
 import argparse
 import gc
+import sys
 import time
 
 import numpy as np
 import simpy
 
 from mlprod_helpers.queueing import Batch, Exponential, poisson, simulate
+
+TARGET = 25
 
 
 def simpy_waits(arrival, service, servers):
@@ -75,7 +79,8 @@ def main():
             lambda times=times, count=count, extra=extra: simulate(times, service, count, **extra)
         )
         print(f"  {name:12} {seconds:.3f}")
+    return 0 if theirs >= TARGET * ours and apart < 1e-6 else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
