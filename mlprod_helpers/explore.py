@@ -153,7 +153,7 @@ class Explorer:
         if not controls:
             raise ValueError("An explorer needs at least one control, such as shift=(0, 3, 0.1).")
         self._fn, self._controls = fn, controls
-        self._live, self._moving = None, False
+        self._live, self._moving, self._failure = None, False, ""
         self.values = {name: control.start for name, control in controls.items()}
         self.figure = self._drawn()  # a failure here is the author's: let it be seen
 
@@ -187,16 +187,20 @@ class Explorer:
     def _made_widget(self):
         import ipywidgets
 
-        width = f"{0.6 * max(len(self._title(name)) for name in self._controls):.1f}em"
+        width = f"{0.55 * max(len(self._title(name)) for name in self._controls):.1f}em"
         self._inputs = {name: self._made_input(name, width) for name in self._controls}
         for made in self._inputs.values():
             made.observe(self._on_move, names="value")
         reset = ipywidgets.Button(
-            description="Reset", tooltip="Put all controls back to where they started", icon="undo"
+            description="Reset",
+            tooltip="Put all controls back to where they started",
+            icon="undo",
+            layout={"width": "auto", "align_self": "flex-end"},
         )
         reset.on_click(lambda _: self.reset())
-        self._picture = ipywidgets.HTML(value=self.figure.html())
-        return ipywidgets.VBox([*self._inputs.values(), reset, self._picture])
+        self._picture = ipywidgets.HTML(value=self._shown(), layout={"margin": "6px 0 0"})
+        controls = ipywidgets.VBox(list(self._inputs.values()), layout={"width": "min(100%, 42em)"})
+        return ipywidgets.VBox([ipywidgets.HBox([controls, reset]), self._picture])
 
     def _made_input(self, name, width):
         import ipywidgets
@@ -207,7 +211,7 @@ class Explorer:
             "description": self._title(name),
             "tooltip": self._title(name),
             "style": {"description_width": width},
-            "layout": {"width": "min(100%, 34em)"},
+            "layout": {"width": "auto"},
         }
         if isinstance(control, Choice):
             return ipywidgets.Dropdown(options=control.options, **common)
@@ -245,14 +249,18 @@ class Explorer:
             return
         self.values = wanted
         try:
-            self.figure = self._drawn()
-            self._picture.value = self.figure.html()
+            self.figure, self._failure = self._drawn(), ""
         except Exception as error:  # whatever the function raises: the next move may work again
-            self.figure = None
-            self._picture.value = (
-                f"<p><strong>No picture at {html.escape(self._told())}.</strong> "
-                f"{html.escape(f'{type(error).__name__}: {error}')}</p>"
-            )
+            self.figure, self._failure = None, f"{type(error).__name__}: {error}"
+        self._picture.value = self._shown()
+
+    def _shown(self):
+        """The picture, or why there is none."""
+        if self.figure is not None:
+            return self.figure.html()
+        return (
+            f"<p><strong>No picture at {html.escape(self._told())}.</strong> {html.escape(self._failure)}</p>"
+        )
 
     def _told(self):
         """Where the controls stand, in words."""
@@ -267,15 +275,14 @@ class Explorer:
         return ", ".join(told)
 
     def __repr__(self):
-        return f"Explorer at {self._told()}: {self.figure.alt if self.figure else 'no picture'}"
+        return f"Explorer at {self._told()}: {self.figure.alt if self.figure else self._failure}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        picture = self.figure.html() if self.figure else ""
         told = f"<p><em>Explorer at {html.escape(self._told())}. Run the cell to move its controls.</em></p>"
         live = self.widget._repr_mimebundle_() or {}
         view = "application/vnd.jupyter.widget-view+json"
         return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{picture}{told}</div>",
+            "text/html": f"<div>{self._shown()}{told}</div>",
             "text/plain": repr(self),
         }
 
@@ -449,7 +456,8 @@ def _adversarial_still():
     )
     right.plot([0, 1], [0, 1], color=plots.GREY, linewidth=1, linestyle=(0, (2, 3)))
     right.grid(True, axis="both")
-    right.text(0.97, 0.27, "AUC", ha="right", color=plots.SOFT_INK)
+    right.axhspan(0.02, 0.335, 0.5, 0.985, color=plots.PAPER, zorder=1)  # no grid behind the numbers
+    right.text(0.97, 0.275, "AUC", ha="right", color=plots.SOFT_INK)
     curves, numbers = [], []
     for i, (name, (color, width)) in enumerate(_LOOKS.items()):
         style = (0, (4, 2)) if name == "best possible" else "-"
