@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 
 class Law:
@@ -76,17 +76,18 @@ class Lognormal(Law):
         _positive(self.cv, "cv")
 
     @property
-    def _law(self):
+    def _log(self):
+        """Mean and standard deviation of the logarithm."""
         sigma = np.sqrt(np.log1p(self.cv**2))
-        return stats.lognorm(sigma, scale=self.mean * np.exp(-(sigma**2) / 2))
+        return np.log(self.mean) - sigma**2 / 2, sigma
 
     def _sample(self, n, rng):
-        sigma = np.sqrt(np.log1p(self.cv**2))
-        return rng.lognormal(np.log(self.mean) - sigma**2 / 2, sigma, size=n)
+        return rng.lognormal(*self._log, size=n)
 
     def percentile(self, q):
         """The service time in seconds that `q` percent of the requests stay below."""
-        return self._law.ppf(q / 100)
+        mu, sigma = self._log
+        return np.exp(mu + sigma * ndtri(q / 100))
 
 
 class Measured(Law):
