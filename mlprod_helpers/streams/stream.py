@@ -1,0 +1,329 @@
+"""The stream: rows in order of time, labels that may come late, and a truth under seal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers import faults as faults_module
+from mlprod_helpers.faults import Fault, Seal
+from mlprod_helpers.streams.concepts import SEA, concept_of
+from mlprod_helpers.streams.drifts import Drift
+from mlprod_helpers.streams.truth import Truth
+from mlprod_helpers.streams.world import DELAY, FAULTS, World, child
+
+_95TH = 1.6448536269514722  # 95th percentile of the standard normal
+
+
+class Stream:
+    """Rows in order of time. Made by `make_stream`.
+
+    Attributes
+    ----------
+    n_samples, n_features : int
+    concept : Linear, SEA, Hyperplane or Regression
+        The settings of the concept before any drift.
+    X : array of float (n_samples, n_features)
+    y : array (n_samples,)
+        Classes 0 and 1 (int), or numbers for `Regression`.
+    time : array of int (n_samples,)
+        The row number: one row arrives a tick.
+    label_time : array of int (n_samples,) or None
+        The tick at which the label is known; None without `label_delay`.
+    feature_names : list of str
+        ``["x0", "x1", ...]``
+
+    Arrays are read-only, so that nothing changes the stream by accident; `frame` gives copies.
+    """
+
+    def __init__(self, x, y, label_time, concept, seal, frame=None):
+        self.concept = concept
+        self.n_samples, self.n_features = x.shape
+        self.X, self.y, self.label_time = x, y, label_time
+        self._seal = seal
+        for array in (x, y, label_time):
+            if array is not None:
+                array.flags.writeable = False
+        if frame is not None:
+            self._whole = frame
+
+    @property
+    def feature_names(self):
+        return _names(self.n_features)
+
+    @cached_property
+    def time(self):
+        time = np.arange(self.n_samples)
+        time.flags.writeable = False
+        return time
+
+    @cached_property
+    def _whole(self):
+        return _frame_of(self.X, self.y, self.label_time)
+
+    def frame(self):
+        """All rows as a DataFrame that is yours to change.
+
+        Returns
+        -------
+        DataFrame (n_samples rows)
+            Columns time, x0, x1, ..., y and, with a label delay, label_time.
+
+        Examples
+        --------
+        >>> make_stream(3, n_features=1, random_state=0, label_delay=10).frame().columns.tolist()
+        ['time', 'x0', 'y', 'label_time']
+        """
+        return self._whole.copy(deep=False)  # pandas copies when somebody writes
+
+    def batches(self, size):
+        """The stream in chunks; the same rows whatever their size.
+
+        Parameters
+        ----------
+        size : int
+            Rows a chunk; the last one may be shorter.
+
+        Yields
+        ------
+        DataFrame
+            Columns as in `frame`; the index keeps the row numbers.
+
+        Examples
+        --------
+        >>> [len(batch) for batch in make_stream(2500, random_state=0).batches(1000)]
+        [1000, 1000, 500]
+        """
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise ValueError(
+                f"size={size!r} is the number of rows a batch: a whole number of at least 1, such as 1000"
+            )
+        for start in range(0, self.n_samples, size):
+            yield self._whole.iloc[start : start + size].copy(deep=False)
+
+    def as_of(self, now):
+        """What was known at tick `now`: rows that had arrived, labels that had come.
+
+        Parameters
+        ----------
+        now : int
+            A row number; that row itself has arrived.
+
+        Returns
+        -------
+        DataFrame
+            Columns as in `frame`; `y` is float, and NaN where `label_time` is after `now`.
+
+        Examples
+        --------
+        >>> make_stream(100, random_state=0, label_delay=30).as_of(50)["y"].isna().sum()
+        np.int64(30)
+        """
+        known = self._whole.iloc[: max(int(now) + 1, 0)].copy(deep=False)
+        if self.label_time is None:
+            return known
+        return known.assign(y=known["y"].astype(float).mask(known["label_time"] > now))
+
+    def reveal(self):
+        """Break the seal: what drifted, when, along which course and how far.
+
+        Returns
+        -------
+        Truth
+            Prints itself in words; see there for `new_share`, `table`, `oracle` and `plot`.
+
+        Examples
+        --------
+        >>> make_stream(1000, drifts=[Drift("prior", "sudden", 400)], random_state=0).reveal()
+        Sealed truth of 1,000 rows, Linear(prior=0.5, noise=0.1)
+          0: prior drift, sudden: row 400, size 0.2 (change of P(y = 1))
+        """
+        return self._seal.reveal()
+
+    def __len__(self):
+        return self.n_samples
+
+    def __repr__(self):
+        late = "" if self.label_time is None else ", labels come late"
+        return f"Stream({self.n_samples:,} rows, {self.n_features} features, {self.concept!r}{late}; truth sealed)"
+
+
+def make_stream(
+    n_samples,
+    *,
+    drifts: Drift | Iterable[Drift] = (),
+    n_features=None,
+    random_state=None,
+    concept="linear",
+    label_delay=None,
+    faults: Fault | Iterable[Fault] = (),
+):
+    """A stream of rows in which the world may change, with the truth under seal.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows; a million takes a fraction of a second.
+    drifts : Drift or sequence of Drift
+        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate drift moves
+        the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it multiplies the
+        odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start + size.
+    n_features : int, optional
+        Columns; by default 5 (linear, regression), 3 (SEA, always) or 10 (hyperplane).
+    random_state : int, Generator or None
+        The same seed gives the same rows. Up to the onset they are also those of the stream without the drift,
+        and the first rows of a longer stream are those of a shorter one.
+    concept : str or concept
+        "linear", "sea", "hyperplane", "regression", or one with settings: `Linear`, `SEA`, `Hyperplane`, `Regression`.
+    label_delay : float or (float, float), optional
+        Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal delay.
+        Rounded up to whole ticks.
+    faults : Fault or sequence of Fault
+        What breaks on the way, after labels are made: see `mlprod_helpers.faults`. Columns are x0, x1, ...
+
+    Returns
+    -------
+    Stream
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        For a drift that begins after the end, a size that the concept cannot take, a P(y = 1) outside (0, 1), an
+        unknown name; the message says what to do.
+
+    Notes
+    -----
+    A prior drift is made by rejection: rows are drawn from the law of their tick and kept by their label, redrawn
+    otherwise. So P(x | y) stands exactly, whatever the concept.
+
+    Examples
+    --------
+    >>> drifts = [Drift("concept", "gradual", start=3000, width=1000), Drift("covariate", "sudden", start=7000)]
+    >>> stream = make_stream(10_000, drifts=drifts, random_state=7)
+    >>> stream
+    Stream(10,000 rows, 5 features, Linear(prior=0.5, noise=0.1); truth sealed)
+    >>> stream.frame().head(2).round(2)
+       time    x0    x1    x2    x3    x4  y
+    0     0 -0.99  1.84 -0.65 -0.79  0.36  0
+    1     1 -0.54 -0.32  0.65  1.50 -0.18  0
+    >>> stream.reveal().new_share(3500)
+    array([0.5, 0. ])
+    """
+    n_samples = _rows(n_samples)
+    drifts = _drifts(drifts, n_samples)
+    faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
+    concept = concept_of(concept)
+    n_features = concept.usual_features if n_features is None else _columns(n_features)
+    entropy = np.random.default_rng(random_state).integers(2**63, size=2).tolist()
+
+    world = World(concept, n_features, n_samples, drifts, entropy)
+    x, y = world.rows()
+    label_time = _label_times(label_delay, n_samples, child(entropy, DELAY))
+    truth = Truth(drifts, concept, label_delay, world, x, y)
+    if not faults:
+        return Stream(x, y, label_time, concept, Seal(truth))
+
+    frame = _frame_of(x, y, label_time)
+    broken, incidents = faults_module.apply(frame, faults, child(entropy, FAULTS))
+    if len(broken) != n_samples:
+        raise ValueError(
+            "a fault added or dropped rows; in a stream rows stay: apply it to stream.frame() instead"
+        )
+    truth.incidents = incidents.reveal()
+    seen = broken[_names(n_features)].to_numpy(dtype=float).copy()
+    delay = None if label_time is None else broken["label_time"].to_numpy().copy()
+    return Stream(seen, broken["y"].to_numpy().copy(), delay, concept, Seal(truth), broken)
+
+
+def street_kim(n_samples=50_000):
+    """The drifts of Street and Kim's stream: four equal blocks with the thresholds 8, 9, 7 and 9.5.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows of the stream; 50,000 in the paper, which also flips about 10 % of the labels.
+
+    Returns
+    -------
+    list of Drift
+        For ``make_stream(n_samples, concept=SEA(noise=0.1), drifts=street_kim(n_samples))``.
+
+    Examples
+    --------
+    >>> [(drift.start, round(drift.size, 5)) for drift in street_kim()]
+    [(12500, 0.085), (25000, -0.16), (37500, 0.20625)]
+    """
+    return [
+        Drift("concept", "sudden", n_samples * block // 4, size=SEA.size_between(block - 1, block))
+        for block in (1, 2, 3)
+    ]
+
+
+# --- small things -------------------------------------------------------------------------------------------------
+
+
+def _names(n_features):
+    return [f"x{j}" for j in range(n_features)]
+
+
+def _frame_of(x, y, label_time):
+    frame = pd.DataFrame(x, columns=_names(x.shape[1]))
+    frame.insert(0, "time", np.arange(len(y)))
+    frame["y"] = y
+    if label_time is not None:
+        frame["label_time"] = label_time
+    return frame
+
+
+def _rows(n_samples):
+    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(f"n_samples={n_samples!r} is the number of rows: a whole number of at least 1")
+    return int(n_samples)
+
+
+def _columns(n_features):
+    if isinstance(n_features, bool) or not isinstance(n_features, Integral) or n_features < 1:
+        raise ValueError(f"n_features={n_features!r} is the number of columns: a whole number of at least 1")
+    return int(n_features)
+
+
+def _drifts(drifts, n_samples):
+    drifts = (drifts,) if isinstance(drifts, Drift) else tuple(drifts)
+    for drift in drifts:
+        if not isinstance(drift, Drift):
+            raise TypeError(
+                f"drifts holds {drift!r}: make each with Drift(kind, pattern, start, width, size)"
+            )
+        if drift.start >= n_samples:
+            raise ValueError(
+                f"a drift starts at row {drift.start:,}, but the stream ends at row {n_samples - 1:,}: "
+                "start earlier or ask for more rows"
+            )
+    return drifts
+
+
+def _label_times(delay, n_samples, rng):
+    """The tick at which each label is known (n,), or None."""
+    if delay is None:
+        return None
+    pair = isinstance(delay, (tuple, list))
+    numbers = tuple(delay) if pair else (delay,)
+    if any(isinstance(number, bool) or not isinstance(number, Real) for number in numbers):
+        raise TypeError(f"label_delay={delay!r}: give ticks, such as 200, or (median, 95th percentile)")
+    if pair and not (len(numbers) == 2 and 0 < numbers[0] < numbers[1] < np.inf):
+        raise ValueError(
+            f"label_delay={delay!r}: a pair is (median, 95th percentile), positive, the second larger"
+        )
+    if not 0 <= numbers[0] < np.inf:
+        raise ValueError(
+            f"label_delay={delay!r}: a label cannot be known before its row; give 0 or more ticks"
+        )
+    time = np.arange(n_samples)
+    if not pair:
+        return time + int(np.ceil(numbers[0]))
+    spread = np.log(numbers[1] / numbers[0]) / _95TH
+    return time + np.ceil(numbers[0] * np.exp(spread * rng.standard_normal(n_samples))).astype(np.int64)
