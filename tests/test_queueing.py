@@ -341,6 +341,8 @@ def test_plots_say_what_to_notice():
     run = simulate(poisson(30.0, n=300, random_state=0), Exponential(0.1), 4, random_state=0)
     assert "4 servers" in run.plot().alt
     assert "target 0.6 s" in plan_capacity(40.0, Exponential(0.1), 0.6).plot().alt
+    assert "No number of servers" in plan_capacity(40.0, Exponential(0.1), 0.1).plot().alt
+    assert "Nobody asks" in plan_capacity(0.0, Exponential(0.1), 0.5).plot().alt
 
 
 # ------------------------------------------------------------------------------------- arrivals and laws

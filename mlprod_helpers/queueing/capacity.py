@@ -38,13 +38,12 @@ class CapacityPlan:
         from mlprod_helpers import plots
 
         near = self.table[np.isfinite(self.table["p99"])].head(12)
-        names = {n: f"{n} server{'s' if n > 1 else ''}" for n in near.index}
-        missed = [name for n, name in names.items() if not near.loc[n, "meets"]]
-        bars = near["p99"].rename(names)
+        latency = {f"{n} server{'s' if n > 1 else ''}": p99 for n, p99 in near["p99"].items()}
+        latency = latency or {"nobody waits": self.p99}
+        missed = [name for name, p99 in latency.items() if p99 > self.p99_target]
         title = f"p99 latency, target {self.p99_target:g} s"
-        return plots.bars(
-            bars, highlight=missed, sort=False, unit=" s", title=title, alt=f"{title}. {self.reason}"
-        )
+        alt = f"{title}. {self.reason}"
+        return plots.bars(latency, highlight=missed, sort=False, unit=" s", title=title, alt=alt)
 
 
 def plan_capacity(
@@ -214,8 +213,12 @@ class _Looks:
         }
 
     def table(self, cost):
-        table = pd.DataFrame.from_dict(self._seen, orient="index").sort_index()
-        table.index.name = "servers"
+        table = pd.DataFrame(
+            list(self._seen.values()), index=pd.Index(self._seen, name="servers", dtype="int64")
+        )
+        table = table.reindex(
+            columns=table.columns if len(table) else ["utilization", "p99", "meets"]
+        ).sort_index()
         table["cost_per_hour"] = table.index * float(cost)
         return table
 

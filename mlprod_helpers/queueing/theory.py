@@ -7,7 +7,6 @@ Queueing Systems I (1975), chapters 3 and 5; A. O. Allen, Probability, Statistic
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 
 class Steady(NamedTuple):
@@ -134,6 +133,8 @@ def mmc_percentile(q, rate, mean_service, servers=1):
     """
     if not 0 <= q < 100:
         raise ValueError(f"q is {q}, but a percentile is from 0 to below 100.")
+    from scipy.optimize import brentq  # slow to import, and needed only here
+
     state = mmc(rate, mean_service, servers)
     if state.utilization >= 1:
         return np.inf
