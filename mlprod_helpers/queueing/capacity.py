@@ -40,7 +40,7 @@ class CapacityPlan:
         near = self.table[np.isfinite(self.table["p99"])].head(12)
         latency = {f"{n} server{'s' if n > 1 else ''}": p99 for n, p99 in near["p99"].items()}
         latency = latency or {"nobody waits": self.p99}
-        missed = [name for name, p99 in latency.items() if p99 > self.p99_target]
+        missed = [name for name, p99 in latency.items() if p99 > self.p99_target * (1 + 1e-9)]
         title = f"p99 latency, target {self.p99_target:g} s"
         alt = f"{title}. {self.reason}"
         return plots.bars(latency, highlight=missed, sort=False, unit=" s", title=title, alt=alt)
