@@ -19,7 +19,7 @@ Seal(closed; reveal() opens it)
 
 A new fault subclasses `Fault`: its own settings, a `kind`, and `change(data, hit, rng)`. `hit` marks the rows inside
 the window; `change` gets a copy, returns the broken data, and may add or drop rows. Window, share, filter, seal
-and errors come with the base class. Faults of a request log (outage, retry storm, slow dependency) belong at the end of this file.
+and errors come with the base class. Faults of a request log (outage, retry storm, slow dependency) follow `ImageGain`.
 """
 
 from __future__ import annotations
@@ -125,10 +125,13 @@ class Incident:
         """How many rows were hit."""
         return len(self.rows)
 
-    def __repr__(self):
+    def __str__(self):
         what = f"{self.kind} of {', '.join(self.columns)}" if self.columns else self.kind
         details = "".join(f", {name} {value}" for name, value in self.details.items())
-        return f"Incident({what}, rows {self.start:,} to {self.end:,}, {self.n_rows:,} rows hit{details})"
+        return f"{what}, rows {self.start:,} to {self.end:,}, {self.n_rows:,} rows hit{details}"
+
+    def __repr__(self):
+        return f"Incident({self})"
 
 
 @dataclass(frozen=True)

@@ -128,11 +128,11 @@ class Truth:
         done.set_xlabel("row")
         done.set_ylim(-0.05, 1.05)
         if self.drifts or self.incidents:
-            done.legend(loc="center left")
+            done.legend(loc="upper left", bbox_to_anchor=(0, -0.25), ncols=3)
         return plots.show(fig, alt=self._in_words())
 
     def _in_words(self):
-        happened = [str(drift) for drift in self.drifts] + [repr(incident) for incident in self.incidents]
+        happened = [str(drift) for drift in self.drifts] + [str(incident) for incident in self.incidents]
         return f"Labels and inputs of {self.n_samples:,} rows over time, and the truth: " + (
             "; ".join(happened) or "nothing drifts"
         )
@@ -142,5 +142,5 @@ class Truth:
         lines += [f"  {i}: {drift}" for i, drift in enumerate(self.drifts)] or ["  nothing drifts"]
         if self.label_delay is not None:
             lines.append(f"  labels come late: {self.label_delay!r} ticks")
-        lines += [f"  fault: {incident!r}" for incident in self.incidents]
+        lines += [f"  fault: {incident}" for incident in self.incidents]
         return "\n".join(lines)
