@@ -1,0 +1,699 @@
+"""Has this stream of errors changed? River's drift detectors behind one small face, and what their alarms are worth.
+
+A detector reads one number a row (an error: 1 wrong, 0 right) and raises an alarm when it believes that the
+error rate has moved. Two things are wanted of it, and each is paid with the other: few false alarms, and a short
+delay. `detect` runs a detector over a stream and scores its alarms against the truth where that is known;
+`arl`, `detection_delay`, `delay_curve` and `tradeoff` measure both over many seeds.
+
+After an alarm a detector forgets what it saw and starts anew, as river's do.
+"""
+
+import inspect
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+DETECTORS = {
+    "ADWIN": "adaptive window, cut where two of its parts differ (Bifet and Gavaldà 2007); both directions",
+    "DDM": "error rate above its best so far by 3 sd (Gama et al. 2004); 0/1 errors, increases only",
+    "PageHinkley": "cumulative deviation from the mean (Page 1954); both directions",
+    "HDDM_A": "Hoeffding's bound on averages (Frías-Blanco et al. 2015); 0/1 errors, increases only",
+    "HDDM_W": "McDiarmid's bound on weighted averages (Frías-Blanco et al. 2015); 0/1 errors, increases only",
+    "KSWIN": "KS test of the newest rows against older ones (Raab et al. 2020); slow: a test at each row",
+}
+"""The detectors by name, with what they watch and where they come from."""
+
+_BINARY = ("DDM", "HDDM_A", "HDDM_W")
+
+
+# ---------------------------------------------------------------- one detector
+
+
+def make_detector(detector="ADWIN", **params):
+    """A fresh detector by name.
+
+    Parameters
+    ----------
+    detector : str
+        One of `DETECTORS`; upper and lower case, hyphens and underscores do not matter.
+    **params
+        River's own: `delta`, `clock` ... for ADWIN, `drift_threshold` ... for DDM, `threshold`, `delta` ... for
+        PageHinkley, `drift_confidence` ... for HDDM_A and HDDM_W, `alpha`, `window_size` ... for KSWIN. KSWIN draws at
+        random; its `seed` is 0 unless given.
+
+    Returns
+    -------
+    river.base.DriftDetector or river.base.BinaryDriftDetector
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, or a parameter that the detector does not have.
+
+    Examples
+    --------
+    >>> make_detector("Page-Hinkley", threshold=20).threshold
+    20
+    """
+    name = _official_name(detector)
+    from river import drift
+
+    kind = getattr(drift, name, None) or getattr(drift.binary, name.replace("_", ""))
+    if name == "KSWIN":
+        params = {"seed": 0} | params
+    try:
+        return kind(**params)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(kind).parameters)
+        raise TypeError(f"{name} refuses {params}: {error}. Its parameters are {known}") from None
+
+
+def _official_name(detector):
+    plain = {re.sub(r"[-_ ]", "", name).lower(): name for name in DETECTORS}
+    name = plain.get(re.sub(r"[-_ ]", "", str(detector)).lower())
+    if name is None:
+        raise ValueError(f"unknown detector {detector!r}: choose one of {', '.join(DETECTORS)}")
+    return name
+
+
+def _alarms(detector, errors, first_from=None):
+    """Positions at which the detector alarms; with `first_from` it ends at the first one from there on."""
+    update, found = detector.update, []
+    for i, error in enumerate(errors):
+        update(error)
+        if detector.drift_detected:
+            found.append(i)
+            if first_from is not None and i >= first_from:
+                break
+    return found
+
+
+# ---------------------------------------------------------------- streams of errors
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorStream:
+    """Errors in the order in which they became known.
+
+    Attributes
+    ----------
+    errors : numpy.ndarray, shape (n,)
+        One error a row: 0 or 1, or a number such as an absolute error.
+    times : numpy.ndarray, shape (n,), or None
+        When each became known, ascending; None where only the order matters.
+    onsets : sequence or None
+        Where the error rate really changes, in the unit of `times` (positions without times); None if unknown.
+    """
+
+    errors: np.ndarray
+    times: np.ndarray | None = None
+    onsets: tuple | None = None
+
+    def __len__(self):
+        return len(self.errors)
+
+
+def draw_errors(n_samples, *, before=0.1, after=0.2, onset=None, width=0, random_state=None):
+    """Draw 0/1 errors whose rate changes once.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows.
+    before, after : float
+        Error rate before and after the change.
+    onset : int or None
+        First row of the change; None for a stream in which nothing changes.
+    width : int
+        Rows over which the rate climbs to `after`; 0 for a sudden change.
+    random_state : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    ErrorStream
+
+    Examples
+    --------
+    >>> stream = draw_errors(20_000, before=0.1, after=0.3, onset=15_000, random_state=0)
+    >>> print(stream.errors[:15_000].mean().round(2), stream.errors[15_000:].mean().round(2), stream.onsets)
+    0.1 0.29 (15000,)
+    """
+    for name, rate in (("before", before), ("after", after)):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"{name} is an error rate between 0 and 1, got {rate}")
+    if onset is not None and not 0 <= onset < n_samples:
+        raise ValueError(f"onset must be a row of the stream (0 to {n_samples - 1}), got {onset}")
+    rate = np.full(n_samples, float(before))
+    if onset is not None:
+        rate[onset:] = after
+        climb = np.arange(1, width + 1) / (width + 1)
+        ramp = slice(onset, min(onset + width, n_samples))
+        rate[ramp] = before + (after - before) * climb[: len(rate[ramp])]
+    errors = (np.random.default_rng(random_state).random(n_samples) < rate).astype(int)
+    return ErrorStream(errors, None, () if onset is None else (int(onset),))
+
+
+def errors_of(stream, predictions=None, *, loss=None):
+    """The errors of predictions on a stream, in the order in which the labels came.
+
+    Parameters
+    ----------
+    stream : mlprod_helpers.streams.Stream, request log, or any DataFrame
+        With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label are left out.
+    predictions : array-like, shape (n,), optional
+        One prediction a row; left out, the stream's own column `prediction` is read.
+    loss : callable or None
+        `loss(y, predictions)` gives one error a row; None means 1 where they differ and 0 where not.
+
+    Returns
+    -------
+    ErrorStream
+        `times` are the label times (the times of the rows where labels come at once). Its onsets are unknown: the
+        truth stays sealed until you pass `onsets=stream.reveal()` to `detect`.
+
+    Raises
+    ------
+    ValueError
+        Without labels or predictions, or if their numbers differ.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"y": [0, 1, 1], "time": [0, 1, 2], "label_time": [5, 2, 3]})
+    >>> errors_of(frame, [1, 1, 1]).errors.tolist()  # the first row's error is known last
+    [0, 0, 1]
+    """
+    y = _column(stream, "y", "label")
+    predictions = _column(stream, "prediction") if predictions is None else predictions
+    if y is None or predictions is None:
+        raise ValueError("errors need labels (y or label) and predictions: pass predictions=...")
+    y, predictions = pd.Series(np.asarray(y)), np.asarray(predictions)
+    if len(y) != len(predictions):
+        raise ValueError(f"the stream has {len(y)} rows, but there are {len(predictions)} predictions")
+    known = y.notna().to_numpy()
+    truth, predictions = y.to_numpy()[known], predictions[known]
+    errors = (truth != predictions).astype(int) if loss is None else np.asarray(loss(truth, predictions))
+    times = _column(stream, "label_time", "time")
+    if times is None:
+        return ErrorStream(errors)
+    times = _as_times(np.asarray(times)[known])
+    order = np.argsort(times, kind="stable")
+    return ErrorStream(errors[order], times[order])
+
+
+def _column(stream, *names):
+    """The first of these that the stream has."""
+    return next((c for c in (getattr(stream, name, None) for name in names) if c is not None), None)
+
+
+# ---------------------------------------------------------------- alarms and the truth
+
+
+@dataclass(frozen=True, eq=False)
+class AlarmScore:
+    """What alarms are worth, given the truth.
+
+    Attributes
+    ----------
+    delays : numpy.ndarray, one an onset
+        From the onset to its first alarm; missing (NaN or NaT) where there was none.
+    false_alarms : int
+        Alarms while nothing had changed.
+    missed : int
+        Onsets without an alarm.
+    repeats : int
+        Later alarms after the first hit: neither a merit nor a fault.
+    kinds : numpy.ndarray of str, one an alarm
+        "hit", "repeat" or "false".
+    """
+
+    delays: np.ndarray
+    false_alarms: int
+    missed: int
+    repeats: int
+    kinds: np.ndarray = field(repr=False)
+
+
+def score_alarms(alarms, onsets, *, within=None):
+    """Score alarms against the truth: delay, false alarms, missed.
+
+    The first alarm from an onset on, before the next onset, is its hit; later ones are repeats. An alarm before
+    the first onset is false, even if it is only just too early.
+
+    Parameters
+    ----------
+    alarms : array-like, shape (n,)
+        Ascending positions or times.
+    onsets : array-like, shape (k,)
+        Ascending, in the same unit. Empty if nothing changed.
+    within : number or timedelta, optional
+        An alarm counts for an onset only up to this much later; after that it is false.
+
+    Returns
+    -------
+    AlarmScore
+
+    Examples
+    --------
+    >>> score_alarms([400, 1080, 1300], [1000])
+    AlarmScore(delays=array([80.]), false_alarms=1, missed=0, repeats=1)
+    """
+    alarms, onsets = _as_times(alarms), _as_times(onsets)
+    for name, values in (("alarms", alarms), ("onsets", onsets)):
+        if len(values) > 1 and np.any(values[1:] < values[:-1]):
+            raise ValueError(f"{name} must ascend: sort them first")
+    kinds = np.full(len(alarms), "false", dtype="<U6")
+    delays = []
+    for k, onset in enumerate(onsets):
+        due = alarms >= onset
+        if k + 1 < len(onsets):
+            due &= alarms < onsets[k + 1]
+        if within is not None:
+            due &= alarms - onset <= (
+                np.timedelta64(pd.Timedelta(within)) if onset.dtype.kind == "M" else within
+            )
+        hits = np.flatnonzero(due)
+        kinds[hits] = "repeat"
+        kinds[hits[:1]] = "hit"
+        delays.append(alarms[hits[0]] - onset if len(hits) else None)
+    if len(onsets) and onsets.dtype.kind == "M":
+        delays = np.array(
+            [np.timedelta64("NaT") if d is None else d for d in delays], dtype="timedelta64[ns]"
+        )
+    else:
+        delays = np.array([np.nan if d is None else d for d in delays], dtype=float)
+    return AlarmScore(
+        delays,
+        int(np.sum(kinds == "false")),
+        int(np.isnan(delays).sum()),
+        int(np.sum(kinds == "repeat")),
+        kinds,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """The alarms of one detector on one stream.
+
+    Attributes
+    ----------
+    detector : str
+        Its name.
+    n_samples : int
+        Rows read.
+    alarms : pandas.DataFrame
+        One row an alarm: `index` (position in the stream), `time` (equal to it where there are no times) and,
+        where the truth is known, `kind`: "hit", "repeat" or "false".
+    score : AlarmScore or None
+        None where the truth is not known.
+    """
+
+    detector: str
+    n_samples: int
+    alarms: pd.DataFrame
+    score: AlarmScore | None
+    _stream: ErrorStream = field(repr=False)
+
+    @property
+    def delays(self):
+        """From each onset to its first alarm, in the unit of the times; missing where there was none."""
+        return self._known().delays
+
+    @property
+    def false_alarms(self):
+        """Alarms while nothing had changed."""
+        return self._known().false_alarms
+
+    @property
+    def missed(self):
+        """Onsets without an alarm."""
+        return self._known().missed
+
+    def _known(self):
+        if self.score is None:
+            raise ValueError("the truth is not known: pass onsets=... to detect (or onsets=stream.reveal())")
+        return self.score
+
+    def __repr__(self):
+        found = f"{self.detector}: {_many(len(self.alarms), 'alarm')} in {self.n_samples:,} rows"
+        if self.score is None:
+            return found
+        late = ", ".join("missed" if np.isnan(d) else f"{_plain(d)} late" for d in self.delays)
+        onsets = _many(len(self.delays), "onset") + (f" ({late})" if late else "")
+        return f"{found}; {onsets}, {_many(self.false_alarms, 'false alarm')}"
+
+    def plot(self):
+        """The error rate over time, with onsets and alarms."""
+        from mlprod_helpers import plots
+
+        n = self.n_samples
+        window = max(min(n // 50, 500), 1)
+        at = np.unique(np.linspace(window - 1, n - 1, 400).astype(int))
+        rate = pd.Series(self._stream.errors).rolling(window).mean().to_numpy()[at]
+        times = np.arange(n) if self._stream.times is None else self._stream.times
+        frame = pd.DataFrame({"error": rate}, index=pd.Index(times[at]))
+        marks = {f"onset {i}": onset for i, onset in enumerate(self._stream.onsets or (), 1)}
+        shown = self.alarms.head(6)  # more would hide each other
+        words = ["alarm"] * len(shown) if self.score is None else self.score.kinds[:6]
+        marks |= {f"{w} {i}": t for i, (w, t) in enumerate(zip(words, shown["time"], strict=True), 1)}
+        return plots.over_time(frame, onset=marks, ylabel=f"error, mean of {window:,} rows", title=repr(self))
+
+
+def _many(number, noun):
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _plain(delay):
+    return str(pd.Timedelta(delay)) if isinstance(delay, np.timedelta64) else f"{delay:g}"
+
+
+def detect(errors, detector="ADWIN", *, onsets=None, times=None, within=None, **params):
+    """Run a drift detector over a stream of errors.
+
+    Parameters
+    ----------
+    errors : array-like, shape (n,), or ErrorStream
+        One error a row, in the order in which they became known: 1 wrong, 0 right (not the other way round).
+        `errors_of` makes it from a stream and predictions.
+    detector : str or river detector
+        A name of `DETECTORS`, or a fresh detector of your own with `update` and `drift_detected`.
+    onsets : array-like, or anything with `.onsets`, optional
+        Where the stream really changed, in the unit of `times` (positions without times), such as
+        `stream.reveal()`. Empty if it did not.
+    times : array-like, shape (n,), optional
+        When each error became known, ascending: numbers or times.
+    within : number or timedelta, optional
+        An alarm counts for an onset only up to this much later, in the unit of `times`.
+    **params
+        Parameters of the detector, see `make_detector`.
+
+    Returns
+    -------
+    Detection
+
+    Raises
+    ------
+    ValueError, TypeError
+        For missing errors, errors that are not 0 or 1 where the detector needs them, times that do not ascend,
+        or an unknown detector.
+
+    Examples
+    --------
+    >>> stream = draw_errors(6_000, before=0.1, after=0.3, onset=4_000, random_state=1)
+    >>> detect(stream, "ADWIN", delta=0.002)
+    ADWIN: 1 alarm in 6,000 rows; 1 onset (159 late), 0 false alarms
+    """
+    stream = _as_stream(errors, times, onsets)
+    name, machine = _machine(detector, params)
+    values = _as_errors(stream.errors, name)
+    positions = np.array(_alarms(machine, values), dtype=int)
+    when = positions if stream.times is None else stream.times[positions]
+    alarms = pd.DataFrame({"index": positions, "time": when})
+    score = None
+    if stream.onsets is not None:
+        score = score_alarms(when, stream.onsets, within=within)
+        alarms["kind"] = score.kinds
+    return Detection(name, len(values), alarms, score, stream)
+
+
+def _machine(detector, params):
+    if isinstance(detector, str):
+        name = _official_name(detector)
+        return name, make_detector(name, **params)
+    if not (hasattr(detector, "update") and hasattr(detector, "drift_detected")):
+        raise TypeError("detector must be a name, or an object with update(x) and drift_detected")
+    if params:
+        raise TypeError(f"a ready detector takes no parameters: give {sorted(params)} when you make it")
+    return type(detector).__name__, detector
+
+
+def _as_stream(errors, times, onsets):
+    if hasattr(errors, "errors"):
+        times = errors.times if times is None else times
+        onsets = errors.onsets if onsets is None else onsets
+        errors = errors.errors
+    elif hasattr(errors, "reveal"):
+        raise TypeError(
+            "a stream has no errors before something predicts: use errors_of(stream, predictions)"
+        )
+    errors = np.asarray(errors)
+    if errors.ndim != 1:
+        raise ValueError(f"errors must be one row of numbers, got {errors.ndim} dimensions")
+    if times is not None:
+        times = _as_times(times)
+        if len(times) != len(errors):
+            raise ValueError(f"there are {len(errors)} errors but {len(times)} times")
+        if np.any(times[1:] < times[:-1]):
+            raise ValueError("times must ascend: sort the errors by the time at which their labels came")
+    if onsets is not None:
+        onsets = _as_times(np.atleast_1d(getattr(onsets, "onsets", onsets)))
+    return ErrorStream(errors, times, onsets)
+
+
+def _as_times(values):
+    """Numbers, or times as datetime64 in UTC."""
+    values = np.asarray(values) if len(values) else np.array([], dtype=float)
+    if values.dtype.kind in "iufb":
+        return values
+    times = pd.to_datetime(pd.Series(values), utc=True)
+    return times.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+
+
+def _as_errors(errors, name):
+    """Plain Python numbers: a detector reads them one by one."""
+    if errors.dtype.kind not in "iufb":
+        errors = pd.to_numeric(pd.Series(errors), errors="coerce").to_numpy(dtype=float)
+    if errors.dtype.kind == "f" and not np.isfinite(errors).all():
+        raise ValueError("some errors are missing or infinite: feed a row only after its label has come")
+    if name in _BINARY and not np.isin(errors, (0, 1)).all():
+        raise ValueError(f"{name} reads 0/1 errors only: use ADWIN, PageHinkley or KSWIN for other numbers")
+    return (errors.astype(int) if errors.dtype.kind == "b" else errors).tolist()
+
+
+# ---------------------------------------------------------------- over many seeds
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """Average run length: rows between false alarms while nothing changes.
+
+    Attributes
+    ----------
+    mean : float
+        Rows read divided by alarms raised; infinite if there were none.
+    low, high : float
+        95 % interval, as if alarms came at random (Poisson).
+    n_alarms, n_rows : int
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_alarms: int
+    n_rows: int
+
+
+def arl(detector="ADWIN", *, rate=0.1, n_samples=10_000, n_seeds=20, random_state=0, **params):
+    """How many rows pass between two false alarms?
+
+    Parameters
+    ----------
+    detector : str
+        A name of `DETECTORS`.
+    rate : float
+        Error rate, constant.
+    n_samples, n_seeds : int
+        Rows of one stream, and how many streams.
+    random_state : int, numpy.random.Generator or None
+    **params
+        Parameters of the detector.
+
+    Returns
+    -------
+    RunLength
+
+    Examples
+    --------
+    >>> result = arl("DDM", n_samples=2_000, n_seeds=10)
+    >>> result.n_rows, result.low < result.mean < result.high
+    (20000, True)
+    """
+    count = sum(
+        len(
+            _alarms(
+                make_detector(detector, **params),
+                draw_errors(n_samples, before=rate, random_state=seed).errors.tolist(),
+            )
+        )
+        for seed in _seeds(n_seeds, random_state)
+    )
+    rows = n_samples * n_seeds
+    low = 2 * rows / stats.chi2.ppf(0.975, 2 * count + 2)
+    high = 2 * rows / stats.chi2.ppf(0.025, 2 * count) if count else np.inf
+    return RunLength(rows / count if count else np.inf, float(low), float(high), count, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Delays:
+    """Delays of one detector over many seeds.
+
+    Attributes
+    ----------
+    delays : numpy.ndarray, shape (n_seeds,)
+        Rows from the onset to the first alarm; NaN where none came within the horizon.
+    false_alarms : numpy.ndarray, shape (n_seeds,)
+        Alarms before the onset.
+    onset, horizon : int
+        Rows before the onset, and rows watched after it.
+    """
+
+    delays: np.ndarray
+    false_alarms: np.ndarray
+    onset: int
+    horizon: int
+
+    @property
+    def mean(self):
+        """Mean delay of the drifts that were seen; NaN if none was."""
+        return float(np.nanmean(self.delays)) if self.missed < 1 else np.nan
+
+    @property
+    def missed(self):
+        """Share of seeds without an alarm within the horizon."""
+        return float(np.isnan(self.delays).mean())
+
+    def __repr__(self):
+        return (
+            f"Delays(mean={self.mean:.0f} rows, missed={self.missed:.1%}, "
+            f"false alarms={int(self.false_alarms.sum())} in {self.onset * len(self.delays):,} rows)"
+        )
+
+
+def detection_delay(
+    detector="ADWIN",
+    *,
+    before=0.1,
+    after=0.2,
+    onset=10_000,
+    horizon=5_000,
+    width=0,
+    n_seeds=50,
+    random_state=0,
+    **params,
+):
+    """How late does a detector notice, and how often did it cry wolf before?
+
+    Parameters
+    ----------
+    detector : str
+        A name of `DETECTORS`.
+    before, after : float
+        Error rates.
+    onset, horizon : int
+        Rows before the change, and rows watched after it.
+    width : int
+        Rows over which the rate climbs; 0 for a sudden change.
+    n_seeds : int
+        Streams drawn.
+    random_state : int, numpy.random.Generator or None
+        Equal seeds draw equal streams, whatever the detector: compare detectors with the same one.
+    **params
+        Parameters of the detector.
+
+    Returns
+    -------
+    Delays
+
+    Examples
+    --------
+    >>> detection_delay("PageHinkley", threshold=20, onset=2_000, horizon=2_000, n_seeds=10).missed
+    0.0
+    """
+    delays, false_alarms = [], []
+    for seed in _seeds(n_seeds, random_state):
+        stream = draw_errors(
+            onset + horizon, before=before, after=after, onset=onset, width=width, random_state=seed
+        )
+        found = np.array(_alarms(make_detector(detector, **params), stream.errors.tolist(), onset), dtype=int)
+        hits = found[found >= onset]
+        delays.append(hits[0] - onset if len(hits) else np.nan)
+        false_alarms.append(np.sum(found < onset))
+    return Delays(np.array(delays, dtype=float), np.array(false_alarms), onset, horizon)
+
+
+def _seeds(n_seeds, random_state):
+    if n_seeds < 1:
+        raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
+    return np.random.default_rng(random_state).integers(2**63, size=n_seeds).tolist()
+
+
+def delay_curve(detector="ADWIN", after=(0.12, 0.15, 0.2, 0.3), *, before=0.1, **settings):
+    """Delay against the size of the change.
+
+    Parameters
+    ----------
+    detector : str
+        A name of `DETECTORS`.
+    after : sequence of float
+        Error rates after the change.
+    before : float
+        Error rate before it.
+    **settings
+        As for `detection_delay`: `onset`, `horizon`, `width`, `n_seeds`, `random_state`, and the detector's parameters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `after`; columns `mean_delay`, `median_delay`, `missed` (share of seeds), `false_alarms` (per 10,000 rows).
+
+    Examples
+    --------
+    >>> curve = delay_curve("ADWIN", [0.2, 0.4], onset=2_000, horizon=2_000, n_seeds=10)
+    >>> bool(curve.loc[0.4, "mean_delay"] < curve.loc[0.2, "mean_delay"])
+    True
+    """
+    rows = [_delay_row(detection_delay(detector, before=before, after=rate, **settings)) for rate in after]
+    return pd.DataFrame(rows, index=pd.Index(after, name="after"))
+
+
+def tradeoff(detector, parameter, values, **settings):
+    """Delay and false alarms side by side, for several settings of one parameter.
+
+    Parameters
+    ----------
+    detector : str
+        A name of `DETECTORS`.
+    parameter : str
+        Which of its parameters to vary.
+    values : sequence
+        What to try; each on the same streams.
+    **settings
+        As for `detection_delay`: `before`, `after`, `onset`, `horizon`, `n_seeds`, `random_state`, other parameters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the parameter; columns as in `delay_curve`.
+
+    Examples
+    --------
+    >>> table = tradeoff("PageHinkley", "threshold", [5, 50], onset=2_000, horizon=2_000, n_seeds=10)
+    >>> bool(table.loc[5, "mean_delay"] < table.loc[50, "mean_delay"])
+    True
+    >>> bool(table.loc[5, "false_alarms"] > table.loc[50, "false_alarms"])
+    True
+    """
+    rows = [_delay_row(detection_delay(detector, **settings, **{parameter: value})) for value in values]
+    return pd.DataFrame(rows, index=pd.Index(values, name=parameter))
+
+
+def _delay_row(result):
+    seen = result.delays[~np.isnan(result.delays)]
+    return {
+        "mean_delay": result.mean,
+        "median_delay": float(np.median(seen)) if len(seen) else np.nan,
+        "missed": result.missed,
+        "false_alarms": float(result.false_alarms.mean() / result.onset * 10_000),
+    }

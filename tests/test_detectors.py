@@ -1,0 +1,282 @@
+"""One suite for every detector, then scores, delays and false alarms over many seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from river import drift
+
+from mlprod_helpers.detectors import (
+    DETECTORS,
+    arl,
+    delay_curve,
+    detect,
+    detection_delay,
+    draw_errors,
+    errors_of,
+    make_detector,
+    score_alarms,
+    tradeoff,
+)
+
+EVERY = sorted(DETECTORS)
+FAST = [name for name in EVERY if name != "KSWIN"]  # KSWIN tests at each row
+BINARY = ["DDM", "HDDM_A", "HDDM_W"]
+
+
+@pytest.fixture(scope="module")
+def jump():
+    return draw_errors(1_200, before=0.1, after=0.7, onset=800, random_state=3)
+
+
+# ---------------------------------------------------------------- what every detector does
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_alarms_are_those_of_rivers_bare_loop(name, jump):
+    kind = getattr(drift, name, None) or getattr(drift.binary, name.replace("_", ""))
+    bare = kind(seed=0) if name == "KSWIN" else kind()
+    expected = []
+    for i, error in enumerate(jump.errors.tolist()):
+        bare.update(error)
+        if bare.drift_detected:
+            expected.append(i)
+    assert detect(jump, name).alarms["index"].tolist() == expected
+    assert expected  # a jump from 10 % to 70 % is noticed by each of them
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_jump_is_found_soon_and_the_same_way_each_time(name, jump):
+    first, second = detect(jump, name), detect(jump, name)
+    assert first.missed == 0 and first.delays[0] < 200
+    pd.testing.assert_frame_equal(first.alarms, second.alarms)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_after_an_alarm_it_starts_anew(name):
+    rng = np.random.default_rng(5)
+    errors = rng.random(1_800) < np.repeat([0.02, 0.4, 0.95], 600)
+    result = detect(errors, name, onsets=[600, 1_200])
+    assert result.missed == 0
+    assert np.all(result.delays < 400)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "convert", [list, pd.Series, lambda e: e.astype(bool), lambda e: e.astype("float32")]
+)
+def test_errors_may_come_in_any_container(name, convert, jump):
+    errors = jump.errors[600:1_000]
+    alarms = detect(convert(errors), name).alarms["index"]
+    assert alarms.tolist() == detect(errors, name).alarms["index"].tolist()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_nothing_to_read_is_no_alarm(name):
+    assert len(detect([], name).alarms) == 0
+    assert len(detect(np.zeros(300), name).alarms) == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_missing_errors_are_refused(name):
+    with pytest.raises(ValueError, match="only after its label has come"):
+        detect([0, 1, np.nan], name)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_unknown_parameters_are_refused_with_the_known_ones(name):
+    with pytest.raises(TypeError, match="Its parameters are .*(delta|warm_start|confidence|alpha)"):
+        detect([0, 1], name, sensitivity=3)
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_detectors_of_zeros_and_ones_refuse_other_numbers(name):
+    with pytest.raises(ValueError, match="0/1 errors only"):
+        detect([0.2, 3.5], name)
+
+
+@pytest.mark.parametrize("name", [n for n in FAST if n not in BINARY])
+def test_other_detectors_read_any_number(name):
+    rng = np.random.default_rng(0)
+    minutes = np.r_[rng.gamma(2, 4, 1_500), rng.gamma(2, 8, 1_500)]
+    assert detect(minutes, name, onsets=[1_500]).missed == 0
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_quiet_stream_has_long_runs_and_a_noisy_setting_short_ones(name):
+    quiet = arl(name, n_samples=3_000, n_seeds=4)
+    assert quiet.n_rows == 12_000
+    assert quiet.mean == (12_000 / quiet.n_alarms if quiet.n_alarms else np.inf)
+    assert quiet.low < quiet.mean <= quiet.high
+    nervous = {
+        "ADWIN": {"delta": 0.9, "clock": 1},
+        "DDM": {"drift_threshold": 1.2},
+        "PageHinkley": {"threshold": 2},
+        "HDDM_A": {"drift_confidence": 0.5},
+        "HDDM_W": {"drift_confidence": 0.3},
+    }
+    assert arl(name, n_samples=3_000, n_seeds=4, **nervous[name]).mean < quiet.mean
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_larger_change_is_seen_sooner(name):
+    curve = delay_curve(name, [0.2, 0.5], before=0.05, onset=800, horizon=2_000, n_seeds=12)
+    assert curve.loc[0.5, "median_delay"] < curve.loc[0.2, "median_delay"]
+    assert curve.loc[0.5, "missed"] <= curve.loc[0.2, "missed"]
+
+
+# ---------------------------------------------------------------- known answers
+
+
+def test_adwins_delay_is_near_its_published_bound():
+    result = detection_delay("ADWIN", delta=0.002, clock=1, onset=10_000, horizon=2_000, n_seeds=60)
+    assert result.mean == pytest.approx(280, rel=0.15)
+    assert result.false_alarms.sum() == 0
+    assert result.missed == 0
+
+
+def test_delay_and_false_alarms_are_paid_with_each_other():
+    table = tradeoff("PageHinkley", "threshold", [5, 20, 80], onset=3_000, horizon=3_000, n_seeds=15)
+    assert table["mean_delay"].is_monotonic_increasing
+    assert table["false_alarms"].is_monotonic_decreasing
+    assert table.index.name == "threshold"
+
+
+def test_a_slow_change_is_noticed_later():
+    sudden, slow = (
+        detection_delay("ADWIN", after=0.4, onset=1_000, horizon=3_000, width=w, n_seeds=15).mean
+        for w in (0, 1_000)
+    )
+    assert slow > sudden + 100
+
+
+def test_alarms_on_a_falling_error_come_from_two_sided_detectors_only():
+    better = draw_errors(4_000, before=0.5, after=0.05, onset=2_000, random_state=1)
+    assert detect(better, "ADWIN").missed == 0
+    assert detect(better, "DDM").missed == 1
+
+
+# ---------------------------------------------------------------- scores
+
+
+def test_hits_repeats_and_false_alarms():
+    score = score_alarms([90, 130, 150, 320, 900], [100, 300, 500])
+    assert score.kinds.tolist() == ["false", "hit", "repeat", "hit", "hit"]
+    assert score.delays.tolist() == [30, 20, 400]
+    assert (score.false_alarms, score.missed, score.repeats) == (1, 0, 1)
+
+
+def test_an_alarm_just_too_early_is_false_and_one_at_the_onset_is_a_hit():
+    assert score_alarms([99], [100]).kinds.tolist() == ["false"]
+    assert score_alarms([100], [100]).delays.tolist() == [0]
+
+
+def test_a_miss_is_missing_not_zero():
+    score = score_alarms([], [100])
+    assert np.isnan(score.delays[0]) and score.missed == 1
+
+
+def test_alarms_long_after_the_onset_are_false_if_one_says_so():
+    score = score_alarms([700, 705], [100], within=500)
+    assert (score.missed, score.false_alarms) == (1, 2)
+
+
+def test_without_a_change_every_alarm_is_false():
+    assert score_alarms([5, 50], []).false_alarms == 2
+    quiet = draw_errors(500, random_state=0)
+    assert detect(quiet, "ADWIN").false_alarms == 0
+
+
+def test_unsorted_alarms_are_refused():
+    with pytest.raises(ValueError, match="alarms must ascend"):
+        score_alarms([5, 3], [1])
+
+
+# ---------------------------------------------------------------- times and late labels
+
+
+def test_times_give_the_delay_in_their_own_unit(jump):
+    times = pd.date_range("2026-03-01", periods=len(jump), freq="min", tz="UTC")
+    by_row = detect(jump.errors, "ADWIN", onsets=[800])
+    by_time = detect(jump.errors, "ADWIN", times=times, onsets=[times[800]], within="5h")
+    assert by_time.delays[0] == np.timedelta64(int(by_row.delays[0]), "m")
+    assert by_time.alarms["kind"].tolist() == by_row.alarms["kind"].tolist()
+    assert "late" in repr(by_time) and "2026" in by_time.plot().alt
+
+
+def test_late_labels_make_late_alarms():
+    n, onset, late = 6_000, 3_000, 500
+    errors = draw_errors(n, before=0.1, after=0.4, onset=onset, random_state=2).errors
+    frame = pd.DataFrame({"y": errors, "time": np.arange(n), "label_time": np.arange(n) + late})
+    found = errors_of(frame, np.zeros(n))
+    assert found.times[0] == late and found.onsets is None
+    at_once, delayed = detect(errors, onsets=[onset]), detect(found, onsets=[onset])
+    assert delayed.delays[0] == at_once.delays[0] + late
+
+
+def test_errors_come_in_the_order_of_their_labels_and_unlabeled_rows_do_not_come():
+    frame = pd.DataFrame(
+        {
+            "label": [1, 0, np.nan, 1],
+            "prediction": [1, 1, 1, 0],
+            "label_time": pd.to_datetime(["2026-01-04", "2026-01-02", None, "2026-01-03"], utc=True),
+        }
+    )
+    found = errors_of(frame)
+    assert found.errors.tolist() == [1, 1, 0]
+    assert np.all(np.diff(found.times) > np.timedelta64(0))
+    minutes = errors_of(frame, [3.0, 2.0, 0.0, 2.0], loss=lambda y, p: np.abs(y - p))
+    assert minutes.errors.tolist() == [2.0, 1.0, 2.0]
+
+
+def test_the_truth_of_a_sealed_stream_scores_the_alarms():
+    from mlprod_helpers.streams import Drift, make_stream
+
+    stream = make_stream(
+        6_000, drifts=Drift("concept", "sudden", start=4_000, size=0.3), label_delay=200, random_state=4
+    )
+    model = make_stream(6_000, label_delay=200, random_state=4).reveal().oracle()  # knows the old law only
+    errors = errors_of(stream, (model > 0.5).astype(int))
+    result = detect(errors, "ADWIN", onsets=stream.reveal())
+    assert result.missed == 0 and 200 <= result.delays[0] < 600
+    with pytest.raises(ValueError, match="onsets=stream.reveal"):
+        detect(errors, "ADWIN").delays  # noqa: B018
+    with pytest.raises(TypeError, match="errors_of"):
+        detect(stream)
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def test_names_are_forgiving_and_own_detectors_welcome(jump):
+    assert make_detector("page_hinkley").__class__ is drift.PageHinkley
+    assert make_detector("hddm-a").__class__ is drift.binary.HDDMA
+    own = detect(jump, drift.ADWIN(delta=0.01))
+    assert own.detector == "ADWIN"
+    assert own.alarms.equals(detect(jump, "adwin", delta=0.01).alarms)
+
+
+def test_the_plot_marks_onset_and_alarms(jump):
+    alt = detect(jump, "ADWIN").plot().alt
+    assert "onset 1" in alt and "hit" in alt
+    assert "alarm 1" in detect(jump.errors, "ADWIN").plot().alt
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: detect([0], "CUSUM"), ValueError, "choose one of ADWIN"),
+        (lambda: detect([0], object()), TypeError, "must be a name"),
+        (lambda: detect([0], drift.ADWIN(), delta=0.1), TypeError, "takes no parameters"),
+        (lambda: detect([[0, 1]]), ValueError, "2 dimensions"),
+        (lambda: detect([0, 1], times=[1]), ValueError, "2 errors but 1 times"),
+        (lambda: detect([0, 1], times=[2, 1]), ValueError, "times must ascend"),
+        (lambda: draw_errors(10, before=2), ValueError, "between 0 and 1"),
+        (lambda: draw_errors(10, onset=10), ValueError, "row of the stream"),
+        (lambda: detection_delay(n_seeds=0), ValueError, "at least 1"),
+        (lambda: errors_of(pd.DataFrame({"y": [1]}), [1, 0]), ValueError, "2 predictions"),
+        (lambda: errors_of(pd.DataFrame({"y": [1]})), ValueError, "errors need labels"),
+    ],
+)
+def test_errors_say_what_is_wrong(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
