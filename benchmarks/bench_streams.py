@@ -2,9 +2,10 @@
 
     python benchmarks/bench_streams.py [--rows 1000000] [--river-rows 100000] [--repeats 7]
 
-river yields one row at a time as a dict, ours are arrays. river's cost a row does not depend on the row, so it is
-measured on fewer rows and scaled; with ``--river-rows 1000000`` it is not scaled. Medians of the repeats. Rounds of
-the two alternate, so that a busy machine slows down both. Ends with status 1 where a target is missed.
+river yields one row at a time as a dict, ours are arrays. river's cost a row does not depend on the row, so
+it is measured on fewer rows and scaled; with ``--river-rows 1000000`` it is not scaled. Medians of the
+repeats. Rounds of the two alternate, so that a busy machine slows down both. Ends with status 1 where a
+target is missed.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """What goes wrong with data on its way: one place for the whole course.
 
-A fault is not drift. The world stays as it was, only the pipe that carries its data breaks. So the remedy is to
-repair the pipe; a model that is retrained on broken rows learns the bug.
+A fault is not drift. The world stays as it was, only the pipe that carries its data breaks. So the remedy is
+to repair the pipe; a model that is retrained on broken rows learns the bug.
 
-Each fault is a small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands the
-truth over in a closed `Seal`; opened, it is one `Incident` for each fault, in the order given.
+Each fault is a small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands
+the truth over in a closed `Seal`; opened, it is one `Incident` for each fault, in the order given.
 
 >>> import pandas as pd
 >>> from mlprod_helpers import faults
@@ -17,9 +17,10 @@ Seal(closed; reveal() opens it)
 >>> seal.reveal()
 (Incident(unit_change of km, rows 2 to 4, 2 rows hit, factor 0.621, offset 0.0),)
 
-A new fault subclasses `Fault`: its own settings, a `kind`, and `change(data, hit, rng)`. `hit` marks the rows inside
-the window; `change` gets a copy, returns the broken data, and may add or drop rows. Window, share, filter, seal
-and errors come with the base class. Faults of a request log (outage, retry storm, slow dependency) follow `ImageGain`.
+A new fault subclasses `Fault`: its own settings, a `kind`, and `change(data, hit, rng)`. `hit` marks the rows
+inside the window; `change` gets a copy, returns the broken data, and may add or drop rows. Window, share,
+filter, seal and errors come with the base class. Faults of a request log (outage, retry storm, slow
+dependency) follow `ImageGain`.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ class Fault:
         The window, `end` not included. An int counts rows from 0; anything else is a moment, compared with
         the column ``time`` (or a DatetimeIndex). None: from the first row, to the last.
     share : float in (0, 1]
-        Share of the window's rows that are hit, drawn row by row. A hit row is hit in all the fault's columns.
+        Share of the window's rows that are hit, drawn row by row. A hit row is hit in all the fault's
+        columns.
     where : dict or None
         Only rows in which these columns have these values, such as ``{"origin": "LGA"}``.
     """
@@ -259,7 +261,8 @@ class UnitChange(_ColumnFault):
             self.factor == 1 and not self.offset
         ):
             raise ValueError(
-                f"factor={self.factor!r} and offset={self.offset!r} change nothing or no number: give a factor such as 0.621"
+                f"factor={self.factor!r} and offset={self.offset!r} change nothing or are no "
+                "numbers: give a factor such as 0.621"
             )
 
     def change_column(self, column, hit):
@@ -341,8 +344,8 @@ class ImageGain(Fault):
 
     Notes
     -----
-    Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the dtype (255
-    for uint8). Floats are not cut: their white is not known.
+    Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the
+    dtype (255 for uint8). Floats are not cut: their white is not known.
 
     Examples
     --------
@@ -390,7 +393,8 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
     -------
     broken : same type as `data`
     seal : Seal
-        ``seal.reveal()`` is a tuple of `Incident`, one a fault. Rows are counted in the data that the fault met.
+        ``seal.reveal()`` is a tuple of `Incident`, one a fault. Rows are counted in the data that the fault
+        met.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Streams: each kind of drift is what it says, as large as it says, when it says; and the truth stays sealed."""
+"""Streams: each kind of drift is what it says, as large and when it says; and the truth stays sealed."""
 
 import copy
 import pickle
@@ -51,7 +51,7 @@ def spread(share, n):
     return 4 * np.sqrt(share * (1 - share) / n)
 
 
-# --- concept drift: P(x) stands, P(y | x) moves by `size` -----------------------------------------------------------
+# --- concept drift: P(x) stands, P(y | x) moves by `size` -----------------------------------------
 
 
 @pytest.mark.parametrize("concept", CLASSES, ids=str)
@@ -132,7 +132,7 @@ def test_regression_moves_the_mean_function_by_size_and_leaves_x():
     assert np.std(calm.reveal().oracle()) == pytest.approx(1, rel=0.02)
 
 
-# --- covariate drift: P(y | x) stands, x moves by `size` standard deviations ---------------------------------------
+# --- covariate drift: P(y | x) stands, x moves by `size` standard deviations ----------------------
 
 
 def chance_moved(kind, size):
@@ -194,7 +194,7 @@ def test_covariate_drift_has_the_auc_of_the_closed_form():
     assert auc == pytest.approx(0.6241, abs=0.01)
 
 
-# --- prior drift: P(x | y) stands, P(y = 1) moves by `size` ----------------------------------------------------------
+# --- prior drift: P(x | y) stands, P(y = 1) moves by `size` ---------------------------------------
 
 
 @pytest.mark.parametrize("concept", CLASSES, ids=str)
@@ -215,7 +215,7 @@ def test_only_prior_drift_leaves_each_class():
 
 
 def classes_moved(stream):
-    """For each class the p-value (Bonferroni) that its features have the same law in both halves of the stream."""
+    """For each class the p-value (Bonferroni) that its features have the same law in both halves."""
     half = stream.time < len(stream) // 2
     for label in (0, 1):
         was, now = (stream.X[rows & (stream.y == label)] for rows in (half, ~half))
@@ -250,7 +250,7 @@ def test_a_rare_class_can_become_common():
     assert stream.y[N // 2 :].mean() == pytest.approx(0.61, abs=spread(0.6, N / 2))
 
 
-# --- patterns ---------------------------------------------------------------------------------------------------------
+# --- patterns -------------------------------------------------------------------------------------
 
 
 def test_new_share_is_the_published_course():
@@ -302,7 +302,7 @@ def test_rows_of_a_mixture_are_named_in_the_truth():
     assert np.array_equal(drifted.reveal().levels()[0], new)
 
 
-# --- the same seed, the same stream ----------------------------------------------------------------------------------
+# --- the same seed, the same stream ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("concept", ["linear", "sea", "hyperplane", "regression"])
@@ -347,7 +347,7 @@ def test_a_generator_moves_on_and_the_global_state_is_left_alone():
     assert not np.array_equal(make_stream(100).X, make_stream(100).X)
 
 
-# --- late labels, faults, what a learner gets ---------------------------------------------------------------------
+# --- late labels, faults, what a learner gets -----------------------------------------------------
 
 
 def test_a_label_delay_changes_no_row_and_has_the_stated_median_and_95th_percentile():
@@ -477,7 +477,7 @@ def test_the_plot_says_in_words_what_it_shows():
     assert "nothing drifts" in make_stream(50, random_state=0).reveal().plot().alt
 
 
-# --- bad input ------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Streams of data in which the world changes, with the truth under seal.
 
-`make_stream` draws rows in order of time. `Drift` says what changes (concept, covariate, prior) and along which course
-(sudden, gradual, incremental, recurring). Whoever holds the stream can look at inputs, labels and time; what was
-done to it stays sealed until `Stream.reveal`. So an exercise can ask what happened, and check it on a fresh seed.
+`make_stream` draws rows in order of time. `Drift` says what changes (concept, covariate, prior) and along
+which course (sudden, gradual, incremental, recurring). Whoever holds the stream can look at inputs, labels
+and time; what was done to it stays sealed until `Stream.reveal`. So an exercise can ask what happened, and
+check it on a fresh seed.
 
-The concepts are a normal one with soft labels (`Linear`, the default), a numeric target (`Regression`), and two of the
-literature (`SEA`, `Hyperplane`).
+The concepts are a normal one with soft labels (`Linear`, the default), a numeric target (`Regression`), and
+two of the literature (`SEA`, `Hyperplane`).
 
 >>> from mlprod_helpers.streams import Drift, make_stream
 >>> stream = make_stream(10_000, drifts=[Drift("concept", "sudden", start=6000, size=0.3)], random_state=0)

@@ -1,7 +1,8 @@
 """Where rows and labels come from: the laws behind a stream, and how far each of them moves for a given size.
 
-A concept is a small frozen dataclass of settings. `bind` draws what is random about it (weights, directions) and
-returns the law that makes rows. A law knows its position: 0 is the concept as it began, and drifts move it.
+A concept is a small frozen dataclass of settings. `bind` draws what is random about it (weights, directions)
+and returns the law that makes rows. A law knows its position: 0 is the concept as it began, and drifts move
+it.
 """
 
 from __future__ import annotations
@@ -39,26 +40,28 @@ def concept_of(name):
 class Linear:
     """Normal features, and a label that a straight line explains but for noise (a probit model). The default.
 
-    x ~ N(0, I); y = 1 where a drawn direction w of x plus normal noise passes a threshold. P(y = 1 | x) is smooth, so
-    classes overlap, probabilities can be calibrated, and a prior shift is not a covariate shift in disguise.
+    x ~ N(0, I); y = 1 where a drawn direction w of x plus normal noise passes a threshold. P(y = 1 | x) is
+    smooth, so classes overlap, probabilities can be calibrated, and a prior shift is not a covariate shift in
+    disguise.
 
     Parameters
     ----------
     prior : float in (0, 1)
         P(y = 1) before any drift; exact.
     noise : float
-        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of the best
-        possible model. At most 2 prior (1 - prior), where x says nothing.
+        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of
+        the best possible model. At most 2 prior (1 - prior), where x says nothing.
 
     Notes
     -----
     Concept drift turns w in a drawn plane. With latent correlation rho between the old and the new score and
-    h = Phi^-1(prior), labels differ in 4 T(h, sqrt((1 - rho) / (1 + rho))) of the rows, T being Owen's function; without
-    noise and with ``prior=0.5`` this is angle / pi.
+    h = Phi^-1(prior), labels differ in 4 T(h, sqrt((1 - rho) / (1 + rho))) of the rows, T being Owen's
+    function; without noise and with ``prior=0.5`` this is angle / pi.
 
     References
     ----------
-    D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27 (1956).
+    D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27
+    (1956).
     """
 
     prior: float = 0.5
@@ -83,8 +86,8 @@ class Linear:
 class Regression:
     """Normal features, and a number as target: a drawn direction of x plus normal noise.
 
-    y = w'x + noise * e with |w| = 1, x ~ N(0, I) and e ~ N(0, 1): without noise y has mean 0 and standard deviation 1.
-    Concept drift turns w by 2 arcsin(size / 2); its size is at most 2. There is no prior shift.
+    y = w'x + noise * e with |w| = 1, x ~ N(0, I) and e ~ N(0, 1): without noise y has mean 0 and standard
+    deviation 1. Concept drift turns w by 2 arcsin(size / 2); its size is at most 2. There is no prior shift.
 
     Parameters
     ----------
@@ -108,8 +111,8 @@ class Regression:
 class SEA:
     """The SEA concepts of Street and Kim, with the variants of river's `synth.SEA`.
 
-    Three features, uniform on [0, 10]; y = 1 where x0 + x1 > threshold; x2 says nothing. Concept drift moves the
-    threshold: a positive size raises it, a negative one lowers it.
+    Three features, uniform on [0, 10]; y = 1 where x0 + x1 > threshold; x2 says nothing. Concept drift moves
+    the threshold: a positive size raises it, a negative one lowers it.
 
     Parameters
     ----------
@@ -153,10 +156,10 @@ class SEA:
 class Hyperplane:
     """The rotating hyperplane of Hulten, Spencer and Domingos.
 
-    Features uniform on the unit cube; y = 1 where w'x > sum(w) / 2, with weights drawn uniformly from [0, 1], so half of
-    the rows are positive. Concept drift moves the weights of the first `n_drift_features` columns, each up or down
-    (drawn), which turns the plane. river's `synth.Hyperplane` adds `mag_change` to these weights at every row: here an
-    incremental drift whose size is said in labels instead.
+    Features uniform on the unit cube; y = 1 where w'x > sum(w) / 2, with weights drawn uniformly from [0, 1],
+    so half of the rows are positive. Concept drift moves the weights of the first `n_drift_features` columns,
+    each up or down (drawn), which turns the plane. river's `synth.Hyperplane` adds `mag_change` to these
+    weights at every row: here an incremental drift whose size is said in labels instead.
 
     Parameters
     ----------
@@ -194,10 +197,10 @@ def _check_flips(noise):
         raise ValueError(f"noise={noise!r} is the share of flipped labels: from 0 to below 0.5")
 
 
-# --- laws -------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 #
-# What make_stream asks of a law: prior, feature_sd, features(rng, x) that fills x, noise(rng, m), labels(x, noise, position),
-# expected(x, position), step(size). A position is a float or one float a row.
+# What make_stream asks of a law: prior, feature_sd, features(rng, x) that fills x, noise(rng, m),
+# labels(x, noise, position), expected(x, position), step(size). A position is a float or one float a row.
 
 
 class _Law:
@@ -323,8 +326,9 @@ class _SEALaw(_Flipped):
         low, high = self.below + np.min(position), self.below + np.max(position)
         if low <= 0 or high >= 1:
             raise ValueError(
-                f"size: {self.below:.3g} of the rows lie under the threshold of {self.concept!r}, so a concept "
-                f"drift can raise it by less than {1 - self.below:.3g} or lower it by less than {self.below:.3g} in all"
+                f"size: {self.below:.3g} of the rows lie under the threshold of {self.concept!r}, so a "
+                f"concept drift can raise it by less than {1 - self.below:.3g} or lower it by less than "
+                f"{self.below:.3g} in all"
             )
 
     def clean(self, x, position):
@@ -340,7 +344,8 @@ class _HyperplaneLaw(_Flipped):
         moving = concept.n_drift_features
         if n_features < 2 or moving > n_features:
             raise ValueError(
-                f"n_features={n_features}: a hyperplane turns with at least 2 features, and n_drift_features={moving} of them"
+                f"n_features={n_features}: a hyperplane turns with at least 2 features, "
+                f"and n_drift_features={moving} of them"
             )
         directions = np.zeros(n_features)
         self.weights = rng.random(n_features)
@@ -389,8 +394,9 @@ def _turned(x, w, v, cosine, sine, center=0.0):
 def _swept_angles(w, v):
     """Angles in [0, pi) at which 0, 1/K, ... (K-1)/K of the unit cube has changed sides.
 
-    A row changes sides when the plane passes over it. Rows are spread evenly over the cube by a Kronecker sequence
-    (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018), so sizes hold within 0.002.
+    A row changes sides when the plane passes over it. Rows are spread evenly over the cube by a Kronecker
+    sequence (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018), so sizes hold
+    within 0.002.
     """
     root = 1.5
     for _ in range(60):  # x^(d + 1) = x + 1

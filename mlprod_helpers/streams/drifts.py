@@ -41,9 +41,9 @@ class Drift:
         - covariate: P(x) changes, P(y | x) stays.
         - prior (also called label shift): P(y) changes, P(x | y) stays.
     pattern : {"sudden", "gradual", "incremental", "recurring"}
-        sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the share of the new
-        grows in a straight line. incremental: there is one regime, and it moves through states in between.
-        recurring: `width` rows new, `width` rows old, and so on.
+        sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the
+        share of the new grows in a straight line. incremental: there is one regime, and it moves through
+        states in between. recurring: `width` rows new, `width` rows old, and so on.
     start : int
         The first row that can be touched, counted from 0.
     width : int
@@ -51,14 +51,15 @@ class Drift:
     size : float, optional
         How far it goes. The sign is a direction; 0 is refused, since it is no drift.
 
-        - concept: share of the rows that would carry another label if the new concept held, all else about the row
-          the same (default 0.3). For `Regression`: root-mean-square change of E[y | x], in standard deviations of E[y | x].
+        - concept: share of the rows that would carry another label if the new concept held, all else about
+          the row the same (default 0.3). For `Regression`: root-mean-square change of E[y | x], in standard
+          deviations of E[y | x].
         - covariate: distance between the old and the new mean of x, in standard deviations of a
           single feature (default 1).
         - prior: change of P(y = 1), in probability (default 0.2).
     features : int or sequence of int, optional
-        Only for covariate: the columns that move, all by the same amount, so that the whole distance is `size`.
-        By default a direction over all columns is drawn.
+        Only for covariate: the columns that move, all by the same amount, so that the whole distance is
+        `size`. By default a direction over all columns is drawn.
 
     Raises
     ------
@@ -67,13 +68,14 @@ class Drift:
 
     Notes
     -----
-    A gradual and an incremental prior shift have the same law: a mixture of two class mixes is the mix in between.
+    A gradual and an incremental prior shift have the same law: a mixture of two class mixes is the mix in
+    between.
 
     References
     ----------
-    J. Gama, I. Žliobaitė, A. Bifet, M. Pechenizkiy and A. Bouchachia, "A survey on concept drift adaptation", ACM
-    Computing Surveys 46 (2014). J. G. Moreno-Torres et al., "A unifying view on dataset shift in classification", Pattern
-    Recognition 45 (2012).
+    J. Gama, I. Žliobaitė, A. Bifet, M. Pechenizkiy and A. Bouchachia, "A survey on concept drift adaptation",
+    ACM Computing Surveys 46 (2014). J. G. Moreno-Torres et al., "A unifying view on dataset shift in
+    classification", Pattern Recognition 45 (2012).
 
     Examples
     --------
@@ -148,8 +150,8 @@ class Drift:
         Returns
         -------
         float or array of float in [0, 1]
-            sudden and recurring: 0 or 1. gradual: the probability that a row is new. incremental: no mixture, but
-            the part of the way that the regime has moved.
+            sudden and recurring: 0 or 1. gradual: the probability that a row is new. incremental: no mixture,
+            but the part of the way that the regime has moved.
 
         Examples
         --------

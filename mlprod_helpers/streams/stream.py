@@ -149,7 +149,8 @@ class Stream:
 
     def __repr__(self):
         late = "" if self.label_time is None else ", labels come late"
-        return f"Stream({self.n_samples:,} rows, {self.n_features} features, {self.concept!r}{late}; truth sealed)"
+        shape = f"{self.n_samples:,} rows, {self.n_features} features"
+        return f"Stream({shape}, {self.concept!r}{late}; truth sealed)"
 
 
 def make_stream(
@@ -169,19 +170,21 @@ def make_stream(
     n_samples : int
         Rows; a million takes a fraction of a second.
     drifts : Drift or sequence of Drift
-        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate drift moves
-        the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it multiplies the
-        odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start + size.
+        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate
+        drift moves the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it
+        multiplies the odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start +
+        size.
     n_features : int, optional
         Columns; by default 5 (linear, regression), 3 (SEA, always) or 10 (hyperplane).
     random_state : int, Generator or None
-        The same seed gives the same rows. Up to the onset they are also those of the stream without the drift,
-        and the first rows of a longer stream are those of a shorter one.
+        The same seed gives the same rows. Up to the onset they are also those of the stream without the
+        drift, and the first rows of a longer stream are those of a shorter one.
     concept : str or concept
-        "linear", "sea", "hyperplane", "regression", or one with settings: `Linear`, `SEA`, `Hyperplane`, `Regression`.
+        "linear", "sea", "hyperplane", "regression", or one with settings: `Linear`, `SEA`, `Hyperplane`,
+        `Regression`.
     label_delay : float or (float, float), optional
-        Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal delay.
-        Rounded up to whole ticks.
+        Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal
+        delay. Rounded up to whole ticks.
     faults : Fault or sequence of Fault
         What breaks on the way, after labels are made: see `mlprod_helpers.faults`. Columns are x0, x1, ...
 
@@ -192,17 +195,17 @@ def make_stream(
     Raises
     ------
     ValueError, TypeError, KeyError
-        For a drift that begins after the end, a size that the concept cannot take, a P(y = 1) outside (0, 1), an
-        unknown name; the message says what to do.
+        For a drift that begins after the end, a size that the concept cannot take, a P(y = 1) outside (0, 1),
+        an unknown name; the message says what to do.
 
     Notes
     -----
-    A prior drift is made by rejection: rows are drawn from the law of their tick and kept by their label, redrawn
-    otherwise. So P(x | y) stands exactly, whatever the concept.
+    A prior drift is made by rejection: rows are drawn from the law of their tick and kept by their label,
+    redrawn otherwise. So P(x | y) stands exactly, whatever the concept.
 
     Examples
     --------
-    >>> drifts = [Drift("concept", "gradual", start=3000, width=1000), Drift("covariate", "sudden", start=7000)]
+    >>> drifts = [Drift("concept", "gradual", 3000, 1000), Drift("covariate", "sudden", 7000)]
     >>> stream = make_stream(10_000, drifts=drifts, random_state=7)
     >>> stream
     Stream(10,000 rows, 5 features, Linear(prior=0.5, noise=0.1); truth sealed)
@@ -263,7 +266,7 @@ def street_kim(n_samples=50_000):
     ]
 
 
-# --- small things -------------------------------------------------------------------------------------------------
+# --- small things ---------------------------------------------------------------------------------
 
 
 def _names(n_features):

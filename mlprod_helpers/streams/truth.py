@@ -87,7 +87,8 @@ class Truth:
         Returns
         -------
         array of float, shape (n_samples,)
-            P(y = 1 | x) under the regime that the row came from, or E[y | x] for `Regression`; faults left out.
+            P(y = 1 | x) under the regime that the row came from, or E[y | x] for `Regression`; faults left
+            out.
         """
         return self._world.oracle(self.X)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# every purpose has random numbers of its own, so one more drift, delay or fault leaves all other draws as they were
+# every purpose has random numbers of its own: one more drift, delay or fault leaves all other draws alone
 LAW, DRIFT, ROWS, DELAY, FAULTS = range(5)
 BLOCK = 2**14  # rows at a time: what the processor's cache holds
 
