@@ -140,15 +140,13 @@ def _close_numbers(a, b, rtol, atol):
 def _close_listings(a, b, rtol, atol):
     if len(a) != len(b):
         return False
-    left, right = np.asarray(a, dtype=object).ravel(), np.asarray(b, dtype=object).ravel()
     numbers = _as_floats(a), _as_floats(b)
     if numbers[0] is not None and numbers[1] is not None:
         return numbers[0].shape == numbers[1].shape and np.allclose(
             *numbers, rtol=rtol, atol=atol, equal_nan=True
         )
-    return len(left) == len(right) and all(
-        close(x, y, rtol=rtol, atol=atol) for x, y in zip(left, right, strict=True)
-    )
+    # item by item: a tuple may hold frames, which numpy cannot line up
+    return all(close(x, y, rtol=rtol, atol=atol) for x, y in zip(a, b, strict=True))
 
 
 def _as_floats(values):
