@@ -464,19 +464,16 @@ def two_histograms(
     Figure: Distribution of hours. reference: 4 rows, median 2, middle half 1.75 to 2.25. current: 4 rows, median 3,
     middle half 2.75 to 3.25. current lies 1.41 standard deviations of reference higher; the two overlap by 50 %.
     """
-    import pandas as pd
+    from pandas.api.types import is_numeric_dtype
 
-    columns = [
-        pd.Series(np.asarray(column).ravel() if isinstance(column, list | tuple) else column)
-        for column in (reference, current)
-    ]
+    columns = [_column(column) for column in (reference, current)]
     missing = [int(column.isna().sum()) for column in columns]
     columns = [column.dropna() for column in columns]
     for name, column in zip(labels, columns, strict=True):
         if column.empty:
             raise ValueError(f"{name} has no value that is not missing: there is no distribution to draw.")
     ax = _panel(ax, title, xlabel=xlabel, ylabel="share of rows")
-    draw = _bin_numbers if all(pd.api.types.is_numeric_dtype(c) for c in columns) else _count_categories
+    draw = _bin_numbers if all(is_numeric_dtype(column) for column in columns) else _count_categories
     described = draw(ax, columns, labels, bins)
     name_colors(ax, dict(zip(labels, (REFERENCE, CURRENT), strict=True)))
     _percent_axis(ax.yaxis)
@@ -485,6 +482,14 @@ def two_histograms(
     ]
     text = f"Distribution of {xlabel or title or 'one column'}. {described}{''.join(notes)}"
     return Figure(ax.figure, alt or text)
+
+
+def _column(values):
+    """One column as a Series in which what is not a value is missing."""
+    import pandas as pd
+
+    values = pd.Series(list(values) if isinstance(values, list | tuple) else values)
+    return values.replace([np.inf, -np.inf], np.nan) if pd.api.types.is_float_dtype(values) else values
 
 
 def _bin_numbers(ax, columns, labels, bins):
@@ -524,7 +529,8 @@ def _count_categories(ax, columns, labels, _):
     at = np.arange(len(shares))
     for i, color in enumerate((REFERENCE, CURRENT)):
         ax.bar(at + 0.2 * (2 * i - 1), shares[i], width=0.38, color=color)
-    ax.set_xticks(at, shares.index)
+    crowded = sum(map(len, shares.index)) > 60
+    ax.set_xticks(at, shares.index, **({"rotation": 30, "ha": "right"} if crowded else {}))
     change = (shares[1] - shares[0]).abs().idxmax()
     before, after = (percent(share) for share in shares.loc[change])
     text = f"Most different is {change}: {before} of {labels[0]}, {after} of {labels[1]}."
@@ -753,7 +759,7 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
 
 def _name_ends(ax, frame, shades):
     """Write each line's name at its right end, pushed apart where ends are close."""
-    ends = {name: column.dropna() for name, column in frame.items()}
+    ends = {name: column[np.isfinite(column.to_numpy(dtype=float))] for name, column in frame.items()}
     ends = dict(sorted(((n, c.iloc[-1]) for n, c in ends.items() if len(c)), key=lambda end: end[1]))
     low, high = ax.get_ylim()
     gap = (high - low) * 0.19 / ax.figure.get_size_inches()[1]  # a line of text is about 0.17 inches high
@@ -853,14 +859,13 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
         ax = figure(size=(7.4, 0.75 + 0.34 * len(values) + 0.3 * bool(xlabel)))[1]
     ax = _panel(ax, title, xlabel=xlabel)
     at = np.arange(len(values))
-    ax.barh(
-        at, values.fillna(0), height=0.66, color=[RED if name in highlight else BLUE for name in values.index]
-    )
+    lengths = values.where(np.isfinite(values), 0)  # what is missing or infinite is said, not drawn
+    ax.barh(at, lengths, height=0.66, color=[RED if name in highlight else BLUE for name in values.index])
     for y, number in zip(at, values, strict=True):
         below = number < 0
         ax.annotate(
             f"{say(number)}{unit}",
-            (0 if np.isnan(number) else number, y),
+            (lengths.iloc[y], y),
             xytext=(-5 if below else 5, 0),
             textcoords="offset points",
             ha="right" if below else "left",
@@ -875,7 +880,7 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
     ax.spines["bottom"].set_visible(False)
     ax.spines["left"].set_visible(False)
     ax.axvline(0, color=SOFT_INK, linewidth=0.8)
-    low, high = min(values.min(), 0), max(values.max(), 0)
+    low, high = min(lengths.min(), 0), max(lengths.max(), 0)
     room = 0.13 * (high - low) or 1  # for the number beyond the longest bar
     ax.set_xlim(low - 1.6 * room * (low < 0), high + room)
     return Figure(ax.figure, alt or _bars_in_words(values, highlight, unit, xlabel or title))

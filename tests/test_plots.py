@@ -336,6 +336,19 @@ def test_bars_are_sorted_labeled_and_highlighted():
         plots.bars({})
 
 
+def test_what_is_missing_or_infinite_is_said_not_drawn():
+    assert (
+        plots.bars({"a": np.inf, "b": 2.0, "c": np.nan}, xlabel="wait").alt
+        == "Bars of wait: a infinite, b 2, c missing."
+    )
+    assert plots.bars({"a": np.nan, "b": -np.inf}).png[:4] == b"\x89PNG"
+    assert (
+        plots.over_time({"wait": [1.0, np.inf], "none": [np.nan, np.nan]}, ylabel="minutes").png[:4]
+        == b"\x89PNG"
+    )
+    assert "current has 1 missing" in plots.two_histograms([1.0, 2.0], [1.0, np.inf], xlabel="wait").alt
+
+
 def test_drawings_fit_into_one_figure_and_take_a_text_of_their_own():
     fig, (left, right) = plots.figure(ncols=2)
     first = plots.bars({"a": 1, "b": 2}, ax=left)
