@@ -294,15 +294,20 @@ class Still:
 
 
 def _png_of(fig):
-    drawn = io.BytesIO()
-    paper = fig.get_facecolor()
-    with _house_style():
-        # a transparent or half-transparent figure would vanish on one of the two themes
-        fig.savefig(drawn, format="raw", dpi=DPI, facecolor=paper if paper[3] == 1 else PAPER)
-        width, height = (
-            fig.bbox.size.astype(int) if fig.dpi == DPI else (fig.get_size_inches() * DPI).astype(int)
-        )
-    return _encode(np.frombuffer(drawn.getvalue(), np.uint8).reshape(height, width, 4))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas, paper, dpi, shown = FigureCanvasAgg(fig), fig.get_facecolor(), fig.dpi, fig.canvas
+    try:
+        fig.dpi = DPI
+        if paper[3] != 1:  # a transparent or half-transparent figure would vanish on one of the two themes
+            fig.set_facecolor(PAPER)
+        with _house_style():
+            canvas.draw()
+        return _encode(np.array(canvas.buffer_rgba()))
+    finally:
+        fig.set_facecolor(paper)
+        fig.dpi = dpi
+        fig.set_canvas(shown)
 
 
 def _encode(rgba):

@@ -355,3 +355,10 @@ def test_drawings_fit_into_one_figure_and_take_a_text_of_their_own():
     second = plots.two_histograms([1, 2, 3], [2, 3, 4], ax=right, alt="The second sample lies one higher.")
     assert first.figure is second.figure is fig
     assert second.alt == "The second sample lies one higher."
+
+
+@pytest.mark.parametrize("size", [(7.4, 4.6), (6.1, 3.3), (5, 2.55)])
+def test_any_size_in_inches_can_be_drawn(size):
+    fig, _ = plots.figure(size=size)
+    shown = plots.show(fig, alt="an empty figure of an odd size in inches")
+    assert shown.png.startswith(b"\x89PNG")
