@@ -111,7 +111,8 @@ log.read().T
 landed = first["time"] + pd.Timedelta(minutes=first["dep_delay"] + first["air_time"] + 20)
 log.label("r1", first["air_time"], time=landed.tz_localize("America/New_York"))
 row = log.read().iloc[0]
-print(f"prediction {row['prediction']:.1f} min, label {row['label']:.1f} min, error {row['label'] - row['prediction']:.1f} min")
+error = row["label"] - row["prediction"]
+print(f"prediction {row['prediction']:.1f} min, label {row['label']:.1f} min, error {error:.1f} min")
 print("the label came", (row["label_time"] - row["time"]).round("min"), "after the request")
 
 # %% [markdown]
@@ -159,7 +160,11 @@ ax.set_xticks(by_day.index[::3], [f"{day:%d %b}" for day in by_day.index[::3]])
 ax.set_ylim(0)
 ax.legend()
 worse = int((by_day[False] > by_day[True]).sum())
-show(fig, alt=f"Two lines over 14 days. The error of flights still in the air at noon is above the error known at noon on {worse} of {len(by_day)} days.")
+show(
+    fig,
+    alt="Two lines over 14 days. The error of flights still in the air at noon is above the error "
+    f"known at noon on {worse} of {len(by_day)} days.",
+)
 
 # %% [markdown]
 # On every single day. Keep this picture: **what arrives first is not a random sample of what happened.** Fraud is reported
@@ -168,7 +173,7 @@ show(fig, alt=f"Two lines over 14 days. The error of flights still in the air at
 # Move the clock through 12 February yourself. Where is the gap between answers and labels widest? What has happened to it at midnight?
 
 # %%
-from mlprod_helpers.explore import explore
+from mlprod_helpers.explore import Slider, explore
 
 day = live[live["date"] == "2013-02-12"]
 
@@ -176,20 +181,32 @@ day = live[live["date"] == "2013-02-12"]
 def until(hour):
     """Answers given and labels known on 12 February, up to an hour."""
     now = pd.Timestamp("2013-02-12") + pd.Timedelta(hours=hour)
-    hours = [(column - pd.Timestamp("2013-02-12")) / pd.Timedelta(hours=1) for column in (day["time"], day["label_time"])]
+    events = day["time"], day["label_time"]
+    hours = [(column - pd.Timestamp("2013-02-12")) / pd.Timedelta(hours=1) for column in events]
     fig, ax = plots.figure()
-    for event, color, name in zip(hours, (plots.BLUE, plots.ORANGE), ("answers given", "labels known"), strict=True):
+    for event, color, name in zip(
+        hours, (plots.BLUE, plots.ORANGE), ("answers given", "labels known"), strict=True
+    ):
         event = np.sort(event[event <= hour])
-        ax.step([5, *event, hour], [*range(len(event) + 1), len(event)], where="post", color=color, label=name)
-    ax.set(xlim=(5, 27), ylim=(0, 95), xlabel="hour of 12 February (25 is 1 o'clock in the next night)", ylabel="flights")
+        ax.step(
+            [5, *event, hour], [*range(len(event) + 1), len(event)], where="post", color=color, label=name
+        )
+    ax.set(
+        xlim=(5, 27),
+        ylim=(0, 95),
+        xlabel="hour of 12 February (25 is 1 o'clock in the next night)",
+        ylabel="flights",
+    )
     ax.legend(loc="upper left")
     seen = day[day["label_time"] <= now]
     error = f"{seen['error'].mean():.1f} minutes" if len(seen) else "unknown"
     given = int((day["time"] <= now).sum())
-    return show(fig, alt=f"{given} answers given, {len(seen)} labels known, mean absolute error so far {error}.")
+    return show(
+        fig, alt=f"{given} answers given, {len(seen)} labels known, mean absolute error so far {error}."
+    )
 
 
-explore(until, hour=(6, 27, 1, 12))
+explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
 
 # %% [markdown]
 # ### Exercise 0.1 · The error so far
