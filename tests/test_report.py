@@ -121,7 +121,7 @@ def test_each_kind_of_drift_is_named_with_its_reason(before, now):
     assert "median 1" in reasons["wind"] and "->" in reasons["wind"]
     assert "share of D: 0.0 % -> 20.0 %" in reasons["gate"]
     assert "1 unseen category (20.0 % of rows): 'D'" in reasons["gate"]
-    assert "share of 50" in reasons["seats"]
+    assert "share of 50:" in reasons["seats"]
     assert "share of True" in reasons["booked"] or "share of False" in reasons["booked"]
     assert "8:00" in reasons["departure"] and "span 2026-01-05 to 2026-01-11" in reasons["departure"]
 
@@ -179,6 +179,20 @@ def test_missing_values_never_raise(before, now, fill):
         assert row["verdict"] == "drift" and "missing: 0.0 % -> 100.0 %" in row["reason"]
         back = drift_report(gone, now).table.loc[column]
         assert back["verdict"] == "drift"
+
+
+@pytest.mark.parametrize(("change", "words"), [("hours", "share of 6:00"), ("days", "share of Sat")])
+def test_the_rhythm_of_times_drifts_not_their_dates(change, words):
+    hours = pd.Series(pd.date_range("2026-01-05", periods=28 * 24, freq="h"))
+    later = hours + pd.Timedelta(weeks=60)
+    quiet = drift_report(hours.to_frame("t"), later.to_frame("t")).table.loc["t"]
+    assert quiet["verdict"] == "quiet" and quiet["unseen"] == 1
+    if change == "hours":
+        later = later.where(later.dt.hour > 6, later.dt.normalize() + pd.Timedelta(hours=6))
+    else:
+        later = later[~later.dt.day_of_week.isin([5])]
+    row = drift_report(hours.to_frame("t"), later.to_frame("t")).table.loc["t"]
+    assert row["verdict"] == "drift" and row["reason"].startswith(words)
 
 
 def test_nothing_but_missing_on_both_sides_is_quiet():

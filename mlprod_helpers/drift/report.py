@@ -255,11 +255,12 @@ def drift_report(reference, current, by=None, *, alpha=0.05, min_effect=0.2, cor
 
     Notes
     -----
-    Numbers: Kolmogorov-Smirnov. Categories: chi-square, rare ones counted together. Times: chi-square on the hour of
-    the week (day of the week if all are midnights), since the dates themselves always move on. Missing values:
-    chi-square or Fisher's test on their number; their effect is how far a normal column would have to move
-    for its tail to hold the new share. Where values are missing a column takes two tests, and its p-value is
-    doubled for it.
+    Numbers: Kolmogorov-Smirnov. Categories: chi-square, rare ones counted together. Times: chi-square on the day
+    of the week and on the hour, since the dates themselves always move on. Missing values: chi-square or Fisher's
+    test on their number; their effect is how far a normal column would have to move for its tail to hold the
+    new share. A column that takes several tests has its p-values multiplied by their number, and shows the test
+    with the largest effect among those that chance hardly explains. `psi` of many categories is large without
+    any drift: see `psi_null`.
 
     Examples
     --------
@@ -392,10 +393,10 @@ class _Finding:
 
 @dataclass(frozen=True)
 class _Values:
-    """What the observed values of one column tell; `finding` is None if there is nothing to compare."""
+    """What the observed values of one column tell; no findings if there is nothing to compare."""
 
     missing: tuple[int, int]  # rows without a value
-    finding: _Finding | None = None
+    findings: tuple[_Finding, ...] = ()
     psi: float = np.nan
     unseen: float = 0.0  # share of current rows whose value the reference never showed
     also: str = ""
@@ -408,7 +409,7 @@ def _compare(ours, theirs, alpha, n_bins):
         return _row("mixed", "type", facts=facts)
     compare = {"number": _numbers, "category": _categories, "datetime": _times}[kind]
     values = compare(ours, theirs, n_bins)
-    findings = [values.finding] if values.finding else []
+    findings = list(values.findings)
     if any(values.missing):
         findings.append(_missing_finding(*values.missing, len(ours), len(theirs)))
     lead = _leading(findings, alpha) or _Finding("none", np.nan, np.nan, np.nan, "")
@@ -444,9 +445,10 @@ def _numbers(ours, theirs, n_bins):
     psi = psi_value(count_numbers(a, b, missing_a, missing_b, n_bins))
     if max(n_distinct(a), n_distinct(b)) <= n_bins:
         table = count_categories(pd.Series(a), pd.Series(b), pool_rare=True)
+        table = replace(table, labels=[x if isinstance(x, str) else f"{x:g}" for x in table.labels])
         unseen = sum(table.unseen.values()) / len(b)
         also = f"values the reference never showed: {_percent(unseen)} of rows" if unseen else ""
-        return _Values(missing, _shares_finding(table), psi, unseen, also)
+        return _Values(missing, (_shares_finding(table),), psi, unseen, also)
     statistic, at = ks_statistic(a, b)
     below = [_percent(np.searchsorted(x, at, "right") / len(x)) for x in (a, b)]
     medians = [f"{x[(len(x) - 1) // 2]:.4g}" for x in (a, b)]
@@ -457,7 +459,7 @@ def _numbers(ours, theirs, n_bins):
     usual = 2 / (len(a) + 1)
     remarkable = unseen > usual + 4 * np.sqrt(usual / len(b))
     also = f"{_percent(unseen)} of rows outside the range of the reference" if remarkable else ""
-    return _Values(missing, finding, psi, unseen, also)
+    return _Values(missing, (finding,), psi, unseen, also)
 
 
 def _outside(a, b):
@@ -474,10 +476,10 @@ def _categories(ours, theirs, n_bins):
     unseen = sum(table.unseen.values()) / (len(theirs) - missing[1])
     if table.observed().labels == [RARE]:
         also = "nearly each row has a value of its own: a name, not a measurement"
-        return _Values(missing, None, np.nan, unseen, also)
+        return _Values(missing, (), np.nan, unseen, also)
     return _Values(
         missing,
-        _shares_finding(table),
+        (_shares_finding(table),),
         psi_value(table),
         unseen,
         _unseen_words(table.unseen, unseen),
@@ -494,6 +496,7 @@ def _unseen_words(rows, share):
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = tuple(f"{hour}:00" for hour in range(24))
 
 
 def _times(ours, theirs, n_bins):
@@ -502,22 +505,23 @@ def _times(ours, theirs, n_bins):
     missing = rows[0] - len(ours), rows[1] - len(theirs)
     if len(ours) == 0 or len(theirs) == 0:
         return _Values(missing)
-    # the dates themselves always move on; what can drift is the week's rhythm
-    daily = all((s == s.dt.normalize()).all() for s in (ours, theirs))
-    hours = [s.dt.day_of_week * 24 + (0 if daily else s.dt.hour) for s in (ours, theirs)]
-    table = count_categories(*hours, pool_rare=True)
-    table = replace(
-        table, labels=[label if label == RARE else _hour_name(label, daily) for label in table.labels]
+    # the dates themselves always move on; what can drift is the rhythm of week and day
+    tables = [_shares_of(ours.dt.day_of_week, theirs.dt.day_of_week, _DAYS)]
+    if any((times != times.dt.normalize()).any() for times in (ours, theirs)):
+        tables.append(_shares_of(ours.dt.hour, theirs.dt.hour, _HOURS))
+    spans = [f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" for times in (ours, theirs)]
+    return _Values(
+        missing,
+        tuple(_shares_finding(table) for table in tables),
+        max(psi_value(table) for table in tables),
+        _outside(sorted_numbers(ours)[0], sorted_numbers(theirs)[0]),
+        f"span {spans[0]} -> {spans[1]}",
     )
-    spans = [f"{s.min():%Y-%m-%d} to {s.max():%Y-%m-%d}" for s in (ours, theirs)]
-    unseen = _outside(sorted_numbers(ours)[0], sorted_numbers(theirs)[0])
-    psi = psi_value(table)
-    return _Values(missing, _shares_finding(table), psi, unseen, f"span {spans[0]} -> {spans[1]}")
 
 
-def _hour_name(hour, daily):
-    day, hour = divmod(int(hour), 24)
-    return _DAYS[day] if daily else f"{_DAYS[day]} {hour}:00"
+def _shares_of(ours, theirs, names):
+    table = count_categories(ours, theirs, pool_rare=True)
+    return replace(table, labels=[x if x == RARE else names[int(x)] for x in table.labels])
 
 
 def _shares_finding(table):
