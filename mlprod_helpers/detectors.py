@@ -345,7 +345,7 @@ class Detection:
         return f"{found}; {onsets}, {_many(self.false_alarms, 'false alarm')}"
 
     def plot(self):
-        """The error rate over time, with onsets and alarms."""
+        """The error rate over time, onsets as lines, alarms as marks."""
         from mlprod_helpers import plots
 
         n = self.n_samples
@@ -353,12 +353,25 @@ class Detection:
         at = np.unique(np.linspace(window - 1, n - 1, 400).astype(int))
         rate = pd.Series(self._stream.errors).rolling(window).mean().to_numpy()[at]
         times = np.arange(n) if self._stream.times is None else self._stream.times
+        known = self._stream.onsets if self._stream.onsets is not None else ()
         frame = pd.DataFrame({"error": rate}, index=pd.Index(times[at]))
-        marks = {f"onset {i}": onset for i, onset in enumerate(self._stream.onsets or (), 1)}
-        shown = self.alarms.head(6)  # more would hide each other
-        words = ["alarm"] * len(shown) if self.score is None else self.score.kinds[:6]
-        marks |= {f"{w} {i}": t for i, (w, t) in enumerate(zip(words, shown["time"], strict=True), 1)}
-        return plots.over_time(frame, onset=marks, ylabel=f"error, mean of {window:,} rows", title=repr(self))
+        onsets = {f"onset {i}": onset for i, onset in enumerate(known, 1)}
+        words = f"error, mean of {window:,} rows"
+        fig, ax = plots.figure()
+        drawn = plots.over_time(frame, onset=onsets, ylabel=words, title=repr(self), ax=ax)
+        kinds = np.full(len(self.alarms), "alarm") if self.score is None else self.score.kinds
+        colors = {"hit": plots.GREEN, "false": plots.RED, "repeat": plots.GREY, "alarm": plots.ORANGE}
+        low, high = ax.get_ylim()
+        for kind in dict.fromkeys(kinds):
+            when = self.alarms["time"].to_numpy()[kinds == kind]
+            label = {"false": "false alarm", "repeat": "repeated alarm"}.get(kind, kind)
+            ax.scatter(
+                when, np.full(len(when), low), marker="^", s=46, color=colors[kind], label=label, zorder=3
+            )
+        ax.set_ylim(low - 0.05 * (high - low), high)
+        if len(kinds):
+            ax.legend(loc="upper left", bbox_to_anchor=(0, -0.08), ncols=3)
+        return plots.Figure(fig, f"{drawn.alt} {self!r}.")
 
 
 def _many(number, noun):

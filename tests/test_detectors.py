@@ -257,8 +257,8 @@ def test_names_are_forgiving_and_own_detectors_welcome(jump):
 
 def test_the_plot_marks_onset_and_alarms(jump):
     alt = detect(jump, "ADWIN").plot().alt
-    assert "onset 1" in alt and "hit" in alt
-    assert "alarm 1" in detect(jump.errors, "ADWIN").plot().alt
+    assert "onset 1 (800)" in alt and "0 false alarms" in alt
+    assert "1 alarm in 1,200 rows." in detect(jump.errors, "ADWIN").plot().alt
 
 
 @pytest.mark.parametrize(

@@ -282,9 +282,11 @@ def test_the_report_reads_alike_as_text_and_as_html(before, now):
 
 def test_the_plot_names_what_drifted(before, now):
     now["wind"] += 2
-    alt = drift_report(before, now).plot().alt
-    assert "wind" in alt and "Highlighted: wind" in alt
-    assert drift_report(before, now, by="gate").plot().alt
+    report = drift_report(before, now)
+    assert report.summary() in report.plot().alt and "Largest effects: wind, " in report.plot().alt
+    by_gate = drift_report(before, now.drop(columns="seats"), by="gate")
+    assert "Largest effects: A / seats" in by_gate.plot().alt
+    assert len(by_gate.plot().png) > 5_000
 
 
 @pytest.mark.parametrize(

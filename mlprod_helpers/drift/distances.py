@@ -70,7 +70,8 @@ class DriftTest:
         from mlprod_helpers import plots
 
         fig, ax = plots.figure()
-        title = f"{self.name}: {self.statistic:.3g} {self.unit}, like a shift of {self.effect_size:.2g} sd"
+        size = f"{self.statistic:.3g} {self.unit}".strip()
+        title = f"{self.name}: {size}, like a shift of {self.effect_size:.2g} sd"
         if self.table.index.name == "bin":
             at = np.arange(len(self.table))
             ax.bar(at - 0.2, self.table["reference"], 0.4, color=plots.BLUE, label="reference")

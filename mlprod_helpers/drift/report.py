@@ -200,26 +200,50 @@ class DriftReport:
     def __repr__(self):
         lines = [self.summary()]
         for name, row in self.table.iterrows():
-            name = " / ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-            lines.append(f"  {row['verdict']:<8}  {name}: {row['reason']}")
+            lines.append(f"  {row['verdict']:<8}  {_name(name)}: {row['reason']}")
         return "\n".join(lines)
 
     def _repr_html_(self):
         return f"<p>{self.summary()}</p>{self.display().to_html()}"
 
     def plot(self):
-        """Effect sizes of all columns; the drifted ones stand out."""
+        """Effect sizes of all columns, largest first; the drifted ones stand out."""
         from mlprod_helpers import plots
 
-        effects = self.table["effect_size"].dropna()
-        effects.index = [" / ".join(map(str, k)) if isinstance(k, tuple) else str(k) for k in effects.index]
-        drifted = [" / ".join(map(str, k)) if isinstance(k, tuple) else str(k) for k in self.drifted]
-        return plots.bars(
-            effects,
-            highlight=[name for name in drifted if name in effects.index],
-            xlabel="effect size (sd)",
-            title=f"{len(drifted)} of {len(self.table)} drifted",
+        rows = self.table.assign(size=self.table["effect_size"].fillna(np.inf))
+        rows.loc[rows["verdict"] == "untested", "size"] = 0.0
+        rows = rows.sort_values("size", ascending=False, kind="stable")
+        names = [_name(key) for key in rows.index]
+        longest = max(1.0, 3 * self.min_effect)  # a longer bar would press all others flat
+        fig, ax = plots.figure(size=(7.4, 0.9 + 0.32 * len(rows)))
+        colors = {"drift": plots.RED, "small": plots.SKY}
+        ax.barh(
+            names,
+            rows["size"].clip(upper=longest),
+            color=[colors.get(v, plots.GREY) for v in rows["verdict"]],
         )
+        for at, (_, row) in enumerate(rows.iterrows()):
+            words = row["test"] if np.isnan(row["effect_size"]) else f"{row['effect_size']:.2f}"
+            cut = " (bar cut)" if longest < row["size"] < np.inf else ""
+            ax.annotate(
+                f"{words}  {row['verdict']}{cut}",
+                (min(row["size"], longest), at),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                bbox={"facecolor": plots.PAPER, "edgecolor": "none", "pad": 1},
+            )
+        ax.grid(False)
+        ax.axvline(self.min_effect, color=plots.INK, linestyle=":", linewidth=1.2)
+        ax.set_xlim(0, 1.3 * longest)
+        ax.invert_yaxis()
+        ax.set_xlabel("effect size (sd); dotted: the smallest that matters")
+        first = ", ".join(names[:3])
+        return plots.Figure(fig, f"{self.summary()}. Largest effects: {first}.")
+
+
+def _name(key):
+    return " / ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 _CORRECTION_WORDS = {"holm": "after Holm", "bh": "after Benjamini-Hochberg", None: "not corrected"}
