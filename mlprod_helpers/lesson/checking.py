@@ -64,6 +64,11 @@ class Call:
     output: object = None
     error: str = ""
 
+    @property
+    def given(self):
+        """The arguments as the answer got them."""
+        return values.decode(self.arguments)
+
 
 class NotAttempted(Exception):
     """An answer is still `...`, or its cell was never run."""
