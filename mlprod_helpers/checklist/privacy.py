@@ -1,0 +1,298 @@
+"""Logs without people: find what names a person, redact it, and ask who could still be recognized."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from mlprod_helpers.checklist.parts import Evidence, RecordError
+
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_IP = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_PHONE = re.compile(r"(?<![\w.:])(?:\+|\(0)?\d[\d ()/.-]{5,}\d(?![\w:])")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}\.\d{1,2}\.\d{4}")
+_PERSONAL_KEYS = re.compile(
+    r"(?:^|[_\W])(?:e?mail|phone|mobile|first_?name|last_?name|full_?name|surname|name|address|street|birth(?:day|date)?"
+    r"|date_of_birth|passport|ssn|iban|card_?number)(?:$|[_\W])",
+    re.IGNORECASE,
+)
+
+
+class Trace(NamedTuple):
+    """Something that names a person: where, what kind, and the text."""
+
+    path: str
+    kind: str
+    text: str
+
+
+def find_personal(value, *, names=()):
+    """Where does a log entry name a person? Nested fields, keys and free text are searched.
+
+    Rules find what has a shape: mail addresses, phone numbers, IP addresses, keys such as "birthday", and the names you
+    give. A name in free text that nobody listed stays unseen: an empty result is no proof.
+
+    Parameters
+    ----------
+    value : dict, list, text, number, or a list of log entries
+    names : texts that must not occur: names, addresses, user ids; compared without regard to case, as whole words
+
+    Returns
+    -------
+    list of Trace(path, kind, text); kinds "mail", "phone", "ip", "name", "key"
+
+    >>> entry = {"request_id": 7, "user": {"note": "call me at +49 151 2345678, Ada"}}
+    >>> for trace in find_personal(entry, names=["Ada"]):
+    ...     print(trace)
+    Trace(path='user.note', kind='name', text='Ada')
+    Trace(path='user.note', kind='phone', text='+49 151 2345678')
+    """
+    patterns = [
+        re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)
+    ]
+    return list(_traces(value, "", patterns))
+
+
+def _traces(value, path, names):
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            below = f"{path}.{key}" if path else str(key)
+            yield from _in_text(str(key), below, names)
+            if _PERSONAL_KEYS.search(str(key)) and _says_something(item):
+                yield Trace(below, "key", str(item))
+            yield from _traces(item, below, names)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for i, item in enumerate(value):
+            yield from _traces(item, f"{path}[{i}]", names)
+    elif isinstance(value, bytes):
+        yield from _in_text(value.decode("utf-8", errors="replace"), path, names)
+    elif value is not None and not isinstance(value, bool):
+        yield from _in_text(str(value), path, names)
+
+
+def _says_something(item):
+    return item is not None and item != "" and not (isinstance(item, Mapping | list) and not item)
+
+
+def _in_text(text, path, names):
+    for kind, found in _spans(text, names):
+        yield Trace(path, kind, text[slice(*found)])
+
+
+def _spans(text, names):
+    """(kind, (start, end)) of what names a person in a text; the surest kind first, none twice."""
+    taken = []
+    for kind, pattern in [
+        ("mail", _MAIL),
+        *(("name", name) for name in names),
+        ("ip", _IP),
+        ("phone", _PHONE),
+    ]:
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            free = all(end <= low or high <= start for low, high in taken)
+            if free and (kind != "phone" or _is_phone(match.group())):
+                taken.append((start, end))
+                yield kind, (start, end)
+
+
+def _is_phone(text):
+    """A phone number has 7 to 15 digits (ITU-T E.164), and looks like no date, id or decimal."""
+    digits = re.sub(r"\D", "", text)
+    if not 7 <= len(digits) <= 15 or _DATE.match(text) or re.fullmatch(r"\d*\.\d+|\d+(?:\.\d+)?e-?\d+", text):
+        return False
+    return text[0] in "+(0" or len(re.findall(r"[ ()/.-]+", text)) >= 2
+
+
+def mask(text, *, names=()):
+    """A text with its mail addresses, phone numbers, IP addresses and the given names replaced by what they were.
+
+    >>> mask("Ada (ada@example.org) was not shown gate 12 of flight 1545", names=["Ada"])
+    '[name] ([mail]) was not shown gate 12 of flight 1545'
+    """
+    patterns = [
+        re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)
+    ]
+    for kind, (start, end) in sorted(_spans(text, patterns), key=lambda span: -span[1][0]):
+        text = f"{text[:start]}[{kind}]{text[end:]}"
+    return text
+
+
+def pseudonym(value, key, *, length=16):
+    """A stable stand-in for an identity: a keyed hash (HMAC-SHA-256).
+
+    The same value and key give the same pseudonym, so requests of one user can be counted. Without the key nobody can
+    try all values; a plain hash of one of 10^6 user ids is reversed in a second. Keep the key apart from the log, and
+    throw it away to make the pseudonyms anonymous.
+
+    Parameters
+    ----------
+    value : text or number
+    key : bytes, at least 16; random, from `secrets.token_bytes(32)`
+    length : int, hex digits to keep, 8 to 64
+
+    Source: H. Krawczyk, M. Bellare and R. Canetti, RFC 2104 (1997); GDPR, article 4 (5).
+
+    >>> pseudonym("ada@example.org", b"a key for this example only")
+    '50ea82e2748847ed'
+    """
+    if not isinstance(key, bytes) or len(key) < 16:
+        raise RecordError(
+            "key is at least 16 random bytes: secrets.token_bytes(32). Short keys can be tried out."
+        )
+    if not 8 <= length <= 64:
+        raise RecordError(f"length is {length}, but it is 8 to 64 hex digits.")
+    return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:length]
+
+
+def coarse(value, step):
+    """A number rounded down to a multiple of `step`: fewer people are the only one with their value.
+
+    >>> coarse(1416, 100), coarse(-3.2, 0.5), coarse(None, 10)
+    (1400, -3.5, None)
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise RecordError(f"{value!r} is no number: only numbers have multiples.")
+    if not step > 0:
+        raise RecordError(f"step is {step}, but it is above 0.")
+    rounded = value // step * step
+    return rounded if isinstance(rounded, int) or not np.isfinite(rounded) else float(f"{rounded:.12g}")
+
+
+def redact(entry, *, keep=(), pseudonyms=(), coarsen=None, free_text=(), key=None, names=()):
+    """A log entry with only what its readers need. What no list names is dropped: a new field cannot leak.
+
+    Parameters
+    ----------
+    entry : dict, possibly nested; not changed
+    keep : fields that stay as they are. A field inside another is written with a dot: "features.carrier"
+    pseudonyms : fields whose values become keyed hashes (see `pseudonym`)
+    coarsen : dict of field to step (see `coarse`)
+    free_text : fields whose text is masked (see `mask`)
+    key : bytes, for the pseudonyms
+    names : texts that free text must not contain
+
+    Returns
+    -------
+    dict
+
+    >>> entry = {"request_id": 7, "user_id": "u1", "features": {"distance": 1416}, "note": "mail ada@example.org"}
+    >>> redact(entry, keep=["request_id"], coarsen={"features.distance": 100}, free_text=["note"])
+    {'request_id': 7, 'features': {'distance': 1400}, 'note': 'mail [mail]'}
+    """
+    if not isinstance(entry, Mapping):
+        raise RecordError(f"A log entry is a dict, not {type(entry).__name__}.")
+    if pseudonyms and key is None:
+        raise RecordError("Pseudonyms need a key: secrets.token_bytes(32), kept apart from the log.")
+    steps = dict(coarsen or {})
+    ways = {name: lambda value: value for name in keep}
+    ways |= {name: lambda value: None if value is None else pseudonym(value, key) for name in pseudonyms}
+    ways |= {name: lambda value, step=step: coarse(value, step) for name, step in steps.items()}
+    ways |= {
+        name: lambda value: None if value is None else mask(str(value), names=names) for name in free_text
+    }
+    return _chosen(entry, "", ways)
+
+
+def _chosen(entry, path, ways):
+    found = {}
+    for name, value in entry.items():
+        at = f"{path}{name}"
+        if at in ways:
+            found[name] = ways[at](value)
+        elif isinstance(value, Mapping) and (below := _chosen(value, f"{at}.", ways)):
+            found[name] = below
+    return found
+
+
+def k_anonymity(log, columns, *, user=None):
+    """In how small a group can a person hide? The size of the smallest group of rows alike in all these columns.
+
+    Parameters
+    ----------
+    log : DataFrame
+    columns : names of the columns that others may know too (quasi-identifiers); missing values form groups as well
+    user : str, the column of the user, if a user can have several rows: then people are counted, not rows. Without it,
+        a regular guest looks like a crowd.
+
+    Returns
+    -------
+    int : k; with 1 somebody is alone
+
+    Source: L. Sweeney, "k-anonymity: a model for protecting privacy" (2002).
+
+    >>> import pandas as pd
+    >>> log = pd.DataFrame({"origin": ["JFK", "JFK", "LGA", "LGA"], "user_id": [1, 2, 3, 3]})
+    >>> k_anonymity(log, ["origin"]), k_anonymity(log, ["origin"], user="user_id")
+    (2, 1)
+    """
+    return int(_groups(log, columns, user).min())
+
+
+def rare_groups(log, columns, k=5, *, user=None):
+    """The groups with fewer than `k` people: what to coarsen further, or to leave out.
+
+    Returns
+    -------
+    Series : group -> size, smallest first
+
+    >>> import pandas as pd
+    >>> rare_groups(pd.DataFrame({"carrier": ["UA"] * 6 + ["HA"]}), ["carrier"]).to_dict()
+    {'HA': 1}
+    """
+    sizes = _groups(log, columns, user)
+    return sizes[sizes < k].sort_values(kind="stable")
+
+
+def _groups(log, columns, user):
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    for name in [*columns, *([user] if user else [])]:
+        if name not in log:
+            raise RecordError(f"The log has no column {name!r}.")
+    if not columns or len(log) == 0:
+        raise RecordError("k-anonymity needs at least one column and one row.")
+    groups = log.groupby(columns[0] if len(columns) == 1 else columns, dropna=False, observed=True)
+    return groups[user].nunique(dropna=False) if user else groups.size()
+
+
+def from_leaks(entries, *, names=(), **conditions):
+    """Evidence for a redaction: how many traces of a person are left in these log entries?
+
+    Parameters
+    ----------
+    entries : list of log entries, after redaction
+    names : as in `find_personal`: what went in and must not come out
+
+    Returns
+    -------
+    Evidence : a count
+
+    >>> from_leaks([{"request_id": 1}, {"note": "mail ada@example.org"}]).figure
+    1.0
+    """
+    entries = list(entries)
+    if not entries:
+        raise RecordError("There is no entry to search: an empty log proves nothing.")
+    found = find_personal(entries, names=names)
+    about = {"entries": len(entries), "names": len(list(names))} | conditions
+    return Evidence(len(found), "", "measurement", "mails, phones, IPs, keys and known names searched", about)
+
+
+def from_groups(log, columns, *, user=None, **conditions):
+    """Evidence for anonymity: the k of `k_anonymity`.
+
+    >>> import pandas as pd
+    >>> from_groups(pd.DataFrame({"carrier": ["UA"] * 6 + ["HA"] * 5}), ["carrier"]).figure
+    5.0
+    """
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    about = {"rows": len(log), "columns": columns} | conditions
+    return Evidence(
+        k_anonymity(log, columns, user=user), "", "measurement", "smallest group of the log", about
+    )
