@@ -1,0 +1,250 @@
+"""What a judge may know: the values of each version that were known at some moment, and not one more."""
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.requestlog.table import features, utc, validate
+
+ROLES = ("stable", "canary")
+VALUES = {
+    "error": "1 when the service failed (status 500 and above), else 0",
+    "latency_ms": "milliseconds from arrival to answer",
+    "abs_error": "distance of prediction and label, once the label is known",
+    "signed_error": "prediction minus label, once the label is known",
+    "clicked": "1 when the user clicked, else 0; nobody clicks on a shadow copy",
+}
+SUMMARIES = {
+    "error_rate": ("error", np.mean),
+    "success_rate": ("error", lambda values: 1 - np.mean(values)),
+    "latency_mean": ("latency_ms", np.mean),
+    "latency_p50": ("latency_ms", lambda values: np.percentile(values, 50)),
+    "latency_p95": ("latency_ms", lambda values: np.percentile(values, 95)),
+    "latency_p99": ("latency_ms", lambda values: np.percentile(values, 99)),
+    "mean_abs_error": ("abs_error", np.mean),
+    "bias": ("signed_error", np.mean),
+    "ctr": ("clicked", np.mean),
+}
+
+
+class Rows:
+    """The requests of one version, in columns. `taken` and `seen` say which it answered, and which of these a user saw;
+    a replay fills them in as time goes on."""
+
+    def __init__(self, columns, taken, seen):
+        self.columns, self.taken, self.seen = columns, taken, seen
+        self._known, self._where = {}, {}
+
+    def known(self, name):
+        """(values, when each was known, row of each) in the order in which they became known; rows without are left out."""
+        if name not in self._known:
+            values, when = self._values(name)
+            rows = np.flatnonzero(~np.isnan(values) & ~np.isnan(when))
+            rows = rows[np.argsort(when[rows], kind="stable")]
+            self._known[name] = values[rows], when[rows], rows
+        return self._known[name]
+
+    def answered(self, taken, seen):
+        """The same columns with other marks; what was worked out about the columns is shared."""
+        other = Rows(self.columns, taken, seen)
+        other._known, other._where = self._known, self._where
+        return other
+
+    def where(self, column, value):
+        """Which rows have this value in this column?"""
+        if (column, value) not in self._where:
+            self._where[column, value] = self.feature(column) == value
+        return self._where[column, value]
+
+    def feature(self, column):
+        """A feature's column."""
+        names = [name for name in self.columns if name not in _OWN]
+        if column not in names:
+            raise KeyError(
+                f"The log has no feature {column!r} to look at by segment: {nearest_name(column, names)}."
+            )
+        return self.columns[column]
+
+    def _values(self, name):
+        have = self.columns
+        done = (
+            have["time"] + np.nan_to_num(have["latency_ms"]) / 1000 if "latency_ms" in have else have["time"]
+        )
+        nothing = np.full(len(done), np.nan)
+        if name == "error":
+            return ((have["status"] >= 500).astype(float) if "status" in have else nothing), done
+        if name in ("latency_ms", "clicked"):
+            return (have[name].astype(float) if name in have else nothing), done
+        if name not in VALUES:
+            raise ValueError(f"There is no value {name!r} of a request: {nearest_name(name, VALUES)}.")
+        if "prediction" not in have or "label" not in have:
+            return nothing, done
+        off = have["prediction"].astype(float) - have["label"].astype(float)
+        return (np.abs(off) if name == "abs_error" else off), np.maximum(done, have["label_time"])
+
+
+_OWN = {*("time", "status", "latency_ms", "prediction", "label", "label_time", "clicked", "click_time")}
+
+
+class Metrics:
+    """The log of two versions, as a judge may see it: up to `now`, by version, by segment.
+
+    Made by `replay` at each check, or by `from_log` from any request log. Times are seconds since `origin`.
+
+    >>> from mlprod_helpers.requestlog import as_log
+    >>> log = as_log({"time": ["2013-01-01 05:00Z", "2013-01-01 05:01Z"], "request_id": [1, 2], "version": ["v1", "v2"],
+    ...               "status": [200, 500], "latency_ms": [80.0, 95.0]})
+    >>> metrics = Metrics.from_log(log, stable="v1", canary="v2", origin="2013-01-01 05:00Z")
+    >>> metrics.values("error", "canary")
+    array([1.])
+    >>> metrics.at(now=30).count("canary")  # half a minute later: the second request was not yet there
+    0
+    """
+
+    def __init__(self, stable, canary, names=ROLES, *, now=np.inf, since=-np.inf, start=-np.inf, where=()):
+        self._rows = dict(zip(ROLES, (stable, canary), strict=True))
+        self.names = dict(zip(ROLES, names, strict=True))
+        self.now, self.since, self.start = now, since, start
+        self._where = where
+
+    @classmethod
+    def from_log(cls, log, stable, canary, *, origin="1970-01-01Z"):
+        """The metrics of two versions in a request log.
+
+        Parameters
+        ----------
+        log : DataFrame, a valid request log
+        stable, canary : str, the versions to compare
+        origin : moment of second 0, time-zone aware; by default times are seconds since 1970, as `time.time()` says
+
+        Returns
+        -------
+        Metrics of everything in the log; `at` hides what was not known at some moment.
+        """
+        validate(log)
+        origin = utc(origin)
+        served = log["served"] if "served" in log else pd.Series(True, index=log.index)
+        return cls(
+            *(_rows_of(log, log["version"] == name, served, origin) for name in (stable, canary)),
+            (stable, canary),
+        )
+
+    def at(self, now, since=-np.inf, start=-np.inf):
+        """The same, as known at `now`; the window "check" begins after `since`, the rollout at `start` (seconds)."""
+        return Metrics(
+            *self._rows.values(), self.names.values(), now=now, since=since, start=start, where=self._where
+        )
+
+    def only(self, column, value):
+        """The same, for the requests with one value in one column: one airport, one carrier."""
+        where = (*self._where, (column, value))
+        return Metrics(
+            *self._rows.values(),
+            self.names.values(),
+            now=self.now,
+            since=self.since,
+            start=self.start,
+            where=where,
+        )
+
+    def segments(self, column):
+        """The values of a column of the log, sorted."""
+        found = (pd.unique(rows.feature(column)) for rows in self._rows.values())
+        return sorted(
+            {value for values in found for value in values if value == value}
+        )  # NaN is not equal to itself
+
+    def values(self, name, role, window="check"):
+        """One value a request of a version, in the order in which they became known.
+
+        Parameters
+        ----------
+        name : one of `VALUES`: "error", "latency_ms", "abs_error", "signed_error", "clicked"
+        role : "stable" or "canary"
+        window : "check": what became known since the last check that had enough data; "all": since the rollout began;
+            a number: in so many seconds
+
+        Returns
+        -------
+        array of float; requests without such a value are left out
+        """
+        return self.timed(name, role, window)[0]
+
+    def timed(self, name, role, window="check"):
+        """(values, when each became known in seconds); see `values`."""
+        rows = self._rows[role]
+        values, when, which = rows.known(name)
+        window = slice(
+            np.searchsorted(when, self._begin(window), side="right"),
+            np.searchsorted(when, self.now, side="right"),
+        )
+        values, when, which = values[window], when[window], which[window]
+        keep = (rows.seen if name == "clicked" else rows.taken)[which]
+        for column, value in self._where:
+            keep = keep & rows.where(column, value)[which]
+        values, when = values[keep], when[keep]
+        if name == "clicked" and "click_time" in rows.columns:
+            values = values * (rows.columns["click_time"][which[keep]] <= self.now)
+        return values, when
+
+    def count(self, role, window="check"):
+        """How many requests of this version were answered in the window?"""
+        return len(
+            self.values("error" if "status" in self._rows[role].columns else "latency_ms", role, window)
+        )
+
+    def summary(self, by=None, *, window="check"):
+        """The metrics as plain data: what a policy or a dashboard gets.
+
+        Parameters
+        ----------
+        by : column or None. A summary for each of its values, too.
+        window : as for `values`
+
+        Returns
+        -------
+        dict : "stable" and "canary" -> {"requests", "errors", "labels", "views", "clicks": int; and "error_rate",
+        "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr": float, or None where nothing is known}. With `by`:
+        each value of the column -> such a dict.
+        """
+        if by is not None:
+            return {value: self.only(by, value).summary(window=window) for value in self.segments(by)}
+        return {role: self._summary(role, window) for role in ROLES}
+
+    def _summary(self, role, window):
+        of = {name: self.values(name, role, window) for name in VALUES}
+        counts = {
+            "requests": self.count(role, window),
+            "errors": int(of["error"].sum()),
+            "labels": len(of["abs_error"]),
+            "views": len(of["clicked"]),
+            "clicks": int(of["clicked"].sum()),
+        }
+        names = ("error_rate", "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr")
+        picks = ((name, *SUMMARIES[name]) for name in names)
+        return counts | {
+            name: float(summarize(of[value])) if len(of[value]) else None for name, value, summarize in picks
+        }
+
+    def _begin(self, window):
+        if window == "check":
+            return self.since
+        if window == "all":
+            return self.start
+        if isinstance(window, str) or not window > 0:
+            raise ValueError(f'window is {window!r}: write "check", "all" or a number of seconds above 0.')
+        return self.now - window
+
+
+def _rows_of(log, mine, served, origin):
+    """One version's rows of a log as columns; its times as seconds since `origin`."""
+    log = log[mine]
+    columns = {}
+    for name in ("time", "label_time", "click_time"):
+        if name in log:
+            columns[name] = ((log[name] - origin) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)
+    for name in ("status", "latency_ms", "label", "prediction", "clicked"):
+        if name in log and (name in ("status", "clicked") or pd.api.types.is_numeric_dtype(log[name])):
+            columns[name] = log[name].to_numpy()
+    columns |= {name: log[name].to_numpy() for name in features(log)}
+    return Rows(columns, np.ones(len(log), dtype=bool), served[mine].to_numpy())

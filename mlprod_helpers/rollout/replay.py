@@ -1,0 +1,453 @@
+"""The same requests, the same luck, another plan: what would each rollout have cost?
+
+Every version's answer to every request is drawn before any plan runs. A plan decides who meets which answer, never what the
+answer is. So two plans differ by their decisions alone, and the harm of a version is exact: the requests that went wrong
+with it and would not have with the old one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.requestlog import as_log
+from mlprod_helpers.rollout.controller import DEGRADED, OVER, Controller
+from mlprod_helpers.rollout.judges import FAIL
+from mlprod_helpers.rollout.metrics import Metrics, Rows
+from mlprod_helpers.rollout.plans import Plan
+from mlprod_helpers.rollout.routing import bucket
+from mlprod_helpers.rollout.versions import as_trace, luck, outcomes
+
+_ACTIONS = ("pause", "resume", "promote", "abort")
+
+
+def replay(
+    trace, versions, plan, judge, random_state=None, *, limits=None, servers=10, salt="", operator=None
+):
+    """Run one rollout over a trace of requests.
+
+    Parameters
+    ----------
+    trace : DataFrame of n requests: `time`, `user_id`, features, and `label`, `label_time` if there is a truth; see
+        `traffic`. A request log will do. The rollout starts with the first request.
+    versions : (stable, canary), two `Version`
+    plan : BigBang, Shadow, Canary or BlueGreen
+    judge : see `Controller`
+    random_state : int, Generator or None. The luck of each request; equal for all plans of the same seed.
+    limits : dict or None. Beside a failed request (status 500 and above), what is bad for a user: {"latency_ms": 500,
+        "abs_error": 30}, values above it
+    servers : int, the size of a full fleet; fleets are rounded up to whole servers
+    salt : str, of the routing; see `bucket`
+    operator : dict or None, seconds -> "pause", "resume", "promote" or "abort": what somebody does by hand
+
+    Returns
+    -------
+    RolloutResult
+
+    Raises
+    ------
+    ValueError : what is wrong with the trace, the versions, the limits or the operator.
+
+    >>> from mlprod_helpers.queueing import poisson
+    >>> from mlprod_helpers.rollout import Behavior, BigBang, Canary, ThresholdJudge, Version, traffic
+    >>> trace = traffic(poisson(20, duration=3600, random_state=0), users=2000, random_state=0)
+    >>> versions = Version("v1"), Version("v2", Behavior(error_rate=0.08))
+    >>> judge = ThresholdJudge({"error_rate": (None, 0.02)}, min_requests=30)
+    >>> replay(trace, versions, Canary(step_weight=5, max_weight=50), judge, random_state=0)
+    RolloutResult(Canary: Degraded, 18 users harmed, detected after 0.5 min, rolled back after 5.5 min)
+    """
+    world = _World(trace, versions, random_state, limits, salt)
+    return world.run(plan, judge, servers, operator)
+
+
+def compare(trace, versions, plans, judge, random_state=None, *, limits=None, servers=10, salt=""):
+    """Several plans over the same requests and the same luck, side by side.
+
+    Parameters
+    ----------
+    plans : dict, name -> plan or (plan, judge); or a sequence of plans
+    judge : for those plans that bring none
+    trace, versions, random_state, limits, servers, salt : as for `replay`
+
+    Returns
+    -------
+    Comparison : `.table` (one row a plan), `.results` (name -> RolloutResult), `.plot()`
+    """
+    world = _World(trace, versions, random_state, limits, salt)
+    if not isinstance(plans, Mapping):
+        plans = {type(plan).__name__: plan for plan in plans}
+    results = {}
+    for name, plan in plans.items():
+        plan, own = plan if isinstance(plan, tuple) else (plan, judge)
+        results[name] = world.run(plan, own, servers, None)
+    return Comparison(results)
+
+
+class _World:
+    """A trace with every version's answer to every request: what is the same for all plans."""
+
+    def __init__(self, trace, versions, random_state, limits, salt):
+        self.stable, self.canary = _two(versions)
+        self.trace = as_trace(trace)
+        seconds = (self.trace["time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
+        self.seconds = seconds.to_numpy(dtype=float)
+        rng = np.random.default_rng(random_state)
+        self.chance = luck(len(self.trace), rng)
+        own = rng.spawn(2)
+        self.answers = {
+            role: outcomes(version, self.trace, self.seconds, self.chance, one)
+            for role, version, one in zip(("stable", "canary"), (self.stable, self.canary), own, strict=True)
+        }
+        self.place = bucket(self.trace["user_id"], salt)
+        bad = {role: self._bad(answer, limits or {}) for role, answer in self.answers.items()}
+        self.worse, self.better = bad["canary"] & ~bad["stable"], bad["stable"] & ~bad["canary"]
+        # a missing user is one of their own
+        codes = pd.factorize(self.trace["user_id"])[0]
+        self.user = np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+        self._columns = None
+
+    def run(self, plan, judge, servers, operator):
+        if not isinstance(plan, Plan):
+            raise TypeError(f"A plan is BigBang, Shadow, Canary or BlueGreen, not {plan!r}.")
+        if int(servers) != servers or servers < 1:
+            raise ValueError(f"servers is {servers}, but a fleet has at least one.")
+        hands = _operator(operator)
+        n, end = len(self.seconds), float(self.seconds[-1])
+        by_canary, copied, by_stable = (np.zeros(n, dtype=bool) for _ in range(3))
+        taken = np.zeros(n, dtype=bool)
+        metrics = self._metrics(by_stable, by_canary, taken)
+        controller = Controller(plan, judge, self.stable.name, self.canary.name)
+        now, first, steps = 0.0, 0, []
+        while True:
+            decision = controller.step(now, metrics)
+            verdict = controller.state.verdict if controller.state.checked == now else None
+            for action in hands.pop(now, ()):
+                decision = getattr(controller, action)(now)
+            state = controller.state
+            steps.append((now, state, verdict, decision.reason, controller.capacity))
+            times = [time for time in (controller.next_event, *hands) if time is not None]
+            following = min(times, default=np.inf)
+            last = n if following > end else int(np.searchsorted(self.seconds, following))
+            part = slice(first, last)
+            by_canary[part] = self.place[part] < state.weight / 100
+            by_stable[part] = ~by_canary[part]
+            copied[part] = (self.chance["copy"][part] < state.mirror / 100) & by_stable[part]
+            taken[part] = by_canary[part] | copied[part]
+            if last == n:
+                return RolloutResult(plan, steps, end, servers, self, by_canary, copied)
+            now, first = following, last
+
+    def _metrics(self, by_stable, by_canary, taken):
+        shared = {"time": self.seconds}
+        if "label" in self.trace:
+            shared["label"] = self.trace["label"].to_numpy(dtype=float)
+            known = (self.trace["label_time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
+            shared["label_time"] = known.to_numpy(dtype=float)
+        if self._columns is None:  # the order in which values become known is the same for all plans
+            own = {name: self.trace[name].to_numpy() for name in self.features}
+            self._columns = {
+                role: Rows(shared | own | answer, None, None) for role, answer in self.answers.items()
+            }
+        stable = self._columns["stable"].answered(by_stable, by_stable)
+        canary = self._columns["canary"].answered(taken, by_canary)
+        return Metrics(stable, canary, (self.stable.name, self.canary.name))
+
+    @property
+    def features(self):
+        return [
+            name
+            for name in self.trace
+            if name not in ("time", "request_id", "user_id", "label", "label_time")
+        ]
+
+    def _bad(self, answer, limits):
+        bad = answer["status"] >= 500
+        for name, limit in limits.items():
+            if name == "latency_ms":
+                bad = bad | (answer["latency_ms"] > limit)
+            elif name == "abs_error":
+                if "prediction" not in answer or "label" not in self.trace:
+                    raise ValueError(
+                        "A limit of abs_error needs predictions and labels, and this trace has no labels."
+                    )
+                bad = bad | (np.abs(answer["prediction"] - self.trace["label"].to_numpy(dtype=float)) > limit)
+            else:
+                raise ValueError(
+                    f"There is no limit of {name!r}: {nearest_name(name, ('latency_ms', 'abs_error'))}."
+                )
+        return bad
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RolloutResult:
+    """What a rollout did and cost. Times are seconds since its start; NaN where something never happened.
+
+    A request is harmed when it went wrong and the old version would have done it right; a user is harmed by one such
+    request. Helped is the other way round. Shadow copies harm nobody.
+    """
+
+    plan: Plan
+    _steps: list
+    end: float
+    servers: int
+    _world: _World = field(repr=False)
+    _by_canary: np.ndarray = field(repr=False)
+    _copied: np.ndarray = field(repr=False)
+
+    @property
+    def phase(self):
+        """Progressing, Paused, Degraded or Healthy at the end of the trace."""
+        return self._steps[-1][1].phase
+
+    @property
+    def reason(self):
+        """Why it ended as it did, in words."""
+        return self._steps[-1][3]
+
+    @cached_property
+    def timeline(self):
+        """Each decision: DataFrame with index `seconds`; columns `weight` and `mirror` (percent), `phase`, `failed` (checks so
+        far), `verdict` of the check made now (missing when there was none), `reason`, `servers` (of both fleets)."""
+        rows = [
+            {
+                "seconds": now,
+                "weight": float(state.weight),
+                "mirror": float(state.mirror),
+                "phase": state.phase,
+                "failed": state.failed,
+                "verdict": verdict,
+                "reason": reason,
+                "servers": self._fleet(capacity),
+            }
+            for now, state, verdict, reason, capacity in self._steps
+        ]
+        return pd.DataFrame(rows).set_index("seconds")
+
+    @cached_property
+    def log(self):
+        """The request log of the rollout, with shadow copies; valid by `requestlog.validate`."""
+        world = self._world
+        served = self._frame("stable", ~self._by_canary, True), self._frame("canary", self._by_canary, True)
+        frames = [*served, self._frame("canary", self._copied, False)]
+        log = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+        return as_log(log.iloc[np.argsort(log["time"], kind="stable")]) if len(world.trace) else log
+
+    def _frame(self, role, rows, served):
+        """The rows of the log that one version answered."""
+        world = self._world
+        answer = {name: values[rows] for name, values in world.answers[role].items()}
+        if any("clicked" in other for other in world.answers.values()):  # nobody clicks on what nobody saw
+            answer["clicked"] = answer.get("clicked", np.zeros(int(rows.sum()), dtype=bool)) & served
+        version = world.stable.name if role == "stable" else world.canary.name
+        return world.trace[rows].assign(version=version, served=served, **answer)
+
+    @cached_property
+    def _harmed(self):
+        return self._by_canary & self._world.worse
+
+    @property
+    def requests_harmed(self):
+        """Requests that went wrong and would have gone well with the old version."""
+        return int(self._harmed.sum())
+
+    @property
+    def users_harmed(self):
+        """Different users with at least one harmed request."""
+        return len(np.unique(self._world.user[self._harmed]))
+
+    @property
+    def requests_helped(self):
+        """Requests that went well and would have gone wrong with the old version: what waiting costs."""
+        return int((self._by_canary & self._world.better).sum())
+
+    @property
+    def requests_exposed(self):
+        """Requests that users sent to the new version."""
+        return int(self._by_canary.sum())
+
+    @property
+    def started_to_hurt(self):
+        """Seconds until the new version first did worse, to a user or to a shadow copy."""
+        hurt = (self._by_canary | self._copied) & self._world.worse
+        return float(self._world.seconds[hurt.argmax()]) if hurt.any() else np.nan
+
+    @property
+    def time_to_detect(self):
+        """Seconds from the first harm, or harmed copy, to the first failed check after it."""
+        begin = self.started_to_hurt
+        return next(
+            (now - begin for now, _, verdict, *_ in self._steps if verdict == FAIL and now >= begin), np.nan
+        )
+
+    @property
+    def time_to_roll_back(self):
+        """Seconds from the first harm, or harmed copy, until nobody, and no copy, goes to the new version any more."""
+        begin = self.started_to_hurt
+        back = (
+            now - begin
+            for now, state, *_ in self._steps
+            if state.phase == DEGRADED and state.stage == OVER and now >= begin
+        )
+        return next(back, np.nan)
+
+    @property
+    def time_to_promote(self):
+        """Seconds from the start until everybody had the new version."""
+        return next((now for now, state, *_ in self._steps if state.weight == 100), np.nan)
+
+    @property
+    def rolled_back(self):
+        """True when users went, or are going, back to the old version, or the shadow was ended by failed checks."""
+        return self.phase == DEGRADED
+
+    @property
+    def server_hours(self):
+        """Infrastructure: hours of servers that both fleets took until the end of the trace."""
+        times = [*(now for now, *_ in self._steps), self.end]
+        fleets = [self._fleet(capacity) for *_, capacity in self._steps]
+        return float(np.dot(np.diff(times).clip(min=0), fleets) / 3600)
+
+    @property
+    def extra_server_hours(self):
+        """Of these, what one fleet without a rollout would not have taken."""
+        return self.server_hours - self.servers * self.end / 3600
+
+    def _fleet(self, capacity):
+        return int(sum(np.ceil(share * self.servers - 1e-9) for share in capacity.values()))
+
+    def over_time(self, window=60.0):
+        """The rollout in windows of `window` seconds.
+
+        Returns
+        -------
+        DataFrame : index `seconds` (begin of the window); columns `weight` (percent of the users, at its end), `stable_bad`,
+            `canary_bad` (failed share of the requests that each answered, copies included; missing without requests),
+            `users_harmed` and `requests_harmed` (so far)
+        """
+        if not window > 0:
+            raise ValueError(f"window is {window}, but it is a number of seconds above 0.")
+        world = self._world
+        which = (world.seconds // window).astype(int)
+        count = which[-1] + 1
+        table = pd.DataFrame(index=pd.Index(np.arange(count) * window, name="seconds"))
+        weights = self.timeline["weight"].groupby(level=0).last()
+        at = np.searchsorted(weights.index, table.index + window, side="left") - 1
+        table["weight"] = weights.to_numpy()[at]
+        for role, mine in (("stable", ~self._by_canary), ("canary", self._by_canary | self._copied)):
+            asked = np.bincount(which[mine], minlength=count)
+            failed = np.bincount(which[mine & (world.answers[role]["status"] >= 500)], minlength=count)
+            table[f"{role}_bad"] = np.where(asked > 0, failed / np.maximum(asked, 1), np.nan)
+        harmed = np.flatnonzero(self._harmed)
+        first = harmed[np.unique(world.user[harmed], return_index=True)[1]]
+        for name, rows in (("users_harmed", first), ("requests_harmed", harmed)):
+            table[name] = np.bincount(which[rows], minlength=count).cumsum()
+        return table
+
+    def plot(self, window=60.0):
+        """Weight, failed requests of both versions, and harm, over time."""
+        from mlprod_helpers import plots
+
+        table = self.over_time(window)
+        minutes = table.index / 60
+        fig, (top, middle, bottom) = plots.figure(nrows=3, sharex=True, size=(7.4, 5.6), title=str(self))
+        top.step(minutes, table["weight"], where="post", color=plots.CURRENT)
+        top.set_ylabel("users with the new (%)")
+        top.set_ylim(-4, 104)
+        colors = {"stable": plots.REFERENCE, "canary": plots.CURRENT}
+        for role, color in colors.items():
+            middle.plot(minutes, 100 * table[f"{role}_bad"], color=color)
+        names = {"stable": self._world.stable.name, "canary": self._world.canary.name}
+        plots.name_colors(middle, {names[role]: color for role, color in colors.items()})
+        middle.set_ylabel("failed (%)")
+        bottom.step(minutes, table["users_harmed"], where="post", color=plots.RED)
+        bottom.set_ylabel("users harmed")
+        bottom.set_xlabel("minutes since the start of the rollout")
+        highest = table["weight"].max()
+        return plots.show(
+            fig,
+            alt=f"{self} The new version had at most {highest:g} % of the users. How it ended: {self.reason}",
+        )
+
+    def __str__(self):
+        told = [f"{type(self.plan).__name__}: {self.phase}", f"{self.users_harmed} users harmed"]
+        for word, seconds in (
+            ("detected after", self.time_to_detect),
+            ("rolled back after", self.time_to_roll_back),
+            ("promoted after", self.time_to_promote),
+        ):
+            if not np.isnan(seconds):
+                told.append(f"{word} {seconds / 60:.1f} min")
+        return ", ".join(told) + "."
+
+    def __repr__(self):
+        return f"RolloutResult({str(self)[:-1]})"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison:
+    """Several rollouts of the same version over the same requests: `results` is name -> RolloutResult."""
+
+    results: dict
+
+    @cached_property
+    def table(self):
+        """One row a plan: `phase`, `users_harmed`, `requests_harmed`, `requests_helped`, minutes to `detect`, `roll_back` and
+        `promote` (missing where it never happened), `extra_server_hours`."""
+        rows = {
+            name: {
+                "phase": result.phase,
+                "users_harmed": result.users_harmed,
+                "requests_harmed": result.requests_harmed,
+                "requests_helped": result.requests_helped,
+                "detect": result.time_to_detect / 60,
+                "roll_back": result.time_to_roll_back / 60,
+                "promote": result.time_to_promote / 60,
+                "extra_server_hours": result.extra_server_hours,
+            }
+            for name, result in self.results.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("plan")
+
+    def plot(self, window=60.0):
+        """Users with the new version, and users harmed, over time, one line a plan."""
+        from mlprod_helpers import plots
+
+        tables = {name: result.over_time(window) for name, result in self.results.items()}
+        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 5.0))
+        colors = dict(zip(tables, np.resize(plots.COLORS, len(tables)), strict=True))
+        for name, table in tables.items():
+            above.step(table.index / 60, table["weight"], where="post", color=str(colors[name]))
+            below.step(table.index / 60, table["users_harmed"], where="post", color=str(colors[name]))
+        above.set_ylabel("users with the new (%)")
+        below.set_ylabel("users harmed")
+        below.set_xlabel("minutes since the start of the rollout")
+        plots.name_colors(above, {name: str(color) for name, color in colors.items()})
+        told = ", ".join(f"{name} {result.users_harmed}" for name, result in self.results.items())
+        return plots.show(
+            fig, alt=f"The same requests under {len(tables)} plans. Users harmed in the end: {told}."
+        )
+
+    def __repr__(self):
+        return f"Comparison({', '.join(f'{name}: {r.users_harmed} users harmed' for name, r in self.results.items())})"
+
+
+def _two(versions):
+    versions = tuple(versions.values()) if isinstance(versions, Mapping) else tuple(versions)
+    if len(versions) != 2 or versions[0].name == versions[1].name:
+        raise ValueError("A rollout goes from one version to another: give (stable, canary), with two names.")
+    return versions
+
+
+def _operator(operator):
+    """seconds -> actions, checked."""
+    hands = {}
+    for time, action in (operator or {}).items():
+        if action not in _ACTIONS:
+            raise ValueError(f"An operator cannot {action!r}: {nearest_name(action, _ACTIONS)}.")
+        if not time >= 0:
+            raise ValueError(f"An operator acts after the start, not at {time} seconds.")
+        hands.setdefault(float(time), []).append(action)
+    return hands

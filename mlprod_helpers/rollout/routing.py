@@ -1,0 +1,70 @@
+"""Who gets the new version: sticky per user, independent of the order of requests, equal in every process."""
+
+from hashlib import blake2b
+
+import numpy as np
+import pandas as pd
+
+
+def bucket(user_ids, salt=""):
+    """The place of each user on the line from 0 to 1, fixed by the name and the salt alone.
+
+    Python's own `hash` will not do: it differs from process to process, so two routers would disagree.
+
+    Parameters
+    ----------
+    user_ids : array of n names (text or whole numbers); 7 and "7" are the same user
+    salt : str. Another salt shuffles everybody anew: keep one during a release, take a new one for the next, or the same
+        unlucky users test every release.
+
+    Returns
+    -------
+    array of n floats in [0, 1); NaN for a missing user, who is nobody and stays with the stable version
+
+    >>> bucket(["ana", "ben", "ana"]).round(3)
+    array([0.907, 0.593, 0.907])
+    >>> bucket(["ana"], salt="release 8").round(3)
+    array([0.339])
+    """
+    codes, names = pd.factorize(np.asarray(user_ids, dtype=object))
+    places = np.array([_place(name, salt) for name in names] + [np.nan])
+    return places[codes]  # a missing user has code -1: the NaN at the end
+
+
+def route(user_id, weight, salt=""):
+    """Does this user get the canary, when it has `weight` percent of the users?
+
+    A ramp only adds users: who is in at 5 % is in at 10 % too.
+
+    Parameters
+    ----------
+    user_id : one name, or an array of names
+    weight : float from 0 to 100, percent of the users
+    salt : str
+
+    Returns
+    -------
+    bool, or array of bool
+
+    Raises
+    ------
+    ValueError : a weight outside of 0 to 100.
+
+    >>> route("ben", 50), route("ben", 60)
+    (False, True)
+    >>> users = [f"user {i}" for i in range(10_000)]
+    >>> float(route(users, 5).mean().round(3)), bool((route(users, 10) >= route(users, 5)).all())
+    (0.051, True)
+    """
+    if not 0 <= weight <= 100:
+        raise ValueError(f"weight is {weight}, but it is a percentage of the users, from 0 to 100.")
+    if isinstance(user_id, str) or np.isscalar(user_id) or user_id is None:
+        return bool(bucket([user_id], salt)[0] < weight / 100)
+    return bucket(user_id, salt) < weight / 100
+
+
+def _place(name, salt):
+    if isinstance(name, float) and name.is_integer():  # a column with a missing user turns 7 into 7.0
+        name = int(name)
+    digest = blake2b(f"{salt}:{name}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 12) / 2**52  # 52 bits: never rounded up to 1

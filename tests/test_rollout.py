@@ -1,0 +1,338 @@
+"""Plans and the controller: Flagger's rows, Argo's phases, and every halt with its reason."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, Verdict
+from mlprod_helpers.rollout.controller import from_dict, to_dict
+
+
+def told(metrics):
+    """A judge that says what it is given."""
+    return metrics
+
+
+def run(plan, verdicts, *, until=None):
+    """[(minute, canary's weight, phase)] with one verdict a check (the last one repeated), at every interval."""
+    controller = Controller(plan, told, "v1", "v2")
+    history, verdicts = [], iter(verdicts)
+    last = None
+    for tick in range(until or 60):
+        last = next(verdicts, last) if tick else last
+        decision = controller.step(tick * plan.interval, last)
+        history.append((tick, decision.weights["v2"], decision.phase))
+    return history, controller
+
+
+def promoted_at(history):
+    return next(minute for minute, weight, _ in history if weight == 100)
+
+
+# ------------------------------------------------------------------------------------------ Flagger's rows
+
+
+def test_flagger_interval_1_min_step_2_max_50_promotes_after_25_minutes():
+    history, _ = run(Canary(interval=60, step_weight=2, max_weight=50), ["pass"])
+    assert [weight for _, weight, _ in history[:25]] == list(range(2, 51, 2))
+    assert promoted_at(history) == 25
+    assert history[25][2] == "Healthy"
+
+
+def test_flagger_step_weights_are_taken_as_they_are_then_promotion():
+    history, _ = run(Canary(step_weights=[1, 2, 10, 80]), ["pass"])
+    assert [weight for _, weight, _ in history[:6]] == [1, 2, 10, 80, 100, 100]
+
+
+def test_flagger_weights_may_step_past_max_weight():
+    history, _ = run(Canary(step_weight=20, max_weight=50), ["pass"])
+    assert [weight for _, weight, _ in history[:4]] == [20, 40, 60, 100]
+    assert Canary(step_weight=60, max_weight=80).schedule().tolist() == [60, 100, 100]  # never past all users
+
+
+def test_flagger_rolls_back_on_the_tick_after_the_threshold_was_reached():
+    history, controller = run(Canary(step_weight=5, threshold=3), ["fail"])
+    assert [weight for _, weight, _ in history[:6]] == [5, 5, 5, 5, 0, 0]  # fails at 1, 2, 3; back at 4
+    assert history[4][2] == "Degraded"
+    assert "3 of 3 failed checks" in controller.decision.reason
+
+
+def test_failed_checks_add_up_over_passed_ones_and_hold_the_weight():
+    verdicts = ["fail", "pass", "fail", "pass", "fail", "pass"]
+    history, _ = run(Canary(step_weight=10, max_weight=90, threshold=3), verdicts)
+    assert [weight for _, weight, _ in history[:7]] == [10, 10, 20, 20, 30, 30, 0]
+
+
+def test_a_failure_less_than_the_threshold_only_delays():
+    history, _ = run(Canary(step_weight=25, max_weight=50, threshold=3), ["fail", "fail", "pass"])
+    assert promoted_at(history) == 4
+
+
+def test_schedule_and_controller_agree():
+    for plan in (
+        Canary(),
+        Canary(step_weight=7, max_weight=33),
+        Canary(step_weights=[1, 50]),
+        BigBang(),
+        BlueGreen(preview=120),
+    ):
+        history, _ = run(plan, ["pass"])
+        steps = plan.schedule()
+        assert [
+            dict((m * plan.interval, w) for m, w, _ in history)[at] for at in steps.index
+        ] == steps.tolist()
+
+
+# ------------------------------------------------------------------------------------- no evidence, no pass
+
+
+def test_too_little_traffic_pauses_and_is_neither_pass_nor_failure():
+    history, controller = run(
+        Canary(step_weight=10, threshold=2), [("nodata", "3 requests of v2, 50 needed")]
+    )
+    assert {weight for _, weight, _ in history} == {10}
+    assert {phase for minute, _, phase in history if minute} == {"Paused"}
+    assert controller.state.failed == 0
+    assert "3 requests of v2, 50 needed" in controller.decision.reason
+
+
+def test_a_pause_for_data_ends_when_there_is_data():
+    history, _ = run(Canary(step_weight=50, max_weight=50), ["nodata", "nodata", "pass"])
+    assert promoted_at(history) == 3
+
+
+def test_the_window_of_the_judge_grows_until_a_check_had_enough_data():
+    class Seen:
+        def at(self, now, since, start):
+            windows.append((since, now, start))
+            return "nodata" if len(windows) < 3 else "pass"
+
+    windows = []
+    controller = Controller(Canary(interval=10), told)
+    for now in (0, 10, 20, 30, 40):
+        controller.step(now, Seen())
+    assert windows == [(0, 10, 0), (0, 20, 0), (0, 30, 0), (30, 40, 0)]
+
+
+def test_an_unclear_answer_of_a_judge_is_refused():
+    controller = Controller(Canary(), told)
+    controller.step(0)
+    with pytest.raises(TypeError, match="no pass"):
+        controller.step(60, None)
+    with pytest.raises(ValueError, match="'pass', 'fail' or 'nodata'"):
+        controller.step(60, "ok")
+
+
+def test_a_critical_failure_does_not_wait():
+    history, controller = run(
+        Canary(step_weight=10, threshold=5), ["pass", Verdict("fail", "bar crossed", critical=True)]
+    )
+    assert history[2][1:] == (0, "Degraded")
+    assert "bar crossed" in controller.decision.reason
+
+
+# ----------------------------------------------------------------------------- blue-green, big bang, shadow
+
+
+def test_blue_green_rolls_back_at_once_while_blue_is_kept():
+    plan = BlueGreen(keep_old=600, redeploy=900, threshold=2)
+    history, controller = run(plan, ["pass", "fail", "fail"])
+    assert [weight for _, weight, _ in history[:6]] == [100, 100, 100, 100, 0, 0]
+    assert "at once" in controller.decision.reason
+
+
+def test_blue_green_needs_a_redeploy_once_blue_is_gone():
+    plan = BlueGreen(keep_old=120, redeploy=600, threshold=1, watch=3000)
+    history, controller = run(plan, ["pass"] * 4 + ["fail"])
+    weights = [weight for _, weight, _ in history]
+    # the check at 5 fails, the rollback begins at 6, blue is back ten minutes later
+    assert weights[:17] == [100] * 16 + [0]
+    assert {phase for minute, _, phase in history if minute >= 6} == {"Degraded"}
+    assert "redeploy" in controller.decision.reason
+
+
+def test_big_bang_has_nothing_to_switch_back_to():
+    controller = Controller(BigBang(threshold=1, redeploy=300), told)
+    assert controller.step(0).weights["canary"] == 100
+    assert controller.capacity == {"stable": 0.0, "canary": 1.0}
+    controller.step(60, "fail")
+    decision = controller.step(120, "fail")
+    assert decision.weights["canary"] == 100 and "5 min" in decision.reason
+    assert controller.next_event == 420
+    assert controller.step(420).weights["canary"] == 0
+
+
+def test_a_watch_that_passes_ends_healthy():
+    history, _ = run(BigBang(watch=300), ["pass"])
+    assert [phase for *_, phase in history[:7]] == ["Progressing"] * 5 + ["Healthy"] * 2
+
+
+def test_a_watch_without_data_never_ends_healthy():
+    history, _ = run(BigBang(watch=120), ["nodata"])
+    assert history[-1][1:] == (100, "Paused")
+
+
+def test_shadow_never_gives_a_user_to_the_new_version_and_waits_for_a_human_at_the_end():
+    history, controller = run(Shadow(duration=300, share=20), ["pass"])
+    assert {weight for _, weight, _ in history} == {0}
+    assert history[-1][2] == "Paused" and controller.over
+    assert controller.promote(4000).weights["v2"] == 100
+
+
+def test_a_failing_shadow_is_ended():
+    history, controller = run(Shadow(threshold=1), ["fail"])
+    assert history[-1][2] == "Degraded"
+    assert controller.state.mirror == 0
+
+
+def test_blue_green_with_copies_judges_before_the_switch():
+    plan = BlueGreen(preview=300, copies=50, threshold=2)
+    history, _ = run(plan, ["fail"])
+    assert {weight for _, weight, _ in history} == {0}
+    history, _ = run(plan, ["pass"])
+    assert promoted_at(history) == 5
+
+
+def test_capacity_says_who_runs_a_fleet():
+    controller = Controller(BlueGreen(preview=60, keep_old=300), told)
+    controller.step(0)
+    assert controller.capacity == {"stable": 1.0, "canary": 1.0}
+    controller.step(60)
+    assert controller.decision.weights["canary"] == 100 and controller.capacity["stable"] == 1.0
+    assert controller.next_event == 120
+    controller.step(360, "pass")
+    assert controller.capacity == {"stable": 0.0, "canary": 1.0}
+    canary = Controller(Canary(step_weight=20), told)
+    canary.step(0)
+    assert canary.capacity == {"stable": 1.0, "canary": 0.2}
+
+
+# ------------------------------------------------------------------------------------- an operator, a restart
+
+
+def test_an_operator_pauses_resumes_promotes_and_aborts():
+    controller = Controller(Canary(step_weight=10), told)
+    controller.step(0)
+    assert controller.pause(30, "lunch").phase == "Paused"
+    assert controller.step(60, "pass")[:2] == ({"stable": 90, "canary": 10}, "Paused")
+    assert "lunch" in controller.decision.reason
+    controller.resume(70)
+    assert controller.step(120, "pass").weights["canary"] == 20
+    assert controller.promote(130).weights["canary"] == 100
+    controller = Controller(Canary(step_weight=10), told)
+    controller.step(0)
+    decision = controller.abort(10, "wrong ticket")
+    assert (
+        decision.weights["canary"] == 0 and decision.phase == "Degraded" and "wrong ticket" in decision.reason
+    )
+
+
+def test_a_paused_rollout_still_rolls_back():
+    controller = Controller(Canary(threshold=1), told)
+    controller.step(0)
+    controller.pause(10)
+    controller.step(60, "fail")
+    assert controller.step(120, "pass").phase == "Degraded"
+
+
+def test_an_aborted_or_finished_rollout_says_so_when_asked_again():
+    controller = Controller(Canary(), told)
+    with pytest.raises(ValueError, match="nothing to abort"):
+        controller.abort(0)
+    controller.step(0)
+    controller.abort(1)
+    for action in (controller.pause, controller.resume, controller.promote, controller.abort):
+        with pytest.raises(ValueError, match="nothing to"):
+            action(2)
+
+
+def test_nothing_happens_between_checks_and_time_does_not_run_backwards():
+    controller = Controller(Canary(step_weight=10), told)
+    first = controller.step(0)
+    assert controller.step(59.9, "fail") == first  # the judge was not even asked
+    with pytest.raises(ValueError, match="backwards"):
+        controller.step(30, "pass")
+
+
+def test_another_process_can_take_up_a_rollout():
+    plan = Canary(step_weight=10, threshold=2)
+    one = Controller(plan, told)
+    for now, verdict in ((0, None), (60, "pass"), (120, "fail")):
+        one.step(now, verdict)
+    stored = json.loads(json.dumps({"plan": plan.to_dict(), "state": to_dict(one.state)}))
+    two = Controller(Plan.from_dict(stored["plan"]), told, state=from_dict(stored["state"]))
+    for now, verdict in ((180, "fail"), (240, "pass")):
+        assert one.step(now, verdict) == two.step(now, verdict)
+    assert two.decision.phase == "Degraded"
+    assert (
+        from_dict(json.loads(json.dumps(to_dict(Controller(plan, told).state))))
+        == Controller(plan, told).state
+    )
+
+
+def test_every_decision_says_why_in_words():
+    rng = np.random.default_rng(0)
+    plans = [
+        BigBang(threshold=2),
+        BlueGreen(preview=60),
+        Shadow(duration=600),
+        Canary(threshold=2),
+        Canary(step_weights=[5, 50]),
+    ]
+    for plan in plans:
+        for _ in range(20):
+            controller = Controller(plan, told, "v1", "v2")
+            for tick in range(30):
+                weights, phase, reason = controller.step(
+                    tick * 60, str(rng.choice(["pass", "fail", "nodata"]))
+                )
+                assert sum(weights.values()) == 100
+                assert phase in {"Progressing", "Paused", "Degraded", "Healthy"}
+                assert len(reason) > 15 and reason.endswith(".") and ".." not in reason
+
+
+# ------------------------------------------------------------------------------------------------- plans
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        BigBang(watch=60),
+        Shadow(share=10),
+        Canary(),
+        Canary(step_weights=[1, 2, 10, 80], keep_old=60),
+        BlueGreen(copies=5),
+    ],
+    ids=lambda plan: plan.strategy,
+)
+def test_plans_travel_as_json(plan):
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Canary(step_weights=[10, 5]), "rises"),
+        (lambda: Canary(step_weights=[50, 150]), "at most 100"),
+        (lambda: Canary(step_weight=5, step_weights=[5]), "step_weights alone"),
+        (lambda: Canary(step_weight=0), "above 0"),
+        (lambda: Canary(interval=0), "more than 0"),
+        (lambda: Canary(threshold=0), "from 1"),
+        (lambda: BigBang(keep_old=60), "BlueGreen"),
+        (lambda: Shadow(share=0), "shows nothing"),
+        (lambda: Plan.from_dict({"strategy": "canari"}), "did you mean 'canary'"),
+        (lambda: Plan.from_dict({"strategy": "canary", "step_wieght": 5}), "did you mean 'step_weight'"),
+        (lambda: Controller(Canary(), told, "v1", "v1"), "Both versions"),
+    ],
+)
+def test_a_wrong_plan_says_what_to_do(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
+
+
+def test_exposure_is_the_area_under_the_ramp():
+    assert BigBang().exposure(120) == Canary(step_weights=[5], interval=2400).exposure(2400) == 120
+    ramp = Canary(step_weights=[10, 50], interval=60)
+    assert ramp.exposure(0) == 0
+    assert ramp.exposure(200) == pytest.approx(60 * 0.1 + 60 * 0.5 + 80 * 1.0)
