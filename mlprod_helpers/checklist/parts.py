@@ -173,17 +173,18 @@ class Claim:
             need_text(getattr(self, name), f"{name} of a claim")
         if not self.text and not self.metric:
             raise RecordError("A claim says something: give a text, or a metric with a threshold.")
+        label = self.text or self.metric
         for name in ("at_most", "at_least"):
             put(
                 self,
                 name,
-                need_number(getattr(self, name), f"{name} of the claim {str(self)!r}", optional=True),
+                need_number(getattr(self, name), f"{name} of the claim {label!r}", optional=True),
             )
         if self.at_most is not None and self.at_least is not None:
-            raise RecordError(f"The claim {str(self)!r} has two thresholds: make it two claims.")
+            raise RecordError(f"The claim {label!r} has two thresholds: make it two claims.")
         if self.evidence is not None and not isinstance(self.evidence, Evidence):
             raise RecordError(
-                f"The evidence of the claim {str(self)!r} is {self.evidence!r}, but it is Evidence(...), or made "
+                f"The evidence of the claim {label!r} is {self.evidence!r}, but it is Evidence(...), or made "
                 "by a helper such as from_sizing(...), from_log(...), measured(...)."
             )
         put(self, "share", need_number(self.share, "share of a claim", low=0))
