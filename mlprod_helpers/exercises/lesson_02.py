@@ -1,0 +1,1225 @@
+"""Exercises of lesson 02, adversarial validation: from the feature "Set" to a decision that is scored by its cost."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+from scipy.special import ndtr
+from scipy.stats import norm
+
+from mlprod_helpers.lesson import values
+from mlprod_helpers.lesson.contract import (
+    Array,
+    Choice,
+    Frame,
+    Function,
+    Names,
+    Number,
+    Several,
+    Text,
+    exercise,
+)
+
+EDITION = 1
+
+
+def _arguments(seen):
+    """The arguments of each call that the check made."""
+    return [values.decode(call.arguments) for call in seen.calls]
+
+
+def _auc(s, scores):
+    """ROC-AUC from ranks; the scores have no ties."""
+    ranks = np.empty(len(s))
+    ranks[np.argsort(scores)] = np.arange(1, len(s) + 1)
+    n_current = s.sum()
+    return float((ranks[s == 1].sum() - n_current * (n_current + 1) / 2) / (n_current * (len(s) - n_current)))
+
+
+# ------------------------------------------------------------------ 2.1 the feature "Set"
+
+
+def _requests(rng, n, start):
+    """A few requests of the display with their air time, under an index that begins at `start`."""
+    distance = rng.integers(90, 2600, n)
+    return pd.DataFrame(
+        {
+            "distance": distance,
+            "carrier": rng.choice(["AA", "B6", "DL", "UA"], n),
+            "hour": rng.integers(5, 23, n),
+            "air_time": (distance / 7.5 + rng.normal(20, 6, n)).round(),
+        },
+        index=np.arange(start, start + n),
+    )
+
+
+@exercise(
+    "2.1",
+    'The feature "Set"',
+    answers=("make_set",),
+    points=2,
+    minutes=4,
+    objective="2.a",
+    kind=Function(
+        "reference", "current", "target", returns=Several(Frame(), Array(ndim=1), names=("X", "s"))
+    ),
+    hints=(
+        "Two things come back: a table with the rows of both, and an array that says where each row came from.",
+        "`pd.concat` puts tables below each other, `drop(columns=...)` removes a column, `np.repeat([0, 1], [n, m])` makes the labels.",
+    ),
+)
+def make_set(answer, rng, expect):
+    """`make_set(reference, current, target)`: the rows of both without the target, and 0 or 1 for each."""
+    for labeled in (True, False):
+        n, m = (int(k) for k in rng.choice(np.arange(8, 30), size=2, replace=False))
+        reference, current = _requests(rng, n, 0), _requests(rng, m, int(rng.integers(0, n)))
+        if not labeled:
+            current = current.drop(columns="air_time")
+        told = "labels in both tables" if labeled else "no labels yet in the current table"
+        X, s = answer(reference, current, "air_time")
+        inputs = ["distance", "carrier", "hour"]
+        expect.same_set(X.columns, inputs, f"`X` has the inputs as its columns ({told})")
+        both = pd.concat([reference[inputs], current[inputs]], ignore_index=True)
+        complete = set(inputs) <= set(X.columns)
+        expect.true(
+            complete and X[inputs].to_numpy().tolist() == both.to_numpy().tolist(),
+            f"`X` holds every row, reference first ({told})",
+            "rows or values differ",
+        )
+        expect.equal(
+            s.astype(float), np.repeat([0.0, 1.0], [n, m]), f"`s` tells where each row came from ({told})"
+        )
+
+
+def _columns_added(seen):
+    """Columns of X that neither table has, as (column, s)."""
+    for (reference, current, _), (X, s) in zip(_arguments(seen), seen.outputs, strict=True):
+        for name in X.columns:
+            if name not in reference.columns and name not in current.columns:
+                yield X[name], np.asarray(s)
+
+
+def _is_the_set(column, s):
+    return column.nunique() == 2 and abs(np.corrcoef(column.astype(float), s)[0, 1]) > 0.999
+
+
+@make_set.misconception(
+    "the set itself stayed in `X`. A classifier would read its answer off that column: AUC 1.0 for any two tables, also for two equal ones.",
+    when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
+)
+def set_left_in(reference, current, target):
+    both = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).drop(columns=target)
+    return both, both["Set"].to_numpy()
+
+
+@make_set.misconception(
+    "the old row numbers became a column. They tell which file a row was in, and nothing about the world: let the index go.",
+    when=lambda seen: any(not _is_the_set(column, s) for column, s in _columns_added(seen)),
+)
+def index_kept(reference, current, target):
+    both = pd.concat([reference, current]).drop(columns=target).reset_index()
+    return both, np.repeat([0, 1], [len(reference), len(current)])
+
+
+@make_set.misconception(
+    "the target stayed in `X`. Fresh requests have no label yet; whether the label is there would already separate the tables.",
+    when=lambda seen: all(
+        target in X.columns for (_, _, target), (X, _) in zip(_arguments(seen), seen.outputs, strict=True)
+    ),
+)
+def target_kept(reference, current, target):
+    return pd.concat([reference, current], ignore_index=True), np.repeat(
+        [0, 1], [len(reference), len(current)]
+    )
+
+
+@make_set.misconception(
+    "0 and 1 were swapped. The current rows are what we look for, so they are the positive class: 1.",
+    when=lambda seen: all(
+        np.array_equal(np.asarray(s, dtype=float), np.repeat([1.0, 0.0], [len(a), len(b)]))
+        for (a, b, _), (_, s) in zip(_arguments(seen), seen.outputs, strict=True)
+    ),
+)
+def swapped(reference, current, target):
+    X = pd.concat([reference, current], ignore_index=True).drop(columns=target)
+    return X, np.repeat([1, 0], [len(reference), len(current)])
+
+
+@make_set.alternative
+def by_a_column(reference, current, target):
+    both = pd.concat([reference.assign(Set=False), current.assign(Set=True)])
+    s = both.pop("Set")
+    return both[[name for name in both if name != target]], s
+
+
+@make_set.alternative
+def with_numpy(reference, current, target):
+    names = [name for name in reference.columns if name != target]
+    rows = {name: np.concatenate([reference[name], current[name]]) for name in names}
+    return pd.DataFrame(rows), np.r_[np.zeros(len(reference)), np.ones(len(current))]
+
+
+# ------------------------------------------------------------------ 2.2 predict seven AUCs
+
+LOW, GUESS, MIDDLE, HIGH = "below 0.4", "about 0.5", "0.6 to 0.9", "above 0.95"
+SEVEN = {
+    "halves": GUESS,
+    "copy": LOW,
+    "number": HIGH,
+    "slipped": HIGH,
+    "weather": HIGH,
+    "airports": MIDDLE,
+    "digits": MIDDLE,
+}
+
+
+@exercise(
+    "2.2",
+    "Predict seven AUCs",
+    answers=("guesses",),
+    points=3,
+    minutes=4,
+    core=True,
+    objective="2.b",
+    kind=Choice(
+        {
+            "halves": "the flights of May, dealt at random into two tables",
+            "copy": "one of these halves against an exact copy of itself",
+            "number": "the two halves, with a running number: 1 to 1440 in one, 1441 to 2879 in the other",
+            "slipped": "the flights of May against themselves, three columns slipped by one row",
+            "weather": "January and February against July and August, with the hour's weather",
+            "airports": "flights from LaGuardia against Kennedy: distance in hundreds of miles, and hour",
+            "digits": "8 x 8 pictures of digits: first half of the file against the second half",
+        },
+        options=(LOW, GUESS, MIDDLE, HIGH),
+    ),
+    hints=(
+        "Ask of each pair: given one row, what would let you say which table it came from?",
+        "Below 0.5 means worse than guessing. When would a classifier learn the wrong table for a row that it has not seen?",
+        "Who wrote the digits at the beginning of the file, and who those at its end?",
+    ),
+)
+def seven(answer, rng, expect):
+    """Seven pairs of tables, four ranges."""
+    expect.cases(answer, SEVEN)
+
+
+@seven.misconception(
+    "a slipped join could not be seen, since every column keeps exactly its values. It is the pairs that are wrong: "
+    "a carrier beside a city that it does not serve. A monitor that looks at one column at a time is blind to it."
+)
+def slip_unseen():
+    return SEVEN | {"slipped": GUESS}
+
+
+@seven.misconception(
+    "the two halves of a file were random halves. Files have an order: here a few writers follow each other, and each has a hand of their own."
+)
+def file_order_is_random():
+    return SEVEN | {"digits": GUESS}
+
+
+@seven.misconception(
+    "a copy gave an AUC of 0.5. Each row's twin is in the other table, and when the row is left out its twin is still there to learn "
+    "from, with the other label. So every row is taken for the wrong table."
+)
+def copy_is_even():
+    return SEVEN | {"copy": GUESS}
+
+
+@seven.misconception(
+    "winter and summer were hard to tell apart once the weather is there. Temperature alone tells January from July. Whether that matters "
+    "for the model is another question, and a better one."
+)
+def seasons_overlap():
+    return SEVEN | {"weather": MIDDLE}
+
+
+@seven.misconception(
+    "a running number said nothing because the world did not change. The classifier is not asked about the world, only about the table: "
+    "any number above 1440 gives it away."
+)
+def number_is_harmless():
+    return SEVEN | {"number": GUESS}
+
+
+@seven.alternative
+def from_groups():
+    groups = {
+        LOW: ["copy"],
+        GUESS: ["halves"],
+        MIDDLE: ["airports", "digits"],
+        HIGH: ["number", "slipped", "weather"],
+    }
+    return {case: word for word, cases in groups.items() for case in cases}
+
+
+@seven.alternative
+def backwards():
+    return dict(reversed(SEVEN.items()))
+
+
+# ------------------------------------------------------------------ 2.3 out-of-fold AUC
+
+
+def _shifted(rng, n, m, columns, shift):
+    """Two tables of normal columns; the first column of the second lies `shift` standard deviations higher."""
+    names = [f"x{i}" for i in range(columns)]
+    reference, current = rng.normal(size=(n, columns)), rng.normal(size=(m, columns))
+    current[:, 0] += shift
+    return pd.DataFrame(reference, columns=names), pd.DataFrame(current, columns=names)
+
+
+def _out_of_fold(reference, current, method="predict_proba", shuffle=True):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+
+    X = pd.concat([reference, current], ignore_index=True).to_numpy()
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0) if shuffle else KFold(5)
+    scores = cross_val_predict(LogisticRegression(), X, s, cv=folds, method=method)
+    return s, scores[:, 1] if method == "predict_proba" else scores
+
+
+@exercise(
+    "2.3",
+    "Out-of-fold AUC",
+    answers=("adversarial_auc",),
+    points=4,
+    minutes=8,
+    core=True,
+    objective="2.a",
+    kind=Function("reference", "current", returns=Number(low=0, high=1)),
+    hints=(
+        "Four steps: put the tables below each other, label the rows 0 and 1, score each row by a model that has not seen it, compare scores with labels.",
+        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the folds: the rows come table by table.',
+        "`folds = StratifiedKFold(5, shuffle=True, random_state=0)`, then `roc_auc_score(s, scores)`.",
+    ),
+)
+def adversarial_auc(answer, rng, expect):
+    """`adversarial_auc(reference, current)`: AUC of out-of-fold scores for "this row is from current"."""
+    from sklearn.metrics import roc_auc_score
+
+    draws = (
+        ("nothing differs, 30 columns", 110, 110, 30, 0.0, 0.13, 0.13),
+        ("one of 3 columns is shifted", 150, 150, 3, 1.6, 0.11, 0.05),
+        ("nothing differs, 15 times as many reference rows", 450, 30, 3, 0.0, 0.2, 0.2),
+        ("the same shift, 15 times as many reference rows", 450, 30, 3, 1.6, 0.14, 0.07),
+    )
+    for what, n, m, columns, shift, below, above in draws:
+        while True:
+            reference, current = _shifted(rng, n, m, columns, shift)
+            want = roc_auc_score(*_out_of_fold(reference, current))
+            if shift or 0.44 < want < 0.54:  # an ordinary draw of nothing: other classifiers agree on it
+                break
+        expect.within(answer(reference, current), want - below, want + above, what)
+
+
+def _adversarial_outputs(seen):
+    """(got, middle of what is accepted) of the four draws."""
+    return [
+        (float(got), float(want))
+        for _, _, got, want in seen.verdicts
+        if want is not True and want is not None
+    ]
+
+
+def _looks_in_sample(seen):
+    (got, want), *_ = _adversarial_outputs(seen)
+    return got > want + 0.13
+
+
+def _looks_like_accuracy(seen):
+    (even, _), _, (uneven, _), *_ = _adversarial_outputs(seen)
+    return 0.9 < uneven < 0.96 and even < 0.65
+
+
+def _looks_like_labels(seen):
+    (_, _), (shifted, want), (uneven, _), (few, want_few) = _adversarial_outputs(seen)
+    return 0.5 < shifted < want + 0.03 and few < want_few - 0.09 and 0.4 < uneven < 0.6
+
+
+def _looks_like_the_first_column(seen):
+    _, (shifted, _), _, (few, _) = _adversarial_outputs(seen)
+    return shifted < 0.35 and few < 0.4
+
+
+def _looks_unshuffled(seen):
+    (even, want), *_ = _adversarial_outputs(seen)
+    return even < want - 0.13
+
+
+@adversarial_auc.misconception(
+    "accuracy was taken for AUC. When 15 of 16 rows are from one table, saying so for each row is 94 % accurate and has learned nothing. "
+    "The baseline of the AUC is 0.5, whatever the sizes.",
+    when=_looks_like_accuracy,
+)
+def accuracy(reference, current):
+    s, said = _out_of_fold(reference, current, method="predict")
+    return float((s == said).mean())
+
+
+@adversarial_auc.misconception(
+    "the scores pointed at the reference. `predict_proba` has one column a class, in the order 0, 1: take the one that says how likely a row is to be from the current table.",
+    when=_looks_like_the_first_column,
+)
+def the_first_column(reference, current):
+    s, scores = _out_of_fold(reference, current)
+    return _auc(s, -scores)
+
+
+@adversarial_auc.misconception(
+    "rows were scored by a model that was trained on them. It found a difference where there is none: it had learned these very rows by heart. "
+    "Score each row by a model that has not seen it. (If you do, see whether the label is among the columns of `X`.)",
+    when=_looks_in_sample,
+)
+def in_sample(reference, current):
+    from sklearn.linear_model import LogisticRegression
+
+    X = pd.concat([reference, current], ignore_index=True).to_numpy()
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    return _auc(s, LogisticRegression().fit(X, s).decision_function(X))
+
+
+@adversarial_auc.misconception(
+    "the folds were cut without shuffling. The rows come table by table, so a fold is one table, and the model was trained with too little of it: "
+    'it says "the other one". Shuffle, and keep the shares of both tables in each fold.',
+    when=_looks_unshuffled,
+)
+def unshuffled(reference, current):
+    s, scores = _out_of_fold(reference, current, shuffle=False)
+    return _auc(s, scores)
+
+
+@adversarial_auc.misconception(
+    "hard labels, 0 or 1, were ranked. They throw the order of the rows away, and with it a part of the area: the AUC needs scores, "
+    "such as the second column of `predict_proba`.",
+    when=_looks_like_labels,
+)
+def hard_labels(reference, current):
+    from sklearn.metrics import roc_auc_score
+
+    return roc_auc_score(*_out_of_fold(reference, current, method="predict"))
+
+
+@adversarial_auc.alternative
+def mean_over_folds(reference, current):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    X = np.vstack([reference, current])
+    s = np.r_[np.zeros(len(reference)), np.ones(len(current))]
+    folds = StratifiedKFold(5, shuffle=True, random_state=3)
+    return cross_val_score(LogisticRegression(), X, s, cv=folds, scoring="roc_auc").mean()
+
+
+@adversarial_auc.alternative
+def in_a_loop(reference, current):
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.metrics import roc_auc_score
+
+    X = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).sample(frac=1, random_state=1)
+    s = X.pop("Set").to_numpy()
+    scores = np.empty(len(s))
+    for fold in range(10):
+        out = np.arange(len(s)) % 10 == fold
+        model = LinearDiscriminantAnalysis().fit(X[~out], s[~out])
+        scores[out] = model.predict_proba(X[out])[:, 1]
+    return float(roc_auc_score(s, scores))
+
+
+# ------------------------------------------------------------------ 2.4 what is 0.8 in plain units?
+
+
+@exercise(
+    "2.4",
+    "What is 0.8 in plain units?",
+    answers=("shift_of",),
+    points=2,
+    minutes=4,
+    objective="2.b",
+    kind=Function("auc", returns=Number()),
+    hints=(
+        "A row of each table is drawn, and their difference is looked at. What is the variance of a difference?",
+        "AUC = Phi(d / sqrt(2)), where Phi is `norm.cdf`. Solve for d; `norm.ppf` undoes `norm.cdf`.",
+    ),
+)
+def shift_of(answer, rng, expect):
+    """`shift_of(auc)`: distance of two normal columns in standard deviations."""
+    for auc in rng.choice(np.arange(0.55, 0.96, 0.01), size=4, replace=False).round(2):
+        expect.close(answer(float(auc)), math.sqrt(2) * norm.ppf(auc), f"shift_of({auc:g})")
+    expect.close(answer(0.5), 0.0, "an AUC of 0.5 is no shift at all", atol=1e-6)
+    low = round(float(rng.uniform(0.1, 0.45)), 2)
+    expect.nan(answer(low), f"shift_of({low:g}): below 0.5 there is no distance, so NaN")
+
+
+@shift_of.misconception(
+    "the spread of one row was used. Two rows are compared, and their difference has variance 2, not 1."
+)
+def without_root_two(auc):
+    return float(norm.ppf(auc)) if auc >= 0.5 else math.nan
+
+
+@shift_of.misconception(
+    "the AUC was stretched to run from 0 to 1. That is the Gini coefficient, the same number in other clothes: it is not a distance, and it ends at 1."
+)
+def gini(auc):
+    return 2 * auc - 1 if auc >= 0.5 else math.nan
+
+
+@shift_of.misconception(
+    "an AUC below 0.5 were a shift in the other direction. The classifier may choose its direction freely, so there is no less than no difference: "
+    "below 0.5, suspect repeated rows or the folds."
+)
+def negative_shift(auc):
+    return math.sqrt(2) * float(norm.ppf(auc))
+
+
+@shift_of.misconception(
+    "AUC = Phi(d * sqrt(2)) was solved. The difference of two rows spreads wider than one row, so it hides the shift: d is divided by sqrt(2) inside Phi."
+)
+def root_two_upside_down(auc):
+    return float(norm.ppf(auc)) / math.sqrt(2) if auc >= 0.5 else math.nan
+
+
+@shift_of.alternative
+def by_bisection(auc):
+    if auc < 0.5:
+        return float("nan")
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ndtr(middle / 2**0.5) < auc else (low, middle)
+    return low
+
+
+@shift_of.alternative
+def with_another_sd(auc):
+    return norm(scale=np.sqrt(2)).ppf(auc) if auc >= 0.5 else np.nan
+
+
+# ------------------------------------------------------------------ 2.5 a p-value for the whole procedure
+
+
+def _quick_scores(X, s):
+    """The lesson's `quick_scores`: fits on all rows and scores the same rows."""
+    return X @ (X[s == 1].mean(axis=0) - X[s == 0].mean(axis=0))
+
+
+def _whole_procedure(X, s, n_permutations, rng):
+    """AUC of the data, and the AUC after each shuffle of the labels."""
+    observed = _auc(s, _quick_scores(X, s))
+    shuffles = (rng.permutation(s) for _ in range(n_permutations))
+    return observed, np.array([_auc(shuffled, _quick_scores(X, shuffled)) for shuffled in shuffles])
+
+
+@exercise(
+    "2.5",
+    "A p-value that holds",
+    answers=("pvalue",),
+    points=3,
+    minutes=8,
+    objective="2.c",
+    kind=Function("X", "s", "n_permutations", "seed", returns=Number(low=0, high=1)),
+    hints=(
+        "If nothing has changed, the labels 0 and 1 are arbitrary. So shuffle `s`, and do again everything that was done with the true `s`.",
+        "The whole procedure is two lines: `scores = quick_scores(X, s)`, `auc_of(s, scores)`. Both need the shuffled labels.",
+        "Count how often chance gave at least the observed AUC. The observed table is one of the `n_permutations + 1` arrangements: (1 + count) / (1 + n_permutations).",
+    ),
+)
+def pvalue(answer, rng, expect):
+    """`pvalue(X, s, n_permutations, seed)`: permutation test of the whole procedure."""
+    s = np.repeat([0, 1], 20)
+    n_permutations = int(rng.integers(95, 105))
+    found = 0
+    while found < 3:
+        X = rng.normal(size=(40, 10))
+        observed, null = _whole_procedure(X, s, 300, rng)
+        want = (1 + (null >= observed).sum()) / 301
+        if not 0.2 < want < 0.8:  # an ordinary draw of nothing
+            continue
+        found += 1
+        slack = 4.5 * math.sqrt(want * (1 - want) * (1 / n_permutations + 1 / 300)) + 0.01
+        got = answer(X, s, n_permutations, int(rng.integers(1000)))
+        expect.within(
+            got, want - slack, want + slack, f"nothing differs, table {found}: chance alone does as much"
+        )
+    X = rng.normal(size=(40, 10))
+    X[s == 1] += 1.5
+    got = answer(X, s, n_permutations, int(rng.integers(1000)))
+    expect.close(
+        got, 1 / (n_permutations + 1), f"everything differs: no shuffle of {n_permutations} comes near"
+    )
+
+
+def _pvalues_seen(seen):
+    outputs = [float(output) for output in seen.outputs]
+    return outputs[:-1], outputs[-1]
+
+
+@pvalue.misconception(
+    "only the labels were shuffled, and the scores stayed those of the true labels. Then the null does not know how well your procedure learns rows by heart. "
+    "Fit again after each shuffle: the whole procedure, from the beginning.",
+    when=lambda seen: max(_pvalues_seen(seen)[0]) < 0.15,
+)
+def scores_stay(X, s, n_permutations, seed):
+    rng = np.random.default_rng(seed)
+    scores = _quick_scores(X, s)
+    null = np.array([_auc(rng.permutation(s), scores) for _ in range(n_permutations)])
+    return (1 + (null >= _auc(s, scores)).sum()) / (1 + n_permutations)
+
+
+@pvalue.misconception(
+    "the shuffles alone were counted. A p-value of 0 would claim certainty from a few shuffles: the table that was observed is itself one of the possible "
+    "arrangements, so it counts above and below.",
+    when=lambda seen: _pvalues_seen(seen)[1] == 0,
+)
+def without_the_observed(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
+    return (null >= observed).mean()
+
+
+@pvalue.misconception(
+    "the wrong tail was counted. Two tables that differ have a large AUC; ask how often chance does at least as well.",
+    when=lambda seen: _pvalues_seen(seen)[1] > 0.5,
+)
+def the_wrong_tail(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
+    return (1 + (null <= observed).sum()) / (1 + n_permutations)
+
+
+@pvalue.alternative
+def shuffling_rows(X, s, n_permutations, seed):
+    rng = np.random.default_rng([seed, 7])
+    at_least = 1
+    for _ in range(n_permutations):
+        rows = X[rng.permutation(len(X))]  # moving the rows under the labels is the same thing
+        at_least += _auc(s, _quick_scores(rows, s)) >= _auc(s, _quick_scores(X, s))
+    return at_least / (n_permutations + 1)
+
+
+@pvalue.alternative
+def by_ranks(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed + 1))
+    everything = np.sort(np.append(null, observed))
+    return float(1 - np.searchsorted(everything, observed) / len(everything))
+
+
+# ------------------------------------------------------------------ 2.6 AUC 1.0: panic?
+
+
+def _logged(rng, n, kinds, late):
+    """One table of the log: each column of one of the kinds below; `late` for the current table."""
+    make = {
+        "counter": lambda: np.arange(n) + 70_000 + 9_000 * late,
+        "clock": lambda: (
+            pd.Timestamp("2013-07-01" if late else "2013-02-01").as_unit("us")
+            + pd.to_timedelta(rng.permutation(n) * 13, unit="min").as_unit("us")
+        ),
+        "pair": lambda: rng.choice(
+            np.arange(229, 2400, 97) + late, n
+        ),  # one value an airport pair, as mileage is
+        "warmer": lambda: rng.normal(41 + 26 * late, 9, n).round().astype(int),
+        "busier": lambda: rng.poisson(20 + 13 * late, n),
+        "same": lambda: rng.integers(5, 23, n),
+        "wait": lambda: rng.exponential(22, n).round().astype(int),
+        "new": lambda: rng.choice(
+            ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
+        ),
+    }
+    return pd.DataFrame({name: make[kind]() for name, kind in kinds.items()})
+
+
+_NAMES = {
+    "counter": ("request_id", "ticket", "row"),
+    "clock": ("created_at", "time", "logged"),
+    "pair": ("distance", "route_miles", "gate_code"),
+    "warmer": ("temp", "apron_temp", "dewp"),
+    "busier": ("queue_time", "planes_ahead"),
+    "same": ("hour", "paid_bags"),
+    "wait": ("idle_minutes", "taxi_out"),
+    "new": ("carrier", "airline"),
+}
+_NAMING = {"counter", "clock", "pair"}
+
+
+def _recurring(reference, current):
+    """Share of the current rows, per column, whose value the reference has too."""
+    return pd.Series({name: current[name].isin(reference[name]).mean() for name in reference.columns})
+
+
+@exercise(
+    "2.6",
+    "AUC 1.0: panic?",
+    answers=("names_its_table",),
+    points=3,
+    minutes=6,
+    objective="2.d",
+    kind=Function("reference", "current", returns=Names()),
+    hints=(
+        "What have a counter, a time stamp and a mileage in common, that a temperature has not, even when the summer is much warmer?",
+        "Take one column. Of the rows in `current`, what share has a value that occurs in `reference` at all?",
+        "`current[name].isin(reference[name]).mean()`: close to 0 for a name of the table, far above for a measurement that moved.",
+    ),
+)
+def names_its_table(answer, rng, expect):
+    """`names_its_table(reference, current)`: columns whose values hardly ever occur in both tables."""
+    honest = ["warmer", "busier", "same", "wait", "new"]
+    drawn = (("a counter and a mileage", ["counter", "pair"]), ("all three", ["counter", "clock", "pair"]))
+    drawn += (("a mileage alone", ["pair"]), ("none", []))
+    for what, naming in drawn:
+        chosen = rng.permutation([*honest, *naming])
+        kinds = {str(rng.choice(_NAMES[kind])): str(kind) for kind in chosen}
+        n, m = (int(k) for k in rng.integers(250, 400, 2))
+        reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
+        want = [name for name, kind in kinds.items() if kind in _NAMING]
+        expect.same_set(answer(reference, current), want, f"a log with columns that name their table: {what}")
+
+
+def _chosen_wrongly(seen):
+    """Of each call: honest columns that were chosen, naming columns that were not, and the tables."""
+    for (reference, current), output in zip(_arguments(seen), seen.outputs, strict=True):
+        recurring = _recurring(reference, current)
+        naming = set(recurring.index[recurring < 0.05])
+        yield set(output) - naming, naming - set(output), reference, current
+
+
+def _moved_columns(reference, current):
+    """Measurements whose mean moved by more than one standard deviation."""
+    numbers = reference.select_dtypes("number").columns
+    moved = (current[numbers].mean() - reference[numbers].mean()).abs() > reference[numbers].std()
+    recurring = _recurring(reference, current)
+    return {name for name in numbers if moved[name] and recurring[name] >= 0.05}
+
+
+@names_its_table.misconception(
+    "every column that differs was left out. The temperature really changed: take it away and you have silenced the smoke detector because it rang.",
+    when=lambda seen: all(_moved_columns(a, b) <= extra for extra, _, a, b in _chosen_wrongly(seen)),
+)
+def all_that_drifted(reference, current):
+    found = []
+    for name in reference.columns:
+        values_of = [
+            pd.to_numeric(frame[name]) if frame[name].dtype.kind != "O" else None
+            for frame in (reference, current)
+        ]
+        if str(reference[name].dtype) in ("str", "object", "category"):
+            continue
+        a, b = (np.asarray(column, dtype=float) for column in values_of)
+        if abs(a.mean() - b.mean()) > a.std() or not set(a) & set(b):
+            found.append(name)
+    return found
+
+
+@names_its_table.misconception(
+    "only columns without any repeated value were taken for names. A mileage repeats all the time, once a flight, and yet belongs to one pair of airports: "
+    "it is an id in disguise. Ask which values occur in both tables.",
+    when=lambda seen: (
+        all(
+            not extra and all(a[name].duplicated().any() for name in left)
+            for extra, left, a, _ in _chosen_wrongly(seen)
+        )
+        and any(left for _, left, _, _ in _chosen_wrongly(seen))
+    ),
+)
+def only_unique(reference, current):
+    return [name for name in reference.columns if reference[name].is_unique and current[name].is_unique]
+
+
+@names_its_table.misconception(
+    "columns were chosen by the sound of their names. In these logs `ticket` counts, and `idle_minutes` and `queue_time` measure: look at the values.",
+    when=lambda seen: (
+        any(
+            extra & {"idle_minutes", "paid_bags", "queue_time", "taxi_out", "hour"} - _moved_columns(a, b)
+            for extra, _, a, b in _chosen_wrongly(seen)
+        )
+        or any(extra == {"queue_time"} for extra, _, _, _ in _chosen_wrongly(seen))
+    ),
+)
+def by_the_sound(reference, current):
+    words = ("id", "time", "row", "hour", "distance")
+    return [name for name in reference.columns if any(word in name for word in words)]
+
+
+@names_its_table.alternative
+def with_sets(reference, current):
+    found = []
+    for name in reference.columns:
+        common = set(reference[name]) & set(current[name])
+        if sum(value in common for value in current[name]) < 0.05 * len(current):
+            found.append(name)
+    return found
+
+
+@names_its_table.alternative
+def with_counts(reference, current):
+    found = []
+    for name in current:
+        counts = current[name].value_counts()
+        shared = counts[counts.index.isin(reference[name].unique())].sum()
+        if shared / len(current) <= 0.02:
+            found.append(name)
+    return found
+
+
+# ------------------------------------------------------------------ 2.7 the foreign rows
+
+
+def _flown(rng, n, far=0.0):
+    """Distance, air time, fuel and hour of n flights: the first three go together. `far` moves the distances."""
+    distance = rng.uniform(200, 2400, n) + far
+    air_time = distance / 7.5 + 18 + rng.normal(0, 5, n)
+    fuel = 0.02 * air_time + 1.1 + rng.normal(0, 0.15, n)
+    return pd.DataFrame(
+        {"distance": distance, "air_time": air_time, "fuel": fuel, "hour": rng.integers(5, 23, n)}
+    )
+
+
+def _slipped(rng, n):
+    """Flights whose air time and fuel are those of other flights; each value on its own is an ordinary one."""
+    rows = _flown(rng, 6 * n)
+    others = rng.permutation(6 * n)
+    rows[["air_time", "fuel"]] = rows[["air_time", "fuel"]].to_numpy()[others]
+    really = (
+        rows["air_time"] - rows["distance"] / 7.5 - 18
+    ).abs() > 60  # by luck some pairs fit all the same
+    return rows[really].head(n)
+
+
+@exercise(
+    "2.7",
+    "The foreign rows",
+    answers=("foreign",),
+    points=4,
+    minutes=9,
+    objective="2.d",
+    kind=Function("reference", "current", returns=Array(ndim=1, dtype="bool")),
+    hints=(
+        "Learn from `reference` alone what is normal, as one number a row: how far is this row from the others?",
+        "Mahalanobis distance: `z = X - center`, then `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`. It knows which values go together.",
+        "The limit is the 99 % quantile of that number over the reference rows: about 1 % of ordinary rows lie above it, whatever is in `current`.",
+    ),
+)
+def foreign(answer, rng, expect):
+    """`foreign(reference, current)`: True for the rows of current that are unlike the reference."""
+    reference = _flown(rng, 600)
+
+    def mixture(n_own, n_slipped, n_far):
+        rows = pd.concat([_flown(rng, n_own), _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)])
+        what = np.repeat(["own", "slipped", "far"], [n_own, n_slipped, n_far])
+        order = rng.permutation(len(rows))
+        return rows.iloc[order].reset_index(drop=True), what[order]
+
+    def flagged(rows):
+        mask = answer(reference, rows)
+        expect.equal(len(mask), len(rows), f"one True or False for each of {len(rows)} rows", show=True)
+        return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
+
+    clean, _ = mixture(700, 0, 0)
+    expect.within(flagged(clean).mean(), 0, 0.03, "nothing is foreign: at most 3 % are flagged", show=True)
+    for share, sizes in (("one row in ten", (450, 25, 25)), ("one row in two", (300, 150, 150))):
+        rows, what = mixture(*sizes)
+        mask = flagged(rows)
+        expect.within(
+            mask[what == "own"].mean(), 0, 0.03, f"{share} is foreign: at most 3 % of the others are flagged"
+        )
+        expect.within(mask[what == "far"].mean(), 0.9, 1, f"{share} is foreign: very long flights are found")
+        expect.within(mask[what == "slipped"].mean(), 0.8, 1, f"{share} is foreign: slipped rows are found")
+
+
+def _foreign_shares(seen):
+    """What the check measured, by the words it used."""
+    return {what: float(got) for what, _, got, _ in seen.verdicts if not what.startswith("one True")}
+
+
+def _found(seen, share, which):
+    return next(
+        got for what, got in _foreign_shares(seen).items() if what.startswith(share) and which in what
+    )
+
+
+def _false_flags(seen):
+    return next(got for what, got in _foreign_shares(seen).items() if what.startswith("nothing"))
+
+
+def _flags_each_tenth(seen):
+    return 0.03 < _false_flags(seen) < 0.3
+
+
+def _is_inverted(seen):
+    return _false_flags(seen) > 0.9
+
+
+def _learned_from_current(seen):
+    """Loses the very long flights when they are many, which no look at single columns would."""
+    found = [
+        _found(seen, share, which)
+        for share in ("one row in ten", "one row in two")
+        for which in ("very long", "slipped")
+    ]
+    return _false_flags(seen) <= 0.03 and max(found) > 0.02 and found[2] < 0.7
+
+
+def _looks_at_columns(seen):
+    return (
+        _false_flags(seen) <= 0.03
+        and _found(seen, "one row in two", "very long") > 0.9
+        and _found(seen, "one row in two", "slipped") < 0.8
+    )
+
+
+def _distances(fitted, rows):
+    z = (rows - fitted.mean()).to_numpy()
+    return (z @ np.linalg.inv(np.cov(fitted.to_numpy().T)) * z).sum(axis=1)
+
+
+@foreign.misconception(
+    "a fixed share of the rows were flagged, foreign or not. When nothing is foreign you still send every tenth flight to a person. Set the limit by what the "
+    "reference rows reach among themselves.",
+    when=_flags_each_tenth,
+)
+def each_tenth(reference, current):
+    distance = _distances(reference, current)
+    return distance > np.quantile(distance, 0.9)
+
+
+@foreign.misconception(
+    "True and False were swapped: nearly all ordinary rows are flagged. scikit-learn's novelty detectors say 1 for an ordinary row and -1 for a strange one.",
+    when=_is_inverted,
+)
+def the_ordinary_ones(reference, current):
+    return _distances(reference, current) <= np.quantile(_distances(reference, reference), 0.99)
+
+
+@foreign.misconception(
+    "the current rows helped to define what is normal. Once the foreign rows are many, they are the norm. Learn normal from the reference alone.",
+    when=_learned_from_current,
+)
+def fitted_on_current(reference, current):
+    distance = _distances(current, current)
+    return distance > 18.5
+
+
+@foreign.misconception(
+    "each column was looked at on its own. In a slipped row every value is ordinary, and the combination is not: a short flight with the air time of a long one. "
+    "Use a distance that knows which values go together.",
+    when=_looks_at_columns,
+)
+def column_by_column(reference, current):
+    z = (current - reference.mean()) / reference.std()
+    return (z.abs() > 3).any(axis=1).to_numpy()
+
+
+@foreign.alternative
+def far_from_neighbors(reference, current):
+    # whitened, then the distance to the fifth nearest reference row
+    center = reference.mean().to_numpy()
+    whiten = np.linalg.inv(np.linalg.cholesky(np.cov(reference.to_numpy().T))).T
+    known, new = (reference.to_numpy() - center) @ whiten, (current.to_numpy() - center) @ whiten
+    tree = cKDTree(known)
+    limit = np.quantile(tree.query(known, k=6)[0][:, 5], 0.99)
+    return tree.query(new, k=5)[0][:, 4] > limit
+
+
+@foreign.alternative
+def with_a_covariance_model(reference, current):
+    from sklearn.covariance import EmpiricalCovariance
+
+    model = EmpiricalCovariance().fit(reference.to_numpy())
+    limit = np.quantile(model.mahalanobis(reference.to_numpy()), 0.99)
+    return list(model.mahalanobis(current.to_numpy()) > limit)
+
+
+@foreign.alternative
+def residuals_and_range(reference, current):
+    def parts(rows):
+        return np.column_stack(
+            [
+                (rows["air_time"] - rows["distance"] / 7.5).to_numpy(),
+                (rows["fuel"] - 0.02 * rows["air_time"]).to_numpy(),
+                rows["distance"].to_numpy(),
+            ]
+        )
+
+    known = parts(reference)
+    low, high = known.min(axis=0), known.max(axis=0)
+    new = parts(current)
+    return ((new < low) | (new > high)).any(axis=1)
+
+
+# ------------------------------------------------------------------ 2.8 act or leave it?
+
+ACTIONS = ("ignore", "repair", "reweight", "retrain", "gate")
+EFFORT = {
+    "ignore": 0.0,
+    "repair": 1.5,
+    "reweight": 0.2,
+    "retrain": 1.5,
+    "gate": 1.0,
+}  # minutes of error that it is worth
+BY_HAND = 20.0  # a flight that a person answers costs as much as 20 minutes of error
+N_ROWS = 400
+SITUATIONS = ("quiet", "number", "nearby", "far", "far_labeled", "answers", "slipped", "slipped_labeled")
+
+
+def _air_time(distance, wind, by_distance=1.0, detour=0.0):
+    """The law of the small world, minutes: it curves, so a line through it is right only where it was fitted."""
+    return 150 + 60 * by_distance * distance + 9 * distance**2 - 40 * wind + detour
+
+
+def _inputs(rng, n, shift):
+    """Distance and head wind, standardized; they go together."""
+    distance = rng.normal(shift, 1, n)
+    return np.column_stack([distance, 0.85 * distance + math.sqrt(1 - 0.85**2) * rng.normal(size=n)])
+
+
+def _line(rows, y, weight=None):
+    """Least squares with a constant; returns a function of rows."""
+    design = np.column_stack([np.ones(len(rows)), rows])
+    root = np.ones(len(rows)) if weight is None else np.sqrt(weight)
+    coefficients = np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
+    return lambda new: np.column_stack([np.ones(len(new)), new]) @ coefficients
+
+
+def _log_ratio(reference, current):
+    """Two normal distributions fitted; returns log density of current over that of reference, a function of rows."""
+    fits = [
+        (rows.mean(axis=0), np.linalg.inv(np.cov(rows.T)), np.linalg.slogdet(np.cov(rows.T))[1])
+        for rows in (reference, current)
+    ]
+
+    def ratio(new):
+        (m0, p0, d0), (m1, p1, d1) = fits
+        return 0.5 * (
+            ((new - m0) @ p0 * (new - m0)).sum(axis=1) - ((new - m1) @ p1 * (new - m1)).sum(axis=1) + d0 - d1
+        )
+
+    return ratio
+
+
+def _case(rng, kind):
+    """One situation: (report, cost of each action). The world is drawn, the report measured, the costs counted."""
+    shift = {
+        "nearby": rng.uniform(0.6, 0.9),
+        "far": rng.uniform(4.0, 4.8),
+        "far_labeled": rng.uniform(4.0, 4.8),
+    }.get(kind, 0.0)
+    law = {"by_distance": rng.uniform(1.3, 1.5), "detour": rng.uniform(15, 25)} if kind == "answers" else {}
+    labels = (
+        int(rng.integers(150, 300))
+        if kind in ("far_labeled", "answers", "slipped_labeled")
+        else int(rng.integers(0, 5))
+    )
+    if kind in ("quiet", "number") and rng.random() < 0.5:
+        labels = int(rng.integers(150, 300))
+    reference = _inputs(rng, N_ROWS, 0)
+    y_reference = _air_time(*reference.T) + rng.normal(0, 6, N_ROWS)
+    true_rows = _inputs(rng, 2 * N_ROWS, shift)
+    y = _air_time(*true_rows.T, **law) + rng.normal(0, 6, 2 * N_ROWS)
+    seen_rows = true_rows
+    if kind.startswith("slipped"):
+        seen_rows = np.column_stack([true_rows[:, 0], np.roll(true_rows[:, 1], 1)])
+    # the first half is what the report sees, the second half is what comes next
+    current, following = seen_rows[:N_ROWS], seen_rows[N_ROWS:]
+    y_current, y_following = y[:N_ROWS], y[N_ROWS:]
+
+    model = _line(reference, y_reference)
+    own_error = np.abs(model(reference) - y_reference).mean()
+    half = N_ROWS // 2
+    ratio = _log_ratio(reference[:half], current[:half])
+    s = np.repeat([0, 1], half)
+    auc = _auc(s, np.append(ratio(reference[half:]), ratio(current[half:])))
+    weight = np.exp(np.minimum(_log_ratio(reference, current)(reference), 7))
+    late_error = np.abs(model(current[:labels]) - y_current[:labels]).mean() if labels >= 30 else math.nan
+    report = {
+        "auc": 1.0 if kind == "number" else round(auc, 3),
+        "auc_clean": round(auc, 3),
+        "pvalue": round(float(ndtr(-(auc - 0.5) / math.sqrt((2 * half + 1) / (12 * half**2)))), 4),
+        "largest_shift": round(float(np.abs(current.mean(axis=0) - reference.mean(axis=0)).max()), 2),
+        "ess": round(float(weight.sum() ** 2 / (weight**2).sum() / N_ROWS), 3),
+        "labels": labels,
+        "late_error": round(float(late_error / own_error), 2),
+    }
+
+    def error(predict, rows=following):
+        return float(np.abs(predict(rows) - y_following).mean())
+
+    strange = (
+        (following - reference.mean(axis=0))
+        @ np.linalg.inv(np.cov(reference.T))
+        * (following - reference.mean(axis=0))
+    ).sum(axis=1) > 9.2
+    left = np.abs(model(following) - y_following)[~strange].sum()
+    costs = {
+        "ignore": error(model),
+        "repair": error(model, true_rows[N_ROWS:]),
+        "reweight": error(_line(reference, y_reference, weight)),
+        "retrain": error(_line(current[:labels], y_current[:labels])) if labels >= 30 else error(model),
+        "gate": (BY_HAND * strange.sum() + left) / len(strange),
+    }
+    return report, {action: costs[action] + EFFORT[action] for action in ACTIONS}
+
+
+def _rule(report):
+    """The order matters: a broken table first, then what labels say, then what the inputs say."""
+    if report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4:
+        return "repair"
+    if report["labels"] >= 30 and report["late_error"] > 1.3:
+        return "retrain"
+    if report["pvalue"] > 0.01:
+        return "ignore"
+    return "reweight" if report["ess"] > 0.1 else "gate"
+
+
+@exercise(
+    "2.8",
+    "Act or leave it?",
+    answers=("decide",),
+    points=5,
+    minutes=12,
+    core=True,
+    objective="2.e",
+    kind=Function("report", returns=Text(options=ACTIONS)),
+    hints=(
+        "Begin with what would make every other number meaningless: which entries of the report tell of a table that is put together wrongly?",
+        "`late_error` sees what no adversarial validation can see: the answers. It is NaN as long as there are few labels, and a comparison with NaN is False.",
+        'An order that works: slipped join, then late error, then "is there anything at all?", then weights if enough rows carry them, else the gate.',
+        "A slipped join: `auc_clean` is high and `largest_shift` is small. Enough rows: `ess` above 0.1, say.",
+    ),
+)
+def decide(answer, rng, expect):
+    """`decide(report)`: one action for each report, scored by the errors that follow."""
+    told = {
+        "quiet": "nothing changed",
+        "number": "nothing changed, but a column names its table",
+        "nearby": "the inputs moved a little",
+        "far": "the inputs moved far, no labels yet",
+        "far_labeled": "the inputs moved far, labels are there",
+        "answers": "the answers changed, the inputs did not",
+        "slipped": "a join slipped",
+        "slipped_labeled": "a join slipped, labels are there",
+    }
+    kinds = rng.permutation(np.repeat(SITUATIONS, 3))
+    costs = {kind: [] for kind in SITUATIONS}
+    for kind in kinds:
+        report, cost = _case(rng, str(kind))
+        costs[str(kind)].append((cost[answer(report)], cost["ignore"], cost))
+    for kind, weeks in costs.items():
+        own = np.mean([mine for mine, _, _ in weeks])
+        best = min(np.mean([cost[action] for _, _, cost in weeks]) for action in ACTIONS)
+        # 8 % for luck, and for an action that does no harm
+        expect.within(own, 0, 1.08 * best, f"cost when {told[kind]}", show=True)
+    everything = [week for weeks in costs.values() for week in weeks]
+    expect.true(
+        np.mean([mine for mine, _, _ in everything]) < 0.6 * np.mean([idle for _, idle, _ in everything]),
+        f"over all {len(everything)} weeks it costs far less than leaving everything as it is",
+    )
+
+
+def _decisions(seen):
+    return [(arguments[0], output) for arguments, output in zip(_arguments(seen), seen.outputs, strict=True)]
+
+
+def _slip(report):
+    return report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4
+
+
+def _often(seen, which, actions):
+    """Whether most of the reports of one sort got one of these actions."""
+    chosen = [action in actions for report, action in _decisions(seen) if which(report)]
+    return bool(chosen) and np.mean(chosen) > 0.5
+
+
+@decide.misconception(
+    "every week got the same action. Each action is the best one in some kind of week; the report tells which kind it is.",
+    when=lambda seen: len({action for _, action in _decisions(seen)}) == 1,
+)
+def always_the_same(report):
+    return "retrain"
+
+
+@decide.misconception(
+    "a high AUC sent you to work although nothing had changed. Compare `auc` with `auc_clean`: without the columns that only name their table nothing is left.",
+    when=lambda seen: _often(
+        seen,
+        lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1.3,
+        ("repair", "retrain", "gate", "reweight"),
+    ),
+)
+def alarmed_by_a_number(report):
+    if report["auc"] > 0.95 and report["auc_clean"] < 0.65:
+        return "retrain"
+    return _rule(report)
+
+
+@decide.misconception(
+    "a quiet AUC were good news. It says something about the inputs alone. When the answers change and the inputs do not, AUC stays at 0.5 and the error grows: "
+    "`late_error` is the only witness.",
+    when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
+)
+def quiet_is_good(report):
+    return "ignore" if report["auc"] < 0.65 else _rule(report)
+
+
+@decide.misconception(
+    "a broken table was answered by training. No column moved, and still the rows are told apart: the pairs are wrong. A model that learns from them learns the fault; "
+    "repair the join.",
+    when=lambda seen: (
+        _often(seen, _slip, ("retrain", "reweight", "gate", "ignore"))
+        or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
+    ),
+)
+def trains_on_a_broken_join(report):
+    if report["late_error"] > 1.3:
+        return "retrain"
+    rule = _rule(report)
+    return "reweight" if rule == "repair" else rule
+
+
+@decide.misconception(
+    "weights were used without a look at `ess`. At 1 % a handful of the reference rows carries the whole fit, and what comes out is luck. Too few familiar rows "
+    "is a reason to let a person answer.",
+    when=lambda seen: _often(
+        seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
+    ),
+)
+def weights_whatever(report):
+    rule = _rule(report)
+    return "reweight" if rule == "gate" else rule
+
+
+@decide.misconception(
+    "drift were always worth an action of force. The inputs moved a little and most reference rows still count: weights cost nearly nothing and were enough.",
+    when=lambda seen: _often(
+        seen,
+        lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
+        ("retrain", "gate", "repair"),
+    ),
+)
+def always_with_force(report):
+    rule = _rule(report)
+    return "gate" if rule == "reweight" else rule
+
+
+@decide.alternative
+def from_another_side(report):
+    if report["pvalue"] < 0.001 and report["auc_clean"] >= 0.62:
+        if report["largest_shift"] <= 0.35:
+            return "repair"
+        if report["labels"] > 50:
+            return "retrain"
+        return "gate" if report["ess"] < 0.08 else "reweight"
+    return "retrain" if np.nan_to_num(report["late_error"], nan=1.0) > 1.25 else "ignore"
+
+
+@decide.alternative
+def as_a_table(report):
+    checks = (
+        ("repair", report["auc_clean"] > 0.64 and report["largest_shift"] < 0.5),
+        ("retrain", report["late_error"] >= 1.4),
+        ("gate", report["ess"] < 0.1),
+        ("reweight", report["largest_shift"] > 0.4),
+        ("ignore", True),
+    )
+    return next(action for action, holds in checks if holds)
