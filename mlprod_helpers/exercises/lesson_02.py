@@ -8,7 +8,6 @@ from scipy.spatial import cKDTree
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from mlprod_helpers.lesson import values
 from mlprod_helpers.lesson.contract import (
     Array,
     Choice,
@@ -26,7 +25,7 @@ EDITION = 1
 
 def _arguments(seen):
     """The arguments of each call that the check made."""
-    return [values.decode(call.arguments) for call in seen.calls]
+    return [call.given for call in seen.calls]
 
 
 def _auc(s, scores):
