@@ -53,6 +53,16 @@ class State:
     switched: float | None = None  # when everybody got the new version
     back_at: float | None = None  # when a redeployed old version is up
 
+    def to_dict(self):
+        """The state as plain data, for JSON: the controller may stop here and another process go on."""
+        return asdict(self) | {"now": None if self.now == -math.inf else self.now}
+
+    @classmethod
+    def from_dict(cls, plain):
+        """The state that `to_dict` wrote."""
+        now = plain.get("now")
+        return cls(**(plain | {"now": -math.inf if now is None else now}))
+
 
 class Controller:
     """Carries out a plan, one check after the other.
@@ -315,16 +325,6 @@ class Controller:
 
     def _old_is_up(self, state):
         return state.switched is None or state.now < state.switched + self.plan.keep_old
-
-
-def to_dict(state):
-    """A state as plain data, for JSON: the controller may stop here and another process go on."""
-    return {name: None if value == -math.inf else value for name, value in asdict(state).items()}
-
-
-def from_dict(plain):
-    """The state that `to_dict` wrote."""
-    return State(**(plain | {"now": -math.inf if plain.get("now") is None else plain["now"]}))
 
 
 def _at(state):

@@ -351,25 +351,34 @@ class RolloutResult:
         from mlprod_helpers import plots
 
         table = self.over_time(window)
-        minutes = table.index / 60
-        fig, (top, middle, bottom) = plots.figure(nrows=3, sharex=True, size=(7.4, 5.6), title=str(self))
-        top.step(minutes, table["weight"], where="post", color=plots.CURRENT)
-        top.set_ylabel("users with the new (%)")
-        top.set_ylim(-4, 104)
-        colors = {"stable": plots.REFERENCE, "canary": plots.CURRENT}
-        for role, color in colors.items():
-            middle.plot(minutes, 100 * table[f"{role}_bad"], color=color)
-        names = {"stable": self._world.stable.name, "canary": self._world.canary.name}
-        plots.name_colors(middle, {names[role]: color for role, color in colors.items()})
+        title = f"{type(self.plan).__name__}: {self.phase}, {self.users_harmed} users harmed"
+        fig, (top, middle, bottom) = plots.figure(nrows=3, sharex=True, size=(7.4, 5.6), title=title)
+        self._draw(top, bottom, table, window, plots.CURRENT, plots.RED)
+        names = (self._world.stable.name, self._world.canary.name)
+        colors = dict(zip(names, (plots.REFERENCE, plots.CURRENT), strict=True))
+        for name, role in zip(names, ("stable", "canary"), strict=True):
+            middle.plot((table.index + window / 2) / 60, 100 * table[f"{role}_bad"], color=colors[name])
+        plots.name_colors(middle, colors)
         middle.set_ylabel("failed (%)")
-        bottom.step(minutes, table["users_harmed"], where="post", color=plots.RED)
-        bottom.set_ylabel("users harmed")
-        bottom.set_xlabel("minutes since the start of the rollout")
+        middle.set_ylim(bottom=0)
         highest = table["weight"].max()
         return plots.show(
             fig,
             alt=f"{self} The new version had at most {highest:g} % of the users. How it ended: {self.reason}",
         )
+
+    def _draw(self, above, below, table, window, color, color_of_harm):
+        """Weight and harm as steps over minutes."""
+        weights = self.timeline["weight"]
+        minutes = np.append(weights.index, self.end) / 60
+        above.step(minutes, np.append(weights, weights.iloc[-1]), where="post", color=color)
+        above.set_ylim(-4, 104)
+        above.set_ylabel("new version (%)")
+        harmed = np.append(0, table["users_harmed"])  # counted at the end of each window
+        below.plot(np.append(0, table.index + window).clip(max=self.end) / 60, harmed, color=color_of_harm)
+        below.set_ylim(0, max(1, below.get_ylim()[1]))
+        below.set_ylabel("users harmed")
+        below.set_xlabel("minutes since the start of the rollout")
 
     def __str__(self):
         told = [f"{type(self.plan).__name__}: {self.phase}", f"{self.users_harmed} users harmed"]
@@ -415,19 +424,15 @@ class Comparison:
         """Users with the new version, and users harmed, over time, one line a plan."""
         from mlprod_helpers import plots
 
-        tables = {name: result.over_time(window) for name, result in self.results.items()}
         fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 5.0))
-        colors = dict(zip(tables, np.resize(plots.COLORS, len(tables)), strict=True))
-        for name, table in tables.items():
-            above.step(table.index / 60, table["weight"], where="post", color=str(colors[name]))
-            below.step(table.index / 60, table["users_harmed"], where="post", color=str(colors[name]))
-        above.set_ylabel("users with the new (%)")
-        below.set_ylabel("users harmed")
-        below.set_xlabel("minutes since the start of the rollout")
+        colors = dict(zip(self.results, np.resize(plots.COLORS, len(self.results)), strict=True))
+        for name, result in self.results.items():
+            color = str(colors[name])
+            result._draw(above, below, result.over_time(window), window, color, color)
         plots.name_colors(above, {name: str(color) for name, color in colors.items()})
         told = ", ".join(f"{name} {result.users_harmed}" for name, result in self.results.items())
         return plots.show(
-            fig, alt=f"The same requests under {len(tables)} plans. Users harmed in the end: {told}."
+            fig, alt=f"The same requests under {len(self.results)} plans. Users harmed in the end: {told}."
         )
 
     def __repr__(self):
