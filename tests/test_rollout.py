@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, Verdict
-from mlprod_helpers.rollout.controller import from_dict, to_dict
+from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, State, Verdict
 
 
 def told(metrics):
@@ -260,15 +259,13 @@ def test_another_process_can_take_up_a_rollout():
     one = Controller(plan, told)
     for now, verdict in ((0, None), (60, "pass"), (120, "fail")):
         one.step(now, verdict)
-    stored = json.loads(json.dumps({"plan": plan.to_dict(), "state": to_dict(one.state)}))
-    two = Controller(Plan.from_dict(stored["plan"]), told, state=from_dict(stored["state"]))
+    stored = json.loads(json.dumps({"plan": plan.to_dict(), "state": one.state.to_dict()}))
+    two = Controller(Plan.from_dict(stored["plan"]), told, state=State.from_dict(stored["state"]))
     for now, verdict in ((180, "fail"), (240, "pass")):
         assert one.step(now, verdict) == two.step(now, verdict)
     assert two.decision.phase == "Degraded"
-    assert (
-        from_dict(json.loads(json.dumps(to_dict(Controller(plan, told).state))))
-        == Controller(plan, told).state
-    )
+    fresh = Controller(plan, told).state
+    assert State.from_dict(json.loads(json.dumps(fresh.to_dict()))) == fresh
 
 
 def test_every_decision_says_why_in_words():

@@ -301,7 +301,7 @@ def test_a_segment_that_fails_alone_is_found():
     verdict = BySegment("origin", judge)(metrics)
     assert verdict.outcome == "fail" and verdict.reason.startswith("origin JFK: ")
     with pytest.raises(KeyError, match="did you mean 'origin'"):
-        BySegment("orgin", judge)(metrics)
+        BySegment("orig", judge)(metrics)
 
 
 def test_all_of_needs_every_judge():

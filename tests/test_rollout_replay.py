@@ -394,7 +394,7 @@ def test_bad_input_says_what_to_do(trace, change, says):
     with pytest.raises(KeyError, match="did you mean 'origin'"):
         replay(
             trace,
-            (STABLE, Version("v2", Behavior(symptoms=[Symptom(where={"orgin": "JFK"})]))),
+            (STABLE, Version("v2", Behavior(symptoms=[Symptom(where={"orig": "JFK"})]))),
             Canary(),
             ERRORS,
         )
