@@ -1,0 +1,1131 @@
+"""Exercises of lesson 03, detecting drift: from the law of a quiet week to an alarm that a team will still read."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaincc, ndtr, ndtri
+from scipy.stats import chi2
+
+from mlprod_helpers.drift import psi_null, psi_under_no_drift
+from mlprod_helpers.lesson.contract import (
+    Array,
+    Boolean,
+    Choice,
+    Function,
+    Mapping,
+    Names,
+    Number,
+    Sequence,
+    Several,
+    exercise,
+)
+
+EDITION = 1
+
+
+# ------------------------------------------------------------------ 3.1 how often will it cry wolf?
+
+
+@exercise(
+    "3.1",
+    "How often will it cry wolf?",
+    answers=("false_alarm_rate",),
+    points=3,
+    minutes=5,
+    core=True,
+    objective="3.a",
+    kind=Function("n_reference", "n_current", "bins", "threshold", returns=Number(low=0, high=1)),
+    hints=(
+        "The PSI of a quiet week is a chi-square number times `1/n_reference + 1/n_current`. How large must the chi-square number be for an alarm?",
+        "The shares of the bins add up to one. If all but one are known, so is the last: how many are free?",
+        "`chi2.sf(x, df)` from scipy.stats is the chance of a value above x. Which x, which df?",
+    ),
+)
+def false_alarm_rate(answer, rng, expect):
+    """`false_alarm_rate(n_reference, n_current, bins, threshold)`: chance of a PSI above the threshold when nothing changed."""
+    sizes = (
+        (int(rng.integers(300, 500)), int(rng.integers(300, 500)), int(rng.integers(4, 6))),
+        (10_000, int(rng.integers(250, 500)), int(rng.integers(8, 12))),
+        (int(rng.integers(800, 1500)), int(rng.integers(300, 600)), int(rng.integers(4, 7))),
+        (int(rng.integers(400, 600)), int(rng.integers(4000, 6000)), int(rng.integers(5, 9))),
+    )
+    for n, m, bins in sizes:
+        law = psi_null(n, m, bins)
+        threshold = round(float(law.isf(rng.uniform(0.35, 0.65))), 4)
+        want = float(law.sf(threshold))
+        expect.within(
+            answer(n, m, bins, threshold),
+            want - 0.06,
+            want + 0.06,
+            f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}",
+        )
+    expect.within(
+        answer(10_000, 1_000, 10, 0.1), 0, 0.001, "10,000 against 1,000 rows, 10 bins, PSI above 0.1"
+    )
+    n = int(rng.integers(80, 130))
+    want = float(psi_null(n, n).sf(0.1))
+    expect.within(
+        answer(n, n, 10, 0.1), want - 0.08, want + 0.05, f"{n} against {n} rows, 10 bins, PSI above 0.1"
+    )
+
+
+@false_alarm_rate.misconception(
+    "a limit meant the same whatever the number of rows. With few rows the shares of the bins jump about by themselves, and the index with them.",
+    when=lambda seen: len(seen.outputs) > 2 and max(seen.outputs) - min(seen.outputs) < 1e-9,
+)
+def a_constant(n_reference, n_current, bins, threshold):
+    return 0.05
+
+
+@false_alarm_rate.misconception(
+    "only the current rows were taken to be a sample. The reference is one, too: its shares are as uncertain as its number of rows allows."
+)
+def reference_taken_for_truth(n_reference, n_current, bins, threshold):
+    return chi2.sf(threshold * n_current, bins - 1)
+
+
+@false_alarm_rate.misconception(
+    "every bin were free to move. The shares sum to one, so the last bin follows from the others.",
+)
+def as_many_degrees_as_bins(n_reference, n_current, bins, threshold):
+    return chi2.sf(threshold / (1 / n_reference + 1 / n_current), bins)
+
+
+@false_alarm_rate.misconception(
+    "the quiet weeks that stay quiet were counted. The false alarms are the other weeks."
+)
+def the_other_tail(n_reference, n_current, bins, threshold):
+    return chi2.cdf(threshold / (1 / n_reference + 1 / n_current), bins - 1)
+
+
+@false_alarm_rate.misconception(
+    "the limit was compared with the chi-square law as it stands. The index is that number times 1/n + 1/m, so bring the limit "
+    "to the same scale first.",
+)
+def without_the_scale(n_reference, n_current, bins, threshold):
+    return chi2.sf(threshold, bins - 1)
+
+
+@false_alarm_rate.alternative
+def by_the_gamma_function(n_reference, n_current, bins, threshold):
+    n = n_reference * n_current / (n_reference + n_current)
+    return float(gammaincc((bins - 1) / 2, threshold * n / 2))
+
+
+@false_alarm_rate.alternative
+def by_drawing_shares(n_reference, n_current, bins, threshold):
+    rng = np.random.default_rng(1)
+    p, q = (
+        (rng.multinomial(n, np.full(bins, 1 / bins), size=4000) + 0.5) / (n + 0.5 * bins)
+        for n in (n_reference, n_current)
+    )
+    return ((q - p) * np.log(q / p)).sum(axis=1).__gt__(threshold).mean()
+
+
+@false_alarm_rate.alternative
+def by_the_course_simulation(n_reference, n_current, bins, threshold):
+    drawn = psi_under_no_drift(n_reference, n_current, n_bins=bins, n_repeats=4000, random_state=2)
+    return sum(value > threshold for value in drawn) / len(drawn)
+
+
+# ------------------------------------------------------------------ 3.2 PSI by hand
+
+
+def _index(p, q):
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def _counts(sample, edges, side="left"):
+    """Rows in each bin between the inner edges; closed on the right with side="left"."""
+    return np.bincount(np.searchsorted(edges, sample, side), minlength=len(edges) + 1)
+
+
+def _psi_from(edges, reference, current, side="left", smoothing=0.5):
+    p, q = (
+        (_counts(sample, edges, side) + smoothing) / (len(sample) + smoothing * (len(edges) + 1))
+        for sample in (reference, current)
+    )
+    return _index(p, q)
+
+
+def _inner_edges(sample, bins):
+    return np.quantile(sample, np.arange(1, bins) / bins)
+
+
+def _honest_psi(reference, current, bins):
+    """What fair implementations give: edges may close on either side, equal edges may be one or several."""
+    edges = _inner_edges(reference, bins)
+    return [
+        _psi_from(each, reference, current, side)
+        for each in (edges, np.unique(edges))
+        for side in ("left", "right")
+    ]
+
+
+@exercise(
+    "3.2",
+    "PSI by hand",
+    answers=("psi",),
+    points=4,
+    minutes=8,
+    objective="3.a",
+    kind=Function("reference", "current", "bins", returns=Number()),
+    hints=(
+        "Three steps: edges, shares, sum. Who decides where the edges are?",
+        "`np.quantile(reference, np.arange(1, bins) / bins)` gives the inner edges; the outer bins are open, so that no row is lost. "
+        "`np.searchsorted(edges, sample)` numbers the bins.",
+        "With `p` and `q` the shares after half a row was added to each bin: `((q - p) * np.log(q / p)).sum()`.",
+    ),
+)
+def psi_by_hand(answer, rng, expect):
+    """`psi(reference, current, bins)`: the index on quantile bins of the reference, half a row added to each bin."""
+    far = float(rng.uniform(0.6, 0.9))
+    delays = np.maximum(rng.normal(-3, 20, 500).round(), 0)
+    late = np.maximum(rng.normal(6, 24, 400).round(), 0)
+    draws = (
+        (
+            rng.normal(size=600),
+            rng.normal(far, 0.5, size=400),
+            10,
+            "the current values lie higher and closer together",
+        ),
+        (rng.gamma(2, size=500), rng.gamma(2, size=500), 5, "nothing has changed, 5 bins"),
+        (rng.normal(size=500), np.abs(rng.normal(size=300)) + 0.3, 10, "some bins are empty now"),
+        (
+            rng.uniform(0, 10, 400),
+            rng.uniform(6, 16, 400),
+            8,
+            "many values above all of the reference, 8 bins",
+        ),
+        (delays, late, 10, "delays: more than half of the reference is exactly 0"),
+    )
+    for reference, current, bins, what in draws:
+        got = answer(reference, current, bins)
+        fair = _honest_psi(reference, current, bins)
+        nearest = min(fair, key=lambda want: abs(want - got) if math.isfinite(got) else 0)
+        expect.close(got, nearest, what, rtol=0.03, atol=0.004)
+
+
+@psi_by_hand.misconception(
+    "the bins were cut from the current rows. Then the ruler moves with what it measures: cut by the reference, once, and use these edges for both."
+)
+def cut_by_current(reference, current, bins):
+    return _psi_from(_inner_edges(current, bins), reference, current)
+
+
+@psi_by_hand.misconception(
+    "the bins were cut from both samples together. Next week the edges would be elsewhere, and two weeks could not be compared: the reference alone decides."
+)
+def cut_by_both(reference, current, bins):
+    return _psi_from(_inner_edges(np.concatenate([reference, current]), bins), reference, current)
+
+
+@psi_by_hand.misconception(
+    "an empty bin went into the logarithm as it is. One empty bin makes the index infinite; the task says how much to add to each bin first.",
+    when=lambda seen: any(not math.isfinite(got) for got in seen.outputs),
+)
+def without_smoothing(reference, current, bins):
+    p, q = (_counts(sample, _inner_edges(reference, bins)) / len(sample) for sample in (reference, current))
+    with np.errstate(all="ignore"):
+        return _index(p, q)
+
+
+@psi_by_hand.misconception(
+    "a tiny number was put in for an empty bin. Then the index of such a week says mostly how tiny: ten times smaller, and it grows again. "
+    "Half a row is a number with a meaning."
+)
+def tiny_for_empty(reference, current, bins):
+    edges = _inner_edges(reference, bins)
+    p, q = (np.maximum(_counts(sample, edges) / len(sample), 1e-6) for sample in (reference, current))
+    return _index(p, q)
+
+
+@psi_by_hand.misconception(
+    "only one direction was added up, as in the Kullback-Leibler divergence. In the PSI it is the difference of the shares that stands before the logarithm, "
+    "so both directions count."
+)
+def one_direction(reference, current, bins):
+    edges = _inner_edges(reference, bins)
+    p, q = ((_counts(sample, edges) + 0.5) / (len(sample) + 0.5 * bins) for sample in (reference, current))
+    return float(np.sum(q * np.log(q / p)))
+
+
+@psi_by_hand.misconception(
+    "rows outside the range of the reference fell out of all bins. They are the most foreign rows of all: leave the first and the last bin open."
+)
+def rows_lost(reference, current, bins):
+    edges = np.unique(np.quantile(reference, np.arange(bins + 1) / bins))
+    p, q = (np.histogram(sample, edges)[0] + 0.5 for sample in (reference, current))
+    return _index(p / p.sum(), q / q.sum())
+
+
+@psi_by_hand.misconception(
+    "the bins were made equally wide. A single far value then decides how wide, and most rows end up in a few bins: use quantiles of the reference."
+)
+def equally_wide(reference, current, bins):
+    edges = np.linspace(reference.min(), reference.max(), bins + 1)[1:-1]
+    return _psi_from(edges, reference, current)
+
+
+@psi_by_hand.alternative
+def in_a_loop(reference, current, bins):
+    edges = [-math.inf, *_inner_edges(reference, bins), math.inf]
+    total = 0.0
+    for low, high in zip(edges, edges[1:], strict=False):
+        p = (sum(low < x <= high for x in reference) + 0.5) / (len(reference) + 0.5 * bins)
+        q = (sum(low < x <= high for x in current) + 0.5) / (len(current) + 0.5 * bins)
+        total += (q - p) * math.log(q / p)
+    return total
+
+
+@psi_by_hand.alternative
+def with_pandas(reference, current, bins):
+    inner = pd.Series(reference).quantile(np.arange(1, bins) / bins).unique()
+    edges = [-np.inf, *inner, np.inf]
+    counts = [pd.cut(pd.Series(x), edges).value_counts(sort=False) + 0.5 for x in (reference, current)]
+    p, q = (c / c.sum() for c in counts)
+    return ((q - p) * np.log(q / p)).sum()
+
+
+@psi_by_hand.alternative
+def with_histograms(reference, current, bins):
+    edges = np.concatenate([[-1e12], _inner_edges(reference, bins), [1e12]])
+    p, q = (np.histogram(x, edges)[0] + 0.5 for x in (reference, current))
+    p, q = p / p.sum(), q / q.sum()
+    return np.dot(q - p, np.log(q) - np.log(p))
+
+
+# ------------------------------------------------------------------ 3.3 twenty columns
+
+
+@exercise(
+    "3.3",
+    "Twenty columns",
+    answers=("flag",),
+    points=4,
+    minutes=6,
+    objective="3.a",
+    kind=Function("pvalues", "alpha", returns=Array(ndim=1, dtype="bool")),
+    hints=(
+        "Twenty chances of 5 % each make a large one. How small must each be, so that all together stay below 5 %?",
+        "Bonferroni: compare each p-value with `alpha / len(pvalues)`. That is enough here.",
+        "Holm finds a little more: the smallest against alpha/20, the next against alpha/19 ..., and stop at the first that fails.",
+    ),
+)
+def flag(answer, rng, expect):
+    """`flag(pvalues, alpha)`: True for the columns to flag; the chance of any false flag stays below alpha."""
+
+    def asked(pvalues, alpha):
+        mask = answer(pvalues, alpha)
+        return mask if len(mask) == len(pvalues) else np.ones(len(pvalues), dtype=bool)
+
+    columns = int(rng.integers(15, 30))
+    got = answer(rng.random(columns), 0.05)
+    expect.equal(len(got), columns, "one True or False for each p-value", show=True)
+    for alpha, weeks in ((0.05, 250), (0.2, 150)):
+        noisy = np.mean([asked(rng.random(20), alpha).any() for _ in range(weeks)])
+        slack = 4 * math.sqrt(alpha * (1 - alpha) / weeks)
+        expect.within(noisy, 0, alpha + slack, f"{weeks} quiet weeks at alpha {alpha:g}: few have any flag")
+    false, found = [], []
+    for _ in range(60):
+        drifted = np.zeros(24, dtype=bool)
+        drifted[rng.choice(24, 12, replace=False)] = True
+        mask = asked(np.where(drifted, rng.uniform(0, 1e-5, 24), rng.random(24)), 0.2)
+        false.append(mask[~drifted].any())
+        found.append(mask[drifted].mean())
+    expect.within(np.mean(false), 0, 0.41, "12 of 24 columns drifted: still few weeks with a false flag")
+    expect.within(np.mean(found), 0.98, 1, "12 of 24 columns drifted: they are found")
+    quiet = rng.uniform(0.4, 1, 20)
+    quiet[int(rng.integers(20))] = 0.002
+    expect.equal(int(asked(quiet, 0.05).sum()), 1, "one p-value of 0.002 among twenty: one flag", show=True)
+
+
+@flag.misconception(
+    "each column was judged as if it were alone. With twenty quiet columns and a limit of 5 % each, 64 % of the weeks have an alarm.",
+    atol=0,
+)
+def each_alone(pvalues, alpha):
+    return pvalues < alpha
+
+
+@flag.misconception(
+    "the Benjamini-Hochberg rule was used. It bounds the share of false ones among the flags, and the more columns really drifted, the more false ones it "
+    "lets in. A good rule with another promise: here the chance of any false flag was asked for.",
+    atol=0,
+)
+def share_of_false_flags(pvalues, alpha):
+    order = np.argsort(pvalues)
+    below = np.flatnonzero(pvalues[order] <= alpha * np.arange(1, len(order) + 1) / len(order))
+    mask = np.zeros(len(order), dtype=bool)
+    mask[order[: below[-1] + 1 if len(below) else 0]] = True
+    return mask
+
+
+@flag.misconception(
+    "the steps were begun from the wrong end. The strictest limit, alpha divided by all columns, belongs to the smallest p-value, not to the largest.",
+    atol=0,
+)
+def from_the_wrong_end(pvalues, alpha):
+    rank = np.argsort(np.argsort(pvalues)) + 1
+    return pvalues <= alpha / rank
+
+
+@flag.misconception(
+    "the whole week was flagged when one column is. The question is which columns: a person wants to know where to look.",
+    when=lambda seen: sum(bool(out.all()) for out in map(np.asarray, seen.outputs)) > 20,
+)
+def the_whole_week(pvalues, alpha):
+    return np.full(len(pvalues), pvalues.min() < alpha / len(pvalues))
+
+
+@flag.alternative
+def bonferroni(pvalues, alpha):
+    return [bool(p * len(pvalues) <= alpha) for p in pvalues]
+
+
+@flag.alternative
+def sidak(pvalues, alpha):
+    return pd.Series(pvalues) < 1 - (1 - alpha) ** (1 / len(pvalues))
+
+
+@flag.alternative
+def holm_in_a_loop(pvalues, alpha):
+    mask = np.zeros(len(pvalues), dtype=bool)
+    for step, place in enumerate(np.argsort(pvalues)):
+        if pvalues[place] > alpha / (len(pvalues) - step):
+            break
+        mask[place] = True
+    return mask
+
+
+# ------------------------------------------------------------------ 3.4 read the report
+
+_BUSY = {  # column -> shift in standard deviations; categories: share that moves; minutes of error when shuffled
+    "distance": (0.03, 31.0),
+    "wind": (0.45, 4.2),
+    "temperature": (0.12, 0.3),
+    "hour": (0.03, 0.8),
+    "carrier": (0.02, 0.6),
+    "origin": (0.015, 0.4),
+    "seats": (0.05, 0.1),
+    "aircraft_age": (0.08, 0.2),
+    "pressure": (0.04, 0.1),
+    "fuel_price": (1.5, 0.0),
+    "taxi_queue": (0.0, 2.1),
+    "humidity": (0.06, 0.0),
+}
+
+
+def busy_quarter(n_rows=100_000, random_state=0):
+    """Two quarters of a busy service with twelve columns, and what each column is worth to its model.
+
+    Returns
+    -------
+    (DataFrame, DataFrame, Series)
+        Reference, current, and minutes of error that shuffling a column adds.
+    """
+    rng = np.random.default_rng(random_state)
+    frames = []
+    for moved in (0, 1):
+        columns = {}
+        for name, (size, _) in _BUSY.items():
+            if name in ("carrier", "origin"):
+                share = np.array([0.4, 0.3, 0.2, 0.1]) + moved * size * np.array([-1, 0, 0, 1])
+                columns[name] = rng.choice(list("ABCD"), n_rows, p=share)
+            else:
+                columns[name] = rng.normal(10 + 2 * moved * size, 2, n_rows)
+        hidden = rng.random(n_rows) < (0.11 if moved else 0.015)
+        columns["taxi_queue"] = np.where(hidden, np.nan, columns["taxi_queue"])
+        frames.append(pd.DataFrame(columns))
+    worth = pd.Series({name: minutes for name, (_, minutes) in _BUSY.items()}, name="worth")
+    return *frames, worth
+
+
+_DESERVE = ["wind", "taxi_queue"]
+
+
+@exercise(
+    "3.4",
+    "Read the report",
+    answers=("for_a_person",),
+    points=2,
+    minutes=4,
+    core=True,
+    objective="3.b",
+    kind=Names(options=tuple(_BUSY)),
+    hints=(
+        "Three questions to each row: more than chance? Large enough? And would the model notice?",
+        "Read the column `worth`: a column that the model hardly uses can go where it likes.",
+        "A column can drift without any of its values changing.",
+    ),
+)
+def read_the_report(answer, rng, expect):
+    """The columns of the report that deserve a person's time today."""
+    expect.true(
+        bool(answer) and set(answer) <= set(_DESERVE),
+        "every column on the list is worth a person's time",
+        "at least one can wait",
+    )
+    expect.true(
+        set(_DESERVE) <= set(answer),
+        "every column that is worth a person's time is on the list",
+        "something is left out",
+    )
+
+
+@read_the_report.misconception(
+    "significant were taken for important. At 100,000 rows all twelve columns are significant; p says that something moved, not how far.",
+    when=lambda seen: len(set(seen.values["for_a_person"])) >= 7,
+)
+def all_that_is_significant():
+    return list(_BUSY)
+
+
+@read_the_report.misconception(
+    "the largest effect were the most important. The model does not use that column: it may go where it likes, and a smaller effect in a column that carries "
+    "the prediction is worse.",
+    when=lambda seen: "fuel_price" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+)
+def largest_effect():
+    return ["fuel_price"]
+
+
+@read_the_report.misconception(
+    "only the values were looked at. One column's values are as before, where it has any: seven times as many rows have none. That is probably a fault, and "
+    "somebody can repair it.",
+    when=lambda seen: (
+        "taxi_queue" not in seen.values["for_a_person"] and "wind" in seen.values["for_a_person"]
+    ),
+)
+def values_only():
+    return ["wind"]
+
+
+@read_the_report.misconception(
+    "a column that matters to the model were a column that has changed. What carries most of the prediction moved by three hundredths of a standard deviation.",
+    when=lambda seen: "distance" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+)
+def most_important_column():
+    return ["distance", "wind", "taxi_queue"]
+
+
+@read_the_report.misconception(
+    'no column deserved a look. Drift without a consequence can wait, but look again at the column `worth` where the verdict is "drift".',
+    when=lambda seen: not seen.values["for_a_person"],
+)
+def none_at_all():
+    return []
+
+
+@read_the_report.alternative
+def the_other_way_round():
+    return tuple(reversed(_DESERVE))
+
+
+@read_the_report.alternative
+def by_rule():
+    moved = {name for name, (size, _) in _BUSY.items() if size >= 0.2 or name == "taxi_queue"}
+    return [name for name in moved if _BUSY[name][1] > 0]
+
+
+# ------------------------------------------------------------------ 3.5 compared with what?
+
+TRAINING, BEFORE, LAST_YEAR, SAME_HOURS = (
+    "training data",
+    "just before",
+    "same weeks last year",
+    "same hours of other weeks",
+)
+_SERVICES = {
+    "creep": "a sensor in a cold room, always at 4 degrees; its calibration may creep by a little each month",
+    "applicants": "loan applicants; the model of 2019 is still in use, and the town grows older year by year",
+    "release": "at noon a new version of the data feed went live; did it change the columns?",
+    "heating": "demand for heating, trained on eight years of winters and summers; this week is the first cold one",
+    "weekend": "orders of a web shop; it is Sunday, 3 in the morning, and there are half as many as at noon yesterday",
+    "holidays": "traffic around the school holidays, which come at about the same date each year",
+    "lunch": "a canteen's till; from 12 to 1 it is busy each day, and the monitor looks at one hour at a time",
+}
+_REFERENCES = {
+    "creep": TRAINING,
+    "applicants": TRAINING,
+    "release": BEFORE,
+    "heating": LAST_YEAR,
+    "weekend": SAME_HOURS,
+    "holidays": LAST_YEAR,
+    "lunch": SAME_HOURS,
+}
+
+
+@exercise(
+    "3.5",
+    "Compared with what?",
+    answers=("references_of",),
+    points=3,
+    minutes=4,
+    objective="3.c",
+    kind=Choice(_SERVICES, options=(TRAINING, BEFORE, LAST_YEAR, SAME_HOURS)),
+    hints=(
+        "Ask of each: which change do I want to see, and which change is ordinary? The reference must share the ordinary one and not the other.",
+        "What moves a little each month is invisible to a reference that moves along. What comes back each year, or each day, is ordinary.",
+    ),
+)
+def compared_with_what(answer, rng, expect):
+    """Seven services, four references."""
+    expect.cases(answer, _REFERENCES)
+
+
+@compared_with_what.misconception(
+    "the days just before were right for slow changes. They move along with the drift: each week looks like the last one, and after five years nothing of "
+    "the old world is left."
+)
+def rolling_for_slow():
+    return _REFERENCES | {"creep": BEFORE, "applicants": BEFORE}
+
+
+@compared_with_what.misconception(
+    "the training data were right for what has seasons. All its winters and summers together are a wide mixture, and each cold week looks strange against it: an alarm "
+    "each December."
+)
+def training_for_seasons():
+    return _REFERENCES | {"heating": TRAINING, "holidays": TRAINING}
+
+
+@compared_with_what.misconception(
+    "the hours just before were a fair comparison at night or at noon. Within a day the ordinary change is larger than most drift: compare like hours with like."
+)
+def before_for_rhythm():
+    return _REFERENCES | {"weekend": BEFORE, "lunch": BEFORE}
+
+
+@compared_with_what.misconception(
+    "a release had to be compared with the distant past. Everything else has changed since then, too; only the hours on both sides of noon differ by nothing but the release."
+)
+def training_for_release():
+    return _REFERENCES | {"release": TRAINING}
+
+
+@compared_with_what.alternative
+def in_groups():
+    groups = {
+        TRAINING: ("creep", "applicants"),
+        LAST_YEAR: ("heating", "holidays"),
+        SAME_HOURS: ("weekend", "lunch"),
+        BEFORE: ("release",),
+    }
+    return {case: word for word, cases in groups.items() for case in cases}
+
+
+@compared_with_what.alternative
+def backwards():
+    return dict(reversed(_REFERENCES.items()))
+
+
+# ------------------------------------------------------------------ 3.6 repair a detector's feed
+
+
+def _late_log(rng, n, after, unlabeled):
+    """A log of n answers whose error rate goes from 0.08 to `after` in the middle; labels come late, some not yet."""
+    wrong = rng.random(n) < np.where(np.arange(n) < n // 2, 0.08, after)
+    label = rng.integers(0, 2, n).astype(float)
+    waited = rng.lognormal(4.2, 0.9, n) + 60 * wrong  # what is hard to judge takes longer
+    frame = pd.DataFrame(
+        {
+            "time": np.arange(n),
+            "prediction": np.where(wrong, 1 - label, label).astype(int),
+            "label": label,
+            "label_time": np.arange(n) + waited,
+        }
+    )
+    if unlabeled:
+        frame.loc[rng.choice(n, n // 20, replace=False), ["label", "label_time"]] = np.nan
+    return frame
+
+
+def _feed(log, allowed, limit, *, by="label_time", polarity=True, reset=True, stamp="label_time", fill=False):
+    """The detector of the exercise with its possible faults."""
+    rows = log if fill else log.dropna(subset=["label"])
+    found, total = [], 0.0
+    for row in rows.sort_values(by, kind="stable").to_dict("records"):
+        wrong = float(row["prediction"] != row["label"])
+        total = max(0.0, total + (wrong if polarity else 1 - wrong) - allowed)
+        if total > limit:
+            found.append(row[stamp])
+            if reset:
+                total = 0.0
+    return found
+
+
+@exercise(
+    "3.6",
+    "Repair a detector's feed",
+    answers=("alarms",),
+    points=4,
+    minutes=7,
+    objective="3.d",
+    kind=Function("log", "allowed", "limit", returns=Sequence(Number())),
+    hints=(
+        "What does the detector add up when a prediction is right? It should grow when the model fails.",
+        "On which day can an error be known? Put the rows in that order, and leave out those whose label has not come.",
+        "After an alarm the story is told: begin anew at zero. And an alarm is raised when the label arrives, not when the request came.",
+    ),
+)
+def detectors_feed(answer, rng, expect):
+    """`alarms(log, allowed, limit)`: the times at which the detector alarms."""
+    draws = (
+        (0.08, False, "a quiet log"),
+        (float(rng.uniform(0.4, 0.5)), False, "the error rate jumps in the middle, every label has come"),
+        (float(rng.uniform(0.3, 0.4)), True, "one row in twenty still has no label"),
+    )
+    for after, unlabeled, what in draws:
+        log = _late_log(rng, int(rng.integers(500, 700)), after, unlabeled)
+        allowed, limit = float(rng.choice([0.125, 0.1875])), float(rng.integers(6, 9)) + 0.03
+        want = [float(t) for t in _feed(log, allowed, limit)]
+        got = [float(t) for t in answer(log, allowed, limit)]
+        expect.equal(len(got), len(want), f"{what}: the number of alarms", show=len(want) == 0)
+        expect.true(
+            len(got) == len(want) and np.allclose(got, want, equal_nan=True),
+            f"{what}: the times of the alarms",
+            "at least one differs",
+        )
+
+
+@detectors_feed.misconception(
+    "the detector were still fed with right answers. It adds up what it is given, so it grows fastest while all is well: give it 1 for an error, 0 for a hit."
+)
+def fed_with_hits(log, allowed, limit):
+    return _feed(log, allowed, limit, polarity=False)
+
+
+@detectors_feed.misconception(
+    "the detector read the rows in the order of the requests. It then reacts to rising errors, but with labels that nobody had yet: sort by the time at which the label came."
+)
+def in_order_of_requests(log, allowed, limit):
+    return _feed(log, allowed, limit, by="time")
+
+
+@detectors_feed.misconception(
+    "the detector read the rows in the order of the requests, and dated its alarms by the request. In a back-test that looks wonderfully fast; in production these labels "
+    "are still on their way."
+)
+def dated_by_request(log, allowed, limit):
+    return _feed(log, allowed, limit, by="time", stamp="time")
+
+
+@detectors_feed.misconception(
+    "the sum went on after an alarm. It stays above the limit, and one change rings hundreds of times: after an alarm begin anew at zero."
+)
+def never_reset(log, allowed, limit):
+    return _feed(log, allowed, limit, reset=False)
+
+
+@detectors_feed.misconception(
+    "the alarm was dated by the request that completed it. Nobody could know then: it rings when that request's label arrives."
+)
+def stamped_with_request(log, allowed, limit):
+    return _feed(log, allowed, limit, stamp="time")
+
+
+@detectors_feed.misconception(
+    "a row without a label counted as an error. In pandas a missing label differs from every prediction. It is unknown, not wrong: leave it out."
+)
+def missing_is_wrong(log, allowed, limit):
+    return _feed(log, allowed, limit, fill=True)
+
+
+@detectors_feed.alternative
+def with_numpy(log, allowed, limit):
+    known = log[log["label"].notna()].sort_values("label_time")
+    steps = (known["prediction"] != known["label"]).to_numpy().astype(float) - allowed
+    found, start = [], 0
+    while start < len(steps):
+        sums = np.cumsum(steps[start:])
+        above = sums - np.minimum(np.minimum.accumulate(sums), 0)
+        over = np.flatnonzero(above > limit)
+        if not len(over):
+            break
+        found.append(known["label_time"].iloc[start + over[0]])
+        start += over[0] + 1
+    return found
+
+
+@detectors_feed.alternative
+def as_events(log, allowed, limit):
+    events = sorted(
+        (when, p != y)
+        for when, p, y in zip(log["label_time"], log["prediction"], log["label"], strict=True)
+        if not math.isnan(when)
+    )
+    found, total = [], 0.0
+    for when, wrong in events:
+        total += wrong - allowed
+        if total < 0:
+            total = 0.0
+        elif total > limit:
+            found, total = [*found, when], 0.0
+    return np.array(found)
+
+
+# ------------------------------------------------------------------ 3.7 score a detector
+
+
+@exercise(
+    "3.7",
+    "Score a detector",
+    answers=("score",),
+    points=3,
+    minutes=6,
+    objective="3.d",
+    kind=Function(
+        "alarms",
+        "onset",
+        returns=Several(Number(), Number(integer=True), Boolean(), names=("delay", "false_alarms", "missed")),
+    ),
+    hints=(
+        "Part the alarms at the onset. What are those before it, whatever they meant?",
+        "The first alarm from the onset on is the detection; those after it repeat what is known.",
+        "Without an onset there is nothing to find, so nothing is missed; and where there is no detection there is no delay: NaN.",
+    ),
+)
+def score_a_detector(answer, rng, expect):
+    """`score(alarms, onset)`: (delay, false_alarms, missed)."""
+    onset = int(rng.integers(900, 1200))
+    early = sorted(rng.choice(np.arange(100, onset - 20), 3, replace=False).tolist())
+    just = onset - int(rng.integers(2, 9))
+    late = sorted(rng.choice(np.arange(onset + 30, onset + 900), 4, replace=False).tolist())
+    draws = (
+        (late, onset, late[0] - onset, 0, False, "four alarms after the onset"),
+        (
+            [*early, *late[:1]],
+            onset,
+            late[0] - onset,
+            3,
+            False,
+            "three alarms before the onset, one after it",
+        ),
+        (
+            [just, late[0]],
+            onset,
+            late[0] - onset,
+            1,
+            False,
+            "one alarm a few rows before the onset, one after it",
+        ),
+        ([onset], onset, 0, 0, False, "an alarm at the onset itself"),
+        (early, onset, math.nan, 3, True, "three alarms, all before the onset"),
+        ([], onset, math.nan, 0, True, "no alarm at all"),
+        (early, None, math.nan, 3, False, "three alarms, and nothing ever changed"),
+        ([], None, math.nan, 0, False, "no alarm, and nothing ever changed"),
+    )
+    for alarms, when, delay, false_alarms, missed, what in draws:
+        got = answer(list(alarms), when)
+        right = (
+            got[0] == delay or math.isnan(got[0]) and math.isnan(delay),
+            got[1] == false_alarms,
+            got[2] == missed,
+        )
+        wrong = [name for name, ok in zip(("delay", "false_alarms", "missed"), right, strict=True) if not ok]
+        expect.true(not wrong, what, f"look at {' and '.join(wrong)}")
+
+
+def _score(alarms, onset, *, early_counts=False, repeats_false=False, miss_is_zero=False, after_only=False):
+    if onset is None:
+        return (0.0 if miss_is_zero else math.nan), len(alarms), False
+    hits = [a for a in alarms if (a > onset if after_only else a >= onset)]
+    false = [a for a in alarms if a not in hits]
+    if early_counts and alarms:
+        return float(abs(alarms[0] - onset)), 0, False
+    if not hits:
+        return (0.0 if miss_is_zero else math.nan), len(false), not miss_is_zero
+    return float(hits[0] - onset), len(false) + (len(hits) - 1 if repeats_false else 0), False
+
+
+@score_a_detector.misconception(
+    "an alarm before the onset could be a detection. It was right by luck: before the onset there was nothing to detect, so it is false, even if it is only just too early."
+)
+def lucky(alarms, onset):
+    return _score(alarms, onset, early_counts=True)
+
+
+@score_a_detector.misconception(
+    "alarms after the first hit were called false. The change is still there, so they are true, only not new: repeats, neither a merit nor a fault."
+)
+def repeats_are_false(alarms, onset):
+    return _score(alarms, onset, repeats_false=True)
+
+
+@score_a_detector.misconception(
+    "a change that is never noticed had a delay of zero. Then the best detector would be the one that is switched off: where there is no detection the delay is NaN."
+)
+def never_is_at_once(alarms, onset):
+    return _score(alarms, onset, miss_is_zero=True)
+
+
+@score_a_detector.misconception(
+    "an alarm in the very row of the onset came too early. That row is the first of the new world: nobody can be faster, and the delay is zero."
+)
+def not_in_the_row_itself(alarms, onset):
+    return _score(alarms, onset, after_only=True)
+
+
+@score_a_detector.misconception(
+    "something were missed where nothing had happened. Without an onset there is nothing to find.",
+    when=lambda seen: (
+        len(seen.verdicts) == 8
+        and not seen.verdicts[6][1]
+        and not seen.verdicts[7][1]
+        and seen.verdicts[5][1]
+    ),
+)
+def missed_nothing(alarms, onset):
+    delay, false_alarms, missed = _score(alarms, onset)
+    return delay, false_alarms, missed or onset is None
+
+
+@score_a_detector.alternative
+def with_arrays(alarms, onset):
+    alarms = np.array(alarms, dtype=float)
+    onset = np.inf if onset is None else onset
+    hits = alarms[alarms >= onset]
+    delay = hits.min() - onset if hits.size else np.nan
+    return delay, int((alarms < onset).sum()), bool(np.isfinite(onset) and hits.size == 0)
+
+
+@score_a_detector.alternative
+def one_after_the_other(alarms, onset):
+    delay, false_alarms = float("nan"), 0
+    for alarm in alarms:
+        if onset is None or alarm < onset:
+            false_alarms += 1
+        elif math.isnan(delay):
+            delay = alarm - onset
+    return delay, false_alarms, onset is not None and math.isnan(delay)
+
+
+@score_a_detector.alternative
+def with_the_library(alarms, onset):
+    from mlprod_helpers.detectors import score_alarms
+
+    found = score_alarms(alarms, [] if onset is None else [onset])
+    return (found.delays[0] if len(found.delays) else float("nan")), found.false_alarms, found.missed > 0
+
+
+# ------------------------------------------------------------------ 3.8 the alarm they still read
+
+N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 40
+PAGE, WEEK, PATIENCE = 1, 5, 3
+SIZES = {"few": (80, 200), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
+QUIET, CRUMB, DRIFT = 0, 1, 2
+
+
+def draw_services(rng):
+    """Twelve services, four of each size: rows a week, the weeks of the crumb and of the drift, and PSI[state, week, column].
+
+    The services with many rows also move by a crumb, 0.06 to 0.1 sd in three columns, that harms nobody.
+    """
+    services = []
+    for size, (low, high) in SIZES.items():
+        for drifts in (True, True, True, False):
+            n = int(rng.integers(low, high))
+            shift = np.zeros((3, N_COLUMNS))
+            if size == "many":
+                shift[CRUMB:, rng.permutation(N_COLUMNS)[:3]] = rng.uniform(0.06, 0.1)
+            shift[DRIFT, rng.permutation(N_COLUMNS)[:3]] = (
+                rng.uniform(0.6, 0.9) if size == "few" else rng.uniform(0.36, 0.5)
+            )
+            edges = ndtri(
+                np.cumsum(rng.dirichlet(np.full(10, N_REFERENCE / 10), size=N_COLUMNS), axis=1)[:, :-1]
+            )
+            mass = np.diff(ndtr(edges - shift[..., None]), prepend=0.0, append=1.0, axis=-1)
+            mass /= mass.sum(axis=-1, keepdims=True)
+            share = (rng.multinomial(n, mass[:, None], size=(3, N_WEEKS, N_COLUMNS)) + 0.5) / (n + 5)
+            services.append(
+                {
+                    "size": size,
+                    "n": n,
+                    "crumb": int(rng.integers(2, 9)) if size == "many" else N_WEEKS,
+                    "onset": int(rng.integers(12, 30)) if drifts else N_WEEKS,
+                    "psi": ((share - 0.1) * np.log(share / 0.1)).sum(axis=-1).round(5),
+                }
+            )
+    return services
+
+
+def watch(policy, service):
+    """Play one service's forty weeks; returns its cost. After three false pages nobody reads its pages any more."""
+    memory, false_pages, repaired, cost = {}, 0, False, 0
+    for week in range(N_WEEKS):
+        drift = week >= service["onset"] and not repaired
+        state = DRIFT if drift else CRUMB if week >= service["crumb"] else QUIET
+        observation = {
+            "week": week,
+            "n_reference": N_REFERENCE,
+            "n_current": service["n"],
+            "psi": service["psi"][state, week].tolist(),
+        }
+        page, memory = policy(observation, memory)
+        cost += PAGE * page + WEEK * drift
+        if page and drift and false_pages < PATIENCE:
+            repaired = True
+        elif page and not drift:
+            false_pages += 1
+    return cost
+
+
+def cost_by_size(policy, services):
+    """The cost of a policy for the services with few, some and many rows."""
+    costs = dict.fromkeys(SIZES, 0)
+    for service in services:
+        costs[service["size"]] += watch(policy, service)
+    return costs
+
+
+def never(observation, memory):
+    """The baseline that never pages."""
+    return False, memory
+
+
+def usual_limit(observation, memory):
+    """The baseline "PSI above 0.1"."""
+    return max(observation["psi"]) > 0.1, memory
+
+
+@exercise(
+    "3.8",
+    "The alarm they still read",
+    answers=("alarm",),
+    points=6,
+    minutes=14,
+    core=True,
+    objective="3.e",
+    kind=Function("observation", "memory", returns=Several(Boolean(), Mapping(), names=("page", "memory"))),
+    hints=(
+        "Two questions before a page: could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
+        "For the first: the law of the quiet PSI, with a limit so strict that forty weeks of ten columns seldom reach it. For the second: what chance adds to the PSI, "
+        "9 x (1/n + 1/m), is no effect; a shift of 0.2 sd adds 0.04.",
+        "`memory` can hold which columns were high last week: the same column two weeks in a row is seldom chance. It costs a week of delay.",
+    ),
+)
+def alarm_policy(answer, rng, expect):
+    """`alarm(observation, memory)`: page or not, week after week, for twelve services."""
+    services = draw_services(rng)
+    costs = cost_by_size(answer, services)
+    silent, usual = cost_by_size(never, services), cost_by_size(usual_limit, services)
+    for size in SIZES:
+        expect.within(
+            costs[size],
+            0,
+            0.35 * silent[size],
+            f"{size} rows a week: costs {costs[size]} (never paging {silent[size]}, PSI above 0.1 {usual[size]}; "
+            f"wanted at most {0.35 * silent[size]:.0f})",
+        )
+    total, limit = sum(costs.values()), 0.2 * sum(silent.values())
+    expect.within(
+        total,
+        0,
+        limit,
+        f"all twelve services: costs {total} (never paging {sum(silent.values())}, PSI above 0.1 {sum(usual.values())}; "
+        f"wanted at most {limit:.0f})",
+    )
+
+
+def _unit(observation):
+    return 1 / observation["n_reference"] + 1 / observation["n_current"]
+
+
+def _paged(seen):
+    """(rows, largest PSI, chance of one column, page) of each call."""
+    rows = []
+    for call in seen.calls:
+        (observation, _), (page, _) = call.given, call.output
+        largest = max(observation["psi"])
+        chance = float(gammaincc(4.5, largest / _unit(observation) / 2))
+        rows.append((observation["n_current"], largest, chance, bool(page)))
+    return rows
+
+
+def _one_limit_for_all(seen):
+    rows = _paged(seen)
+    paged, silent = ([x for _, x, _, page in rows if page is wanted] for wanted in (True, False))
+    return bool(paged) and bool(silent) and min(paged) >= max(silent)
+
+
+def _any_small_p(seen):
+    paged = [chance for n, _, chance, page in _paged(seen) if page and n < 10_000]
+    return len(paged) > 20 and np.mean([chance > 0.006 for chance in paged]) > 0.3
+
+
+def _pages_for_crumbs(seen):
+    return sum(page and n > 10_000 and largest < 0.05 for n, largest, _, page in _paged(seen)) > 20
+
+
+@alarm_policy.misconception(
+    "the phone never rang. Quiet, and wrong for months: every week of drift costs five times a page.",
+    when=lambda seen: not any(page for *_, page in _paged(seen)),
+)
+def never_page(observation, memory):
+    return False, memory
+
+
+@alarm_policy.misconception(
+    "there was a page each week. After the third false one nobody looks any more, and the fourth was true.",
+    when=lambda seen: all(page for *_, page in _paged(seen)),
+)
+def always_page(observation, memory):
+    return True, memory
+
+
+@alarm_policy.misconception(
+    "one limit served all services. Where rows are few, chance alone goes above it, and after three false pages nobody looks; where rows are many, it sees late or never. "
+    "How high a quiet week goes depends on the rows.",
+    when=_one_limit_for_all,
+)
+def psi_above_a_tenth(observation, memory):
+    return max(observation["psi"]) > 0.1, memory
+
+
+@alarm_policy.misconception(
+    "each small p-value rang the bell. Ten columns in forty weeks are four hundred tests: at 5 % that makes twenty false pages a service, and three are too many. Ask "
+    "for more: a stricter limit, or the same column twice.",
+    when=_any_small_p,
+)
+def five_percent(observation, memory):
+    return bool((chi2.sf(np.array(observation["psi"]) / _unit(observation), 9) < 0.05).any()), memory
+
+
+@alarm_policy.misconception(
+    "whatever is more than chance was paged. Where rows are many, crumbs of less than a tenth of a standard deviation are more than chance, every week. Ask also "
+    "whether it is large enough to cost anything.",
+    when=_pages_for_crumbs,
+)
+def more_than_chance(observation, memory):
+    return bool(gammaincc(4.5, max(observation["psi"]) / _unit(observation) / 2) < 1e-5), memory
+
+
+@alarm_policy.alternative
+def a_limit_that_knows_the_rows(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    return max(observation["psi"]) > 0.05 + 28 * unit, memory
+
+
+@alarm_policy.alternative
+def same_column_twice(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    high = [i for i, value in enumerate(observation["psi"]) if value > 21.7 * unit and value > 0.05]
+    again = set(high) & set(memory.get("high", []))
+    return bool(again), {"high": high}
+
+
+@alarm_policy.alternative
+def mean_of_the_columns(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    excess = np.mean(observation["psi"]) - 9 * unit
+    return bool(excess > 0.015 + 4.5 * unit * math.sqrt(18 / 10)), memory
+
+
+@alarm_policy.alternative
+def evidence_that_adds_up(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    excess = np.array(observation["psi"]) / unit - 9 - max(8, 0.035 / unit)
+    total = np.maximum(0, np.array(memory.get("total", [0] * len(excess))) + excess)
+    return bool((total > 16).any()), {"total": total.tolist()}
