@@ -1,0 +1,578 @@
+"""Can a classifier tell which of two tables a row is from?
+
+Reference rows get the label 0, current rows the label 1, and a classifier is scored on rows it has not seen. If the
+two tables come from one world it can only guess: the AUC is 0.5. If it does better the tables differ, and the
+classifier knows in which columns (`importances`), in which rows (`scores`), and how to weight old rows so that they
+look like new ones (`weights`).
+
+>>> import numpy as np
+>>> rng = np.random.default_rng(0)
+>>> old, new = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + [1.2, 0, 0]
+>>> found = adversarial_validation(old, new, random_state=0)
+>>> bool(0.7 < found.auc < 0.8), found.importances.index[0]
+(True, 'x0')
+
+Three habits keep the number honest. Rows are scored out of fold: on 2 x 500 rows in which nothing differs the AUC of
+boosted trees on their own training rows is near 1. Identical rows stay in one fold where they are copies (see
+`tables.repeats_of`): otherwise a table compared with itself has an AUC far below 0.5. Columns that look like the name
+of a table are listed before anything is trained (`suspects`).
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
+
+LARGEST_RATIO = 100.0  # a reference row counts for at most so many, before weights are scaled to mean one
+WELL_COVERED = 0.5  # below this share of the current rows, weights are called of little use
+SCORED_ROWS = 5_000  # of each fold, for the importances
+SHUFFLES = 5  # of each column in each fold, for the importances
+
+
+# ---------------------------------------------------------------- what the AUC stands for
+
+
+def auc_of_shift(shift):
+    """The AUC of the best classifier between N(0, 1) and N(shift, 1): Phi(shift / sqrt 2).
+
+    A current row minus a reference row is normal around `shift` with variance 1 + 1. For several independent columns
+    the shift is the length of the vector of their shifts.
+
+    Parameters
+    ----------
+    shift : float or array
+        Distance in standard deviations.
+
+    Returns
+    -------
+    float or array
+        0.5 for no shift, towards 1 for a large one.
+
+    Notes
+    -----
+    Source: Green and Swets, "Signal detection theory and psychophysics" (1966), d' and the area under the ROC.
+
+    Examples
+    --------
+    >>> round(auc_of_shift(1.19), 2)
+    0.8
+    >>> round(auc_of_shift(0.2 * 5**0.5), 4)  # 0.2 in each of five columns
+    0.6241
+    """
+    return _plain(special.ndtr(np.asarray(shift, dtype=float) / np.sqrt(2)))
+
+
+def shift_of_auc(auc):
+    """How far apart, in standard deviations of one normal column, are tables with this AUC? `auc_of_shift` undone.
+
+    Parameters
+    ----------
+    auc : float or array
+        Between 0 and 1.
+
+    Returns
+    -------
+    float or array
+        NaN below 0.5: that is no distance, but a sign of repeated rows. Infinite at 1.
+
+    Examples
+    --------
+    >>> round(shift_of_auc(0.8), 2), shift_of_auc(0.5), shift_of_auc(0.3)
+    (1.19, 0.0, nan)
+    """
+    auc = np.asarray(auc, dtype=float)
+    if (auc < 0).any() or (auc > 1).any():
+        raise ValueError("An AUC lies between 0 and 1.")
+    return _plain(np.where(auc < 0.5, np.nan, np.sqrt(2) * special.ndtri(auc)))
+
+
+def effective_sample_size(weights):
+    """How many equally weighted rows are these weights worth? (sum w)^2 / sum w^2
+
+    Parameters
+    ----------
+    weights : array-like, shape (rows,)
+        Not negative, not all zero; their scale does not matter.
+
+    Returns
+    -------
+    float
+        Between 1 (one row carries all) and the number of rows (all weights equal).
+
+    Notes
+    -----
+    Source: Kish, "Survey sampling" (1965).
+
+    Examples
+    --------
+    >>> effective_sample_size([1, 1, 1, 1]), round(effective_sample_size([97, 1, 1, 1]), 2)
+    (4.0, 1.06)
+    """
+    weights = np.asarray(weights, dtype=float)
+    if weights.ndim != 1 or len(weights) == 0:
+        raise ValueError("Weights are one number a row: pass a one-dimensional array with at least one row.")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError("Weights must be finite, not negative, and not all zero.")
+    weights = weights / weights.max()  # so that squares neither overflow nor vanish
+    return float(weights.sum() ** 2 / (weights @ weights))
+
+
+def _plain(number):
+    return number.item() if np.ndim(number) == 0 else number
+
+
+# ---------------------------------------------------------------- the classifier
+
+
+def default_estimator(n_rows, random_state=None):
+    """The boosted trees that `adversarial_validation` trains when it is given no estimator.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of both tables together.
+    random_state : int or None
+
+    Returns
+    -------
+    HistGradientBoostingClassifier
+
+    Notes
+    -----
+    Trees see what a linear model cannot (a correlation that flips), take missing values and categories as they are,
+    and do not care about units. The settings differ from scikit-learn's in three ways. Each split looks at half of
+    the columns: among many quiet columns the few that drifted are found with less noise, and a flip, which no single
+    split can see, is found more often. Above 10,000 training rows trees are added until a tenth of the rows, held out,
+    says stop (at most 300; scikit-learn's own rule): few for a plain shift, many for a tangled one. In small tables a leaf may
+    be small, as 20 rows would leave no split at all.
+
+    Examples
+    --------
+    >>> default_estimator(1_000).max_iter, default_estimator(1_000_000).max_iter
+    (100, 300)
+    """
+    # scikit-learn is imported where it is used: those who only want a PSI do not wait for it
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=300 if n_rows > 12_500 else 100,  # four fifths of it are trained on
+        max_features=0.5,
+        min_samples_leaf=int(np.clip(n_rows // 4, 2, 20)),
+        random_state=random_state,
+    )
+
+
+# ---------------------------------------------------------------- the result
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AdversarialValidation:
+    """What `adversarial_validation` found.
+
+    Attributes
+    ----------
+    auc : float
+        Mean over the folds of the AUC on held-out rows: 0.5 is guessing, 1 is never wrong.
+    pvalue : float
+        How often the whole procedure gives at least this AUC when labels are shuffled; NaN if not asked for.
+    scores : array of shape (current rows,)
+        How foreign each current row is: the chance, out of fold, that such a row is a current one if both tables were
+        equally large. 0.5 fits both tables equally well.
+    reference_scores : array of shape (reference rows,)
+        The same for the reference rows.
+    suspects : dict
+        Column -> why it looks like an id, a time stamp or another name of its table. Found before training.
+    notes : tuple of str
+        What to know before the numbers are used.
+    fold_aucs : array of shape (folds,)
+    null_aucs : array of shape (permutations,)
+        The AUC of each shuffle of the labels.
+    fold : array of shape (rows,)
+        The fold in which each row was held out: reference rows first, then current ones.
+    importances : pandas.Series
+        Column -> AUC lost on held-out rows when the column is shuffled, largest first.
+    weights : array of shape (reference rows,)
+        Density ratio p(current) / p(reference), mean one, for `sample_weight`.
+    effective_sample_size : float
+        How many equally weighted reference rows the weights are worth.
+    coverage : float
+        Share of the current rows that the reference rows can stand for, about: the mean of the density ratio before it
+        is scaled, at most 1. Where it is small, no weights help, whatever their effective sample size.
+    shift : float
+        The shift of one normal column, in standard deviations, that gives this AUC; NaN below 0.5.
+    """
+
+    auc: float
+    pvalue: float
+    scores: np.ndarray
+    reference_scores: np.ndarray
+    suspects: dict
+    notes: tuple
+    fold_aucs: np.ndarray
+    null_aucs: np.ndarray
+    fold: np.ndarray
+    columns: list
+    _X: object = field(repr=False)
+    _models: list = field(repr=False)
+    _seed: int = field(repr=False)
+
+    @property
+    def shift(self):
+        return shift_of_auc(self.auc)
+
+    @cached_property
+    def importances(self):
+        return _importances(self._X, self._labels, self.fold, self._models, self.columns, self._seed)
+
+    @cached_property
+    def weights(self):
+        ratio = _density_ratio(self.reference_scores)
+        return ratio / ratio.mean()
+
+    @property
+    def coverage(self):
+        return min(1.0, float(_density_ratio(self.reference_scores).mean()))
+
+    @property
+    def effective_sample_size(self):
+        return effective_sample_size(self.weights)
+
+    @property
+    def _labels(self):
+        return np.repeat([0, 1], [len(self.reference_scores), len(self.scores)])
+
+    def plot(self):
+        """The ROC curve of the held-out rows."""
+        from mlprod_helpers import plots
+
+        return plots.roc(self._labels, self._ranks_in_fold(), label="out of fold")
+
+    def _ranks_in_fold(self):
+        # models of different folds are not calibrated alike: compare rows of one fold only
+        scores = pd.Series(np.concatenate([self.reference_scores, self.scores]))
+        return scores.groupby(self.fold).rank(pct=True).to_numpy()
+
+    def _unless_covered(self):
+        return (
+            f", which cover {self.coverage:.0%} of the current ones" if self.coverage < WELL_COVERED else ""
+        )
+
+    def __repr__(self):
+        rows = f"{len(self.reference_scores):,} reference and {len(self.scores):,} current rows"
+        n_columns = f"{len(self.columns)} column{'s' * (len(self.columns) != 1)}"
+        lines = [f"Adversarial validation of {rows}, {n_columns}, {len(self._models)} folds"]
+        meaning = "below 0.5: no distance" if np.isnan(self.shift) else f"as a shift of {self.shift:.2f} sd"
+        lines.append(f"  AUC       {self.auc:.4f} ({meaning} in one normal column)")
+        if not np.isnan(self.pvalue):
+            lines.append(f"  p-value   {self.pvalue:.4g} ({len(self.null_aucs)} shuffles of the labels)")
+        share = self.effective_sample_size / len(self.weights)
+        lines.append(f"  weights   worth {share:.0%} of the reference rows" + self._unless_covered())
+        lines += [f"  suspect   {name}: {why}" for name, why in self.suspects.items()]
+        lines += [f"  note      {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _density_ratio(balanced_scores):
+    odds = np.divide(
+        balanced_scores,
+        1 - balanced_scores,
+        out=np.full(len(balanced_scores), np.inf),
+        where=balanced_scores < 1,
+    )
+    ratio = np.minimum(odds, LARGEST_RATIO)
+    return ratio if ratio.any() else np.ones(len(ratio))
+
+
+def _importances(X, labels, fold, models, columns, seed):
+    rng = np.random.default_rng(seed)
+    lost = np.zeros((len(models), len(columns)))
+    for k, model in enumerate(models):
+        rows = _thinned(np.flatnonzero(fold == k), labels, rng)
+        held_out, truth = _rows(X, rows), labels[rows]
+        base = _auc(truth, model.predict_proba(held_out)[:, 1])
+        shuffles = [rng.permutation(len(rows)) for _ in range(SHUFFLES)]
+        for j in range(len(columns)):
+            aucs = [
+                _auc(truth, model.predict_proba(_with_shuffled(held_out, j, order))[:, 1])
+                for order in shuffles
+            ]
+            lost[k, j] = base - np.mean(aucs)
+    found = pd.Series(lost.mean(axis=0), index=pd.Index(columns, name="column"), name="importance")
+    return found.sort_values(ascending=False, kind="stable")
+
+
+def _auc(labels, scores):
+    from sklearn.metrics import roc_auc_score
+
+    return roc_auc_score(labels, scores)
+
+
+def _thinned(rows, labels, rng):
+    """At most `SCORED_ROWS` of a fold's rows, with as many of each table as chance will have it, but some of both."""
+    if len(rows) <= SCORED_ROWS:
+        return rows
+    parts = [rows[labels[rows] == label] for label in (0, 1)]
+    kept = [
+        rng.choice(p, min(len(p), max(50, SCORED_ROWS * len(p) // len(rows))), replace=False) for p in parts
+    ]
+    return np.sort(np.concatenate(kept))
+
+
+def _with_shuffled(X, j, order):
+    X = X.copy()
+    if isinstance(X, pd.DataFrame):
+        X.isetitem(j, X.iloc[order, j].array)
+    else:
+        X[:, j] = X[order, j]
+    return X
+
+
+# ---------------------------------------------------------------- the procedure
+
+
+def adversarial_validation(
+    reference, current, *, estimator=None, cv=5, n_permutations=0, random_state=None
+) -> AdversarialValidation:
+    """How well can a classifier tell current rows from reference rows it has not seen?
+
+    Parameters
+    ----------
+    reference, current : DataFrame or array of shape (rows, columns)
+        What a model was trained on, and what it meets now: the same columns, without the target. Text, categories,
+        booleans, times and missing values are welcome.
+    estimator : scikit-learn classifier with `predict_proba`, optional
+        `default_estimator` otherwise. From arrays it gets arrays, from DataFrames a DataFrame: categories
+        and text as dtype `category` with whole numbers for levels (text of more than 250 levels as its alphabetical
+        rank), times as seconds since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
+    cv : int, or splitter, or list of (train, test) rows
+        Number of folds. A scikit-learn splitter, or its splits, is used as it is: no guard against repeated rows.
+    n_permutations : int
+        Shuffles of the labels for the p-value; each repeats the whole procedure, folds and fits included.
+        With 99 the smallest possible p-value is 0.01.
+    random_state : int, Generator or None
+        The same int gives exactly the same result.
+
+    Returns
+    -------
+    AdversarialValidation
+
+    Raises
+    ------
+    ValueError
+        For tables without rows or columns, with different columns, or with fewer rows than folds.
+
+    Warns
+    -----
+    UserWarning
+        When no column varies, and when the AUC is clearly below 0.5 although repeated rows were looked after: rows of
+        the two tables then belong together in a way that the function cannot see.
+
+    Notes
+    -----
+    The AUC is the mean over the folds, not that of all scores pooled: each fold has a model of its own, and a row's
+    score says something beside the scores of the same model only. Pooled scores read too low in small tables: a
+    logistic regression on 2 x 15 normal rows that differ in nothing has a mean AUC of 0.482 pooled and 0.495 by folds.
+
+    The p-value is one-sided, (1 + number of shuffles with at least this AUC) / (1 + number of shuffles). It belongs
+    to the whole procedure, since the textbook variance of an AUC is too small for out-of-fold scores: they share
+    training rows. Where identical rows are kept together, the labels of whole groups are shuffled.
+
+    An AUC sees inputs only. It is blind to a change of the answers, and to any change that its classifier cannot see.
+
+    Sources: Bickel, Bruckner and Scheffer, "Discriminative learning under covariate shift", JMLR 10 (2009), for the
+    weights; Ojala and Garriga, "Permutation tests for studying classifier performance", JMLR 11 (2010), for the
+    p-value; Pan et al., "Adversarial validation approach to concept drift problem" (2020), for its use.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> old = pd.DataFrame({"miles": rng.normal(size=300), "route": rng.choice(["BOS", "MIA"], 300)})
+    >>> new = pd.DataFrame({"miles": rng.normal(size=300), "route": rng.choice(["MIA", "SEA"], 300)})
+    >>> found = adversarial_validation(old, new, random_state=0)
+    >>> found.importances.index[0], found.suspects
+    ('route', {})
+    """
+    table = stack(reference, current)
+    labels, rng = table.labels, np.random.default_rng(random_state)
+    n_rows, notes = np.bincount(labels), []
+    guarded = isinstance(cv, int | np.integer)
+    if guarded:
+        _enough_rows(n_rows, cv)
+    # NaN is a value too: it may be in one table only
+    constant = [bool(((c == c[0]) | (np.isnan(c) & np.isnan(c[0]))).all()) for c in table.values.T]
+    if all(constant):
+        warnings.warn(
+            "No column varies: each holds one and the same value in both tables, so there is nothing to learn.",
+            stacklevel=2,
+        )
+    suspects = suspects_of(table)
+    X = table.frame() if table.from_frames and (table.levels or estimator is not None) else table.values
+    estimator = default_estimator(len(labels)) if estimator is None else estimator
+    repeats = repeats_of(table) if guarded else None
+    if guarded and repeats.why:
+        notes.append(repeats.why)
+
+    def run(labels):
+        splits = _deal_folds(labels, repeats, cv, rng) if guarded else _given_splits(cv, table.values, labels)
+        fold, probability, models = _out_of_fold(estimator, X, labels, splits, rng)
+        return _fold_aucs(labels, probability, fold), fold, probability, models
+
+    fold_aucs, fold, probability, models = run(labels)
+    auc = float(fold_aucs.mean())
+    shuffles = _shuffled_labels(labels, repeats, n_permutations, rng)
+    null_aucs = np.array([run(shuffled)[0].mean() for shuffled in shuffles])
+    pvalue = (1 + np.sum(null_aucs >= auc)) / (1 + n_permutations) if n_permutations else np.nan
+    balanced = _balanced(probability, n_rows)
+    notes += _notes_on(auc, balanced[labels == 0], n_rows, guarded)
+    return AdversarialValidation(
+        auc=auc,
+        pvalue=float(pvalue),
+        scores=balanced[labels == 1],
+        reference_scores=balanced[labels == 0],
+        suspects=suspects,
+        notes=tuple(notes),
+        fold_aucs=fold_aucs,
+        null_aucs=null_aucs,
+        fold=fold,
+        columns=table.columns,
+        _X=X,
+        _models=models,
+        _seed=int(rng.integers(2**63)),
+    )
+
+
+def _given_splits(cv, values, labels):
+    from sklearn.model_selection import check_cv
+
+    splits = list(check_cv(cv, labels, classifier=True).split(values, labels))
+    tested = np.concatenate([np.arange(len(labels))[test] for _, test in splits])
+    if not np.array_equal(np.sort(tested), np.arange(len(labels))):
+        raise ValueError("cv must hold out each row exactly once, as StratifiedKFold does.")
+    return splits
+
+
+def _enough_rows(n_rows, cv):
+    if isinstance(cv, bool) or cv < 2:
+        raise ValueError(f"cv must be at least 2 folds, got {cv}.")
+    for role, n in zip(("reference", "current"), n_rows, strict=True):
+        if n < cv:
+            rows = "1 row" if n == 1 else f"{n} rows"
+            raise ValueError(f"{role} has {rows}, fewer than cv={cv} folds: pass more rows or a smaller cv.")
+
+
+def _deal_folds(labels, repeats, cv, rng):
+    """Folds of nearly the same size and share of each table; with identical rows in one fold if need be."""
+    if repeats.keep_together:
+        in_current = np.bincount(repeats.group, weights=labels).astype(int)
+        in_reference = np.bincount(repeats.group) - in_current
+        fold = _dealt(in_reference, in_current, cv, rng)[repeats.group]
+        if all(len(np.unique(fold[labels == label])) == cv for label in (0, 1)):
+            return _splits_of(fold, cv)
+    return _splits_of(_dealt(1 - labels, labels, cv, rng), cv)
+
+
+def _dealt(in_reference, in_current, cv, rng):
+    """Shuffle, sort by what a group holds, and deal like cards."""
+    order = np.lexsort((rng.permutation(len(in_current)), in_reference, in_current))
+    fold = np.empty(len(order), dtype=int)
+    fold[order] = np.arange(len(order)) % cv
+    return fold
+
+
+def _splits_of(fold, cv):
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(cv)]
+
+
+def _out_of_fold(estimator, X, labels, splits, rng):
+    """The fold of each row, its probability of being current, and the models."""
+    fold, probability, models = np.empty(len(labels), dtype=int), np.empty(len(labels)), []
+    for k, (train, test) in enumerate(splits):
+        model = _fresh(estimator, rng).fit(_rows(X, train), labels[train])
+        if not hasattr(model, "predict_proba"):
+            raise TypeError(
+                f"{type(model).__name__} has no predict_proba: wrap it in sklearn's CalibratedClassifierCV."
+            )
+        probability[test] = model.predict_proba(_rows(X, test))[:, 1]
+        fold[test] = k
+        models.append(model)
+    return fold, probability, models
+
+
+def _fresh(estimator, rng):
+    """A clone, seeded where it asks for a seed and has none."""
+    from sklearn.base import clone
+
+    model = clone(estimator)
+    open_seeds = [
+        name
+        for name, value in model.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    ]
+    return model.set_params(**{name: int(rng.integers(2**31)) for name in open_seeds})
+
+
+def _rows(X, rows):
+    return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
+
+
+def _fold_aucs(labels, probability, fold):
+    aucs = []
+    for k in range(fold.max() + 1):
+        truth = labels[fold == k]
+        aucs.append(_auc(truth, probability[fold == k]) if 0 < truth.sum() < len(truth) else np.nan)
+    aucs = np.array(aucs)
+    if np.isnan(aucs).any():
+        raise ValueError(
+            "A fold of cv holds rows of one table only: its AUC is not defined. Use stratified folds."
+        )
+    return aucs
+
+
+def _shuffled_labels(labels, repeats, n_permutations, rng):
+    """Labels dealt anew; among groups of equal size where identical rows are kept together."""
+    if repeats is None or not repeats.keep_together:
+        yield from (rng.permutation(labels) for _ in range(n_permutations))
+        return
+    by_group = np.argsort(repeats.group, kind="stable")
+    size = np.bincount(repeats.group)[repeats.group[by_group]]
+    for _ in range(n_permutations):
+        shuffled = labels.copy()
+        for k in np.unique(size):
+            rows = by_group[size == k]
+            shuffled[rows] = rng.permutation(labels[rows].reshape(-1, k)).ravel()
+        yield shuffled
+
+
+def _balanced(probability, n_rows):
+    """The probability of being current if both tables were equally large."""
+    n_reference, n_current = n_rows
+    current, reference = probability * n_reference, (1 - probability) * n_current
+    return current / (current + reference)
+
+
+def _notes_on(auc, reference_scores, n_rows, guarded):
+    notes = []
+    spread = np.sqrt(
+        (n_rows.sum() + 1) / (12 * n_rows[0] * n_rows[1])
+    )  # Mann-Whitney; 4 of it leave room for folds
+    if auc < 0.5 - 4 * spread:
+        notes.append(
+            f"An AUC of {auc:.2f}, clearly below 0.5, is no 'less than no drift': rows of the two tables belong "
+            "together (copies, neighbors in time, a balanced design). Keep what belongs together in one fold: "
+            "cv=list(StratifiedGroupKFold().split(rows, labels, groups))."
+        )
+        if guarded:
+            warnings.warn(notes[-1], stacklevel=3)
+    covered = _density_ratio(reference_scores).mean()
+    if covered < WELL_COVERED:
+        notes.append(
+            f"The reference rows stand for about {covered:.0%} of the current ones, the others have no counterpart: "
+            "weights cannot make up for them."
+        )
+    return notes

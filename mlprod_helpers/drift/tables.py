@@ -1,0 +1,420 @@
+"""Two tables made one, in numbers: what adversarial validation trains on, and what is odd about it beforehand.
+
+Three questions are answered without any model: are the two tables comparable at all, which columns only name their
+table (`suspects_of`), and do the same rows come back (`Repeats`)?
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+#: A text column with more levels than this is ranked in alphabetical order instead of split level by level.
+MANY_LEVELS = 250
+_KEY_NAME = re.compile(r"(^|[_\s.])(id|uuid|guid|rowid|row_?number|index|timestamp)$|^unnamed: \d+$", re.I)
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
+
+
+# ---------------------------------------------------------------- one table out of two
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """Reference rows and below them current rows, as numbers.
+
+    Attributes
+    ----------
+    values : array of shape (rows, columns), float64
+        Categories as codes, times as seconds since 1970 (UTC), booleans as 0 and 1, missing as NaN.
+    labels : array of shape (rows,)
+        0 for a row of the reference, 1 for a current row.
+    kinds : dict
+        Column -> "number", "category", "text" (more than `MANY_LEVELS` levels) or "datetime".
+    levels : dict
+        Column of kind "category" -> number of levels.
+    from_frames : bool
+        Whether DataFrames were given, so that names and categories mean something.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    kinds: dict
+    levels: dict = field(default_factory=dict)
+    from_frames: bool = False
+
+    @property
+    def columns(self):
+        return list(self.kinds)
+
+    def frame(self):
+        """The same table as a DataFrame whose categories have dtype `category`."""
+        frame = pd.DataFrame(self.values, columns=self.columns)
+        for name, n_levels in self.levels.items():
+            codes = frame[name].fillna(-1).astype(int)
+            frame[name] = pd.Categorical.from_codes(codes, categories=range(n_levels))
+        return frame
+
+
+def stack(reference, current):
+    """Make one numeric table out of two.
+
+    Parameters
+    ----------
+    reference, current : DataFrame or array of shape (rows, columns)
+        The same columns, in any order if they have names.
+
+    Returns
+    -------
+    Stacked
+
+    Raises
+    ------
+    ValueError
+        For tables without rows or columns, with different columns, or with a column that holds text in one table and
+        numbers in the other.
+    """
+    if isinstance(reference, pd.DataFrame) != isinstance(current, pd.DataFrame):
+        raise ValueError(
+            "reference and current must both be DataFrames or both be arrays: convert one of them."
+        )
+    from_frames = isinstance(reference, pd.DataFrame)
+    reference, current = _as_frame(reference, "reference"), _as_frame(current, "current")
+    _same_columns(reference, current, from_frames)
+    labels = np.repeat([0, 1], [len(reference), len(current)])
+    if not from_frames and all(kind in "fiub" for kind in reference.attrs["kind"] + current.attrs["kind"]):
+        values = np.concatenate([reference.to_numpy(dtype=float), current.to_numpy(dtype=float)])
+        return Stacked(values, labels, dict.fromkeys(reference.columns, "number"))
+    values = np.empty((len(labels), reference.shape[1]))
+    kinds, levels = {}, {}
+    for i, name in enumerate(reference.columns):
+        values[:, i], kinds[name] = _encode(reference[name], current[name])
+        if kinds[name] == "category":
+            levels[name] = int(np.nanmax(values[:, i], initial=-1)) + 1
+    return Stacked(values, labels, kinds, levels, from_frames)
+
+
+def _as_frame(table, role):
+    if not isinstance(table, pd.DataFrame):
+        table = np.asarray(table)
+        if table.ndim not in (1, 2):
+            raise ValueError(f"{role} must be a table of rows and columns, got {table.ndim} dimensions.")
+        kind = table.dtype.kind
+        table = pd.DataFrame(table.reshape(len(table), -1))
+        table.columns = [f"x{i}" for i in range(table.shape[1])]
+        table.attrs["kind"] = kind
+    if table.shape[1] == 0:
+        raise ValueError(f"{role} has no columns: nothing to compare.")
+    if len(table) == 0:
+        raise ValueError(f"{role} has no rows: nothing to compare.")
+    return table
+
+
+def _same_columns(reference, current, from_frames):
+    if not from_frames and reference.shape[1] != current.shape[1]:
+        raise ValueError(
+            f"reference has {reference.shape[1]} columns, current has {current.shape[1]}: compare the same columns."
+        )
+    for role, table in {"reference": reference, "current": current}.items():
+        if not table.columns.is_unique:
+            twice = sorted(set(table.columns[table.columns.duplicated()].map(str)))
+            raise ValueError(f"{role} has columns of the same name: {', '.join(twice)}. Rename them.")
+    told = [
+        f"only in {role}: {', '.join(str(name) for name in names)}"
+        for role, names in {
+            "reference": [name for name in reference if name not in current],
+            "current": [name for name in current if name not in reference],
+        }.items()
+        if names
+    ]
+    if told:
+        raise ValueError(
+            f"The two tables have different columns ({'; '.join(told)}). Leave those out of both."
+        )
+
+
+def _encode(ours, theirs):
+    """The values of one column in both tables as floats, and its kind."""
+    kinds = [_kind(ours), _kind(theirs)]
+    found = set(kinds) - {"missing"}
+    if found == {"datetime", "text"} and all(_reads_as_date(c) for c in (ours, theirs)):
+        found = {"datetime"}
+    if found == {"text"} and _reads_as_date(ours) and _reads_as_date(theirs):
+        found = {"datetime"}
+    if len(found) > 1:
+        of = ["text or categories" if kind == "text" else f"{kind}s" for kind in kinds]
+        raise ValueError(
+            f"Column {ours.name!r} holds {of[0]} in reference and {of[1]} in current: convert one of them."
+        )
+    kind = found.pop() if found else "number"
+    if kind == "text":
+        return _codes(ours, theirs)
+    numbers = _seconds if kind == "datetime" else _numbers
+    return np.concatenate([numbers(ours), numbers(theirs)]), kind
+
+
+def _kind(series):
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        kind = "text"
+    elif types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+        kind = "datetime"
+    elif types.is_complex_dtype(dtype):
+        raise ValueError(f"Column {series.name!r} holds complex numbers: split them into two columns.")
+    elif types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        kind = "number"
+    else:
+        inferred = types.infer_dtype(series, skipna=True)
+        if inferred in ("date", "datetime", "datetime64", "period"):
+            kind = "datetime"
+        elif inferred in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "timedelta"):
+            kind = "number"
+        else:
+            kind = "text"
+    return "missing" if series.isna().all() else kind
+
+
+def _reads_as_date(series):
+    """Whether text holds dates such as 2013-02-09: a few hundred rows tell."""
+    if _kind(series) in ("datetime", "missing"):
+        return True
+    present = series.dropna()
+    looked_at = present.iloc[:: max(1, len(present) // 200)]
+    return all(isinstance(value, str) and _ISO_DATE.fullmatch(value) for value in looked_at)
+
+
+def _numbers(series):
+    if types.is_timedelta64_dtype(series.dtype) or types.infer_dtype(series) == "timedelta":
+        series = pd.to_timedelta(series) / pd.Timedelta(seconds=1)
+    if series.isna().all():
+        return np.full(len(series), np.nan)
+    return series.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _seconds(series):
+    if series.isna().all():
+        return np.full(len(series), np.nan)
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
+    times = pd.to_datetime(
+        series, utc=True, errors="coerce", format=None if series.dtype != object else "mixed"
+    )
+    return ((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)
+
+
+def _codes(ours, theirs):
+    both = pd.concat([ours.astype(object), theirs.astype(object)], ignore_index=True)
+    try:
+        if types.infer_dtype(both, skipna=True).startswith("mixed"):
+            both = both.map(str, na_action="ignore")
+        codes, labels = pd.factorize(both, sort=True)
+    except TypeError:
+        raise ValueError(
+            f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
+        ) from None
+    return np.where(codes < 0, np.nan, codes), "category" if len(labels) <= MANY_LEVELS else "text"
+
+
+# ---------------------------------------------------------------- rows that come back
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """Which rows are identical, and what that does to folds.
+
+    Attributes
+    ----------
+    group : array of shape (rows,)
+        Identical rows have the same number.
+    in_reference, in_current : array of shape (groups,)
+        How often each row occurs in the two tables.
+    keep_together : bool
+        Whether identical rows have to be in one fold.
+    why : str
+        A sentence about it, empty where nothing repeats.
+    """
+
+    group: np.ndarray
+    in_reference: np.ndarray
+    in_current: np.ndarray
+    keep_together: bool
+    why: str = ""
+
+
+def repeats_of(table):
+    """Find identical rows and decide whether folds have to keep them together.
+
+    Rows that are equal by chance, as in a table of a few coarse columns, do no harm: row by row, chance decides
+    which table they are in. Two things are no chance. **Copies across the tables** (a table against itself,
+    overlapping windows, a balanced calendar): the twin of a held-out row was learned with the other label, so the AUC
+    falls below 0.5. They show as pairs of equal rows that stand in different tables more often than shuffled labels
+    would put them there. **Copies inside a table** (retries, rows drawn with replacement): the twin was learned with
+    the same label, so the AUC rises above 0.5 where nothing differs. A row is called a copy when it repeats although
+    the table is no coarse one: some column alone has about as many values as there are different rows, and these are
+    at least a third of all rows.
+
+    Parameters
+    ----------
+    table : Stacked
+
+    Returns
+    -------
+    Repeats
+    """
+    n_rows = len(table.labels)
+    hashed = np.zeros(n_rows, dtype=np.uint64)
+    for column in table.values.T:
+        # + 0.0 makes the two zeros one
+        hashed = hashed * np.uint64(0x9E3779B97F4A7C15) + pd.util.hash_array(column + 0.0)
+    _, group = np.unique(hashed, return_inverse=True)
+    total = np.bincount(group)
+    in_current = np.bincount(group, weights=table.labels).astype(int)
+    in_reference = total - in_current
+    if len(total) == n_rows:
+        return Repeats(group, in_reference, in_current, False)
+    across = _z_of_pairs_across(in_reference, in_current) > 3
+    copies = not across and _names_rows(table, len(total))
+    share = in_current[in_reference > 0].sum() / in_current.sum()
+    repeated = 1 - len(total) / n_rows
+    why = ""
+    if across:
+        why = (
+            f"{share:.0%} of the current rows also stand in reference, more than chance would put there: copies, "
+            "overlapping windows, or a calendar in both. Identical rows are kept in one fold."
+        )
+    elif copies:
+        why = f"{repeated:.0%} of the rows are copies of others. Identical rows are kept in one fold."
+    return Repeats(group, in_reference, in_current, bool(across or copies), why)
+
+
+def _z_of_pairs_across(a, b):
+    """By how many standard deviations are there more pairs across the tables than under shuffled labels?
+
+    A group of k equal rows has a * b such pairs; the count of current rows in it is close to binomial.
+    """
+    k, n_a, n_b = (a + b).astype(float), a.sum(), b.sum()
+    pairs = k * (k - 1)
+    expected = pairs.sum() * n_a * n_b / ((n_a + n_b) * (n_a + n_b - 1.0))
+    pq = n_a * n_b / (n_a + n_b) ** 2
+    triples, fours = pairs * (k - 2), pairs * (k - 2) * (k - 3)
+    variance = (fours * pq**2 + triples * pq + pairs * pq - (pairs * pq) ** 2).sum()
+    return (float(a @ b) - expected) / np.sqrt(variance)
+
+
+def _names_rows(table, n_different):
+    """Is there a column with about as many values as there are different rows, and are these many?"""
+    return n_different >= len(table.labels) / 3 and any(
+        len(np.unique(column)) >= 0.5 * n_different for column in table.values.T
+    )
+
+
+# ---------------------------------------------------------------- columns that name their table
+
+
+def suspects_of(table):
+    """Columns that may name their table instead of describing the world, with the reason, found without a model.
+
+    Parameters
+    ----------
+    table : Stacked
+
+    Returns
+    -------
+    dict
+        Column -> reason, in a sentence. A suspect is not convicted: look at it before you leave it out.
+    """
+    found = {}
+    for i, (name, kind) in enumerate(table.kinds.items()):
+        why = _suspicion(table.values[:, i], table.labels, str(name), kind)
+        if why:
+            found[name] = why
+    return found
+
+
+def _suspicion(column, labels, name, kind):
+    if kind == "datetime":
+        return "a time stamp: it says when, not what"
+    present = ~np.isnan(column)
+    column, labels = column[present], labels[present]
+    n_current = int(labels.sum())
+    if n_current == 0 or n_current == len(labels):
+        return ""
+    if _KEY_NAME.search(name):
+        return "its name says that it is a key or a time stamp"
+    order = np.argsort(column, kind="stable")
+    ordered = column[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    total = np.diff(np.append(starts, len(ordered)))
+    current = np.add.reduceat(labels[order], starts)
+    is_category = kind in ("category", "text")
+    # whole numbers, or text: what keys are made of
+    countable = is_category or bool((column == np.floor(column)).all())
+    return (
+        _one_value_each(total, current)
+        or _runs_along(column, len(total), is_category)
+        or (_near_unique(total) if countable else "")
+        or _unix_time(ordered, len(total), is_category)
+        or _names_a_group(total, current, n_current, is_category)
+        or (_apart(total, current) if countable and not is_category else "")
+    )
+
+
+def _one_value_each(total, current):
+    # at least ten rows: two rows with two values are no pattern
+    if len(total) == 2 and total.sum() >= 10 and sorted(current / total) == [0, 1]:
+        return "one value in reference and another one in current: it is the name of the table"
+    return ""
+
+
+def _runs_along(column, n_values, is_category):
+    """A counter or a clock: it only rises (or only falls) through reference and on through current."""
+    if n_values < 10 or (is_category and n_values < 0.5 * len(column)):
+        return ""
+    steps = np.diff(column)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return "it runs on from the first row of reference to the last of current: a counter or a clock"
+    return ""
+
+
+def _near_unique(total):
+    if total.sum() >= 50 and len(total) >= 0.95 * total.sum():
+        return f"{len(total) / total.sum():.0%} of its values are different: a key"
+    return ""
+
+
+def _unix_time(ordered, n_values, is_category):
+    for unit, one in {"seconds": 1, "milliseconds": 1e3}.items():
+        if not is_category and n_values > 10 and ordered[0] >= 1e9 * one and ordered[-1] < 2.4e9 * one:
+            return f"all its values read as times, in {unit} since 1970"
+    return ""
+
+
+def _names_a_group(total, current, n_current, is_category):
+    """Values repeat, and yet hardly any occurs in both tables: a key in disguise, such as the exact mileage of a route."""
+    n_rows, n_values = total.sum(), len(total)
+    if n_values < 5 or n_rows < 2 * n_values:
+        return ""
+    alone = (current == 0) | (current == total)
+    share = total[alone].sum() / n_rows
+    p = n_current / n_rows
+    by_chance = (total * (p**total + (1 - p) ** total)).sum() / n_rows
+    if share < 0.9 or by_chance > 0.5:
+        return ""
+    if not is_category:
+        # a plain shift puts one table below the other: few changes of hands along the axis
+        changes = np.count_nonzero(np.diff((2 * current > total).astype(int)))
+        if changes < max(5, 0.2 * n_values):
+            return ""
+    return (
+        f"its values repeat, yet {share:.0%} of the rows have one that occurs in one table only: "
+        "the name of a group (a route, a site, a user)"
+    )
+
+
+def _apart(total, current):
+    """All current values above all of the reference, or below: a clock, more often than a feature."""
+    changes = np.flatnonzero(np.diff(np.sign(2 * current - total)))
+    if len(total) >= 3 and len(changes) == 1 and ((current == 0) | (current == total)).all():
+        return "all its values in one table lie above all those in the other: a clock, a counter, or a complete change"
+    return ""
