@@ -3,7 +3,7 @@
 | question | name |
 | --- | --- |
 | How much should an old row count? | `recency_weights`, `effective_rows` |
-| What would each way of retraining have done, with labels that come late? | `evaluate_over_time`, `predict_over_time`, `compare` |
+| What would each way of retraining have done, with labels that come late? | `evaluate_over_time`, `predict_over_time`, `compare`, `plot_over_time` |
 | Can late residuals correct a batch model between two trainings? | `HybridModel` |
 | Which rows are unlike the training data, and whom does it cost to refuse them? | `AnomalyGate` |
 | How good is the model while labels are still missing? | `estimate_performance` |
@@ -11,7 +11,12 @@
 """
 
 from mlprod_helpers.adaptation.estimation import PerformanceEstimate, estimate_performance
-from mlprod_helpers.adaptation.evaluation import compare, evaluate_over_time, predict_over_time
+from mlprod_helpers.adaptation.evaluation import (
+    compare,
+    evaluate_over_time,
+    plot_over_time,
+    predict_over_time,
+)
 from mlprod_helpers.adaptation.gate import AnomalyGate
 from mlprod_helpers.adaptation.hybrid import HybridModel
 from mlprod_helpers.adaptation.priors import estimate_prior, reweigh
@@ -26,6 +31,7 @@ __all__ = [
     "estimate_performance",
     "estimate_prior",
     "evaluate_over_time",
+    "plot_over_time",
     "predict_over_time",
     "recency_weights",
     "reweigh",

@@ -2,26 +2,37 @@
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
-from sklearn.base import clone, is_regressor
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import has_fit_parameter
+from scipy.stats import rankdata
 
-from mlprod_helpers.adaptation.hybrid import ResidualStream, bands_of
-from mlprod_helpers.adaptation.recency import Clock, effective_rows
+from mlprod_helpers.adaptation.backtest import BackTest
 from mlprod_helpers.adaptation.strategies import as_strategies
 
-__all__ = ["compare", "evaluate_over_time", "predict_over_time"]
+__all__ = ["compare", "evaluate_over_time", "plot_over_time", "predict_over_time"]
+
+
+def _auc(y, p):
+    """By ranks, as many periods are scored and scikit-learn checks its input for longer than it computes."""
+    positive = np.asarray(y) == 1
+    n_positive, n_negative = positive.sum(), (~positive).sum()
+    if not n_positive or not n_negative:
+        return np.nan
+    return (rankdata(p)[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+
+
+def _log_loss(y, p):
+    p = np.clip(p, 1e-15, 1 - 1e-15)
+    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+
 
 # name -> (function of labels and predictions, what the model must give)
 METRICS = {
-    "mae": (metrics.mean_absolute_error, "predict"),
-    "rmse": (metrics.root_mean_squared_error, "predict"),
-    "error_rate": (metrics.zero_one_loss, "predict"),
-    "accuracy": (metrics.accuracy_score, "predict"),
-    "log_loss": (lambda y, p: metrics.log_loss(y, p, labels=[0, 1]), "predict_proba"),
-    "brier": (metrics.brier_score_loss, "predict_proba"),
-    "auc": (metrics.roc_auc_score, "predict_proba"),
+    "mae": (lambda y, p: np.abs(y - p).mean(), "predict"),
+    "rmse": (lambda y, p: np.sqrt(np.square(y - p).mean()), "predict"),
+    "error_rate": (lambda y, p: np.mean(y != p), "predict"),
+    "accuracy": (lambda y, p: np.mean(y == p), "predict"),
+    "log_loss": (_log_loss, "predict_proba"),
+    "brier": (lambda y, p: np.square(y - p).mean(), "predict_proba"),
+    "auc": (_auc, "predict_proba"),
 }
 HIGHER_IS_BETTER = ("accuracy", "auc")
 
@@ -85,9 +96,9 @@ def evaluate_over_time(
     Returns
     -------
     DataFrame
-        One row a period and strategy: `period, start, end, strategy, rows` (scored), `trained_on` (rows with weight
-        in the model in use), `effective_rows` (see `effective_rows`), and the metric under its name (NaN where it
-        is not defined, as in an empty period).
+        One row a period and strategy: `period, start, end, strategy, rows` (scored), `retrained` (a new model at its
+        start), `trained_on` (rows with weight in the model in use), `effective_rows` (what they are worth, see
+        `effective_rows`), and the metric under its name (NaN where it is not defined, as in an empty period).
 
     Raises
     ------
@@ -118,13 +129,13 @@ def evaluate_over_time(
     2                1.37     2.0       0.61
     """
     score, needed = _metric(metric)
-    test = _BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
+    test = BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
     method = _method(model, method or needed)
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "error")
     pieces = []
     for strategy in as_strategies(strategies, test.clock):
         prediction, trainings = test.run(strategy, method)
-        pieces.append(test.score(strategy.name, prediction, trainings, score, name))
+        pieces.append(_scored(test, strategy.name, prediction, trainings, score, name))
     return pd.concat(pieces, ignore_index=True).sort_values("period", kind="stable", ignore_index=True)
 
 
@@ -164,7 +175,7 @@ def predict_over_time(
     4          2.0       3.0
     5          2.0       3.0
     """
-    test = _BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
+    test = BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
     method = _method(model, method)
     served = {s.name: test.run(s, method)[0] for s in as_strategies(strategies, test.clock)}
     return pd.DataFrame(served, index=frame.index)
@@ -185,18 +196,19 @@ def compare(errors, against=None, *, higher_is_better=None):
     Returns
     -------
     DataFrame, index = strategy
-        The metric's mean over the periods (each counts the same), `difference` to `against`, `share_better` (in how
-        many of the periods it was better than `against`), `trained_on` (mean number of rows in the model).
+        The metric's mean over the periods (each counts the same), `difference` to `against`, `share_better` (in which
+        share of the periods it was better than `against`), `trainings`, `trained_on` (mean number of rows in the
+        model).
 
     Examples
     --------
-    >>> errors = pd.DataFrame({"period": [0, 0, 1, 1], "strategy": ["a", "b"] * 2, "trained_on": 10,
-    ...                        "mae": [1.0, 0.5, 1.0, 1.25]})
+    >>> errors = pd.DataFrame({"period": [0, 0, 1, 1], "strategy": ["a", "b"] * 2, "retrained": True,
+    ...                        "trained_on": 10, "mae": [1.0, 0.5, 1.0, 1.25]})
     >>> compare(errors)
-                mae  difference  share_better  trained_on
+                mae  difference  share_better  trainings  trained_on
     strategy
-    a         1.000       0.000           0.0        10.0
-    b         0.875      -0.125           0.5        10.0
+    a         1.000       0.000           0.0          2        10.0
+    b         0.875      -0.125           0.5          2        10.0
     """
     metric = errors.columns[-1]
     table = errors.pivot(index="period", columns="strategy", values=metric)
@@ -212,169 +224,37 @@ def compare(errors, against=None, *, higher_is_better=None):
             metric: table.mean(),
             "difference": table.mean() - table[against].mean(),
             "share_better": (gain > 0).mean(),
+            "trainings": errors.groupby("strategy")["retrained"].sum(),
             "trained_on": errors.groupby("strategy")["trained_on"].mean(),
         }
     ).loc[table.columns]
 
 
-class _BackTest:
-    """The rows in numbers, and what was known when."""
+def plot_over_time(errors, **options):
+    """One line a strategy over the periods.
 
-    def __init__(
-        self, model, frame, schedule, delay, features, target, time, label_time, band, retrain_every
-    ):
-        features = [features] if isinstance(features, str) else list(features)
-        _check_columns(frame, [*features, target, time, *([label_time] if label_time else [])])
-        if not len(frame):
-            raise ValueError("frame has no rows.")
-        if retrain_every < 1 or retrain_every != int(retrain_every):
-            raise ValueError(f"retrain_every={retrain_every!r} must be a whole number from 1.")
-        self.model, self.frame, self.band, self.retrain_every = model, frame, band, int(retrain_every)
-        self.X, self.y, self.time_name = frame[features], frame[target], time
-        self.clock = Clock(frame[time], f"the times in {time!r}")
-        self.times = self.clock.times
-        self.label_times = self._label_times(delay, label_time)
-        self.has_label = self.y.notna().to_numpy() & (self.label_times < self.clock.never)
-        self.y_values = self.y.to_numpy()
-        self.moments = self.clock.numbers(schedule, "the moments of the schedule")
-        if len(self.moments) < 2 or (np.diff(self.moments) <= 0).any():
-            raise ValueError("schedule needs at least two moments, in ascending order.")
-        self.period = np.searchsorted(self.moments, self.times, side="right") - 1  # -1: history
-        self.period[self.times >= self.moments[-1]] = len(self.moments) - 1  # after the end
-        self.schedule = pd.Series(list(schedule))
+    Parameters
+    ----------
+    errors : DataFrame
+        From `evaluate_over_time`.
+    options
+        For `plots.over_time`: `onset`, `title`, `ylabel`, ...
 
-    def _label_times(self, delay, label_time):
-        if label_time is not None:
-            if delay is not None:
-                raise ValueError("Give delay or label_time, not both.")
-            arrival = self.clock.numbers(self.frame[label_time], f"the label times in {label_time!r}", True)
-        else:
-            arrival = self._delayed(delay)
-        if (arrival < self.times).any():
-            raise ValueError(
-                f"{(arrival < self.times).sum()} labels arrive before their row: delays must not be negative."
-            )
-        return arrival
+    Returns
+    -------
+    plots.Figure
 
-    def _delayed(self, delay):
-        if delay is None:
-            return self.times
-        if isinstance(delay, str) and delay in self.frame.columns:
-            delays = self.clock.spans(self.frame[delay], f"the delays in {delay!r}")
-        elif np.ndim(delay) == 1:
-            delays = self.clock.spans(delay, "delay")
-            if len(delays) != len(self.times):
-                raise ValueError(f"delay has {len(delays)} values for {len(self.times)} rows.")
-        else:
-            return self.times + self.clock.span(delay, "delay")
-        came = np.isfinite(delays)
-        return np.where(
-            came, self.times + np.where(came, delays, 0).astype(self.times.dtype), self.clock.never
-        )
+    Examples
+    --------
+    >>> errors = pd.DataFrame({"start": [0, 0, 7, 7], "strategy": ["a", "b"] * 2, "mae": [1.0, 0.5, 1.0, 1.25]})
+    >>> figure = plot_over_time(errors, title="Two strategies")
+    """
+    from mlprod_helpers import plots
 
-    def known_at(self, moment):
-        """Positions of the rows that a model may learn from at this moment, in the order of the frame."""
-        return np.flatnonzero(self.has_label & (self.times < moment) & (self.label_times <= moment))
-
-    def run(self, strategy, method):
-        """Predictions of all rows in the schedule, and for each period what the model in use was trained on."""
-        prediction = np.full(len(self.frame), np.nan)
-        trainings, fitted = [], None
-        for i, moment in enumerate(self.moments[:-1]):
-            if fitted is None or (i % self.retrain_every == 0 and strategy.kind not in ("frozen", "hybrid")):
-                fitted, training = self._train(strategy, i, moment, prediction, fitted) or (
-                    fitted,
-                    trainings[-1],
-                )
-            trainings.append(training)
-            rows = np.flatnonzero(self.period == i)
-            if len(rows) and strategy.kind != "hybrid":
-                prediction[rows] = _predict(fitted, self.X.iloc[rows], method)
-        if strategy.kind == "hybrid":
-            self._stream(fitted, float(strategy.span), prediction)
-        return prediction, trainings
-
-    def _train(self, strategy, i, moment, prediction, fitted):
-        """A new model and (rows, effective rows), or None when the old one stays."""
-        known = self.known_at(moment)
-        if fitted is None and not len(known):
-            raise ValueError(
-                f"No label has arrived at the first moment, {self.schedule[i]}: start the schedule later."
-            )
-
-        def seen():
-            if "prediction" in self.frame.columns:
-                raise ValueError("Rename the column 'prediction': own strategies get theirs under this name.")
-            return self.frame.iloc[known].assign(prediction=prediction[known]), self.schedule[i]
-
-        weights = strategy.weights(seen, self.times[known], moment, self.clock)
-        if weights is None or not weights.any():
-            if fitted is None:
-                raise ValueError(f"strategy {strategy.name!r} has no row to train its first model on.")
-            return None
-        used = weights > 0
-        rows, weights = known[used], weights[used]
-        model = _fit(self.model, self.X.iloc[rows], self.y.iloc[rows], weights, strategy.name)
-        return model, (len(rows), effective_rows(weights))
-
-    def _stream(self, fitted, half_life, prediction):
-        """The hybrid's predictions, event by event: a label corrects only what is predicted after it came."""
-        if not is_regressor(self.model):
-            raise ValueError("The hybrid corrects numbers, so the model must be a regressor.")
-        first, last = self.moments[0], self.moments[-1]
-        served = np.flatnonzero((self.times >= first) & (self.times < last))
-        # labels that the batch model has not seen, its last days' included
-        late = (
-            self.has_label & ((self.label_times > first) | (self.times >= first)) & (self.label_times < last)
-        )
-        learned = np.flatnonzero(late)
-        rows = np.union1d(served, learned)
-        if not len(rows):
-            return
-        base = np.full(len(self.frame), np.nan)
-        base[rows] = fitted.predict(self.X.iloc[rows])
-        bands = bands_of(self.frame, self.band)
-        residual = np.full(len(self.frame), np.nan)
-        residual[learned] = self.y_values[learned].astype(float) - base[learned]
-        stream = ResidualStream(half_life)
-        # at one instant: labels that had to wait, then predictions, then labels that came at once
-        at = np.concatenate([self.label_times[learned], self.times[served]])
-        rank = np.concatenate(
-            [np.where(self.label_times[learned] > self.times[learned], 0, 2), np.ones(len(served))]
-        )
-        events = np.concatenate([learned, served])
-        for which in np.lexsort([rank, at]).tolist():
-            row = events[which]
-            if which < len(learned):
-                stream.learn([bands[row]], [residual[row]])
-            else:
-                prediction[row] = base[row] + stream.by_band.get(bands[row], stream.overall)
-
-    def score(self, name, prediction, trainings, score, metric):
-        records = []
-        for i, (trained_on, effective) in enumerate(trainings):
-            rows = np.flatnonzero((self.period == i) & self.has_label)
-            records.append(
-                {
-                    "period": i,
-                    "start": self.schedule[i],
-                    "end": self.schedule[i + 1],
-                    "strategy": name,
-                    "rows": len(rows),
-                    "trained_on": trained_on,
-                    "effective_rows": effective,
-                    metric: _score(score, self.y_values[rows], prediction[rows]),
-                }
-            )
-        return pd.DataFrame(records)
-
-
-def _check_columns(frame, names):
-    if not isinstance(frame, pd.DataFrame):
-        raise ValueError(f"frame must be a DataFrame, not {type(frame).__name__}.")
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise ValueError(f"frame has no column {missing}; there are: {', '.join(map(str, frame.columns))}.")
+    metric = errors.columns[-1]
+    lines = errors.pivot(index="start", columns="strategy", values=metric)
+    lines = lines[list(dict.fromkeys(errors["strategy"]))]
+    return plots.over_time(lines, **{"ylabel": metric, **options})
 
 
 def _metric(metric):
@@ -393,31 +273,22 @@ def _method(model, method):
     return method
 
 
-def _fit(model, X, y, weights, name):
-    fresh = clone(model)
-    if (weights == weights[0]).all():
-        return fresh.fit(X, y)
-    last = fresh.steps[-1] if isinstance(fresh, Pipeline) else ("", fresh)
-    if not has_fit_parameter(last[1], "sample_weight") and not has_fit_parameter(last[1], "fit_params"):
-        raise ValueError(f"strategy {name!r} weights its rows, but the model's fit takes no sample_weight.")
-    key = f"{last[0]}__sample_weight" if last[0] else "sample_weight"
-    return fresh.fit(X, y, **{key: weights})
-
-
-def _predict(fitted, X, method):
-    if method == "predict":
-        return fitted.predict(X)
-    probabilities = fitted.predict_proba(X)
-    if probabilities.shape[1] != 2:
-        raise ValueError(
-            f"The model knows {probabilities.shape[1]} classes; two are needed for probabilities."
+def _scored(test, name, prediction, trainings, score, metric):
+    """One row a period."""
+    records = []
+    for i, training in enumerate(trainings):
+        rows = np.flatnonzero((test.period == i) & test.has_label)
+        records.append(
+            {
+                "period": i,
+                "start": test.schedule[i],
+                "end": test.schedule[i + 1],
+                "strategy": name,
+                "rows": len(rows),
+                "retrained": training.is_new,
+                "trained_on": training.rows,
+                "effective_rows": training.effective_rows,
+                metric: float(score(test.y_values[rows], prediction[rows])) if len(rows) else np.nan,
+            }
         )
-    return probabilities[:, 1]
-
-
-def _score(score, y, prediction):
-    if not len(y):
-        return np.nan
-    if score is metrics.roc_auc_score and len(np.unique(y)) < 2:
-        return np.nan
-    return float(score(y, prediction))
+    return pd.DataFrame(records)

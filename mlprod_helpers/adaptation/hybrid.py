@@ -1,6 +1,7 @@
 """A batch model, corrected between two trainings by the residuals that come in late."""
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
@@ -57,7 +58,7 @@ def bands_of(X, band):
     if bands.shape != (n,):
         raise ValueError(f"band must give one value a row, shape ({n},), not {bands.shape}.")
     # a missing band is a band of its own: NaN is not equal to itself, so it would start anew each time
-    return [None if value != value else value for value in bands.tolist()]
+    return [None if gap else value for value, gap in zip(bands.tolist(), pd.isna(bands), strict=True)]
 
 
 class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):

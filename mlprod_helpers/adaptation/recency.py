@@ -102,9 +102,11 @@ def _series(values, what):
         series = pd.Series(values)
     if series.dtype == object or pd.api.types.is_string_dtype(series):
         try:
-            series = pd.Series(pd.to_datetime(series))
+            series = pd.Series(
+                pd.to_datetime(series, format="ISO8601")
+            )  # 2013-02-11: 11/2/2013 has two meanings
         except (TypeError, ValueError):
-            raise ValueError(f"{what} must be dates or numbers.") from None
+            raise ValueError(f"{what} must be dates (such as 2013-02-11) or numbers.") from None
     numeric = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
     if not numeric and not pd.api.types.is_datetime64_any_dtype(series):
         raise ValueError(f"{what} must be dates or numbers, not {series.dtype}.")
