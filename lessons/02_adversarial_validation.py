@@ -84,7 +84,8 @@ plots.bars(aucs, ax=right, highlight="May, three columns slipped", title="All co
 right.axvline(0.5, color=plots.GREY, linestyle=":")
 show(
     fig,
-    alt="Left: the PSI of each of the five columns is 0. Right: the classifier's AUC is 0.51 for two random halves of May, and 0.98 for the slipped table.",
+    alt="Left: the PSI of each of the five columns is 0. Right: the classifier's AUC is 0.51 for two random "
+    "halves of May, and 0.98 for the slipped table.",
 )
 
 # %% [markdown] tags=["express"]
@@ -109,7 +110,7 @@ show(
 #
 # By hand, for the weather at two airports in the first hours of the year:
 
-# %%
+# %% tags=["express"]
 from mlprod_helpers.datasets import load_weather
 
 weather = load_weather()
@@ -128,7 +129,7 @@ rows.assign(Set=[0, 0, 1, 1, 1])
 # Write `make_set(reference, current, target)`. It returns two things: `X`, the rows of both tables (reference first) without the column `target`,
 # and `s`, an array with 0 for each reference row and 1 for each current row. `current` may or may not have the column `target`. The index of `X` is up to you.
 
-# %%
+# %% tags=["express"]
 import numpy as np
 
 
@@ -191,10 +192,9 @@ summer = with_weather[with_weather["month"].isin([7, 8])].drop(columns="month").
 # %% tags=["express"]
 from sklearn.datasets import load_digits
 
-laguardia = flights.loc[flights["origin"] == "LGA", ["distance", "hour", "carrier"]].sample(
-    600, random_state=0
-)
-kennedy = flights.loc[flights["origin"] == "JFK", ["distance", "hour", "carrier"]].sample(600, random_state=0)
+inputs = ["distance", "hour", "carrier"]
+laguardia = flights.loc[flights["origin"] == "LGA", inputs].sample(600, random_state=0)
+kennedy = flights.loc[flights["origin"] == "JFK", inputs].sample(600, random_state=0)
 
 
 def in_hundreds(table):
@@ -202,16 +202,14 @@ def in_hundreds(table):
     return table.assign(distance=table["distance"].round(-2))[["distance", "hour"]]
 
 
-pictures = pd.DataFrame(load_digits().data[:, ::2]).set_axis(
-    [f"pixel{i}" for i in range(0, 64, 2)], axis=1
-)  # every other pixel
+pictures = pd.DataFrame(load_digits().data[:, ::2])  # every other pixel
+pictures.columns = [f"pixel{i}" for i in range(0, 64, 2)]
 
 # %% tags=["express"]
 from sklearn.model_selection import StratifiedKFold
 
-plain = StratifiedKFold(
-    3, shuffle=True, random_state=0
-)  # without this the function notices the copy, and keeps twins together
+# without these folds the function would notice the copy and keep twins together
+plain = StratifiedKFold(3, shuffle=True, random_state=0)
 measured = {
     "copy": adversarial_validation(half_a, half_a, estimator=quick, cv=plain, random_state=0).auc,
     "halves": halves.auc,
@@ -309,7 +307,7 @@ lesson.check("2.3")
 # | 0.80 | 1.2 sd | PSI about 1.3 |
 # | 0.98 | 2.9 sd | hardly any overlap |
 #
-# Two tools, two scales: a team that alarms at "AUC 0.8" and at "PSI 0.25" has set one of them five times as wide as the other, without knowing.
+# Two tools, two scales: a team that alarms at "AUC 0.8" and at "PSI 0.25" lets one of them sleep until the shift is more than twice as large, without knowing.
 #
 # Now try it. Left are two samples with two columns, right the ROC of two classifiers beside the best possible one. Begin with no flip and move the **shift** to 1.2.
 # Then set the shift back to 0 and move the **flip**: in the reference the two columns rise together, in the current table one rises where the other falls.
@@ -326,20 +324,22 @@ adversarial_explorer()
 # It is no toy. At Kennedy in January the damp hours are the warm ones, in July the cool ones. To see that alone, replace each value by its rank within its month (in steps of 5 %), so that
 # every column on its own is the same in both months:
 
-# %%
+# %% tags=["express"]
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
 def ranks(month):
     """Temperature and humidity of a month's hours at Kennedy, as ranks from 0 to 1."""
-    rows = weather.loc[(weather["month"] == month) & (weather["origin"] == "JFK"), ["temp", "humid"]].dropna()
+    here = (weather["month"] == month) & (weather["origin"] == "JFK")
+    rows = weather.loc[here, ["temp", "humid"]].dropna()
     return (rows.rank(pct=True) * 20).round() / 20
 
 
 january, july = ranks(1), ranks(7)
 linear = make_pipeline(StandardScaler(), LogisticRegression())
-print(f"linear:        AUC {adversarial_validation(january, july, estimator=linear, random_state=0).auc:.2f}")
+straight = adversarial_validation(january, july, estimator=linear, random_state=0)
+print(f"linear:        AUC {straight.auc:.2f}")
 print(f"boosted trees: AUC {compare(january, july).auc:.2f}")
 
 # %% [markdown]
@@ -525,10 +525,9 @@ cold = weather[(weather["month"] <= 3) & (weather["origin"] == "JFK")].dropna(
     subset=["temp", "dewp", "humid", "pressure"]
 )
 hourly, s = cold[["temp", "dewp", "humid", "pressure"]], np.arange(len(cold)) % 2
-scores = cross_val_predict(
-    quick, hourly, s, cv=StratifiedKFold(5, shuffle=True, random_state=0), method="predict_proba"
-)[:, 1]
-lesson.recall("AUC of alternate hours", round(roc_auc_score(s, scores), 2))
+dealt_hours = StratifiedKFold(5, shuffle=True, random_state=0)
+scores = cross_val_predict(quick, hourly, s, cv=dealt_hours, method="predict_proba")
+lesson.recall("AUC of alternate hours", round(roc_auc_score(s, scores[:, 1]), 2))
 
 # %% [markdown]
 # Each hour's neighbors look almost like it, and they are in the other table. No program can guess which rows belong together: you have to say it. Keep all hours of a day in one fold, and guessing is
@@ -538,10 +537,9 @@ lesson.recall("AUC of alternate hours", round(roc_auc_score(s, scores), 2))
 from sklearn.model_selection import StratifiedGroupKFold
 
 by_day = StratifiedGroupKFold(5, shuffle=True, random_state=0)
-scores = cross_val_predict(quick, hourly, s, groups=cold["time"].dt.date, cv=by_day, method="predict_proba")[
-    :, 1
-]
-print(f"folds of whole days: AUC {roc_auc_score(s, scores):.2f}")
+days = cold["time"].dt.date
+scores = cross_val_predict(quick, hourly, s, groups=days, cv=by_day, method="predict_proba")
+print(f"folds of whole days: AUC {roc_auc_score(s, scores[:, 1]):.2f}")
 
 # %% [markdown]
 # ## The foreign rows
@@ -619,7 +617,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
 
 air = weather.dropna(subset=["temp", "dewp", "humid"])
-months = {"December": air[air["month"] == 12], "April": air[air["month"] == 4], "May": air[air["month"] == 5]}
+months = {name: air[air["month"] == month] for name, month in {"December": 12, "April": 4, "May": 5}.items()}
 line = make_pipeline(StandardScaler(), LinearRegression())
 curve = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), LinearRegression())
 
@@ -655,7 +653,7 @@ lesson.recall("months in which weights help", ", ".join(better.index[better]))
 #
 # - **December**, ESS 84 %: both models get better, the straight line by 0.3 points.
 # - **April**, ESS 9 %: the fit rests on the equivalent of 45 rows. On average both get worse.
-# - **May**, ESS 2 %: eight rows. The curve had found the law and went on along it (error 1.4); weighted, it rests on a handful of warm hours and misses by 7.3.
+# - **May**, ESS 2 %: the equivalent of eight rows. The curve had found the law and went on along it (error 1.4); weighted, it rests on a handful of warm hours and misses by 7.3.
 #
 # So look at the ESS before you use a weight. A large AUC is not a reason to weight: it is the reason why weighting will fail, for it says that the two tables hardly overlap.
 #

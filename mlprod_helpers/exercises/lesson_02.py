@@ -281,6 +281,21 @@ def _out_of_fold(reference, current, method="predict_proba", shuffle=True):
     return s, scores[:, 1] if method == "predict_proba" else scores
 
 
+def _own_out_of_fold_auc(reference, current):
+    """Fisher's linear discriminant in five folds: what logistic regression finds here, in a tenth of its time."""
+    X = np.vstack([reference, current])
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    scores = np.empty(len(s))
+    fold = np.concatenate([np.arange(len(reference)), np.arange(len(current))]) % 5
+    for k in range(5):
+        train = fold != k
+        old, new = X[train & (s == 0)], X[train & (s == 1)]
+        spread = (np.cov(old.T) * len(old) + np.cov(new.T) * len(new)) / train.sum()
+        direction = np.linalg.solve(spread, new.mean(axis=0) - old.mean(axis=0))
+        scores[~train] = (X[~train] - (old.mean(axis=0) + new.mean(axis=0)) / 2) @ direction
+    return _auc(s, scores)
+
+
 @exercise(
     "2.3",
     "Out-of-fold AUC",
@@ -298,18 +313,16 @@ def _out_of_fold(reference, current, method="predict_proba", shuffle=True):
 )
 def adversarial_auc(answer, rng, expect):
     """`adversarial_auc(reference, current)`: AUC of out-of-fold scores for "this row is from current"."""
-    from sklearn.metrics import roc_auc_score
-
     draws = (
         ("nothing differs, 30 columns", 110, 110, 30, 0.0, 0.13, 0.13),
         ("one of 3 columns is shifted", 150, 150, 3, 1.6, 0.11, 0.05),
-        ("nothing differs, 15 times as many reference rows", 450, 30, 3, 0.0, 0.2, 0.2),
-        ("the same shift, 15 times as many reference rows", 450, 30, 3, 1.6, 0.14, 0.07),
+        ("nothing differs, 10 times as many reference rows", 450, 45, 3, 0.0, 0.2, 0.2),
+        ("a larger shift, 10 times as many reference rows", 450, 45, 3, 2.0, 0.14, 0.07),
     )
     for what, n, m, columns, shift, below, above in draws:
         while True:
             reference, current = _shifted(rng, n, m, columns, shift)
-            want = roc_auc_score(*_out_of_fold(reference, current))
+            want = _own_out_of_fold_auc(reference, current)
             if shift or 0.44 < want < 0.54:  # an ordinary draw of nothing: other classifiers agree on it
                 break
         expect.within(answer(reference, current), want - below, want + above, what)
@@ -331,7 +344,7 @@ def _looks_in_sample(seen):
 
 def _looks_like_accuracy(seen):
     (even, _), _, (uneven, _), *_ = _adversarial_outputs(seen)
-    return 0.9 < uneven < 0.96 and even < 0.65
+    return 0.87 < uneven < 0.95 and even < 0.65
 
 
 def _looks_like_labels(seen):
@@ -350,7 +363,7 @@ def _looks_unshuffled(seen):
 
 
 @adversarial_auc.misconception(
-    "accuracy was taken for AUC. When 15 of 16 rows are from one table, saying so for each row is 94 % accurate and has learned nothing. "
+    "accuracy was taken for AUC. When 10 of 11 rows are from one table, saying so for each row is 91 % accurate and has learned nothing. "
     "The baseline of the AUC is 0.5, whatever the sizes.",
     when=_looks_like_accuracy,
 )
