@@ -70,9 +70,9 @@ def estimate_performance(p, metric="accuracy", *, threshold=0.5, decision=None):
 
     References
     ----------
-    Bialek, Kuberski, Perrakis and Bifet, "Estimating model performance under covariate shift without labels",
-    arXiv 2401.08348 (2024), section on CBPE; Garg et al., "Leveraging unlabeled data to predict out-of-distribution
-    performance", ICLR (2022), on why no method can be right under every shift.
+    Bialek, Kuberski, Perrakis and Bifet, arXiv 2401.08348 (2024), on CBPE and its limits under covariate shift; Garg
+    et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR (2022), on why no method can be
+    right under every shift.
 
     Examples
     --------

@@ -184,7 +184,7 @@ def effective_rows(weights):
 
     References
     ----------
-    Kish, Survey Sampling (1965), section 11.7.
+    Kish, Survey Sampling (1965).
 
     Examples
     --------
