@@ -154,7 +154,7 @@ lesson.check("2.1")
 # ### Exercise 2.2 · Predict seven AUCs
 # *Core · 3 points · 4 minutes*
 #
-# Give each pair of tables the range in which the out-of-fold AUC lies. The columns are those of the opening (`distance`, `hour`, `carrier`, `origin`, `dest`) where nothing else is said.
+# Give each pair of tables the range in which the out-of-fold AUC lies: each row is scored by a model that has not seen it, and rows are dealt to the folds at random. The columns are those of the opening (`distance`, `hour`, `carrier`, `origin`, `dest`) where nothing else is said.
 
 # %% exercise="2.2" tags=["express"]
 ### BEGIN SOLUTION
