@@ -1,5 +1,6 @@
 """Exercises of lesson 03, detecting drift: from the law of a quiet week to an alarm that a team will still read."""
 
+import itertools
 import math
 
 import numpy as np
@@ -78,11 +79,29 @@ def a_constant(n_reference, n_current, bins, threshold):
     return 0.05
 
 
+def _one_sample_only(seen):
+    """Whether one of the samples, the current or the smaller one, was taken to be without noise."""
+    given = [call.given for call in seen.calls]
+    return any(
+        np.allclose([chi2.sf(t * rows(n, m), bins - 1) for n, m, bins, t in given], seen.outputs, atol=1e-6)
+        for rows in (lambda n, m: m, min)
+    )
+
+
 @false_alarm_rate.misconception(
-    "only the current rows were taken to be a sample. The reference is one, too: its shares are as uncertain as its number of rows allows."
+    "only one of the samples were uncertain. The reference is a sample, too, and so is this week: both noises add up.",
+    when=_one_sample_only,
 )
 def reference_taken_for_truth(n_reference, n_current, bins, threshold):
     return chi2.sf(threshold * n_current, bins - 1)
+
+
+@false_alarm_rate.misconception(
+    "the rows of both samples were added up, as if together they made one larger and quieter sample. They are compared with each other: it is the noise that adds up, "
+    "1/n and 1/m."
+)
+def rows_added_up(n_reference, n_current, bins, threshold):
+    return chi2.sf(threshold * (n_reference + n_current), bins - 1)
 
 
 @false_alarm_rate.misconception(
@@ -232,16 +251,6 @@ def without_smoothing(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "a tiny number was put in for an empty bin. Then the index of such a week says mostly how tiny: ten times smaller, and it grows again. "
-    "Half a row is a number with a meaning."
-)
-def tiny_for_empty(reference, current, bins):
-    edges = _inner_edges(reference, bins)
-    p, q = (np.maximum(_counts(sample, edges) / len(sample), 1e-6) for sample in (reference, current))
-    return _index(p, q)
-
-
-@psi_by_hand.misconception(
     "only one direction was added up, as in the Kullback-Leibler divergence. In the PSI it is the difference of the shares that stands before the logarithm, "
     "so both directions count."
 )
@@ -268,11 +277,27 @@ def equally_wide(reference, current, bins):
     return _psi_from(edges, reference, current)
 
 
+def _only_empty_bins_differ(seen):
+    ok = {what: ok for what, ok, _, _ in seen.verdicts}
+    return len(ok) == 5 and ok["nothing has changed, 5 bins"] and not ok["some bins are empty now"]
+
+
+@psi_by_hand.misconception(
+    "empty bins got something else than half a row. Where a bin is empty, that number decides the index: ten times smaller, and the index grows again. Half a row, added to each "
+    "bin of both samples, is a number with a meaning.",
+    when=_only_empty_bins_differ,
+)
+def tiny_for_empty(reference, current, bins):
+    edges = _inner_edges(reference, bins)
+    p, q = (np.maximum(_counts(sample, edges) / len(sample), 1e-6) for sample in (reference, current))
+    return _index(p, q)
+
+
 @psi_by_hand.alternative
 def in_a_loop(reference, current, bins):
     edges = [-math.inf, *_inner_edges(reference, bins), math.inf]
     total = 0.0
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         p = (sum(low < x <= high for x in reference) + 0.5) / (len(reference) + 0.5 * bins)
         q = (sum(low < x <= high for x in current) + 0.5) / (len(current) + 0.5 * bins)
         total += (q - p) * math.log(q / p)
@@ -323,22 +348,24 @@ def flag(answer, rng, expect):
     columns = int(rng.integers(15, 30))
     got = answer(rng.random(columns), 0.05)
     expect.equal(len(got), columns, "one True or False for each p-value", show=True)
-    for alpha, weeks in ((0.05, 250), (0.2, 150)):
+    for alpha, weeks in ((0.05, 120), (0.2, 80)):
         noisy = np.mean([asked(rng.random(20), alpha).any() for _ in range(weeks)])
         slack = 4 * math.sqrt(alpha * (1 - alpha) / weeks)
         expect.within(noisy, 0, alpha + slack, f"{weeks} quiet weeks at alpha {alpha:g}: few have any flag")
     false, found = [], []
-    for _ in range(60):
+    for _ in range(40):
         drifted = np.zeros(24, dtype=bool)
         drifted[rng.choice(24, 12, replace=False)] = True
         mask = asked(np.where(drifted, rng.uniform(0, 1e-5, 24), rng.random(24)), 0.2)
         false.append(mask[~drifted].any())
         found.append(mask[drifted].mean())
-    expect.within(np.mean(false), 0, 0.41, "12 of 24 columns drifted: still few weeks with a false flag")
+    expect.within(np.mean(false), 0, 0.45, "12 of 24 columns drifted: still few weeks with a false flag")
     expect.within(np.mean(found), 0.98, 1, "12 of 24 columns drifted: they are found")
-    quiet = rng.uniform(0.4, 1, 20)
-    quiet[int(rng.integers(20))] = 0.002
-    expect.equal(int(asked(quiet, 0.05).sum()), 1, "one p-value of 0.002 among twenty: one flag", show=True)
+    for small, alpha in ((0.002, 0.05), (0.008, 0.2)):
+        quiet = rng.uniform(0.4, 1, 20)
+        quiet[int(rng.integers(20))] = small
+        what = f"one p-value of {small:g} among twenty, alpha {alpha:g}: one flag"
+        expect.equal(int(asked(quiet, alpha).sum()), 1, what, show=True)
 
 
 @flag.misconception(
@@ -643,7 +670,7 @@ def _late_log(rng, n, after, unlabeled):
 
 
 def _feed(log, allowed, limit, *, by="label_time", polarity=True, reset=True, stamp="label_time", fill=False):
-    """The detector of the exercise with its possible faults."""
+    """The detector of the exercise with its possible faults; `fill` counts a missing label as different."""
     rows = log if fill else log.dropna(subset=["label"])
     found, total = [], 0.0
     for row in rows.sort_values(by, kind="stable").to_dict("records"):
@@ -690,6 +717,29 @@ def detectors_feed(answer, rng, expect):
         )
 
 
+def _many_alarms(seen):
+    """A quiet log that is right, and several times too many alarms after the change."""
+    count = {
+        what: (ok, got, want) for what, ok, got, want in seen.verdicts if what.endswith("number of alarms")
+    }
+    (quiet, *_), (_, got, want), *_ = count.values()
+    return quiet and got > 3 * want
+
+
+@detectors_feed.misconception(
+    "the colleague's code has not been changed yet. Begin with what the detector adds up: it grows while the model is right."
+)
+def as_found(log, allowed, limit):
+    return _feed(log, allowed, limit, by="time", polarity=False, reset=False, stamp="time", fill=True)
+
+
+@detectors_feed.misconception(
+    "errors are added up now, and the rest is as it was. It reacts to rising errors, but in the order of the requests, with labels that nobody had yet, and it never begins anew."
+)
+def polarity_only(log, allowed, limit):
+    return _feed(log, allowed, limit, by="time", reset=False, stamp="time", fill=True)
+
+
 @detectors_feed.misconception(
     "the detector were still fed with right answers. It adds up what it is given, so it grows fastest while all is well: give it 1 for an error, 0 for a hit."
 )
@@ -713,7 +763,8 @@ def dated_by_request(log, allowed, limit):
 
 
 @detectors_feed.misconception(
-    "the sum went on after an alarm. It stays above the limit, and one change rings hundreds of times: after an alarm begin anew at zero."
+    "the sum went on after an alarm. It stays above the limit, and one change rings hundreds of times: after an alarm begin anew at zero.",
+    when=_many_alarms,
 )
 def never_reset(log, allowed, limit):
     return _feed(log, allowed, limit, reset=False)
@@ -820,7 +871,7 @@ def score_a_detector(answer, rng, expect):
     for alarms, when, delay, false_alarms, missed, what in draws:
         got = answer(list(alarms), when)
         right = (
-            got[0] == delay or math.isnan(got[0]) and math.isnan(delay),
+            got[0] == delay or (math.isnan(got[0]) and math.isnan(delay)),
             got[1] == false_alarms,
             got[2] == missed,
         )
@@ -914,7 +965,7 @@ def with_the_library(alarms, onset):
 
 N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 40
 PAGE, WEEK, PATIENCE = 1, 5, 3
-SIZES = {"few": (80, 200), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
+SIZES = {"few": (70, 130), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
 QUIET, CRUMB, DRIFT = 0, 1, 2
 
 
@@ -961,7 +1012,7 @@ def watch(policy, service):
             "week": week,
             "n_reference": N_REFERENCE,
             "n_current": service["n"],
-            "psi": service["psi"][state, week].tolist(),
+            "psi": service["psi"][state, week],
         }
         page, memory = policy(observation, memory)
         cost += PAGE * page + WEEK * drift
@@ -1033,6 +1084,10 @@ def _unit(observation):
     return 1 / observation["n_reference"] + 1 / observation["n_current"]
 
 
+def _complete(seen):
+    return len(seen.calls) == 12 * N_WEEKS
+
+
 def _paged(seen):
     """(rows, largest PSI, chance of one column, page) of each call."""
     rows = []
@@ -1052,7 +1107,7 @@ def _one_limit_for_all(seen):
 
 def _any_small_p(seen):
     paged = [chance for n, _, chance, page in _paged(seen) if page and n < 10_000]
-    return len(paged) > 20 and np.mean([chance > 0.006 for chance in paged]) > 0.3
+    return len(paged) > 15 and np.mean([chance > 0.006 for chance in paged]) > 0.1
 
 
 def _pages_for_crumbs(seen):
@@ -1061,7 +1116,7 @@ def _pages_for_crumbs(seen):
 
 @alarm_policy.misconception(
     "the phone never rang. Quiet, and wrong for months: every week of drift costs five times a page.",
-    when=lambda seen: not any(page for *_, page in _paged(seen)),
+    when=lambda seen: _complete(seen) and not any(page for *_, page in _paged(seen)),
 )
 def never_page(observation, memory):
     return False, memory
@@ -1069,7 +1124,7 @@ def never_page(observation, memory):
 
 @alarm_policy.misconception(
     "there was a page each week. After the third false one nobody looks any more, and the fourth was true.",
-    when=lambda seen: all(page for *_, page in _paged(seen)),
+    when=lambda seen: _complete(seen) and all(page for *_, page in _paged(seen)),
 )
 def always_page(observation, memory):
     return True, memory
@@ -1085,8 +1140,8 @@ def psi_above_a_tenth(observation, memory):
 
 
 @alarm_policy.misconception(
-    "each small p-value rang the bell. Ten columns in forty weeks are four hundred tests: at 5 % that makes twenty false pages a service, and three are too many. Ask "
-    "for more: a stricter limit, or the same column twice.",
+    "what chance does now and then rang the bell. Ten columns in forty weeks are four hundred tests: at 5 % each that makes twenty false pages a service, and three are too "
+    "many. Ask for more: a stricter limit, or the same column twice.",
     when=_any_small_p,
 )
 def five_percent(observation, memory):
@@ -1100,6 +1155,25 @@ def five_percent(observation, memory):
 )
 def more_than_chance(observation, memory):
     return bool(gammaincc(4.5, max(observation["psi"]) / _unit(observation) / 2) < 1e-5), memory
+
+
+def _few_and_late(seen):
+    rows = _paged(seen)
+    return (
+        _complete(seen)
+        and 0 < sum(page for *_, page in rows) <= 15
+        and not any(ok for _, ok, *_ in seen.verdicts)
+    )
+
+
+@alarm_policy.misconception(
+    "the alarm waited to be quite sure. Its pages are few and true, and they come late: each week of waiting costs as much as five pages.",
+    when=_few_and_late,
+)
+def ten_weeks_in_a_row(observation, memory):
+    high = max(observation["psi"]) > 0.05 + 28 * _unit(observation)
+    weeks = memory.get("weeks", 0) + 1 if high else 0
+    return weeks >= 10, {"weeks": weeks}
 
 
 @alarm_policy.alternative
@@ -1128,4 +1202,4 @@ def evidence_that_adds_up(observation, memory):
     unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
     excess = np.array(observation["psi"]) / unit - 9 - max(8, 0.035 / unit)
     total = np.maximum(0, np.array(memory.get("total", [0] * len(excess))) + excess)
-    return bool((total > 16).any()), {"total": total.tolist()}
+    return bool((total > 24).any()), {"total": total.tolist()}
