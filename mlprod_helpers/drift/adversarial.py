@@ -24,7 +24,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import special, stats
 
 from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
 
@@ -129,13 +129,14 @@ def _plain(number):
 # ---------------------------------------------------------------- the classifier
 
 
-def default_estimator(n_rows, random_state=None):
+def default_estimator(n_rows, n_columns, random_state=None):
     """The boosted trees that `adversarial_validation` trains when it is given no estimator.
 
     Parameters
     ----------
     n_rows : int
         Rows of both tables together.
+    n_columns : int
     random_state : int or None
 
     Returns
@@ -145,15 +146,15 @@ def default_estimator(n_rows, random_state=None):
     Notes
     -----
     Trees see what a linear model cannot (a correlation that flips), take missing values and categories as they are,
-    and do not care about units. The settings differ from scikit-learn's in three ways. Each split looks at half of
-    the columns: among many quiet columns the few that drifted are found with less noise, and a flip, which no single
-    split can see, is found more often. Above 10,000 training rows trees are added until a tenth of the rows, held out,
+    and do not care about units. The settings differ from scikit-learn's in three ways. With more than ten
+    columns each split looks at half of them: the few that drifted are found with less noise, and a flip, which no
+    single split can see, is found more often. Above 10,000 training rows trees are added until a tenth of the rows, held out,
     says stop (at most 300; scikit-learn's own rule): few for a plain shift, many for a tangled one. In small tables a leaf may
     be small, as 20 rows would leave no split at all.
 
     Examples
     --------
-    >>> default_estimator(1_000).max_iter, default_estimator(1_000_000).max_iter
+    >>> default_estimator(1_000, 20).max_iter, default_estimator(1_000_000, 20).max_iter
     (100, 300)
     """
     # scikit-learn is imported where it is used: those who only want a PSI do not wait for it
@@ -161,7 +162,7 @@ def default_estimator(n_rows, random_state=None):
 
     return HistGradientBoostingClassifier(
         max_iter=300 if n_rows > 12_500 else 100,  # four fifths of it are trained on
-        max_features=0.5,
+        max_features=0.5 if n_columns > 10 else 1.0,
         min_samples_leaf=int(np.clip(n_rows // 4, 2, 20)),
         random_state=random_state,
     )
@@ -307,9 +308,11 @@ def _importances(X, labels, fold, models, columns, seed):
 
 
 def _auc(labels, scores):
-    from sklearn.metrics import roc_auc_score
-
-    return roc_auc_score(labels, scores)
+    # scikit-learn's own takes most of the time where a cheap classifier meets a small table a thousand times
+    ranks = stats.rankdata(scores)
+    n_current = labels.sum()
+    above = ranks[labels == 1].sum() - n_current * (n_current + 1) / 2
+    return above / (n_current * (len(labels) - n_current))
 
 
 def _thinned(rows, labels, rng):
@@ -413,7 +416,7 @@ def adversarial_validation(
         )
     suspects = suspects_of(table)
     X = table.frame() if table.from_frames and (table.levels or estimator is not None) else table.values
-    estimator = default_estimator(len(labels)) if estimator is None else estimator
+    estimator = default_estimator(*table.values.shape) if estimator is None else estimator
     repeats = repeats_of(table) if guarded else None
     if guarded and repeats.why:
         notes.append(repeats.why)
@@ -493,7 +496,7 @@ def _out_of_fold(estimator, X, labels, splits, rng):
     """The fold of each row, its probability of being current, and the models."""
     fold, probability, models = np.empty(len(labels), dtype=int), np.empty(len(labels)), []
     for k, (train, test) in enumerate(splits):
-        model = _fresh(estimator, rng).fit(_rows(X, train), labels[train])
+        model = _fresh(estimator, rng).fit(_without_empty_columns(_rows(X, train)), labels[train])
         if not hasattr(model, "predict_proba"):
             raise TypeError(
                 f"{type(model).__name__} has no predict_proba: wrap it in sklearn's CalibratedClassifierCV."
@@ -519,6 +522,20 @@ def _fresh(estimator, rng):
 
 def _rows(X, rows):
     return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]
+
+
+def _without_empty_columns(X):
+    """Zeros where all is missing: boosted trees cannot bin a column without a value, and nothing is lost."""
+    is_frame = isinstance(X, pd.DataFrame)
+    empty = np.flatnonzero(X.isna().all() if is_frame else np.isnan(X).all(axis=0))
+    if len(empty):
+        X = X.copy()
+    for j in empty:
+        if is_frame:
+            X.isetitem(j, pd.Series(0.0, index=X.index).astype(X.dtypes.iloc[j]))
+        else:
+            X[:, j] = 0
+    return X
 
 
 def _fold_aucs(labels, probability, fold):
@@ -558,10 +575,9 @@ def _balanced(probability, n_rows):
 
 def _notes_on(auc, reference_scores, n_rows, guarded):
     notes = []
-    spread = np.sqrt(
-        (n_rows.sum() + 1) / (12 * n_rows[0] * n_rows[1])
-    )  # Mann-Whitney; 4 of it leave room for folds
-    if auc < 0.5 - 4 * spread:
+    # Mann and Whitney's; where nothing differs, out-of-fold AUCs were seen to spread up to 1.7 times as far
+    spread = np.sqrt((n_rows.sum() + 1) / (12 * n_rows[0] * n_rows[1]))
+    if auc < 0.5 - 6 * spread:
         notes.append(
             f"An AUC of {auc:.2f}, clearly below 0.5, is no 'less than no drift': rows of the two tables belong "
             "together (copies, neighbors in time, a balanced design). Keep what belongs together in one fold: "

@@ -13,6 +13,8 @@ from pandas.api import types
 
 #: A text column with more levels than this is ranked in alphabetical order instead of split level by level.
 MANY_LEVELS = 250
+#: So many equal rows, in a table of fine columns, are taken for copies of one; more are a coarse value.
+MOST_COPIES = 10
 _KEY_NAME = re.compile(r"(^|[_\s.])(id|uuid|guid|rowid|row_?number|index|timestamp)$|^unnamed: \d+$", re.I)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
 
@@ -101,7 +103,7 @@ def _as_frame(table, role):
         if table.ndim not in (1, 2):
             raise ValueError(f"{role} must be a table of rows and columns, got {table.ndim} dimensions.")
         kind = table.dtype.kind
-        table = pd.DataFrame(table.reshape(len(table), -1))
+        table = pd.DataFrame(table[:, None] if table.ndim == 1 else table)
         table.columns = [f"x{i}" for i in range(table.shape[1])]
         table.attrs["kind"] = kind
     if table.shape[1] == 0:
@@ -205,14 +207,13 @@ def _seconds(series):
 
 def _codes(ours, theirs):
     both = pd.concat([ours.astype(object), theirs.astype(object)], ignore_index=True)
-    try:
-        if types.infer_dtype(both, skipna=True).startswith("mixed"):
-            both = both.map(str, na_action="ignore")
-        codes, labels = pd.factorize(both, sort=True)
-    except TypeError:
-        raise ValueError(
-            f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
-        ) from None
+    if types.infer_dtype(both, skipna=True).startswith("mixed"):
+        if any(isinstance(value, list | dict | set | tuple | np.ndarray) for value in both):
+            raise ValueError(
+                f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
+            )
+        both = both.map(str, na_action="ignore")
+    codes, labels = pd.factorize(both, sort=True)
     return np.where(codes < 0, np.nan, codes), "category" if len(labels) <= MANY_LEVELS else "text"
 
 
@@ -227,18 +228,14 @@ class Repeats:
     ----------
     group : array of shape (rows,)
         Identical rows have the same number.
-    in_reference, in_current : array of shape (groups,)
-        How often each row occurs in the two tables.
     keep_together : bool
-        Whether identical rows have to be in one fold.
+        Whether the rows of a group have to be in one fold.
     why : str
-        A sentence about it, empty where nothing repeats.
+        A sentence about it.
     """
 
     group: np.ndarray
-    in_reference: np.ndarray
-    in_current: np.ndarray
-    keep_together: bool
+    keep_together: bool = False
     why: str = ""
 
 
@@ -250,9 +247,9 @@ def repeats_of(table):
     overlapping windows, a balanced calendar): the twin of a held-out row was learned with the other label, so the AUC
     falls below 0.5. They show as pairs of equal rows that stand in different tables more often than shuffled labels
     would put them there. **Copies inside a table** (retries, rows drawn with replacement): the twin was learned with
-    the same label, so the AUC rises above 0.5 where nothing differs. A row is called a copy when it repeats although
-    the table is no coarse one: some column alone has about as many values as there are different rows, and these are
-    at least a third of all rows.
+    the same label, so the AUC rises above 0.5 where nothing differs. They are looked for in tables fine enough that
+    rows are not equal by chance: at least two columns that are no categories have about as many values as there are
+    different rows. There, up to `MOST_COPIES` equal rows are taken for copies.
 
     Parameters
     ----------
@@ -262,51 +259,56 @@ def repeats_of(table):
     -------
     Repeats
     """
-    n_rows = len(table.labels)
-    hashed = np.zeros(n_rows, dtype=np.uint64)
+    hashed = np.zeros(len(table.labels), dtype=np.uint64)
     for column in table.values.T:
         # + 0.0 makes the two zeros one
         hashed = hashed * np.uint64(0x9E3779B97F4A7C15) + pd.util.hash_array(column + 0.0)
-    _, group = np.unique(hashed, return_inverse=True)
+    group = np.unique(hashed, return_inverse=True)[1]
     total = np.bincount(group)
-    in_current = np.bincount(group, weights=table.labels).astype(int)
+    if len(total) == len(group):
+        return Repeats(group)
+    in_current = np.bincount(group, weights=table.labels)
     in_reference = total - in_current
-    if len(total) == n_rows:
-        return Repeats(group, in_reference, in_current, False)
-    across = _z_of_pairs_across(in_reference, in_current) > 3
-    copies = not across and _names_rows(table, len(total))
-    share = in_current[in_reference > 0].sum() / in_current.sum()
-    repeated = 1 - len(total) / n_rows
-    why = ""
-    if across:
+    if _z_of_pairs_across(in_reference, in_current) > 3:
+        share = in_current[in_reference > 0].sum() / in_current.sum()
         why = (
             f"{share:.0%} of the current rows also stand in reference, more than chance would put there: copies, "
             "overlapping windows, or a calendar in both. Identical rows are kept in one fold."
         )
-    elif copies:
-        why = f"{repeated:.0%} of the rows are copies of others. Identical rows are kept in one fold."
-    return Repeats(group, in_reference, in_current, bool(across or copies), why)
+        return Repeats(group, True, why)
+    few = total[group] <= MOST_COPIES
+    share = 1 - len(np.unique(group[few])) / max(few.sum(), 1)
+    if share > 0 and _is_fine(table, few, group):
+        why = f"{share:.0%} of the rows are copies of others. Identical rows are kept in one fold."
+        # more equal rows than copies make are a coarse value, such as all zeros
+        alone = np.where(few, group, len(total) + np.arange(len(group)))
+        return Repeats(np.unique(alone, return_inverse=True)[1], True, why)
+    return Repeats(group)
 
 
 def _z_of_pairs_across(a, b):
     """By how many standard deviations are there more pairs across the tables than under shuffled labels?
 
-    A group of k equal rows has a * b such pairs; the count of current rows in it is close to binomial.
+    A group of k equal rows has a * b such pairs; the count of current rows in it is close to binomial. Dividing by
+    k - 1 keeps one large group from drowning many small ones.
     """
-    k, n_a, n_b = (a + b).astype(float), a.sum(), b.sum()
-    pairs = k * (k - 1)
-    expected = pairs.sum() * n_a * n_b / ((n_a + n_b) * (n_a + n_b - 1.0))
+    n_a, n_b = a.sum(), b.sum()
+    a, b = (counts[a + b > 1] for counts in (a, b))
+    k = a + b
+    excess = a * b / (k - 1) - k * n_a * n_b / ((n_a + n_b) * (n_a + n_b - 1))
     pq = n_a * n_b / (n_a + n_b) ** 2
-    triples, fours = pairs * (k - 2), pairs * (k - 2) * (k - 3)
-    variance = (fours * pq**2 + triples * pq + pairs * pq - (pairs * pq) ** 2).sum()
-    return (float(a @ b) - expected) / np.sqrt(variance)
+    pairs = k * (k - 1)
+    second_moment = pairs * ((k - 2) * (k - 3) * pq**2 + (k - 1) * pq)
+    variance = (second_moment - (pairs * pq) ** 2) / (k - 1) ** 2
+    return excess.sum() / np.sqrt(variance.sum())
 
 
-def _names_rows(table, n_different):
-    """Is there a column with about as many values as there are different rows, and are these many?"""
-    return n_different >= len(table.labels) / 3 and any(
-        len(np.unique(column)) >= 0.5 * n_different for column in table.values.T
-    )
+def _is_fine(table, rows, group):
+    """Do rows hardly ever agree by chance: have two columns about as many values as there are different rows?"""
+    n_different = len(np.unique(group[rows]))
+    fine = [i for i, kind in enumerate(table.kinds.values()) if kind != "category"]
+    n_fine = sum(len(np.unique(table.values[rows, i])) >= 0.5 * n_different for i in fine)
+    return n_fine >= 2 and n_different >= rows.sum() / 3
 
 
 # ---------------------------------------------------------------- columns that name their table
