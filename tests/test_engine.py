@@ -10,6 +10,7 @@ import pytest
 from mlprod_helpers.lesson import contract, face, feedback, progress
 from mlprod_helpers.lesson.checking import Outcome, check
 from mlprod_helpers.lesson.contract import Array, Choice, Frame, Function, Names, Number, Several, exercise
+from mlprod_helpers.lesson.kinds import Refused
 
 
 @exercise(
@@ -260,6 +261,13 @@ def test_kinds_take_what_learners_mean():
     assert Array(ndim=1).take(pd.Series([1, 2]), "`a`").tolist() == [1, 2]
     assert Several(Number(), Names()).take((1, {"b", "a"}), "`f`") == (1.0, ["a", "b"])
     assert Frame(columns=("x",)).take(pd.DataFrame({"x": [1]}), "`f`").shape == (1, 1)
+
+
+def test_infinity_is_refused_where_a_whole_number_is_expected():
+    for value in (float("inf"), -float("inf"), 2.5):
+        with pytest.raises(Refused, match="whole number"):
+            Number(integer=True).take(value, "`n`")
+    assert Number(integer=True).take(3.0, "`n`") == 3
 
 
 # ---- the face -------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class Number(Kind):
             _refuse(name, value, wanted)
         if np.isnan(number):
             return number
-        if self.integer and number != np.floor(number):
+        if self.integer and not number.is_integer():  # infinity is not whole
             _refuse(name, value, wanted)
         if self.low is not None and number < self.low:
             raise Refused(f"{name} is {describe(value)}; it cannot be below {self.low:g}.")
