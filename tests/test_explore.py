@@ -16,6 +16,7 @@ from mlprod_helpers.explore import (
     adversarial_picture,
     adversarial_samples,
     best_auc,
+    drift_picture,
     explore,
 )
 
@@ -282,3 +283,25 @@ def test_the_explorer_has_the_two_sliders_and_starts_at_the_surprise():
     assert "The linear one sees nothing" in explorer.figure.alt
     explorer.set(shift=1.2, correlation=0.0)
     assert "shifted by 1.2 sd, correlation 0 in both" in picture_of(explorer)
+
+
+# --- the drift composer -------------------------------------------------------------------------------------------
+
+
+def test_a_concept_drift_moves_the_error_and_nothing_that_is_there_at_once():
+    text = drift_picture("concept", "sudden", 100).alt
+    assert "farthest input moved by 0.06 sd" in text
+    before, after = map(float, re.search(r"error rate (\S+) and (\S+)\.", text).groups())
+    assert after - before > 0.3
+
+
+def test_a_covariate_shift_moves_the_inputs_and_spares_a_model_that_knows_the_law():
+    text = drift_picture("covariate", "gradual", 50).alt
+    before, after = map(float, re.search(r"error rate (\S+) and (\S+)\.", text).groups())
+    assert float(re.search(r"moved by (\S+) sd", text)[1]) == pytest.approx(1, abs=0.1)
+    assert after <= before + 0.02
+
+
+def test_late_labels_are_drawn_late_and_said():
+    assert "Labels come 500 ticks late" in drift_picture("prior", "sudden", 80, 500).alt
+    assert drift_picture("prior", "sudden", 80, 500).png != drift_picture("prior", "sudden", 80, 0).png
