@@ -273,6 +273,14 @@ def tested_by_label_time(log, start, end):
     return _split(log, start, end)[0], ((log["label_time"] >= start) & (log["label_time"] < end)).to_numpy()
 
 
+@split.misconception(
+    "the colleague's code was kept as it is. Ask of each of its lines: what is known at `start`, and whom does this model answer?"
+)
+def the_colleagues(log, start, end):
+    test = (log["label_time"] >= start) & (log["label_time"] < end)
+    return ((log["time"] < end) & ~test).to_numpy(), test.to_numpy()
+
+
 @split.alternative
 def with_numpy(log, start, end):
     time, label_time = log["time"].to_numpy(), log["label_time"].to_numpy()
@@ -505,6 +513,21 @@ def last_residual(events, step):
 
 
 @serve.misconception(
+    "a new band starts from a correction that has already learned the band's own first label, so this label counts twice. Take the correction of all rows as it was before."
+)
+def first_label_twice(events, step):
+    overall, by_band, served = 0.0, {}, []
+    for kind, band, batch, *label in events:
+        if kind == "request":
+            served.append(batch + by_band.get(band, overall))
+        else:
+            overall += step * (label[0] - batch - overall)
+            before = by_band.get(band, overall)
+            by_band[band] = before + step * (label[0] - batch - before)
+    return served
+
+
+@serve.misconception(
     "residuals are added up without end. The correction moves towards the residual, by `step` of what is still missing, and stops when it is there."
 )
 def summed_up(events, step):
@@ -705,6 +728,13 @@ def probability_times_ratio(p, prior_old, prior_new):
 
 
 @new_mix.misconception(
+    "the probability itself was multiplied, and what came out above 1 was cut off. Certain is not the same as likely: multiply the odds, and nothing has to be cut."
+)
+def multiplied_and_cut(p, prior_old, prior_new):
+    return np.clip(np.asarray(p) * prior_new / prior_old, 0, 1)
+
+
+@new_mix.misconception(
     "the new mix was divided out where it should come in: more late flights made each flight less likely to be late."
 )
 def upside_down(p, prior_old, prior_new):
@@ -899,8 +929,8 @@ def policy(answer, rng, expect):
     low, high = sum(cold.values()), sum(warm.values())
     better = min(low, high)
     limit = oracle + 0.5 * (better - oracle)
-    named = f"frozen {low:.0f}, all history every week {high:.0f}, oracle {oracle:.0f}"
-    expect.true(total < better, f"cheaper than both baselines ({named} minutes)", f"it costs {total:.0f}")
+    named = f"yours {total:.0f}, frozen {low:.0f}, all history every week {high:.0f}, oracle {oracle:.0f}"
+    expect.true(total < better, f"cheaper than both baselines ({named} minutes)")
     expect.true(
         total <= limit,
         f"at least half of the way from the better baseline to the oracle: at most {limit:.0f} minutes",
@@ -912,8 +942,8 @@ def policy(answer, rng, expect):
         f"it costs {costs['quiet']:.0f} of {warm['quiet']:.0f} minutes",
     )
     expect.true(
-        costs["fault"] <= cold["fault"] + 40,
-        "fault seasons: at most 40 minutes more than leaving the model alone",
+        costs["fault"] <= cold["fault"] + 36,
+        "fault seasons: at most 36 minutes more than leaving the model alone",
         f"it costs {costs['fault']:.0f} against {cold['fault']:.0f} minutes",
     )
 
