@@ -21,7 +21,6 @@ from mlprod_helpers import datasets, plots
 from mlprod_helpers.drift import (
     adversarial_validation,
     auc_of_shift,
-    default_estimator,
     effective_sample_size,
     equivalents,
     shift_of_auc,
@@ -133,12 +132,13 @@ def test_in_sample_auc_is_near_one_where_nothing_differs_and_out_of_fold_auc_is_
     assert roc_auc_score(labels, model.predict_proba(rows)[:, 1]) > 0.99
     linear = LINEAR.fit(rows, labels).predict_proba(rows)[:, 1]
     assert roc_auc_score(labels, linear) == pytest.approx(0.58, abs=0.04)
-    assert adversarial_validation(rows[:500], rows[500:], random_state=0).auc == pytest.approx(0.5, abs=0.08)
+    found = adversarial_validation(rows[:500], rows[500:], estimator=QUICK, random_state=0)
+    assert found.auc == pytest.approx(0.5, abs=0.08)
 
 
 def test_the_mean_of_the_folds_is_not_biased_in_small_tables_and_pooled_scores_are():
     folds, pooled = [], []
-    for seed in range(150):
+    for seed in range(100):
         found = adversarial_validation(
             normal(15, 5, seed), normal(15, 5, 999 + seed), estimator=Direction(), random_state=seed
         )
@@ -423,9 +423,9 @@ def test_a_slipped_join_leaves_each_column_as_it_was_and_is_found(may):
         adversarial_validation(
             dealt.iloc[:1440], dealt.iloc[1440:], estimator=QUICK, cv=3, random_state=0
         ).auc
-        for dealt in (may.sample(frac=1, random_state=seed) for seed in range(4))
+        for dealt in (may.sample(frac=1, random_state=seed) for seed in range(3))
     ]
-    assert np.mean(honest) == pytest.approx(0.505, abs=0.03)
+    assert np.mean(honest) == pytest.approx(0.505, abs=0.035)
 
 
 def test_laguardia_and_kennedy(flights):
@@ -484,7 +484,7 @@ def test_every_kind_of_column_works_with_missing_values_and_in_any_order():
         )
 
     old, new = table(["AA", "B6"]), table(["AA", "UA"])
-    found = adversarial_validation(old, new[new.columns[::-1]], cv=2, random_state=0)
+    found = adversarial_validation(old, new[new.columns[::-1]], estimator=QUICK, cv=2, random_state=0)
     assert found.columns == list(old.columns)
     assert found.importances.index[0] == "category"
     assert {"when", "zoned", "born", "month"} <= set(found.suspects)
@@ -632,10 +632,13 @@ def test_the_plot_shows_the_auc_of_the_result():
     assert f"AUC {found.auc:.2f}" in figure.alt
 
 
-def test_it_agrees_with_scikit_learns_own_cross_validation():
-    old, new = normal(400, 4, 0), normal(400, 4, 1, [0.6])
-    rows, labels = np.vstack([old, new]), np.repeat([0, 1], 400)
+def test_with_the_same_folds_each_score_is_scikit_learns():
+    old, new = normal(200, 4, 0), normal(200, 4, 1, [0.6])
+    rows, labels = np.vstack([old, new]), np.repeat([0, 1], 200)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    scores = cross_val_predict(default_estimator(800, 4, 0), rows, labels, cv=folds, method="predict_proba")
-    found = adversarial_validation(old, new, random_state=0)
-    assert found.auc == pytest.approx(roc_auc_score(labels, scores[:, 1]), abs=0.025)
+    scores = cross_val_predict(QUICK, rows, labels, cv=folds, method="predict_proba")[:, 1]
+    found = adversarial_validation(old, new, estimator=QUICK, cv=folds, random_state=0)
+    assert np.concatenate([found.reference_scores, found.scores]) == pytest.approx(scores)
+    assert found.fold_aucs[0] == pytest.approx(
+        roc_auc_score(labels[found.fold == 0], scores[found.fold == 0])
+    )
