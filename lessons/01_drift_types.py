@@ -108,9 +108,8 @@ show(
 # %%
 from mlprod_helpers.drift import drift_report
 
-drift_report(start[inputs], rides.loc["2013-08-29":, inputs]).table[["test", "effect_size", "verdict"]].round(
-    2
-)
+report = drift_report(start[inputs], rides.loc["2013-08-29":, inputs])
+report.table[["test", "effect_size", "verdict"]].round(2)
 
 # %% [markdown]
 # ## What you will do
@@ -202,8 +201,8 @@ print(
 # - the trees fail all the same, since more than half of the values lie where they have never seen a row. Trees do not extrapolate.
 #
 # What was a concept drift in one set of columns is a covariate shift in the other. **The type of a drift is not a property of the world
-# alone, but of the world as your columns show it.** A cause that is not among the inputs (more people came to live and work downtown)
-# shows up as a law that moves. Put the cause, or a trace of it, among the inputs, and the law may stand again.
+# alone, but of the world as your columns show it.** A cause that is not among the inputs (whatever brought more people downtown) shows up
+# as a law that moves. Put the cause, or a trace of it, among the inputs, and the law may stand again.
 #
 # ## Two more services
 #
@@ -247,9 +246,9 @@ from mlprod_helpers.datasets import load_flights
 flights = load_flights().dropna(subset=["air_time"])
 early, odd = flights["date"] < "2013-02-12", flights["day"] % 2 == 1
 known_at_departure = ["distance", "hour", "carrier", "origin"]
-display = HistGradientBoostingRegressor(categorical_features="from_dtype", random_state=0)
-display.fit(flights.loc[early & odd, known_at_departure], flights.loc[early & odd, "air_time"])
-flights["prediction"] = display.predict(flights[known_at_departure])
+eta = HistGradientBoostingRegressor(categorical_features="from_dtype", random_state=0)
+eta.fit(flights.loc[early & odd, known_at_departure], flights.loc[early & odd, "air_time"])
+flights["prediction"] = eta.predict(flights[known_at_departure])
 flights["error"] = (flights["air_time"] - flights["prediction"]).abs()
 
 # %%
@@ -300,6 +299,8 @@ hygrometer.fit(learned[["temp", "dewp"]], learned["humid"])
 weather["prediction"] = hygrometer.predict(weather[["temp", "dewp"]])
 weather["error"] = (weather["humid"] - weather["prediction"]).abs()
 cold, hot = weather[early_hours & ~odd_days], weather[weather["month"].isin([7, 8])]
+beyond = (hot["temp"] > learned["temp"].max()).mean()
+print(f"{beyond:.0%} of the hours in July and August are warmer than all that the model learned")
 compare(cold, hot, ["temp", "dewp", "prediction", "humid", "error"])
 
 # %% [markdown]
@@ -407,8 +408,8 @@ lesson.check("1.2")
 # Try it on the flights: `conditional_change(flown["winter"], flown["summer"], edges)`. Together with the mix it should give the total of
 # the cell above: about 14 minutes faster at the same distance.
 #
-# And on the hygrometer? With temperature as x, hardly a bin of July has rows in January to March. The answer is "unknown", not
-# "unchanged": without rows in the same place, data alone cannot tell whether a law stands. There it was physics that told us.
+# And on the hygrometer? With temperature as x, July and January share next to no rows. The answer is "unknown", not "unchanged": without
+# rows in the same place, data alone cannot tell whether a law stands. There it was physics that told us.
 #
 # ## When the labels change their mix
 #
@@ -514,7 +515,7 @@ print(stream.reveal())
 # %% [markdown]
 # In the explorer you compose a drift; a model frozen after 2,000 rows meets it, and four monitors look on. The dotted line is the onset.
 #
-# 1. Which kind moves inputs, predictions and labels, and leaves the error rate alone? There are two. Why is the error not alarmed?
+# 1. Two kinds move inputs, predictions and labels, and leave the error rate nearly alone. Which? Why does the error not alarm?
 # 2. Find two patterns whose pictures you cannot tell apart.
 # 3. Let the labels come 2,000 ticks late. Which monitors still tell you something at tick 4,000, and for which kind?
 
@@ -698,7 +699,7 @@ from mlprod_helpers import faults
 release = faults.UnitChange("distance", factor=1.609, start="2013-06-01", end="2013-07-01")
 broken, seal = faults.apply(flights.reset_index(drop=True), release)
 june = broken[broken["month"] == 6].copy()
-june["prediction"] = display.predict(june[known_at_departure])
+june["prediction"] = eta.predict(june[known_at_departure])
 june["error"] = (june["air_time"] - june["prediction"]).abs()
 distances = {"April": flights[flights["month"] == 4], "May": flights[flights["month"] == 5], "June": june}
 pd.DataFrame({name: part["distance"].agg(["mean", "std", "max"]) for name, part in distances.items()}).assign(
