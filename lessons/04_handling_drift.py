@@ -444,7 +444,7 @@ def window_error(y, width):
 # *Full path · 4 points · 9 minutes*
 #
 # Write `choose(y, candidates)`: `y` is an array with one label a day, `candidates` a list of half-lives in days. Return the candidate with which to predict the days to come. `level(past, half_life)`, below, predicts the day after
-# `past`. The check draws streams that wander fast, slowly and not at all, and looks at the 60 days after.
+# `past`. The check draws streams that wander fast, a little and not at all, and looks at the 80 days after.
 
 
 # %%
