@@ -643,13 +643,13 @@ def _text_of(entry):
 def safe_entry(answer, rng, expect):
     """`safe_entry(entry, key, names)`: what the log may keep."""
     key, other_key = entry_key(rng), entry_key(rng)
-    leaks, kept, coarsened, words, plain = 0, True, True, True, False
+    leaks, kept, coarsened, words, plain = [], True, True, True, False
     for number in range(3):
         entry, names = draw_entry(rng, number)
         got = answer(entry, key, names)
         hunted = [*names, str(entry["user_id"])]
-        leaks += len(find_personal(got, names=hunted))
-        leaks += sum(name in got for name in (*_UNLISTED, "headers"))
+        leaks += [trace.kind for trace in find_personal(got, names=hunted)]
+        leaks += ["unlisted field" for name in (*_UNLISTED, "headers") if name in got]
         kept &= all(
             got.get(name) == entry[name] for name in ("request_id", "version", "status", "latency_ms")
         )
@@ -663,8 +663,9 @@ def safe_entry(answer, rng, expect):
     same = answer(again, key, names).get("user_id")
     stranger = answer(dict(entry, user_id=entry["user_id"] - 1), key, names).get("user_id")
     elsewhere = answer(entry, other_key, names).get("user_id")
-    told = f"{leaks} place{'s' if leaks != 1 else ''} where a person can be found"
-    expect.true(leaks == 0, "no name, mail, phone, address, user id or unlisted field is left", told)
+    kinds = ", ".join(sorted(set(leaks)))
+    told = f"{len(leaks)} place{'s' if len(leaks) != 1 else ''} where a person can be found ({kinds})"
+    expect.true(not leaks, "no name, mail, phone, address, user id or unlisted field is left", told)
     expect.true(kept, "request_id, version, status and latency_ms are as they were")
     expect.true(coarsened, "features has the distance in hundreds, and the carrier")
     expect.true(words, "the harmless words of the comment are still there")
@@ -675,7 +676,7 @@ def safe_entry(answer, rng, expect):
     expect.true(
         not plain and got.get("user_id") is not None and elsewhere != got["user_id"],
         "nobody without the key can find the user id from the stand-in",
-        "it can be computed from the id alone" if plain or elsewhere == got.get("user_id") else "",
+        "there is none" if got.get("user_id") is None else "it can be computed from the id alone",
     )
 
 
@@ -746,7 +747,10 @@ def block_list(entry, key, names):
 
 @safe_entry.misconception(
     "the user id was hashed without the key. There are a million ids: whoever has the log hashes them all in a second and looks yours up. A keyed hash, or nothing.",
-    when=lambda seen: any(what.startswith("nobody without") for what in _failed(seen)),
+    when=lambda seen: (
+        any(what.startswith("nobody without") for what in _failed(seen))
+        and any(output.get("user_id") is not None for output in _only_outputs(seen))
+    ),
 )
 def plain_hash(entry, key, names):
     return right_entry(entry, key, names) | {
@@ -787,7 +791,7 @@ def by_hand(entry, key, names):
 # ----------------------------------------------------------------------------------- 5.7 debug the door
 
 FIELDS = ("distance", "hour")
-LIMIT = 1000
+LIMIT = 100
 
 
 def leaky_door(payload):
@@ -1023,7 +1027,11 @@ def record(answer, rng, expect):
     expect.true(not findings, "lint has no findings", f"{len(findings)} left: {rows}")
     sizing = held.sizing
     if sizing is None or not 1 <= sizing.servers <= 100 or sizing.batch is not None:
-        expect.true(False, "it is sized for the busiest hour", "there is no sizing of 1 to 100 servers")
+        expect.true(
+            False,
+            "it is sized for the busiest hour",
+            "there is no sizing of 1 to 100 servers, without batches",
+        )
         return
     real = sizing.rate >= 0.95 * RATE and abs(sizing.service.mean / SERVICE.mean - 1) < 0.1
     expect.true(
@@ -1047,7 +1055,7 @@ def record(answer, rng, expect):
     expect.true(
         month <= CHEAP,
         f"a month costs at most {CHEAP:.0f} EUR (4 servers: {low:,}, 12 servers: {high:,})",
-        f"it costs {month:,.0f}",
+        f"it costs {month:,.0f}" if month < math.inf else "without a claim on p99 nobody can say",
     )
 
 
@@ -1145,7 +1153,7 @@ def _vague_claim(seen):
 
 @record.misconception(
     "nothing starts the way back. Somebody has to notice, at a value that was fixed before the night it happens, and the old version answers again within a stated time.",
-    when=lambda seen: bool(_findings_of(seen, "rollback")),
+    when=lambda seen: bool(_findings_of(seen, "rollback")) and len(_findings_of(seen, None)) < 6,
 )
 def no_trigger():
     return complete_record(trigger=False).to_dict()
@@ -1160,8 +1168,14 @@ def one_seed():
 
 
 @record.misconception(
-    "the service was sized for the mean. Its own evidence misses the promise in too many minutes: with every server nearly busy, chance makes the queue.",
-    when=lambda seen: bool({"contradicted", "inconsistent"} & _problems(seen)) and _servers(seen) <= 5,
+    "the service was sized for the mean. In too many minutes p99 is above what the display needs: where every server is nearly always busy, chance makes the queue.",
+    when=lambda seen: (
+        1 <= _servers(seen) <= 5
+        and (
+            bool({"contradicted", "inconsistent"} & _problems(seen))
+            or any(what.startswith("a month") for what in _failed(seen))
+        )
+    ),
 )
 def too_tight():
     return complete_record(5, at_most=300.0).to_dict()
