@@ -1,0 +1,1234 @@
+"""Exercises of lesson 06, deployment strategies: who meets a new version, who judges it, and what it costs."""
+
+import builtins
+import contextlib
+import functools
+import hashlib
+import math
+import random
+import statistics
+import sys
+import zlib
+
+import numpy as np
+
+from mlprod_helpers.lesson.contract import (
+    Array,
+    Boolean,
+    Choice,
+    Function,
+    Mapping,
+    Number,
+    Several,
+    Text,
+    exercise,
+)
+from mlprod_helpers.queueing import poisson
+from mlprod_helpers.rollout import (
+    Behavior,
+    BigBang,
+    Plan,
+    Symptom,
+    Version,
+    compare,
+    crossing,
+    obrien_fleming,
+    pocock,
+    replay,
+    traffic,
+)
+from mlprod_helpers.rollout import bucket as _bucket
+from mlprod_helpers.rollout import requests_needed as _requests_needed
+
+EDITION = 1
+
+# ------------------------------------------------------------------ 6.1 which rollout for which release
+
+STRATEGIES = ("shadow", "canary", "blue_green", "ab_test")
+RELEASES = {
+    "pipeline": "features are computed by new code; its answers should equal the old ones",
+    "ranking": "a new order of hotels: does it really bring more bookings?",
+    "framework": "a new web framework: it may crash or be slow under real load, 50 requests a second",
+    "format": "page and service change their common format in one night; old and new do not mix",
+    "fares": "a model that sets prices in real time; its damage must be stopped while few are hit",
+    "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",
+    "nightly": "40 requests a night, and a way back within seconds is wanted",
+}
+RIGHT_ROLLOUTS = {
+    "pipeline": "shadow",
+    "ranking": "ab_test",
+    "framework": "canary",
+    "format": "blue_green",
+    "fares": "canary",
+    "late": "shadow",
+    "nightly": "blue_green",
+}
+
+
+@exercise(
+    "6.1",
+    "Which rollout?",
+    answers=("rollouts",),
+    points=4,
+    minutes=4,
+    objective="6.a",
+    kind=Choice(RELEASES, options=STRATEGIES),
+    hints=(
+        "Ask of each release: must users meet it to find out? If not, copies will do.",
+        'If they must: is the question "is it better, and by how much?" or "must I stop?" And can two versions live side by side at all?',
+        "With 40 requests a night a percentage of the users is nobody.",
+    ),
+)
+def rollouts(answer, rng, expect):
+    """Seven releases, four ways to release them."""
+    expect.cases(answer, RIGHT_ROLLOUTS)
+
+
+@rollouts.misconception(
+    "an A/B test were a safe way to release. It asks which of two versions is better and runs until that is known; a canary asks whether to stop, as soon as it can."
+)
+def ab_for_safety():
+    return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
+
+
+@rollouts.misconception(
+    "copies could tell whether users like a list. They never saw it, so nobody could book from it."
+)
+def shadow_for_bookings():
+    return RIGHT_ROLLOUTS | {"ranking": "shadow"}
+
+
+@rollouts.misconception(
+    "two versions could always live side by side. Where they write what the other cannot read, a canary breaks both: switch all at once, and keep the old ones warm."
+)
+def canary_of_a_format():
+    return RIGHT_ROLLOUTS | {"format": "canary"}
+
+
+@rollouts.misconception(
+    "a canary worked at any traffic. A share of almost nothing is nothing: nobody would be judged for weeks."
+)
+def canary_of_forty():
+    return RIGHT_ROLLOUTS | {"nightly": "canary"}
+
+
+@rollouts.misconception(
+    "users had to meet a version before it can be judged. Where the truth comes by itself, a copy of the request is enough: its answer is compared later, and nobody saw it."
+)
+def canary_where_copies_do():
+    return RIGHT_ROLLOUTS | {"late": "canary", "pipeline": "canary"}
+
+
+@rollouts.alternative
+def listed_backwards():
+    return dict(reversed(RIGHT_ROLLOUTS.items()))
+
+
+@rollouts.alternative
+def by_strategy():
+    groups = {
+        "shadow": ("pipeline", "late"),
+        "canary": ("framework", "fares"),
+        "blue_green": ("format", "nightly"),
+        "ab_test": ("ranking",),
+    }
+    return {release: name for name, releases in groups.items() for release in releases}
+
+
+# ------------------------------------------------------------------ 6.2 count the harm
+
+
+def _harm(steps, rate, old_error, new_error):
+    return sum(60 * minutes * percent / 100 for minutes, percent in steps) * rate * (new_error - old_error)
+
+
+@exercise(
+    "6.2",
+    "Count the harm",
+    answers=("harm",),
+    points=3,
+    minutes=5,
+    core=True,
+    objective="6.a",
+    kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),
+    hints=(
+        "How many requests does the new version get in one step? Minutes, seconds, percent.",
+        "Of these, how many go wrong that would not have gone wrong with the old version?",
+        "Add up `minutes * 60 * percent / 100` over the steps, as the worked example does; then times the rate, times the difference of the two error rates.",
+    ),
+)
+def harm(answer, rng, expect):
+    """`harm(steps, rate, old_error, new_error)`: requests that fail because of the new version."""
+    rate = int(rng.integers(10, 60))
+    old, new = round(float(rng.uniform(0.005, 0.03)), 3), round(float(rng.uniform(0.06, 0.2)), 3)
+    late = int(rng.integers(20, 60))
+    ramp = [
+        (int(minutes), percent)
+        for minutes, percent in zip(rng.integers(2, 15, 4), (1, 5, 20, 50), strict=True)
+    ]
+    plans = (
+        ([(2, 100)], "everybody for 2 minutes"),
+        ([(40, 5)], "one user in twenty for 40 minutes"),
+        (ramp, "a ramp of four steps of different length"),
+        ([(10, 0), *ramp[:2], (late, 100)], f"nobody, two steps, then everybody for {late} minutes"),
+    )
+    for steps, what in plans:
+        expect.close(answer(steps, rate, old, new), _harm(steps, rate, old, new), what, rtol=1e-3)
+    expect.close(
+        answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
+    )
+    expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
+
+
+@harm.misconception(
+    "the last weight had been there from the beginning. A ramp is a sum: each step lasts its own minutes at its own weight."
+)
+def last_weight_all_the_time(steps, rate, old_error, new_error):
+    minutes = sum(minutes for minutes, _ in steps)
+    return _harm([(minutes, steps[-1][1])] if steps else [], rate, old_error, new_error)
+
+
+@harm.misconception(
+    "each failure of the new version were its fault. Some of these requests would have failed with the old one too: subtract them."
+)
+def all_its_errors(steps, rate, old_error, new_error):
+    return _harm(steps, rate, 0, new_error)
+
+
+@harm.misconception(
+    "a percentage were a share. 5 % of the users is 0.05 of them, not five times all of them."
+)
+def percent_as_share(steps, rate, old_error, new_error):
+    return 100 * _harm(steps, rate, old_error, new_error)
+
+
+@harm.misconception("minutes were multiplied with a rate that is given per second.")
+def minutes_as_seconds(steps, rate, old_error, new_error):
+    return _harm(steps, rate, old_error, new_error) / 60
+
+
+@harm.misconception(
+    "the weights were averaged as if every step lasted as long as any other. A long step counts for more than a short one."
+)
+def mean_of_the_weights(steps, rate, old_error, new_error):
+    if not steps:
+        return 0.0
+    mean = statistics.mean(percent for _, percent in steps)
+    return _harm([(sum(minutes for minutes, _ in steps), mean)], rate, old_error, new_error)
+
+
+@harm.alternative
+def with_numpy(steps, rate, old_error, new_error):
+    minutes, percent = np.array(steps, dtype=float).reshape(-1, 2).T
+    return float(minutes @ percent) * 0.6 * rate * (new_error - old_error)
+
+
+@harm.alternative
+def in_a_loop(steps, rate, old_error, new_error):
+    wrong = 0.0
+    for minutes, percent in steps:
+        requests = rate * minutes * 60 * percent / 100
+        wrong += requests * new_error - requests * old_error
+    return wrong
+
+
+# ------------------------------------------------------------------ 6.3 a sticky split
+
+
+@contextlib.contextmanager
+def _another_process():
+    """Let `hash` answer, to code of learners, what it would answer in another process: Python salts it for texts there."""
+    own = builtins.hash
+
+    def hash_elsewhere(value):
+        module = sys._getframe(1).f_globals.get("__name__", "")
+        foreign = module in sys.modules and module != "__main__" and not module.startswith(__name__)
+        return own(value) if foreign else own(("another process", value))
+
+    builtins.hash = hash_elsewhere
+    try:
+        yield
+    finally:
+        builtins.hash = own
+
+
+@exercise(
+    "6.3",
+    "A sticky split",
+    answers=("route",),
+    points=4,
+    minutes=8,
+    objective="6.b",
+    kind=Function("user_id", "weight", "salt", returns=Boolean()),
+    hints=(
+        "The answer may depend on the name and the salt alone: give each user a place on a line, and let the canary have the beginning of that line.",
+        "`hashlib.sha256(text.encode()).hexdigest()` is the same in each process and on each machine, and looks like chance. Its first digits make a number.",
+        "A place from 0 to 100: `int(digest[:8], 16) % 10_000 / 100`. Compare it with the weight.",
+    ),
+)
+def route(answer, rng, expect):
+    """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
+    users = [f"user {number}" for number in rng.choice(100_000, 130, replace=False)]
+    salt = f"release {rng.integers(10, 99)}"
+    asked = functools.partial(_asked, answer)
+    at_20 = asked(users, 20, salt)
+    expect.equal(asked(users[:20], 20, salt), at_20[:20], "a user who asks again gets the same version")
+    with _another_process():
+        elsewhere = asked(users[:40], 20, salt)
+    expect.equal(elsewhere, at_20[:40], "a router in another process sends them the same way")
+    expect.within(sum(at_20) / len(users), 0.06, 0.36, "at 20 %, about a fifth of the users")
+    at_40 = asked(users, 40, salt)
+    stay = all(later for earlier, later in zip(at_20, at_40, strict=True) if earlier)
+    expect.true(
+        stay, "from 20 to 40 % nobody is sent back to the old version", "some who had it have lost it"
+    )
+    expect.within(sum(at_40) / len(users), 0.2, 0.6, "at 40 %, about two fifths of the users")
+    edges = asked(users[:15], 0, salt), asked(users[:15], 100, salt)
+    expect.true(not any(edges[0]) and all(edges[1]), "at 0 % nobody, at 100 % everybody")
+    other = asked(users, 20, f"{salt}b")
+    expect.true(other != at_20, "another salt chooses other users", "the same users test every release")
+
+
+def _asked(answer, users, weight, salt):
+    return [answer(user, weight, salt) for user in users]
+
+
+def _held(seen):
+    return [ok for _, ok, *_ in seen.verdicts]
+
+
+@route.misconception(
+    "each request were dealt anew. A user then flips between two versions from one page to the next, and a click cannot be told to either.",
+    when=lambda seen: not _held(seen)[0],
+)
+def dealt_anew(user_id, weight, salt):
+    return random.random() < weight / 100
+
+
+@route.misconception(
+    "Python's own `hash` were the same everywhere. For texts it is salted anew in each process, so that two routers disagree; `hashlib` agrees.",
+    when=lambda seen: _held(seen)[0] and not _held(seen)[1],
+)
+def python_hash(user_id, weight, salt):
+    return hash(f"{salt}:{user_id}") % 10_000 / 100 < weight
+
+
+@route.misconception(
+    "the users were shuffled anew at each weight. A ramp may only add: who has the new version at 5 % keeps it at 10 %.",
+    when=lambda seen: _held(seen)[1] and not _held(seen)[3],
+)
+def anew_at_each_step(user_id, weight, salt):
+    return _place(f"{salt}:{weight}:{user_id}") < weight / 100
+
+
+@route.misconception(
+    "the salt did not matter. It is what makes the next release begin with other users; otherwise the same few test everything you release.",
+    when=lambda seen: _held(seen)[3] and not _held(seen)[-1],
+)
+def without_salt(user_id, weight, salt):
+    return _place(user_id) < weight / 100
+
+
+def _place(text):
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
+
+
+@route.alternative
+def by_checksum(user_id, weight, salt):
+    return zlib.crc32(f"{user_id}/{salt}".encode()) % 1000 < 10 * weight
+
+
+@route.alternative
+def by_the_library(user_id, weight, salt):
+    return bool(_bucket([user_id], salt)[0] * 100 < weight)
+
+
+@route.alternative
+def by_a_seeded_generator(user_id, weight, salt):
+    return random.Random(f"{salt}|{user_id}").uniform(0, 100) < weight
+
+
+# ------------------------------------------------------------------ 6.4 how long must it run
+
+_Z = statistics.NormalDist().inv_cdf
+
+
+@exercise(
+    "6.4",
+    "How long must it run?",
+    answers=("views_needed", "hours_needed"),
+    points=4,
+    minutes=6,
+    objective="6.d",
+    kind=(
+        Function("p", "lift", "power", returns=Number()),
+        Function("views", "rate", "percent", returns=Number()),
+    ),
+    hints=(
+        "What is the second rate? `lift` is relative: 0.2 on 0.43 % is 0.09 percentage points.",
+        "`NormalDist().inv_cdf(0.975)` is 1.96; for the power, `inv_cdf(power)`.",
+        "For the hours: how many views does the canary get in a second, and how many of these seconds are an hour?",
+    ),
+)
+def views_needed(answer, rng, expect):
+    """`views_needed(p, lift, power)`: views an arm; `hours_needed(views, rate, percent)`: until a canary has them."""
+    draws = [
+        (round(float(rng.uniform(0.003, 0.006)), 4), 0.2, 0.8),
+        (round(float(rng.uniform(0.02, 0.05)), 3), 0.1, 0.9),
+        (round(float(rng.uniform(0.05, 0.2)), 2), -0.1, 0.8),
+        (0.1, round(float(rng.uniform(0.2, 0.4)), 2), 0.95),
+    ]
+    for p, lift, power in draws:
+        want = _requests_needed(p, p * (1 + lift), power=power)
+        what = f"rate {p:g}, {lift:+g} of it, power {power:g}"
+        expect.close(answer.views_needed(p, lift, power), want, what, rtol=0.05)
+    for rate, percent in ((20, 5), (int(rng.integers(30, 90)), int(rng.integers(1, 20)))):
+        want = 90_000 / (rate * percent / 100) / 3600
+        what = f"hours for 90,000 views at {percent} % of {rate} a second"
+        expect.close(answer.hours_needed(90_000, rate, percent), want, what, rtol=1e-3)
+
+
+def _views(p, lift, power, alpha=0.05):
+    q = p * (1 + lift)
+    return (_Z(1 - alpha / 2) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / (q - p) ** 2
+
+
+def _hours(views, rate, percent):
+    return views / (rate * percent / 100) / 3600
+
+
+def _off_by(factor):
+    """Whether each number of views is wrong by this factor of the draw, to a few percent."""
+
+    def seen_is(seen):
+        calls = [call for call in seen.calls if call.name == "views_needed"]
+        return len(calls) == 4 and all(
+            math.isclose(call.output, _views(*call.given) * factor(*call.given), rel_tol=0.06)
+            for call in calls
+        )
+
+    return seen_is
+
+
+def _absolute(p, lift, power):
+    q = min(p + abs(lift), 0.99)
+    return (_Z(0.975) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / lift**2
+
+
+@views_needed.misconception(
+    "the lift were in percentage points. It is relative: 21 % more than 0.43 % is 0.52 %, not 21.43 %.",
+    when=lambda seen: all(
+        call.output < 0.25 * _views(*call.given) for call in seen.calls if call.name == "views_needed"
+    ),
+)
+def lift_as_points():
+    return {"views_needed": _absolute, "hours_needed": _hours}
+
+
+@views_needed.misconception(
+    "the power were left out. With so few views every second bad version is missed: a difference of just 1.96 standard errors falls below the bar half of the time.",
+    when=_off_by(lambda p, lift, power: (_Z(0.975) / (_Z(0.975) + _Z(power))) ** 2),
+)
+def power_of_a_half():
+    return {"views_needed": lambda p, lift, power: _views(p, lift, 0.5), "hours_needed": _hours}
+
+
+@views_needed.misconception(
+    "both arms were counted together. The question is for one arm, because the smaller one decides how long it takes.",
+    when=_off_by(lambda p, lift, power: 2),
+)
+def both_arms():
+    return {"views_needed": lambda p, lift, power: 2 * _views(p, lift, power), "hours_needed": _hours}
+
+
+@views_needed.misconception(
+    "only one of the two arms varied by chance. The old version's rate is measured on as few views, so the variances of both add up.",
+    when=_off_by(lambda p, lift, power: p * (1 - p) / (p * (1 - p) + p * (1 + lift) * (1 - p * (1 + lift)))),
+)
+def one_variance():
+    def views(p, lift, power):
+        return (_Z(0.975) + _Z(power)) ** 2 * p * (1 - p) / (p * lift) ** 2
+
+    return {"views_needed": views, "hours_needed": _hours}
+
+
+@views_needed.misconception(
+    "the canary got all of the traffic. The views are right, but its arm fills at its own share of them.",
+    when=lambda seen: all(
+        math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3)
+        for call in seen.calls
+        if call.name == "hours_needed"
+    ),
+)
+def all_of_the_traffic():
+    return {"views_needed": _views, "hours_needed": lambda views, rate, percent: views / rate / 3600}
+
+
+@views_needed.alternative
+def by_the_course():
+    def hours(views, rate, percent):
+        return views * 100 / percent / rate / 60 / 60
+
+    return {
+        "views_needed": lambda p, lift, power: _requests_needed(p, p * (1 + lift), power=power),
+        "hours_needed": hours,
+    }
+
+
+@views_needed.alternative
+def by_arcsine():
+    def views(p, lift, power):
+        gap = 2 * math.asin(math.sqrt(p * (1 + lift))) - 2 * math.asin(math.sqrt(p))
+        return round(2 * ((_Z(0.975) + _Z(power)) / gap) ** 2)
+
+    return {"views_needed": views, "hours_needed": _hours}
+
+
+# ------------------------------------------------------------------ 6.5 the impatient judge
+
+
+@functools.cache
+def _solved(shape, looks):
+    return (obrien_fleming if shape == "obrien_fleming" else pocock)(looks, 0.05)
+
+
+@exercise(
+    "6.5",
+    "The impatient judge",
+    answers=("bars",),
+    points=4,
+    minutes=9,
+    objective="6.d",
+    kind=Function("looks", returns=Array(ndim=1)),
+    hints=(
+        "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
+        "Simulate: thousands of quiet rollouts as in the figure, the largest |z| of each, and the value that 95 % of them stay below.",
+        "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
+    ),
+)
+def bars(answer, rng, expect):
+    """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
+    for looks in (int(rng.integers(4, 7)), int(rng.integers(8, 13))):
+        got = np.abs(answer(looks).astype(float))
+        if len(got) != looks or np.isnan(got).any():
+            expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
+            continue
+        got = np.minimum(got, 50.0)
+        errs = crossing(got)[-1]
+        expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
+        found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
+        expect.within(
+            found, 0.9 * fair, 1, f"{looks} looks: a bad version is found in {found:.0%} of the rollouts"
+        )
+        half = crossing(got, drift=6.0)[math.ceil(0.6 * looks) - 1]
+        expect.within(
+            half, 0.6, 1, f"{looks} looks: a very bad one is stopped after 60 % of the data in {half:.0%}"
+        )
+
+
+@bars.misconception(
+    "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
+    when=lambda seen: all(np.ptp(np.asarray(x, float)) < 1e-6 and abs(x[0]) < 2.01 for x in seen.outputs),
+)
+def the_same_bar(looks):
+    return np.full(looks, 1.96)
+
+
+@bars.misconception(
+    "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
+    when=lambda seen: all(min(np.abs(x[:-1])) > 4.9 for x in seen.outputs),
+)
+def one_look_at_the_end(looks):
+    return np.append(np.full(looks - 1, np.inf), 1.96)
+
+
+@bars.misconception(
+    "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
+    "the bar may be lower and find more.",
+    when=lambda seen: all(
+        np.allclose(np.asarray(x, float), _Z(1 - 0.025 / len(x)), atol=0.02) for x in seen.outputs
+    ),
+)
+def shared_out(looks):
+    return np.full(looks, _Z(1 - 0.025 / looks))
+
+
+@bars.misconception(
+    "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
+    when=lambda seen: all(x[0] > x[-1] + 0.2 and 0 < x[-1] < 2.0 for x in seen.outputs),
+)
+def falling_to_the_single_bar(looks):
+    return np.linspace(2.6, 1.96, looks)
+
+
+@bars.alternative
+def by_simulation(looks):
+    z = np.random.default_rng(3).normal(size=(4000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
+    return [float(np.quantile(np.abs(z).max(axis=1), 0.95))] * looks
+
+
+@bars.alternative
+def falling(looks):
+    return _solved("obrien_fleming", looks)
+
+
+@bars.alternative
+def same_at_each(looks):
+    return _solved("pocock", looks)
+
+
+# ------------------------------------------------------------------ 6.6 write the judge
+
+AIRPORTS = ("EWR", "JFK", "LGA")
+OUTCOMES = ("pass", "fail", "nodata")
+
+
+def _told(rng, requests, error=0.02, p99=200.0, **by_airport):
+    """Summaries by airport whose error rates and p99 are near what is said; `JFK={"error": 0.1}` changes one."""
+    told = {}
+    for airport, share in zip(AIRPORTS, (0.5, 0.3, 0.2), strict=True):
+        own = {"error": error, "p99": p99, "requests": requests * share} | by_airport.get(airport, {})
+        n = round(own["requests"])
+        told[airport] = {
+            "requests": n,
+            "errors": round(n * own["error"] * rng.uniform(0.97, 1.03)),
+            "latency_p99": round(own["p99"] * float(rng.uniform(0.95, 1.05)), 1) if n else None,
+        }
+    return told
+
+
+@exercise(
+    "6.6",
+    "Write the judge",
+    answers=("judge",),
+    points=5,
+    minutes=9,
+    core=True,
+    objective="6.c",
+    kind=Function(
+        "stable", "canary", returns=Several(Text(options=OUTCOMES), Text(), names=("outcome", "reason"))
+    ),
+    hints=(
+        "Go through the airports one after the other. What would you want to know before you compare two rates?",
+        "Three outcomes, and an order: one airport that fails is enough to fail; otherwise one with too little data is enough to wait; only then does it pass.",
+        "Compare `canary[airport]` with `stable[airport]`, not with a fixed number: in an outage both are high.",
+    ),
+)
+def judge(answer, rng, expect):
+    """`judge(stable, canary)` -> (outcome, reason), from summaries by airport."""
+    one = AIRPORTS[int(rng.integers(1, 3))]  # not the largest: a mean would show it
+    bad, outage = float(rng.uniform(0.07, 0.1)), float(rng.uniform(0.3, 0.45))
+    many = int(rng.integers(9_000, 15_000))
+    usual = _told(rng, many)
+    draws = (
+        (usual, _told(rng, 1200), "pass", None, "as good as the old version"),
+        (usual, _told(rng, 1200, error=0.004, p99=150), "pass", None, "better than the old version"),
+        (usual, _told(rng, 1200, error=bad), "fail", None, "worse at each airport"),
+        (usual, _told(rng, 0), "nodata", None, "no request of the new version at all"),
+        (usual, _told(rng, 10), "nodata", None, "ten requests, none failed"),
+        (usual, _told(rng, 1200, **{one: {"error": 0.13}}), "fail", one, "it fails at one airport alone"),
+        (usual, _told(rng, 1200, **{one: {"p99": 900.0}}), "fail", one, "slow at one airport, no errors"),
+        (
+            _told(rng, many, error=outage),
+            _told(rng, 1200, error=outage),
+            "pass",
+            None,
+            "an outage that hits both alike",
+        ),
+        (usual, _told(rng, 1200, **{one: {"requests": 12}}), "nodata", None, "one airport has 12 requests"),
+        (
+            usual,
+            _told(rng, 1200, **{"EWR": {"error": 0.13}, "LGA": {"requests": 12}}),
+            "fail",
+            "EWR",
+            "one airport fails, another has 12 requests",
+        ),
+    )
+    named = []
+    for stable, canary, want, airport, what in draws:
+        outcome, reason = answer(stable, canary)
+        expect.equal(outcome, want, what)
+        named.append(bool(reason.strip()) and (outcome != "fail" or airport is None or airport in reason))
+    expect.true(all(named), "each reason says something, and a failure names its airport")
+
+
+def _verdict(
+    stable, canary, *, needed=100, margin=0.02, ratio=1.5, empty="nodata", absolute=None, first=False
+):
+    waiting = ""
+    for airport in canary:
+        old, new = stable[airport], canary[airport]
+        if new["requests"] < needed:
+            waiting = waiting or f"{airport}: {new['requests']} requests, {needed} needed"
+            if first:
+                return "nodata", waiting
+            continue
+        rate = new["errors"] / new["requests"]
+        usual = old["errors"] / old["requests"] + margin if absolute is None else absolute
+        if rate > usual:
+            return "fail", f"{airport}: {rate:.1%} of the requests fail, the limit is {usual:.1%}"
+        if ratio and new["latency_p99"] > ratio * old["latency_p99"]:
+            return "fail", f"{airport}: p99 {new['latency_p99']} ms, before {old['latency_p99']} ms"
+    return (empty, waiting) if waiting else ("pass", "all airports within limits")
+
+
+def _lines(seen):
+    return {what: ok for what, ok, *_ in seen.verdicts}
+
+
+def _fails_only(seen, *wrong):
+    """Whether these lines fail and the plain cases hold."""
+    lines = _lines(seen)
+    return all(not lines[what] for what in wrong) and lines["as good as the old version"]
+
+
+@judge.misconception(
+    "no complaint were a pass. No traffic is no evidence: the old version keeps its users, and the rollout waits.",
+    when=lambda seen: (
+        not _lines(seen)["no request of the new version at all"] and _lines(seen)["worse at each airport"]
+    ),
+)
+def empty_passes(stable, canary):
+    return _verdict(stable, canary, empty="pass")
+
+
+@judge.misconception(
+    "all airports were thrown together. A fault at one of them drowns in the mean of all: look at each.",
+    when=lambda seen: _fails_only(seen, "it fails at one airport alone"),
+)
+def overall_mean(stable, canary):
+    def whole(told):
+        n = sum(each["requests"] for each in told.values())
+        slow = [each["latency_p99"] for each in told.values() if each["requests"]]
+        return {
+            "all": {
+                "requests": n,
+                "errors": sum(each["errors"] for each in told.values()),
+                "latency_p99": float(np.median(slow)) if slow else None,
+            }
+        }
+
+    return _verdict(whole(stable), whole(canary), margin=0.04)
+
+
+@judge.misconception(
+    "the new version were judged by a fixed limit. When the network is down both fail alike, and the release is not the cause: compare with the old version in the same minutes.",
+    when=lambda seen: _fails_only(seen, "an outage that hits both alike"),
+)
+def by_a_fixed_limit(stable, canary):
+    return _verdict(stable, canary, absolute=0.05)
+
+
+@judge.misconception(
+    "a slow answer were no fault. Nothing fails, and users leave: p99 is the second thing to compare.",
+    when=lambda seen: _fails_only(seen, "slow at one airport, no errors"),
+)
+def errors_only(stable, canary):
+    return _verdict(stable, canary, ratio=None)
+
+
+@judge.misconception(
+    "the first airport with too few requests ended the question. A failure elsewhere needs no further evidence: look at all of them before you wait.",
+    when=lambda seen: _fails_only(seen, "one airport fails, another has 12 requests"),
+)
+def waits_first(stable, canary):
+    if any(each["requests"] < 100 for each in canary.values()):
+        return "nodata", "some airport has too few requests"
+    return _verdict(stable, canary)
+
+
+@judge.misconception(
+    "it were enough that any airport has data. Those that nobody has seen would pass unseen.",
+    when=lambda seen: _fails_only(seen, "one airport has 12 requests"),
+)
+def any_data_will_do(stable, canary):
+    if sum(each["requests"] for each in canary.values()) < 100:
+        return "nodata", "too few requests"
+    outcome, reason = _verdict(stable, canary)
+    return ("pass" if outcome == "nodata" else outcome), reason or "fine"
+
+
+@judge.alternative
+def by_outcomes(stable, canary):
+    found = {}
+    for airport, new in canary.items():
+        old = stable[airport]
+        if new["requests"] < 100:
+            found[airport] = "nodata"
+        else:
+            worse = new["errors"] / new["requests"] - old["errors"] / old["requests"] > 0.02
+            found[airport] = "fail" if worse or new["latency_p99"] / old["latency_p99"] > 1.5 else "pass"
+    outcome = next(each for each in ("fail", "nodata", "pass") if each in found.values())
+    return outcome, outcome + " at " + " and ".join(a for a, each in found.items() if each == outcome)
+
+
+@judge.alternative
+def with_pandas(stable, canary):
+    import pandas as pd
+
+    old, new = pd.DataFrame(stable).T.astype(float), pd.DataFrame(canary).T.astype(float)
+    enough = new["requests"] >= 100
+    worse = (new["errors"] / new["requests"]) > (old["errors"] / old["requests"]) + 0.02
+    slow = new["latency_p99"] > 1.5 * old["latency_p99"]
+    failed = list(new.index[enough & (worse | slow)])
+    if failed:
+        return "fail", ", ".join(failed)
+    return ("pass", "fine") if enough.all() else ("nodata", "waiting for " + ", ".join(new.index[~enough]))
+
+
+# ------------------------------------------------------------------ 6.7 what can a shadow see
+
+SIGHTS = ("visible", "hidden", "harms users")
+FAULTS = {
+    "crash": "it crashes on flights of one carrier",
+    "leak": "it needs 10 MB more memory after each thousand requests",
+    "units": "it reads kilometers as miles, so that its answers are too high",
+    "clicks": "its list is liked less: fewer people click",
+    "loop": "it learns from what its own list made people click, and narrows down",
+    "database": "it asks the database that both share five times a request",
+    "message": "each answer also sends the passenger a text message",
+    "wording": "passengers misread its new wording",
+}
+RIGHT_SIGHTS = {
+    "crash": "visible",
+    "leak": "visible",
+    "units": "visible",
+    "clicks": "hidden",
+    "loop": "hidden",
+    "database": "harms users",
+    "message": "harms users",
+    "wording": "hidden",
+}
+
+
+@exercise(
+    "6.7",
+    "What can a shadow see?",
+    answers=("sights",),
+    points=4,
+    minutes=4,
+    objective="6.a",
+    kind=Choice(FAULTS, options=SIGHTS),
+    hints=(
+        "A copy of a real request is computed by real code on a real machine. What is missing is what happens after the answer.",
+        "And one thing is real although it should not be: everything that the copy does to the world outside.",
+    ),
+)
+def sights(answer, rng, expect):
+    """Eight faults: shown by a shadow, hidden from it, or hurting users through it."""
+    expect.cases(answer, RIGHT_SIGHTS)
+
+
+@sights.misconception(
+    "a shadow's choice had consequences. Its list changed nothing in the world: nobody saw it, nobody clicked, and there was nothing of its own to learn from."
+)
+def the_world_answers():
+    return RIGHT_SIGHTS | {"clicks": "visible", "loop": "visible"}
+
+
+@sights.misconception(
+    "copies cost users nothing. What both versions share gets the load of both: the old version's users wait, too."
+)
+def copies_are_free():
+    return RIGHT_SIGHTS | {"database": "visible"}
+
+
+@sights.misconception(
+    "what grows slowly stayed hidden. It is the same process under the same traffic: after some hours the memory shows it."
+)
+def leaks_are_hidden():
+    return RIGHT_SIGHTS | {"leak": "hidden"}
+
+
+@sights.misconception(
+    "an answer that nobody sees could do nothing. The answer is dropped, but what was sent on the way is sent: a copy must not write, pay or send."
+)
+def side_effects_vanish():
+    return RIGHT_SIGHTS | {"message": "hidden"}
+
+
+@sights.misconception(
+    "one needed users to see wrong numbers. Both answers to the same request are in the log: lay them side by side."
+)
+def numbers_need_users():
+    return RIGHT_SIGHTS | {"units": "hidden"}
+
+
+@sights.alternative
+def read_backwards():
+    return dict(reversed(RIGHT_SIGHTS.items()))
+
+
+@sights.alternative
+def from_groups():
+    groups = {
+        "visible": "crash leak units",
+        "hidden": "clicks loop wording",
+        "harms users": "database message",
+    }
+    return {fault: sight for sight, faults in groups.items() for fault in faults.split()}
+
+
+# ------------------------------------------------------------------ 6.8 the plan and the judge
+
+RATE, HOUR, NIGHT = 5, 3600, 3  # requests a second; seconds; hours that go on with what the hour ended with
+SHARES = (0.5, 0.38, 0.12)  # of the airports, in an order that is drawn
+LIMITS = {"latency_ms": 500}
+SEALED = ("good", "good but noisy", "bad", "slow", "bad for one airport")
+NOTHING = BigBang(watch=0), lambda metrics: "pass"
+CALLS_APART = 60  # seconds: the shortest interval of a plan
+
+
+def draw_world(rng):
+    """An hour of requests and five new versions: kind -> (old, new)."""
+    shares = dict(zip(rng.permutation(AIRPORTS).tolist(), SHARES, strict=True))
+    arrivals = poisson(RATE, duration=HOUR, random_state=rng)
+    trace = traffic(arrivals, users=1500, segments={"origin": shares}, random_state=rng)
+    begin = float(rng.uniform(200, 450))
+    outage = Symptom(error_rate=0.3, after=begin, until=begin + 300)
+    local = Symptom(error_rate=float(rng.uniform(0.4, 0.55)), where={"origin": min(shares, key=shares.get)})
+    news = {
+        "good": Behavior(error_rate=float(rng.uniform(0.015, 0.025))),
+        "good but noisy": Behavior(error_rate=float(rng.uniform(0.02, 0.03)), spread=0.6, symptoms=outage),
+        "bad": Behavior(error_rate=float(rng.uniform(0.18, 0.24))),
+        "slow": Behavior(error_rate=0.03, latency_ms=float(rng.uniform(320, 400))),
+        "bad for one airport": Behavior(error_rate=0.025, symptoms=local),
+    }
+    old = Behavior(error_rate=0.05)
+    olds = dict.fromkeys(news, old) | {"good but noisy": Behavior(error_rate=0.05, symptoms=outage)}
+    versions = {kind: (Version("old", olds[kind]), Version("new", news[kind])) for kind in SEALED}
+    return {"trace": trace, "versions": versions, "seed": int(rng.integers(1 << 30))}
+
+
+def _by_airport(judge):
+    """The learner's judge as one that the controller can ask."""
+
+    def asked(metrics):
+        told = {airport: metrics.only("origin", airport).summary() for airport in AIRPORTS}
+        return judge(
+            *({airport: both[role] for airport, both in told.items()} for role in ("stable", "canary"))
+        )
+
+    return asked
+
+
+def rehearse(plan, judge, world, kind):
+    """One rollout of a sealed version: a RolloutResult, with `.plot()` and `.timeline`."""
+    plan = Plan.from_dict(plan())
+    return replay(
+        world["trace"], world["versions"][kind], plan, _by_airport(judge), world["seed"], limits=LIMITS
+    )
+
+
+def _costs(result, everybody):
+    """Requests that go wrong and need not, during the hour and in the three hours after it."""
+    gain = (
+        everybody.requests_helped - everybody.requests_harmed
+    )  # of the new version over the old one, an hour
+    best = max(gain, 0)
+    weight = result.timeline["weight"].iloc[-1] / 100
+    return round(best - (result.requests_helped - result.requests_harmed) + NIGHT * (best - weight * gain))
+
+
+def costs(plan, judge, world):
+    """What a plan and a judge cost, by kind of version: (mine, big bang and nobody looks, never release)."""
+    plan = Plan.from_dict(plan())
+    found = {}
+    for kind, versions in world["versions"].items():
+        both = compare(
+            world["trace"],
+            versions,
+            {"mine": (plan, _by_airport(judge)), "all": NOTHING},
+            None,
+            world["seed"],
+            limits=LIMITS,
+        ).results
+        mine, everybody = both["mine"], both["all"]
+        gain = everybody.requests_helped - everybody.requests_harmed
+        found[kind] = (_costs(mine, everybody), (1 + NIGHT) * max(-gain, 0), (1 + NIGHT) * max(gain, 0))
+    return found
+
+
+@exercise(
+    "6.8",
+    "The plan and the judge",
+    answers=("plan", "release_judge"),
+    points=7,
+    minutes=14,
+    core=True,
+    objective="6.e",
+    kind=(
+        Function(returns=Mapping(keys=("strategy",))),
+        Function(
+            "stable", "canary", returns=Several(Text(options=OUTCOMES), Text(), names=("outcome", "reason"))
+        ),
+    ),
+    hints=(
+        "First the plan: how many requests does an airport's canary see between two checks? At 5 requests a second, 10 % and five minutes make 150, a quarter of them from LGA.",
+        "Then the judge: which differences would chance alone show among so few requests, with three airports and a dozen checks? Fail only beyond that, or let `threshold` forgive one.",
+        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` tells what happened at each check. A good version must be through well before the hour is over.',
+    ),
+)
+def plan_and_judge(answer, rng, expect):
+    """A plan (as a dict) and a judge, over an hour of traffic with each of five sealed versions."""
+    chosen = answer.plan()
+    try:
+        plan = Plan.from_dict(chosen)
+        lasts = float(plan.interval)
+    except Exception as error:
+        expect.true(False, "the plan can be read", str(error).strip("'\"") or type(error).__name__)
+        return
+    if not lasts >= CALLS_APART:
+        expect.true(False, "the plan's checks are at least 60 seconds apart", f"its interval is {lasts:g}")
+        return
+    world = draw_world(rng)
+    found = costs(lambda: chosen, answer.release_judge, world)
+    for kind, (mine, bang, never) in found.items():
+        limit = max(0.1 * bang, 0.35 * never)
+        expect.within(
+            mine,
+            -math.inf,
+            limit,
+            f"{kind}: {mine} (big bang {bang}, never {never}; wanted at most {limit:.0f})",
+        )
+
+
+def _plan_of(seen):
+    return Plan.from_dict(next(call.output for call in seen.calls if call.name == "plan"))
+
+
+def _outcomes_of(seen):
+    """(all requests, errors of the old; of the new; outcome) of each call of the judge."""
+    rows = []
+    for call in seen.calls:
+        if call.name == "plan":
+            continue
+        stable, canary = call.given
+        sums = [
+            sum(each[what] for each in told.values())
+            for told in (stable, canary)
+            for what in ("requests", "errors")
+        ]
+        rows.append((*sums, call.output[0]))
+    return rows
+
+
+def _never_through(seen):
+    return _plan_of(seen).schedule().iloc[-1] < 100 or not _promoted_in_time(seen)
+
+
+def _promoted_in_time(seen):
+    return _plan_of(seen).schedule().index[-1] < 0.75 * HOUR
+
+
+def _costs_of_lines(seen):
+    return {what.split(":")[0]: ok for what, ok, *_ in seen.verdicts}
+
+
+def _fails_on_luck(seen):
+    """Failures in which the new version is not behind overall by more than two standard errors, and errors of both are usual."""
+    odd = 0
+    for n, errors, m, failed, outcome in _outcomes_of(seen):
+        if outcome == "fail" and n and m and errors < 0.15 * n:
+            pooled = (errors + failed) / (n + m)
+            error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)) or 1.0
+            odd += (failed / m - errors / n) / error < 2
+    return odd
+
+
+@plan_and_judge.misconception(
+    "time were evidence. The rollout went on after checks that had hardly a request to look at, and a bad version was promoted with the good ones: too little data is `nodata`.",
+    when=lambda seen: any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen)),
+)
+def promoted_on_time():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [1, 2, 3], "interval": 60},
+        "release_judge": lambda stable, canary: ("pass", "nothing was heard"),
+    }
+
+
+@plan_and_judge.misconception(
+    "caution were free. Safe, and late: each minute without the good version costs failures that it would have avoided. Ramp faster once the first checks have passed.",
+    when=lambda seen: _never_through(seen) and not _costs_of_lines(seen)["good"],
+)
+def one_percent_for_ever():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weight": 1, "max_weight": 20, "interval": 300},
+        "release_judge": _strict_judge,
+    }
+
+
+@plan_and_judge.misconception(
+    "all airports were thrown together. The version that fails at one of them came through, or stayed for long: look at each.",
+    when=lambda seen: (
+        [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
+    ),
+)
+def all_airports_together():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [30, 60], "interval": 300, "threshold": 1},
+        "release_judge": _together,
+    }
+
+
+@plan_and_judge.misconception(
+    "errors were all that can go wrong. Nothing failed, and a part of the answers came too late for anybody: look at the latency as well.",
+    when=lambda seen: [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"],
+)
+def only_errors():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1},
+        "release_judge": lambda stable, canary: _strict_judge(stable, canary, slow=False),
+    }
+
+
+@plan_and_judge.misconception(
+    "a fixed limit could judge a release. In the minutes of the outage both versions failed alike, and a good version was sent home for it: compare with the old one in the same minutes.",
+    when=lambda seen: (
+        any(
+            outcome == "fail" and m and errors > 0.1 * n and failed / m < 1.6 * errors / n
+            for n, errors, m, failed, outcome in _outcomes_of(seen)
+        )
+        and not _costs_of_lines(seen)["good but noisy"]
+    ),
+)
+def by_fixed_limits():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1},
+        "release_judge": _fixed,
+    }
+
+
+@plan_and_judge.misconception(
+    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
+    when=lambda seen: (
+        _fails_on_luck(seen) >= 2
+        and not (_costs_of_lines(seen)["good"] and _costs_of_lines(seen)["good but noisy"])
+    ),
+)
+def any_difference():
+    return {
+        "plan": lambda: {
+            "strategy": "canary",
+            "step_weights": [5, 10, 20, 40],
+            "interval": 120,
+            "threshold": 1,
+        },
+        "release_judge": _any_worse,
+    }
+
+
+def _strict_judge(stable, canary, slow=True, bar=3.5):
+    for airport, new in canary.items():
+        old = stable[airport]
+        if new["requests"] < 15 or old["requests"] < 15:
+            return "nodata", f"{airport}: {new['requests']} requests"
+        n, m = old["requests"], new["requests"]
+        pooled = (old["errors"] + new["errors"]) / (n + m)
+        error = math.sqrt(max(pooled * (1 - pooled), 1e-9) * (1 / n + 1 / m))
+        if new["errors"] / m - old["errors"] / n > bar * error:
+            return "fail", f"{airport}: {new['errors']} of {m} requests failed"
+        if slow and new["latency_p50"] > 2 * old["latency_p50"]:
+            return "fail", f"{airport}: p50 {new['latency_p50']:.0f} ms"
+    return "pass", "within limits"
+
+
+def _together(stable, canary):
+    def whole(told):
+        return {
+            "requests": sum(each["requests"] for each in told.values()),
+            "errors": sum(each["errors"] for each in told.values()),
+            "latency_p50": max((each["latency_p50"] or 0) for each in told.values()),
+        }
+
+    old, new = whole(stable), whole(canary)
+    if new["requests"] < 100:
+        return "nodata", "too few requests"
+    if (
+        new["errors"] / new["requests"] > 0.08 + old["errors"] / old["requests"]
+        or new["latency_p50"] > 2 * old["latency_p50"]
+    ):
+        return "fail", "worse overall"
+    return "pass", "fine overall"
+
+
+def _fixed(stable, canary):
+    if any(each["requests"] < 15 for each in canary.values()):
+        return "nodata", "too few requests"
+    for airport, each in canary.items():
+        if each["errors"] / each["requests"] > 0.12 or each["latency_p50"] > 200:
+            return "fail", f"{airport} above the limit"
+    return "pass", "below the limits"
+
+
+def _any_worse(stable, canary):
+    for airport, new in canary.items():
+        old = stable[airport]
+        if not new["requests"] or not old["requests"]:
+            return "nodata", "nobody there"
+        if (
+            new["errors"] / new["requests"] > old["errors"] / old["requests"]
+            or new["latency_p99"] > old["latency_p99"]
+        ):
+            return "fail", f"{airport} is worse"
+    return "pass", "not worse"
+
+
+@plan_and_judge.alternative
+def copies_then_a_switch():
+    return {
+        "plan": lambda: {
+            "strategy": "blue_green",
+            "preview": 600,
+            "copies": 30,
+            "interval": 300,
+            "threshold": 1,
+            "keep_old": 1800,
+            "watch": 1800,
+        },
+        "release_judge": _strict_judge,
+    }
+
+
+@plan_and_judge.alternative
+def steady_steps():
+    def enough(stable, canary):
+        for airport, new in canary.items():
+            old = stable[airport]
+            if new["requests"] < 20:
+                return "nodata", "waiting for " + airport
+            expected = new["requests"] * max(old["errors"] / max(old["requests"], 1), 0.02)
+            if new["errors"] > expected + 4 * math.sqrt(expected) + 1:
+                return "fail", f"{new['errors']} failures at {airport}, {expected:.1f} expected"
+            if new["latency_p50"] > old["latency_p50"] + 100:
+                return "fail", "slow at " + airport
+        return "pass", "ok"
+
+    return {
+        "plan": lambda: {
+            "strategy": "canary",
+            "step_weight": 10,
+            "max_weight": 50,
+            "interval": 240,
+            "threshold": 1,
+        },
+        "release_judge": enough,
+    }
+
+
+@plan_and_judge.alternative
+def forgiving_and_quick():
+    def quick(stable, canary):
+        if min(each["requests"] for each in canary.values()) < 12:
+            return "nodata", "too few requests"
+        for airport, new in canary.items():
+            usual = stable[airport]["error_rate"] or 0.0
+            noise = math.sqrt((usual * (1 - usual) + 0.01) / new["requests"])
+            if new["error_rate"] > usual + 2.7 * noise or new["latency_p50"] > 180:
+                return "fail", airport
+        return "pass", "fine"
+
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [8, 20, 50], "interval": 180, "threshold": 2},
+        "release_judge": quick,
+    }
