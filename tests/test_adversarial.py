@@ -246,6 +246,20 @@ def test_a_calendar_in_both_tables_is_warned_about():
     assert any("calendar" in note for note in found.notes)
 
 
+def test_too_few_different_rows_to_keep_together_are_told():
+    few = np.repeat(normal(30, 2, 0), 2, axis=0)
+    found = adversarial_validation(few, few, estimator=Direction(), cv=5, random_state=0)
+    assert "kept in one fold" in found.notes[0]
+    with pytest.warns(UserWarning, match="clearly below 0.5"):
+        found = adversarial_validation(few, few, estimator=Direction(), cv=40, random_state=0)
+    assert "too few different rows" in found.notes[0]
+
+
+def test_three_values_in_both_tables_may_be_chance():
+    coarse = np.repeat([[0.0], [1.0], [2.0]], 40, axis=0)
+    assert adversarial_validation(coarse, coarse, estimator=QUICK, random_state=0).notes == ()
+
+
 def test_your_own_folds_are_used_as_they_are():
     rows, groups = normal(200, 2, 0), np.repeat(np.arange(20), 10)
     labels = np.repeat([0, 1], 100)

@@ -403,7 +403,7 @@ def adversarial_validation(
     """
     table = stack(reference, current)
     labels, rng = table.labels, np.random.default_rng(random_state)
-    n_rows, notes = np.bincount(labels), []
+    n_rows = np.bincount(labels)
     guarded = isinstance(cv, int | np.integer)
     if guarded:
         _enough_rows(n_rows, cv)
@@ -418,8 +418,6 @@ def adversarial_validation(
     X = table.frame() if table.from_frames and (table.levels or estimator is not None) else table.values
     estimator = default_estimator(*table.values.shape) if estimator is None else estimator
     repeats = repeats_of(table) if guarded else None
-    if guarded and repeats.why:
-        notes.append(repeats.why)
 
     def run(labels):
         splits = _deal_folds(labels, repeats, cv, rng) if guarded else _given_splits(cv, table.values, labels)
@@ -432,6 +430,7 @@ def adversarial_validation(
     null_aucs = np.array([run(shuffled)[0].mean() for shuffled in shuffles])
     pvalue = (1 + np.sum(null_aucs >= auc)) / (1 + n_permutations) if n_permutations else np.nan
     balanced = _balanced(probability, n_rows)
+    notes = _notes_on_repeats(repeats, fold) if guarded else []
     notes += _notes_on(auc, balanced[labels == 0], n_rows, guarded)
     return AdversarialValidation(
         auc=auc,
@@ -571,6 +570,18 @@ def _balanced(probability, n_rows):
     n_reference, n_current = n_rows
     current, reference = probability * n_reference, (1 - probability) * n_current
     return current / (current + reference)
+
+
+def _notes_on_repeats(repeats, fold):
+    if not repeats.keep_together:
+        return []
+    held_out_as_one = len(np.unique([repeats.group, fold], axis=1).T) == len(np.unique(repeats.group))
+    done = (
+        "Identical rows are kept in one fold."
+        if held_out_as_one
+        else "There are too few different rows to keep identical ones in one fold."
+    )
+    return [f"{repeats.why} {done}"]
 
 
 def _notes_on(auc, reference_scores, n_rows, guarded):

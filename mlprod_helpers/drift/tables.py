@@ -273,13 +273,13 @@ def repeats_of(table):
         share = in_current[in_reference > 0].sum() / in_current.sum()
         why = (
             f"{share:.0%} of the current rows also stand in reference, more than chance would put there: copies, "
-            "overlapping windows, or a calendar in both. Identical rows are kept in one fold."
+            "overlapping windows, or a calendar in both."
         )
         return Repeats(group, True, why)
     few = total[group] <= MOST_COPIES
     share = 1 - len(np.unique(group[few])) / max(few.sum(), 1)
     if share > 0 and _is_fine(table, few, group):
-        why = f"{share:.0%} of the rows are copies of others. Identical rows are kept in one fold."
+        why = f"{share:.0%} of the rows are copies of others."
         # more equal rows than copies make are a coarse value, such as all zeros
         alone = np.where(few, group, len(total) + np.arange(len(group)))
         return Repeats(np.unique(alone, return_inverse=True)[1], True, why)
