@@ -67,7 +67,7 @@ print(f"trained on {len(history):,} flights of 42 days")
 #
 # It is the morning of 12 February. A flight is about to leave, and the display asks. The service answers and writes one row into its **request
 # log**. The log is the memory of a service: drift, releases, alerts, everything in this course is read from it. (The clock is simulated here, so
-# that all of us see the same numbers. In lesson 09 a real service answers over HTTP and writes the same table.)
+# that all of us see the same numbers. A real service writes the same table.)
 
 # %%
 import numpy as np
@@ -168,7 +168,7 @@ show(
 
 # %% [markdown]
 # On every single day. Keep this picture: **what arrives first is not a random sample of what happened.** Fraud is reported
-# after weeks, loans default after years, the users who left do not click. You will meet late labels again in lessons 01, 04 and 09.
+# after weeks, loans default after years, the users who left do not click. You will meet late labels again in lessons 01 and 04.
 #
 # Move the clock through 12 February yourself. Where is the gap between answers and labels widest? What has happened to it at midnight?
 
@@ -377,20 +377,17 @@ lesson.progress()
 #
 # ## The course
 #
-# | lesson | you will | before it |
-# | --- | --- | --- |
-# | 01 Drift types | tell what changed: the inputs, the labels, or the law between them | 00 |
-# | 02 Adversarial validation | let a classifier find out whether two tables differ | 01 |
-# | 03 Detecting drift | choose tests, references and thresholds that a team will still believe in a month | 02 |
-# | 04 Handling drift | forget at the right speed, correct a frozen model, retrain when it pays | 03 |
-# | 05 Deployment checklist | size a service and defend every line of its record | |
-# | 06 Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
-# | 07 Degrees of automation | move from human only to full automation and back | 05 |
-# | 08 Monitoring metrics | turn a brainstorm of problems into alerts that let people sleep | 00 |
-# | 09 Model serving | run a real service, and watch a real rollback | 06 |
-# | 10 On call | a shift with everything together | 04, 06, 08 |
+# | | lesson | you will | before it |
+# | --- | --- | --- | --- |
+# | 01 | Drift types | tell what changed: the inputs, the labels, or the law between them | 00 |
+# | 02 | Adversarial validation | let a classifier find out whether two tables differ, and act on what it says | 01 |
+# | 03 | Detecting drift | choose tests, references and thresholds that a team will still believe in a month | 02 |
+# | 04 | Handling drift | forget at the right speed, correct a frozen model, retrain when it pays | 03 |
+# | 05 | Deployment checklist | size a service and defend every line of its record | none |
+# | 06 | Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
 #
-# Each lesson works alone. New here: go on with **01**.
+# Each lesson works alone. New here: go on with **01**. Four more are in preparation, and other lessons point ahead to them: 07 degrees of automation,
+# 08 monitoring metrics, 09 model serving, 10 on call.
 #
 # **Left out on purpose:** how a service is built (lesson 09), what to do about errors that grow (lesson 04), p-values of differences (lesson 02).
 #

@@ -1,0 +1,61 @@
+"""What the README and lesson 00 say of the course is what the lessons say of themselves."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mlprod_helpers.lesson import contract
+from mlprod_tools.build import source
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = {path.stem[:2]: source.read(path).header for path in sorted((ROOT / "lessons").glob("*.py"))}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(text):
+    """Lesson id -> cells of its row in a Markdown table."""
+    found = {}
+    for line in text.splitlines():
+        match = re.match(r"(?:# )?\| (\d\d)\b(.*)\|$", line)
+        if match:
+            found[match[1]] = [cell.strip() for cell in match[2].strip().removeprefix("|").split("|")]
+    return found
+
+
+def test_the_readme_lists_every_lesson_that_is_there():
+    assert list(rows(README)) == list(LESSONS)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_row_of_the_readme_is_true(lesson):
+    title, _, minutes, exercises, needs = rows(README)[lesson]
+    header, found = LESSONS[lesson], contract.load(lesson)
+    assert header["title"] in title
+    assert minutes == f"{header['minutes']} / {header['express']}"
+    assert exercises == f"{len(found.exercises)} ({found.points} points)"
+    assert needs == (", ".join(header["needs"]) or "none")
+
+
+def test_the_map_in_lesson_00_is_that_of_the_readme():
+    text = (ROOT / "lessons" / "00_start_here.py").read_text(encoding="utf-8")
+    here = rows(text)
+    assert list(here) == [lesson for lesson in LESSONS if lesson != "00"]
+    for lesson, cells in here.items():
+        assert cells[0] == LESSONS[lesson]["title"]
+        assert cells[-1] == (", ".join(LESSONS[lesson]["needs"]) or "none")
+
+
+def test_the_two_commands_and_the_files_that_the_readme_names_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([a-z]+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_minutes_of_exercises_fit_into_the_lesson(lesson):
+    header, exercises = LESSONS[lesson], contract.load(lesson).exercises.values()
+    assert sum(each.minutes for each in exercises) < header["minutes"]
+    assert sum(each.minutes for each in exercises if each.core) < header["express"]
