@@ -434,8 +434,8 @@ def in_a_loop(reference, current):
     X = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).sample(frac=1, random_state=1)
     s = X.pop("Set").to_numpy()
     scores = np.empty(len(s))
-    for fold in range(10):
-        out = np.arange(len(s)) % 10 == fold
+    for fold in range(4):
+        out = np.arange(len(s)) % 4 == fold
         model = LinearDiscriminantAnalysis().fit(X[~out], s[~out])
         scores[out] = model.predict_proba(X[out])[:, 1]
     return float(roc_auc_score(s, scores))
@@ -520,10 +520,13 @@ def _quick_scores(X, s):
 
 
 def _whole_procedure(X, s, n_permutations, rng):
-    """AUC of the data, and the AUC after each shuffle of the labels."""
-    observed = _auc(s, _quick_scores(X, s))
-    shuffles = (rng.permutation(s) for _ in range(n_permutations))
-    return observed, np.array([_auc(shuffled, _quick_scores(X, shuffled)) for shuffled in shuffles])
+    """AUC of the data, and the AUC after each shuffle of the labels; the whole procedure for all shuffles at once."""
+    labels = np.vstack([s, rng.permuted(np.tile(s, (n_permutations, 1)), axis=1)])
+    n_current, n_reference = s.sum(), (1 - s).sum()
+    scores = (labels @ X / n_current - (1 - labels) @ X / n_reference) @ X.T
+    ranks = 1 + scores.argsort(axis=1).argsort(axis=1)
+    aucs = ((ranks * labels).sum(axis=1) - n_current * (n_current + 1) / 2) / (n_current * n_reference)
+    return aucs[0], aucs[1:]
 
 
 @exercise(
