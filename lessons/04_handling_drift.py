@@ -18,7 +18,7 @@
 # > (columns `weekday`, `day_of_year`, `holiday`, `temp`, `precip`, `wind`, `weather_snow`). It is trained again every quarter from 2004 to 2016. Trained on everything known so far, on
 # > average 3,311 days, it misses by 2,190 riders a day. Trained on the last 365 days alone, by 1,170.
 #
-# No feature was added and no setting tuned. Nine tenths of the data were about a smaller city. This lesson is about what to do once drift is there: what to forget, how fast, when to train, and when *not* to
+# No feature was added and no setting tuned. Nine tenths of the data were about a time in which fewer people rode. This lesson is about what to do once drift is there: what to forget, how fast, when to train, and when *not* to
 # trust the newest rows. It also shows the case in which forgetting makes it worse.
 
 # %% tags=["express"]
@@ -78,7 +78,7 @@ plots.over_time(
 )
 
 # %% [markdown] tags=["express"]
-# The frozen model drifts away, since the city grows and no input says so (lesson 01). Retraining on everything follows, but late: in 2016 the average row in
+# The frozen model drifts away, since more people ride each year and no input says so (lesson 01). Retraining on everything follows, but late: in 2016 the average row in
 # the training set is more than seven years old. The short window keeps up.
 #
 # ## What you will do
@@ -161,7 +161,7 @@ lesson.recall("best half-life in days", int(curve.idxmin()))
 curve[[30, 90, 180, 365, 730, 1460]].round(2).rename_axis("half-life, days").to_frame("mean error")
 
 # %% [markdown] tags=["express"]
-# **The curve is a U.** On the left the model forgets so fast that too few rows are left: it follows noise. On the right it remembers a city that is gone. Move the dial, and watch *when* a setting pays:
+# **The curve is a U.** On the left the model forgets so fast that too few rows are left: it follows noise. On the right it remembers a time that is gone. Move the dial, and watch *when* a setting pays:
 # where does a half-life of 30 days lose? Where does one of four years?
 
 
@@ -285,7 +285,7 @@ air = evaluate_over_time(RouteTable(), flown, weeks, strategies=ways, **display)
 compare(air, against="all_history")[["mae", "share_better"]].round(2)
 
 # %% [markdown] tags=["express"]
-# A U again, and its bottom is at one or two weeks, not at 180 days: winds turn faster than a city grows. With 14 days the error is 7.77 minutes, 1.4 below all history, and better in 87 % of the weeks.
+# A U again, and its bottom is at one or two weeks, not at 180 days: winds turn faster than ridership grows. With 14 days the error is 7.77 minutes, 1.4 below all history, and better in 87 % of the weeks.
 #
 # The second service says whether a flight will be **late** (`arr_delay > 15`), with a decision tree. A higher AUC is better. The same year, the same flights:
 

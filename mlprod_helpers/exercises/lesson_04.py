@@ -126,7 +126,7 @@ SITUATIONS = {
     objective="4.a",
     kind=Choice(
         {
-            "riders": "riders at the station; the city grows, year after year",
+            "riders": "riders at the station; year after year, more people ride",
             "air_time": "minutes in the air; the winds turn with the seasons",
             "late": "is this flight more than 15 minutes late? a tree, weekly for ten months",
             "stable": "a law that never changes, with noisy labels",
