@@ -82,6 +82,7 @@ for ax, what in zip(axes, ("mean wait", "mean latency"), strict=True):
         ax.annotate(f" {value:.0f} ms", (value, y), va="center")
     ax.set(title=f"{what[0].upper()}{what[1:]}, ms", xlim=(0, 310))
     ax.set_yticks(range(3), values.index)
+    ax.grid(False)
 axes[0].invert_yaxis()
 waits, ends = (1000 * table.loc[what] for what in ("mean wait", "mean latency"))
 show(
@@ -277,45 +278,9 @@ lesson.check("5.2")
 # is twice what it is with hardly any traffic.
 
 # %%
-from functools import cache
+from mlprod_helpers.explore import load_explorer
 
-import numpy as np
-
-from mlprod_helpers.explore import Slider, explore
-from mlprod_helpers.queueing import mmc_percentile
-
-LOADS = np.linspace(0.05, 0.97, 36)
-
-
-@cache
-def curves(servers):
-    """p50 and p99 in ms for each of the loads."""
-    return [
-        [1000 * mmc_percentile(q, load * servers / service, service, servers) for load in LOADS]
-        for q in (50, 99)
-    ]
-
-
-def latency_picture(load, servers):
-    """p50 and p99 against the load, and where we stand."""
-    now = [1000 * mmc_percentile(q, load / 100 * servers / service, service, servers) for q in (50, 99)]
-    fig, ax = plots.figure()
-    for values, at, color, name in zip(
-        curves(servers), now, (plots.BLUE, plots.ORANGE), ("p50", "p99"), strict=True
-    ):
-        ax.plot(100 * LOADS, values, color=color, label=name)
-        ax.plot(load, at, "o", color=color)
-    ax.set(xlim=(0, 100), ylim=(0, 2000), xlabel="load of each server, %", ylabel="latency, ms")
-    ax.legend(loc="upper left")
-    many = f"{servers} server{'s' if servers > 1 else ''}"
-    return show(fig, alt=f"{many} at {load} % load: p50 {now[0]:.0f} ms, p99 {now[1]:.0f} ms.")
-
-
-explore(
-    latency_picture,
-    load=Slider(5, 97, 1, 80, label="load", unit="%"),
-    servers=Slider(1, 16, 1, 1, label="servers"),
-)
+load_explorer()
 
 # %% [markdown]
 # One server at 80 %: p99 is 1,151 ms. Sixteen at 80 %: 237 ms, for services that take the same time. This is why one shared pool beats many small ones.
@@ -330,6 +295,11 @@ explore(
 
 
 # %%
+import numpy as np
+
+from mlprod_helpers.queueing import mmc_percentile
+
+
 def servers_for_wait(rate, service_s, wait_s):
     """The fewest servers whose mean wait is at most `wait_s`."""
     servers = 1
@@ -497,7 +467,7 @@ for trace in find_personal(entry, names=["Ada"]):
     print(trace.path, "|", trace.kind, "|", trace.text)
 
 # %% [markdown]
-# Nobody had a field called mail. And the `user_id`, which the hunt does not see, is a person too: whoever has the customer table knows who it is. Three tools:
+# Nobody had a field called mail. And the `user_id`, which the hunt does not see, is a person too: whoever has the customer table knows who it is. Three tools; the last one's stand-in is called a *pseudonym*:
 
 # %%
 from mlprod_helpers.checklist import coarse, mask, pseudonym
@@ -667,7 +637,7 @@ five = Sizing(servers=5, **busy_hour)
 for seeds in ([1], range(20)):
     evidence = from_sizing(five, "p99", seeds=seeds)
     draft.latency = [Claim(metric="p99", at_most=300, unit="ms", evidence=evidence)]
-    print(f"{len(seeds)} drawn, worst p99 {1000 * evidence.figure:.0f} ms.", draft.lint().of("latency"), "\n")
+    print(f"{len(seeds)} minute(s) drawn, worst p99 {1000 * evidence.figure:.0f} ms.", draft.lint().of("latency"), "\n")
 
 # %% [markdown]
 # One lucky minute proves nothing, and `lint` says so. Twenty show that the promise breaks. The remaining rows need evidence too. Here it is for four of them, ready for your record; each helper writes down how the figure was made:
@@ -698,7 +668,7 @@ from mlprod_helpers.checklist import Alert, Decision, Rollback, Rollout
 
 draft.compute = Decision(
     "CPU",
-    "A row takes 50 ms on one core.",
+    "The stated 50 ms a row are reached on one core.",
     [Claim(metric="model_bytes", at_most=10, unit="MB", evidence=small)],
 )
 draft.rollback = Rollback(
