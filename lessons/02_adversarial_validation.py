@@ -307,6 +307,7 @@ lesson.check("2.3")
 # | 0.80 | 1.2 sd | PSI about 1.3 |
 # | 0.98 | 2.9 sd | hardly any overlap |
 #
+# **The usual rule: from an AUC of 0.8 on, the two tables come from different distributions.** The table says how strict that is: one column has to move by more than a whole standard deviation, and much that matters happens below.
 # Two tools, two scales: a team that alarms at "AUC 0.8" and at "PSI 0.25" lets one of them sleep until the shift is more than twice as large, without knowing.
 #
 # Now try it. Left are two samples with two columns, right the ROC of two classifiers beside the best possible one. Begin with no flip and move the **shift** to 1.2.

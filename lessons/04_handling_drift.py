@@ -62,7 +62,6 @@ compare(errors)[["mae", "share_better", "trained_on"]].round(2)
 
 # %% tags=["express"]
 from mlprod_helpers import plots
-from mlprod_helpers.plots import show
 
 by_quarter = errors.pivot(index="start", columns="strategy", values="mae")
 by_quarter.columns = ["all history", "frozen", "last 365 days"]
@@ -136,6 +135,8 @@ lesson.predict("best half-life in days", ...)  # replace ... by a number
 # For the dial below, many half-lives are tried. A weighted linear model is solved by its normal equations in a moment, so each setting really refits 50 models, one a quarter.
 
 # %% tags=["express"]
+from itertools import pairwise
+
 A, y = X.to_numpy(float), days["ridership"].to_numpy()
 day = (days["date"] - quarters[0]).dt.days.to_numpy()
 starts = (quarters - quarters[0]).days.to_numpy()
@@ -144,7 +145,7 @@ starts = (quarters - quarters[0]).days.to_numpy()
 def quarterly(half_life):
     """Mean error of each quarter, when rows fade with this half-life in days."""
     found = []
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in pairwise(starts):
         known, test = np.searchsorted(day, start), slice(*np.searchsorted(day, [start, end]))
         WA = A[:known] * 0.5 ** ((start - day[:known, None]) / half_life)
         coef = np.linalg.solve(WA.T @ A[:known] + 1e-6 * np.eye(A.shape[1]), WA.T @ y[:known])
