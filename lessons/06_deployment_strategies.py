@@ -23,7 +23,7 @@
 # %% [markdown]
 # ## What you will do
 #
-# In 95 minutes (about 40 of reading and running, 55 of exercises) you will
+# In 95 minutes (about 35 of reading and running, 60 of exercises) you will
 #
 # - **a** choose between big bang, shadow, canary, blue-green and A/B test, and count the harm that each allows,
 # - **b** split users so that each of them always meets the same version,
@@ -31,7 +31,7 @@
 # - **d** say how long a canary must run, and what looking too early costs,
 # - **e** put a plan and a judge together, scored on versions you have not seen.
 #
-# You need lesson 05, or: what p99 and a request log are. **Express, 45 minutes:** the sections *Sixty thousand views*, *One trace, four strategies* with exercise 6.2, *A judge that knows "no data"* with 6.6,
+# You need lesson 05, or: what p99 and a request log are. **Express, 45 minutes:** the sections *Sixty thousand views*, *One trace, four strategies* with exercise 6.1, *A judge that knows "no data"* with 6.5,
 # *The cockpit*, and *The plan and the judge* with 6.8.
 
 # %%
@@ -146,6 +146,9 @@ four = compare(trace, versions, plans, simple_judge, random_state=1)
 four.table[["phase", "users_harmed", "requests_harmed", "detect", "roll_back", "extra_server_hours"]].round(1)
 
 # %%
+four.plot()
+
+# %%
 lesson.recall("most users harmed", four.table["users_harmed"].idxmax())
 
 # %% [markdown]
@@ -201,14 +204,14 @@ def exposure(steps):
 exposure([(2, 100)]), exposure([(40, 5)]), exposure([(10, 5), (10, 20)])
 
 # %% [markdown]
-# ### Exercise 6.2 · Count the harm
+# ### Exercise 6.1 · Count the harm
 # *Core · 3 points · 5 minutes*
 #
 # Write `harm(steps, rate, old_error, new_error)`: how many requests fail *because of* the new version, on average? `rate` is in requests a second, the errors are shares (0.06 is 6 %). A request that the old
 # version would have failed too is no harm of the new one.
 
 
-# %% exercise="6.2"
+# %% exercise="6.1"
 def harm(steps, rate, old_error, new_error):
     """Expected number of requests that fail because of the new version."""
     ### BEGIN SOLUTION
@@ -217,8 +220,8 @@ def harm(steps, rate, old_error, new_error):
     ### END SOLUTION
 
 
-# %% check="6.2"
-lesson.check("6.2")
+# %% check="6.1"
+lesson.check("6.1")
 
 # %% [markdown]
 # ### The way back, and where it ends
@@ -242,8 +245,8 @@ readable = [row for row in store if "air_time" in row]
 print(f"v1 reads {len(readable)} of {len(store)} rows after the rollback")
 
 # %% [markdown]
-# A rollback is only a rollback if the old version can live with what the new one left behind. So change a schema in three releases: first write both names, then read the new one, at last drop the old one; each of them can be taken back. The
-# same goes for messages that were sent and prices that were charged: no switch takes them back.
+# A rollback is only a rollback if the old version can live with what the new one left behind. So change a schema in three releases: first write both names, then read the new one, and drop the old name only when no version that you might go back to needs it. Messages that
+# were sent and prices that were charged are worse: no switch takes them back.
 #
 # ### Which rollout for what?
 #
@@ -257,12 +260,12 @@ print(f"v1 reads {len(readable)} of {len(store)} rows after the rollback")
 # | shadow | nobody | not needed | errors, latency, other answers | a second fleet |
 # | A/B test | half, say, for weeks | one switch | what users prefer | weeks; two versions at once |
 #
-# ### Exercise 6.1 · Which rollout?
+# ### Exercise 6.2 · Which rollout?
 # *4 points · 4 minutes*
 #
 # Choose the strategy that fits each release best.
 
-# %% exercise="6.1"
+# %% exercise="6.2"
 ### BEGIN SOLUTION
 rollouts = {
     "pipeline": "shadow",
@@ -275,8 +278,8 @@ rollouts = {
 }
 ### END SOLUTION
 
-# %% check="6.1"
-lesson.check("6.1")
+# %% check="6.2"
+lesson.check("6.2")
 
 # %% [markdown]
 # ### What a shadow cannot see
@@ -305,12 +308,12 @@ pd.concat({name: pd.DataFrame(columns).T for name, columns in shadowed.items()})
 # %% [markdown]
 # Two of the three show plainly. In the last block v2 has no clicks, and neither has it in the other two: that is not a finding, it is the shadow itself. The old version's column is what users did with *its* answers.
 #
-# ### Exercise 6.7 · What can a shadow see?
+# ### Exercise 6.3 · What can a shadow see?
 # *Stretch · 4 points · 4 minutes*
 #
 # Eight faults of a new version: would a day in the shadow make it `"visible"`, leave it `"hidden"`, or does the shadow itself do harm (`"harms users"`)?
 
-# %% exercise="6.7"
+# %% exercise="6.3"
 ### BEGIN SOLUTION
 sights = {
     "crash": "visible",
@@ -324,8 +327,8 @@ sights = {
 }
 ### END SOLUTION
 
-# %% check="6.7"
-lesson.check("6.7")
+# %% check="6.3"
+lesson.check("6.3")
 
 # %% [markdown]
 # ## Who gets the canary?
@@ -363,14 +366,14 @@ pd.Series([lucky_number(f"user {i}") for i in range(10_000)]).value_counts().sor
 # %% [markdown]
 # Ten nearly equal groups. (Python's own `hash("ana")` will not do: for texts it is different in each process.)
 #
-# ### Exercise 6.3 · A sticky split
+# ### Exercise 6.4 · A sticky split
 # *4 points · 8 minutes*
 #
 # Write `route(user_id, weight, salt)`: `True` if this user gets the new version when it has `weight` percent of the users (0 to 100). When the weight grows, nobody may be sent back. `salt` is a text, such as the name of the release: another salt
 # puts everybody at a new place.
 
 
-# %% exercise="6.3"
+# %% exercise="6.4"
 def route(user_id, weight, salt):
     """True if this user gets the new version."""
     ### BEGIN SOLUTION
@@ -380,8 +383,8 @@ def route(user_id, weight, salt):
     ### END SOLUTION
 
 
-# %% check="6.3"
-lesson.check("6.3")
+# %% check="6.4"
+lesson.check("6.4")
 
 # %% [markdown]
 # Why the salt: without it the same 5 % of the users would test every release you ever make. Within a release it must stay the same, or the ramp from 5 to 10 % exchanges users instead of adding some.
@@ -448,7 +451,7 @@ for name, run in parts.results.items():
     print(f"{name}: {run.phase}, {run.users_harmed} users harmed. {run.reason}")
 
 # %% [markdown]
-# ### Exercise 6.6 · Write the judge
+# ### Exercise 6.5 · Write the judge
 # *Core · 5 points · 9 minutes*
 #
 # Write `judge(stable, canary)`. Both are dicts, airport -> summary, such as `{"JFK": {"requests": 360, "errors": 7, "latency_p99": 212.0}, ...}`; `latency_p99` is `None` where there are no requests. Return `(outcome, reason)`:
@@ -458,7 +461,7 @@ for name, run in parts.results.items():
 # - otherwise `"pass"`.
 
 
-# %% exercise="6.6"
+# %% exercise="6.5"
 def judge(stable, canary):
     """(outcome, reason), the outcome one of "pass", "fail", "nodata"."""
     ### BEGIN SOLUTION
@@ -479,8 +482,8 @@ def judge(stable, canary):
     ### END SOLUTION
 
 
-# %% check="6.6"
-lesson.check("6.6")
+# %% check="6.5"
+lesson.check("6.5")
 
 # %% [markdown]
 # ## The cockpit
@@ -530,9 +533,39 @@ def rollout(fault, plan, wanted):
     return replay(small, (versions[0], new), choices[plan], pair, 1, limits={"latency_ms": 500})
 
 
+# %% [markdown]
+# The picture: axes that stand still, and lines that move.
+
+# %%
+fig, panels = plots.figure(nrows=3, sharex=True, size=(7.4, 5.4), layout=None)
+fig.subplots_adjust(left=0.11, right=0.98, top=0.93, bottom=0.1, hspace=0.22)
+names = ("new version (%)", "failed (%)", "users harmed")
+for panel, name, top in zip(panels, names, (104, 15, 2000), strict=True):
+    panel.set(ylabel=name, ylim=(-top / 25, top), xlim=(0, 50))
+panels[2].set_ylim(-0.5, 2000)
+panels[2].set_yscale("symlog", linthresh=10)  # 20 and 1,000 in one picture
+panels[2].set_yticks([0, 10, 100, 1000], ["0", "10", "100", "1,000"])
+panels[2].set_xlabel("minutes since the start of the rollout")
+plots.name_colors(panels[1], {"v1": plots.BLUE, "v2": plots.ORANGE})
+[weight] = panels[0].plot([], [], color=plots.ORANGE, drawstyle="steps-post")
+[failed_v1] = panels[1].plot([], [], color=plots.BLUE)
+[failed_v2] = panels[1].plot([], [], color=plots.ORANGE)
+[harmed] = panels[2].plot([], [], color=plots.RED)
+headline = fig.text(0.11, 0.96, "", fontweight="bold", color=plots.INK)
+still = plots.Still(fig, [weight, failed_v1, failed_v2, harmed, headline])
+
+
 def cockpit(fault, plan, wanted):
     """Weight, failures and harm of one rollout over time."""
-    return rollout(fault, plan, wanted).plot(window=120)
+    run = rollout(fault, plan, wanted)
+    table, weights = run.over_time(120), run.timeline["weight"]
+    minutes = table.index / 60
+    weight.set_data(np.append(weights.index / 60, 50), np.append(weights, weights.iloc[-1]))
+    failed_v1.set_data(minutes + 1, 100 * table["stable_bad"])
+    failed_v2.set_data(minutes + 1, 100 * table["canary_bad"])
+    harmed.set_data(np.append(0, minutes + 2), np.append(0, table["users_harmed"]))
+    headline.set_text(f"{run.phase}: {run.users_harmed} users harmed")
+    return still.picture(f"{run} At the end: {run.reason}")
 
 
 explore(
@@ -543,7 +576,7 @@ explore(
 )
 
 # %% [markdown]
-# With 40 requests wanted, luck alone sends the good version home. With 100 it is promoted, and so is the one that fails at LGA, 12 % of the requests: that airport never has 100 before all others pass (this judge passes when the airports it has heard are fine; yours in 6.6 waits for each).
+# With 40 requests wanted, luck alone sends the good version home. With 100 it is promoted, and so is the one that fails at LGA, 12 % of the requests: that airport never has 100 before all others pass (this judge passes when the airports it has heard are fine; yours in 6.5 waits for each).
 # With 300 the canary pauses. Blue-green has data at once, because it has everybody, and harms more for the same reason. And the canary that was promoted after some minutes does not see what begins after 20.
 #
 # ## Looking often
@@ -586,7 +619,7 @@ show(
 # 14.2 % with five looks, one rollback in seven for nothing, and it goes on climbing: who looks long enough at luck finds something. (It does not help to call it a confidence interval.) This is called **peeking** (Armitage and others, 1969). Looking only once,
 # at the end, is honest and lets a bad version run to the end. Better: look often, **and raise the bar**, so that all looks together err in 5 %.
 #
-# ### Exercise 6.5 · The impatient judge
+# ### Exercise 6.6 · The impatient judge
 # *4 points · 9 minutes*
 #
 # A colleague's judge has this bar:
@@ -603,7 +636,7 @@ def colleagues_bars(looks):
 # simulate, as above: a little noise is fine.
 
 
-# %% exercise="6.5"
+# %% exercise="6.6"
 def bars(looks):
     """The bar of |z| at each look: a list or array of as many numbers."""
     ### BEGIN SOLUTION
@@ -614,8 +647,8 @@ def bars(looks):
     ### END SOLUTION
 
 
-# %% check="6.5"
-lesson.check("6.5")
+# %% check="6.6"
+lesson.check("6.6")
 
 # %% [markdown]
 # **Stretch: what the field uses.** A bar that is the same at each look is Pocock's. O'Brien and Fleming's is very high at first and nearly 1.96 at the end. The *mSPRT*, an always-valid test, allows a look at any moment, even ones that nobody planned. Each on 4,000 simulated rollouts
@@ -659,9 +692,9 @@ needed = pd.DataFrame(
 needed.round(1)
 
 # %% [markdown]
-# "One a second" is a canary of 5 % at 20 requests a second. What breaks is found in minutes. A doubled error rate takes the better part of an hour, and small differences take days. Rare events make it worse: compare the last row with your next answer.
+# "One a second" is a canary of 5 % at 20 requests a second. What breaks is found in minutes. A doubled error rate takes the better part of an hour, and small differences half a day and more. Rare events make it worse: compare the last row with your next answer.
 #
-# ### Exercise 6.4 · How long must it run?
+# ### Exercise 6.7 · How long must it run?
 # *4 points · 6 minutes*
 #
 # Write two functions. `views_needed(p, lift, power)`: the views of *one* arm, for a rate `p` that changes by `lift` (relative: 0.21 is 21 % more), two-sided at 5 %. And `hours_needed(views, rate, percent)`: how many hours until a canary with `percent` of `rate`
@@ -671,7 +704,7 @@ needed.round(1)
 from statistics import NormalDist
 
 
-# %% exercise="6.4"
+# %% exercise="6.7"
 def views_needed(p, lift, power):
     """Views an arm needs."""
     ### BEGIN SOLUTION
@@ -688,8 +721,8 @@ def hours_needed(views, rate, percent):
     ### END SOLUTION
 
 
-# %% check="6.4"
-lesson.check("6.4")
+# %% check="6.7"
+lesson.check("6.7")
 
 # %% [markdown]
 # 25 hours, for a difference that a shop would celebrate; the 30,000 views an arm of the opening were a third of what was needed. (This is with an equally large group of the old version beside the canary, as Kayenta recommends; against *all* of the old version's
@@ -733,6 +766,14 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
+# With `rehearse` you see each decision of one of these hours. Three requests, or none, and on it goes:
+
+# %%
+hour = rehearse(example_plan, asleep_too, world, "bad")
+exposed = hour.over_time(60)["weight"].head(4).to_list()
+print("weight in the first minutes:", exposed, "percent;", hour)
+
+# %% [markdown]
 # ### Exercise 6.8 · The plan and the judge
 # *Core · 7 points · 14 minutes*
 #
@@ -740,7 +781,7 @@ pd.DataFrame(
 #
 # - `plan()` returns a dict: `strategy` is `"canary"` (with `step_weights`, or `step_weight` and `max_weight`), `"blue_green"` (`preview`: seconds before the switch, `copies`: percent of the requests that are copied meanwhile, `keep_old`, `watch`), `"big_bang"` or `"shadow"`; for each
 #   of them `interval` (seconds between checks, at least 60) and `threshold` (how many checks may fail; the rollback comes with the tick after the last of them);
-# - `release_judge(stable, canary)` -> `(outcome, reason)` as in 6.6, for the time since the last check that had enough data. Each airport's summary also has `latency_p50` and `error_rate` (`None` without requests). With `watch`, checks go on after
+# - `release_judge(stable, canary)` -> `(outcome, reason)` as in 6.5, for the time since the last check that had enough data. Each airport's summary also has `latency_p50` and `error_rate` (`None` without requests). With `watch`, checks go on after
 #   the promotion, when *stable* has no requests any more.
 #
 # To pass, no version may cost more than a tenth of the big bang or a third of never releasing. Try it on the practice versions: `costs(plan, release_judge, world)`. Where it goes wrong, look: `rehearse(plan, release_judge, world, "good").plot()`.

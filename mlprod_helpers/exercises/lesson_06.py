@@ -42,100 +42,7 @@ from mlprod_helpers.rollout import requests_needed as _requests_needed
 
 EDITION = 1
 
-# ------------------------------------------------------------------ 6.1 which rollout for which release
-
-STRATEGIES = ("shadow", "canary", "blue_green", "ab_test")
-RELEASES = {
-    "pipeline": "features are computed by new code; its answers should equal the old ones",
-    "ranking": "a new order of hotels: does it really bring more bookings?",
-    "framework": "a new web framework: it may crash or be slow under real load, 50 requests a second",
-    "format": "page and service change their common format in one night; old and new do not mix",
-    "fares": "a model that sets prices in real time; its damage must be stopped while few are hit",
-    "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",
-    "nightly": "40 requests a night, and a way back within seconds is wanted",
-}
-RIGHT_ROLLOUTS = {
-    "pipeline": "shadow",
-    "ranking": "ab_test",
-    "framework": "canary",
-    "format": "blue_green",
-    "fares": "canary",
-    "late": "shadow",
-    "nightly": "blue_green",
-}
-
-
-@exercise(
-    "6.1",
-    "Which rollout?",
-    answers=("rollouts",),
-    points=4,
-    minutes=4,
-    objective="6.a",
-    kind=Choice(RELEASES, options=STRATEGIES),
-    hints=(
-        "Ask of each release: must users meet it to find out? If not, copies will do.",
-        'If they must: is the question "is it better, and by how much?" or "must I stop?" And can two versions live side by side at all?',
-        "With 40 requests a night a percentage of the users is nobody.",
-    ),
-)
-def rollouts(answer, rng, expect):
-    """Seven releases, four ways to release them."""
-    expect.cases(answer, RIGHT_ROLLOUTS)
-
-
-@rollouts.misconception(
-    "an A/B test were a safe way to release. It asks which of two versions is better and runs until that is known; a canary asks whether to stop, as soon as it can."
-)
-def ab_for_safety():
-    return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
-
-
-@rollouts.misconception(
-    "copies could tell whether users like a list. They never saw it, so nobody could book from it."
-)
-def shadow_for_bookings():
-    return RIGHT_ROLLOUTS | {"ranking": "shadow"}
-
-
-@rollouts.misconception(
-    "two versions could always live side by side. Where they write what the other cannot read, a canary breaks both: switch all at once, and keep the old ones warm."
-)
-def canary_of_a_format():
-    return RIGHT_ROLLOUTS | {"format": "canary"}
-
-
-@rollouts.misconception(
-    "a canary worked at any traffic. A share of almost nothing is nothing: nobody would be judged for weeks."
-)
-def canary_of_forty():
-    return RIGHT_ROLLOUTS | {"nightly": "canary"}
-
-
-@rollouts.misconception(
-    "users had to meet a version before it can be judged. Where the truth comes by itself, a copy of the request is enough: its answer is compared later, and nobody saw it."
-)
-def canary_where_copies_do():
-    return RIGHT_ROLLOUTS | {"late": "canary", "pipeline": "canary"}
-
-
-@rollouts.alternative
-def listed_backwards():
-    return dict(reversed(RIGHT_ROLLOUTS.items()))
-
-
-@rollouts.alternative
-def by_strategy():
-    groups = {
-        "shadow": ("pipeline", "late"),
-        "canary": ("framework", "fares"),
-        "blue_green": ("format", "nightly"),
-        "ab_test": ("ranking",),
-    }
-    return {release: name for name, releases in groups.items() for release in releases}
-
-
-# ------------------------------------------------------------------ 6.2 count the harm
+# ------------------------------------------------------------------ 6.1 count the harm
 
 
 def _harm(steps, rate, old_error, new_error):
@@ -143,7 +50,7 @@ def _harm(steps, rate, old_error, new_error):
 
 
 @exercise(
-    "6.2",
+    "6.1",
     "Count the harm",
     answers=("harm",),
     points=3,
@@ -232,7 +139,193 @@ def in_a_loop(steps, rate, old_error, new_error):
     return wrong
 
 
-# ------------------------------------------------------------------ 6.3 a sticky split
+# ------------------------------------------------------------------ 6.2 which rollout for which release
+
+STRATEGIES = ("shadow", "canary", "blue_green", "ab_test")
+RELEASES = {
+    "pipeline": "features are computed by new code; its answers should equal the old ones",
+    "ranking": "a new order of hotels: does it really bring more bookings?",
+    "framework": "a new web framework: it may crash or be slow under real load, 50 requests a second",
+    "format": "page and service change their common format in one night; old and new do not mix",
+    "fares": "a model that sets prices in real time; its damage must be stopped while few are hit",
+    "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",
+    "nightly": "40 requests a night, and a way back within seconds is wanted",
+}
+RIGHT_ROLLOUTS = {
+    "pipeline": "shadow",
+    "ranking": "ab_test",
+    "framework": "canary",
+    "format": "blue_green",
+    "fares": "canary",
+    "late": "shadow",
+    "nightly": "blue_green",
+}
+
+
+@exercise(
+    "6.2",
+    "Which rollout?",
+    answers=("rollouts",),
+    points=4,
+    minutes=4,
+    objective="6.a",
+    kind=Choice(RELEASES, options=STRATEGIES),
+    hints=(
+        "Ask of each release: must users meet it to find out? If not, copies will do.",
+        'If they must: is the question "is it better, and by how much?" or "must I stop?" And can two versions live side by side at all?',
+        "With 40 requests a night a percentage of the users is nobody.",
+    ),
+)
+def rollouts(answer, rng, expect):
+    """Seven releases, four ways to release them."""
+    expect.cases(answer, RIGHT_ROLLOUTS)
+
+
+@rollouts.misconception(
+    "an A/B test were a safe way to release. It asks which of two versions is better and runs until that is known; a canary asks whether to stop, as soon as it can."
+)
+def ab_for_safety():
+    return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
+
+
+@rollouts.misconception(
+    "copies could tell whether users like a list. They never saw it, so nobody could book from it."
+)
+def shadow_for_bookings():
+    return RIGHT_ROLLOUTS | {"ranking": "shadow"}
+
+
+@rollouts.misconception(
+    "two versions could always live side by side. Where they write what the other cannot read, a canary breaks both: switch all at once, and keep the old ones warm."
+)
+def canary_of_a_format():
+    return RIGHT_ROLLOUTS | {"format": "canary"}
+
+
+@rollouts.misconception(
+    "a canary worked at any traffic. A share of almost nothing is nothing: nobody would be judged for weeks."
+)
+def canary_of_forty():
+    return RIGHT_ROLLOUTS | {"nightly": "canary"}
+
+
+@rollouts.misconception(
+    "users had to meet a version before it can be judged. Where the truth comes by itself, a copy of the request is enough: its answer is compared later, and nobody saw it."
+)
+def canary_where_copies_do():
+    return RIGHT_ROLLOUTS | {"late": "canary", "pipeline": "canary"}
+
+
+@rollouts.alternative
+def listed_backwards():
+    return dict(reversed(RIGHT_ROLLOUTS.items()))
+
+
+@rollouts.alternative
+def by_strategy():
+    groups = {
+        "shadow": ("pipeline", "late"),
+        "canary": ("framework", "fares"),
+        "blue_green": ("format", "nightly"),
+        "ab_test": ("ranking",),
+    }
+    return {release: name for name, releases in groups.items() for release in releases}
+
+
+# ------------------------------------------------------------------ 6.3 what can a shadow see
+
+SIGHTS = ("visible", "hidden", "harms users")
+FAULTS = {
+    "crash": "it crashes on flights of one carrier",
+    "leak": "it needs 10 MB more memory after each thousand requests",
+    "units": "it reads kilometers as miles, so that its answers are too high",
+    "clicks": "its list is liked less: fewer people click",
+    "loop": "it learns from what its own list made people click, and narrows down",
+    "database": "it asks the database that both share five times a request",
+    "message": "each answer also sends the passenger a text message",
+    "wording": "passengers misread its new wording",
+}
+RIGHT_SIGHTS = {
+    "crash": "visible",
+    "leak": "visible",
+    "units": "visible",
+    "clicks": "hidden",
+    "loop": "hidden",
+    "database": "harms users",
+    "message": "harms users",
+    "wording": "hidden",
+}
+
+
+@exercise(
+    "6.3",
+    "What can a shadow see?",
+    answers=("sights",),
+    points=4,
+    minutes=4,
+    objective="6.a",
+    kind=Choice(FAULTS, options=SIGHTS),
+    hints=(
+        "A copy of a real request is computed by real code on a real machine. What is missing is what happens after the answer.",
+        "And one thing is real although it should not be: everything that the copy does to the world outside.",
+    ),
+)
+def sights(answer, rng, expect):
+    """Eight faults: shown by a shadow, hidden from it, or hurting users through it."""
+    expect.cases(answer, RIGHT_SIGHTS)
+
+
+@sights.misconception(
+    "a shadow's choice had consequences. Its list changed nothing in the world: nobody saw it, nobody clicked, and there was nothing of its own to learn from."
+)
+def the_world_answers():
+    return RIGHT_SIGHTS | {"clicks": "visible", "loop": "visible"}
+
+
+@sights.misconception(
+    "copies cost users nothing. What both versions share gets the load of both: the old version's users wait, too."
+)
+def copies_are_free():
+    return RIGHT_SIGHTS | {"database": "visible"}
+
+
+@sights.misconception(
+    "what grows slowly stayed hidden. It is the same process under the same traffic: after some hours the memory shows it."
+)
+def leaks_are_hidden():
+    return RIGHT_SIGHTS | {"leak": "hidden"}
+
+
+@sights.misconception(
+    "an answer that nobody sees could do nothing. The answer is dropped, but what was sent on the way is sent: a copy must not write, pay or send."
+)
+def side_effects_vanish():
+    return RIGHT_SIGHTS | {"message": "hidden"}
+
+
+@sights.misconception(
+    "one needed users to see wrong numbers. Both answers to the same request are in the log: lay them side by side."
+)
+def numbers_need_users():
+    return RIGHT_SIGHTS | {"units": "hidden"}
+
+
+@sights.alternative
+def read_backwards():
+    return dict(reversed(RIGHT_SIGHTS.items()))
+
+
+@sights.alternative
+def from_groups():
+    groups = {
+        "visible": "crash leak units",
+        "hidden": "clicks loop wording",
+        "harms users": "database message",
+    }
+    return {fault: sight for sight, faults in groups.items() for fault in faults.split()}
+
+
+# ------------------------------------------------------------------ 6.4 a sticky split
 
 
 @contextlib.contextmanager
@@ -253,7 +346,7 @@ def _another_process():
 
 
 @exercise(
-    "6.3",
+    "6.4",
     "A sticky split",
     answers=("route",),
     points=4,
@@ -348,236 +441,7 @@ def by_a_seeded_generator(user_id, weight, salt):
     return random.Random(f"{salt}|{user_id}").uniform(0, 100) < weight
 
 
-# ------------------------------------------------------------------ 6.4 how long must it run
-
-_Z = statistics.NormalDist().inv_cdf
-
-
-@exercise(
-    "6.4",
-    "How long must it run?",
-    answers=("views_needed", "hours_needed"),
-    points=4,
-    minutes=6,
-    objective="6.d",
-    kind=(
-        Function("p", "lift", "power", returns=Number()),
-        Function("views", "rate", "percent", returns=Number()),
-    ),
-    hints=(
-        "What is the second rate? `lift` is relative: 0.2 on 0.43 % is 0.09 percentage points.",
-        "`NormalDist().inv_cdf(0.975)` is 1.96; for the power, `inv_cdf(power)`.",
-        "For the hours: how many views does the canary get in a second, and how many of these seconds are an hour?",
-    ),
-)
-def views_needed(answer, rng, expect):
-    """`views_needed(p, lift, power)`: views an arm; `hours_needed(views, rate, percent)`: until a canary has them."""
-    draws = [
-        (round(float(rng.uniform(0.003, 0.006)), 4), 0.2, 0.8),
-        (round(float(rng.uniform(0.02, 0.05)), 3), 0.1, 0.9),
-        (round(float(rng.uniform(0.05, 0.2)), 2), -0.1, 0.8),
-        (0.1, round(float(rng.uniform(0.2, 0.4)), 2), 0.95),
-    ]
-    for p, lift, power in draws:
-        want = _requests_needed(p, p * (1 + lift), power=power)
-        what = f"rate {p:g}, {lift:+g} of it, power {power:g}"
-        expect.close(answer.views_needed(p, lift, power), want, what, rtol=0.05)
-    for rate, percent in ((20, 5), (int(rng.integers(30, 90)), int(rng.integers(1, 20)))):
-        want = 90_000 / (rate * percent / 100) / 3600
-        what = f"hours for 90,000 views at {percent} % of {rate} a second"
-        expect.close(answer.hours_needed(90_000, rate, percent), want, what, rtol=1e-3)
-
-
-def _views(p, lift, power, alpha=0.05):
-    q = p * (1 + lift)
-    return (_Z(1 - alpha / 2) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / (q - p) ** 2
-
-
-def _hours(views, rate, percent):
-    return views / (rate * percent / 100) / 3600
-
-
-def _off_by(factor):
-    """Whether each number of views is wrong by this factor of the draw, to a few percent."""
-
-    def seen_is(seen):
-        calls = [call for call in seen.calls if call.name == "views_needed"]
-        return len(calls) == 4 and all(
-            math.isclose(call.output, _views(*call.given) * factor(*call.given), rel_tol=0.06)
-            for call in calls
-        )
-
-    return seen_is
-
-
-def _absolute(p, lift, power):
-    q = min(p + abs(lift), 0.99)
-    return (_Z(0.975) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / lift**2
-
-
-@views_needed.misconception(
-    "the lift were in percentage points. It is relative: 21 % more than 0.43 % is 0.52 %, not 21.43 %.",
-    when=lambda seen: all(
-        call.output < 0.25 * _views(*call.given) for call in seen.calls if call.name == "views_needed"
-    ),
-)
-def lift_as_points():
-    return {"views_needed": _absolute, "hours_needed": _hours}
-
-
-@views_needed.misconception(
-    "the power were left out. With so few views every second bad version is missed: a difference of just 1.96 standard errors falls below the bar half of the time.",
-    when=_off_by(lambda p, lift, power: (_Z(0.975) / (_Z(0.975) + _Z(power))) ** 2),
-)
-def power_of_a_half():
-    return {"views_needed": lambda p, lift, power: _views(p, lift, 0.5), "hours_needed": _hours}
-
-
-@views_needed.misconception(
-    "both arms were counted together. The question is for one arm, because the smaller one decides how long it takes.",
-    when=_off_by(lambda p, lift, power: 2),
-)
-def both_arms():
-    return {"views_needed": lambda p, lift, power: 2 * _views(p, lift, power), "hours_needed": _hours}
-
-
-@views_needed.misconception(
-    "only one of the two arms varied by chance. The old version's rate is measured on as few views, so the variances of both add up.",
-    when=_off_by(lambda p, lift, power: p * (1 - p) / (p * (1 - p) + p * (1 + lift) * (1 - p * (1 + lift)))),
-)
-def one_variance():
-    def views(p, lift, power):
-        return (_Z(0.975) + _Z(power)) ** 2 * p * (1 - p) / (p * lift) ** 2
-
-    return {"views_needed": views, "hours_needed": _hours}
-
-
-@views_needed.misconception(
-    "the canary got all of the traffic. The views are right, but its arm fills at its own share of them.",
-    when=lambda seen: all(
-        math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3)
-        for call in seen.calls
-        if call.name == "hours_needed"
-    ),
-)
-def all_of_the_traffic():
-    return {"views_needed": _views, "hours_needed": lambda views, rate, percent: views / rate / 3600}
-
-
-@views_needed.alternative
-def by_the_course():
-    def hours(views, rate, percent):
-        return views * 100 / percent / rate / 60 / 60
-
-    return {
-        "views_needed": lambda p, lift, power: _requests_needed(p, p * (1 + lift), power=power),
-        "hours_needed": hours,
-    }
-
-
-@views_needed.alternative
-def by_arcsine():
-    def views(p, lift, power):
-        gap = 2 * math.asin(math.sqrt(p * (1 + lift))) - 2 * math.asin(math.sqrt(p))
-        return round(2 * ((_Z(0.975) + _Z(power)) / gap) ** 2)
-
-    return {"views_needed": views, "hours_needed": _hours}
-
-
-# ------------------------------------------------------------------ 6.5 the impatient judge
-
-
-@functools.cache
-def _solved(shape, looks):
-    return (obrien_fleming if shape == "obrien_fleming" else pocock)(looks, 0.05)
-
-
-@exercise(
-    "6.5",
-    "The impatient judge",
-    answers=("bars",),
-    points=4,
-    minutes=9,
-    objective="6.d",
-    kind=Function("looks", returns=Array(ndim=1)),
-    hints=(
-        "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
-        "Simulate: thousands of quiet rollouts as in the figure, the largest |z| of each, and the value that 95 % of them stay below.",
-        "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
-    ),
-)
-def bars(answer, rng, expect):
-    """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
-    for looks in (int(rng.integers(4, 7)), int(rng.integers(8, 13))):
-        got = np.abs(answer(looks).astype(float))
-        if len(got) != looks or np.isnan(got).any():
-            expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
-            continue
-        got = np.minimum(got, 50.0)
-        errs = crossing(got)[-1]
-        expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
-        found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
-        expect.within(
-            found, 0.9 * fair, 1, f"{looks} looks: a bad version is found in {found:.0%} of the rollouts"
-        )
-        half = crossing(got, drift=6.0)[math.ceil(0.6 * looks) - 1]
-        expect.within(
-            half, 0.6, 1, f"{looks} looks: a very bad one is stopped after 60 % of the data in {half:.0%}"
-        )
-
-
-@bars.misconception(
-    "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
-    when=lambda seen: all(np.ptp(np.asarray(x, float)) < 1e-6 and abs(x[0]) < 2.01 for x in seen.outputs),
-)
-def the_same_bar(looks):
-    return np.full(looks, 1.96)
-
-
-@bars.misconception(
-    "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
-    when=lambda seen: all(min(np.abs(x[:-1])) > 4.9 for x in seen.outputs),
-)
-def one_look_at_the_end(looks):
-    return np.append(np.full(looks - 1, np.inf), 1.96)
-
-
-@bars.misconception(
-    "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
-    "the bar may be lower and find more.",
-    when=lambda seen: all(
-        np.allclose(np.asarray(x, float), _Z(1 - 0.025 / len(x)), atol=0.02) for x in seen.outputs
-    ),
-)
-def shared_out(looks):
-    return np.full(looks, _Z(1 - 0.025 / looks))
-
-
-@bars.misconception(
-    "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
-    when=lambda seen: all(x[0] > x[-1] + 0.2 and 0 < x[-1] < 2.0 for x in seen.outputs),
-)
-def falling_to_the_single_bar(looks):
-    return np.linspace(2.6, 1.96, looks)
-
-
-@bars.alternative
-def by_simulation(looks):
-    z = np.random.default_rng(3).normal(size=(4000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
-    return [float(np.quantile(np.abs(z).max(axis=1), 0.95))] * looks
-
-
-@bars.alternative
-def falling(looks):
-    return _solved("obrien_fleming", looks)
-
-
-@bars.alternative
-def same_at_each(looks):
-    return _solved("pocock", looks)
-
-
-# ------------------------------------------------------------------ 6.6 write the judge
+# ------------------------------------------------------------------ 6.5 write the judge
 
 AIRPORTS = ("EWR", "JFK", "LGA")
 OUTCOMES = ("pass", "fail", "nodata")
@@ -591,14 +455,14 @@ def _told(rng, requests, error=0.02, p99=200.0, **by_airport):
         n = round(own["requests"])
         told[airport] = {
             "requests": n,
-            "errors": round(n * own["error"] * rng.uniform(0.97, 1.03)),
+            "errors": round(n * own["error"] * rng.uniform(0.985, 1.015)),
             "latency_p99": round(own["p99"] * float(rng.uniform(0.95, 1.05)), 1) if n else None,
         }
     return told
 
 
 @exercise(
-    "6.6",
+    "6.5",
     "Write the judge",
     answers=("judge",),
     points=5,
@@ -776,97 +640,233 @@ def with_pandas(stable, canary):
     return ("pass", "fine") if enough.all() else ("nodata", "waiting for " + ", ".join(new.index[~enough]))
 
 
-# ------------------------------------------------------------------ 6.7 what can a shadow see
+# ------------------------------------------------------------------ 6.6 the impatient judge
 
-SIGHTS = ("visible", "hidden", "harms users")
-FAULTS = {
-    "crash": "it crashes on flights of one carrier",
-    "leak": "it needs 10 MB more memory after each thousand requests",
-    "units": "it reads kilometers as miles, so that its answers are too high",
-    "clicks": "its list is liked less: fewer people click",
-    "loop": "it learns from what its own list made people click, and narrows down",
-    "database": "it asks the database that both share five times a request",
-    "message": "each answer also sends the passenger a text message",
-    "wording": "passengers misread its new wording",
-}
-RIGHT_SIGHTS = {
-    "crash": "visible",
-    "leak": "visible",
-    "units": "visible",
-    "clicks": "hidden",
-    "loop": "hidden",
-    "database": "harms users",
-    "message": "harms users",
-    "wording": "hidden",
-}
+
+@functools.cache
+def _solved(shape, looks):
+    return (obrien_fleming if shape == "obrien_fleming" else pocock)(looks, 0.05)
+
+
+@exercise(
+    "6.6",
+    "The impatient judge",
+    answers=("bars",),
+    points=4,
+    minutes=9,
+    objective="6.d",
+    kind=Function("looks", returns=Array(ndim=1)),
+    hints=(
+        "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
+        "Simulate: thousands of quiet rollouts as in the figure, the largest |z| of each, and the value that 95 % of them stay below.",
+        "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
+    ),
+)
+def bars(answer, rng, expect):
+    """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
+    for looks in (int(rng.integers(4, 7)), int(rng.integers(8, 13))):
+        got = np.abs(answer(looks).astype(float))
+        if len(got) != looks or np.isnan(got).any():
+            expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
+            continue
+        got = np.minimum(got, 50.0)
+        errs = crossing(got)[-1]
+        expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
+        found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
+        expect.within(
+            found, 0.9 * fair, 1, f"{looks} looks: a bad version is found in {found:.0%} of the rollouts"
+        )
+        half = crossing(got, drift=6.0)[math.ceil(0.6 * looks) - 1]
+        expect.within(
+            half, 0.6, 1, f"{looks} looks: a very bad one is stopped after 60 % of the data in {half:.0%}"
+        )
+
+
+@bars.misconception(
+    "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
+    when=lambda seen: all(np.ptp(np.asarray(x, float)) < 1e-6 and abs(x[0]) < 2.01 for x in seen.outputs),
+)
+def the_same_bar(looks):
+    return np.full(looks, 1.96)
+
+
+@bars.misconception(
+    "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
+    when=lambda seen: all(min(np.abs(x[:-1])) > 4.9 for x in seen.outputs),
+)
+def one_look_at_the_end(looks):
+    return np.append(np.full(looks - 1, np.inf), 1.96)
+
+
+@bars.misconception(
+    "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
+    "the bar may be lower and find more.",
+    when=lambda seen: all(
+        np.allclose(np.asarray(x, float), _Z(1 - 0.025 / len(x)), atol=0.02) for x in seen.outputs
+    ),
+)
+def shared_out(looks):
+    return np.full(looks, _Z(1 - 0.025 / looks))
+
+
+@bars.misconception(
+    "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
+    when=lambda seen: all(x[0] > x[-1] + 0.2 and 0 < x[-1] < 2.0 for x in seen.outputs),
+)
+def falling_to_the_single_bar(looks):
+    return np.linspace(2.6, 1.96, looks)
+
+
+@bars.alternative
+def by_simulation(looks):
+    z = np.random.default_rng(3).normal(size=(4000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
+    return [float(np.quantile(np.abs(z).max(axis=1), 0.95))] * looks
+
+
+@bars.alternative
+def falling(looks):
+    return _solved("obrien_fleming", looks)
+
+
+@bars.alternative
+def same_at_each(looks):
+    return _solved("pocock", looks)
+
+
+# ------------------------------------------------------------------ 6.7 how long must it run
+
+_Z = statistics.NormalDist().inv_cdf
 
 
 @exercise(
     "6.7",
-    "What can a shadow see?",
-    answers=("sights",),
+    "How long must it run?",
+    answers=("views_needed", "hours_needed"),
     points=4,
-    minutes=4,
-    objective="6.a",
-    kind=Choice(FAULTS, options=SIGHTS),
+    minutes=6,
+    objective="6.d",
+    kind=(
+        Function("p", "lift", "power", returns=Number()),
+        Function("views", "rate", "percent", returns=Number()),
+    ),
     hints=(
-        "A copy of a real request is computed by real code on a real machine. What is missing is what happens after the answer.",
-        "And one thing is real although it should not be: everything that the copy does to the world outside.",
+        "What is the second rate? `lift` is relative: 0.2 on 0.43 % is 0.09 percentage points.",
+        "`NormalDist().inv_cdf(0.975)` is 1.96; for the power, `inv_cdf(power)`.",
+        "For the hours: how many views does the canary get in a second, and how many of these seconds are an hour?",
     ),
 )
-def sights(answer, rng, expect):
-    """Eight faults: shown by a shadow, hidden from it, or hurting users through it."""
-    expect.cases(answer, RIGHT_SIGHTS)
+def views_needed(answer, rng, expect):
+    """`views_needed(p, lift, power)`: views an arm; `hours_needed(views, rate, percent)`: until a canary has them."""
+    draws = [
+        (round(float(rng.uniform(0.003, 0.006)), 4), 0.2, 0.8),
+        (round(float(rng.uniform(0.02, 0.05)), 3), 0.1, 0.9),
+        (round(float(rng.uniform(0.05, 0.2)), 2), -0.1, 0.8),
+        (0.1, round(float(rng.uniform(0.2, 0.4)), 2), 0.95),
+    ]
+    for p, lift, power in draws:
+        want = _requests_needed(p, p * (1 + lift), power=power)
+        what = f"rate {p:g}, {lift:+g} of it, power {power:g}"
+        expect.close(answer.views_needed(p, lift, power), want, what, rtol=0.05)
+    for rate, percent in ((20, 5), (int(rng.integers(30, 90)), int(rng.integers(1, 20)))):
+        want = 90_000 / (rate * percent / 100) / 3600
+        what = f"hours for 90,000 views at {percent} % of {rate} a second"
+        expect.close(answer.hours_needed(90_000, rate, percent), want, what, rtol=1e-3)
 
 
-@sights.misconception(
-    "a shadow's choice had consequences. Its list changed nothing in the world: nobody saw it, nobody clicked, and there was nothing of its own to learn from."
+def _views(p, lift, power, alpha=0.05):
+    q = p * (1 + lift)
+    return (_Z(1 - alpha / 2) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / (q - p) ** 2
+
+
+def _hours(views, rate, percent):
+    return views / (rate * percent / 100) / 3600
+
+
+def _off_by(factor):
+    """Whether each number of views is wrong by this factor of the draw, to a few percent."""
+
+    def seen_is(seen):
+        calls = [call for call in seen.calls if call.name == "views_needed"]
+        return len(calls) == 4 and all(
+            math.isclose(call.output, _views(*call.given) * factor(*call.given), rel_tol=0.06)
+            for call in calls
+        )
+
+    return seen_is
+
+
+def _absolute(p, lift, power):
+    q = min(p + abs(lift), 0.99)
+    return (_Z(0.975) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / lift**2
+
+
+@views_needed.misconception(
+    "the lift were in percentage points. It is relative: 21 % more than 0.43 % is 0.52 %, not 21.43 %.",
+    when=lambda seen: all(
+        call.output < 0.25 * _views(*call.given) for call in seen.calls if call.name == "views_needed"
+    ),
 )
-def the_world_answers():
-    return RIGHT_SIGHTS | {"clicks": "visible", "loop": "visible"}
+def lift_as_points():
+    return {"views_needed": _absolute, "hours_needed": _hours}
 
 
-@sights.misconception(
-    "copies cost users nothing. What both versions share gets the load of both: the old version's users wait, too."
+@views_needed.misconception(
+    "the power were left out. With so few views every second bad version is missed: a difference of just 1.96 standard errors falls below the bar half of the time.",
+    when=_off_by(lambda p, lift, power: (_Z(0.975) / (_Z(0.975) + _Z(power))) ** 2),
 )
-def copies_are_free():
-    return RIGHT_SIGHTS | {"database": "visible"}
+def power_of_a_half():
+    return {"views_needed": lambda p, lift, power: _views(p, lift, 0.5), "hours_needed": _hours}
 
 
-@sights.misconception(
-    "what grows slowly stayed hidden. It is the same process under the same traffic: after some hours the memory shows it."
+@views_needed.misconception(
+    "both arms were counted together. The question is for one arm, because the smaller one decides how long it takes.",
+    when=_off_by(lambda p, lift, power: 2),
 )
-def leaks_are_hidden():
-    return RIGHT_SIGHTS | {"leak": "hidden"}
+def both_arms():
+    return {"views_needed": lambda p, lift, power: 2 * _views(p, lift, power), "hours_needed": _hours}
 
 
-@sights.misconception(
-    "an answer that nobody sees could do nothing. The answer is dropped, but what was sent on the way is sent: a copy must not write, pay or send."
+@views_needed.misconception(
+    "only one of the two arms varied by chance. The old version's rate is measured on as few views, so the variances of both add up.",
+    when=_off_by(lambda p, lift, power: p * (1 - p) / (p * (1 - p) + p * (1 + lift) * (1 - p * (1 + lift)))),
 )
-def side_effects_vanish():
-    return RIGHT_SIGHTS | {"message": "hidden"}
+def one_variance():
+    def views(p, lift, power):
+        return (_Z(0.975) + _Z(power)) ** 2 * p * (1 - p) / (p * lift) ** 2
+
+    return {"views_needed": views, "hours_needed": _hours}
 
 
-@sights.misconception(
-    "one needed users to see wrong numbers. Both answers to the same request are in the log: lay them side by side."
+@views_needed.misconception(
+    "the canary got all of the traffic. The views are right, but its arm fills at its own share of them.",
+    when=lambda seen: all(
+        math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3)
+        for call in seen.calls
+        if call.name == "hours_needed"
+    ),
 )
-def numbers_need_users():
-    return RIGHT_SIGHTS | {"units": "hidden"}
+def all_of_the_traffic():
+    return {"views_needed": _views, "hours_needed": lambda views, rate, percent: views / rate / 3600}
 
 
-@sights.alternative
-def read_backwards():
-    return dict(reversed(RIGHT_SIGHTS.items()))
+@views_needed.alternative
+def by_the_course():
+    def hours(views, rate, percent):
+        return views * 100 / percent / rate / 60 / 60
 
-
-@sights.alternative
-def from_groups():
-    groups = {
-        "visible": "crash leak units",
-        "hidden": "clicks loop wording",
-        "harms users": "database message",
+    return {
+        "views_needed": lambda p, lift, power: _requests_needed(p, p * (1 + lift), power=power),
+        "hours_needed": hours,
     }
-    return {fault: sight for sight, faults in groups.items() for fault in faults.split()}
+
+
+@views_needed.alternative
+def by_arcsine():
+    def views(p, lift, power):
+        gap = 2 * math.asin(math.sqrt(p * (1 + lift))) - 2 * math.asin(math.sqrt(p))
+        return round(2 * ((_Z(0.975) + _Z(power)) / gap) ** 2)
+
+    return {"views_needed": views, "hours_needed": _hours}
 
 
 # ------------------------------------------------------------------ 6.8 the plan and the judge
@@ -1026,14 +1026,27 @@ def _costs_of_lines(seen):
 
 
 def _fails_on_luck(seen):
-    """Failures in which the new version is not behind overall by more than two standard errors, and errors of both are usual."""
+    """How many checks failed although no airport was behind by more than luck, and errors were as usual?"""
     odd = 0
-    for n, errors, m, failed, outcome in _outcomes_of(seen):
-        if outcome == "fail" and n and m and errors < 0.15 * n:
-            pooled = (errors + failed) / (n + m)
-            error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m)) or 1.0
-            odd += (failed / m - errors / n) / error < 2
+    for call in seen.calls:
+        if call.name == "plan" or call.output[0] != "fail":
+            continue
+        stable, canary = call.given
+        n, errors = (sum(each[what] for each in stable.values()) for what in ("requests", "errors"))
+        slow = any((each["latency_p50"] or 0) > 200 for each in canary.values())
+        if errors < 0.09 * n and not slow:
+            odd += max(_behind(stable[airport], canary[airport]) for airport in AIRPORTS) < 2.5
     return odd
+
+
+def _behind(old, new):
+    """By how many standard errors is the new version's error rate the higher one?"""
+    n, m = old["requests"], new["requests"]
+    if not n or not m:
+        return 0.0
+    pooled = (old["errors"] + new["errors"]) / (n + m)
+    luck = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return (new["errors"] / m - old["errors"] / n) / luck if luck else 0.0
 
 
 @plan_and_judge.misconception(
@@ -1044,6 +1057,19 @@ def promoted_on_time():
     return {
         "plan": lambda: {"strategy": "canary", "step_weights": [1, 2, 3], "interval": 60},
         "release_judge": lambda stable, canary: ("pass", "nothing was heard"),
+    }
+
+
+@plan_and_judge.misconception(
+    "nobody could say no. Not one check has failed, so each bad version reached all users and stayed: decide what makes the judge fail.",
+    when=lambda seen: (
+        all(outcome != "fail" for *_, outcome in _outcomes_of(seen)) and _promoted_in_time(seen)
+    ),
+)
+def never_fails():
+    return {
+        "plan": lambda: {"strategy": "blue_green", "keep_old": 600},
+        "release_judge": lambda stable, canary: ("pass", "looks fine"),
     }
 
 
@@ -1083,6 +1109,25 @@ def only_errors():
 
 
 @plan_and_judge.misconception(
+    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
+    when=lambda seen: (
+        _fails_on_luck(seen) >= 1
+        and not (_costs_of_lines(seen)["good"] and _costs_of_lines(seen)["good but noisy"])
+    ),
+)
+def any_difference():
+    return {
+        "plan": lambda: {
+            "strategy": "canary",
+            "step_weights": [5, 10, 20, 40],
+            "interval": 120,
+            "threshold": 1,
+        },
+        "release_judge": _any_worse,
+    }
+
+
+@plan_and_judge.misconception(
     "a fixed limit could judge a release. In the minutes of the outage both versions failed alike, and a good version was sent home for it: compare with the old one in the same minutes.",
     when=lambda seen: (
         any(
@@ -1096,25 +1141,6 @@ def by_fixed_limits():
     return {
         "plan": lambda: {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1},
         "release_judge": _fixed,
-    }
-
-
-@plan_and_judge.misconception(
-    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
-    when=lambda seen: (
-        _fails_on_luck(seen) >= 2
-        and not (_costs_of_lines(seen)["good"] and _costs_of_lines(seen)["good but noisy"])
-    ),
-)
-def any_difference():
-    return {
-        "plan": lambda: {
-            "strategy": "canary",
-            "step_weights": [5, 10, 20, 40],
-            "interval": 120,
-            "threshold": 1,
-        },
-        "release_judge": _any_worse,
     }
 
 
