@@ -713,7 +713,7 @@ def _reweighed(p, old, new):
 def new_mix(answer, rng, expect):
     """`new_mix(p, prior_old, prior_new)`: probabilities corrected for another share of class 1, by odds."""
     old, new = round(rng.uniform(0.1, 0.3), 2), round(rng.uniform(0.4, 0.7), 2)
-    p = rng.uniform(0.05, 0.95, 6).round(3)
+    p = np.r_[rng.uniform(0.05, 0.95, 5).round(3), 0.95]
     expect.close(answer(p, old, old), p, "the same mix: nothing changes")
     expect.close(answer(np.array([old]), old, new), [new], "a row that says nothing: its p was the old share")
     expect.close(answer(p, old, new), _reweighed(p, old, new), "more of class 1 than before")
