@@ -4,9 +4,9 @@ nbval compares outputs that exist. It passes a cell without an execution count, 
 answer in a lesson as long as it is wrong each time. These predicates close the gaps; each takes a notebook and yields sentences.
 """
 
+import ast
 import re
 
-FIGURE = re.compile(r"^\s*(?:_ = )?(show|explore|[a-z_]+_explorer)\(|\.plot\(", re.MULTILINE)
 _IMAGE = re.compile(r'<img\b[^>]*\bsrc="data:image/png;base64,[A-Za-z0-9+/=]{200,}"')
 _FULL = re.compile(r"· passed · ([\d.]+) of ([\d.]+) point")
 
@@ -19,6 +19,22 @@ def problems(notebook):
 
 def _code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def draws(source):
+    """Whether a cell ends with a figure: `show(...)`, `explore(...)`, `some_explorer(...)` or `result.plot(...)`.
+
+    >>> draws("fig, ax = plots.figure()\nshow(fig, alt='two lines that cross')"), draws("ax.plot(x, y)\nprint(3)")
+    (True, False)
+    """
+    last = (ast.parse(source).body or [None])[-1]
+    if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Call):
+        return False
+    called = last.value.func
+    if isinstance(called, ast.Attribute):
+        return called.attr == "plot"
+    name = getattr(called, "id", "")
+    return name in ("show", "explore") or name.endswith("_explorer")
 
 
 def counts_run_from_one(notebook):
@@ -53,7 +69,7 @@ def checks_show_full_points(notebook):
 def figures_have_pictures(notebook):
     """Where the source draws, a picture with alternative text is stored."""
     for cell in _code(notebook):
-        if not FIGURE.search(cell.source):
+        if not draws(cell.source):
             continue
         html = "".join("".join(o.get("data", {}).get("text/html", "")) for o in cell.outputs)
         if not _IMAGE.search(html):

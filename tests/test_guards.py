@@ -39,7 +39,7 @@ def test_a_stripped_count_is_found(notebook):
 
 
 def test_a_removed_plot_is_found(notebook):
-    cell = first(notebook, lambda cell: guards.FIGURE.search(cell.source))
+    cell = first(notebook, lambda cell: guards.draws(cell.source))
     cell.outputs[0]["data"]["text/html"] = cell.outputs[0]["data"]["text/html"].split("base64,")[0] + '"/>'
     assert "no picture is stored" in found(notebook)
     cell.outputs = []
@@ -47,7 +47,7 @@ def test_a_removed_plot_is_found(notebook):
 
 
 def test_a_missing_alternative_text_is_found(notebook):
-    cell = first(notebook, lambda cell: guards.FIGURE.search(cell.source))
+    cell = first(notebook, lambda cell: guards.draws(cell.source))
     html = cell.outputs[0]["data"]["text/html"]
     cell.outputs[0]["data"]["text/html"] = html.replace("alt=", "data-was=")
     assert "no alternative text" in found(notebook)
