@@ -22,9 +22,9 @@ def _code(notebook):
 
 
 def draws(source):
-    """Whether a cell ends with a figure: `show(...)`, `explore(...)`, `some_explorer(...)` or `result.plot(...)`.
+    """Whether a cell ends with a figure: `show(...)`, `plots.bars(...)`, `explore(...)`, `an_explorer(...)` or `result.plot(...)`.
 
-    >>> draws("fig, ax = plots.figure()\nshow(fig, alt='two lines that cross')"), draws("ax.plot(x, y)\nprint(3)")
+    >>> draws("show(fig, alt='two lines that cross')"), draws("ax.plot(x, y); print(3)")
     (True, False)
     """
     last = (ast.parse(source).body or [None])[-1]
@@ -32,7 +32,7 @@ def draws(source):
         return False
     called = last.value.func
     if isinstance(called, ast.Attribute):
-        return called.attr == "plot"
+        return called.attr == "plot" or getattr(called.value, "id", "") == "plots"
     name = getattr(called, "id", "")
     return name in ("show", "explore") or name.endswith("_explorer")
 
