@@ -879,7 +879,7 @@ def _learned_from_current(seen):
 def _looks_at_columns(seen):
     return (
         _false_flags(seen) <= 0.03
-        and _found(seen, "one row in two", "very long") > 0.9
+        and _found(seen, "one row in two", "very long") >= 0.7
         and _found(seen, "one row in two", "slipped") < 0.8
     )
 
