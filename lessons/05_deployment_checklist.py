@@ -637,7 +637,11 @@ five = Sizing(servers=5, **busy_hour)
 for seeds in ([1], range(20)):
     evidence = from_sizing(five, "p99", seeds=seeds)
     draft.latency = [Claim(metric="p99", at_most=300, unit="ms", evidence=evidence)]
-    print(f"{len(seeds)} minute(s) drawn, worst p99 {1000 * evidence.figure:.0f} ms.", draft.lint().of("latency"), "\n")
+    print(
+        f"{len(seeds)} minute(s) drawn, worst p99 {1000 * evidence.figure:.0f} ms.",
+        draft.lint().of("latency"),
+        "\n",
+    )
 
 # %% [markdown]
 # One lucky minute proves nothing, and `lint` says so. Twenty show that the promise breaks. The remaining rows need evidence too. Here it is for four of them, ready for your record; each helper writes down how the figure was made:
