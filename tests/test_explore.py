@@ -7,7 +7,6 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from mlprod_helpers import explore as module
 from mlprod_helpers import plots
 from mlprod_helpers.explore import (
     Choice,
@@ -19,6 +18,7 @@ from mlprod_helpers.explore import (
     drift_picture,
     explore,
 )
+from mlprod_helpers.explore import adversarial as module
 
 VIEW = "application/vnd.jupyter.widget-view+json"  # nbval skips this key: its ids are random
 

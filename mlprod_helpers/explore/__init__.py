@@ -1,0 +1,38 @@
+"""Explorers: sliders above the picture of a pure function.
+
+An explorer is live where a kernel runs, and a picture with its text alternative everywhere else: on a web page, in a
+notebook that is only read, in the outputs that tests compare. `controls` holds what all of them are made of, every other
+file one subject.
+"""
+
+from mlprod_helpers.explore.adversarial import (
+    adversarial_explorer,
+    adversarial_picture,
+    adversarial_samples,
+    best_auc,
+)
+from mlprod_helpers.explore.alarms import alarm_explorer, alarm_picture, alarm_tradeoff
+from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
+from mlprod_helpers.explore.drift import drift_explorer, drift_picture
+from mlprod_helpers.explore.load import load_explorer, load_picture
+from mlprod_helpers.explore.record import RecordForm, record_form
+
+__all__ = [
+    "Choice",
+    "Explorer",
+    "RecordForm",
+    "Slider",
+    "adversarial_explorer",
+    "adversarial_picture",
+    "adversarial_samples",
+    "alarm_explorer",
+    "alarm_picture",
+    "alarm_tradeoff",
+    "best_auc",
+    "drift_explorer",
+    "drift_picture",
+    "explore",
+    "load_explorer",
+    "load_picture",
+    "record_form",
+]

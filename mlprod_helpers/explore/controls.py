@@ -1,0 +1,280 @@
+"""Controls above the picture of a pure function."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+from mlprod_helpers import plots
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number to move.
+
+    Parameters
+    ----------
+    low, high, step : float or int
+        The range and the distance of two settings; all integers make an integer slider.
+    start : float, optional
+        Where it stands first; `low` if not given.
+    label : str, optional
+        What it is called; the argument's name if not given.
+    unit : str, optional
+        Said after the label and after each value: "sd", "minutes".
+
+    Examples
+    --------
+    >>> Slider(0, 3, 0.1, 1.2, label="shift", unit="sd").start
+    1.2
+    """
+
+    low: float
+    high: float
+    step: float
+    start: float | None = None
+    label: str = ""
+    unit: str = ""
+
+    def __post_init__(self):
+        numbers = [self.low, self.high, self.step, self.low if self.start is None else self.start]
+        if not all(isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in numbers):
+            raise ValueError(f"A slider needs finite numbers (low, high, step, start): got {tuple(numbers)}.")
+        if not self.low < self.high or not 0 < self.step <= self.high - self.low:
+            raise ValueError(f"No slider runs from {self.low} to {self.high} in steps of {self.step}.")
+        if not self.low <= numbers[3] <= self.high:
+            raise ValueError(f"A slider from {self.low} to {self.high} cannot start at {self.start}.")
+        object.__setattr__(self, "start", numbers[3])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few things to choose.
+
+    Parameters
+    ----------
+    options : sequence
+        What can be chosen.
+    start : object, optional
+        What is chosen first; the first option if not given.
+    label : str, optional
+        What is chosen here; the argument's name if not given.
+
+    Examples
+    --------
+    >>> Choice(["sudden", "gradual"]).start
+    'sudden'
+    """
+
+    options: tuple
+    start: object = None
+    label: str = ""
+    unit = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options:
+            raise ValueError("A choice needs at least one option.")
+        if self.start is None:
+            object.__setattr__(self, "start", self.options[0])
+        if self.start not in self.options:
+            raise ValueError(f"{self.start!r} is not one of the options {list(self.options)}.")
+
+
+def explore(fn, /, **controls):
+    """Sliders above the picture of a pure function.
+
+    Parameters
+    ----------
+    fn : callable
+        `fn(**values)` returns a `plots.Figure` and depends on nothing but its arguments. It should take well below
+        100 ms, so that the picture follows the slider (see `plots.Still`).
+    **controls
+        One an argument of `fn`: `(low, high, step)` or `(low, high, step, start)` or `Slider(...)` for a number,
+        a list or `Choice(...)` for one of a few things.
+
+    Returns
+    -------
+    Explorer
+        End a cell with it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For controls that make no sense, and for a function whose first picture fails. A later failure is shown in
+        place of the picture and the sliders stay alive.
+
+    Examples
+    --------
+    >>> def powers(exponent):
+    ...     fig, ax = plots.figure()
+    ...     ax.plot([x**exponent for x in range(5)])
+    ...     return plots.show(fig, alt=f"The power {exponent} of the numbers 0 to 4.")
+    >>> explore(powers, exponent=(1, 4, 1, 2))
+    Explorer at exponent 2: The power 2 of the numbers 0 to 4.
+    """
+    return Explorer(fn, {name: _control(name, given) for name, given in controls.items()})
+
+
+def _control(name, given):
+    if isinstance(given, Slider | Choice):
+        return given
+    if isinstance(given, tuple) and len(given) in (3, 4):
+        return Slider(*given)
+    if isinstance(given, list):
+        return Choice(given)
+    raise TypeError(
+        f"{name}={given!r} is no control. Give (low, high, step) or (low, high, step, start) for a slider, "
+        "a list for a choice."
+    )
+
+
+class Explorer:
+    """What `explore` returns: a live widget with a static picture for where nothing runs.
+
+    Attributes
+    ----------
+    values : dict
+        Where the controls stand.
+    figure : plots.Figure or None
+        The picture of these values; None while the function fails for them.
+    """
+
+    def __init__(self, fn, controls):
+        if not controls:
+            raise ValueError("An explorer needs at least one control, such as shift=(0, 3, 0.1).")
+        self._fn, self._controls = fn, controls
+        self._live, self._moving, self._failure = None, False, ""
+        self.values = {name: control.start for name, control in controls.items()}
+        self.figure = self._drawn()  # a failure here is the author's: let it be seen
+
+    @property
+    def widget(self):
+        """The ipywidgets box of controls, reset button and picture, made when first asked for."""
+        if self._live is None:
+            self._live = self._made_widget()
+        return self._live
+
+    def set(self, **values):
+        """Move controls by name, as a learner would by hand."""
+        if unknown := set(values) - set(self._controls):
+            raise ValueError(f"No control is called {sorted(unknown)}; there are {sorted(self._controls)}.")
+        self.widget  # noqa: B018
+        self._move(values)
+
+    def reset(self):
+        """Put each control back to where it started."""
+        self.set(**{name: control.start for name, control in self._controls.items()})
+
+    def _drawn(self):
+        figure = self._fn(**self.values)
+        if not isinstance(figure, plots.Figure):
+            raise TypeError(
+                f"{getattr(self._fn, '__name__', 'The function')} returned {type(figure).__name__}; "
+                "an explorer draws what plots.show(fig, alt=...) returns."
+            )
+        return figure
+
+    def _made_widget(self):
+        import ipywidgets
+
+        width = f"{0.55 * max(len(self._title(name)) for name in self._controls):.1f}em"
+        self._inputs = {name: self._made_input(name, width) for name in self._controls}
+        for made in self._inputs.values():
+            made.observe(self._on_move, names="value")
+        reset = ipywidgets.Button(
+            description="Reset",
+            tooltip="Put all controls back to where they started",
+            icon="undo",
+            layout={"width": "auto", "align_self": "flex-end"},
+        )
+        reset.on_click(lambda _: self.reset())
+        self._picture = ipywidgets.HTML(value=self._shown(), layout={"margin": "6px 0 0"})
+        controls = ipywidgets.VBox(list(self._inputs.values()), layout={"width": "min(100%, 42em)"})
+        return ipywidgets.VBox([ipywidgets.HBox([controls, reset]), self._picture])
+
+    def _made_input(self, name, width):
+        import ipywidgets
+
+        control = self._controls[name]
+        common = {
+            "value": self.values[name],
+            "description": self._title(name),
+            "tooltip": self._title(name),
+            "style": {"description_width": width},
+            "layout": {"width": "auto"},
+        }
+        if isinstance(control, Choice):
+            return ipywidgets.Dropdown(options=control.options, **common)
+        numbers = (control.low, control.high, control.step, control.start)
+        whole = all(isinstance(x, Integral) for x in numbers)
+        decimals = 0 if whole else max(0, -math.floor(math.log10(control.step) + 1e-9))
+        # the browser sends the newest value only once the kernel is idle again: dragging never piles up pictures
+        return (ipywidgets.IntSlider if whole else ipywidgets.FloatSlider)(
+            min=control.low,
+            max=control.high,
+            step=control.step,
+            readout_format="d" if whole else f".{decimals}f",
+            continuous_update=True,
+            **common,
+        )
+
+    def _title(self, name):
+        control = self._controls[name]
+        return (control.label or name.replace("_", " ")) + (f" ({control.unit})" if control.unit else "")
+
+    def _on_move(self, change):
+        if not self._moving:
+            self._move({})
+
+    def _move(self, values):
+        """Set several controls and draw once."""
+        self._moving = True
+        try:
+            for name, value in values.items():
+                self._inputs[name].value = value
+        finally:
+            self._moving = False
+        wanted = {name: made.value for name, made in self._inputs.items()}
+        if wanted == self.values and self.figure is not None:
+            return
+        self.values = wanted
+        try:
+            self.figure, self._failure = self._drawn(), ""
+        except Exception as error:  # whatever the function raises: the next move may work again
+            self.figure, self._failure = None, f"{type(error).__name__}: {error}"
+        self._picture.value = self._shown()
+
+    def _shown(self):
+        """The picture, or why there is none."""
+        if self.figure is not None:
+            return self.figure.html()
+        return (
+            f"<p><strong>No picture at {html.escape(self._told())}.</strong> {html.escape(self._failure)}</p>"
+        )
+
+    def _told(self):
+        """Where the controls stand, in words."""
+        told = []
+        for name, value in self.values.items():
+            control = self._controls[name]
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            told.append(
+                f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if number else value}"
+                + (f" {control.unit}" if control.unit else "")
+            )
+        return ", ".join(told)
+
+    def __repr__(self):
+        return f"Explorer at {self._told()}: {self.figure.alt if self.figure else self._failure}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        told = f"<p><em>Explorer at {html.escape(self._told())}. Run the cell to move its controls.</em></p>"
+        live = self.widget._repr_mimebundle_() or {}
+        view = "application/vnd.jupyter.widget-view+json"
+        return {key: live[key] for key in (view,) if key in live} | {
+            "text/html": f"<div>{self._shown()}{told}</div>",
+            "text/plain": repr(self),
+        }
