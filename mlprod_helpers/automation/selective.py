@@ -1,0 +1,339 @@
+"""When should a model keep quiet? Risk against coverage, Chow's rule, and thresholds that are safe and not only lucky.
+
+A case is automated when the model's confidence reaches a threshold. Coverage is the share of the cases that are
+automated, risk the share of wrong answers among those.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RiskCoverage:
+    """The risk-coverage curve; made by `risk_coverage`.
+
+    Attributes
+    ----------
+    threshold : array of the different confidences, falling: automate what is at least as confident
+    coverage, risk : arrays. Share automated at that threshold, share wrong among them
+    accepted, errors : arrays. The same as counts
+    aurc : float, area under the curve (mean risk over all coverages); the less, the better the model knows what it knows
+    """
+
+    threshold: np.ndarray
+    accepted: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def coverage(self):
+        return self.accepted / self.accepted[-1]
+
+    @property
+    def risk(self):
+        return self.errors / self.accepted
+
+    @property
+    def aurc(self):
+        n = int(self.accepted[-1])
+        ranks = np.arange(1, n + 1)
+        # equal confidences have no order: their errors come in evenly
+        return float(
+            (np.interp(ranks, np.append(0, self.accepted), np.append(0, self.errors)) / ranks).mean()
+        )
+
+    @property
+    def table(self):
+        """One row a threshold: coverage, risk, accepted, errors."""
+        return pd.DataFrame(
+            {
+                "coverage": self.coverage,
+                "risk": self.risk,
+                "accepted": self.accepted,
+                "errors": self.errors,
+            },
+            index=pd.Index(self.threshold, name="threshold"),
+        )
+
+    def bound(self, level=0.95):
+        """Upper confidence bound of the risk at each threshold, taken alone; see `upper_bound`."""
+        return upper_bound(self.errors, self.accepted, level)
+
+    def plot(self, *, max_risk=None, level=0.95, ax=None):
+        """Risk over coverage with its upper bound."""
+        from mlprod_helpers import plots
+
+        if ax is None:
+            ax = plots.figure()[1]
+        bound = self.bound(level)
+        ax.fill_between(
+            100 * self.coverage, 100 * self.risk, 100 * bound, color=plots.SKY, alpha=0.35, linewidth=0
+        )
+        ax.plot(100 * self.coverage, 100 * self.risk, color=plots.BLUE)
+        top = 115 * float(self.risk[-1])
+        if max_risk is not None:
+            ax.axhline(100 * max_risk, color=plots.INK, linewidth=1, linestyle="--")
+            top = max(top, 150 * max_risk)
+        ax.set(xlim=(0, 100), ylim=(0, max(top, 1)))
+        ax.set(xlabel="coverage: automated cases (%)", ylabel="risk: wrong among them (%)")
+        plots.name_colors(ax, {"measured": plots.BLUE, f"up to its {level:.0%} bound": plots.SKY})
+        half = int(np.searchsorted(self.coverage, 0.5))
+        return plots.Figure(
+            ax.figure,
+            f"Risk over coverage, rising: {plots.percent(self.risk[half])} wrong when "
+            f"{plots.percent(self.coverage[half])} are automated, {plots.percent(self.risk[-1])} when all are. "
+            f"The upper bound lies far above the curve where few cases are automated.",
+        )
+
+    def __repr__(self):
+        return (
+            f"RiskCoverage({int(self.accepted[-1]):,} cases, {self.risk[-1]:.3f} wrong if all are automated, "
+            f"AURC {self.aurc:.4f})"
+        )
+
+
+def risk_coverage(confidence, correct):
+    """How often is the model wrong where it is most confident, and what share of the cases is that?
+
+    Parameters
+    ----------
+    confidence : array of n numbers; only their order counts here
+    correct : array of n booleans: was the model right?
+
+    Returns
+    -------
+    RiskCoverage : one point for each different confidence; equal ones come together, since no threshold parts them
+
+    Source: R. El-Yaniv, Y. Wiener, "On the foundations of noise-free selective classification", JMLR 11 (2010); AURC after
+    Y. Geifman, G. Uziel, R. El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019.
+
+    >>> curve = risk_coverage([0.9, 0.8, 0.8, 0.6], [True, True, False, False])
+    >>> curve.table[["coverage", "risk"]].round(2)
+               coverage  risk
+    threshold
+    0.9            0.25  0.00
+    0.8            0.75  0.33
+    0.6            1.00  0.50
+    """
+    confidence, correct = _pairs(confidence, correct)
+    order = np.argsort(-confidence, kind="stable")
+    sorted_confidence = confidence[order]
+    last = np.append(np.diff(sorted_confidence) != 0, True)  # the last of each group of equals
+    wrong = np.cumsum(~correct[order])
+    return RiskCoverage(sorted_confidence[last], np.flatnonzero(last) + 1, wrong[last])
+
+
+def aurc(confidence, correct):
+    """Area under the risk-coverage curve: the mean risk over all coverages.
+
+    For a calibrated model whose probability of "yes" is uniform it is 1/8.
+
+    >>> round(aurc([0.9, 0.8, 0.7, 0.6], [True, True, False, False]), 3)
+    0.208
+    """
+    return risk_coverage(confidence, correct).aurc
+
+
+def chow_threshold(cost_error, cost_human, human_error=0.0):
+    """From which confidence on is it cheaper to let the model decide?
+
+    A case left to the model costs (1 - confidence) x `cost_error` on average, a case given to a person `cost_human` and
+    their own errors.
+
+    Parameters
+    ----------
+    cost_error : float above 0, of a wrong decision
+    cost_human : float, of a person's look at one case, waiting included
+    human_error : float, how often the person is wrong
+
+    Returns
+    -------
+    float from 0 to 1: automate when the confidence is at least this. It holds for calibrated confidences only.
+
+    Source: C. K. Chow, "On optimum recognition error and reject tradeoff", IEEE Transactions on Information Theory 16 (1970).
+
+    >>> chow_threshold(cost_error=20, cost_human=1)
+    0.95
+    >>> round(chow_threshold(cost_error=20, cost_human=1, human_error=0.05), 3)  # people err, too
+    0.9
+    """
+    if not 0 < cost_error < np.inf:
+        raise ValueError(f"cost_error is {cost_error}, but an error costs a finite number above 0.")
+    if not 0 <= cost_human < np.inf:
+        raise ValueError(f"cost_human is {cost_human}, but it is a finite number, 0 or more.")
+    if not 0 <= human_error <= 1:
+        raise ValueError(f"human_error is {human_error}, but it is a share, from 0 to 1.")
+    return float(np.clip(1 - cost_human / cost_error - human_error, 0.0, 1.0))
+
+
+def upper_bound(errors, n, level=0.95):
+    """How large may the true error rate be, after `errors` wrong ones of `n`?
+
+    Parameters
+    ----------
+    errors, n : int or arrays of them
+    level : float, how sure the bound is
+
+    Returns
+    -------
+    float or array; 1 where n is 0
+
+    Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934). One-sided. With no error at all it is
+    1 - (1 - level)^(1/n), about 3 / n at 95 %.
+
+    >>> round(upper_bound(0, 12), 3), round(upper_bound(0, 300), 3), round(upper_bound(3, 300), 3)
+    (0.221, 0.01, 0.026)
+    """
+    from scipy.special import betaincinv
+
+    errors, n = np.asarray(errors, dtype=float), np.asarray(n, dtype=float)
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}, but a confidence level lies between 0 and 1, such as 0.95.")
+    if (errors < 0).any() or (errors > n).any():
+        raise ValueError("Among n cases there are 0 to n errors.")
+    some = n > errors
+    bound = np.where(some, betaincinv(errors + 1, np.where(some, n - errors, 1), level), 1.0)
+    return float(bound) if bound.ndim == 0 else bound
+
+
+class Point(NamedTuple):
+    """What one threshold does to one sample."""
+
+    threshold: float
+    coverage: float
+    risk: float  # NaN when nothing is automated
+    bound: float  # upper confidence bound of the risk
+    cost: float  # of one case, on average; NaN when no costs were given
+
+
+def operating_point(confidence, correct, threshold, *, costs=None, human_error=0.0, level=0.95):
+    """What does this threshold do to these cases? For the check of an old threshold on new data.
+
+    Parameters
+    ----------
+    confidence, correct : arrays of n
+    threshold : float
+    costs : Costs or None
+    human_error : float, of those who decide the rest
+    level : float, of the upper bound
+
+    Returns
+    -------
+    Point
+
+    >>> operating_point([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.8).coverage
+    0.5
+    """
+    confidence, correct = _pairs(confidence, correct)
+    taken = confidence >= threshold
+    n, errors = int(taken.sum()), int((~correct[taken]).sum())
+    coverage = n / len(confidence)
+    cost = np.nan
+    if costs is not None:
+        cost = costs.error * errors / len(confidence) + (1 - coverage) * (
+            costs.review + human_error * costs.error
+        )
+    risk = errors / n if n else np.nan
+    return Point(float(threshold), coverage, risk, upper_bound(errors, n, level), float(cost))
+
+
+def safe_points(confidence, correct, max_risk, *, thresholds=None, level=0.95):
+    """Which thresholds keep the risk at or below `max_risk`, and surely so, although many are tried?
+
+    Thresholds are tested from the strictest on, and the first one that fails ends the row ("fixed sequence"): then all
+    that passed hold together with probability `level`. Those with so few automated cases that even a handful of errors
+    could not be told from too many are not asked.
+
+    Parameters
+    ----------
+    confidence, correct : arrays of n, from cases that were not used to fit or calibrate the model
+    max_risk : float, the safety floor: highest share of wrong automated decisions
+    thresholds : array, fixed beforehand; 0.5 to 0.99 in steps of 0.01 if not given
+    level : float
+
+    Returns
+    -------
+    DataFrame : index threshold, strictest first; columns coverage, accepted, errors, risk, bound, safe
+
+    Source: A. N. Angelopoulos et al., "Learn then test: calibrating predictive algorithms to achieve risk control",
+    Annals of Applied Statistics 19 (2025), arXiv 2110.01052.
+
+    >>> rng = np.random.default_rng(0)
+    >>> confidence = rng.uniform(0.5, 1, 4000)
+    >>> table = safe_points(confidence, rng.random(4000) < confidence, max_risk=0.05)
+    >>> float(table.index[table["safe"]].min())  # calibrated and uniform: 0.90 would do if one knew it
+    0.93
+    """
+    confidence, correct = _pairs(confidence, correct)
+    if not 0 < max_risk < 1:
+        raise ValueError(f"max_risk is {max_risk}, but a risk to keep lies between 0 and 1, such as 0.02.")
+    if thresholds is None:
+        thresholds = np.round(np.arange(0.5, 0.995, 0.01), 2)
+    grid = np.unique(np.asarray(thresholds, dtype=float))[::-1]
+    order = np.sort(confidence)
+    accepted = len(order) - np.searchsorted(order, grid)
+    right = np.sort(confidence[correct])
+    errors = accepted - (len(right) - np.searchsorted(right, grid))
+    bound = upper_bound(errors, accepted, level)
+    # enough cases to pass with a third of the allowed errors: it looks at confidences only, so nothing is picked by luck
+    asked = upper_bound(np.floor(max_risk / 3 * accepted), accepted, level) <= max_risk
+    failed = np.cumsum(asked & (bound > max_risk)) > 0
+    return pd.DataFrame(
+        {
+            "coverage": accepted / len(confidence),
+            "accepted": accepted,
+            "errors": errors,
+            "risk": np.divide(errors, accepted, out=np.full(len(grid), np.nan), where=accepted > 0),
+            "bound": bound,
+            "safe": asked & ~failed,
+        },
+        index=pd.Index(grid, name="threshold"),
+    )
+
+
+def cheapest_safe_point(
+    confidence, correct, costs, max_risk, *, human_error=0.0, thresholds=None, level=0.95
+):
+    """The cheapest threshold among those that are safe beyond luck; see `safe_points`.
+
+    Parameters
+    ----------
+    confidence, correct, max_risk, thresholds, level : as for `safe_points`
+    costs : Costs; its delay is not looked at (see `cost_curve` for the queue)
+    human_error : float
+
+    Returns
+    -------
+    Point : with threshold infinity, coverage 0 and risk NaN if no threshold is safe: then people decide
+
+    >>> from mlprod_helpers.automation import Costs
+    >>> rng = np.random.default_rng(0)
+    >>> confidence = rng.uniform(0.5, 1, 4000)
+    >>> correct = rng.random(4000) < confidence
+    >>> cheapest_safe_point(confidence, correct, Costs(error=5, review=1), max_risk=0.05).threshold
+    0.93
+    """
+    table = safe_points(confidence, correct, max_risk, thresholds=thresholds, level=level)
+    given = dict(costs=costs, human_error=human_error, level=level)
+    points = [operating_point(confidence, correct, each, **given) for each in table.index[table["safe"]]]
+    points.append(operating_point(confidence, correct, np.inf, **given))
+    return min(points, key=lambda point: point.cost)
+
+
+def _pairs(confidence, correct):
+    confidence, correct = np.asarray(confidence, dtype=float), np.asarray(correct)
+    if confidence.ndim != 1 or confidence.shape != correct.shape:
+        raise ValueError(
+            f"confidence has shape {confidence.shape} and correct {correct.shape}, but both have one entry a case."
+        )
+    if not len(confidence):
+        raise ValueError("There are no cases.")
+    if np.isnan(confidence).any():
+        raise ValueError("A confidence is missing: a case without one goes to a person, leave it out here.")
+    if correct.dtype != bool:
+        if not np.isin(correct, (0, 1)).all():
+            raise ValueError("correct says whether the model was right: True or False for each case.")
+        correct = correct.astype(bool)
+    return confidence, correct

@@ -1,0 +1,445 @@
+"""Degrees of automation: closed forms of Chow and Erlang, queues that agree with `queueing`, and what each degree changes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import beta, binom
+
+from mlprod_helpers import automation as au
+from mlprod_helpers.automation import (
+    Assistance,
+    Costs,
+    Full,
+    HumanOnly,
+    Partial,
+    Reviewers,
+    Shadow,
+    simulate_triage,
+    uniform_cases,
+)
+from mlprod_helpers.queueing import Exponential, Lognormal, mgc, mmc, simulate
+
+
+@pytest.fixture(scope="module")
+def million():
+    return uniform_cases(1 / 30, n=1_000_000, random_state=0)
+
+
+# ------------------------------------------------------------------ selective prediction
+
+
+@pytest.mark.parametrize("d", [0.05, 0.1, 0.25])
+def test_chows_rule_on_uniform_probabilities(million, d):
+    """Reject cost d: 1 - 2d of the cases are rejected, d^2 of all are wrong (people never are), d/2 of the accepted."""
+    threshold = au.chow_threshold(1.0, d)
+    run = simulate_triage(
+        million, Partial(threshold), Reviewers(10, error=0.0), Costs(1.0, d), random_state=1
+    )
+    assert 1 - run.coverage == pytest.approx(1 - 2 * d, abs=0.002)
+    assert run.error_rate == pytest.approx(d**2, abs=0.0005)
+    assert run.automated_risk == pytest.approx(d / 2, abs=0.0015)
+    assert run.cost == pytest.approx(d - d**2, abs=0.001)  # d (1 - 2d) + d^2
+
+
+def test_chows_threshold_is_the_cheapest_one(million):
+    costs = Costs(error=20, review=1)
+    part = million.iloc[:200_000]
+    curve = au.cost_curve(part["confidence"], part["model_right"], 1e-6, Reviewers(1, error=0.03), costs)
+    assert curve["cost"].idxmin() == pytest.approx(au.chow_threshold(20, 1, 0.03), abs=0.011)
+
+
+def test_aurc_of_the_uniform_case_is_an_eighth(million):
+    assert au.aurc(million["confidence"], million["model_right"]) == pytest.approx(1 / 8, abs=0.001)
+
+
+def test_aurc_is_the_mean_of_the_running_risk():
+    rng = np.random.default_rng(3)
+    confidence, correct = rng.random(200), rng.random(200) < 0.7
+    order = np.argsort(-confidence)
+    running = [np.mean(~correct[order][:k]) for k in range(1, 201)]
+    assert au.aurc(confidence, correct) == pytest.approx(np.mean(running))
+
+
+def test_aurc_of_equal_confidences_is_the_mean_over_all_orders():
+    correct = np.array([True, True, False])
+    orders = [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
+    means = [np.mean([np.mean(~correct[order][:k]) for k in (1, 2, 3)]) for order in orders]
+    assert au.aurc([0.9, 0.9, 0.9], correct) == pytest.approx(np.mean(means))
+    assert len(au.risk_coverage([0.9, 0.9, 0.9], correct).threshold) == 1
+
+
+def test_upper_bound_is_clopper_and_pearsons():
+    errors, n = np.array([0, 1, 3, 17]), np.array([12, 40, 300, 200])
+    assert au.upper_bound(errors, n) == pytest.approx(beta.ppf(0.95, errors + 1, n - errors))
+    # at the bound, as few errors have probability 5 %
+    assert binom.cdf(errors, n, au.upper_bound(errors, n)) == pytest.approx(0.05)
+    assert au.upper_bound(0, 0) == 1 and au.upper_bound(5, 5) == 1
+    assert au.upper_bound(0, 12) == pytest.approx(1 - 0.05 ** (1 / 12))
+
+
+def test_safe_points_hold_on_fresh_data_and_lucky_ones_do_not():
+    """Uniform and calibrated: the risk at threshold t is (1 - t) / 2, so 0.9 is where 5 % is reached."""
+    broken = {"safe": 0, "lucky": 0}
+    for seed in range(200):
+        cases = uniform_cases(1, n=600, random_state=seed)
+        table = au.safe_points(cases["confidence"], cases["model_right"], 0.05)
+        safe = table.index[table["safe"]].min() if table["safe"].any() else 1.0
+        lucky = table.index[table["risk"] <= 0.05].min()
+        broken["safe"] += (1 - safe) / 2 > 0.05 + 1e-9
+        broken["lucky"] += (1 - lucky) / 2 > 0.05 + 1e-9
+    assert broken["safe"] <= 16  # 5 % of 200, and three standard errors
+    assert broken["lucky"] >= 70
+
+
+def test_safe_points_are_found_when_there_is_enough_data():
+    cases = uniform_cases(1, n=20_000, random_state=0)
+    table = au.safe_points(cases["confidence"], cases["model_right"], 0.05)
+    assert 0.9 <= table.index[table["safe"]].min() <= 0.93
+
+
+def test_no_safe_point_means_people_decide():
+    cases = uniform_cases(1, n=40, random_state=0)
+    point = au.cheapest_safe_point(cases["confidence"], cases["model_right"], Costs(), 0.01)
+    assert point.threshold == np.inf and point.coverage == 0 and np.isnan(point.risk)
+
+
+def test_cheapest_safe_point_is_strict_only_where_it_must_be():
+    cases = uniform_cases(1, n=20_000, random_state=0)
+    given = cases["confidence"], cases["model_right"]
+    # errors so cheap that the floor decides; errors so dear that costs decide
+    assert au.cheapest_safe_point(*given, Costs(2, 1), 0.05).threshold <= 0.93
+    assert au.cheapest_safe_point(*given, Costs(50, 1), 0.05).threshold == pytest.approx(0.98, abs=0.011)
+
+
+def test_operating_point_counts():
+    point = au.operating_point(
+        [0.9, 0.8, 0.7, 0.6], [True, False, True, True], 0.75, costs=Costs(10, 1), human_error=0.1
+    )
+    assert point.coverage == 0.5 and point.risk == 0.5
+    assert point.cost == pytest.approx(10 * 1 / 4 + 0.5 * (1 + 0.1 * 10))
+
+
+# ------------------------------------------------------------------ joint decisions
+
+
+def test_joint_decision_of_the_facts():
+    assert au.joint_accuracy(0.85, 0.90, 0.7) == pytest.approx(0.885)
+    assert au.joint_accuracy(0.85, 0.90, 0.5, 0.95) == pytest.approx(0.837, abs=0.0005)
+
+
+@pytest.mark.parametrize("follow, want", [((0.7, 0.7), 0.885), ((0.5, 0.95), 0.83675)])
+def test_assistance_in_the_simulator_is_the_joint_decision(follow, want):
+    rng = np.random.default_rng(0)
+    cases = pd.DataFrame(
+        {"seconds": np.arange(400_000.0), "confidence": 0.9, "model_right": rng.random(400_000) < 0.9}
+    )
+    people = Reviewers(100, error=0.15, follow_right=follow[0], follow_wrong=follow[1])
+    accuracy = {
+        degree.name: 1 - simulate_triage(cases, degree, people, random_state=1).error_rate
+        for degree in (HumanOnly(), Shadow(), Assistance(), Full())
+    }
+    assert accuracy["assistance"] == pytest.approx(want, abs=0.002)
+    assert accuracy["human only"] == accuracy["shadow"] == pytest.approx(0.85, abs=0.002)
+    assert accuracy["full"] == pytest.approx(0.90, abs=0.002)
+
+
+# ------------------------------------------------------------------ the queue
+
+
+@pytest.mark.parametrize("threshold, count", [(0.9, 2), (0.75, 1), (0.8, 3)])
+def test_backlog_is_erlangs_at_the_load_that_is_left(million, threshold, count):
+    rate = 1 / 30
+    run = simulate_triage(million, Partial(threshold), Reviewers(count, Exponential(45.0)), random_state=2)
+    steady = mmc(rate * (1 - run.coverage), 45.0, count)
+    assert run.load == pytest.approx(steady.utilization, rel=0.01)
+    assert run.mean_backlog == pytest.approx(steady.queue, rel=0.06)
+    assert run.mean_wait == pytest.approx(steady.wait, rel=0.06)
+
+
+def test_waits_are_those_of_queueing(million):
+    cases = million.iloc[:5000]
+    run = simulate_triage(cases, Partial(0.8), Reviewers(2, 70.0), random_state=0)
+    left = cases.loc[cases["confidence"] < 0.8, "seconds"].to_numpy()
+    alone = simulate(left, 70.0, 2)
+    assert run.cases["wait"].dropna().to_numpy() == pytest.approx(alone.wait)
+    assert run.cases.loc[~run.cases["automated"], "delay"].to_numpy() == pytest.approx(alone.latency)
+
+
+def test_cost_curve_is_what_the_simulator_finds(million):
+    people, costs = Reviewers(2, Lognormal(50.0, cv=0.6), error=0.04, fatigue=0.1), Costs(20, 1, delay=6)
+    confidence, right = million["confidence"].iloc[:300_000], million["model_right"].iloc[:300_000]
+    curve = au.cost_curve(confidence, right, 1 / 30, people, costs, thresholds=[0.7, 0.9])
+    for threshold, expected in curve.iterrows():
+        run = simulate_triage(million.iloc[:300_000], Partial(threshold), people, costs, random_state=0)
+        assert run.cost == pytest.approx(expected["cost"], rel=0.02)
+        assert run.parts["errors"] == pytest.approx(expected["errors"], rel=0.03)
+        assert run.load == pytest.approx(expected["load"], rel=0.02)
+    steady = mgc(1 / 30 * (1 - curve.loc[0.9, "coverage"]), 50.0, 0.6, 2)
+    assert curve.loc[0.9, "wait"] == pytest.approx(steady.wait)
+
+
+def test_overload_costs_without_end(million):
+    some = million.iloc[:20_000]
+    curve = au.cost_curve(some["confidence"], some["model_right"], 1 / 30, Reviewers(1, 60.0), Costs())
+    assert np.isinf(curve.loc[curve["load"] >= 1, "cost"]).all() and np.isfinite(curve["cost"].min())
+    assert np.isinf(curve.loc[1.01, "cost"]) and curve.loc[1.01, "coverage"] == 0
+
+
+# ------------------------------------------------------------------ fatigue, audits, luck
+
+
+def test_fatigue_follows_the_load(million):
+    some = million.iloc[:100_000]
+    run = simulate_triage(
+        some, Partial(0.9), Reviewers(2, 60.0, error=0.05, fatigue=0.3, memory=36_000), random_state=0
+    )
+    assert run.human_error_rate == pytest.approx(0.05 + 0.3 * run.load, abs=0.01)
+    rested = simulate_triage(some, Partial(0.9), Reviewers(20, 60.0, error=0.05, fatigue=0.3), random_state=0)
+    assert rested.human_error_rate < run.human_error_rate - 0.1
+
+
+def test_fatigue_by_hand():
+    """One reviewer, cases of 100 s back to back from 0 on, memory 400 s: at 400 s they have worked all of it."""
+    cases = pd.DataFrame({"seconds": np.zeros(8), "confidence": 0.0, "model_right": True})
+    people = Reviewers(1, 100.0, error=0.0, fatigue=1.0, memory=400.0)
+    run = simulate_triage(cases, HumanOnly(), people, random_state=0)
+    assert run.cases["wait"].to_list() == [100.0 * i for i in range(8)]
+    luck = np.random.default_rng(0).random((3, 8))[0]
+    busy = np.minimum(np.arange(8) / 4, 1)
+    assert run.cases["right"].to_list() == (luck >= busy).tolist()
+    assert not run.cases["right"].iloc[4:].any()
+
+
+def test_audits_are_blind_keep_the_decision_and_take_time(million):
+    some = million.iloc[:50_000]
+    people = Reviewers(3, error=0.1, follow_wrong=1.0, follow_right=1.0)
+    run = simulate_triage(some, Full(audit_share=0.2), people, Costs(20, 1), random_state=0)
+    table = run.cases
+    assert table["audited"].mean() == pytest.approx(0.2, abs=0.01)
+    assert (table["right"] == table["model_right"]).all() and (table["delay"] == 0).all()
+    seen = table[table["audited"]]
+    assert 1 - seen["human_right"].mean() == pytest.approx(0.1, abs=0.01)  # they saw no suggestion
+    assert table.loc[~table["audited"], "human_right"].isna().all()
+    assert run.parts["reviews"] == pytest.approx(0.2, abs=0.01) and run.load > 0
+
+
+def test_each_case_brings_its_luck_along(million):
+    some = million.iloc[:20_000]
+    alone = simulate_triage(some, HumanOnly(), Reviewers(50), random_state=5).cases
+    shared = simulate_triage(some, Partial(0.8), Reviewers(7), random_state=5).cases
+    left = ~shared["automated"]
+    assert (alone.loc[left, "right"] == shared.loc[left, "right"]).all()
+
+
+def test_harder_cases_are_harder_for_people():
+    cases = pd.DataFrame(
+        {
+            "seconds": np.arange(20_000.0),
+            "confidence": 0.5,
+            "model_right": True,
+            "human_error": np.tile([0.0, 0.5], 10_000),
+        }
+    )
+    right = simulate_triage(cases, HumanOnly(), Reviewers(200), random_state=0).cases["right"].to_numpy()
+    assert right[::2].all() and right[1::2].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_suggestion_can_save_time():
+    cases = uniform_cases(1 / 30, n=5000, random_state=0)
+    slow, fast = (
+        simulate_triage(cases, Assistance(), Reviewers(2, speedup=speedup), random_state=0).load
+        for speedup in (1, 2)
+    )
+    assert fast == pytest.approx(slow / 2)
+
+
+# ------------------------------------------------------------------ a policy that is asked again and again
+
+
+def test_a_constant_function_is_the_degree_itself(million):
+    cases = million.iloc[:6000]
+    people = Reviewers(2, Exponential(70.0), fatigue=0.2)
+    degree = Partial(0.85, audit_share=0.1)
+    whole = simulate_triage(cases, degree, people, random_state=4)
+    ticks = simulate_triage(cases, lambda told, memory: (degree, memory), people, random_state=4)
+    pd.testing.assert_frame_equal(whole.cases, ticks.cases)
+    assert whole.summary.equals(ticks.summary) and len(ticks.steps) == 51
+
+
+def test_a_policy_is_told_what_was_known():
+    cases = pd.DataFrame(
+        {
+            "seconds": [0.0, 10, 3500, 3590, 7300],
+            "confidence": [0.9, 0.9, 0.2, 0.9, 0.9],
+            "model_right": [True, False, True, True, True],
+            "brightness": [70.0, 50, 60, 20, 10],
+        }
+    )
+    told = []
+
+    def policy(observation, memory):
+        told.append(observation)
+        return Partial(0.5, audit_share=1.0), (memory or 0) + 1
+
+    run = simulate_triage(
+        cases, policy, Reviewers(1, 300.0, error=0.0), random_state=0, signals=["brightness"]
+    )
+    assert [each["hour"] for each in told] == [0, 1, 2]
+    assert told[0] | {"brightness": 0} == dict.fromkeys(told[0], 0) and told[0]["brightness"] is None
+    # in the first hour: two audits are done by then, one disagrees; of the other two cases one is looked at, one waits
+    assert (told[1]["cases"], told[1]["automated"], told[1]["backlog"]) == (4, 3, 1)
+    assert (told[1]["audits"], told[1]["disagreements"], told[1]["brightness"]) == (2, 1, 50.0)
+    assert (told[2]["audits"], told[2]["disagreements"], told[2]["cases"]) == (1, 0, 0)
+    assert run.steps["threshold"].to_list() == [0.5] * 3
+
+
+def test_stepping_down_moves_cases_to_people():
+    cases = uniform_cases(1 / 60, duration=10 * 3600, random_state=0)
+    run = simulate_triage(
+        cases,
+        lambda told, memory: ((Full() if told["hour"] < 5 else Shadow()), None),
+        Reviewers(2),
+        random_state=0,
+    )
+    by_hour = run.over_time()["coverage"]
+    assert (by_hour.iloc[:5] == 1).all() and (by_hour.iloc[5:] == 0).all()
+
+
+def test_over_time_adds_up(million):
+    cases = million.iloc[:3000]
+    run = simulate_triage(cases, Partial(0.8, audit_share=0.1), Reviewers(2), Costs(20, 1, 2), random_state=0)
+    table = run.over_time(6 * 3600)
+    weight = table["cases"] / table["cases"].sum()
+    for name in ("coverage", "error_rate", "cost"):
+        assert (table[name] * weight).sum() == pytest.approx(getattr(run, name))
+
+
+# ------------------------------------------------------------------ the ladder, shadow runs, words
+
+
+def test_the_ladder_compares_with_equal_luck(million):
+    compared = au.compare_degrees(million.iloc[:3000], au.ladder(0.8), Reviewers(3), Costs(), random_state=0)
+    table = compared.table
+    assert list(table.index) == ["human only", "shadow", "assistance", "partial", "full"]
+    assert (table.loc["human only", "error_rate"], table.loc["human only", "cost"]) == tuple(
+        table.loc["shadow", ["error_rate", "cost"]]
+    )
+    assert table.loc["full", "load"] == 0 and table.loc["partial", "load"] < table.loc["shadow", "load"]
+    assert "partial" in compared.plot().alt and "cost" in repr(compared.results["partial"])
+    assert list(au.who_does_what().index) == list(table.index)
+
+
+def shadow_log(n=4000, seed=0):
+    """Nine easy cases of ten; on hard ones model and people are wrong, often together."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(n) < 0.1
+    label = rng.integers(0, 2, n)
+    model_wrong = rng.random(n) < np.where(hard, 0.4, 0.01)
+    human_wrong = np.where(rng.random(n) < 0.7, model_wrong & hard, rng.random(n) < 0.05)
+    saw = rng.random(n) < 0.3
+    prediction = np.where(model_wrong, 1 - label, label)
+    human = np.where(saw, prediction, np.where(human_wrong, 1 - label, label))
+    return pd.DataFrame(
+        {
+            "human": human,
+            "prediction": prediction,
+            "label": np.where(rng.random(n) < 0.2, np.nan, label),
+            "kind": np.where(hard, "hard", "easy"),
+            "saw": saw,
+        }
+    )
+
+
+def test_shadow_report_by_stratum():
+    log = shadow_log()
+    report = au.shadow_report(log, by="kind")
+    blind = log[~log["saw"]]
+    known = blind[blind["label"].notna()]
+    hard = known[known["kind"] == "hard"]
+    assert report.not_blind == log["saw"].sum() and report.without_truth == len(blind) - len(known)
+    assert report.table.loc["hard", "cases"] == len(hard)
+    assert report.table.loc["hard", "model"] == pytest.approx((hard["prediction"] == hard["label"]).mean())
+    assert (
+        report.table.loc["hard", "agreement"] > report.table.loc["hard", "model"] + 0.1
+    )  # both wrong together
+    assert report.overall["agreement"] > 0.9 and report.earned(0.9) == ["easy"]
+    assert report.table["share"].to_dict() == pytest.approx(
+        blind["kind"].value_counts(normalize=True).to_dict()
+    )
+    half = report.weighted({"easy": 0.5, "hard": 0.5})
+    assert half["model"] == pytest.approx(report.table["model"].mean())
+    assert "hard" in report.plot().alt
+
+
+def test_shadow_report_without_blind_rows():
+    with pytest.raises(ValueError, match="blind"):
+        au.shadow_report(shadow_log().assign(saw=True), by="kind")
+    with pytest.raises(ValueError, match="no column 'label'"):
+        au.shadow_report(shadow_log().drop(columns="label"), by="kind")
+    with pytest.raises(ValueError, match="says nothing"):
+        au.shadow_report(shadow_log(), by="kind").weighted({"odd": 1.0})
+
+
+def test_cases_of_a_request_log():
+    log = pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2013-01-01 05:01Z", "2013-01-01 05:00Z", "2013-01-01 05:02Z"]),
+            "score": [0.9, 0.6, 0.7],
+            "prediction": [1, 2, 3],
+            "label": [1, 3, 3],
+            "served": [True, True, False],
+        }
+    )
+    cases = au.cases_of(log)
+    assert cases["seconds"].to_list() == [0.0, 60.0] and cases["model_right"].to_list() == [False, True]
+    with pytest.raises(ValueError, match="no label yet"):
+        au.cases_of(log.assign(label=[1, np.nan, 3]))
+    with pytest.raises(ValueError, match="no column 'score'"):
+        au.cases_of(log.drop(columns="score"))
+
+
+@pytest.mark.parametrize(
+    "call, word",
+    [
+        (lambda: Partial(threshold=-1), "threshold"),
+        (lambda: Full(audit_share=2), "audit_share"),
+        (lambda: Reviewers(0), "reviewers"),
+        (lambda: Reviewers(1, error=1.2), "error"),
+        (lambda: Reviewers(1, service=-5), "service"),
+        (lambda: Costs(error=-1), "error"),
+        (lambda: au.chow_threshold(0, 1), "cost_error"),
+        (lambda: au.upper_bound(5, 3), "errors"),
+        (lambda: au.risk_coverage([0.5, np.nan], [True, False]), "missing"),
+        (lambda: au.risk_coverage([0.5], [True, False]), "shape"),
+        (lambda: au.safe_points([0.5], [True], 0), "max_risk"),
+        (lambda: au.from_name("ful"), "did you mean 'full'"),
+        (lambda: simulate_triage(uniform_cases(1, n=5).iloc[::-1], Full()), "backwards"),
+        (lambda: simulate_triage(uniform_cases(1, n=5).drop(columns="model_right"), Full()), "model_right"),
+        (lambda: simulate_triage(uniform_cases(1, n=5).iloc[:0], Full()), "no cases"),
+        (lambda: au.cost_curve([0.5], [True], 0), "rate"),
+    ],
+)
+def test_bad_input_says_what_is_wrong(call, word):
+    with pytest.raises(ValueError, match=word):
+        call()
+
+
+def test_a_policy_that_answers_nonsense():
+    cases = uniform_cases(1 / 60, n=5, random_state=0)
+    for policy, word in (
+        ("partial", "degree"),
+        (lambda told, memory: 0.9, "returns"),
+        (lambda t, m: (0.9, m), "chose"),
+    ):
+        with pytest.raises(TypeError, match=word):
+            simulate_triage(cases, policy)
+
+
+def test_plots_say_what_they_show(million):
+    some = million.iloc[:3000]
+    run = simulate_triage(some, Partial(0.8), Reviewers(3), random_state=0)
+    assert "waiting" in run.plot(max_risk=0.05).alt
+    assert (
+        "Risk over coverage"
+        in au.risk_coverage(some["confidence"], some["model_right"]).plot(max_risk=0.02).alt
+    )
