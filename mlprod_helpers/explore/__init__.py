@@ -12,6 +12,7 @@ from mlprod_helpers.explore.adversarial import (
     best_auc,
 )
 from mlprod_helpers.explore.alarms import alarm_explorer, alarm_picture, alarm_tradeoff
+from mlprod_helpers.explore.automation import automation_explorer, automation_picture
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
 from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.load import load_explorer, load_picture
@@ -28,6 +29,8 @@ __all__ = [
     "alarm_explorer",
     "alarm_picture",
     "alarm_tradeoff",
+    "automation_explorer",
+    "automation_picture",
     "best_auc",
     "drift_explorer",
     "drift_picture",

@@ -1,0 +1,129 @@
+"""The automation dial: one threshold, few people, and what a case costs."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from mlprod_helpers import plots
+from mlprod_helpers.explore.controls import Slider, explore
+
+_HIGHEST = 4.0  # cost of a case; what is dearer leaves the picture and is said
+_PARTS = {"errors": plots.RED, "reviews": plots.ORANGE, "delay": plots.PURPLE, "cost": plots.BLUE}
+_SECONDS = 60.0  # a person's look at one case, mean of an exponential law
+_RATE = 150 / 3600  # cases a second
+
+
+@functools.cache
+def _constructed():
+    """A calibrated model whose confidence is uniform from 0.5 to 1, as (confidence, correct)."""
+    from mlprod_helpers.automation import uniform_cases
+
+    cases = uniform_cases(1.0, n=10_000, random_state=0)
+    return cases["confidence"].to_numpy(), cases["model_right"].to_numpy()
+
+
+@functools.cache
+def _dial_still():
+    """The standing part of the picture and the artists that move."""
+    fig, ax = plots.figure(layout=None, size=(7.4, 3.7))
+    fig.subplots_adjust(left=0.08, right=0.98, bottom=0.14, top=0.82)
+    ax.set(xlim=(49, 102), ylim=(0, _HIGHEST), xlabel="threshold: automate from this confidence on, %")
+    ax.set_ylabel("cost of a case")
+    lines = {}
+    for name, color in _PARTS.items():
+        [lines[name]] = ax.plot([], [], color=color, linewidth=2.6 if name == "cost" else 1.5)
+    [best] = ax.plot([], [], "o", markersize=11, markerfacecolor="none", markeredgecolor=plots.INK)
+    [dot] = ax.plot([], [], "o", color=plots.BLUE, markersize=8)
+    named = {
+        "errors": plots.RED,
+        "reviews": plots.ORANGE,
+        "delay": plots.PURPLE,
+        "all together": plots.BLUE,
+    }
+    plots.name_colors(ax, named)
+    words = ax.text(0, 1.14, "", transform=ax.transAxes, fontweight="bold")
+    return plots.Still(fig, [*lines.values(), best, dot, words]), lines, best, dot, words
+
+
+def automation_picture(threshold=90, reviewers=2, fatigue=0, *, cases=None, rate=_RATE, costs=None):
+    """What a case costs at each threshold, and where the dial stands: errors, reviews and the wait in the queue.
+
+    The closed form of `automation.cost_curve`: reviews take 60 seconds on average (exponential), rested reviewers are wrong in 5 %.
+
+    Parameters
+    ----------
+    threshold : int, %. The model decides from this confidence on; above 100 people decide everything
+    reviewers : int
+    fatigue : int, percentage points of error that a reviewer who never rests has more
+    cases : (confidence, correct), two arrays; a constructed model with uniform confidence if not given
+    rate : float, cases a second
+    costs : automation.Costs; 20 an error, 1 a review, 1 an hour of delay if not given
+
+    Returns
+    -------
+    plots.Figure
+
+    Examples
+    --------
+    >>> automation_picture(90, reviewers=3)
+    Figure: 3 reviewers, threshold 90 %: 20 % automated, 4.9 % wrong, reviewers 67 % busy, a case costs 1.81. The cheapest threshold is 89 %, at 1.80.
+    >>> automation_picture(90, reviewers=1)
+    Figure: 1 reviewer, threshold 90 %: 20 % automated, reviewers 200 % busy: the backlog grows without end. The cheapest threshold is 69 %, at 2.78.
+    """
+    from mlprod_helpers.automation import Costs, Reviewers, cost_curve
+    from mlprod_helpers.queueing import Exponential
+
+    still, lines, best, dot, words = _dial_still()
+    confidence, correct = _constructed() if cases is None else cases
+    costs = costs or Costs(error=20, review=1, delay=1)
+    people = Reviewers(reviewers, Exponential(_SECONDS), error=0.05, fatigue=fatigue / 100)
+    curve = cost_curve(confidence, correct, rate, people, costs)
+    at = 100 * curve.index.to_numpy()
+    for name, line in lines.items():
+        line.set_data(at, np.where(np.isfinite(curve["cost"]), curve[name], np.nan))
+    cheapest = curve["cost"].idxmin()
+    best.set_data([100 * cheapest], [curve.loc[cheapest, "cost"]])
+    now = curve.iloc[int(np.argmin(np.abs(at - threshold)))]
+    endless = not np.isfinite(now["cost"])
+    dot.set_data([threshold], [_HIGHEST if endless else min(now["cost"], _HIGHEST)])
+    wrong = (now["errors"] / costs.error) if costs.error else np.nan
+    told = f"{plots.percent(now['coverage'])} automated, " + (
+        f"reviewers {plots.percent(now['load'])} busy: the backlog grows without end"
+        if endless
+        else f"{100 * wrong:.1f} % wrong, reviewers {plots.percent(now['load'])} busy, a case costs {now['cost']:.2f}"
+    )
+    words.set_text(told)
+    many = f"{reviewers} reviewer{'s' if reviewers > 1 else ''}"
+    return still.picture(
+        f"{many}, threshold {threshold} %: {told}. The cheapest threshold is {100 * cheapest:.0f} %, at {curve.loc[cheapest, 'cost']:.2f}."
+    )
+
+
+def automation_explorer(cases=None, *, rate=_RATE, costs=None):
+    """Threshold, reviewers and fatigue above `automation_picture`.
+
+    Parameters
+    ----------
+    cases, rate, costs : as for `automation_picture`
+
+    Returns
+    -------
+    Explorer
+
+    Examples
+    --------
+    >>> automation_explorer().values
+    {'threshold': 90, 'reviewers': 3, 'fatigue': 0}
+    """
+
+    def picture(threshold, reviewers, fatigue):
+        return automation_picture(threshold, reviewers, fatigue, cases=cases, rate=rate, costs=costs)
+
+    return explore(
+        picture,
+        threshold=Slider(50, 101, 1, 90, label="threshold", unit="%"),
+        reviewers=Slider(1, 6, 1, 3, label="reviewers"),
+        fatigue=Slider(0, 30, 1, 0, label="fatigue", unit="points"),
+    )
