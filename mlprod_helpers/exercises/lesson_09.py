@@ -1,0 +1,1636 @@
+"""Exercises of lesson 09, model serving: what a request meets between the door and the log, and who decides when it goes wrong."""
+
+import functools
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.lesson.contract import (
+    Choice,
+    Function,
+    Mapping,
+    Number,
+    Order,
+    Sequence,
+    Several,
+    Text,
+    exercise,
+)
+from mlprod_helpers.queueing import poisson, simulate
+from mlprod_helpers.rollout import bucket
+
+EDITION = 1
+
+
+def _held(seen):
+    """What each expectation asked -> whether it holds."""
+    return {what: ok for what, ok, *_ in seen.verdicts}
+
+
+# ------------------------------------------------------------------ 9.1 open or closed loop
+
+SCHEDULED, QUIET, GAVE_UP, LOST = (
+    "a tester with a schedule, and a pause of the server",
+    "users on their own, no pause",
+    "users on their own, who give up during a pause",
+    "some requests that were never answered",
+)
+
+
+def _stall(due, service, start, pause):
+    """(sent, finish) of a tester who sends one after the other, on a server that stops for a while."""
+    clock = due - np.clip(due - start, 0.0, pause)  # the server's own clock stands still meanwhile
+    run = simulate(clock, service, 1)
+
+    def running(time):
+        return time + np.where(time > start, pause, 0.0)
+
+    begin = running(run.arrival + run.wait)
+    return np.maximum(begin, due), running(run.arrival + run.latency)
+
+
+def _given_up(due, finish, timeout):
+    return np.where(finish - due > timeout, np.nan, finish)
+
+
+@exercise(
+    "9.1",
+    "What did users wait?",
+    answers=("p99",),
+    points=4,
+    minutes=7,
+    core=True,
+    objective="9.b",
+    kind=Function("due", "sent", "finish", "timeout", returns=Number()),
+    hints=(
+        "When does a user begin to wait: when the request was due, or when the tester got round to sending it?",
+        "A request that was given up has no `finish`. Its user waited for at least `timeout` seconds, and that counts.",
+        "`np.isnan(finish)` finds those; `np.where` puts another number in their place; `np.quantile(..., 0.99)` does the rest.",
+    ),
+)
+def p99(answer, rng, expect):
+    """`p99(due, sent, finish, timeout)` in seconds: arrays of times, finish NaN where nobody answered in time."""
+    service, pause = float(rng.uniform(0.001, 0.002)), float(rng.uniform(8, 12))
+    start = float(rng.uniform(20, 60))
+    due = np.arange(8000) * 0.01
+    sent, finish = _stall(due, service, start, pause)
+    cases = [(SCHEDULED, due, sent, finish, 60.0)]
+    due = poisson(80, n=6000, random_state=rng)
+    finish = due + simulate(due, service, 1).latency
+    cases.append((QUIET, due, due, finish, 5.0))
+    timeout = float(rng.integers(2, 5))
+    due = poisson(80, n=6000, random_state=rng)
+    _, finish = _stall(due, service, float(rng.uniform(10, 50)), pause)
+    cases.append((GAVE_UP, due, due, _given_up(due, finish, timeout), timeout))
+    due = poisson(50, n=4000, random_state=rng)
+    finish = due + rng.uniform(0.02, 0.2, len(due))
+    lost = rng.random(len(due)) < rng.uniform(0.02, 0.05)
+    cases.append((LOST, due, due, np.where(lost, np.nan, finish), 1.0))
+    for what, due, sent, finish, timeout in cases:
+        got = answer(due, sent, finish, timeout)
+        expect.close(got, _p99(due, finish, timeout), what, rtol=0.03, show=True)
+
+
+def _p99(since, finish, timeout):
+    return float(np.quantile(np.where(np.isnan(finish), timeout, finish - since), 0.99))
+
+
+@p99.misconception(
+    "the wait began when the request was sent. During the pause this tester did not send anything: it waited with the server, and its users waited longer than it says. Count from the moment a request was due.",
+    when=lambda seen: not _held(seen)[SCHEDULED] and _held(seen)[LOST],
+)
+def from_the_moment_of_sending(due, sent, finish, timeout):
+    return _p99(sent, finish, timeout)
+
+
+@p99.misconception(
+    "no answer meant no wait. A request that was given up counts as 0 seconds here, the fastest of all; it is one of the slowest."
+)
+def given_up_is_zero(due, sent, finish, timeout):
+    return float(np.quantile(np.nan_to_num(finish - due), 0.99))
+
+
+@p99.misconception(
+    "requests without an answer could be left out. They are the slowest of all: count each with at least the time after which its user gave up.",
+    when=lambda seen: _held(seen)[SCHEDULED] and not _held(seen)[LOST] and 0 < (seen.outputs[3] or 0) < 0.99,
+)
+def answered_only(due, sent, finish, timeout):
+    answered = ~np.isnan(finish)
+    return float(np.quantile((finish - due)[answered], 0.99))
+
+
+@p99.misconception(
+    "a number could be computed with missing ones among them. NaN spreads: one request without an answer, and nothing is known about the others.",
+    when=lambda seen: any(output != output for output in seen.outputs),
+)
+def nan_spreads(due, sent, finish, timeout):
+    return float(np.quantile(finish - due, 0.99))
+
+
+@p99.misconception(
+    "the mean told how long users wait. It hides the few who waited ten seconds among the thousands who did not: ask for the time that 99 of 100 stay below.",
+)
+def the_mean(due, sent, finish, timeout):
+    return float(np.mean(np.where(np.isnan(finish), timeout, finish - due)))
+
+
+@p99.alternative
+def sorted_list(due, sent, finish, timeout):
+    waits = sorted(timeout if math.isnan(f) else f - d for d, f in zip(due, finish, strict=True))
+    return waits[math.ceil(0.99 * len(waits)) - 1]
+
+
+@p99.alternative
+def with_pandas(due, sent, finish, timeout):
+    import pandas as pd
+
+    return pd.Series(finish - due).fillna(timeout).quantile(0.99)
+
+
+# ------------------------------------------------------------------ 9.2 the life of a request
+
+STEPS = {
+    "predict": "compute the features and ask the model",
+    "record": "write id, version, status and latency to log and metrics",
+    "size": "refuse a body that is too large",
+    "respond": "send the status and the answer",
+    "parse": "read the body as JSON",
+    "clock": "start the clock, one more request in flight",
+    "queue": "wait for a free place, or refuse with 503",
+    "plausible": "is the answer a finite number in range?",
+    "validate": "check fields, types and ranges",
+    "id": "give the request an id, or take the caller's",
+}
+RIGHT_ORDER = [
+    *("clock", "id", "size", "parse", "validate"),
+    *("queue", "predict", "plausible", "respond", "record"),
+]
+NAMED, SMALL, VALID, TIMED, LOOKED_AT, KNOWN, LET_IN = (
+    "whatever is refused has an id",
+    "a body that is too large is not read as JSON first",
+    "the model sees only what was read and validated",
+    "the clock runs while a request is read, checked and waits",
+    "nobody gets an answer that was not looked at",
+    "what the record says is already known",
+    "a request that finds no place does not reach the model",
+)
+
+
+def _before(order, *chain):
+    places = [order.index(step) for step in chain]
+    return places == sorted(places)
+
+
+@exercise(
+    "9.2",
+    "The life of a request",
+    answers=("life",),
+    points=3,
+    minutes=4,
+    core=True,
+    objective="9.a",
+    kind=Order(tuple(STEPS)),
+    hints=(
+        "Begin with what must be there even for a request that is refused at the very next step.",
+        "Cheap refusals come before expensive work, and nothing reaches the model that a check could have stopped.",
+        "What the record says must be known when it is written; and what a user gets must have been looked at before.",
+    ),
+)
+def life(answer, rng, expect):
+    """The ten steps of a request; several orders are right."""
+    first = min(answer.index(step) for step in ("size", "parse", "validate", "queue"))
+    expect.true(answer.index("id") < first, NAMED, "some step may refuse it before it has one")
+    expect.true(_before(answer, "size", "parse"), SMALL, "it is in memory before its size is looked at")
+    expect.true(_before(answer, "parse", "validate", "predict"), VALID, "something gets past the checks")
+    expect.true(answer.index("clock") < first, TIMED, "a part of the time would be in no metric")
+    expect.true(_before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent unseen")
+    expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "it is written too early")
+    expect.true(_before(answer, "queue", "predict"), LET_IN, "the model works before anybody counts")
+
+
+def _moved(step, place):
+    order = [each for each in RIGHT_ORDER if each != step]
+    order.insert(place, step)
+    return order
+
+
+@life.misconception(
+    "the model could be asked first and the input checked later. It has then answered for a flight of -5 miles, and you have paid for it.",
+    when=lambda seen: not _held(seen)[VALID],
+)
+def predicts_before_it_validates():
+    return ["clock", "id", "size", "parse", "queue", "predict", "validate", "plausible", "respond", "record"]
+
+
+@life.misconception(
+    "latency were the model's time. Users also wait in the queue and while the body is read: a clock that starts late shows a fast service to people who wait.",
+    when=lambda seen: not _held(seen)[TIMED],
+)
+def clock_around_the_model():
+    return ["id", "size", "parse", "validate", "queue", "clock", "predict", "plausible", "respond", "record"]
+
+
+@life.misconception(
+    "the log were a diary of what comes in. A line written before the answer cannot say how it ended: status, latency and prediction are not known yet.",
+    when=lambda seen: not _held(seen)[KNOWN],
+)
+def logs_on_arrival():
+    return _moved("record", 4)
+
+
+@life.misconception(
+    "only requests that go well needed a name. Those that are refused are the ones somebody will ask about: which of a million was it?",
+    when=lambda seen: not _held(seen)[NAMED],
+)
+def names_the_answer_only():
+    return _moved("id", 7)
+
+
+@life.misconception(
+    "the answer could be checked once it is out. What a user has seen cannot be taken back.",
+    when=lambda seen: not _held(seen)[LOOKED_AT],
+)
+def looks_afterwards():
+    return ["clock", "id", "size", "parse", "validate", "queue", "predict", "respond", "plausible", "record"]
+
+
+@life.misconception(
+    "a body had to be read to know that it is too large. By then two gigabytes are in memory: its length is announced, and can be counted while it comes.",
+    when=lambda seen: not _held(seen)[SMALL],
+)
+def reads_everything():
+    return ["clock", "id", "parse", "size", "validate", "queue", "predict", "plausible", "respond", "record"]
+
+
+@life.alternative
+def named_first_logged_first():
+    return ["id", "clock", "size", "parse", "validate", "queue", "predict", "plausible", "record", "respond"]
+
+
+@life.alternative
+def door_before_the_form():
+    return ("id", "clock", "queue", "size", "parse", "validate", "predict", "plausible", "respond", "record")
+
+
+# ------------------------------------------------------------------ 9.3 the handler
+
+LONGEST_BODY = 2000
+AIRPORTS = ("EWR", "JFK", "LGA")
+
+
+def eta_model(distance, origin, hour):
+    """The model of this exercise: minutes in the air, or NaN where it has never seen such a flight.
+
+    >>> eta_model(1400, "JFK", 8)
+    195.0
+    >>> eta_model(2400, "LGA", 8)  # no flight from LGA is longer than 1,620 miles
+    nan
+    """
+    if origin == "LGA" and distance > 1620:
+        return math.nan
+    return 20 + distance / 8 + (5.0 if 16 <= hour <= 19 else 0.0)
+
+
+FINE, NO_JSON, NO_OBJECT, MISSING, UNKNOWN, RANGE, INFINITE, TYPES, LARGE, NO_ANSWER, SILENT, TOLD = (
+    "a valid request: 200, and its eta",
+    "a text that is no JSON: 4xx",
+    "JSON that is no object: 4xx",
+    "a field is missing: 4xx",
+    "a field that nobody knows: 4xx",
+    "-5 miles, 900,000 miles, hour 24, an unknown airport: 4xx",
+    "NaN and Infinity, which Python's json reads: 4xx",
+    "a number in quotes, a list, true: 4xx",
+    "a body that is too long: 4xx",
+    "valid, but the model has no answer: 5xx, and no eta",
+    "no refusal repeats what was sent",
+    "each refusal has an error that says something",
+)
+
+
+def _valid(rng):
+    origin = str(rng.choice(("EWR", "JFK")))
+    return {"distance": int(rng.integers(100, 2500)), "origin": origin, "hour": int(rng.integers(0, 24))}
+
+
+@exercise(
+    "9.3",
+    "The handler",
+    answers=("handle",),
+    points=5,
+    minutes=9,
+    objective="9.a",
+    kind=Function(
+        "body",
+        returns=Several(Number(low=100, high=599, integer=True), Mapping(), names=("status", "reply")),
+    ),
+    hints=(
+        "One thing after the other, and each may end the story: length, JSON, an object, exactly these three names, each value.",
+        "`json.loads` reads NaN, and `True` is a whole number for Python. `type(value) in (int, float)` and `math.isfinite(value)` help. Say in the error which field, not which value.",
+        "After the model: `if not math.isfinite(eta)`, this is no fault of the sender, and `null` is no answer.",
+    ),
+)
+def handle(answer, rng, expect):
+    """`handle(body)` -> (status, reply): a text comes in, hostile or not."""
+    secret = f"K{int(rng.integers(10**8, 10**9))}"  # a passport number, say
+    refused = []
+
+    def wrong(what, *bodies, kind=4):
+        replies = [answer(body) for body in bodies]
+        refused.extend(replies)
+        bad = [status for status, _ in replies if status // 100 != kind]
+        expect.true(not bad, what, f"one of them gets {bad[0]}" if bad else "")
+
+    def body(**changes):
+        return json.dumps(_valid(rng) | changes)
+
+    good = [_valid(rng) for _ in range(4)] + [_valid(rng) | {"distance": float(rng.integers(400, 900)) + 0.5}]
+    good.append({"hour": 0, "origin": "LGA", "distance": int(rng.integers(100, 1600))})
+    replies = [answer(json.dumps(row)) for row in good]
+    etas = [reply.get("eta") for _, reply in replies]
+    right = all(
+        status == 200 and type(eta) in (int, float) and abs(eta - eta_model(**row)) < 0.51
+        for (status, _), eta, row in zip(replies, etas, good, strict=True)
+    )
+    expect.true(right, FINE, "some valid request does not get it")
+    cut = body(passport=secret)
+    wrong(NO_JSON, "", "distance=200", cut[: len(cut) - 2], f"{{'passport': '{secret}'}}")
+    wrong(NO_OBJECT, "[1, 2, 3]", "1400", "null", f'"{secret}"')
+    missing = str(rng.choice(("distance", "origin", "hour")))
+    wrong(MISSING, "{}", json.dumps({k: v for k, v in _valid(rng).items() if k != missing}))
+    wrong(UNKNOWN, body(passport=secret), body(is_admin=True))
+    miles = int(rng.integers(1, 50))
+    wrong(RANGE, body(distance=-miles), body(distance=900_000), body(hour=24), body(origin=secret))
+    wrong(INFINITE, *(body(distance=value) for value in (math.nan, math.inf, -math.inf)), body(hour=math.nan))
+    wrong(TYPES, body(distance=str(miles * 50)), body(distance=[500]), body(hour=True), body(origin=None))
+    wrong(LARGE, body() + " " * 5000, "[" * 4000)
+    far = int(rng.integers(1700, 2500))
+    no_answer = answer(body(origin="LGA", distance=far))
+    expect.true(
+        no_answer[0] // 100 == 5 and "eta" not in no_answer[1],
+        NO_ANSWER,
+        f"it gets {no_answer[0]}" + (" with an eta" if "eta" in no_answer[1] else ""),
+    )
+    refused.append(no_answer)
+    texts = [json.dumps(reply, default=str) for _, reply in refused]
+    expect.true(not any(secret in text for text in texts), SILENT, "a passport number came back")
+    told = [reply.get("error") for status, reply in refused if status // 100 in (4, 5)]
+    expect.true(told and all(isinstance(text, str) and text.strip() for text in told), TOLD, "some have none")
+
+
+def _problem(given):
+    """What is wrong with the values, as (field, what), or None."""
+    if not isinstance(given, dict):
+        return "an object is expected"
+    if sorted(given) != ["distance", "hour", "origin"]:
+        return "exactly distance, origin and hour are expected"
+    distance, hour = given["distance"], given["hour"]
+    if type(distance) not in (int, float) or not (50 <= distance <= 5000):
+        return "distance: a number of miles from 50 to 5000 is expected"
+    if type(hour) is not int or not 0 <= hour <= 23:
+        return "hour: a whole number from 0 to 23 is expected"
+    if given["origin"] not in AIRPORTS:
+        return "origin: EWR, JFK or LGA is expected"
+    return None
+
+
+def _handled(body, problem=_problem, *, longest=LONGEST_BODY, bad=422, echo="", broken=500):
+    if len(body) > longest:
+        return 413, {"error": "the body is too long"}
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return bad, {"error": "this is no JSON" + echo.format(body)}
+    wrong = problem(given)
+    if wrong:
+        return bad, {"error": wrong + echo.format(body)}
+    eta = eta_model(**given)
+    if not math.isfinite(eta):
+        return broken, {"error": "no answer for this flight"} if broken != 200 else {"eta": None}
+    return 200, {"eta": round(eta, 1)}
+
+
+@handle.misconception(
+    "an exception were an answer. Whatever your code does not catch reaches the caller as a 500: your pager rings for their typo.",
+    when=lambda seen: bool(seen.calls and seen.calls[-1].error),
+)
+def lets_it_crash(body):
+    given = json.loads(body)
+    return 200, {"eta": eta_model(given["distance"], given["origin"], given["hour"])}
+
+
+@handle.misconception(
+    "a bad request were the server's fault. 5xx means *we* failed: clients send it again, and your pager rings for their typo. 4xx means that it will not work however often they try.",
+    when=lambda seen: not _held(seen)[MISSING] and not _held(seen)[RANGE] and _held(seen)[NO_ANSWER],
+)
+def everything_is_500(body):
+    return _handled(body, bad=500)
+
+
+@handle.misconception(
+    "200 with an empty answer were harmless. Nobody counts it as an error, and the display shows a blank: the caller must see from the status that there is none.",
+    when=lambda seen: not _held(seen)[NO_ANSWER] and seen.calls[-1].output[0] == 200,
+)
+def answers_with_null(body):
+    return _handled(body, broken=200)
+
+
+@handle.misconception(
+    "the sender's words belonged into the error. What came in may be private, or a script: it ends up in logs and on other people's screens. Name the field, not its value.",
+    when=lambda seen: not _held(seen)[SILENT],
+)
+def repeats_the_input(body):
+    return _handled(body, echo=". You sent: {}")
+
+
+@handle.misconception(
+    "a comparison stopped everything that is no proper number. `True` is 1 for Python, and NaN fails each comparison, so that `distance < 50 or distance > 5000` is False for it: ask for the type, and whether it lies inside.",
+    when=lambda seen: (not _held(seen)[INFINITE] or not _held(seen)[TYPES]) and _held(seen)[RANGE],
+)
+def compares_only(body):
+    def problem(given):
+        if not isinstance(given, dict) or sorted(given) != ["distance", "hour", "origin"]:
+            return "three fields are expected"
+        distance, hour = given["distance"], given["hour"]
+        if not isinstance(distance, int | float) or distance < 50 or distance > 5000:
+            return "distance is out of range"
+        if not isinstance(hour, int | float) or hour < 0 or hour > 23:
+            return "hour is out of range"
+        return None if given["origin"] in AIRPORTS else "origin is unknown"
+
+    return _handled(body, problem)
+
+
+@handle.misconception(
+    "unknown fields could be passed over. A misspelled name then silently takes no part in the prediction, and whoever sends `is_admin` may try: refuse what you do not know.",
+    when=lambda seen: not _held(seen)[UNKNOWN],
+)
+def passes_over_the_unknown(body):
+    def problem(given):
+        known = {name: given[name] for name in ("distance", "origin", "hour") if name in given}
+        return _problem(known)
+
+    def handled(given):
+        return _problem(given) if not isinstance(given, dict) else problem(given)
+
+    if len(body) > LONGEST_BODY:
+        return 413, {"error": "the body is too long"}
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return 400, {"error": "this is no JSON"}
+    if wrong := handled(given):
+        return 422, {"error": wrong}
+    eta = eta_model(given["distance"], given["origin"], given["hour"])
+    return (200, {"eta": eta}) if math.isfinite(eta) else (503, {"error": "no answer"})
+
+
+@handle.misconception(
+    "a body could be as long as it likes. Reading it costs memory and time before the first check: look at its length first.",
+    when=lambda seen: not _held(seen)[LARGE],
+)
+def any_length(body):
+    try:
+        return _handled(body, longest=math.inf)
+    except RecursionError:
+        return 422, {"error": "too deeply nested"}
+
+
+@handle.alternative
+def with_pydantic(body):
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+    class Flight(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        distance: Annotated[float, Field(ge=50, le=5000, allow_inf_nan=False)]
+        origin: Literal["EWR", "JFK", "LGA"]
+        hour: Annotated[int, Field(ge=0, le=23)]
+
+    if len(body) > LONGEST_BODY:
+        return 413, {"error": "too long"}
+    try:
+        flight = Flight.model_validate_json(body)
+    except ValidationError as error:
+        return 422, {
+            "error": "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors())
+        }
+    eta = eta_model(flight.distance, flight.origin, flight.hour)
+    return (200, {"eta": eta, "unit": "minutes"}) if eta == eta else (503, {"error": "no answer"})
+
+
+@handle.alternative
+def one_try_around_all(body):
+    try:
+        assert len(body) <= LONGEST_BODY
+        given = json.loads(body, parse_constant=lambda name: "no number")
+        assert type(given) is dict and set(given) == {"distance", "origin", "hour"}
+        assert type(given["distance"]) in (int, float) and 50 <= given["distance"] <= 5000
+        assert type(given["hour"]) is int and given["hour"] in range(24)
+        assert given["origin"] in ("EWR", "JFK", "LGA")
+    except (AssertionError, ValueError, TypeError):
+        return 400, {"error": "not a valid request"}
+    eta = eta_model(**given)
+    if math.isnan(eta):
+        return 500, {"error": "the model has no answer"}
+    return 200, {"eta": eta}
+
+
+# ------------------------------------------------------------------ 9.4 the micro-batcher
+
+ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY = (
+    "each request is answered once",
+    "each gets its own eta",
+    "a bad row gets 422, at once",
+    "a bad row does not fail the others of its batch",
+    "a full batch goes at once",
+    "a lonely request waits for max_wait, not longer",
+    "a steady trickle does not put off the batch",
+)
+
+
+def eta_batch(distances):
+    """The model of this exercise: minutes for a list of miles, all at once; one bad value fails them all.
+
+    >>> eta_batch([800, 1600])
+    [120.0, 220.0]
+    """
+    for distance in distances:
+        if type(distance) not in (int, float) or not 50 <= distance <= 5000:
+            raise ValueError("a distance out of range")
+    return [20 + distance / 8 for distance in distances]
+
+
+def _bad(distance):
+    return type(distance) not in (int, float) or not 50 <= distance <= 5000
+
+
+def _batched(requests, max_size, max_wait):
+    """The reference: id -> (status, eta, time)."""
+    answers, batch = {}, []
+
+    def close(time):
+        etas = eta_batch([request["distance"] for request in batch])
+        for request, eta in zip(batch, etas, strict=True):
+            answers[request["id"]] = (200, eta, time)
+        batch.clear()
+
+    for request in requests:
+        if batch and request["time"] > batch[0]["time"] + max_wait:
+            close(batch[0]["time"] + max_wait)
+        if _bad(request["distance"]):
+            answers[request["id"]] = (422, None, request["time"])
+            continue
+        batch.append(request)
+        if len(batch) == max_size:
+            close(request["time"])
+    if batch:
+        close(batch[0]["time"] + max_wait)
+    return answers
+
+
+def _requests(rng, times, bad=()):
+    ids = rng.permutation(900)[: len(times)] + 100
+    distances = rng.choice(np.arange(60, 2600), len(times), replace=False).tolist()
+    for place, value in zip(bad, itertools.cycle((-5, None, "800")), strict=False):
+        distances[place] = value
+    rows = zip(ids.tolist(), np.round(times, 4).tolist(), distances, strict=True)
+    return [{"id": f"r{name}", "time": time, "distance": miles} for name, time, miles in rows]
+
+
+@exercise(
+    "9.4",
+    "Debug the micro-batcher",
+    answers=("serve_in_batches",),
+    points=5,
+    minutes=9,
+    objective="9.c",
+    kind=Function(
+        "requests",
+        "max_size",
+        "max_wait",
+        returns=Sequence(Mapping(keys=("id", "status", "eta", "time"))),
+    ),
+    hints=(
+        "Three faults: which of them makes a request wait for ever, which gives it somebody else's answer, which makes it fail for somebody else's mistake?",
+        "A batch ends when it is full, or `max_wait` seconds after its first request came. You notice the second when the next request comes later than that, and at the end.",
+        "Look at each row before it joins a batch: a bad one is answered on the spot, and takes no place. Keep requests and etas in the same order and go through both with `zip`.",
+    ),
+)
+def serve_in_batches(answer, rng, expect):
+    """`serve_in_batches(requests, max_size, max_wait)`: one dict a request, id, status, eta, time."""
+    size, wait = int(rng.integers(3, 6)), float(rng.integers(5, 20))
+    burst = np.sort(rng.uniform(0, 0.8, 3 * size)) + rng.integers(1, 50)
+    alone = np.array([0.0, 5.5, 11.2]) * wait + rng.integers(1, 50)
+    trickle = np.arange(size - 1) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
+    mixed = np.sort(rng.uniform(0, 6 * wait, 5 * size))
+    cases = {
+        "burst": _requests(rng, burst),
+        "alone": _requests(rng, alone),
+        "trickle": _requests(rng, np.append(trickle, trickle[-1] + 4.3 * wait)),
+        "mixed": _requests(rng, mixed),
+        # two good rows, then a bad one among good ones, close together
+        "bad": _requests(rng, np.sort(rng.uniform(0, 0.5, 4 * size)) + 3, bad=(2, size + 1, 3 * size - 1)),
+    }
+    got = {name: answer(rows, size, wait) for name, rows in cases.items()}
+    want = {name: _batched(rows, size, wait) for name, rows in cases.items()}
+    by_id = {name: {row["id"]: row for row in rows} for name, rows in got.items()}
+    expect.true(
+        all(sorted(row["id"] for row in got[name]) == sorted(want[name]) for name in cases),
+        ALL_ANSWERED,
+        "some are missing, or answered twice",
+    )
+
+    def agree(name, wanted, *, what):
+        """Do the wanted requests have this?"""
+        for key in wanted:
+            status, eta, time = want[name][key]
+            row = by_id[name].get(key)
+            if row is None:
+                return False
+            if what == "eta" and row["status"] == 200 and not _near(row["eta"], eta):
+                return False
+            if what == "status" and row["status"] != status:
+                return False
+            if what == "time" and not _near(row["time"], time):
+                return False
+        return True
+
+    good = {name: [key for key, (status, *_) in want[name].items() if status == 200] for name in cases}
+    sent_back = [key for key in want["bad"] if key not in good["bad"]]
+    answered = {name: [key for key in good[name] if key in by_id[name]] for name in cases}
+    expect.true(
+        all(agree(name, answered[name], what="eta") for name in cases)
+        and any(by_id["burst"][key]["status"] == 200 for key in answered["burst"]),
+        OWN_ANSWER,
+        "somebody gets another's",
+    )
+    expect.true(
+        agree("bad", sent_back, what="status") and agree("bad", sent_back, what="time"),
+        BAD_ROW,
+        "its status or its time is another",
+    )
+    expect.true(agree("bad", good["bad"], what="status"), OTHERS, "some of them failed too")
+    expect.true(agree("burst", good["burst"], what="time"), FULL_BATCH, "answered at another moment")
+    expect.true(agree("alone", good["alone"], what="time"), LONELY, "answered at another moment")
+    expect.true(
+        agree("trickle", good["trickle"], what="time") and agree("mixed", good["mixed"], what="time"),
+        STEADY,
+        "a batch ends max_wait after its first request, or when it is full",
+    )
+
+
+def _near(got, want):
+    return type(got) in (int, float) and abs(got - want) < 1e-3
+
+
+def _rows(answers):
+    return [{"id": key, "status": s, "eta": eta, "time": time} for key, (s, eta, time) in answers.items()]
+
+
+def colleagues_batches(requests, max_size, max_wait):
+    """The batcher that is to be repaired."""
+    answers, batch = [], []
+    for request in requests:
+        batch.append(request)
+        if len(batch) == max_size:
+            try:
+                etas = eta_batch([each["distance"] for each in batch])
+                status = 200
+            except ValueError:
+                etas, status = [None] * len(batch), 500
+            by_name = sorted(batch, key=lambda each: each["id"])
+            for each, eta in zip(by_name, etas, strict=True):
+                answers.append({"id": each["id"], "status": status, "eta": eta, "time": request["time"]})
+            batch = []
+    return answers
+
+
+@serve_in_batches.misconception(
+    "nothing had been repaired yet: all three faults are still there. Begin with the one that leaves requests without an answer.",
+)
+def as_it_was(requests, max_size, max_wait):
+    return colleagues_batches(requests, max_size, max_wait)
+
+
+@serve_in_batches.misconception(
+    "a batch had to be full. A lonely request at night then waits for company until the morning: its time is up `max_wait` after it came.",
+    when=lambda seen: not _held(seen)[LONELY] and _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS],
+)
+def waits_until_full(requests, max_size, max_wait):
+    answers, batch = {}, []
+    for request in requests:
+        if _bad(request["distance"]):
+            answers[request["id"]] = (422, None, request["time"])
+            continue
+        batch.append(request)
+        if len(batch) == max_size or request is requests[-1]:
+            etas = eta_batch([each["distance"] for each in batch])
+            answers |= {
+                each["id"]: (200, eta, request["time"]) for each, eta in zip(batch, etas, strict=True)
+            }
+            batch = []
+    if batch:
+        etas = eta_batch([each["distance"] for each in batch])
+        answers |= {
+            each["id"]: (200, eta, requests[-1]["time"]) for each, eta in zip(batch, etas, strict=True)
+        }
+    return _rows(answers)
+
+
+@serve_in_batches.misconception(
+    "answers came back in some order of their own. The model answers row by row, in the order in which it was asked: carry the id with each row.",
+    when=lambda seen: not _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS],
+)
+def mixes_up_the_answers(requests, max_size, max_wait):
+    answers = _batched(requests, max_size, max_wait)
+    groups = {}
+    for key, (status, eta, time) in answers.items():
+        if status == 200:
+            groups.setdefault(time, []).append((key, eta))
+    for time, group in groups.items():
+        names = sorted(key for key, _ in group)
+        for name, (_, eta) in zip(names, sorted(group, key=lambda pair: pair[1]), strict=True):
+            answers[name] = (200, eta, time)
+    return _rows(answers)
+
+
+@serve_in_batches.misconception(
+    "one bad row were everybody's bad luck. The others in its batch have done nothing wrong: look at each row before it joins.",
+    when=lambda seen: not _held(seen)[OTHERS] and _held(seen)[OWN_ANSWER],
+)
+def fails_the_whole_batch(requests, max_size, max_wait):
+    stand_in = {row["id"]: (100 if _bad(row["distance"]) else row["distance"]) for row in requests}
+    wrong = {row["id"] for row in requests if _bad(row["distance"])}
+    answers = _batched(
+        [row | {"distance": stand_in[row["id"]]} for row in requests],
+        max_size,
+        max_wait,
+    )
+    groups = {}
+    for key, (*_, time) in answers.items():
+        groups.setdefault(time, []).append(key)
+    for time, keys in groups.items():
+        if wrong & set(keys):
+            answers |= {key: (500, None, time) for key in keys}
+    return _rows(answers)
+
+
+@serve_in_batches.misconception(
+    "each newcomer started the clock again. With one every few milliseconds the first one waits as long as they keep coming: the time counts from the first of the batch.",
+    when=lambda seen: not _held(seen)[STEADY] and _held(seen)[LONELY],
+)
+def starts_the_clock_again(requests, max_size, max_wait):
+    answers, batch = {}, []
+
+    def close(time):
+        etas = eta_batch([each["distance"] for each in batch])
+        answers.update({each["id"]: (200, eta, time) for each, eta in zip(batch, etas, strict=True)})
+        batch.clear()
+
+    for request in requests:
+        if batch and request["time"] > batch[-1]["time"] + max_wait:
+            close(batch[-1]["time"] + max_wait)
+        if _bad(request["distance"]):
+            answers[request["id"]] = (422, None, request["time"])
+            continue
+        batch.append(request)
+        if len(batch) == max_size:
+            close(request["time"])
+    if batch:
+        close(batch[-1]["time"] + max_wait)
+    return _rows(answers)
+
+
+@serve_in_batches.alternative
+def good_rows_first(requests, max_size, max_wait):
+    good = [row for row in requests if not _bad(row["distance"])]
+    found = [
+        {"id": row["id"], "status": 400, "eta": None, "time": row["time"]} | {"status": 422}
+        for row in requests
+        if _bad(row["distance"])
+    ]
+    while good:
+        end = good[0]["time"] + max_wait
+        batch = [row for row in good[:max_size] if row["time"] <= end]
+        time = batch[-1]["time"] if len(batch) == max_size else end
+        etas = eta_batch([row["distance"] for row in batch])
+        found += [
+            {"id": row["id"], "status": 200, "eta": eta, "time": time}
+            for row, eta in zip(batch, etas, strict=True)
+        ]
+        good = good[len(batch) :]
+    return found
+
+
+@serve_in_batches.alternative
+def one_row_at_a_time(requests, max_size, max_wait):
+    answers, first, members = [], None, []
+    for row in [*requests, None]:
+        late = row is None or (members and row["time"] > first + max_wait)
+        if members and late:
+            answers += [{**each, "time": first + max_wait} for each in members]
+            members = []
+        if row is None:
+            break
+        if not isinstance(row["distance"], int | float) or not 50 <= row["distance"] <= 5000:
+            answers.append({"id": row["id"], "status": 422, "eta": None, "time": row["time"]})
+            continue
+        if not members:
+            first = row["time"]
+        members.append({"id": row["id"], "status": 200, "eta": eta_batch([row["distance"]])[0]})
+        if len(members) == max_size:
+            answers += [{**each, "time": row["time"]} for each in members]
+            members = []
+    return answers
+
+
+# ------------------------------------------------------------------ 9.5 when to say no
+
+
+def _limit(service, servers, target):
+    return int((target - service) * servers / service + 1e-9)
+
+
+@exercise(
+    "9.5",
+    "When to say no",
+    answers=("queue_limit",),
+    points=4,
+    minutes=7,
+    core=True,
+    objective="9.c",
+    kind=Function("service", "servers", "target", returns=Number(low=0, integer=True)),
+    hints=(
+        "You are the last one in a full queue. How many leave it each second, and how long until it is your turn?",
+        "`servers / service` requests leave each second. Your wait plus your own service must fit into the target.",
+        "(limit) x service / servers + service <= target. Solve for the limit, and round down.",
+    ),
+)
+def queue_limit(answer, rng, expect):
+    """`queue_limit(service, servers, target)`: how many may wait, so that all who are let in are answered in time?"""
+    for servers, overload in ((1, 1.3), (int(rng.integers(3, 6)), float(rng.uniform(1.3, 1.8)))):
+        service = float(rng.integers(20, 60)) / 1000
+        target = float(np.round(service * rng.uniform(5, 7), 3))
+        limit = answer(service, servers, target)
+        if limit != limit:
+            expect.true(False, "the limit is a number", "is NaN")
+            return
+        limit = int(min(limit, 10**6))
+        name = f"{servers} server{'s' if servers > 1 else ''} of {1000 * service:.0f} ms"
+        best = _limit(service, servers, target)
+        rate = overload * servers / service
+        run = simulate(poisson(rate, n=2500, random_state=rng), service, servers, queue_limit=limit)
+        late = float(np.quantile(run.latency[~run.dropped], 0.99))
+        expect.within(
+            late,
+            0,
+            1.06 * target,
+            f"{name}, {overload:.1f} times too much: p99 of those let in is at most {target:.2f} s",
+            show=True,
+        )
+        # so many more than leave that a full queue has nearly built up, and no more come
+        excess, spread = round(0.7 * best), service / servers
+        burst = np.sort(rng.uniform(0, spread, servers + excess))
+        refused = simulate(burst, service, servers, queue_limit=limit).dropped.sum()
+        expect.true(
+            refused == 0,
+            f"{name}: {servers + excess} at once, all of whom could be answered in time, are let in",
+            f"{refused} are sent away",
+        )
+
+
+def _limits(seen):
+    return [float(call.output) for call in seen.calls]
+
+
+def _late(seen):
+    return [ok for what, ok, *_ in seen.verdicts if "times too much" in what]
+
+
+def _let_in(seen):
+    return [ok for what, ok, *_ in seen.verdicts if "at once" in what]
+
+
+@queue_limit.misconception(
+    "everybody could be served. They are, one after the other, and all too late: in overload a queue without an end only decides how long each of them waits.",
+    when=lambda seen: min(_limits(seen)) > 100,
+)
+def no_limit(service, servers, target):
+    return 1_000_000
+
+
+@queue_limit.misconception(
+    "waiting were a fault. Without a queue two requests in the same millisecond are one too many: a burst that could be answered in time is sent away.",
+    when=lambda seen: max(_limits(seen)) <= 1,
+)
+def nobody_waits(service, servers, target):
+    return 0
+
+
+@queue_limit.misconception(
+    "one server emptied the queue. All of them do: the more there are, the more may wait.",
+    when=lambda seen: _late(seen) == [True, True] and _let_in(seen) == [True, False],
+)
+def forgets_the_servers(service, servers, target):
+    return int((target - service) / service + 1e-9)
+
+
+@queue_limit.misconception(
+    "the answer were there when the wait is over. The last in the queue also has to be served: wait and service together must fit into the target.",
+    when=lambda seen: not any(_late(seen)) and all(_let_in(seen)) and max(_limits(seen)) <= 100,
+)
+def forgets_the_service(service, servers, target):
+    return math.ceil(target * servers / service)
+
+
+@queue_limit.alternative
+def count_up(service, servers, target):
+    limit = 0
+    while (limit + 1) * service / servers + service <= target + 1e-12:
+        limit += 1
+    return limit
+
+
+@queue_limit.alternative
+def a_little_careful(service, servers, target):
+    return math.floor(0.9 * (target / service - 1) * servers)
+
+
+# ------------------------------------------------------------------ 9.6 alive or ready
+
+ACTIONS = ("restart", "out_of_rotation", "leave")
+STATES = {
+    "loading": "started 20 s ago, reads its model; that usually takes 40 s",
+    "stuck": "answers nothing for a minute, not even /healthz; no CPU is used",
+    "draining": "was told to stop, finishes its last 12 requests",
+    "database": "the database that all replicas share is down; this one says so with 503",
+    "overload": "all replicas are full, each refuses a fifth of the requests with 503",
+    "checksum": "up for an hour, but refuses its model file: wrong checksum; others are fine",
+    "pause": "one answer took 2 s, those before and after it 1 ms",
+    "leak": "memory at 96 % of its limit, 1 % more each hour; others are fine",
+}
+RIGHT_STATES = {
+    "loading": "out_of_rotation",
+    "stuck": "restart",
+    "draining": "out_of_rotation",
+    "database": "leave",
+    "overload": "leave",
+    "checksum": "out_of_rotation",
+    "pause": "leave",
+    "leak": "restart",
+}
+
+
+@exercise(
+    "9.6",
+    "Alive or ready?",
+    answers=("care",),
+    points=4,
+    minutes=4,
+    core=True,
+    objective="9.d",
+    kind=Choice(STATES, options=ACTIONS),
+    hints=(
+        "Two questions for each state: would a new process be any better? And should this one get requests now?",
+        "Then a third: what if all replicas are in this state at once, and all get the same treatment?",
+    ),
+)
+def care(answer, rng, expect):
+    """Eight states of one replica: restart it, take it out of rotation, or leave it."""
+    right = dict(RIGHT_STATES)
+    if answer["database"] == "out_of_rotation":  # both are done, with good reasons; killing it is not
+        right["database"] = "out_of_rotation"
+    if answer["leak"] == "out_of_rotation":  # first out, then a new one: the order in which it is done
+        right["leak"] = "out_of_rotation"
+    expect.cases(answer, right)
+
+
+@care.misconception(
+    "what is not ready yet were dead. Restarted after 20 of 40 seconds, it will never finish: loading means no requests for now, not a new beginning.",
+)
+def restarts_the_loading():
+    return RIGHT_STATES | {"loading": "restart"}
+
+
+@care.misconception(
+    "a restart helped against what is outside. The database stays down, and now all replicas die together and start together: liveness must ask about the process alone.",
+)
+def restarts_for_the_database():
+    return RIGHT_STATES | {"database": "restart"}
+
+
+@care.misconception(
+    "a replica that drains were broken. Those twelve requests were being served; killed now, twelve users get an error.",
+)
+def restarts_the_draining():
+    return RIGHT_STATES | {"draining": "restart"}
+
+
+@care.misconception(
+    "a replica that refuses some requests were ill. It does what it should: taken away, its share falls on the others, which are full too, and they follow one by one.",
+)
+def takes_the_full_away():
+    return RIGHT_STATES | {"overload": "out_of_rotation"}
+
+
+@care.misconception(
+    "a restart repaired a file. The new process reads the same bytes and refuses them again, for ever: no requests for this one, and somebody has to look.",
+)
+def restarts_for_a_file():
+    return RIGHT_STATES | {"checksum": "restart"}
+
+
+@care.misconception(
+    "a process that hangs came back by itself. Without requests it hangs just as well: here nothing but a new process helps.",
+)
+def waits_for_the_stuck():
+    return RIGHT_STATES | {"stuck": "out_of_rotation"}
+
+
+@care.misconception(
+    "one slow answer were a symptom. Probes should fail a few times in a row before anybody acts on them.",
+)
+def restarts_for_a_pause():
+    return RIGHT_STATES | {"pause": "restart"}
+
+
+@care.alternative
+def read_backwards():
+    return dict(reversed(RIGHT_STATES.items()))
+
+
+@care.alternative
+def with_the_other_school():
+    return RIGHT_STATES | {"database": "out_of_rotation", "leak": "out_of_rotation"}
+
+
+# ------------------------------------------------------------------ what 9.7 and 9.8 are played on
+
+LENGTH, REQUESTS = 90.0, 1800  # seconds and requests of a trace
+
+
+@functools.cache
+def _models():
+    """Two models of air time, of January and February and of April to June, and the flights of July that they meet."""
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from mlprod_helpers.datasets import load_flights
+
+    flights = load_flights().dropna(subset=["air_time"])
+    inputs = ["distance", "hour"]
+
+    def fitted(first, last):
+        rows = flights[flights["month"].between(first, last)]
+        return make_pipeline(StandardScaler(), LinearRegression()).fit(rows[inputs], rows["air_time"])
+
+    july = flights[flights["month"] == 7]
+    return fitted(1, 2).predict(july[inputs]), fitted(4, 6).predict(july[inputs]), july["air_time"].to_numpy()
+
+
+@functools.cache
+def _pair(name):
+    """Both versions' answers to each request of a simulated trace, so that any rollout can be played over it.
+
+    One row a request: `second`, `user`, `label_second`, and for v1 and v2 `status_`, `latency_` (ms), `error_` (minutes off). Predictions
+    and truths are those of real flights; arrivals, latencies and failures are drawn from a fixed seed.
+    """
+    rng = np.random.default_rng(["good", "slow", "fails", "wrong", "burst", "steady", "outage"].index(name))
+    winter, spring, truth = _models()
+    drawn = rng.integers(0, len(truth), REQUESTS)
+    second = np.sort(rng.uniform(0, LENGTH, REQUESTS))
+    same = name in ("fails", "steady", "outage")
+    new = winter[drawn] + 15 if name == "wrong" else (winter if same else spring)[drawn]
+    latency = {v: rng.lognormal(np.log(12), 0.3, REQUESTS) for v in ("v1", "v2")}
+    chance = {v: rng.random(REQUESTS) for v in ("v1", "v2")}
+    usual = 0.006 if name in ("fails", "steady") else 0.0
+    share = {"v1": usual, "v2": 0.056 if name == "fails" else usual}
+    if name == "slow":
+        latency["v2"] += 300
+    if name == "burst":
+        for values in latency.values():
+            values += np.where((second > 20) & (second < 32), 400, 0)
+    if name == "outage":  # the network is down: the same requests fail for both
+        share, chance["v2"] = {"v1": 0.3, "v2": 0.3}, chance["v1"]
+    both = pd.DataFrame({"second": second, "user": rng.integers(0, 600, REQUESTS)})
+    both["label_second"] = second + rng.uniform(10, 25, REQUESTS)
+    for version, answer in (("v1", winter[drawn]), ("v2", new)):
+        failed = chance[version] < share[version]
+        both[f"status_{version}"] = np.where(failed, 500, 200)
+        both[f"latency_{version}"] = latency[version]
+        both[f"error_{version}"] = np.where(failed, np.nan, np.abs(answer - truth[drawn]))
+    return both
+
+
+def _places(users, salt):
+    """Where each user stands on the router's line from 0 to 1."""
+    return bucket([f"u{user}" for user in users], salt)
+
+
+# ------------------------------------------------------------------ 9.7 close the loop
+
+LOOKS, WEIGHT = 10, 20  # ten looks at a canary of 20 %
+LASTS = 12.0  # seconds of the outage
+MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
+FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE = (
+    "v2 fails for one request in twenty: rolled back before 15 of its tries have failed",
+    "the same, and the router tries again elsewhere, so that users see no error: rolled back as well",
+    "v2 is as good as v1, and both fail now and then: it stays",
+    "copies go to a v3 that fails half of the time; v2 is fine: it stays",
+    "the network is down for both for a while: it stays",
+)
+
+
+def _dealt(name, rng, least, most):
+    """A simulated pair and who gets the canary, dealt so that luck alone does not decide: neither a canary that is fine and
+    meets more failures than usual, nor a bad one that meets few."""
+    both = _pair(name)
+    failed = both["status_v2"].to_numpy() >= 500
+    for _ in range(200):
+        canary = _places(both["user"], f"release {int(rng.integers(10**6))}") < WEIGHT / 100
+        if least <= failed[canary].sum() <= most:
+            break
+    return both, canary
+
+
+def _outage(rng, begin):
+    """Some seconds in which both fail alike, and who had the canary: dealt so that the canary is not the unlucky one."""
+    down = _pair("outage")
+    down = down.assign(second=down["second"] - down["second"].iloc[0] + begin)
+    down = down[down["second"] < begin + LASTS]
+    failed = down["status_v2"].to_numpy() >= 500
+    for _ in range(200):
+        canary = _places(down["user"], f"release {int(rng.integers(10**6))}") < WEIGHT / 100
+        parts = np.arange(len(down)) < len(down) // 2, np.ones(len(down), dtype=bool)
+        if all(failed[part & canary].mean() <= failed[part & ~canary].mean() for part in parts):
+            break
+    return down, canary
+
+
+def _tries(both, canary, retry=False):
+    """The router's log of a pair: one row a try, in the order of the requests."""
+    status = np.where(canary, both["status_v2"], both["status_v1"]).astype(int)
+    log = pd.DataFrame(
+        {
+            "second": both["second"],
+            "version": np.where(canary, "v2", "v1"),
+            "served": True,
+            "status": status,
+            "attempts": 1,
+        }
+    )
+    if not retry:
+        return log
+    again = canary & (status >= 500)  # the failed try was not served: v1 answered the user
+    log.loc[again, "served"] = False
+    second = log[again].assign(
+        version="v1", served=True, attempts=2, status=both["status_v1"][again].astype(int)
+    )
+    return pd.concat([log, second]).sort_values("second", kind="stable", ignore_index=True)
+
+
+def _windows(log, ends):
+    cuts = np.searchsorted(log["second"], ends)
+    parts = log.drop(columns="second")
+    return [parts.iloc[a:b].reset_index(drop=True) for a, b in itertools.pairwise([0, *cuts])]
+
+
+def draw_watch(rng):
+    """Five simulated rollouts: what it is -> a list of windows, each the tries since the last look.
+
+    Returns
+    -------
+    dict : title -> list of 10 DataFrames with `version`, `served`, `status`, `attempts`
+    """
+    found = {}
+    for title, retry in ((FAILING, False), (RETRIED, True)):
+        both, canary = _dealt("fails", rng, 15, 30)
+        found[title] = _tries(both, canary, retry)
+    both, canary = _dealt("steady", rng, 2, 3)
+    found[AS_GOOD] = _tries(both, canary)
+    both, canary = _dealt("steady", rng, 1, 3)
+    copies = _tries(both, np.zeros(len(both), dtype=bool)).assign(version="v3", served=False)
+    copies["status"] = np.where(rng.random(len(both)) < 0.5, 500, 200)
+    found[COPIES] = pd.concat([_tries(both, canary), copies]).sort_values("second", kind="stable")
+    both, canary = _dealt("steady", rng, 1, 3)
+    begin = float(rng.uniform(25, 45))
+    down, in_it = _outage(rng, begin)
+    quiet = ~both["second"].between(begin, begin + LASTS)
+    whole = pd.concat([_tries(both[quiet], canary[quiet]), _tries(down, in_it)])
+    found[OUTAGE] = whole.sort_values("second", kind="stable")
+    return {
+        title: _windows(log, np.linspace(0, log["second"].max() + 1e-6, LOOKS + 1)[1:])
+        for title, log in found.items()
+    }
+
+
+def watch(on_tick, windows):
+    """Play one simulated rollout: (the look at which it was rolled back, or None; tries of v2 that failed until then)."""
+    memory, failed = {}, 0
+    for look, window in enumerate(windows, start=1):
+        failed += int(((window["version"] == "v2") & (window["status"] >= 500)).sum())
+        action, memory = on_tick(window, memory)
+        if action == "rollback":
+            return look, failed
+    return None, failed
+
+
+@exercise(
+    "9.7",
+    "Close the loop",
+    answers=("on_tick",),
+    points=5,
+    minutes=10,
+    core=True,
+    objective="9.e",
+    kind=Function(
+        "window",
+        "memory",
+        returns=Several(Text(options=("continue", "rollback")), Mapping(), names=("action", "memory")),
+    ),
+    hints=(
+        "Which rows say how v2 does? Not all that are served: a try that failed and was made up for elsewhere is not. Not all that are not served: copies of something else are there too.",
+        "One look has some thirty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning, and in each look.",
+        "Roll back when v2 has failed at least five or six times more often than v1's rate explains, and at least three times as often as v1. An outage raises both rates, so that the second condition does not hold.",
+    ),
+)
+def on_tick(answer, rng, expect):
+    """`on_tick(window, memory)` -> (action, memory), over five simulated rollouts."""
+    for title, windows in draw_watch(rng).items():
+        look, failed = watch(answer, windows)
+        if title in (FAILING, RETRIED):
+            expect.true(
+                look is not None and failed <= MOST_FAILED,
+                title,
+                f"{failed} have failed, and v2 is still there" if look is None else f"{failed} had failed",
+            )
+        else:
+            expect.true(look is None, title, f"rolled back at look {look}")
+
+
+def _counted(window, memory, rows, least=6, times=3.0, absolute=None):
+    """The sound policy, on the rows that somebody thinks are the right ones."""
+    seen = {"n1": 0, "e1": 0, "n2": 0, "e2": 0, **memory}
+    window = window[rows(window)]
+    for version, name in (("v1", "1"), ("v2", "2")):
+        mine = window["version"] == version
+        seen["n" + name] += int(mine.sum())
+        seen["e" + name] += int((mine & (window["status"] >= 500)).sum())
+    usual = seen["e1"] / max(seen["n1"], 1) if absolute is None else absolute / times
+    rate = seen["e2"] / max(seen["n2"], 1)
+    bad = seen["e2"] >= least and rate > times * usual
+    return ("rollback" if bad else "continue"), seen
+
+
+@on_tick.misconception(
+    "what users saw were all. The router has made up for the failed tries elsewhere, so nobody saw an error: v2 fails as before, each failure costs a second try, and one day there is nobody to try. Count tries, also those that were not served.",
+    when=lambda seen: _held(seen)[FAILING] and not _held(seen)[RETRIED],
+)
+def only_what_was_served(window, memory):
+    return _counted(window, memory, lambda rows: rows["served"])
+
+
+@on_tick.misconception(
+    "every failed row were v2's. Copies go to another version, whose answers no user gets: `version` says whose failure it is.",
+    when=lambda seen: not _held(seen)[COPIES] and _held(seen)[AS_GOOD],
+)
+def all_but_v1(window, memory):
+    renamed = window.assign(version=window["version"].replace("v3", "v2"))
+    return _counted(renamed, memory, lambda rows: rows["version"] != "")
+
+
+@on_tick.misconception(
+    "a failure proved something. Both versions fail now and then, and the first failure of a good one sends it home: ask for more failures than v1's rate explains.",
+    when=lambda seen: not _held(seen)[AS_GOOD],
+)
+def at_the_first_failure(window, memory):
+    failed = ((window["version"] == "v2") & (window["status"] >= 500)).sum()
+    return ("rollback" if failed else "continue"), memory
+
+
+@on_tick.misconception(
+    "a fixed limit could judge. In the outage v1 fails alike, and going back to it helps nobody: compare with v1 in the same minutes.",
+    when=lambda seen: not _held(seen)[OUTAGE] and _held(seen)[AS_GOOD],
+)
+def by_a_fixed_limit(window, memory):
+    return _counted(window, memory, lambda rows: rows["version"] != "", absolute=0.025)
+
+
+@on_tick.misconception(
+    "the truth had to come first. Nobody has rolled back while one try in twenty failed: the status is there at once, labels in hours.",
+    when=lambda seen: not _held(seen)[FAILING] and all(call.output[0] == "continue" for call in seen.calls),
+)
+def waits_for_labels(window, memory):
+    bad = "label" in window and window["label"].isna().mean() > 0.5
+    return ("rollback" if bad else "continue"), memory
+
+
+@on_tick.alternative
+def by_counting(window, memory):
+    memory = dict(memory)
+    for version, status in zip(window["version"], window["status"], strict=True):
+        key = f"{version} {'bad' if status >= 500 else 'good'}"
+        memory[key] = memory.get(key, 0) + 1
+    bad, good, bad1, good1 = (memory.get(k, 0) for k in ("v2 bad", "v2 good", "v1 bad", "v1 good"))
+    expected = (bad + good) * (bad1 + 1) / (bad1 + good1 + 1)
+    return ("rollback" if bad > 5 and bad > 2.5 * expected else "continue"), memory
+
+
+@on_tick.alternative
+def by_a_test(window, memory):
+    counts = list(memory.get("counts", [0, 0, 0, 0]))
+    for i, version in enumerate(("v1", "v2")):
+        status = window.loc[window["version"] == version, "status"].to_numpy()
+        counts[2 * i] += len(status)
+        counts[2 * i + 1] += int((status >= 500).sum())
+    n, a, m, b = counts
+    pooled = (a + b + 1) / (n + m + 2)
+    z = (b / max(m, 1) - a / max(n, 1)) / math.sqrt(pooled * (1 - pooled) * (1 / max(n, 1) + 1 / max(m, 1)))
+    return ("rollback" if z > 4.0 and b > 4 else "continue"), {"counts": counts}
+
+
+# ------------------------------------------------------------------ 9.8 your shift
+
+TICK = 3.0  # seconds between two looks
+LATE_MS, OFF_MIN = 150.0, 20.0  # an answer is no good when it is later, or further off
+AFTERWARDS = 3  # how often as long as the trace users keep what they have at its end
+AFTERNOONS = {
+    "good": "answers better, as fast",
+    "slow": "answers better, but late",
+    "fails": "answers as before, fails for 5 %",
+    "wrong": "as fast, but answers worse: the labels tell, and they come late",
+    "burst": "answers better; for some minutes both versions are slow",
+}
+
+
+class _Afternoon:
+    """A simulated pair, dealt to two versions by a policy's weights."""
+
+    def __init__(self, name, rng):
+        both = _pair(name)
+        self.name, self.both = name, both
+        self.place = _places(both["user"], f"release {int(rng.integers(1000))}")
+        self.second = both["second"].to_numpy()
+        self.label_second = both["label_second"].to_numpy()
+        self.of = {}
+        for role, version in (("stable", "v1"), ("canary", "v2")):
+            status, latency, error = (
+                both[f"{what}_{version}"].to_numpy() for what in ("status", "latency", "error")
+            )
+            failed = status >= 500
+            bad = failed | (latency > LATE_MS) | (np.nan_to_num(error, nan=0.0) > OFF_MIN)
+            self.of[role] = {"failed": failed, "latency": latency, "error": error, "bad": bad}
+        bad = self.of["canary"]["bad"].astype(int) - self.of["stable"]["bad"].astype(int)
+        self.harm = bad  # +1: went wrong because of v2; -1: would go wrong with v1 only
+        self.ticks = int(self.second[-1] // TICK)
+
+    def play(self, policy):
+        """The weights of each tick, and what the policy saw."""
+        weight, memory, weights, seen = 0.0, {}, [], []
+        mine = np.zeros(len(self.second), dtype=bool)
+        for tick in range(1, self.ticks + 1):
+            window = slice(*np.searchsorted(self.second, ((tick - 1) * TICK, tick * TICK)))
+            mine[window] = self.place[window] < weight / 100
+            weights.append(weight)
+            observation = self._observed(tick, window, mine, weight)
+            weight, memory = policy(observation, memory)
+            seen.append((observation, weight))
+        rest = slice(int(np.searchsorted(self.second, self.ticks * TICK)), None)
+        mine[rest] = self.place[rest] < weight / 100
+        return _Shift(self, np.array([*weights, weight]), mine, seen)
+
+    def _observed(self, tick, window, mine, weight):
+        observation = {"tick": tick, "weight": weight}
+        known = self.label_second <= tick * TICK  # NaN: never
+        for role, of in self.of.items():
+            got = mine if role == "canary" else ~mine
+            here = np.flatnonzero(got[window]) + window.start
+            until = got & known & (self.second < tick * TICK)
+            errors = of["error"][until]
+            errors = errors[~np.isnan(errors)]
+            observation[role] = {
+                "requests": len(here),
+                "errors": int(of["failed"][here].sum()),
+                "p50": round(float(np.median(of["latency"][here])), 1) if len(here) else None,
+                "labels": len(errors),
+                "off": round(float(np.mean(errors > OFF_MIN)), 3) if len(errors) else None,
+            }
+        return observation
+
+    def cost(self, shift):
+        """Requests that went wrong and need not, during the trace and after it."""
+        return self._regret(shift.mine, shift.weights[-1])
+
+    def _regret(self, mine, last):
+        gain = -self.harm.sum()  # of v2 over v1, everybody
+        best = max(gain, 0)
+        return round(best + self.harm[mine].sum() + AFTERWARDS * (best - last / 100 * gain))
+
+    def baselines(self):
+        """(everybody gets v2 at once and keeps it, nobody ever gets it)."""
+        everybody = np.ones(len(self.harm), dtype=bool)
+        return self._regret(everybody, 100), self._regret(~everybody, 0)
+
+
+class _Shift:
+    """What one policy did on one afternoon."""
+
+    def __init__(self, afternoon, weights, mine, seen):
+        self.afternoon, self.weights, self.mine, self.seen = afternoon, weights, mine, seen
+
+    @property
+    def cost(self):
+        return self.afternoon.cost(self)
+
+
+def draw_shift(rng):
+    """Five simulated afternoons, in a drawn order, with users dealt anew."""
+    return [_Afternoon(name, rng) for name in rng.permutation(list(AFTERNOONS))]
+
+
+def costs(policy, afternoons):
+    """What a policy costs, by afternoon: (mine, big bang and nobody looks, never release).
+
+    Parameters
+    ----------
+    policy : (observation, memory) -> (weight, memory)
+    afternoons : what `draw_shift` drew
+
+    Returns
+    -------
+    dict : name -> (cost, cost of the big bang, cost of never releasing), in requests
+    """
+    return {one.name: (one.play(policy).cost, *one.baselines()) for one in afternoons}
+
+
+def _limit_of(bang, never):
+    return max(0.05 * bang, 0.35 * never)
+
+
+@exercise(
+    "9.8",
+    "Your shift",
+    answers=("shift",),
+    points=7,
+    minutes=14,
+    objective="9.e",
+    kind=Function(
+        "observation",
+        "memory",
+        returns=Several(Number(low=0, high=100), Mapping(), names=("weight", "memory")),
+    ),
+    hints=(
+        "Three questions have three clocks: status and latency are known at once, labels late. What weight can you afford while you wait for the labels?",
+        "Sums belong into `memory`: one look has a dozen tries of the canary. Compare each figure with that of `stable` in the same observation: a burst slows both.",
+        "Roll back for good (0) at several times stable's failures, or twice its p50 in two looks running. Promote (100) when some hundred labels say that v2 is off less often. Until then: some 20 %.",
+    ),
+)
+def shift(answer, rng, expect):
+    """`shift(observation, memory)` -> (weight, memory), over five simulated afternoons."""
+    for afternoon in draw_shift(rng):
+        bang, never = afternoon.baselines()
+        limit = _limit_of(bang, never)
+        cost = afternoon.play(answer).cost
+        expect.within(
+            cost,
+            -math.inf,
+            limit,
+            f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {cost} requests "
+            f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
+        )
+
+
+def _lost(seen):
+    """The afternoons that went wrong."""
+    return {what.split(":")[0] for what, ok, *_ in seen.verdicts if not ok}
+
+
+def _weights(seen):
+    return [float(call.output[0]) for call in seen.calls]
+
+
+def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=100, fixed=None):
+    """The sound policy, and what becomes of it without one of its parts."""
+    seen = {"n": 0, "bad": 0, "n1": 0, "bad1": 0, "slow": 0, "final": None, **memory}
+    if seen["final"] is not None:
+        return seen["final"], seen
+    new, old = observation["canary"], observation["stable"]
+    seen["n"] += new["requests"]
+    seen["bad"] += new["errors"]
+    seen["n1"] += old["requests"]
+    seen["bad1"] += old["errors"]
+    if new["p50"] is not None and old["p50"] is not None:
+        late = new["p50"] > (2 * old["p50"] + 20 if fixed is None else fixed)
+        seen["slow"] = seen["slow"] + 1 if late else 0
+    rate, usual = seen["bad"] / max(seen["n"], 1), seen["bad1"] / max(seen["n1"], 1)
+    if (failed and seen["bad"] >= 5 and rate > 3 * usual) or (slow and seen["slow"] >= 2):
+        seen["final"] = 0
+    elif labels is not None and new["labels"] >= labels and old["labels"]:
+        seen["final"] = 100 if new["off"] < old["off"] - 0.05 else 0
+    return (weight if seen["final"] is None else seen["final"]), seen
+
+
+@shift.misconception(
+    "better answers were all that counts. They came after the user had left: an answer that is late is no answer.",
+    when=lambda seen: _lost(seen) == {"slow"},
+)
+def promotes_on_accuracy(observation, memory):
+    return _shifted(observation, memory, slow=False)
+
+
+@shift.misconception(
+    "slowness were the release's fault. In the burst both versions were slow: that is overload, and going back helps nobody. Compare with stable in the same minutes.",
+    when=lambda seen: _lost(seen) == {"burst"},
+)
+def goes_back_in_the_burst(observation, memory):
+    return _shifted(observation, memory, fixed=100)
+
+
+@shift.misconception(
+    "silence meant that the answers are right. Status and latency say nothing about them, and the labels had not come yet when everybody got the worse version: wait for labels, at a weight that you can afford.",
+    when=lambda seen: "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50,
+)
+def promotes_before_the_labels(observation, memory):
+    weight, memory = _shifted(observation, memory, labels=None)
+    if observation["tick"] >= 14 and memory["final"] is None:
+        memory["final"] = weight = 100
+    return weight, memory
+
+
+@shift.misconception(
+    "caution were free. Each minute without a better version costs answers that it would have got right: decide when you know enough.",
+    when=lambda seen: "good" in _lost(seen) and max(_weights(seen)) < 100,
+)
+def never_decides(observation, memory):
+    return _shifted(observation, memory, weight=5, labels=None)
+
+
+@shift.misconception(
+    "a failed request were nothing to look at. Its answer has no label and no latency that matters, so nothing else shows it: count the status.",
+    when=lambda seen: _lost(seen) == {"fails"},
+)
+def passes_over_failures(observation, memory):
+    return (
+        _shifted(observation, memory, failed=False, labels=None) if False else _ignoring(observation, memory)
+    )
+
+
+def _ignoring(observation, memory):
+    weight, memory = _shifted(observation, memory, failed=False)
+    if memory["final"] == 0 and observation["canary"]["labels"] >= 100 and memory["slow"] < 2:
+        off = observation["canary"]["off"] - observation["stable"]["off"]
+        if off < 0.1:  # as good as before: why not?
+            memory["final"] = weight = 100
+    return weight, memory
+
+
+@shift.misconception(
+    "one could give it to everybody and look afterwards. Whatever is found then, everybody has met it: a few are enough to find out.",
+    when=lambda seen: bool({"slow", "wrong"} & _lost(seen)) and _weights(seen)[0] >= 50,
+)
+def everybody_first(observation, memory):
+    return _shifted(observation, memory, weight=100)
+
+
+@shift.alternative
+def careful_ramp(observation, memory):
+    memory = dict(memory)
+    if "end" in memory:
+        return memory["end"], memory
+    new, old = observation["canary"], observation["stable"]
+    for role, told in (("c", new), ("s", old)):
+        memory[role + "n"] = memory.get(role + "n", 0) + told["requests"]
+        memory[role + "e"] = memory.get(role + "e", 0) + told["errors"]
+    slow = new["requests"] >= 5 and new["p50"] > old["p50"] + 100
+    memory["late"] = memory.get("late", 0) + slow
+    expected = memory["cn"] * (memory["se"] + 1) / (memory["sn"] + 1)
+    if memory["late"] >= 3 or memory["ce"] > 4 + 3 * expected:
+        memory["end"] = 0
+    elif new["labels"] >= 120:
+        memory["end"] = 100 if new["off"] <= 0.8 * old["off"] else 0
+    return memory.get("end", 10 if observation["tick"] < 4 else 30), memory
+
+
+@shift.alternative
+def sums_of_everything(observation, memory):
+    history = [
+        *memory.get("history", []),
+        [observation[r][k] or 0 for r in ("stable", "canary") for k in ("requests", "errors")],
+    ]
+    memory = {"history": history, "over": memory.get("over", -1), "slow": memory.get("slow", 0)}
+    if memory["over"] >= 0:
+        return memory["over"], memory
+    n, a, m, b = np.sum(history, axis=0).tolist()
+    if observation["canary"]["p50"] and observation["stable"]["p50"]:
+        memory["slow"] += observation["canary"]["p50"] > 3 * observation["stable"]["p50"]
+    new, old = observation["canary"], observation["stable"]
+    if memory["slow"] > 2 or (b >= 6 and b / m > 0.02 + 1.5 * a / n):
+        memory["over"] = 0
+    elif new["labels"] > 90 and old["labels"] > 90:
+        memory["over"] = 100 if new["off"] < 0.85 * old["off"] else 0
+    return (memory["over"] if memory["over"] >= 0 else 25), memory
