@@ -1,0 +1,319 @@
+"""How good are alerts? Judged against sealed incidents: caught, late, missed, and pages for nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.monitoring.rules import duration, looks, on_grid, run_lengths, values_of
+
+WEEK = pd.Timedelta(7, "D")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a set of alerts was worth over some weeks.
+
+    Attributes
+    ----------
+    incidents : DataFrame
+        One row an incident: `kind, start, end`, `alert` (start of the first true alert, NaT if none), `delay` (Timedelta),
+        `rule` (of that alert), `outcome` ("caught", "late" or "missed").
+    alerts : DataFrame
+        The judged alerts with a column `true`: did it begin in an incident?
+    weeks : float
+    """
+
+    incidents: pd.DataFrame
+    alerts: pd.DataFrame
+    weeks: float
+
+    @property
+    def caught(self):
+        """Incidents with a page in time."""
+        return int((self.incidents["outcome"] == "caught").sum())
+
+    @property
+    def late(self):
+        """Incidents with a page after the deadline."""
+        return int((self.incidents["outcome"] == "late").sum())
+
+    @property
+    def missed(self):
+        """Incidents without a page."""
+        return int((self.incidents["outcome"] == "missed").sum())
+
+    @property
+    def false_pages(self):
+        """Alerts that began outside of every incident."""
+        return int((~self.alerts["true"]).sum())
+
+    @property
+    def pages_a_week(self):
+        return len(self.alerts) / self.weeks
+
+    @property
+    def precision(self):
+        """Share of alerts that were true; NaN without any."""
+        return float(self.alerts["true"].mean()) if len(self.alerts) else np.nan
+
+    @property
+    def recall(self):
+        """Share of incidents that were caught in time; NaN without any."""
+        return self.caught / len(self.incidents) if len(self.incidents) else np.nan
+
+    @property
+    def delay(self):
+        """Median delay of the incidents that had a page, late ones included; NaT without any."""
+        return self.incidents["delay"].median()
+
+    def summary(self):
+        """All figures as a Series, the delay in hours."""
+        return pd.Series(
+            {
+                "incidents": len(self.incidents),
+                "caught": self.caught,
+                "late": self.late,
+                "missed": self.missed,
+                "pages": len(self.alerts),
+                "false_pages": self.false_pages,
+                "pages_a_week": self.pages_a_week,
+                "precision": self.precision,
+                "recall": self.recall,
+                "delay_hours": self.delay / pd.Timedelta(1, "h"),
+            },
+            dtype=float,
+            name="verdict",
+        )
+
+    def __str__(self):
+        what = (
+            f"{self.caught} of {len(self.incidents)} incidents caught, {self.late} late, {self.missed} missed"
+        )
+        return f"{what}; {self.false_pages} of {len(self.alerts)} pages false, {self.pages_a_week:.1f} pages a week"
+
+    __repr__ = __str__
+
+
+def judge(alerts, incidents, over, *, deadline="4h", grace="0h", severity="page"):
+    """Which incidents did these alerts catch, which came late, and which alerts were false?
+
+    An alert is true if it fires between the start of an incident and its end plus `grace`. An incident is caught by the first true
+    alert that is open in that time; an alert that already rang for an overlapping incident counts, with delay 0. Every alert is a
+    page of its own: `grouped` first, if one page tells of all that fires at a time.
+
+    Parameters
+    ----------
+    alerts : DataFrame from `evaluate`
+    incidents : Seal, sequence of Incident, or DataFrame with `kind, start, end`
+        A seal is opened. `end` is the last moment of the incident.
+    over : DataFrame, or (begin, end)
+        The measured frame that was watched: it says for how many weeks.
+    deadline : str or timedelta
+        A page later than this after the start is late.
+    grace : str or timedelta
+        How long after its end an incident still explains an alert: with windows of an hour, "1h".
+    severity : str or None
+        Which alerts count; None: all.
+
+    Returns
+    -------
+    Verdict
+
+    Examples
+    --------
+    >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
+    >>> index = pd.date_range("2024-01-01", periods=168, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"error_rate": 0.01}, index)
+    >>> measured.iloc[[20, 50, 51, 52], 0] = 0.3
+    >>> broken = pd.DataFrame({"kind": ["slow dependency"], "start": [index[50]], "end": [index[53]]})
+    >>> judge(evaluate(Rule("error_rate", above=0.1), measured), broken, measured)
+    1 of 1 incidents caught, 0 late, 0 missed; 1 of 2 pages false, 2.0 pages a week
+    >>> judge(evaluate(Rule("error_rate", above=0.1, for_="1h"), measured), broken, measured)
+    1 of 1 incidents caught, 0 late, 0 missed; 0 of 1 pages false, 1.0 pages a week
+    """
+    deadline, grace = duration(deadline, "deadline"), duration(grace, "grace")
+    table = incident_table(incidents)
+    if severity is not None:
+        alerts = alerts[alerts["severity"] == severity]
+    alerts = alerts.reset_index(drop=True)
+    start, end = _microseconds(alerts["start"]), _microseconds(alerts["end"])
+    first, last = _microseconds(table["start"])[:, None], _microseconds(table["end"] + grace)[:, None]
+    inside = (start >= first) & (start <= last)  # incidents x alerts
+    true = inside.any(axis=0)
+    answers = inside | (true & (start < first) & (end >= first))
+    table["alert"], table["rule"] = pd.Series(pd.NaT, table.index, dtype=table["start"].dtype), ""
+    for row in np.flatnonzero(answers.any(axis=1)):
+        begins = np.where(answers[row], start, np.iinfo(np.int64).max)
+        table.loc[row, "alert"] = alerts["start"].iloc[begins.argmin()]
+        table.loc[row, "rule"] = alerts["rule"].iloc[begins.argmin()]
+    table["delay"] = (table["alert"] - table["start"]).clip(lower=pd.Timedelta(0))
+    in_time = table["delay"] <= deadline
+    table["outcome"] = np.select([in_time, table["alert"].notna()], ["caught", "late"], "missed")
+    return Verdict(table, alerts.assign(true=true), _weeks(over))
+
+
+def grouped(alerts, by=("owner", "severity")):
+    """Alerts that overlap, as one page each: somebody who is awake is not woken again.
+
+    The first alert of a group opens the page and later ones join it until none is open (Alertmanager: `group_by`).
+
+    Parameters
+    ----------
+    alerts : DataFrame from `evaluate`
+    by : sequence of columns
+        Only alerts that agree in these are put together.
+
+    Returns
+    -------
+    DataFrame with the columns of `alerts`: the first alert of each page, its `end` that of the last one to end.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
+    >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"a": [0, 1, 1, 0, 0, 1], "b": [0, 0, 1, 1, 0, 0]}, index)
+    >>> alerts = evaluate([Rule("a", above=0.5), Rule("b", above=0.5)], measured)
+    >>> len(alerts), grouped(alerts)["rule"].tolist()
+    (3, ['AHigh', 'AHigh'])
+    """
+    pages = []
+    for _, group in alerts.groupby(list(by), sort=False, dropna=False):
+        group = group.sort_values("start", kind="stable")
+        ends = pd.Series(_microseconds(group["end"]), group.index)
+        latest = ends.cummax().shift(fill_value=np.iinfo(np.int64).min)
+        page = (_microseconds(group["start"]) >= latest.to_numpy()).cumsum()
+        opened = group.groupby(page).head(1).copy()
+        rings = group["end"].isna().groupby(page).any()
+        opened["end"] = group.groupby(page)["end"].max().mask(rings).set_axis(opened.index)
+        pages.append(opened)
+    if not pages:
+        return alerts.copy()
+    return pd.concat(pages).sort_values("start", kind="stable", ignore_index=True)
+
+
+def incident_table(incidents):
+    """`kind, start, end` of each incident, in order of time, from a Seal, from incidents, or from a frame.
+
+    >>> incident_table([])
+    Empty DataFrame
+    Columns: [kind, start, end]
+    Index: []
+    """
+    if hasattr(incidents, "reveal"):
+        incidents = incidents.reveal()
+    if isinstance(incidents, pd.DataFrame):
+        if missing := {"kind", "start", "end"} - set(incidents.columns):
+            raise ValueError(
+                f"A frame of incidents has the columns kind, start, end: {sorted(missing)} missing."
+            )
+        rows = incidents[["kind", "start", "end"]].to_numpy().tolist()
+    else:
+        rows = [(each.kind, each.start_time, each.end_time) for each in incidents]
+    if any(pd.isna(start) or pd.isna(end) for _, start, end in rows):
+        raise ValueError("An incident has no time: alerts are judged on data with a column `time`.")
+    table = pd.DataFrame(rows, columns=["kind", "start", "end"])
+    for name in ("start", "end"):
+        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
+    return table.sort_values("start", kind="stable", ignore_index=True)
+
+
+def _microseconds(times):
+    """Times as whole microseconds since 1970, the largest number for NaT: array of int64."""
+    times = pd.Series(times)
+    found = times.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
+    found[times.isna().to_numpy()] = np.iinfo(np.int64).max
+    return found
+
+
+def _weeks(over):
+    if isinstance(over, pd.DataFrame):
+        measured, every = on_grid(over)
+        return len(measured) * every / WEEK
+    begin, end = (pd.Timestamp(moment) for moment in over)
+    if not end > begin:
+        raise ValueError(
+            f"There is no time between {begin} and {end}: give the measured frame, or (begin, end)."
+        )
+    return (end - begin) / WEEK
+
+
+# --- many thresholds at once -------------------------------------------------------------------------------------------
+
+
+def tradeoff(measured, metric, incidents, thresholds, *, side="above", for_="0h", deadline="4h", grace="0h"):
+    """What would each of many thresholds have caught, and how often would it have rung for nothing?
+
+    The same figures as `judge` of `evaluate`, for one metric and all thresholds in one pass.
+
+    Parameters
+    ----------
+    measured : DataFrame, windows x metrics
+    metric : str
+    incidents : see `judge`
+    thresholds : array of shape (n,)
+    side : {"above", "below"}
+    for_, deadline, grace : str or timedelta, see `Rule` and `judge`
+
+    Returns
+    -------
+    DataFrame, index threshold: `caught, late, missed, pages, false_pages, false_a_week`
+
+    Examples
+    --------
+    >>> index = pd.date_range("2024-01-01", periods=168, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"x": np.arange(168) % 24.0}, index)
+    >>> broken = pd.DataFrame({"kind": ["drill"], "start": [index[20]], "end": [index[24]]})
+    >>> tradeoff(measured, "x", broken, [21.5, 23.5])[["caught", "pages", "false_pages"]].values.tolist()
+    [[1, 7, 6], [0, 0, 0]]
+    """
+    measured, every = on_grid(measured)
+    thresholds = np.asarray(thresholds, dtype=float)
+    values = values_of(measured, metric)
+    if side not in ("above", "below"):
+        raise ValueError(f"side is {side!r}: say 'above' or 'below'.")
+    breach = values > thresholds[:, None] if side == "above" else values < thresholds[:, None]
+    more = looks(duration(for_, "for_"), every)
+    runs = run_lengths(breach)
+    starts = runs == more + 1  # thresholds x windows: an alert begins
+    open_ = runs > more
+    table = incident_table(incidents)
+    # as judge: times are ends of windows
+    known = _microseconds((measured.index + every).to_series())
+    first = _microseconds(table["start"])
+    last = _microseconds(table["end"] + duration(grace, "grace"))
+    inside = (known >= first[:, None]) & (known <= last[:, None])  # incidents x windows
+    explained = inside.any(axis=0)
+    begun_true = _state_of_last_start(starts, open_, explained)
+    limit = duration(deadline, "deadline") // pd.Timedelta(1, "us")
+    caught, late = np.zeros(len(thresholds), dtype=int), np.zeros(len(thresholds), dtype=int)
+    for row, mask in enumerate(inside):
+        answer = starts & mask
+        before = int(np.searchsorted(known, first[row])) - 1  # the last look before the incident
+        ringing = begun_true[:, before] if before >= 0 else np.zeros(len(thresholds), dtype=bool)
+        # it rings on while the incident has begun: its end, known at the next look, lies after the start
+        rang = answer.any(axis=1)
+        delay = np.where(ringing, 0, known[answer.argmax(axis=1)] - first[row])
+        found = rang | ringing
+        caught += found & (delay <= limit)
+        late += found & (delay > limit)
+    pages = starts.sum(axis=1)
+    false = (starts & ~explained).sum(axis=1)
+    return pd.DataFrame(
+        {
+            "caught": caught,
+            "late": late,
+            "missed": len(table) - caught - late,
+            "pages": pages,
+            "false_pages": false,
+            "false_a_week": false / _weeks(measured),
+        },
+        index=pd.Index(thresholds, name="threshold"),
+    )
+
+
+def _state_of_last_start(starts, open_, explained):
+    """Is an alert open that began in an incident? thresholds x windows."""
+    at = np.arange(starts.shape[1])
+    begun = np.maximum.accumulate(np.where(starts, at, -1), axis=1)
+    return open_ & (begun >= 0) & explained[np.maximum(begun, 0)]

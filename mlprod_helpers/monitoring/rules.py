@@ -1,0 +1,503 @@
+"""Alert rules over a measured frame: when does who get told, and why?
+
+The measured frame has one row a window (index: its start, UTC), one column a metric, NaN where a window was empty. The rules
+mean what they mean in Prometheus; a test runs both side by side.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.faults import nearest_name
+
+SEVERITIES = {"page": "wakes somebody now", "ticket": "waits for the working day"}
+HOURS_OF_DAY, HOURS_OF_WEEK = 24, 168
+ALERT_COLUMNS = (
+    "rule",
+    "metric",
+    "severity",
+    "owner",
+    "since",
+    "start",
+    "end",
+    "value",
+    "threshold",
+    "reason",
+)
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When is a metric out of bounds for so long that somebody is told?
+
+    The condition is an "or" of what is given: above a threshold, below one, missing. At each window's end it is looked at once. It has
+    to hold at every look for the duration `for_`; then the alert fires, until the condition no longer holds. So on hourly windows
+    `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the third.
+
+    Parameters
+    ----------
+    metric : str
+        Column of the measured frame.
+    above, below : float or sequence of 24 or 168 floats, optional
+        Threshold, not itself out of bounds. A sequence has one threshold for each hour of the day or of the week (UTC, from Monday 0 h;
+        the hour in which a window begins).
+    absent : bool
+        Whether a missing window is out of bounds. If not, a missing window says nothing: the condition does not hold, a
+        pending alert begins anew and a firing one ends. That is Prometheus' way with a series that has no sample;
+        ``absent=True`` is its `absent(metric)`.
+    for_ : str or timedelta
+        How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
+    clear : float, optional
+        Hysteresis: a firing alert ends only when the metric is back at this value or better (at most `above`, at least `below`).
+    keep_firing_for : str or timedelta
+        Hysteresis in time: a firing alert ends only when the condition has not held for so long.
+    severity : {"page", "ticket"}
+    owner : str
+        The person or rota that is told.
+    name : str
+        What the alert is called; "LatencyP99High" for a `latency_p99` above its threshold if not given.
+
+    Raises
+    ------
+    ValueError
+        For a rule that can never fire, or never end.
+
+    Source: Prometheus, "Alerting rules" and "Recording rules" (prometheus.io/docs, version 2.42).
+
+    Examples
+    --------
+    >>> rule = Rule("error_rate", above=0.05, for_="2h", clear=0.02, owner="eta-oncall")
+    >>> print(rule)
+    ErrorRateHigh: error_rate above 0.05 for 2h until it is at most 0.02, page to eta-oncall
+    >>> Rule.from_dict(rule.to_dict()) == rule
+    True
+    """
+
+    metric: str
+    above: float | tuple | None = None
+    below: float | tuple | None = None
+    absent: bool = False
+    for_: pd.Timedelta = pd.Timedelta(0)  # noqa: RUF009 (immutable)
+    clear: float | None = None
+    keep_firing_for: pd.Timedelta = pd.Timedelta(0)  # noqa: RUF009
+    severity: str = "page"
+    owner: str = ""
+    name: str = ""
+
+    def __post_init__(self):
+        put = object.__setattr__
+        for name in ("metric", "owner", "name"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a text.")
+        if not self.metric:
+            raise ValueError("A rule watches a metric: name the column of the measured frame.")
+        for name in ("above", "below"):
+            put(self, name, _threshold(getattr(self, name), name))
+        for name in ("for_", "keep_firing_for"):
+            put(self, name, duration(getattr(self, name), name))
+        put(self, "absent", bool(self.absent))
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity is {self.severity!r}: {nearest_name(self.severity, SEVERITIES)}")
+        if self.above is None and self.below is None and not self.absent:
+            raise ValueError(
+                f"The rule on {self.metric!r} can never fire: give above=, below= or absent=True."
+            )
+        put(self, "clear", self._checked_clear())
+        put(self, "name", self.name or self._default_name())
+
+    def _checked_clear(self):
+        if self.clear is None:
+            return None
+        if (self.above is None) == (self.below is None):
+            raise ValueError(
+                "clear= is the way back from above= or from below=, so give exactly one of the two."
+            )
+        clear = _number(self.clear, "clear")
+        limits = np.atleast_1d(self.above if self.below is None else self.below)
+        wrong = (clear > limits).any() if self.below is None else (clear < limits).any()
+        if wrong:
+            side = "below above=" if self.below is None else "above below="
+            raise ValueError(
+                f"clear is {clear:g}, but an alert has to end on the good side: {side} or equal."
+            )
+        return clear
+
+    def _default_name(self):
+        words = "".join(part[:1].upper() + part[1:] for part in self.metric.replace(".", "_").split("_"))
+        sides = (self.above is not None) + 2 * (self.below is not None)
+        return words + ("Absent", "High", "Low", "OutOfRange")[sides]
+
+    @property
+    def condition(self):
+        """The condition in words.
+
+        >>> Rule("requests", below=10, absent=True).condition
+        'requests below 10 or missing'
+        """
+        parts = [
+            f"{side} {in_words(getattr(self, side))}"
+            for side in ("above", "below")
+            if getattr(self, side) is not None
+        ]
+        return f"{self.metric} {' or '.join(parts + ['missing'] * self.absent)}"
+
+    def __str__(self):
+        held = f" for {duration_text(self.for_)}" if self.for_ else ""
+        way = (
+            ""
+            if self.clear is None
+            else f" until it is at {'most' if self.below is None else 'least'} {self.clear:g}"
+        )
+        kept = f", kept for {duration_text(self.keep_firing_for)}" if self.keep_firing_for else ""
+        told = f", {self.severity} to {self.owner or 'nobody'}"
+        return f"{self.name}: {self.condition}{held}{way}{kept}{told}"
+
+    def to_dict(self):
+        """The rule as plain data, for JSON: only what is set."""
+        plain = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, pd.Timedelta):
+                value = duration_text(value) if value else None
+            elif isinstance(value, tuple):
+                value = list(value)
+            if value not in (None, False, ""):
+                plain[field.name] = value
+        return plain
+
+    @staticmethod
+    def from_dict(plain):
+        """The rule that `to_dict` wrote.
+
+        >>> Rule.from_dict({"metric": "requests", "abov": 10})
+        Traceback (most recent call last):
+        ValueError: A rule has no setting 'abov': did you mean 'above'?
+        """
+        return Rule(**known_fields(plain, Rule, "A rule"))
+
+
+# --- small words ------------------------------------------------------------------------------------------------------
+
+
+def known_fields(plain, kind, what):
+    """`plain` as keyword arguments of the dataclass `kind`, or a ValueError that names the stranger."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"{what} is read from a dict, not from {type(plain).__name__}.")
+    names = [field.name for field in fields(kind)]
+    for name in plain:
+        if name not in names:
+            raise ValueError(f"{what} has no setting {name!r}: {nearest_name(name, names)}")
+    return dict(plain)
+
+
+def duration(value, name="duration"):
+    """A length of time as a Timedelta: from "2h", "90m", "1d12h", a timedelta, or 0.
+
+    Raises
+    ------
+    ValueError
+        For a negative one, a bare number, and what is finer than a millisecond (Prometheus' own limit).
+
+    >>> duration("1h30m")
+    Timedelta('0 days 01:30:00')
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and value == 0:
+        value = timedelta(0)
+    if not isinstance(value, str | timedelta | np.timedelta64):
+        raise ValueError(f"{name} is {value!r}, but a duration needs its unit: '2h', '90m', '1d'.")
+    try:
+        # pandas writes days with a capital, Prometheus does not
+        length = pd.Timedelta(re.sub(r"(?<=\d)d", "D", value) if isinstance(value, str) else value)
+    except ValueError:
+        raise ValueError(
+            f"{name} is {value!r}, which is no duration: write '2h', '90m' or '1d12h'."
+        ) from None
+    if pd.isna(length) or length < pd.Timedelta(0):
+        raise ValueError(f"{name} is {value!r}, but a duration is 0 or more.")
+    if length % pd.Timedelta(1, "ms"):
+        raise ValueError(f"{name} is {value!r}, but durations count whole milliseconds.")
+    return length
+
+
+def duration_text(length):
+    """A duration as Prometheus writes it.
+
+    >>> duration_text(pd.Timedelta("36h")), duration_text(pd.Timedelta(0))
+    ('1d12h', '0s')
+    """
+    rest = round(pd.Timedelta(length) / pd.Timedelta(1, "ms"))
+    text = ""
+    for unit, size in _UNITS.items():
+        many, rest = divmod(rest, size)
+        text += f"{many}{unit}" if many else ""
+    return text or "0s"
+
+
+def in_words(threshold):
+    """A threshold for a sentence.
+
+    >>> in_words(0.05), in_words((1.0,) * 24)
+    ('0.05', '1 to 1 by hour of day')
+    """
+    if not isinstance(threshold, tuple):
+        return f"{threshold:g}"
+    span = "day" if len(threshold) == HOURS_OF_DAY else "week"
+    return f"{min(threshold):g} to {max(threshold):g} by hour of {span}"
+
+
+def _number(value, name):
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}, but a threshold is a finite number.")
+    return float(value)
+
+
+def _threshold(value, name):
+    """None, a float, or a tuple of 24 or 168 floats."""
+    if value is None or isinstance(value, Real):
+        return None if value is None else _number(value, name)
+    try:
+        values = tuple(_number(each, name) for each in value)
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}, but a threshold is a number, or one an hour.") from None
+    if len(values) not in (HOURS_OF_DAY, HOURS_OF_WEEK):
+        raise ValueError(
+            f"{name} has {len(values)} thresholds: give one, 24 (hours of the day) or 168 (of the week)."
+        )
+    return values
+
+
+# --- the frame and its clock ------------------------------------------------------------------------------------------
+
+
+def hour_of_week(index):
+    """0 (Monday 0 h UTC) to 167 for each window, by its start.
+
+    >>> hour_of_week(pd.DatetimeIndex(["2024-01-01 05:00Z", "2024-01-07 23:30Z"])).tolist()
+    [5, 167]
+    """
+    return np.asarray(index.day_of_week * HOURS_OF_DAY + index.hour)
+
+
+def limits(threshold, index):
+    """The threshold in force in each window: array of shape (windows,)."""
+    if not isinstance(threshold, tuple):
+        return np.full(len(index), float(threshold))
+    at = hour_of_week(index) if len(threshold) == HOURS_OF_WEEK else np.asarray(index.hour)
+    return np.asarray(threshold)[at]
+
+
+def window_length(measured):
+    """The length of the windows of a measured frame: the smallest step of its index.
+
+    Raises
+    ------
+    ValueError
+        For a frame whose index is no rising UTC time, or has fewer than two windows.
+    """
+    index = measured.index
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
+        raise ValueError(
+            "A measured frame has the start of each window (UTC) as its index: see monitoring.measure."
+        )
+    if len(index) < 2:
+        raise ValueError("Rules need at least two windows: measure a longer log, or shorter windows.")
+    steps = np.diff(index.asi8)
+    if (steps <= 0).any():
+        raise ValueError(
+            "The windows of a measured frame follow one another: sort its index and drop repeats."
+        )
+    return pd.Timedelta(index[1:][steps.argmin()] - index[:-1][steps.argmin()])
+
+
+def on_grid(measured):
+    """The frame with every window in its place and the windows' length: a window that was left out is a missing one.
+
+    >>> index = pd.DatetimeIndex(["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 03:00Z"])
+    >>> on_grid(pd.DataFrame({"x": [1.0, 2.0, 4.0]}, index))[0]["x"].tolist()
+    [1.0, 2.0, nan, 4.0]
+    """
+    every = window_length(measured)
+    full = pd.date_range(measured.index[0], measured.index[-1], freq=every)
+    if len(full) == len(measured):
+        return measured, every
+    if not measured.index.isin(full).all():
+        raise ValueError(
+            f"The windows of a measured frame are equally long: this one has steps other than {every}."
+        )
+    return measured.reindex(full), every
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(rules, measured):
+    """Which alerts do these rules raise over a measured frame?
+
+    Parameters
+    ----------
+    rules : Rule or sequence of Rule
+    measured : DataFrame, windows x metrics
+
+    Returns
+    -------
+    DataFrame, one row an alert, in the order in which they fire
+        `rule, metric, severity, owner`; `since`, when the condition began to hold; `start`, when the alert fired; `end`, when it ended (NaT:
+        it still fires); `value`, the worst while it held; `threshold` in force when it fired; `reason` in words. A window is
+        known when it has passed, so all times are ends of windows.
+
+    Raises
+    ------
+    ValueError
+        For a metric that the frame does not have.
+
+    Examples
+    --------
+    >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"error_rate": [0.01, 0.2, 0.3, 0.2, 0.01, 0.01]}, index)
+    >>> alerts = evaluate(Rule("error_rate", above=0.05, for_="1h", owner="eta-oncall"), measured)
+    >>> alerts[["since", "start", "end"]].map(lambda t: t.hour).values.tolist(), alerts.loc[0, "reason"]
+    ([[2, 3, 5]], 'error_rate above 0.05 for 1h: 0.3 at worst')
+    """
+    measured, every = on_grid(measured)
+    return as_alerts([row for rule in as_rules(rules) for row in _alerts_of(rule, measured, every)])
+
+
+def states(rules, measured):
+    """Which rules fire at the end of each window? A frame of True and False, windows x names of rules.
+
+    >>> index = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"requests": [50.0, 3.0, 2.0, 60.0]}, index)
+    >>> states(Rule("requests", below=10), measured)["RequestsLow"].tolist()
+    [False, True, True, False]
+    """
+    measured, every = on_grid(measured)
+    return pd.DataFrame(
+        {rule.name: firing(rule, measured, every)[0] for rule in as_rules(rules)}, index=measured.index
+    )
+
+
+def as_rules(rules):
+    """A tuple of rules, from one rule, several, or a plan."""
+    rules = getattr(rules, "rules", rules)
+    rules = (rules,) if isinstance(rules, Rule) else tuple(rules)
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            raise ValueError(f"{rule!r} is no rule: write Rule(metric, above=...).")
+    return rules
+
+
+def firing(rule, measured, every):
+    """(fires, out of bounds): bool arrays of shape (windows,) for one rule over a frame without gaps."""
+    values = values_of(measured, rule.metric)
+    breach, cleared = _bounds(rule, values, measured.index)
+    fires = run_lengths(breach) > looks(rule.for_, every)
+    ends = run_lengths(cleared) > looks(rule.keep_firing_for, every)
+    # the state is that of the latest event; the two never fall together
+    at = np.arange(len(values))
+    last_fire = np.maximum.accumulate(np.where(fires, at, -1))
+    last_end = np.maximum.accumulate(np.where(ends, at, -1))
+    return last_fire > last_end, breach
+
+
+def values_of(measured, metric):
+    """One metric as floats, or a ValueError with the nearest name."""
+    if metric not in measured.columns:
+        raise ValueError(
+            f"The measured frame has no metric {metric!r}: {nearest_name(metric, measured.columns)}"
+        )
+    return measured[metric].to_numpy(dtype=float, na_value=np.nan)
+
+
+def run_lengths(mask):
+    """How many True in a row end here, 0 where False; along the last axis.
+
+    >>> run_lengths(np.array([True, True, False, True])).tolist()
+    [1, 2, 0, 1]
+    """
+    at = np.broadcast_to(np.arange(1, mask.shape[-1] + 1), mask.shape)
+    return at - np.maximum.accumulate(np.where(mask, 0, at), axis=-1)
+
+
+def looks(length, every):
+    """How many looks after the first one a duration has passed."""
+    return -(-length // every)
+
+
+def _bounds(rule, values, index):
+    """(out of bounds, good enough to end a firing alert): bool arrays. NaN compares false."""
+    breach = np.zeros(len(values), dtype=bool)
+    held = np.zeros(len(values), dtype=bool)
+    if rule.above is not None:
+        breach |= values > limits(rule.above, index)
+        held |= breach if rule.clear is None else values > rule.clear
+    if rule.below is not None:
+        breach |= values < limits(rule.below, index)
+        held |= breach if rule.clear is None else values < rule.clear
+    if rule.absent:
+        breach |= np.isnan(values)
+        held |= np.isnan(values)
+    return breach, ~(breach | held)
+
+
+def _alerts_of(rule, measured, every):
+    fires, breach = firing(rule, measured, every)
+    edges = np.diff(fires.astype(np.int8), prepend=0)
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if len(ends) < len(starts):  # the last one still fires
+        ends = np.append(ends, len(fires))
+    known = [*(measured.index + every), pd.NaT] if len(starts) else []
+    values = values_of(measured, rule.metric)
+    first = starts - run_lengths(breach)[starts] + 1
+    for since, start, end in zip(first, starts, ends, strict=True):
+        value, threshold = _worst(rule, values[since:end], measured.index[since:end])
+        yield (
+            *(rule.name, rule.metric, rule.severity, rule.owner),
+            *(known[since], known[start], known[end]),
+            *(value, threshold, _reason(rule, value, threshold)),
+        )
+
+
+def _worst(rule, values, index):
+    """(value farthest beyond its threshold, that threshold); NaN where only missing windows made the alert."""
+    farthest, found = -np.inf, (np.nan, np.nan)
+    for threshold, sign in ((rule.above, 1), (rule.below, -1)):
+        if threshold is None:
+            continue
+        limit = limits(threshold, index)
+        beyond = np.where(np.isnan(values), -np.inf, sign * (values - limit))
+        at = int(beyond.argmax())
+        if beyond[at] > max(farthest, 0):
+            farthest, found = beyond[at], (float(values[at]), float(limit[at]))
+    return found
+
+
+def _reason(rule, value, threshold):
+    held = f" for {duration_text(rule.for_)}" if rule.for_ else ""
+    if np.isnan(value):
+        return f"{rule.metric} missing{held}"
+    side = "above" if value > threshold else "below"
+    return f"{rule.metric} {side} {threshold:.4g}{held}: {value:.4g} at worst"
+
+
+def as_alerts(rows):
+    """The frame of alerts, in the order in which they fire, from tuples in the order of `ALERT_COLUMNS`.
+
+    >>> as_alerts([]).columns.tolist()[:3], len(as_alerts([]))
+    (['rule', 'metric', 'severity'], 0)
+    """
+    alerts = pd.DataFrame(rows, columns=list(ALERT_COLUMNS))
+    for name in ("since", "start", "end"):
+        alerts[name] = pd.to_datetime(alerts[name], utc=True).astype("datetime64[us, UTC]")
+    for name in ("value", "threshold"):
+        alerts[name] = alerts[name].astype(float)
+    for name in ("rule", "metric", "severity", "owner", "reason"):
+        alerts[name] = alerts[name].astype("str")
+    return alerts.sort_values(["start", "rule"], kind="stable", ignore_index=True)

@@ -1,0 +1,126 @@
+"""Thresholds from a reference period: what is normal at this hour, and how far from it is worth a page?"""
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.monitoring.rules import duration, hour_of_week, looks, on_grid
+
+WEEK = pd.Timedelta(7, "D")
+
+
+def choose_threshold(
+    reference, side="above", *, per="hour_of_week", pages_per_week=1.0, for_="0h", margin=0.0
+):
+    """The threshold that would have paged so often on quiet weeks, for each hour its own.
+
+    What is normal at an hour is the median of the reference at that hour, its spread the median absolute deviation at that hour of the
+    day; both shrug off an incident that was left in. The threshold is so many spreads from normal. How many, is found on weeks that
+    the medians have not seen (each week in turn is held out), so that it holds on the next quiet week too.
+
+    Parameters
+    ----------
+    reference : Series
+        One metric over whole quiet weeks (index: start of window, UTC): two at least, better four.
+    side : {"above", "below"}
+    per : {"hour_of_week", "hour_of_day", None}
+        For what normal is learned: 168 hours, 24, or one for all.
+    pages_per_week : float
+        How many alerts a week may be false. Below one page in the whole reference the largest one is beaten.
+    for_ : str or timedelta
+        The rule's `for_`: a longer one needs a lower threshold for as many pages.
+    margin : float
+        The threshold keeps at least this distance from normal, in the metric's unit: for a metric that hardly ever moves.
+
+    Returns
+    -------
+    float, or tuple of 24 or 168 floats: `above` or `below` of a `Rule`
+
+    Raises
+    ------
+    ValueError
+        For a reference of less than two weeks, or hours of which it has no value.
+
+    Source: leave-one-out calibration as in cross-conformal prediction (Vovk 2015); MAD times 1.4826 estimates a normal's sd.
+
+    Examples
+    --------
+    >>> index = pd.date_range("2024-01-01", periods=4 * 168, freq="1h", tz="UTC")
+    >>> load = pd.Series(100 + 50 * (index.hour > 7) + np.random.default_rng(0).normal(0, 5, len(index)), index)
+    >>> above = choose_threshold(load, pages_per_week=0.5)
+    >>> len(above), round(above[3]), round(above[12])
+    (168, 114, 167)
+    """
+    if side not in ("above", "below"):
+        raise ValueError(f"side is {side!r}: say 'above' or 'below'.")
+    sign = 1 if side == "above" else -1
+    measured, every = on_grid(reference.to_frame("metric"))
+    slot, count = _slots(measured.index, per)
+    week = (measured.index - measured.index[0]) // WEEK
+    weeks = len(measured) * every / WEEK
+    if weeks < 2 - 1e-9:
+        raise ValueError(
+            f"The reference has {weeks:.1f} weeks: a threshold needs two at least, to learn and to hold out."
+        )
+    values = sign * measured["metric"].to_numpy(dtype=float)
+    hour = np.asarray(measured.index.hour)
+    off = np.full(len(values), np.nan)  # from what the other weeks say is normal
+    for held_out in range(int(week.max()) + 1):
+        rows = np.asarray(week == held_out)
+        off[rows] = values[rows] - _center(np.where(rows, np.nan, values), slot, count)[slot[rows]]
+    spread = _spread(off, hour if count > 1 else np.zeros_like(hour))
+    spread = spread if count > 1 else np.full(24, spread[0])
+    allowed = int(np.floor(pages_per_week * weeks + 1e-9))
+    many = _level(off / spread[hour], looks(duration(for_, "for_"), every), allowed)
+    center = _center(values, slot, count)
+    if np.isnan(center).any():
+        lacking = int(np.isnan(center).sum())
+        raise ValueError(
+            f"The reference has no value at {lacking} of {count} hours: use longer windows, or per=None."
+        )
+    found = sign * (center + np.maximum(many * spread[np.arange(count) % 24], margin))
+    return tuple(found.tolist()) if count > 1 else float(found[0])
+
+
+def _slots(index, per):
+    if per is None:
+        return np.zeros(len(index), dtype=int), 1
+    if per == "hour_of_day":
+        return np.asarray(index.hour), 24
+    if per == "hour_of_week":
+        return hour_of_week(index), 168
+    raise ValueError(f"per is {per!r}: say 'hour_of_week', 'hour_of_day' or None.")
+
+
+def _center(values, slot, count):
+    """Median of each slot: array of shape (count,), NaN for a slot without a value."""
+    return pd.Series(values).groupby(slot).median().reindex(range(count)).to_numpy()
+
+
+def _spread(off, hour):
+    """MAD (as an sd) at each hour of the day, its two neighbors included; at least a tenth of the usual one."""
+    size = pd.Series(np.abs(off))
+    near = pd.concat([size.set_axis((hour + step) % 24) for step in (-1, 0, 1)])
+    spread = 1.4826 * near.groupby(level=0).median().reindex(range(24)).to_numpy()
+    usual = 1.4826 * size.median()
+    if not usual > 0:  # a metric that hardly ever moves: count in its own unit
+        return np.ones(24)
+    return np.fmax(spread, 0.1 * usual)  # fmax: an hour without a value takes the floor
+
+
+def _level(score, more, allowed):
+    """The lowest level that at most `allowed` runs of more than `more` windows exceed, just above the next run's."""
+    score = np.where(np.isnan(score), -np.inf, score)
+    padded = np.concatenate([np.full(more, -np.inf), score])
+    held = np.lib.stride_tricks.sliding_window_view(padded, more + 1).min(axis=1)
+    previous = np.concatenate([[-np.inf], held[:-1]])
+    rises = held > previous
+    levels = np.unique(held[np.isfinite(held)])
+    if not len(levels):
+        return 0.0
+    low, high = np.sort(previous[rises]), np.sort(held[rises])
+    # an alert starts at level v where previous <= v < held
+    starts = np.searchsorted(low, levels, side="right") - np.searchsorted(high, levels, side="right")
+    peak = int(starts.argmax())  # below it alerts merge until one rings all the time
+    too_many = np.maximum.accumulate((starts > allowed)[::-1])[::-1]
+    too_many[:peak] = True
+    return float(max(levels[~too_many][0], 0.0))
