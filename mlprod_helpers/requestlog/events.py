@@ -58,6 +58,13 @@ class RequestLog:
             )
             self._finish_broken_line()
 
+    @classmethod
+    def from_lines(cls, lines):
+        """A log in memory that holds these events already: lines that somebody else has read."""
+        log = cls()
+        log._memory = list(lines)
+        return log
+
     def request(self, request_id, *, version, time=None, features=None, status=200, served=True, **answer):
         """Write that a request was answered.
 

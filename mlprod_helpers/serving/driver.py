@@ -1,0 +1,137 @@
+"""The driver: carries a rollout's decisions to a real router. Controller and judges are those of `rollout`, unchanged.
+
+Every interval it reads the request log, shows the judge what is known, and sets the weights that the controller decides. `backend`
+is anything with `set_weights({version: percent}, mirror=percent)`: `router.Router`, `router.RouterProcess`.
+"""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from mlprod_helpers.requestlog import LogError, RequestLog
+from mlprod_helpers.rollout import Metrics
+
+
+class Tick(NamedTuple):
+    """What one look of the driver led to: when (seconds since 1970), the decision, the verdict (None: no check was due), and what
+    went wrong (None: nothing)."""
+
+    time: float
+    decision: object
+    verdict: str | None
+    problem: str | None
+
+
+class Driver:
+    """Drives one rollout.
+
+    Parameters
+    ----------
+    controller : `rollout.Controller`
+    backend : has `set_weights(weights, mirror=...)`
+    log : path of the request log that the judge reads
+    lag : float, seconds by which the driver looks back: answers that are just being written are judged at the next check, by
+        no check twice and by none never
+    max_lines : int, how many of the last events are kept
+
+    `history` is a list of `Tick`. A log that cannot be read, or a router that does not answer, stops nothing: it stands in
+    the tick's `problem`, and the next tick tries again.
+    """
+
+    def __init__(self, controller, backend, log, *, lag=0.05, max_lines=50_000):
+        self.controller, self.backend, self.lag = controller, backend, lag
+        self.history = []
+        self._tail = _Tail(log, max_lines)
+        self._set, self._last = None, -float("inf")
+        self._stop, self._thread = threading.Event(), None
+
+    def tick(self, now=None):
+        """Look once, act if something is due. Returns the `Tick`."""
+        now = max(time.time() - self.lag if now is None else now, self._last)
+        self._last, problem, metrics = now, None, None
+        try:
+            due = self.controller.next_event
+            if due is not None and now >= due:
+                metrics = self._metrics()
+        except (OSError, LogError) as error:
+            problem = f"the log cannot be read: {error}"
+        if problem is None:
+            before = self.controller.state.checked
+            decision = self.controller.step(now, metrics)
+            checked = self.controller.state.checked
+            verdict = self.controller.state.verdict if checked not in (None, before) else None
+        else:
+            decision, verdict = self.controller.decision, None
+        problem = self._carry_out(decision) or problem
+        self.history.append(Tick(now, decision, verdict, problem))
+        return self.history[-1]
+
+    def run(self, duration, every=None):
+        """Tick for `duration` seconds, or until the rollout is over. `every` is seconds between two ticks (a tenth of the interval)."""
+        every = min(0.5, self.controller.plan.interval / 10) if every is None else every
+        end = time.monotonic() + min(duration, 3600.0)
+        while not self._stop.is_set() and time.monotonic() < end:
+            if self.tick().problem is None and self.controller.over:
+                break
+            self._stop.wait(every)
+        return self.controller.decision
+
+    def start(self, duration, every=None):
+        """`run` in a thread; `stop` ends it."""
+        self._thread = threading.Thread(target=self.run, args=(duration, every), daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self):
+        """End the thread; the weights stay as they are."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10.0)
+
+    def _metrics(self):
+        return Metrics.from_log(self._tail.read(), self.controller.stable, self.controller.canary)
+
+    def _carry_out(self, decision):
+        wanted = dict(decision.weights), float(self.controller.state.mirror)
+        if wanted == self._set:
+            return None
+        try:
+            self.backend.set_weights(wanted[0], mirror=wanted[1])
+        except (OSError, ValueError) as error:
+            return f"the router was not reached: {error}"
+        self._set = wanted
+        return None
+
+
+class _Tail:
+    """The events that were added to a log since the driver began; only new bytes are read."""
+
+    def __init__(self, path, max_lines):
+        self._path, self._max = Path(path), max_lines
+        self._at = self._path.stat().st_size if self._path.exists() else 0
+        self._rest, self._lines = b"", []
+
+    def read(self):
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                new = file.read()
+            self._at += len(new)
+            *whole, self._rest = (self._rest + new).split(b"\n")
+            self._lines += [event for line in whole if (event := _event(line)) is not None]
+            self._lines = self._lines[-self._max :]
+        known = {name for kind, name, _ in self._lines if kind == "request"}
+        return RequestLog.from_lines(  # a label of an older request is nobody's mistake
+            line for kind, name, line in self._lines if kind == "request" or name in known
+        ).read()
+
+
+def _event(line):
+    """(kind, request id, line), or None for a line that is no event: a service may have been killed while it wrote."""
+    try:
+        event = json.loads(line)
+        return event["event"], event["request_id"], line.decode()
+    except (ValueError, KeyError, TypeError):
+        return None

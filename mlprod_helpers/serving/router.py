@@ -1,0 +1,742 @@
+"""The router: a small reverse proxy that gives every user their version of the model.
+
+`Router` runs in an event loop; `RouterProcess` is one in a process of its own (`python -m mlprod_helpers.serving.router
+--config FILE`), with the same `plan`, `apply` and `set_weights`. `driver.Driver` turns a rollout's decisions into
+weights of either.
+
+- Sticky: `rollout.route` decides by the user's name (`X-User-Id`), with the same buckets as the simulator.
+- Copies to a canary (`mirror`) start after the client's answer is ready, on a bounded number of background tasks over
+  connections of their own: when these are taken, a copy is dropped and counted.
+- A request is tried again only where that is safe: when nothing reached the upstream, or on a path where asking twice
+  gives the same answer. First the same version (a connection that broke), then the other one. An answer is an answer: a 500 goes back.
+  A timeout is not tried again.
+- Every request to `/predict` is a row of the router's own request log (one a model row); a try that failed and was made
+  again elsewhere is a row with `served` False, so that a judge sees what the client did not. What the router itself refuses has
+  the version "router". `POST /label` goes to every version and is a label event once one has taken it.
+- The router names each request itself (`X-Request-Id` in the answer): a client's own id could stand twice in the log.
+
+The answer carries `X-Version`, `X-Router-Plan` (the generation of the plan that decided) and `X-Request-Id`. A second port is
+for the operator: `GET /metrics`, `GET /healthz`, and with `Authorization: Bearer TOKEN` `GET /plan`, `PUT /plan`, `POST /drain`.
+"""
+
+import argparse
+import asyncio
+import hmac
+import json
+import math
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+
+import aiohttp
+import pandas as pd
+from aiohttp import web
+from multidict import CIMultiDict
+
+from mlprod_helpers.requestlog import COLUMNS, LogError, RequestLog
+from mlprod_helpers.serving.config import _Values, valid_name
+from mlprod_helpers.serving.routes import RoutePlan
+
+HOST = "127.0.0.1"
+HOP_BY_HOP = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+_OURS = frozenset(["host", "content-length", "expect", "x-request-id", "x-shadow", "x-forwarded-for"])
+_BACK = frozenset(["content-length", "x-request-id", "x-version", "x-router-plan", "date", "server"])
+_AUTO = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterConfig(_Values):
+    """What a router does and within which limits.
+
+    Parameters
+    ----------
+    plan : RoutePlan, or a mapping of its fields
+    log : str or None, the router's own request log
+    port, control_port : int, on 127.0.0.1; 0: any free one
+    token : str or None, for the control port; None: a new one, announced at the start
+    body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
+    body_s : float, seconds in which a request's body must have come (408)
+    connect_s, timeout_s : float, seconds to connect to an upstream, and for its whole answer (504)
+    in_flight : int, requests at a time; more are shed (503 with Retry-After)
+    copies, copy_s : int and float, shadow copies at a time, and seconds that one may take
+    retry_paths : paths on which a POST may be sent twice
+    failover : bool, may the other version answer when the user's own is not there?
+    lifetime_s : float, the process ends by itself after so many seconds
+    parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
+    random_state : int, of the draw which requests are copied
+    """
+
+    plan: RoutePlan
+    log: str | None = None
+    port: int = 0
+    control_port: int = 0
+    token: str | None = None
+    body_bytes: int = 1_000_000
+    answer_bytes: int = 8_000_000
+    body_s: float = 5.0
+    connect_s: float = 1.0
+    timeout_s: float = 10.0
+    in_flight: int = 512
+    copies: int = 64
+    copy_s: float = 2.0
+    retry_paths: tuple = ("/predict",)
+    failover: bool = True
+    lifetime_s: float = 3600.0
+    parent_pid: int | None = None
+    random_state: int = 0
+
+    def __post_init__(self):
+        if not isinstance(self.plan, RoutePlan):
+            object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
+        object.__setattr__(self, "retry_paths", tuple(self.retry_paths))
+        for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a whole number from 1.")
+        for name in ("body_s", "connect_s", "timeout_s", "copy_s", "lifetime_s"):
+            if not 0 < getattr(self, name) <= 86_400:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but it is seconds, above 0, at most a day."
+                )
+
+    def to_dict(self):
+        """Plain values, ready for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"plan": self.plan.to_dict(), "retry_paths": list(self.retry_paths)}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: object
+    body: bytes
+
+
+class _Meters:
+    """The router's own metrics; the children of each label are kept, because looking them up costs more than counting."""
+
+    def __init__(self):
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        of = {"registry": self.registry}
+        kinds = ("version", "code")
+        self._requests = Counter("router_requests", "Requests answered, by version and code", kinds, **of)
+        self._seconds = Histogram(
+            "router_request_duration_seconds",
+            "From arrival to answer",
+            ("version",),
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            **of,
+        )
+        self.retries = Counter(
+            "router_retries", "Tries made again, by the version that failed", ("version",), **of
+        )
+        self.copies = Counter("router_copies", "Shadow copies, by what became of them", ("outcome",), **of)
+        self.swaps = Counter("router_plan_swaps", "Plans taken over", **of)
+        self.unlogged = Counter("router_unlogged", "Rows that the log refused", **of)
+        self.weight = Gauge("router_weight_percent", "Percent of the users, by version", ("version",), **of)
+        self.in_flight = Gauge("router_in_flight", "Requests being answered, by version", ("version",), **of)
+        self._kept = {}
+
+    def answered(self, version, code, seconds):
+        kept = self._kept.get((version, code))
+        if kept is None:
+            kept = self._requests.labels(version, str(code)), self._seconds.labels(version)
+            self._kept[version, code] = kept
+        kept[0].inc()
+        kept[1].observe(seconds)
+
+
+class Router:
+    """The router in the running event loop: `async with Router(RouterConfig(plan=plan)) as router: ...`
+
+    Attributes: `url` and `control_url`, `token`, `plan`, `in_flight` (version -> requests being answered), `meters`.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.token = config.token or secrets.token_urlsafe(24)
+        self.meters = _Meters()
+        self.in_flight = {}
+        self._log = None if config.log is None else RequestLog(config.log)
+        self._rng = random.Random(config.random_state)
+        self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
+        self._tasks, self._runners = set(), []
+        self._plan = config.plan
+        self._tell()
+
+    # --------------------------------------------------------------------------------- start and end
+
+    async def __aenter__(self):
+        await self.start()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.stop()
+
+    async def start(self):
+        """Listen on both ports."""
+        config = self.config
+        self._session = self._client(0, config.timeout_s)
+        self._shadow = self._client(config.copies, config.copy_s)
+        self.port = await self._listen(self._handle, config.port, config.body_bytes)
+        self.control_port = await self._listen(self._control, config.control_port, 65_536)
+        self.url, self.control_url = f"http://{HOST}:{self.port}", f"http://{HOST}:{self.control_port}"
+
+    async def stop(self, grace=2.0):
+        """Take no new connection, let requests in flight end, drop the copies."""
+        for runner in self._runners:
+            await runner.cleanup()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.close()
+        await self._shadow.close()
+        if self._log is not None:
+            self._log.close()
+
+    def _client(self, limit, seconds):
+        return aiohttp.ClientSession(
+            # shorter than an upstream keeps an idle connection: it should not close one that is being used
+            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=2.0, use_dns_cache=False),
+            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self.config.connect_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_AUTO,
+            trust_env=False,
+        )
+
+    async def _listen(self, handler, port, body_bytes):
+        loop = asyncio.get_running_loop()
+
+        def request(message, payload, protocol, writer, task):
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=body_bytes)
+
+        runner = web.ServerRunner(
+            web.Server(handler, request_factory=request, access_log=None), shutdown_timeout=2.0
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, HOST, port, backlog=1024).start()
+        return runner.addresses[0][1]
+
+    # ------------------------------------------------------------------------------------- the plan
+
+    @property
+    def plan(self):
+        """The plan in force."""
+        return self._plan
+
+    def apply(self, plan):
+        """Take over another plan, whole. Returns it with its generation; requests that are under way keep theirs."""
+        self._plan = replace(plan, generation=self._plan.generation + 1)
+        self.meters.swaps.inc()
+        self._tell()
+        return self._plan
+
+    def set_weights(self, weights, mirror=0.0):
+        """What a driver calls: {version: percent of the users}, and percent of the requests to copy."""
+        return self.apply(self._plan.weighted(weights, mirror))
+
+    async def drain(self, version, timeout=10.0):
+        """Send a version no new requests, wait until it has answered those it has. Returns how many are left: 0, or more
+        after `timeout` seconds."""
+        self.apply(replace(self._plan, draining=(*self._plan.draining, version)))
+        end = time.monotonic() + min(timeout, 600.0)
+        while (left := self.in_flight.get(version, 0)) and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        return left
+
+    def _tell(self):
+        plan = self._plan
+        for version in plan.upstreams:
+            share = (
+                plan.weight if version == plan.canary else 100 - plan.weight if version == plan.stable else 0
+            )
+            self.meters.weight.labels(version).set(share)
+            self.meters.in_flight.labels(version).set_function(
+                lambda version=version: self.in_flight.get(version, 0)
+            )
+
+    # --------------------------------------------------------------------------------- one request
+
+    async def _handle(self, request):
+        arrived, begin = time.time(), time.perf_counter()
+        self._count += 1
+        name = f"{self._prefix}-{self._count}"
+        path = request.path
+        if path not in _PATHS:
+            return self._refuse(request, name, arrived, begin, 404, "no_such_path", logged=False)
+        if request.method not in _PATHS[path]:
+            return self._refuse(request, name, arrived, begin, 405, "method", logged=False)
+        if self._now >= self.config.in_flight:
+            return self._refuse(request, name, arrived, begin, 503, "too_many_requests")
+        self._now += 1
+        try:
+            body = await self._body(request)
+            if isinstance(body, tuple):
+                return self._refuse(request, name, arrived, begin, *body)
+            if path == "/label":
+                return await self._label(request, name, body)
+            return await self._forward(request, name, body, arrived, begin)
+        finally:
+            self._now -= 1
+
+    async def _body(self, request):
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        if (request.content_length or 0) > self.config.body_bytes:
+            return 413, "too_large"
+        if not request.body_exists:
+            return b""
+        try:
+            async with asyncio.timeout(self.config.body_s):
+                return await request.read()
+        except TimeoutError:
+            return 408, "too_slow"
+        except web.HTTPRequestEntityTooLarge:
+            return 413, "too_large"
+
+    async def _forward(self, request, name, body, arrived, begin):
+        plan = self._plan
+        user = request.headers.get("X-User-Id")
+        user = user if user and valid_name(user) else None
+        version = plan.version_of(user)
+        headers = _onward(request, name)
+        tries, failed, answer = [version], {}, None
+        may_repeat = request.method in _SAFE or request.path in self.config.retry_paths
+        while True:
+            version, started = tries[-1], time.perf_counter()
+            answer, unsent = await self._try(self._session, plan, version, request, headers, body)
+            if isinstance(answer, _Answer):
+                break
+            following = self._next_try(plan, tries, answer, unsent, may_repeat)
+            if following is None:
+                answer = _gave_up(answer, name)
+                break
+            self.meters.retries.labels(version).inc()
+            failed[version] = failed.get(version, (0, 0.0))[0] + 1, 1000 * (time.perf_counter() - started)
+            tries.append(following)
+        seconds = time.perf_counter() - begin
+        self.meters.answered(version, answer.status, seconds)
+        if request.path == "/predict":
+            about = (name, user, arrived, body)
+            for lost, (count, latency) in failed.items():
+                if lost != version:  # the judge shall see what the client did not
+                    self._write(lost, about, _Answer(502, None, b""), latency, count, served=False)
+            self._write(version, about, answer, 1000 * seconds, len(tries))
+            self._copy(plan, version, request, headers, about)
+        back = CIMultiDict(
+            (key, value)
+            for key, value in (answer.headers or {}).items()
+            if key.lower() not in _dropped(answer.headers, _BACK)
+        )
+        back["X-Request-Id"], back["X-Version"], back["X-Router-Plan"] = name, version, str(plan.generation)
+        return web.Response(status=answer.status, headers=back, body=answer.body)
+
+    async def _try(self, session, plan, version, request, headers, body):
+        """(answer, None), or (what went wrong, did nothing reach the upstream?)."""
+        self.in_flight[version] = self.in_flight.get(version, 0) + 1
+        try:
+            url = _target(plan.upstreams[version], request.raw_path)
+            async with session.request(
+                request.method, url, data=body or None, headers=headers, allow_redirects=False
+            ) as response:
+                if (response.content_length or 0) > self.config.answer_bytes:
+                    return "too_large_answer", False
+                answer = await response.read()
+                if len(answer) > self.config.answer_bytes:
+                    return "too_large_answer", False
+                return _Answer(response.status, response.headers, answer), None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return "no_connection", True
+        except TimeoutError:
+            return "timeout", False
+        except (aiohttp.ClientError, OSError):
+            return "broken_connection", False
+        finally:
+            self.in_flight[version] -= 1
+
+    def _next_try(self, plan, tries, problem, unsent, may_repeat):
+        if len(tries) >= 3 or problem in ("timeout", "too_large_answer") or not (unsent or may_repeat):
+            return None
+        version = tries[-1]
+        if problem == "broken_connection" and tries.count(version) == 1 and len(set(tries)) == 1:
+            return version  # often only an idle connection that was closed
+        other = plan.other(version) if self.config.failover else None
+        return None if other in tries else other
+
+    def _refuse(self, request, name, arrived, begin, status, problem, logged=True):
+        seconds = time.perf_counter() - begin
+        self.meters.answered("router", status, seconds)
+        answer = _Answer(status, None, _problem(problem, name))
+        if logged and request.path == "/predict":
+            self._write("router", (name, None, arrived, b""), answer, 1000 * seconds, 1)
+        headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": "router"}
+        if status == 503:
+            headers["Retry-After"] = "1"
+        response = web.Response(status=status, headers=headers, body=answer.body)
+        if status in (408, 413):
+            response.force_close()  # the rest of the body is not read
+        return response
+
+    # ------------------------------------------------------------------------------- labels and copies
+
+    async def _label(self, request, name, body):
+        """To every version: each one that remembers the request may learn from it."""
+        plan, headers = self._plan, _onward(request, name)
+        versions = [version for version in (plan.stable, plan.canary) if version is not None]
+        found = await asyncio.gather(
+            *(self._try(self._session, plan, version, request, headers, body) for version in versions)
+        )
+        answers = [
+            (version, answer if isinstance(answer, _Answer) else _gave_up(answer, name))
+            for version, (answer, _) in zip(versions, found, strict=True)
+        ]
+        version, best = min(answers, key=lambda pair: pair[1].status)
+        self.meters.answered(version, best.status, 0.0)
+        if best.status < 300 and self._log is not None:
+            try:
+                told = json.loads(body)
+                self._log.label(told["request_id"], told["label"])
+            except (LogError, ValueError, KeyError, TypeError):
+                self.meters.unlogged.inc()
+        headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": version}
+        return web.Response(status=best.status, headers=headers, body=best.body)
+
+    def _copy(self, plan, version, request, headers, about):
+        """Start a copy, if this request gets one; never wait for it."""
+        if not plan.mirror or version != plan.stable or plan.canary in plan.draining:
+            return
+        if self._rng.random() >= plan.mirror / 100:
+            return
+        if len(self._tasks) >= self.config.copies:
+            self.meters.copies.labels("dropped").inc()
+            return
+        task = asyncio.get_running_loop().create_task(self._shadow_copy(plan, request, headers, about))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _shadow_copy(self, plan, request, headers, about):
+        name, user, _, body = about
+        arrived, begin = time.time(), time.perf_counter()
+        headers = headers.copy()
+        headers["X-Shadow"] = "1"
+        answer, _ = await self._try(self._shadow, plan, plan.canary, request, headers, body)
+        outcome = "answered"
+        if not isinstance(answer, _Answer):
+            outcome, answer = answer, _gave_up(answer, name)
+        self.meters.copies.labels(outcome).inc()
+        about = (name, user, arrived, body)
+        self._write(plan.canary, about, answer, 1000 * (time.perf_counter() - begin), 1, served=False)
+
+    # ------------------------------------------------------------------------------------------ the log
+
+    def _write(self, version, about, answer, latency, attempts, served=True):
+        """One row a model row; nothing that a client sent can keep its request out of the log, or fail it."""
+        if self._log is None:
+            return
+        name, user, arrived, body = about
+        row = {
+            "time": pd.Timestamp(arrived, unit="s", tz="UTC"),
+            "version": version,
+            "status": answer.status,
+            "latency_ms": round(latency, 3),
+            "served": served,
+            "attempts": attempts,
+        }
+        if user is not None:
+            row["user_id"] = user
+        for place, features, said in _rows(name, body, answer):
+            try:
+                self._log.request(place, features=features, **row, **said)
+            except (LogError, ValueError, TypeError, RecursionError):
+                self.meters.unlogged.inc()
+                self._log.request(place, **row)
+
+    # ----------------------------------------------------------------------------------- the operator
+
+    async def _control(self, request):
+        if request.method == "GET" and request.path == "/healthz":
+            return web.json_response({"state": "alive"})
+        if request.method == "GET" and request.path == "/metrics":
+            from prometheus_client import generate_latest
+            from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+            return web.Response(
+                body=generate_latest(self.meters.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+            )
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+            return web.json_response({"error": "token"}, status=401)
+        try:
+            if request.method == "GET" and request.path == "/plan":
+                return web.json_response(self.plan.to_dict() | {"in_flight": self.in_flight})
+            if request.method == "PUT" and request.path == "/plan":
+                plan = self.apply(RoutePlan.from_dict(json.loads(await request.read())))
+                return web.json_response(plan.to_dict())
+            if request.method == "POST" and request.path == "/weights":
+                told = json.loads(await request.read())
+                plan = self.set_weights(told["weights"], told.get("mirror", 0.0))
+                return web.json_response(plan.to_dict())
+            if request.method == "POST" and request.path == "/drain":
+                told = json.loads(await request.read())
+                return web.json_response(
+                    {"left": await self.drain(told["version"], told.get("timeout", 10.0))}
+                )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return web.json_response({"error": str(error)}, status=422)
+        return web.json_response({"error": "no_such_path"}, status=404)
+
+
+_PATHS = {
+    "/predict": ("POST",),
+    "/label": ("POST",),
+    "/version": ("GET",),
+    "/healthz": ("GET",),
+    "/readyz": ("GET",),
+}
+
+
+def _target(base, raw_path):
+    from yarl import URL
+
+    return URL(base.rstrip("/") + raw_path, encoded=True)
+
+
+def _dropped(headers, ours):
+    """Headers that end here: those of one connection, those that `Connection` names, and those that are set anew."""
+    named = (headers or {}).get("Connection", "")
+    if not named or named.lower() in ("keep-alive", "close"):
+        return HOP_BY_HOP | ours
+    return HOP_BY_HOP | ours | {part.strip().lower() for part in named.split(",")}
+
+
+def _onward(request, name):
+    drop = _dropped(request.headers, _OURS)
+    headers = CIMultiDict((key, value) for key, value in request.headers.items() if key.lower() not in drop)
+    headers["X-Request-Id"], headers["X-Forwarded-For"] = name, request.remote or HOST
+    return headers
+
+
+def _problem(problem, name):
+    return json.dumps({"error": problem, "request_id": name, "detail": []}).encode()
+
+
+def _gave_up(problem, name):
+    status = 504 if problem == "timeout" else 502
+    return _Answer(status, {"Content-Type": "application/json"}, _problem(problem, name))
+
+
+def _rows(name, body, answer):
+    """(request id, features, what was answered) of each model row of a request."""
+    asked, said = _json(body), _json(answer.body) if answer.status == 200 else {}
+    rows = asked.get("rows")
+    if not isinstance(rows, list) or not rows:
+        told = {key: said[key] for key in ("prediction", "score") if _is_plain(said.get(key))}
+        return [(name, _features(asked.get("features")), told)]
+    table = []
+    for place, row in enumerate(rows[:1000]):
+        told = {}
+        for key in ("prediction", "score"):
+            many = said.get(f"{key}s")
+            if isinstance(many, list) and len(many) == len(rows) and _is_plain(many[place]):
+                told[key] = many[place]
+        table.append((f"{name}.{place}", _features(row), told))
+    return table
+
+
+def _json(body):
+    try:
+        found = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _features(found):
+    if not isinstance(found, dict) or len(found) > 200:
+        return {}
+    return {
+        key: value
+        for key, value in found.items()
+        if len(key) <= 64 and key not in COLUMNS and _is_plain(value)
+    }
+
+
+def _is_plain(value):
+    if isinstance(value, str):
+        return len(value) <= 256
+    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+# ------------------------------------------------------------------------------------ a process of its own
+
+
+async def _serve(config):
+    parent = os.getppid() if config.parent_pid is None else config.parent_pid
+    router, over = Router(config), asyncio.Event()
+    await router.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, over.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(over.set))
+    told = {"pid": os.getpid(), "port": router.port, "url": router.url, "control_url": router.control_url}
+    print(json.dumps(told | ({} if config.token else {"token": router.token})), flush=True)
+    end = time.monotonic() + config.lifetime_s
+    code = 0
+    while not over.is_set():
+        try:
+            await asyncio.wait_for(over.wait(), min(0.5, max(0.01, end - time.monotonic())))
+        except TimeoutError:
+            if time.monotonic() >= end:
+                code = 5
+                break
+            if parent and not _is_alive(parent):
+                code = 4
+                break
+    await router.stop()
+    return code
+
+
+def _is_alive(parent):
+    import psutil
+
+    # the parent of a process whose parent died is another one
+    return psutil.pid_exists(parent) and (os.name == "nt" or os.getppid() == parent)
+
+
+class RouterProcess:
+    """A router in a process of its own; gone when the block ends, when this process ends, and after `lifetime_s`.
+
+    `apply`, `set_weights`, `drain`, `plan` and `metrics` ask it over its control port.
+    """
+
+    def __init__(self, config, *, timeout=20.0):
+        import subprocess
+        import tempfile
+        import threading
+
+        self.token = config.token or secrets.token_urlsafe(24)
+        config = replace(config, token=self.token, parent_pid=os.getpid())
+        fd, path = tempfile.mkstemp(suffix=".json")  # readable by this user only
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(config.to_dict(), file)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlprod_helpers.serving.router", "--config", path],
+                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupted cell does not interrupt the router
+            )
+            watch = threading.Timer(timeout, self.process.kill)
+            watch.start()
+            line = self.process.stdout.readline()
+            watch.cancel()
+        finally:
+            os.unlink(path)
+        if not line:
+            self.stop()
+            raise RuntimeError(f"The router did not start (exit code {self.process.returncode}).")
+        told = json.loads(line)
+        self.pid, self.port, self.url, self.control_url = (
+            told[name] for name in ("pid", "port", "url", "control_url")
+        )
+
+    @property
+    def plan(self):
+        """The plan in force."""
+        plain = self._ask("GET", "/plan")
+        plain.pop("in_flight")
+        return RoutePlan.from_dict(plain)
+
+    def apply(self, plan):
+        """See `Router.apply`."""
+        return RoutePlan.from_dict(self._ask("PUT", "/plan", plan.to_dict()))
+
+    def set_weights(self, weights, mirror=0.0):
+        """See `Router.set_weights`."""
+        return RoutePlan.from_dict(
+            self._ask("POST", "/weights", {"weights": dict(weights), "mirror": mirror})
+        )
+
+    def drain(self, version, timeout=10.0):
+        """See `Router.drain`."""
+        return self._ask("POST", "/drain", {"version": version, "timeout": timeout}, timeout + 5)["left"]
+
+    def metrics(self):
+        """The router's own metrics, Prometheus text."""
+        return self._ask("GET", "/metrics", plain=True)
+
+    def _ask(self, method, path, told=None, timeout=10.0, plain=False):
+        import http.client
+
+        door = http.client.HTTPConnection(HOST, int(self.control_url.rsplit(":", 1)[1]), timeout=timeout)
+        try:
+            body = None if told is None else json.dumps(told)
+            door.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
+            answer = door.getresponse()
+            text = answer.read().decode()
+        finally:
+            door.close()
+        if answer.status != 200:
+            raise ValueError(f"The router refused {method} {path}: {answer.status} {text}")
+        return text if plain else json.loads(text)
+
+    def stop(self, timeout=5.0):
+        """End it, and wait until it is gone."""
+        import subprocess
+
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router")
+    parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
+    path = parser.parse_args(arguments).config
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = RouterConfig.from_dict(json.load(file))
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    return asyncio.run(_serve(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The router's plan: who answers whom. One immutable object; a change is another object, swapped whole."""
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.rollout.routing import route
+from mlprod_helpers.serving.config import valid_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutePlan:
+    """Who answers whom. Nothing in it changes: a request reads the plan once, so it never sees half of an old and half of a
+    new one.
+
+    Parameters
+    ----------
+    upstreams : dict, version -> "http://127.0.0.1:PORT"
+    stable : str, the version of everybody who has no other, and of requests without a user
+    canary : str or None
+    weight : float, percent of the users who get the canary; who that is, `rollout.route` says
+    mirror : float, percent of the stable version's requests that are copied to the canary
+    salt : str, of the routing; see `rollout.bucket`
+    draining : tuple of versions that get no new requests: their users go to the other one
+    generation : int, counted up by the router at each swap
+
+    >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001", "v2": "http://127.0.0.1:8002"}, stable="v1", canary="v2", weight=60)
+    >>> plan.version_of("ben"), plan.version_of(None), plan.weighted({"v1": 100, "v2": 0}).version_of("ben")
+    ('v2', 'v1', 'v1')
+    """
+
+    upstreams: dict = field(hash=False)
+    stable: str
+    canary: str | None = None
+    weight: float = 0.0
+    mirror: float = 0.0
+    salt: str = ""
+    draining: tuple = ()
+    generation: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "draining", tuple(self.draining))
+        object.__setattr__(self, "upstreams", MappingProxyType(dict(self.upstreams)))
+        for name, url in self.upstreams.items():
+            if not valid_name(name):
+                raise ValueError(f"A version is called {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+            loopback(url)
+        for name in (self.stable, self.canary, *self.draining):
+            if name is not None and name not in self.upstreams:
+                raise ValueError(f"There is no upstream {name!r}: {nearest_name(name, self.upstreams)}.")
+        if self.canary == self.stable:
+            raise ValueError(f"Stable and canary are both {self.stable!r}: a rollout has two versions.")
+        for name in ("weight", "mirror"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"{name} is {getattr(self, name)}, but it is a percentage, from 0 to 100.")
+        if self.canary is None and (self.weight or self.mirror):
+            raise ValueError("A weight or a mirror needs a canary.")
+        if {self.stable, self.canary or self.stable} <= set(self.draining):
+            raise ValueError("Every version is draining: nobody is left to answer.")
+
+    def version_of(self, user_id):
+        """The version that answers this user."""
+        chosen = self.stable
+        if self.canary is not None and route(user_id, self.weight, self.salt):
+            chosen = self.canary
+        return self.other(chosen) if chosen in self.draining else chosen
+
+    def other(self, version):
+        """The version that may stand in for another, or None."""
+        found = self.canary if version == self.stable else self.stable
+        return None if found is None or found in self.draining else found
+
+    def weighted(self, weights, mirror=None):
+        """The same plan with a controller's weights: {version: percent of the users}."""
+        if unknown := sorted(set(weights) - {self.stable, self.canary}):
+            raise ValueError(
+                f"The plan has no version {unknown[0]!r}: it goes from {self.stable} to {self.canary}."
+            )
+        if abs(sum(weights.values()) - 100) > 1e-6:
+            raise ValueError(f"The weights {dict(weights)} add up to {sum(weights.values())}, not to 100.")
+        share = weights.get(self.canary, 0.0) if self.canary else 0.0
+        return replace(self, weight=share, mirror=self.mirror if mirror is None else mirror)
+
+    def to_dict(self):
+        """The plan as plain data, for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"upstreams": dict(self.upstreams), "draining": list(self.draining)}
+
+    @classmethod
+    def from_dict(cls, plain):
+        """The plan that `to_dict` wrote."""
+        if unknown := sorted(set(plain) - set(cls.__dataclass_fields__)):
+            raise ValueError(
+                f"A plan has no {unknown[0]!r}: {nearest_name(unknown[0], cls.__dataclass_fields__)}."
+            )
+        try:
+            return cls(**plain)
+        except TypeError as error:
+            raise ValueError(f"This is no plan: {error}.") from None
+
+
+def loopback(url):
+    """The address, if it is on this machine: http://127.0.0.1:PORT and nothing else.
+
+    >>> loopback("http://127.0.0.1:8001/")
+    'http://127.0.0.1:8001'
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and parts.hostname == "127.0.0.1" and parts.port and "@" not in url
+    except (ValueError, TypeError, AttributeError):
+        good = False
+    if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is refused: only http://127.0.0.1:PORT, so that no other machine is hit.")
+    return f"http://127.0.0.1:{parts.port}"
