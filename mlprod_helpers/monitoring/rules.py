@@ -177,9 +177,9 @@ class Rule:
     def from_dict(plain):
         """The rule that `to_dict` wrote.
 
-        >>> Rule.from_dict({"metric": "requests", "abov": 10})
+        >>> Rule.from_dict({"metric": "requests", "above_": 10})
         Traceback (most recent call last):
-        ValueError: A rule has no setting 'abov': did you mean 'above'?
+        ValueError: A rule has no setting 'above_': did you mean 'above'?
         """
         return Rule(**known_fields(plain, Rule, "A rule"))
 

@@ -1,0 +1,89 @@
+"""Alert rules do what a plain loop over the windows does; verdicts and budgets are those of the definitions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, ErrorBudget
+from mlprod_helpers.monitoring.evaluation import judge, tradeoff
+from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
+from mlprod_helpers.monitoring.rules import Rule, evaluate, states
+from mlprod_helpers.monitoring.thresholds import choose_threshold
+
+
+def frame(values):
+    index = pd.date_range("2024-01-01", periods=len(values), freq="1h", tz="UTC")
+    return pd.DataFrame({"x": np.asarray(values, dtype=float)}, index)
+
+
+def by_loop(rule, values):
+    """Prometheus' state machine, look by look."""
+    held = ended = 0
+    fires, told = False, []
+    for value in values:
+        bad = value > rule.above or (rule.absent and np.isnan(value))
+        good = not bad and not (rule.clear is not None and value > rule.clear)
+        held, ended = (held + 1 if bad else 0), (ended + 1 if good else 0)
+        if held > rule.for_ / pd.Timedelta("1h"):
+            fires = True
+        elif ended > rule.keep_firing_for / pd.Timedelta("1h"):
+            fires = False
+        told.append(fires)
+    return told
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_states_are_those_of_a_loop(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 6, 200).astype(float)
+    values[rng.random(200) < 0.1] = np.nan
+    rule = Rule(
+        "x",
+        above=2.5,
+        absent=bool(seed % 2),
+        for_=f"{seed % 4}h",
+        clear=1.5 if seed % 3 else None,
+        keep_firing_for=f"{seed % 3}h",
+    )
+    assert states(rule, frame(values))[rule.name].tolist() == by_loop(rule, values)
+
+
+@pytest.mark.parametrize("for_", ["0h", "2h"])
+def test_many_thresholds_at_once_are_one_after_the_other(for_):
+    measured = frame(np.random.default_rng(3).normal(size=500).cumsum() % 7)
+    at = measured.index
+    broken = pd.DataFrame({"kind": "drill", "start": at[[50, 200, 203]], "end": at[[60, 210, 230]]})
+    limits = np.linspace(1, 6, 9)
+    table = tradeoff(measured, "x", broken, limits, for_=for_, deadline="2h", grace="1h")
+    for limit in limits:
+        alerts = evaluate(Rule("x", above=limit, for_=for_), measured)
+        one = judge(alerts, broken, measured, deadline="2h", grace="1h")
+        assert table.loc[limit, ["caught", "late", "missed", "pages", "false_pages"]].tolist() == [
+            *(one.caught, one.late, one.missed, len(one.alerts), one.false_pages)
+        ]
+
+
+def test_chosen_thresholds_ring_as_often_as_asked_on_fresh_weeks():
+    pages = []
+    for seed in range(10):
+        noise = np.random.default_rng(seed).normal(size=8 * 168)
+        both = frame(100 + 30 * np.sin(np.arange(len(noise)) * 2 * np.pi / 24) + 5 * noise)
+        rule = Rule("x", above=choose_threshold(both["x"][: 4 * 168], pages_per_week=1))
+        pages.append(len(evaluate(rule, both[4 * 168 :])) / 4)
+    assert 0.4 < np.mean(pages) < 1.6
+
+
+def test_the_burn_rates_of_the_workbook():
+    budget = ErrorBudget(0.999)
+    assert [round(rule.consumed(budget), 9) for rule in SRE_WORKBOOK] == [0.02, 0.05, 0.1]
+    assert budget.downtime() == pd.Timedelta("43.2min") == budget.exhausted_in(1000)
+
+
+def test_a_plan_is_linted_and_comes_back_whole():
+    quiet = frame(np.tile([0.0] * 20 + [9.0] * 4, 14))
+    hot = Rule("x", above=5, name="Hot")
+    plan = MonitoringPlan("s", [Row("", hot), Row("dark"), Row("y", Rule("y", below=1, owner="a"), "b")])
+    assert [finding.problem for finding in plan.lint(quiet)] == [
+        *("no problem", "no owner", "no action", "pages daily", "no metric", "not measured")
+    ]
+    assert MonitoringPlan.from_dict(plan.to_dict()) == plan
