@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Model serving: the real thing
+# # Model serving: what stands around the model
 #
 # > **The load test says p99 = 1 ms, the users say 9 s. It is the same server, in the same 100 seconds.** Once in these 100 seconds it paused for 10. The tester waited with it, and so it sent almost nothing in that time. The users came all the same.
 #
@@ -32,7 +32,7 @@
 #
 # You need lesson 06 (canary, shadow, judge). **Express, 45 minutes:** *One pause in a hundred seconds* with exercise 9.1, *The life of a request* with 9.2, *Full is too late* with 9.5, *Alive or ready?* with 9.6, *A canary, and the way back* with 9.7.
 #
-# All traffic in this lesson is simulated: no process is started and no port opened. Flights, predictions and truths are real.
+# All traffic in this lesson is simulated: no process is started and no port opened. Flights, predictions and truths are real; the moments of the requests, their latencies and failures are drawn.
 
 # %%
 from mlprod_helpers import Lesson
