@@ -91,7 +91,8 @@ class Driver:
             self._thread.join(10.0)
 
     def _metrics(self):
-        return Metrics.from_log(self._tail.read(), self.controller.stable, self.controller.canary)
+        versions = self.controller.stable, self.controller.canary
+        return Metrics.from_log(self._tail.read(), *versions, origin="1970-01-01 00:00Z")
 
     def _carry_out(self, decision):
         wanted = dict(decision.weights), float(self.controller.state.mirror)

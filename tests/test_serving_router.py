@@ -1,0 +1,405 @@
+"""The router: sticky users, whole plans, copies that cost nobody anything, retries where they are safe, a rollback that happens."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import aiohttp
+import numpy as np
+import pytest
+
+from mlprod_helpers.requestlog import read
+from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge, bucket, route
+from mlprod_helpers.serving.driver import Driver
+from mlprod_helpers.serving.load import open_loop_async
+from mlprod_helpers.serving.router import Router, RouterConfig, RouterProcess
+from mlprod_helpers.serving.routes import RoutePlan, loopback
+
+ROWS = [{"distance": float(d)} for d in range(100, 200)]
+SERVICE = """
+import asyncio, json, sys
+from aiohttp import web
+name, delay = sys.argv[1], float(sys.argv[2])
+async def predict(request):
+    told = await request.json()
+    await asyncio.sleep(delay)
+    return web.json_response({"prediction": told["features"]["distance"] / 8, "version": name})
+async def main():
+    app = web.Application(); app.router.add_post("/predict", predict)
+    runner = web.AppRunner(app, access_log=None); await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+class Stand:
+    """A stand-in for a model service, in this loop."""
+
+    def __init__(self, name, status=200, hang=0.0):
+        self.name, self.status, self.hang, self.seen = name, status, hang, []
+
+    async def __aenter__(self):
+        from aiohttp import web
+
+        async def answer(request):
+            self.seen.append((request.path, request.headers.copy(), await request.read()))
+            if self.hang:
+                await asyncio.sleep(self.hang)
+            if self.status == "cut":
+                request.transport.abort()
+            return web.json_response(
+                {"prediction": 1.5, "version": self.name},
+                status=200 if self.status == "cut" else self.status,
+                headers={"X-Own": "kept", "Keep-Alive": "timeout=5"},
+            )
+
+        self.runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *error):
+        await self.runner.cleanup()
+
+
+def plan_of(v1, v2, **fields):
+    return RoutePlan(upstreams={"v1": v1, "v2": v2}, stable="v1", canary="v2", **fields)
+
+
+def dead():
+    """An address where nobody listens."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return f"http://127.0.0.1:{door.getsockname()[1]}"
+
+
+async def post(router, user="ana", body=None, path="/predict", **headers):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            router.url + path,
+            data=json.dumps(body or {"features": {"distance": 1400}}),
+            headers={"X-User-Id": user, "Content-Type": "application/json", **headers},
+        ) as answer,
+    ):
+        return answer.status, answer.headers.copy(), await answer.read()
+
+
+# --------------------------------------------------------------------------------------------- plans
+
+
+def test_the_router_has_the_buckets_of_the_simulator():
+    users = [f"u{i}" for i in range(2000)]
+    for weight, salt in ((5, ""), (37.5, "release 8"), (100, "")):
+        plan = plan_of("http://127.0.0.1:1", "http://127.0.0.1:2", weight=weight, salt=salt)
+        by_router = np.array([plan.version_of(user) == "v2" for user in users])
+        assert (by_router == (bucket(users, salt) < weight / 100)).all()
+        assert (by_router == route(np.array(users), weight, salt)).all()
+
+
+def test_a_plan_does_not_change_and_wrong_ones_are_refused():
+    plan = plan_of("http://127.0.0.1:1", "http://127.0.0.1:2")
+    with pytest.raises(AttributeError):
+        plan.weight = 5
+    with pytest.raises(TypeError):
+        plan.upstreams["v3"] = "http://127.0.0.1:3"
+    assert RoutePlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    for wrong in ({"weight": 101}, {"stable": "v3"}, {"canary": "v1"}, {"draining": ("v1", "v2")}):
+        with pytest.raises(ValueError):
+            RoutePlan.from_dict(plan.to_dict() | wrong)
+    for url in (
+        "http://example.org:80",
+        "https://127.0.0.1:1",
+        "http://127.0.0.1.org:1",
+        "http://a@127.0.0.1:1",
+    ):
+        with pytest.raises(ValueError, match="refused"):
+            loopback(url)
+
+
+# ------------------------------------------------------------------------------------- one request
+
+
+def test_headers_of_one_connection_end_here_and_the_log_has_the_row(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2") as v2:
+            config = RouterConfig(plan=plan_of(v1.url, v2.url), log=str(tmp_path / "log.jsonl"))
+            async with Router(config) as router:
+                status, headers, _ = await post(
+                    router,
+                    Connection="X-Secret",
+                    **{"X-Secret": "1", "TE": "trailers", "X-Mine": "2", "X-Shadow": "1"},
+                )
+                return status, headers, v1.seen
+
+    status, headers, seen = asyncio.run(run())
+    assert status == 200 and headers["X-Version"] == "v1" and headers["X-Own"] == "kept"
+    assert "Keep-Alive" not in headers
+    got = seen[0][1]
+    assert got["X-Mine"] == "2" and not {"X-Secret", "TE", "X-Shadow"} & set(got)
+    row = read(tmp_path / "log.jsonl").iloc[0]
+    assert (row["request_id"], row["user_id"], row["distance"]) == (headers["X-Request-Id"], "ana", 1400)
+    assert (row["prediction"], row["version"], row["status"], row["served"]) == (1.5, "v1", 200, True)
+
+
+def test_what_the_router_refuses(tmp_path):
+    async def run():
+        async with Stand("v1", hang=5) as v1:
+            plan = RoutePlan(upstreams={"v1": v1.url}, stable="v1")
+            config = RouterConfig(
+                plan=plan, log=str(tmp_path / "log"), body_bytes=1000, timeout_s=0.2, in_flight=1
+            )
+            async with Router(config) as router:
+                large = await post(router, body={"features": {"x": "y" * 2000}})
+                nowhere = await post(router, path="/admin")
+                slow, shed = await asyncio.gather(post(router), post(router))
+                return (
+                    [answer[0] for answer in (large, nowhere, slow, shed)],
+                    shed[1]["Retry-After"],
+                    len(v1.seen),
+                )
+
+    statuses, after, asked = asyncio.run(run())
+    assert statuses == [413, 404, 504, 503] and after == "1"
+    assert asked == 1  # a timeout is not tried again
+    log = read(tmp_path / "log")
+    assert log.groupby("version")["status"].apply(sorted).to_dict() == {"router": [413, 503], "v1": [504]}
+
+
+def test_hostile_features_do_not_keep_a_request_out_of_the_log(tmp_path):
+    bodies = [
+        {"features": {"status": 7, "version": "v9"}},
+        {"features": {"a": [1, {}]}},
+        {"rows": [{"a": 1}, 3]},
+        {"x": 1e308},
+    ]
+
+    async def run():
+        async with Stand("v1") as v1:
+            plan = RoutePlan(upstreams={"v1": v1.url}, stable="v1")
+            async with Router(RouterConfig(plan=plan, log=str(tmp_path / "log"))) as router:
+                return [(await post(router, body=body))[0] for body in bodies]
+
+    assert asyncio.run(run()) == [200] * 4
+    assert len(read(tmp_path / "log")) == 5  # one of them has two model rows
+
+
+# ------------------------------------------------------------------------------------------ retries
+
+
+@pytest.mark.parametrize("problem", ["nobody listens", "connection cut"])
+def test_a_dead_canary_is_seen_by_the_judge_and_not_by_the_user(tmp_path, problem):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", status="cut") as v2:
+            canary = dead() if problem == "nobody listens" else v2.url
+            config = RouterConfig(plan=plan_of(v1.url, canary, weight=100), log=str(tmp_path / "log"))
+            async with Router(config) as router:
+                return await post(router)
+
+    status, headers, _ = asyncio.run(run())
+    assert status == 200 and headers["X-Version"] == "v1"
+    log = read(tmp_path / "log").set_index("version")
+    tries = 1 if problem == "nobody listens" else 2
+    assert log.loc["v2", ["served", "status"]].tolist() == [False, 502]
+    assert log.loc["v1", ["served", "status", "attempts"]].tolist() == [True, 200, tries + 1]
+
+
+def test_an_unsafe_request_that_may_have_arrived_is_not_sent_twice_and_an_answer_is_an_answer():
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", status="cut") as cut, Stand("v2", status=500) as bad:
+            answers = []
+            for v2, paths in ((cut, ()), (bad, ("/predict",))):
+                async with Router(
+                    RouterConfig(plan=plan_of(v1.url, v2.url, weight=100), retry_paths=paths)
+                ) as router:
+                    answers.append((await post(router))[0])
+            return answers, len(cut.seen), len(bad.seen), len(v1.seen)
+
+    assert asyncio.run(run()) == ([502, 500], 1, 1, 0)
+
+
+# -------------------------------------------------------------------------------------------- copies
+
+
+def test_no_request_waits_for_a_hanging_shadow_and_copies_are_bounded(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", hang=30) as v2:
+            config = RouterConfig(
+                plan=plan_of(v1.url, v2.url, mirror=100), log=str(tmp_path / "log"), copies=5, copy_s=20.0
+            )
+            async with Router(config) as router:
+                begin = time.monotonic()
+                statuses = [(await post(router))[0] for _ in range(20)]
+                return statuses, time.monotonic() - begin, len(v2.seen), len(router._tasks), router.meters
+
+    statuses, seconds, copies, open_tasks, meters = asyncio.run(run())
+    assert statuses == [200] * 20 and seconds < 20  # had one of them waited, it would be 20 s at least
+    assert copies <= open_tasks == 5
+    assert meters.copies.labels("dropped")._value.get() == 15
+
+
+def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", status=500) as v2:
+            config = RouterConfig(plan=plan_of(v1.url, v2.url, mirror=100), log=str(tmp_path / "log"))
+            async with Router(config) as router:
+                status = (await post(router))[0]
+                while router._tasks:
+                    await asyncio.sleep(0.01)
+                return status, v2.seen[0][1]["X-Shadow"]
+
+    assert asyncio.run(run()) == (200, "1")
+    log = read(tmp_path / "log").set_index("version")
+    assert log["served"].to_dict() == {"v1": True, "v2": False} and log["status"].to_dict() == {
+        "v1": 200,
+        "v2": 500,
+    }
+    assert log["request_id"].nunique() == 1
+
+
+# --------------------------------------------------------------------------------------- under load
+
+
+def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2") as v2:
+            config = RouterConfig(plan=plan_of(v1.url, v2.url), log=str(tmp_path / "log"))
+            async with Router(config) as router:
+                load = asyncio.ensure_future(
+                    open_loop_async(router.url, ROWS, rate=400, n=1200, users=500, random_state=0)
+                )
+                plans, weights = {0: router.plan}, [*range(2, 82, 2), 100, 0, 100, 0, 100]
+                for weight in weights:
+                    await asyncio.sleep(0.05)
+                    plan = router.set_weights({"v1": 100 - weight, "v2": weight})
+                    plans[plan.generation] = plan
+                return await load, plans
+
+    table, plans = asyncio.run(run())
+    assert len(plans) == 46 and table["plan"].nunique() > 20
+    assert (table["status"] == 200).all()
+    expected = [plans[g].version_of(user) for g, user in zip(table["plan"], table["user_id"], strict=True)]
+    assert (table["version"] == expected).all()
+    log = read(tmp_path / "log")
+    assert len(log) == 1200 and set(log["request_id"]) == set(table["request_id"])
+
+
+def test_the_split_is_that_of_the_weight():
+    async def run():
+        async with (
+            Stand("v1") as v1,
+            Stand("v2") as v2,
+            Router(RouterConfig(plan=plan_of(v1.url, v2.url, weight=20))) as router,
+        ):
+            users = [f"user-{i}" for i in range(600)]
+            return await open_loop_async(router.url, ROWS, rate=500, n=600, users=users, random_state=1)
+
+    share = (asyncio.run(run())["version"] == "v2").mean()
+    assert abs(share - 0.2) <= 3 * np.sqrt(0.2 * 0.8 / 600)
+
+
+def test_draining_waits_for_answers_and_sends_nothing_new():
+    async def run():
+        async with (
+            Stand("v1", hang=0.3) as v1,
+            Stand("v2") as v2,
+            Router(RouterConfig(plan=plan_of(v1.url, v2.url))) as router,
+        ):
+            first = asyncio.ensure_future(post(router))
+            while not router.in_flight.get("v1"):
+                await asyncio.sleep(0.005)
+            left, second = await asyncio.gather(router.drain("v1", timeout=5), post(router))
+            assert first.done() or await first
+            return (await first)[1]["X-Version"], second[1]["X-Version"], left, len(v1.seen)
+
+    assert asyncio.run(run()) == ("v1", "v2", 0, 1)
+
+
+def service(name, delay=0.0):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVICE, name, str(delay)], stdout=subprocess.PIPE, text=True
+    )
+    return process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+def test_a_killed_canary_harms_nobody_and_is_rolled_back(tmp_path):
+    (one, v1), (two, v2) = service("v1"), service("v2")
+    interval = 0.5
+    try:
+        config = RouterConfig(plan=plan_of(v1, v2), log=str(tmp_path / "log"), lifetime_s=60)
+        with RouterProcess(config) as router:
+            plan = Canary(step_weights=[30], interval=interval, threshold=1)
+            waits = lambda metrics: judge(metrics) if judge(metrics).outcome == "fail" else "nodata"  # noqa: E731
+            judge = MSPRTJudge(tau=0.2, min_requests=5)
+            driver = Driver(Controller(plan, waits, "v1", "v2"), router, tmp_path / "log")
+
+            async def run():
+                load = asyncio.ensure_future(
+                    open_loop_async(router.url, ROWS, rate=150, n=600, users=300, random_state=0)
+                )
+                driver.start(20, every=0.05)
+                await asyncio.sleep(1.3)
+                two.kill()
+                killed = time.time()
+                return await load, killed
+
+            table, killed = asyncio.run(run())
+            driver.stop()
+            assert router.plan.weight == 0, driver.history[-3:]
+            assert 'router_retries_total{version="v2"}' in router.metrics()
+    finally:
+        for process in (one, two):
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    assert (table["status"] != 200).sum() <= 0.001 * len(table)
+    assert (table["version"] == "v2").any()
+    back = next(tick for tick in driver.history if tick.decision.phase == "Degraded")
+    checks = [tick for tick in driver.history if tick.verdict is not None and tick.time > killed]
+    assert back in checks[:2], [tick.decision.reason for tick in checks]
+
+
+# ---------------------------------------------------------------------------------- its own process
+
+
+def test_the_control_port_wants_the_token(tmp_path):
+    plan = RoutePlan(upstreams={"v1": dead()}, stable="v1")
+    with RouterProcess(RouterConfig(plan=plan, lifetime_s=30)) as router:
+        assert router.plan == plan
+        router.token = "guessed"
+        with pytest.raises(ValueError, match="401"):
+            router.apply(plan)
+        assert "router_plan_swaps_total 0.0" in router.metrics()
+
+
+def test_the_process_ends_by_itself(tmp_path):
+    plan = RoutePlan(upstreams={"v1": dead()}, stable="v1")
+    with RouterProcess(RouterConfig(plan=plan, lifetime_s=0.3)) as router:
+        assert router.process.wait(10) == 5
+    code = (
+        "import sys; from mlprod_helpers.serving.router import *;"
+        f"p = RouterProcess(RouterConfig(plan={plan.to_dict()!r}, lifetime_s=60));"
+        "print(p.pid, flush=True); sys.stdin.read()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    pid = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the router has outlived its parent")
