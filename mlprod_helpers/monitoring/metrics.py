@@ -1,0 +1,409 @@
+"""What to measure: metrics with family, unit and bad direction, and the table that they make of a log."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA
+from mlprod_helpers.monitoring.schema import missing_rows, new_category_rows, out_of_range_rows
+from mlprod_helpers.monitoring.windows import Share, Windows, _divide
+
+FAMILIES = ("software", "input", "output")
+DIRECTIONS = ("up", "down", "both")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure a window: a small pure function with a name, a family, a unit, and the direction that is bad.
+
+    Parameters
+    ----------
+    name : str
+    family : "software" (does it run?), "input" (what comes in?) or "output" (what goes out, what do users do with it?)
+    unit : str, such as "ms", "share", "requests/s"
+    direction : "up", "down" or "both": where bad is
+    compute : function of a `Windows`, returns an array (n_windows,), NaN where there is nothing to measure, or a `Share`
+    needs : tuple of columns that it reads
+    meaning : str, one sentence: what is counted, and what is not
+
+    >>> longest = Metric("longest_wait", "software", "ms", "up", lambda windows: windows.max("latency_ms"), ("latency_ms",))
+    >>> log = pd.DataFrame({"time": pd.to_datetime(["2024-01-01 00:10Z", "2024-01-01 00:20Z"]), "latency_ms": [20.0, 90.0]})
+    >>> measure(log, [longest])["longest_wait"].tolist()
+    [90.0]
+    """
+
+    name: str
+    family: str
+    unit: str
+    direction: str
+    compute: Callable
+    needs: tuple[str, ...] = ()
+    meaning: str = ""
+
+    def __post_init__(self):
+        if self.family not in FAMILIES:
+            raise ValueError(f"family is {self.family!r}: {nearest_name(self.family, FAMILIES)}.")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction is {self.direction!r}, but it says where bad is: {nearest_name(self.direction, DIRECTIONS)}."
+            )
+        if not callable(self.compute):
+            raise TypeError(f"compute of {self.name!r} is a function of windows, not {self.compute!r}.")
+
+    def only(self, column, value):
+        """The same metric for one segment, called such as "ctr[device=phone]"."""
+        return replace(
+            self,
+            name=f"{self.name}[{column}={value}]",
+            compute=lambda windows: self.compute(windows.only(column, value)),
+            needs=(*self.needs, column),
+        )
+
+
+def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=False):
+    """Every metric in every window of time: the table that thresholds, alerts and dashboards read.
+
+    Parameters
+    ----------
+    log : DataFrame with a column `time`; shadow copies (`served` False) are left out. To see what was known at some
+        moment, and no later clicks, pass `requestlog.as_of(log, now)`.
+    metrics : sequence of `Metric` or names out of `METRICS`; None: all of `METRICS` whose columns the log has
+    every : length of a window: "1h", "5min", "1D"
+    start, end : moments or None, see `Windows`. A log that ends in silence shows it only if `end` is named.
+    intervals : bool. Shares get two more columns, `<name>_low` and `<name>_high`: Wilson's 95 % interval.
+
+    Returns
+    -------
+    DataFrame : index `time`, start of each window (UTC for a request log), no gaps; column `rows`, then one column a metric.
+        A metric is NaN in a window where it has nothing to count; `throughput` is then 0, for silence is a measurement.
+
+    >>> from mlprod_helpers.monitoring import service_log
+    >>> measure(service_log(days=1, random_state=0), ["throughput", "ctr"], "6h").round(3)
+                               rows  throughput    ctr
+    time
+    2024-01-01 00:00:00+00:00  2213       0.103  0.121
+    2024-01-01 06:00:00+00:00   991       0.046  0.111
+    2024-01-01 12:00:00+00:00  2640       0.123  0.098
+    2024-01-01 18:00:00+00:00  3842       0.178  0.121
+    """
+    windows = Windows(log, every, start=start, end=end)
+    table = {"rows": windows.rows}
+    for metric in _chosen(metrics, windows.log):
+        found = metric.compute(windows)
+        is_share = isinstance(found, Share)
+        values = np.asarray(found.value if is_share else found, dtype=float)
+        if values.shape != (len(windows),):
+            raise ValueError(
+                f"compute of {metric.name!r} gave shape {values.shape}, but there are {len(windows)} windows: "
+                "one number a window."
+            )
+        if metric.name in table:
+            raise ValueError(f"Two metrics are called {metric.name!r}: give each its own name.")
+        table[metric.name] = values
+        if intervals and is_share:
+            table[f"{metric.name}_low"], table[f"{metric.name}_high"] = wilson(*found)
+    return pd.DataFrame(table, index=windows.index)
+
+
+def wilson(hits, trials, confidence=0.95):
+    """Wilson's interval of a share: honest for few trials, and never below 0 or above 1.
+
+    Parameters
+    ----------
+    hits, trials : numbers or arrays, 0 <= hits <= trials
+    confidence : float between 0 and 1
+
+    Returns
+    -------
+    (low, high) : floats or arrays; NaN where there were no trials
+
+    Source: E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    >>> low, high = wilson(0, 40)  # no click in forty is not "zero plus or minus zero"
+    >>> float(low), round(float(high), 4)
+    (0.0, 0.0876)
+    """
+    from scipy.special import ndtri
+
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, but it is a share between 0 and 1: write 0.95.")
+    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
+    if (hits < 0).any() or (hits > trials).any():
+        raise ValueError(
+            "Each share needs 0 <= hits <= trials. Were clicks counted twice, or the two swapped?"
+        )
+    z2 = ndtri((1 + confidence) / 2) ** 2
+    half = np.sqrt(z2 * (hits * _divide(trials - hits, trials) + z2 / 4))
+    low, high = (_divide(hits + z2 / 2 + sign * half, trials + z2) for sign in (-1, 1))
+    nothing = trials == 0
+    low, high = np.where(hits == 0, 0.0, low), np.where(hits == trials, 1.0, high)  # exact at the edges
+    return np.where(nothing, np.nan, low)[()], np.where(nothing, np.nan, high)[()]
+
+
+# ------------------------------------------------------------------------------------------ metrics to choose from
+
+
+def latency(q):
+    """Quantile of the latency; failed and timed-out requests included, for they are the slowest users' day."""
+    return Metric(
+        f"latency_p{100 * q:g}",
+        *("software", "ms", "up"),
+        lambda windows: windows.quantile("latency_ms", q),
+        ("latency_ms",),
+        f"{q:.0%} of all answers came within this time; failed and timed-out requests included",
+    )
+
+
+def mean_of(column, name=None, *, family="input", unit="", direction="both", meaning=""):
+    """Mean of a column of numbers."""
+    return Metric(
+        name or f"mean_{column}",
+        *(family, unit, direction),
+        lambda windows: windows.mean(column),
+        (column,),
+        meaning or f"mean of {column}",
+    )
+
+
+def quantile_of(column, q, name=None, *, family="output", unit="", direction="both", meaning=""):
+    """Quantile of a column of numbers."""
+    return Metric(
+        name or f"{column}_p{100 * q:g}",
+        *(family, unit, direction),
+        lambda windows: windows.quantile(column, q),
+        (column,),
+        meaning or f"{q:.0%} of {column} are below",
+    )
+
+
+def input_length(column="query", name="input_length"):
+    """Mean length of a text in characters; missing texts are left out, empty ones count 0."""
+    return Metric(
+        name,
+        *("input", "characters", "both"),
+        lambda windows: windows.mean(_lengths(windows.log[column])),
+        (column,),
+        f"mean number of characters of {column}",
+    )
+
+
+def share_missing(schema, name="missing_rows"):
+    """Share of rows in which a column of the schema is missing; sentinels such as -999 and "" are as the schema says."""
+    return _share_of_rows(missing_rows, schema, name, "missing value, sentinels included")
+
+
+def share_out_of_range(schema, name="out_of_range"):
+    """Share of rows with a value outside of the range that the schema names."""
+    schema = {column: field for column, field in schema.items() if (field.low, field.high) != (None, None)}
+    return _share_of_rows(out_of_range_rows, schema, name, "value outside of its range")
+
+
+def share_new_categories(schema, name="new_categories"):
+    """Share of rows with a category that the schema does not know."""
+    schema = {column: field for column, field in schema.items() if field.known is not None}
+    return _share_of_rows(new_category_rows, schema, name, "category that training never saw")
+
+
+def repeated_values(column, name="repeated_values"):
+    """Share of rows whose value equals that of the row before: a sensor or feed that is stuck repeats itself."""
+
+    def compute(windows):
+        values = windows.values(column)
+        there = ~np.isnan(values)
+        there[windows.edges[:-1][windows.rows > 0]] = False  # the first row of a window has none before it
+        return windows.share(np.append(False, values[1:] == values[:-1]), among=there)
+
+    return Metric(
+        name, *("input", "share", "up"), compute, (column,), f"share of rows that repeat the {column} before"
+    )
+
+
+def class_share(value, column="prediction", name=None):
+    """Share of one class among the answers that were given."""
+    return Metric(
+        name or f"share_{value}",
+        *("output", "share", "both"),
+        lambda windows: windows.share(windows.log[column] == value, among=windows.log[column].notna()),
+        (column,),
+        f"share of {value} among the answers that were given",
+    )
+
+
+def redo_rate(within="2min", name="redo_rate"):
+    """Share of searches after which the same user searches again within a time: the first answer was not good enough.
+
+    Further pages (`page` above 1) are interest, not a redo; rows with a request_id that was there before are the client
+    that tries again, which is a matter of software. Tomorrow's search is a new wish.
+    """
+    limit = pd.Timedelta(within) // pd.Timedelta(microseconds=1)
+
+    def compute(windows):
+        searches, redone = redone_searches(windows.log, limit)
+        return windows.share(redone, among=searches)
+
+    return Metric(
+        name,
+        *("output", "share", "up"),
+        compute,
+        ("user_id", "request_id"),
+        f"share of searches that the same user repeats within {within}; next pages and client retries are none",
+    )
+
+
+def redone_searches(log, within_us):
+    """(is it a search?, does the same user search again within so many microseconds?): two bool arrays (n,)."""
+    searches = log["user_id"].notna().to_numpy(copy=True)
+    if "page" in log:
+        searches &= (log["page"] == 1).to_numpy()
+    if not log["request_id"].is_unique:
+        searches &= ~log["request_id"].duplicated().to_numpy()
+    rows = np.flatnonzero(searches)
+    users = log["user_id"].to_numpy()[rows]
+    if users.dtype.kind not in "iu":
+        users = pd.factorize(users)[0]
+    order = np.argsort(users, kind="stable")  # by user, and by time within each
+    time = log["time"].dt.as_unit("us").astype("int64").to_numpy()[rows[order]]
+    users = users[order]
+    again = (users[1:] == users[:-1]) & (time[1:] - time[:-1] <= within_us)
+    redone = np.zeros(len(log), dtype=bool)
+    redone[rows[order[:-1][again]]] = True
+    return searches, redone
+
+
+def _share_of_rows(which, schema, name, what):
+    return Metric(
+        name,
+        *("input", "share", "up"),
+        lambda windows: windows.share(which(windows.log, schema)),
+        tuple(schema),
+        f"share of rows with a {what}: {', '.join(schema)}",
+    )
+
+
+def _lengths(column):
+    """Characters of each text; of a categorical only each category is counted."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        lengths = np.append(column.cat.categories.str.len().to_numpy(dtype=float), np.nan)
+        return lengths[column.cat.codes.to_numpy()]  # code -1, missing, takes the NaN at the end
+    return column.str.len().to_numpy(dtype=float, na_value=np.nan)
+
+
+def _throughput(windows):
+    sent = windows.sum("attempts") if "attempts" in windows.log else windows.rows
+    return sent / windows.seconds
+
+
+def _status(low, high):
+    return lambda windows: windows.share(windows.log["status"].between(low, high))
+
+
+def _missing_outputs(windows):
+    return windows.share(windows.log["prediction"].isna(), among=windows.log["status"] < 400)
+
+
+def _ctr(windows):
+    shown = windows.log["status"] < 400 if "status" in windows.log else None
+    return windows.share(windows.log["clicked"], among=shown)
+
+
+def _chosen(metrics, log):
+    if metrics is None:
+        return [metric for metric in METRICS.values() if set(metric.needs) <= set(log.columns)]
+    chosen = []
+    for metric in (metrics,) if isinstance(metrics, str | Metric) else metrics:
+        if not isinstance(metric, Metric):
+            if metric not in METRICS:
+                raise KeyError(f"There is no ready metric {metric!r}: {nearest_name(metric, METRICS)}.")
+            metric = METRICS[metric]
+        if missing := [name for name in metric.needs if name not in log.columns]:
+            raise KeyError(
+                f"The metric {metric.name!r} reads the column {missing[0]!r}, which the log has not: "
+                f"{nearest_name(missing[0], log.columns)}."
+            )
+        chosen.append(metric)
+    return chosen
+
+
+_READY = (
+    *(latency(0.5), latency(0.95), latency(0.99)),
+    Metric(
+        "throughput",
+        *("software", "requests/s", "both"),
+        _throughput,
+        (),
+        "requests a second, every attempt of a client counted; 0 in silence",
+    ),
+    Metric(
+        "error_rate",
+        *("software", "share", "up"),
+        _status(500, 599),
+        ("status",),
+        "share of requests that the service failed (status 500 and above); the sender's faults (4xx) are not its own",
+    ),
+    Metric(
+        "retry_rate",
+        *("software", "share", "up"),
+        lambda windows: windows.share(windows.log["attempts"] > 1),
+        ("attempts",),
+        "share of requests that the client had to send more than once",
+    ),
+    mean_of(
+        "busy",
+        "server_load",
+        family="software",
+        unit="share",
+        direction="up",
+        meaning="utilization: mean share of busy workers, as the requests found it",
+    ),
+    Metric(
+        "memory_mb",
+        *("software", "MB", "up"),
+        lambda windows: windows.max("memory_mb"),
+        ("memory_mb",),
+        "highest memory of a server's process: a leak begins in one of them, and a mean would hide it",
+    ),
+    mean_of(
+        "cpu",
+        family="software",
+        name="cpu",
+        unit="share",
+        direction="up",
+        meaning="mean share of the processor in use",
+    ),
+    input_length(),
+    share_missing(SERVICE_SCHEMA),
+    mean_of("brightness", "brightness", unit="0-255", meaning="mean brightness of the photos, 0 is black"),
+    share_out_of_range(SERVICE_SCHEMA),
+    share_new_categories(SERVICE_SCHEMA),
+    repeated_values("price"),
+    Metric(
+        "missing_outputs",
+        *("output", "share", "up"),
+        _missing_outputs,
+        ("prediction", "status"),
+        "share of requests with status below 400 and still no answer: fast, idle and useless",
+    ),
+    redo_rate(),
+    Metric(
+        "ctr",
+        *("output", "share", "down"),
+        _ctr,
+        ("clicked",),
+        "click-through rate: share of the answers shown that were clicked",
+    ),
+    *(class_share(name) for name in CLASSES),
+    mean_of("score", "score_mean", family="output", unit="0-1", meaning="mean score of the answers"),
+    *(
+        quantile_of(
+            "score",
+            q,
+            unit="0-1",
+            meaning=f"{q:.0%} of the scores are below: the shape of their distribution",
+        )
+        for q in (0.1, 0.5, 0.9)
+    ),
+)
+METRICS = {metric.name: metric for metric in _READY}
