@@ -1,27 +1,4 @@
-"""What goes wrong with data on its way: one place for the whole course.
-
-A fault is not drift. The world stays as it was, only the pipe that carries its data breaks. So the remedy is
-to repair the pipe; a model that is retrained on broken rows learns the bug.
-
-Each fault is a small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands
-the truth over in a closed `Seal`; opened, it is one `Incident` for each fault, in the order given.
-
->>> import pandas as pd
->>> from mlprod_helpers import faults
->>> frame = pd.DataFrame({"km": [100.0, 200.0, 300.0, 400.0]})
->>> broken, seal = faults.apply(frame, [faults.UnitChange("km", 0.621, start=2)])
->>> broken["km"].round(1).tolist()
-[100.0, 200.0, 186.3, 248.4]
->>> seal
-Seal(closed; reveal() opens it)
->>> seal.reveal()
-(Incident(unit_change of km, rows 2 to 4, 2 rows hit, factor 0.621, offset 0.0),)
-
-A new fault subclasses `Fault`: its own settings, a `kind`, and `change(data, hit, rng)`. `hit` marks the rows
-inside the window; `change` gets a copy, returns the broken data, and may add or drop rows. Window, share,
-filter, seal and errors come with the base class. Faults of a request log (outage, retry storm, slow
-dependency) follow `ImageGain`.
-"""
+"""What every fault has: window, share, filter; and the seal that hides what was done."""
 
 from __future__ import annotations
 
@@ -33,19 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-
-__all__ = [
-    "Fault",
-    "ImageGain",
-    "Incident",
-    "MisalignedJoin",
-    "MissingValues",
-    "Seal",
-    "StuckSensor",
-    "UnitChange",
-    "apply",
-    "nearest_name",
-]
 
 
 def nearest_name(word, names):
@@ -177,206 +141,6 @@ class Fault:
         return {name: getattr(self, name) for name in own}
 
 
-@dataclass(frozen=True)
-class _ColumnFault(Fault):
-    """A fault that rewrites some columns of a frame, each on its own."""
-
-    columns: str | tuple[str, ...] = ()
-
-    def __post_init__(self):
-        super().__post_init__()
-        names = (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
-        if not names:
-            raise ValueError(f"{type(self).__name__} breaks columns: name at least one")
-        object.__setattr__(self, "columns", names)
-
-    def change(self, data, hit, rng):
-        if not isinstance(data, pd.DataFrame):
-            raise TypeError(f"{self.kind} breaks columns of a DataFrame, not a {type(data).__name__}")
-        for name in self.columns:
-            _need_column(data, name)
-            data[name] = self.change_column(data[name], hit)
-        return data
-
-    def change_column(self, column, hit):
-        """Return the broken Series."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class MissingValues(_ColumnFault):
-    """Values are lost: a field that a new version of the sender no longer fills.
-
-    Parameters
-    ----------
-    columns : str or tuple of str
-    start, end, share, where
-        See `Fault`.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]})
-    >>> broken, _ = apply(frame, [MissingValues("x", end=1)])
-    >>> broken["x"].tolist()
-    [nan, 2.0, 3.0]
-    """
-
-    kind: ClassVar[str] = "missing_values"
-
-    def change_column(self, column, hit):
-        if column.dtype == bool:  # keeps True and False apart from missing
-            column = column.astype("boolean")
-        return column.mask(hit)
-
-
-@dataclass(frozen=True)
-class UnitChange(_ColumnFault):
-    """The same quantity arrives in another unit: value x factor + offset.
-
-    Parameters
-    ----------
-    columns : str or tuple of str
-    factor : float
-        0.621371 turns kilometers into miles, 1000 seconds into milliseconds.
-    offset : float
-        Added after the factor, in the new unit: Celsius to Fahrenheit is 1.8 and 32.
-    start, end, share, where
-        See `Fault`.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"celsius": [0, 10, 20]})
-    >>> broken, _ = apply(frame, [UnitChange("celsius", 1.8, 32, start=1)])
-    >>> broken["celsius"].tolist()
-    [0.0, 50.0, 68.0]
-    """
-
-    kind: ClassVar[str] = "unit_change"
-    factor: float = 1.0
-    offset: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not (np.isfinite(self.factor) and np.isfinite(self.offset)) or (
-            self.factor == 1 and not self.offset
-        ):
-            raise ValueError(
-                f"factor={self.factor!r} and offset={self.offset!r} change nothing or are no "
-                "numbers: give a factor such as 0.621"
-            )
-
-    def change_column(self, column, hit):
-        if not pd.api.types.is_numeric_dtype(column):
-            raise TypeError(f"column {column.name!r} is {column.dtype}: only numbers have a unit to change")
-        return (column * float(self.factor) + self.offset).where(hit, column)
-
-
-@dataclass(frozen=True)
-class StuckSensor(_ColumnFault):
-    """A sensor repeats the last value that it read before the window.
-
-    Where the window begins with the first row, that row's value is repeated.
-
-    Parameters
-    ----------
-    columns : str or tuple of str
-    start, end, share, where
-        See `Fault`. A share below 1 is a loose contact.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"x": [1, 2, 3, 4]})
-    >>> broken, _ = apply(frame, [StuckSensor("x", start=2)])
-    >>> broken["x"].tolist()
-    [1, 2, 2, 2]
-    """
-
-    kind: ClassVar[str] = "stuck_sensor"
-
-    def change_column(self, column, hit):
-        first = int(np.argmax(hit))
-        before = column.iloc[:first].dropna()
-        return column.mask(hit, before.iloc[-1] if len(before) else column.iloc[first])
-
-
-@dataclass(frozen=True)
-class MisalignedJoin(_ColumnFault):
-    """Columns from another table are joined some rows too late: every value is true, but of another row.
-
-    Each column keeps exactly its values, so no monitor of single columns can see it.
-
-    Parameters
-    ----------
-    columns : str or tuple of str
-        The joined columns; they move together.
-    rows : int
-        How far they slide among the hit rows; those that fall off the end come back at the front.
-    start, end, share, where
-        See `Fault`.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"user": [1, 2, 3], "city": ["Rome", "Oslo", "Lima"]})
-    >>> broken, _ = apply(frame, [MisalignedJoin("city")])
-    >>> broken["city"].tolist()
-    ['Lima', 'Rome', 'Oslo']
-    """
-
-    kind: ClassVar[str] = "misaligned_join"
-    rows: int = 1
-
-    def change_column(self, column, hit):
-        order = np.arange(len(column))
-        order[hit] = np.roll(order[hit], self.rows)
-        return pd.Series(column.array.take(order), index=column.index, name=column.name)
-
-
-@dataclass(frozen=True)
-class ImageGain(Fault):
-    """A camera's gain falls (or rises): every pixel x gain, cut off at white.
-
-    Parameters
-    ----------
-    gain : float
-        1 is the healthy camera, 0.25 a dark one.
-    start, end, share
-        See `Fault`. Rows are images: the first axis of the array, shape (n, ...).
-
-    Notes
-    -----
-    Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the
-    dtype (255 for uint8). Floats are not cut: their white is not known.
-
-    Examples
-    --------
-    >>> images = np.full((3, 2, 2), 101, dtype=np.uint8)
-    >>> broken, _ = apply(images, [ImageGain(0.5, start=1)])
-    >>> broken.mean(axis=(1, 2)).tolist()
-    [101.0, 50.0, 50.0]
-    """
-
-    kind: ClassVar[str] = "image_gain"
-    gain: float = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not (np.isfinite(self.gain) and self.gain >= 0) or self.gain == 1:
-            raise ValueError(f"gain={self.gain!r}: 0 is black, 1 changes nothing; give a number such as 0.4")
-        if self.where is not None:
-            raise ValueError("images have no columns to filter by: drop `where`, use start and end")
-
-    def change(self, data, hit, rng):
-        if not isinstance(data, np.ndarray):
-            raise TypeError(
-                f"image_gain dims an array of images, shape (n, ...), not a {type(data).__name__}"
-            )
-        dimmed = data[hit] * float(self.gain)
-        if np.issubdtype(data.dtype, np.integer):
-            dimmed = np.minimum(dimmed, np.iinfo(data.dtype).max)
-        data[hit] = dimmed.astype(data.dtype)
-        return data
-
-
 def apply(data, faults: Fault | Iterable[Fault], random_state=None):
     """Break a copy of `data`, one fault after the other, and seal what was done.
 
@@ -405,6 +169,7 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
 
     Examples
     --------
+    >>> from mlprod_helpers.faults import MissingValues
     >>> frame = pd.DataFrame({"x": range(1000)})
     >>> broken, seal = apply(frame, [MissingValues("x", start=500, share=0.1)], random_state=0)
     >>> int(broken["x"].isna().sum()), seal.reveal()[0].n_rows
@@ -423,7 +188,7 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
     return broken, Seal(tuple(incidents))
 
 
-def _need_column(frame, name):
+def need_column(frame, name):
     if name not in frame.columns:
         raise KeyError(f"no column {name!r}: {nearest_name(name, frame.columns)}")
 
@@ -449,7 +214,7 @@ def _window(data, fault):
             f"{label} has no row between start={fault.start!r} and end={fault.end!r}: `end` is not included"
         )
     for name, value in (fault.where or {}).items():
-        _need_column(data, name)
+        need_column(data, name)
         inside &= (data[name] == value).fillna(False).to_numpy(dtype=bool)
     if not inside.any():
         raise ValueError(f"{label}: no row of the window has {dict(fault.where)}")

@@ -1,0 +1,516 @@
+"""Faults of a running service, as its request log shows them.
+
+Each gets a valid request log (see `mlprod_helpers.requestlog`) and leaves a valid one. `share` is the part of the window's
+requests that is hit: the tenth that calls the slow dependency, the fifth of the searches that is repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.faults.base import Fault, nearest_name, need_column
+from mlprod_helpers.faults.frames import ColumnFault
+
+
+class LogFault(Fault):
+    """A fault that reads and rewrites named columns of a request log."""
+
+    needs: ClassVar[tuple[str, ...]] = ("time",)
+
+    def change(self, data, hit, rng):
+        if not isinstance(data, pd.DataFrame):
+            raise TypeError(f"{self.kind} breaks a request log, not a {type(data).__name__}")
+        for name in self.needs:
+            need_column(data, name)
+        return self.change_log(data, hit, rng)
+
+    def change_log(self, log, hit, rng):
+        """Return the broken log; arguments as for `Fault.change`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FeedOutage(ColumnFault):
+    """The feed behind some columns is down: they arrive empty, or filled with the feed's word for nothing.
+
+    Parameters
+    ----------
+    columns : str or tuple of str
+    fill : object
+        What stands there instead: None for missing, or a sentinel such as -999.
+    start, end, share, where
+        See `Fault`.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"rating": [4.5, 3.0, 5.0]})
+    >>> apply(log, FeedOutage("rating", fill=-999, start=1))[0]["rating"].tolist()
+    [4.5, -999.0, -999.0]
+    """
+
+    kind: ClassVar[str] = "feed_outage"
+    fill: object = None
+
+    def change_column(self, column, hit):
+        if self.fill is None:
+            return column.astype("boolean").mask(hit) if column.dtype == bool else column.mask(hit)
+        if isinstance(column.dtype, pd.CategoricalDtype) and self.fill not in column.cat.categories:
+            column = column.cat.add_categories([self.fill])
+        return column.mask(hit, self.fill)
+
+
+@dataclass(frozen=True)
+class LogOutage(LogFault):
+    """No row arrives: the service is unreachable, or whoever collects its log is. From the log alone nobody can tell which.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=5, freq="h", tz="UTC")})
+    >>> len(apply(log, LogOutage(start=1, end=4))[0])
+    2
+    """
+
+    kind: ClassVar[str] = "log_outage"
+
+    def change_log(self, log, hit, rng):
+        return log[~hit].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class EncodingBug(ColumnFault):
+    """Text is written in one encoding and read in another: every letter outside of ASCII becomes several.
+
+    Parameters
+    ----------
+    columns : str or tuple of str
+    form : str
+        "mojibake" (UTF-8 read as Latin-1: é becomes two characters), "percent" (as in an address: six), or "html"
+        (a reference by number: six).
+    start, end, share, where
+        See `Fault`.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"query": ["bag", "café"]})
+    >>> apply(log, EncodingBug("query"))[0]["query"].tolist()
+    ['bag', 'cafÃ©']
+    >>> apply(log, EncodingBug("query", "percent"))[0]["query"].tolist()
+    ['bag', 'caf%C3%A9']
+    """
+
+    kind: ClassVar[str] = "encoding_bug"
+    form: str = "mojibake"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.form not in _FORMS:
+            raise ValueError(f"form={self.form!r}: {nearest_name(self.form, _FORMS)}")
+
+    def change_column(self, column, hit):
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+            raise TypeError(f"column {column.name!r} is {column.dtype}: only text has an encoding")
+        texts = column.unique()  # each text is worked on once, however many rows have it
+        broken = {text: _FORMS[self.form](text) for text in texts if isinstance(text, str)}
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            new = [text for text in dict.fromkeys(broken.values()) if text not in column.cat.categories]
+            column = column.cat.add_categories(new)
+            codes = column.cat.codes.to_numpy().astype("int64")
+            to = np.arange(len(column.cat.categories))
+            at = column.cat.categories.get_indexer
+            to[at(list(broken))] = at(list(broken.values()))
+            codes[hit & (codes >= 0)] = to[codes[hit & (codes >= 0)]]
+            return pd.Series(
+                pd.Categorical.from_codes(codes, dtype=column.dtype), index=column.index, name=column.name
+            )
+        return column.where(~hit, column.map(broken))
+
+
+@dataclass(frozen=True)
+class SlowDependency(LogFault):
+    """Something that the service waits for has become slow: a database, another service.
+
+    The hit requests wait longer, by an exponential time. Those beyond the timeout are given up: status 504, no answer.
+
+    Parameters
+    ----------
+    extra_ms : float
+        Mean of the additional wait.
+    timeout_ms : float
+        When the service gives up.
+    start, end, share, where
+        See `Fault`. `share` is the part of the requests that call the dependency.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "status": 200,
+    ...                     "latency_ms": 80.0})
+    >>> broken, _ = apply(log, SlowDependency(500.0, share=0.1), random_state=0)
+    >>> bool(broken["latency_ms"].median() == 80.0), bool(broken["latency_ms"].quantile(0.99) > 500)
+    (True, True)
+    """
+
+    kind: ClassVar[str] = "slow_dependency"
+    needs: ClassVar[tuple[str, ...]] = ("time", "status", "latency_ms")
+    extra_ms: float = 500.0
+    timeout_ms: float = 2000.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        _above(self.extra_ms, 0, "extra_ms")
+        _above(self.timeout_ms, 0, "timeout_ms")
+
+    def change_log(self, log, hit, rng):
+        extra = rng.exponential(self.extra_ms, len(log))
+        before = log["latency_ms"].to_numpy()
+        after = np.where(hit, np.maximum(np.minimum(before + extra, self.timeout_ms), before), before)
+        log["latency_ms"] = after
+        log = _click_later(log, after - before)
+        given_up = hit & (before + extra >= self.timeout_ms)
+        log["status"] = np.where(given_up, 504, log["status"])
+        return _without_answer(log, given_up)
+
+
+@dataclass(frozen=True)
+class MemoryLeak(LogFault):
+    """The process keeps what it should give back: its memory grows steadily from the window's begin on.
+
+    Parameters
+    ----------
+    mb_per_hour : float
+    limit_mb : float or None
+        At this size the process is killed and starts again: a saw. None: it only grows.
+    column : str
+        Where the log says how much memory the process has.
+    start, end, where
+        See `Fault`. ``where={"server": "b"}`` lets one server leak.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=4, freq="h", tz="UTC"), "memory_mb": 900.0})
+    >>> apply(log, MemoryLeak(50.0, start=1))[0]["memory_mb"].tolist()
+    [900.0, 900.0, 950.0, 1000.0]
+    """
+
+    kind: ClassVar[str] = "memory_leak"
+    mb_per_hour: float = 20.0
+    limit_mb: float | None = None
+    column: str = "memory_mb"
+
+    def __post_init__(self):
+        super().__post_init__()
+        _above(self.mb_per_hour, 0, "mb_per_hour")
+
+    def change_log(self, log, hit, rng):
+        need_column(log, self.column)
+        time = log["time"].dt.as_unit("us").astype("int64").to_numpy()
+        grown = self.mb_per_hour * (time - time[np.argmax(hit)]) / 3.6e9
+        memory = log[self.column].to_numpy(dtype=float)
+        if self.limit_mb is not None:
+            room = self.limit_mb - memory[hit].mean()
+            if room <= 0:
+                raise ValueError(
+                    f"limit_mb={self.limit_mb:g} is below what the process needs anyway, {memory[hit].mean():.0f} MB: "
+                    "raise it"
+                )
+            grown = grown % room
+        log[self.column] = np.where(hit, memory + grown, memory)
+        return log
+
+
+@dataclass(frozen=True)
+class RetryStorm(LogFault):
+    """Requests fail, clients send them again at once, and the repeated ones keep the servers too busy to recover.
+
+    Each try of a hit request fails with probability `failure`; after `max_attempts` tries the client gives up (status 503).
+    The log still has one row a request: `attempts` and `latency_ms` grow, and so do `busy` and `cpu` where they are logged.
+
+    Parameters
+    ----------
+    failure : float between 0 and 1
+    max_attempts : int, at least 2
+    start, end, share, where
+        See `Fault`.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "status": 200,
+    ...                     "latency_ms": 80.0, "attempts": 1})
+    >>> broken, _ = apply(log, RetryStorm(0.5, 4), random_state=0)
+    >>> round(float(broken["attempts"].mean()), 1), round(float((broken["status"] == 503).mean()), 2)
+    (1.9, 0.07)
+    """
+
+    kind: ClassVar[str] = "retry_storm"
+    needs: ClassVar[tuple[str, ...]] = ("time", "status", "latency_ms", "attempts")
+    failure: float = 0.5
+    max_attempts: int = 4
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.failure < 1:
+            raise ValueError(
+                f"failure={self.failure!r} is the chance that a try fails: between 0 and 1, such as 0.5"
+            )
+        if int(self.max_attempts) != self.max_attempts or self.max_attempts < 2:
+            raise ValueError(
+                f"max_attempts={self.max_attempts!r}: without a second try there is no storm; give 2 or more"
+            )
+
+    def change_log(self, log, hit, rng):
+        tries = rng.geometric(1 - self.failure, len(log))
+        lost = hit & (tries > self.max_attempts)
+        tries = np.where(hit, np.minimum(tries, self.max_attempts), 1)
+        before = log["latency_ms"].to_numpy()
+        log["attempts"] = log["attempts"].to_numpy() + tries - 1
+        log["latency_ms"] = before * tries
+        log = _click_later(log, before * (tries - 1))
+        load = np.where(
+            hit, tries[hit].mean(), 1.0
+        )  # every request meets the servers that all of them keep busy
+        for name in ("busy", "cpu"):
+            if name in log:
+                log[name] = np.minimum(log[name] * load, 1.0)
+        log["status"] = np.where(lost, 503, log["status"])
+        return _without_answer(log, lost)
+
+
+@dataclass(frozen=True)
+class MissingOutputs(LogFault):
+    """The service answers with status 200 and nothing in it: fast, idle and useless.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=3, freq="s", tz="UTC"), "status": 200,
+    ...                     "prediction": "bags", "clicked": True})
+    >>> broken, _ = apply(log, MissingOutputs(start=2))
+    >>> broken["prediction"].isna().tolist(), broken["clicked"].tolist(), broken["status"].tolist()
+    ([False, False, True], [True, True, False], [200, 200, 200])
+    """
+
+    kind: ClassVar[str] = "missing_outputs"
+    needs: ClassVar[tuple[str, ...]] = ("time", "prediction")
+
+    def change_log(self, log, hit, rng):
+        return _without_answer(log, hit)
+
+
+@dataclass(frozen=True)
+class ClickDrop(LogFault):
+    """Users click less: the hit rows lose their click. `share` is the part of the clicks that is lost.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "clicked": True})
+    >>> broken, _ = apply(log, ClickDrop(share=0.3), random_state=0)
+    >>> round(float(broken["clicked"].mean()), 2)
+    0.7
+    """
+
+    kind: ClassVar[str] = "click_drop"
+    needs: ClassVar[tuple[str, ...]] = ("time", "clicked")
+
+    def change_log(self, log, hit, rng):
+        return _without_click(log, hit)
+
+
+@dataclass(frozen=True)
+class HiddenClickDrop(LogFault):
+    """Every segment clicks less, and the total stays as it was: the mix moves to the segment that clicks more (Simpson).
+
+    Each click is lost with probability `drop`. At the same time just so many requests of the segment that clicks less turn
+    into requests of the other one, copied from near in time, that the click-through rate of the whole window stays.
+
+    Parameters
+    ----------
+    drop : float between 0 and 1
+    column : str, the segments
+    high, low : the values of the segment that clicks more, and of the one that clicks less
+    start, end, share, where
+        See `Fault`.
+
+    Raises
+    ------
+    ValueError
+        When even a window without any `low` request could not hide so large a drop.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> rng = np.random.default_rng(0)
+    >>> device = rng.choice(["desktop", "phone"], 20_000)
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=20_000, freq="s", tz="UTC"), "device": device,
+    ...                     "clicked": rng.random(20_000) < np.where(device == "phone", 0.16, 0.08)})
+    >>> broken, _ = apply(log, HiddenClickDrop(0.2), random_state=0)
+    >>> [round(float(frame["clicked"].mean()), 3) for frame in (log, broken)]
+    [0.119, 0.12]
+    >>> [frame.groupby("device")["clicked"].mean().round(3).tolist() for frame in (log, broken)]
+    [[0.081, 0.157], [0.071, 0.126]]
+    """
+
+    kind: ClassVar[str] = "hidden_click_drop"
+    needs: ClassVar[tuple[str, ...]] = ("time", "clicked")
+    drop: float = 0.2
+    column: str = "device"
+    high: object = "phone"
+    low: object = "desktop"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.drop < 1:
+            raise ValueError(
+                f"drop={self.drop!r} is the part of the clicks that is lost: between 0 and 1, such as 0.2"
+            )
+
+    def change_log(self, log, hit, rng):
+        need_column(log, self.column)
+        segment = log[self.column]
+        low, high = (
+            np.flatnonzero(hit & np.asarray(segment == value, dtype=bool)) for value in (self.low, self.high)
+        )
+        turn = self._turning(log["clicked"].to_numpy(), low, high, rng)
+        near = np.searchsorted(high, turn) + rng.integers(-10, 11, len(turn))
+        log = _copied(log, high[np.clip(near, 0, len(high) - 1)], turn)
+        return _without_click(log, hit & (rng.random(len(log)) < self.drop))
+
+    def _turning(self, clicked, low, high, rng):
+        """The rows of `low` that become rows of `high`: clicks before = (1 - drop) x clicks after."""
+        if not len(low) or not len(high):
+            raise ValueError(
+                f"the window needs requests of both {self.high!r} and {self.low!r} in column {self.column!r}"
+            )
+        ctr_low, ctr_high = clicked[low].mean(), clicked[high].mean()
+        clicks = ctr_low * len(low) + ctr_high * len(high)
+        needed = clicks / (1 - self.drop) - clicks
+        count = needed / (ctr_high - ctr_low) if ctr_high > ctr_low else np.inf
+        if count > len(low):
+            raise ValueError(
+                f"no change of the mix hides a drop of {self.drop:.0%}: {self.high!r} clicks {ctr_high:.1%}, "
+                f"{self.low!r} {ctr_low:.1%}. Choose a smaller drop, or segments that differ more"
+            )
+        return np.sort(rng.choice(low, size=round(count), replace=False))
+
+
+@dataclass(frozen=True)
+class RedoSurge(LogFault):
+    """The answers are not what people meant: they search again, a few seconds later, in other words or the same.
+
+    Every hit search gets a second row of the same user with `redo_of`; a click moves to it. Second pages are not repeated.
+
+    Parameters
+    ----------
+    within_s : float
+        How soon they search again: between 8 seconds and so many.
+    start, end, share, where
+        See `Fault`. `share` is the part of the searches that is repeated.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.faults import apply
+    >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=100, freq="h", tz="UTC"), "request_id": range(100),
+    ...                     "user_id": range(100)})
+    >>> broken, _ = apply(log, RedoSurge(start=50, share=0.2), random_state=0)
+    >>> len(broken), int(broken["redo_of"].notna().sum()), bool(broken["redo_of"].min() >= 50)
+    (106, 6, True)
+    """
+
+    kind: ClassVar[str] = "redo_surge"
+    needs: ClassVar[tuple[str, ...]] = ("time", "request_id", "user_id")
+    within_s: float = 100.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        _above(self.within_s, 8, "within_s")
+
+    def change_log(self, log, hit, rng):
+        later = pd.to_timedelta(rng.uniform(8, self.within_s, len(log)).round(6), unit="s")
+        if "page" in log:
+            hit = hit & (log["page"] == 1).to_numpy()
+        hit = (
+            hit & (log["time"] + later <= log["time"].max()).to_numpy()
+        )  # the log ends before the others come
+        again = log[hit].copy()
+        for name in ("time", "click_time"):
+            if name in log:
+                again[name] = (again[name] + later[hit]).astype(log[name].dtype)
+        again["redo_of"] = again["request_id"]
+        if pd.api.types.is_integer_dtype(log["request_id"]):
+            again["request_id"] = log["request_id"].max() + 1 + np.arange(len(again))
+        else:
+            again["request_id"] = [f"{name}/again" for name in again["request_id"]]
+        log = _without_click(log, hit)
+        if "redo_of" not in log:
+            log["redo_of"] = again["redo_of"].reindex(log.index).mask(np.ones(len(log), dtype=bool))
+        return pd.concat([log, again]).sort_values("time", kind="stable", ignore_index=True)
+
+
+# ------------------------------------------------------------------------------------------ small things
+
+
+def _percent(text):
+    from urllib.parse import quote
+
+    return "".join(letter if letter.isascii() else quote(letter) for letter in text)
+
+
+_FORMS = {
+    "mojibake": lambda text: text.encode("utf-8").decode("latin-1"),
+    "percent": _percent,
+    "html": lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+}
+_IDENTITY = ("time", "request_id", "user_id", "version", "served", "page", "redo_of")
+
+
+def _above(value, floor, name):
+    if not floor < value < np.inf:
+        raise ValueError(f"{name}={value!r} is a number above {floor}")
+
+
+def _without_click(log, rows):
+    if "clicked" in log:
+        log["clicked"] = log["clicked"].to_numpy() & ~rows
+    if "click_time" in log:
+        log["click_time"] = log["click_time"].mask(rows)
+    return log
+
+
+def _without_answer(log, rows):
+    """No prediction, no score, and nothing that one could click."""
+    for name in ("prediction", "score"):
+        if name in log:
+            log[name] = log[name].mask(rows)
+    return _without_click(log, rows)
+
+
+def _click_later(log, milliseconds):
+    """Who waits longer for the answer clicks later."""
+    if "click_time" in log:
+        later = (milliseconds * 1000).round().astype("timedelta64[us]")
+        log["click_time"] = (log["click_time"] + later).astype(log["click_time"].dtype)
+    return log
+
+
+def _copied(log, sources, targets):
+    """Rows get everything from other rows, but who asked when stays."""
+    late = (log["click_time"] - log["time"]).array if "click_time" in log else None
+    for name in log.columns:
+        if name not in _IDENTITY and name != "click_time":
+            values = log[name].array.copy()
+            values[targets] = values[sources]
+            log[name] = values
+    if late is not None:
+        late = late.copy()
+        late[targets] = late[sources]
+        log["click_time"] = (log["time"] + late).astype(log["click_time"].dtype)
+    return log
