@@ -197,7 +197,7 @@ print(
 # The same trains, the same riders. But with this column among the inputs
 #
 # - the inputs are no longer silent: one of them moved by 0.84 standard deviations;
-# - the law hardly moves: label minus column was 0 on average, and is 0 on average;
+# - the law moves little in its mean: label minus column was 0 on average, and is 0 on average; its scatter grew, as the error of the rule shows;
 # - the trees fail all the same, since more than half of the values lie where they have never seen a row. Trees do not extrapolate.
 #
 # What was a concept drift in one set of columns is a covariate shift in the other. **The type of a drift is not a property of the world
@@ -218,7 +218,7 @@ print(
 # ### Exercise 1.1 · Predict the monitors
 # *Core · 2 points · 4 minutes*
 #
-# For each of the eight monitors: `"silent"` or `"alarm"`? The check calculates the truth on 25 days that it draws.
+# For each of the eight monitors: `"silent"` or `"alarm"`? The check calculates the truth on 45 days that it draws.
 
 # %% exercise="1.1"
 ### BEGIN SOLUTION

@@ -319,7 +319,7 @@ from mlprod_helpers.explore import adversarial_explorer
 adversarial_explorer()
 
 # %% [markdown] tags=["express"]
-# With a flip of 0.8 and no shift the best possible AUC is 0.90, and a linear classifier stays at about 0.5: each column alone is the same in both tables, and a weighted sum of them is nearly so.
+# With a flip of 0.8 and no shift the best possible AUC is 0.90, and a linear classifier stays at about 0.5: each column alone is the same in both tables, and any weighted sum of them has the same center; only its spread differs, which an AUC of one number cannot see.
 # **0.5 means "this classifier sees nothing", never "there is nothing".** Trees and squares can see a flip, so boosted trees are a sensible default.
 #
 # It is no toy. At Kennedy in January the damp hours are the warm ones, in July the cool ones. To see that alone, replace each value by its rank within its month (in steps of 5 %), so that

@@ -93,10 +93,10 @@ def _two_services():
     ),
 )
 def monitors(answer, rng, expect):
-    """Two services, four monitors each; the truth is computed on 25 drawn days of July and August."""
+    """Two services, four monitors each; the truth is computed on 45 drawn days of July and August."""
     truth = {}
     for service, (before, now, inputs) in _two_services().items():
-        days = rng.choice(62, size=25, replace=False)
+        days = rng.choice(62, size=45, replace=False)
         now = now[((now["month"] - 7) * 31 + now["day"] - 1).isin(days)]
         moved = (
             (now.mean(numeric_only=True) - before.mean(numeric_only=True)) / before.std(numeric_only=True)

@@ -818,7 +818,7 @@ def _slipped(rng, n):
 )
 def foreign(answer, rng, expect):
     """`foreign(reference, current)`: True for the rows of current that are unlike the reference."""
-    reference = _flown(rng, 600)
+    reference = _flown(rng, 1200)
 
     def mixture(n_own, n_slipped, n_far):
         rows = pd.concat([_flown(rng, n_own), _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)])
@@ -831,13 +831,13 @@ def foreign(answer, rng, expect):
         expect.equal(len(mask), len(rows), f"one True or False for each of {len(rows)} rows", show=True)
         return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
 
-    clean, _ = mixture(700, 0, 0)
-    expect.within(flagged(clean).mean(), 0, 0.03, "nothing is foreign: at most 3 % are flagged", show=True)
-    for share, sizes in (("one row in ten", (450, 25, 25)), ("one row in two", (300, 150, 150))):
+    clean, _ = mixture(1000, 0, 0)
+    expect.within(flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4 % are flagged", show=True)
+    for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
         rows, what = mixture(*sizes)
         mask = flagged(rows)
         expect.within(
-            mask[what == "own"].mean(), 0, 0.03, f"{share} is foreign: at most 3 % of the others are flagged"
+            mask[what == "own"].mean(), 0, 0.04, f"{share} is foreign: at most 4 % of the others are flagged"
         )
         expect.within(mask[what == "far"].mean(), 0.9, 1, f"{share} is foreign: very long flights are found")
         expect.within(mask[what == "slipped"].mean(), 0.8, 1, f"{share} is foreign: slipped rows are found")
@@ -859,7 +859,7 @@ def _false_flags(seen):
 
 
 def _flags_each_tenth(seen):
-    return 0.03 < _false_flags(seen) < 0.3
+    return 0.04 < _false_flags(seen) < 0.3
 
 
 def _is_inverted(seen):
@@ -873,12 +873,12 @@ def _learned_from_current(seen):
         for share in ("one row in ten", "one row in two")
         for which in ("very long", "slipped")
     ]
-    return _false_flags(seen) <= 0.03 and max(found) > 0.02 and found[2] < 0.7
+    return _false_flags(seen) <= 0.04 and max(found) > 0.02 and found[2] < 0.7
 
 
 def _looks_at_columns(seen):
     return (
-        _false_flags(seen) <= 0.03
+        _false_flags(seen) <= 0.04
         and _found(seen, "one row in two", "very long") >= 0.7
         and _found(seen, "one row in two", "slipped") < 0.8
     )

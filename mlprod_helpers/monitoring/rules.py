@@ -1,7 +1,7 @@
 """Alert rules over a measured frame: when does who get told, and why?
 
 The measured frame has one row a window (index: its start, UTC), one column a metric, NaN where a window was empty. The rules
-mean what they mean in Prometheus; a test runs both side by side.
+mean what Prometheus documents for `for` and `keep_firing_for`.
 """
 
 from __future__ import annotations

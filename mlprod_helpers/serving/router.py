@@ -38,7 +38,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from mlprod_helpers.requestlog import COLUMNS, LogError, RequestLog
-from mlprod_helpers.serving.config import _Values, valid_name
+from mlprod_helpers.serving.config import Values, valid_name
 from mlprod_helpers.serving.routes import RoutePlan
 
 HOST = "127.0.0.1"
@@ -63,7 +63,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class RouterConfig(_Values):
+class RouterConfig(Values):
     """What a router does and within which limits.
 
     Parameters
