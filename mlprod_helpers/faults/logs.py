@@ -354,9 +354,9 @@ class HiddenClickDrop(LogFault):
     ...                     "clicked": rng.random(20_000) < np.where(device == "phone", 0.16, 0.08)})
     >>> broken, _ = apply(log, HiddenClickDrop(0.2), random_state=0)
     >>> [round(float(frame["clicked"].mean()), 3) for frame in (log, broken)]
-    [0.119, 0.12]
+    [0.119, 0.123]
     >>> [frame.groupby("device")["clicked"].mean().round(3).tolist() for frame in (log, broken)]
-    [[0.081, 0.157], [0.071, 0.126]]
+    [[0.081, 0.157], [0.072, 0.129]]
     """
 
     kind: ClassVar[str] = "hidden_click_drop"
@@ -380,8 +380,9 @@ class HiddenClickDrop(LogFault):
             np.flatnonzero(hit & np.asarray(segment == value, dtype=bool)) for value in (self.low, self.high)
         )
         turn = self._turning(log["clicked"].to_numpy(), low, high, rng)
-        near = np.searchsorted(high, turn) + rng.integers(-10, 11, len(turn))
-        log = _copied(log, high[np.clip(near, 0, len(high) - 1)], turn)
+        # near in time, so that the rhythm of the day stays, but no neighbor: that would look like a stuck feature
+        near = np.searchsorted(high, turn) + rng.integers(10, 150, len(turn)) * rng.choice([-1, 1], len(turn))
+        log = _copied(log, high[near % len(high)], turn)
         return _without_click(log, hit & (rng.random(len(log)) < self.drop))
 
     def _turning(self, clicked, low, high, rng):
