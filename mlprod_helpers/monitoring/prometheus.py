@@ -1,0 +1,207 @@
+"""A monitoring plan as Prometheus' alerting rules, in its names and its base units."""
+
+import json
+import os
+import re
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.monitoring.metrics import METRICS
+from mlprod_helpers.monitoring.rules import duration_text
+
+# unit -> (base unit, how many of them, what the name of a metric may end with because of that unit)
+BASE_UNITS = {
+    "us": ("seconds", "1e-6", "_us"),
+    "ms": ("seconds", "1e-3", "_ms"),
+    "s": ("seconds", "1", "_s"),
+    "min": ("seconds", "60", "_min"),
+    "h": ("seconds", "3600", "_h"),
+    "kB": ("bytes", "1e3", "_kb"),
+    "MB": ("bytes", "1e6", "_mb"),
+    "GB": ("bytes", "1e9", "_gb"),
+    "share": ("ratio", "1", "_rate"),
+    "%": ("ratio", "1e-2", "_percent"),
+    "requests/s": ("requests_per_second", "1", ""),
+    "characters": ("characters", "1", ""),
+}
+_NAME = re.compile(r"(?P<base>[^\[\]]+?)(?P<labels>(?:\[[^\[\]=]+=[^\[\]]*\])*)(?P<end>_low|_high)?")
+
+
+def to_prometheus(plan, metrics=()):
+    """The alerting rules of a plan, as the plain data of a Prometheus rule file.
+
+    What is expressed: thresholds on both sides (in base units), `absent`, `for_`, `keep_firing_for` (Prometheus 2.42 and later;
+    left out if 0), severity and owner as labels, problem and action as annotations. `clear` too: Prometheus has no such
+    setting, so the expression asks the series `ALERTS` whether this alert fires already. That series is as old as
+    the last evaluation and is forgotten after five minutes, so `clear` needs an evaluation interval below five minutes.
+
+    What is not: the windows. A rule here looks once a window, Prometheus once an evaluation interval. So the series has to
+    hold the figure of the last full window. A `for_` that is no multiple of the window is over sooner there, and at a whole multiple it
+    depends on whether the next figure is there in time. A window with nothing to count is a series without a sample,
+    which Prometheus notices after up to five minutes; one that reports NaN is not `absent`. Thresholds by the hour are
+    refused. Rows without a rule are left out: `plan.lint()` names them.
+
+    Each series of a metric (say, one for each instance) raises its own alert. A rule with `absent=True` and a threshold raises
+    one for all of them: with the worst value, and missing when all are.
+
+    Parameters
+    ----------
+    plan : MonitoringPlan
+    metrics : sequence of Metric, one's own: their units are needed. Those of `METRICS` are known.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        For a threshold by the hour, a metric whose unit is not known, and two metrics that would get one name.
+
+    Source: Prometheus, "Alerting rules", "Metric and label naming" (prometheus.io/docs, version 2.42).
+
+    Examples
+    --------
+    >>> from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule
+    >>> slow = Rule("latency_p99", above=250, for_="2h", clear=200, owner="search-oncall")
+    >>> plan = MonitoringPlan("search", [Row("answers are slow", slow, "roll back")])
+    >>> rule = to_prometheus(plan)["groups"][0]["rules"][0]
+    >>> rule["alert"], rule["for"], rule["labels"]
+    ('LatencyP99High', '2h', {'severity': 'page', 'owner': 'search-oncall'})
+    >>> for part in rule["expr"].split(" or "):
+    ...     print(part)
+    search_latency_p99_seconds > 0.25
+    search_latency_p99_seconds > 0.2 and ignoring(alertname, alertstate, severity, owner)
+        ALERTS{alertname="LatencyP99High",alertstate="firing"}
+    """
+    rules, taken = [], {}
+    for row in plan.rows:
+        if row.rule is None:
+            continue
+        series, _ = found = prometheus_series(row.rule.metric, plan.service, metrics)
+        if taken.setdefault(series, row.rule.metric) != row.rule.metric:
+            raise ValueError(
+                f"{taken[series]!r} and {row.rule.metric!r} would both be called {series}: rename one of them."
+            )
+        rules.append(_alert(row, *found))
+    return {"groups": [{"name": plan.service or "monitoring", "rules": rules}]}
+
+
+def write_prometheus(plan, path, metrics=()):
+    """Write `to_prometheus(plan)` as a rule file: JSON, which is YAML. The file is replaced as a whole.
+
+    A server reads the file while it runs, and half a rule file stops its reload.
+
+    Returns
+    -------
+    Path
+    """
+    path = Path(path)
+    text = json.dumps(to_prometheus(plan, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(draft, 0o644)  # the server that reads it is another user
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def prometheus_series(metric, service="", metrics=()):
+    """(series, factor): what a column of the measured frame is called in Prometheus, and how many base units its unit has.
+
+    The name begins with the service and ends with the base unit; a segment becomes labels.
+
+    >>> prometheus_series("memory_mb", "search")
+    ('search_memory_bytes', Decimal('1E+6'))
+    >>> prometheus_series("error_rate[device=phone]")
+    ('error_ratio{device="phone"}', Decimal('1'))
+    """
+    parts = _NAME.fullmatch(metric)
+    units = {"rows": ""} | {each.name.split("[")[0]: each.unit for each in (*METRICS.values(), *metrics)}
+    base, end = (parts["base"], parts["end"] or "") if parts else (metric, "")
+    if base + end in units and not parts["labels"]:
+        base, end = base + end, ""
+    if base not in units:
+        raise ValueError(
+            f"The unit of {metric!r} is not known: give its Metric in metrics=, or {nearest_name(base, units)}"
+        )
+    suffix, factor, ending = BASE_UNITS.get(units[base], ("", "1", ""))
+    name = _slug(f"{service}_{base.removesuffix(ending)}{end}")
+    if suffix and not name.endswith(f"_{suffix}"):
+        name += f"_{suffix}"
+    if not name:
+        raise ValueError(f"{metric!r} has no letter that Prometheus takes in a name: use a to z.")
+    labels = [each.split("=", 1) for each in parts["labels"][1:-1].split("][") if each]
+    inside = ",".join(f"{_slug(column)}={_quoted(value)}" for column, value in labels)
+    return name + (f"{{{inside}}}" if inside else ""), Decimal(factor)
+
+
+def _alert(row, series, factor):
+    rule = row.rule
+    plain = {"alert": rule.name, "expr": _expression(rule, series, factor)}
+    if rule.for_:
+        plain["for"] = duration_text(rule.for_)
+    if rule.keep_firing_for:
+        plain["keep_firing_for"] = duration_text(rule.keep_firing_for)
+    labels = {"severity": rule.severity, "owner": rule.owner}
+    notes = {"summary": ": ".join(filter(None, (row.problem, rule.condition))), "action": row.action}
+    plain["labels"] = {name: _no_template(text) for name, text in labels.items() if text}
+    plain["annotations"] = {name: _no_template(text) for name, text in notes.items() if text}
+    return plain
+
+
+def _expression(rule, series, factor):
+    fires = f"ALERTS{{alertname={_quoted(rule.name)},alertstate=" + '"firing"}'
+    terms = []
+    for side, sign, worst in (("above", ">", "max"), ("below", "<", "min")):
+        threshold = getattr(rule, side)
+        if threshold is None:
+            continue
+        if isinstance(threshold, tuple):
+            raise ValueError(
+                f"{rule.name} has {len(threshold)} thresholds by the hour, but an alerting rule of Prometheus has one: "
+                f"give {side}= a number, or write one rule for the day and one for the night by hand."
+            )
+        # a high value and a missing one are the same alert only if their labels are the same
+        read = _aggregated(worst, series) if rule.absent else series
+        terms.append(f"{read} {sign} {_number(threshold, factor)}")
+        if rule.clear is not None:
+            same = "and ignoring(alertname, alertstate, severity, owner)"
+            terms.append(f"{read} {sign} {_number(rule.clear, factor)} {same} {fires}")
+    return " or ".join(terms + [f"absent({series})"] * rule.absent)
+
+
+def _aggregated(worst, series):
+    labels = re.findall(r"[{,](\w+)=\"", series)
+    return f"{worst} by ({', '.join(labels)}) ({series})" if labels else f"{worst}({series})"
+
+
+def _number(value, factor):
+    """A threshold in base units, without the noise of binary fractions.
+
+    >>> _number(250.3, Decimal("1e-3")), _number(900.0, Decimal("1e6"))
+    ('0.2503', '900000000')
+    """
+    return repr(float(Decimal(repr(value)) * factor)).removesuffix(".0")
+
+
+def _slug(text):
+    text = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    return f"_{text}" if text[:1].isdigit() else text
+
+
+def _quoted(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _no_template(text):
+    """Prometheus reads labels and annotations as templates: braces are to stay braces."""
+    return text.replace("{{", '{{"{{"}}')

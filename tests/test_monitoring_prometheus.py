@@ -1,0 +1,175 @@
+"""Prometheus takes the rules that a plan writes, and raises the same alerts at the same minutes as `evaluate`."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlprod_helpers.monitoring.metrics import METRICS, Metric
+from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
+from mlprod_helpers.monitoring.prometheus import prometheus_series, to_prometheus, write_prometheus
+from mlprod_helpers.monitoring.rules import Rule, evaluate
+
+MINUTE = pd.Timedelta("1min")
+TEXTS = {"owner": "search-oncall"}
+RULES = {
+    "at once": Rule("latency_p99", above=250, **TEXTS),
+    "for": Rule("latency_p99", above=250, for_="2m", **TEXTS),
+    "for is no multiple": Rule("latency_p99", above=250, for_="2m1ms", **TEXTS),
+    "kept": Rule("latency_p99", above=250, for_="1m", keep_firing_for="3m", **TEXTS),
+    "cleared": Rule("latency_p99", above=250, for_="1m", clear=150, **TEXTS),
+    "cleared from below": Rule("latency_p99", below=150, clear=250, name="Too fast?", **TEXTS),
+    "cleared and kept": Rule("latency_p99", above=250, clear=150, keep_firing_for="2m", **TEXTS),
+    "out of range": Rule("latency_p99", above=350, below=100, for_="1m", **TEXTS),
+    "absent": Rule("latency_p99", absent=True, for_="1m", severity="ticket", **TEXTS),
+    "high or absent": Rule("latency_p99", above=250, absent=True, for_="2m", **TEXTS),
+    "all of it": Rule(
+        "latency_p99", above=250, absent=True, for_="1m", clear=150, keep_firing_for="2m", **TEXTS
+    ),
+}
+
+
+@pytest.fixture
+def promtool():
+    path = shutil.which("promtool")
+    if path is None:
+        pytest.skip("promtool is not installed: Prometheus' own reading of the rules is not checked")
+    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    version = (told.stdout + told.stderr).split("version ")[1].split(".")
+    if (int(version[0]), int(version[1])) < (2, 42):
+        pytest.skip(f"promtool is {version[0]}.{version[1]}, but keep_firing_for needs 2.42")
+
+    def run(*arguments):
+        return subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def measured_ms(seed, windows=60):
+    """Latencies that cross every threshold often, stay there for a while, and are missing at times."""
+    rng = np.random.default_rng(seed)
+    values = rng.choice([50.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0], windows)
+    held = rng.random(windows) < 0.5
+    held[0] = False
+    values = pd.Series(values).where(~held).ffill().to_numpy(copy=True)
+    values[rng.random(windows) < 0.2] = np.nan
+    index = pd.date_range("2024-01-01", periods=windows, freq="1min", tz="UTC")
+    return pd.DataFrame({"latency_p99": values}, index)
+
+
+def unit_tests(rule, annotations, measured, alerts):
+    """promtool's unit-test file: the frame as a series in seconds, and at each minute the alerts that `evaluate` raised."""
+    # window k is known when it has passed: look k is minute k of the test
+    looks = measured.index + MINUTE
+    samples = ["stale" if np.isnan(ms) else repr(ms / 1000) for ms in measured["latency_p99"]]
+    expected = []
+    for minute, now in enumerate(looks):
+        fires = ((alerts["start"] <= now) & ~(alerts["end"] <= now)).any()
+        labels = {"severity": rule.severity, "owner": rule.owner}
+        if not rule.absent:
+            labels["instance"] = "a"
+        alert = {"exp_labels": labels, "exp_annotations": annotations}
+        expected.append(
+            {"eval_time": f"{minute}m", "alertname": rule.name, "exp_alerts": [alert] * int(fires)}
+        )
+    series = [{"series": 'search_latency_p99_seconds{instance="a"}', "values": " ".join(samples)}]
+    if not rule.absent:  # a second instance that never breaches, but is never good enough to clear either
+        steady = {"series": 'search_latency_p99_seconds{instance="b"}', "values": f"0.2x{len(looks) - 1}"}
+        series.append(steady)
+    test = {"interval": "1m", "input_series": series, "alert_rule_test": expected}
+    return {"rule_files": ["rules.json"], "evaluation_interval": "1m", "tests": [test]}
+
+
+def side_by_side(promtool, folder, rule, measured, alerts):
+    plan = MonitoringPlan("search", [Row("answers are {{slow}}", rule, "roll back")])
+    write_prometheus(plan, folder / "rules.json")
+    annotations = {"summary": f"answers are {{{{slow}}}}: {rule.condition}", "action": "roll back"}
+    (folder / "tests.json").write_text(json.dumps(unit_tests(rule, annotations, measured, alerts)))
+    return promtool("test", "rules", folder / "tests.json")
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_prometheus_raises_the_alerts_that_evaluate_raises(kind, promtool, tmp_path):
+    rule, rang = RULES[kind], 0
+    for seed in range(3):
+        measured = measured_ms(seed)
+        alerts = evaluate(rule, measured)
+        rang += len(alerts)
+        told = side_by_side(promtool, tmp_path, rule, measured, alerts)
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert rang > 1
+
+
+def test_a_frame_that_stays_in_bounds_fires_nowhere(promtool, tmp_path):
+    measured = measured_ms(0).clip(upper=250)  # the threshold itself is not out of bounds
+    alerts = evaluate(RULES["for"], measured)
+    assert alerts.empty
+    told = side_by_side(promtool, tmp_path, RULES["for"], measured, alerts)
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("column", ["start", "end"])
+def test_an_alert_expected_one_minute_late_fails(column, promtool, tmp_path):
+    measured = measured_ms(1)
+    alerts = evaluate(RULES["for"], measured)
+    alerts.loc[0, column] += MINUTE
+    told = side_by_side(promtool, tmp_path, RULES["for"], measured, alerts)
+    assert told.returncode != 0
+    assert "FAILED" in told.stdout + told.stderr
+
+
+def test_every_ready_metric_makes_a_rule_that_promtool_accepts(promtool, tmp_path):
+    names = [*METRICS, "rows", "ctr_low", 'ctr[device=ph"one]', "ctr[device=phone][country=de]"]
+    rows = [
+        Row(f'is "{name}" ok? {{{{ $value }}}}', Rule(name, above=-0.5, absent=True, clear=-1))
+        for name in names
+    ]
+    path = write_prometheus(MonitoringPlan("2nd shop: search", rows), tmp_path / "rules.json")
+    told = promtool("check", "rules", path)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"{len(names)} rules found" in told.stdout
+
+
+def test_base_units_and_names():
+    assert {
+        name: prometheus_series(name)[0] for name in ("error_rate", "throughput", "cpu", "brightness")
+    } == {
+        "error_rate": "error_ratio",
+        "throughput": "throughput_requests_per_second",
+        "cpu": "cpu_ratio",
+        "brightness": "brightness",
+    }
+    own = Metric("wait", "software", "min", "up", len)
+    plan = MonitoringPlan("s", [Row("", Rule("wait", above=1.5)), Row("", Rule("memory_mb", above=0.3))])
+    assert [rule["expr"] for rule in to_prometheus(plan, [own])["groups"][0]["rules"]] == [
+        *("s_wait_seconds > 90", "s_memory_bytes > 300000")
+    ]
+
+
+def test_what_cannot_be_said_is_refused(tmp_path):
+    own = Metric("error", "software", "share", "up", len)
+    path = tmp_path / "rules.json"
+    path.write_text("before")
+    kanji = Metric("\u79d2", "software", "", "up", len)
+    for rules, words in (
+        ([Rule("\u79d2", above=1)], "no letter"),
+        ([Rule("ctr", below=[0.1] * 168)], "168 thresholds by the hour"),
+        ([Rule("latency_p98", above=1)], "did you mean 'latency_p9"),
+        ([Rule("a[b", above=1)], "unit of"),
+        ([Rule("error_rate", above=1, name="a"), Rule("error", above=1, name="b")], "rename"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            write_prometheus(MonitoringPlan("", [Row("", rule) for rule in rules]), path, [own, kanji])
+    assert [each.name for each in tmp_path.iterdir()] == ["rules.json"]
+    assert path.read_text() == "before"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
+def test_others_may_read_the_file(tmp_path):
+    path = write_prometheus(MonitoringPlan("s"), tmp_path / "rules.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
