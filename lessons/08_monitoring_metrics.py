@@ -893,7 +893,8 @@ print("p95 at 3:00 and at 20:00 that pages:", [int(round(top[hour], -1)) for hou
 # Write `plan(reference)`, a list of rules as dicts, such as `{"metric": "brightness", "below": 80, "for_": "2h"}`: `above` and `below` are a number, or 24 (one for each hour of the day,
 # UTC) or 168 (of the week). `reference` is a quiet month by the hour, blips included, with the columns of `quiet`. All rules page.
 #
-# Two sealed months, drawn anew: all incidents of software and input and all but one of output noticed, at most one of them later than five hours, at most one false page a week. Rehearse:
+# Two sealed months, drawn anew: all incidents of software and input and all but one of output noticed, at least ten of the twelve within five hours, at most one false page a week.
+# Rehearse:
 # `score(plan(quiet), month, incidents)`.
 
 
