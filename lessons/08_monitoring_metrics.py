@@ -732,20 +732,18 @@ judge(evaluate(hourly, knob), true_ones, knob, grace="1h")
 #
 # ### The bridge to Prometheus
 #
-# What you tune here, most teams write as a rule file of *Prometheus*, the common open-source monitor. The same rule in its words (`expr` is the condition, `for` the time that it must hold):
+# What you tune here, most teams write as a rule file of *Prometheus*, the common open-source monitor. `to_prometheus` says a plan in its words (a plan is a list of problems, each with its rule
+# and what to do; more on it below). `expr` is the condition, in base units, and `for` the time that it must hold. Prometheus reads YAML, and JSON is YAML:
 
 # %%
+import json
+
+from mlprod_helpers.monitoring import MonitoringPlan, Row
+from mlprod_helpers.monitoring.prometheus import to_prometheus
+
 rule = Rule("missing_outputs", above=0.05, for_="2h", severity="page", owner="search-oncall")
-plain = rule.to_dict()
-print(
-    f"""groups:
-- name: search
-  rules:
-  - alert: {plain["name"]}
-    expr: {plain["metric"]} > {plain["above"]}
-    for: {plain["for_"]}
-    labels: {{severity: {plain["severity"]}, owner: {plain["owner"]}}}"""
-)
+one_row = MonitoringPlan("search", [Row("answers are empty", rule, "roll back the last release")])
+print(json.dumps(to_prometheus(one_row), indent=2))
 
 # %% [markdown]
 # ## Ten seconds
@@ -842,8 +840,6 @@ lesson.check("8.7")
 # A **monitoring plan** puts it together, one row a problem: *problem → metric → threshold → action*, with an owner. A linter says what a plan lacks. A first draft for the search:
 
 # %%
-from mlprod_helpers.monitoring import MonitoringPlan, Row
-
 draft = MonitoringPlan(
     "search",
     [
