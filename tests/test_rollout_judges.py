@@ -55,6 +55,14 @@ def metrics_of(stable, canary, **features):
     return Metrics.from_log(log_of(stable, canary, **features), "v1", "v2", origin=ORIGIN)
 
 
+def test_without_an_origin_times_are_seconds_since_1970():
+    log = log_of([0, 1], [1, 0])
+    values, when = Metrics.from_log(log, "v1", "v2").timed("error", "stable", "all")
+    shifted, later = Metrics.from_log(log, "v1", "v2", origin=ORIGIN).timed("error", "stable", "all")
+    assert values.tolist() == shifted.tolist() == [0, 1]
+    assert when == pytest.approx(later + 1_357_016_400)  # date -u -d "2013-01-01 05:00" +%s
+
+
 def flags(n, share, seed):
     return (np.random.default_rng(seed).random(n) < share).astype(int)
 

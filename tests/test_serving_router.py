@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,70 @@ def test_what_the_router_refuses(tmp_path):
     assert asked == 1  # a timeout is not tried again
     log = read(tmp_path / "log")
     assert log.groupby("version")["status"].apply(sorted).to_dict() == {"router": [413, 503], "v1": [504]}
+
+
+async def by_hand(router, head, *parts):
+    """What the router says on one connection: after each head that it sends goes the next part; the last answer is whole."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
+    writer.write(b"POST /predict HTTP/1.1\r\nHost: router\r\n" + head + b"\r\n\r\n")
+    said = []
+    async with asyncio.timeout(10):
+        for part in parts:
+            said.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(part)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split()[0])
+        said.append(head + await reader.readexactly(length))
+    writer.close()
+    return said
+
+
+def test_a_client_that_waits_for_permission_gets_it_once(tmp_path):
+    body = b'{"features": {"distance": 1400}}'
+
+    async def run():
+        async with Stand("v1") as v1:
+            config = RouterConfig(plan=RoutePlan(upstreams={"v1": v1.url}, stable="v1"), body_s=0.2)
+            async with Router(config) as router:
+                head = f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\nConnection: close".encode()
+                whole = await by_hand(router, head, body)
+                seen = len(v1.seen)
+                never = await by_hand(router, head, body[:5])
+                silent = await by_hand(router, head.split(b"\r\n", 1)[1])
+                return whole, never, silent, seen, v1.seen
+
+    whole, never, silent, seen, all_seen = asyncio.run(run())
+    assert whole[0] == never[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert whole[1].startswith(b"HTTP/1.1 200 ") and b"100 Continue" not in whole[1]
+    for late in (never[1], silent[0]):
+        assert late.startswith(b"HTTP/1.1 408 ") and b'"too_slow"' in late
+    assert seen == len(all_seen) == 1 and all_seen[0][2] == body  # half a body reaches nobody
+    assert "Expect" not in all_seen[0][1]
+
+
+def test_a_body_may_be_as_large_as_the_limit_and_not_one_byte_larger(tmp_path):
+    def chunked(n):
+        return b"%x\r\n%s\r\n0\r\n\r\n" % (n, b"x" * n)
+
+    async def run():
+        async with Stand("v1") as v1:
+            config = RouterConfig(
+                plan=RoutePlan(upstreams={"v1": v1.url}, stable="v1"),
+                log=str(tmp_path / "log"),
+                body_bytes=100,
+            )
+            async with Router(config) as router:
+                said = []
+                for n in (100, 101):
+                    known = b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (n, b"x" * n)
+                    unknown = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(n)
+                    said += [(await by_hand(router, head))[0] for head in (known, unknown)]
+                # the length alone is enough: not one byte of the body is asked for
+                said += await by_hand(router, b"Content-Length: 10000000")
+                return [int(answer.split()[1]) for answer in said], [len(body) for _, _, body in v1.seen]
+
+    assert asyncio.run(run()) == ([200, 200, 413, 413, 413], [100, 100])
+    assert read(tmp_path / "log")["status"].tolist() == [200, 200, 413, 413, 413]
 
 
 def test_hostile_features_do_not_keep_a_request_out_of_the_log(tmp_path):
@@ -378,6 +443,33 @@ def test_the_control_port_wants_the_token(tmp_path):
         with pytest.raises(ValueError, match="401"):
             router.apply(plan)
         assert "router_plan_swaps_total 0.0" in router.metrics()
+
+
+def test_prometheus_reads_the_metrics(tmp_path):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: Prometheus' own reading of the metrics is not checked")
+
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", status="cut") as v2:
+            plan = plan_of(v1.url, v2.url, weight=50, mirror=100)
+            async with Router(RouterConfig(plan=plan, body_bytes=1000)) as router:
+                for i in range(10):
+                    await post(router, user=f"u{i}")
+                await post(router, body={"features": {"x": "y" * 2000}})
+                async with (
+                    aiohttp.ClientSession() as session,
+                    session.get(router.control_url + "/metrics") as got,
+                ):
+                    return await got.text()
+
+    text = asyncio.run(run())
+    assert 'router_requests_total{code="200",version="v1"} 10.0' in text
+    assert 'router_requests_total{code="413",version="router"} 1.0' in text
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_process_ends_by_itself(tmp_path):

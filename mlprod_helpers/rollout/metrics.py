@@ -108,7 +108,7 @@ class Metrics:
         self._where = where
 
     @classmethod
-    def from_log(cls, log, stable, canary, *, origin="1970-01-01Z"):
+    def from_log(cls, log, stable, canary, *, origin="1970-01-01 00:00Z"):
         """The metrics of two versions in a request log.
 
         Parameters
