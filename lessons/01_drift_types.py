@@ -384,7 +384,7 @@ lesson.recall(
 # *Core · 4 points · 8 minutes*
 #
 # Write `conditional_change(reference, current, edges)`: the change of the mean of y inside the bins, averaged over the bins with the
-# current sizes as weights. Leave out bins that have no rows in one of the tables (also of the weights); is there no shared bin, return
+# current sizes as weights. Leave out bins that have no rows in one of the tables (also of the weights); if no bin is shared, return
 # NaN. You may use `by_bin`.
 
 
@@ -537,8 +537,9 @@ drift_explorer()
 # *3 points · 6 minutes*
 #
 # Write `regime(n, pattern, start, width, seed)`: an array with one number for each of n rows, telling where the row stands between the
-# old regime (0) and the new one (1), for the four patterns as strings. Recurring: `width` rows new, `width` rows old, and so on. Draw
-# where something is to be drawn, with `np.random.default_rng(seed)`.
+# old regime (0) and the new one (1), for the four patterns as strings. All begin at row `start`. Sudden: everything is new from there. Gradual and incremental take `width` rows, in a
+# straight line from 0 to 1: for gradual that is the share of new rows, for incremental the state itself. Recurring: `width` rows new, `width` rows old, and so on. Draw where
+# something is to be drawn, with `np.random.default_rng(seed)`.
 
 
 # %% exercise="1.4"

@@ -602,7 +602,7 @@ lesson.check("2.7")
 #
 # ### Weights
 #
-# The classifier has what the weights need. If a reference row gets the score $p$ (the chance of being current), then $p / (1 - p)$ times the ratio of the table sizes is how much more often such rows occur now. It is the **density ratio**, and
+# The classifier has what the weights need. If a reference row gets the score $p$ (the chance of being current), then $p / (1 - p)$ times reference rows over current rows is how much more often such rows occur now. It is the **density ratio**, and
 # every learner with `sample_weight` can use it. The price is that few rows may carry all the weight. The **effective sample size** counts them:
 #
 # $$\mathrm{ESS} = \frac{(\sum_i w_i)^2}{\sum_i w_i^2}$$
