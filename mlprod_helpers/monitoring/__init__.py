@@ -32,7 +32,8 @@ One's own is `Metric(name, family, unit, direction, compute, needs)`; `compute` 
 >>> len(measure(log, [widest]))
 48
 
-`service_log` is a quiet month of a product search, to learn what is normal; `faults` breaks it (see `mlprod_helpers.faults`).
+The p99 of several servers is worked out of their `LatencyHistogram`s, which add up; `measure_process` measures the memory
+and the processor time of one's own process. `service_log` is a quiet month of a product search, to learn what is normal; `faults` breaks it (see `mlprod_helpers.faults`).
 
 The other half reads that table: `Rule` and `evaluate` (alerts), `choose_threshold`, `judge` (against sealed incidents),
 `ErrorBudget`, `MonitoringPlan`.
@@ -47,9 +48,11 @@ from mlprod_helpers.monitoring.budget import (
     evaluate_burn,
 )
 from mlprod_helpers.monitoring.evaluation import Verdict, grouped, incident_table, judge, tradeoff
+from mlprod_helpers.monitoring.histogram import BOUNDS_MS, LatencyHistogram
 from mlprod_helpers.monitoring.metrics import (
     METRICS,
     Metric,
+    brightness,
     class_share,
     input_length,
     latency,
@@ -65,6 +68,7 @@ from mlprod_helpers.monitoring.metrics import (
     wilson,
 )
 from mlprod_helpers.monitoring.plan import Finding, MonitoringPlan, Row
+from mlprod_helpers.monitoring.process import ProcessUse, measure_process, memory_mb, sample_process
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA, service_log
 from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate, states
 from mlprod_helpers.monitoring.schema import (
@@ -78,6 +82,7 @@ from mlprod_helpers.monitoring.thresholds import choose_threshold
 from mlprod_helpers.monitoring.windows import Share, Windows
 
 __all__ = [
+    "BOUNDS_MS",
     "CLASSES",
     "METRICS",
     "SERVICE_SCHEMA",
@@ -86,13 +91,16 @@ __all__ = [
     "ErrorBudget",
     "Field",
     "Finding",
+    "LatencyHistogram",
     "Metric",
     "MonitoringPlan",
+    "ProcessUse",
     "Row",
     "Rule",
     "Share",
     "Verdict",
     "Windows",
+    "brightness",
     "burn_rates",
     "burn_rule",
     "choose_threshold",
@@ -108,6 +116,8 @@ __all__ = [
     "latency",
     "mean_of",
     "measure",
+    "measure_process",
+    "memory_mb",
     "missing_cells",
     "missing_rows",
     "new_category_rows",
@@ -116,6 +126,7 @@ __all__ = [
     "redo_rate",
     "redone_searches",
     "repeated_values",
+    "sample_process",
     "service_log",
     "share_missing",
     "share_new_categories",

@@ -143,6 +143,28 @@ def wilson(hits, trials, confidence=0.95):
     return np.where(nothing, np.nan, low)[()], np.where(nothing, np.nan, high)[()]
 
 
+def brightness(images):
+    """Mean brightness of each image: 0 is black, 255 white in images of bytes.
+
+    Parameters
+    ----------
+    images : array (n, ...), the first axis counts the images
+
+    Returns
+    -------
+    array of float (n,)
+
+    >>> brightness(np.array([[[0, 100], [100, 200]], [[0, 0], [0, 4]]], dtype="uint8")).tolist()
+    [100.0, 1.0]
+    """
+    images = np.asarray(images)
+    if images.ndim < 2:
+        raise ValueError(
+            f"images have shape {images.shape}, but there are several of them, each with pixels: (n, ...)."
+        )
+    return images.reshape(len(images), -1).mean(axis=1)
+
+
 # ------------------------------------------------------------------------------------------ metrics to choose from
 
 
@@ -262,11 +284,15 @@ def redone_searches(log, within_us):
         searches &= ~log["request_id"].duplicated().to_numpy()
     rows = np.flatnonzero(searches)
     users = log["user_id"].to_numpy()[rows]
-    if users.dtype.kind not in "iu":
+    if users.dtype.kind not in "iu" or (
+        len(users) and (users.min() < 0 or users.max() > 2**62 // len(users))
+    ):
         users = pd.factorize(users)[0]
-    order = np.argsort(users, kind="stable")  # by user, and by time within each
+    n = max(len(rows), 1)
+    users, order = np.divmod(
+        np.sort(users * n + np.arange(len(rows))), n
+    )  # by user, then by time; beats argsort
     time = log["time"].dt.as_unit("us").astype("int64").to_numpy()[rows[order]]
-    users = users[order]
     again = (users[1:] == users[:-1]) & (time[1:] - time[:-1] <= within_us)
     redone = np.zeros(len(log), dtype=bool)
     redone[rows[order[:-1][again]]] = True

@@ -8,6 +8,8 @@ import pandas as pd
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.requestlog import served
 
+MOST_WINDOWS = 10_000_000
+
 
 class Share(NamedTuple):
     """A share in every window: so many of so many. Knows its sample size, so an interval can be given."""
@@ -184,7 +186,12 @@ def _span(time, start, end, width, dtype):
     last = time[-1] + 1 if end is None else _edge(end, dtype)
     if last <= first:
         raise ValueError(f"There is no window between start={start!r} and end={end!r}.")
-    return first // width * width, -(-last // width) * width
+    first, last = first // width * width, -(-last // width) * width
+    if (last - first) // width > MOST_WINDOWS:
+        raise ValueError(
+            f"These are {(last - first) // width:,} windows, most of them empty: choose a longer `every`, or name start and end."
+        )
+    return first, last
 
 
 def _edge(moment, dtype):
@@ -193,4 +200,4 @@ def _edge(moment, dtype):
         if zone is None:
             raise ValueError(f"{moment} has a time zone, but the log's times have none: leave it out.")
         raise ValueError(f"The time {moment} has no time zone. Write '{moment}Z' for UTC.")
-    return moment.as_unit("us").value
+    return moment.value // 1000  # value is in nanoseconds, whatever the unit

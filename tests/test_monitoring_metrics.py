@@ -1,0 +1,420 @@
+"""Metrics against plain pandas, scipy and published figures; the quiet log keeps its promises."""
+
+import math
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from mlprod_helpers import datasets, faults
+from mlprod_helpers.monitoring import (
+    METRICS,
+    SERVICE_SCHEMA,
+    Field,
+    LatencyHistogram,
+    Metric,
+    Windows,
+    brightness,
+    class_share,
+    latency,
+    mean_of,
+    measure,
+    measure_process,
+    missing_rows,
+    redo_rate,
+    repeated_values,
+    sample_process,
+    service_log,
+    share_missing,
+    wilson,
+)
+from mlprod_helpers.requestlog import LogError, as_log, as_of, validate
+
+
+@pytest.fixture(scope="module")
+def log():
+    return service_log(14, rate=0.05, random_state=4)
+
+
+# ------------------------------------------------------------------------------------------ published figures
+
+
+@pytest.mark.parametrize(
+    "hits, trials", [(0, 40), (1, 40), (40, 40), (157, 30_000), (130, 30_000), (17, 31), (1, 1)]
+)
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_wilson_is_that_of_scipy(hits, trials, confidence):
+    expected = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
+    assert wilson(hits, trials, confidence) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_wilson_of_arrays_and_of_nothing():
+    low, high = wilson([0, 5, 0], [10, 10, 0])
+    assert low[0] == 0 and high[0] == pytest.approx(0.2775, abs=1e-4)  # z^2 / (n + z^2)
+    assert math.isnan(low[2]) and math.isnan(high[2])
+    for hits, trials in ((5, 4), (-1, 4)):
+        with pytest.raises(ValueError, match="0 <= hits <= trials"):
+            wilson(hits, trials)
+    with pytest.raises(ValueError, match=r"0\.95"):
+        wilson(1, 2, 95)
+
+
+def test_wilson_holds_its_promise_where_the_textbook_interval_does_not():
+    hits = np.random.default_rng(0).binomial(100, 0.02, 20_000)
+    low, high = wilson(hits, 100)
+    covered = ((low <= 0.02) & (high >= 0.02)).mean()
+    half = 1.96 * np.sqrt(hits / 100 * (1 - hits / 100) / 100)
+    assert covered > 0.93 and (np.abs(hits / 100 - 0.02) <= half).mean() < 0.9
+
+
+def test_the_blizzard_of_9_february():
+    metric = share_missing(("dep_time",))
+    table = measure(datasets.load_flights(), [metric], "1D")
+    assert len(table) == 365 and table["missing_rows"].idxmax() == pd.Timestamp("2013-02-09")
+    assert table.loc["2013-02-09"].tolist() == [69, pytest.approx(0.580, abs=5e-4)]
+    assert table["missing_rows"].median() == pytest.approx(0.010, abs=1e-3)
+    daily = datasets.load_flights_daily().set_index("date")
+    share = daily["missing_dep_time"] / daily["flights"]
+    assert share["2013-02-09"] == share.max() == pytest.approx(0.575, abs=5e-4)
+    assert share.median() == pytest.approx(0.007, abs=5e-4)
+
+
+def test_brightness_under_a_falling_gain():
+    images, _ = datasets.load_fashion()
+    found = [brightness(images).mean()]
+    found += [
+        brightness(faults.apply(images, faults.ImageGain(gain))[0]).mean() for gain in (0.8, 0.6, 0.4, 0.25)
+    ]
+    assert np.round(found, 1).tolist() == [73.8, 58.9, 44.1, 29.3, 18.3]
+    published = np.array([73.4, 58.5, 43.8, 29.2, 18.2])  # of a part of these images
+    np.testing.assert_allclose(found, published, atol=0.45)
+    np.testing.assert_allclose(np.array(found) / found[0], published / published[0], atol=2e-3)
+
+
+def test_brightness_wants_several_images():
+    with pytest.raises(ValueError, match=r"\(n, ...\)"):
+        brightness(np.zeros(10))
+
+
+def test_titles_length():
+    titles = datasets.load_titles()
+    frame = titles.assign(time=pd.to_datetime(titles["year"].astype(str)))
+    frame = frame[frame["year"] <= 1994]
+    from mlprod_helpers.monitoring import input_length
+
+    table = measure(frame, [input_length("title")], "3650D")
+    assert (table["input_length"] * table["rows"]).sum() / table["rows"].sum() == pytest.approx(
+        19.2, abs=0.05
+    )
+
+
+# ------------------------------------------------------------------------------------------ windows
+
+
+def test_every_metric_is_what_pandas_says_of_each_hour(log):
+    table = measure(log, every="1h")
+    assert list(table.columns) == ["rows", *METRICS] and str(table.index.tz) == "UTC"
+    groups = log.groupby(log["time"].dt.floor("h"))
+    of_200 = log[log["status"] < 400].groupby(log["time"].dt.floor("h"))
+    expected = {
+        "rows": groups.size(),
+        "latency_p50": groups["latency_ms"].quantile(0.5),
+        "latency_p99": groups["latency_ms"].quantile(0.99),
+        "throughput": groups["attempts"].sum() / 3600,
+        "error_rate": groups["status"].apply(lambda status: (status >= 500).mean()),
+        "retry_rate": groups["attempts"].apply(lambda attempts: (attempts > 1).mean()),
+        "server_load": groups["busy"].mean(),
+        "memory_mb": groups["memory_mb"].max(),
+        "input_length": groups["query"].apply(lambda query: query.astype(str).str.len().mean()),
+        "missing_rows": groups[["query", "category", "brightness", "price", "rating"]].apply(
+            lambda rows: (rows.isna().any(axis=1) | (rows["rating"] == -999) | (rows["query"] == "")).mean()
+        ),
+        "ctr": of_200["clicked"].mean(),
+        "share_shoes": groups["prediction"].apply(lambda answer: (answer.dropna() == "shoes").mean()),
+        "score_p90": groups["score"].quantile(0.9),
+    }
+    for name, series in expected.items():
+        np.testing.assert_allclose(table.loc[series.index, name], series, rtol=1e-9, err_msg=name)
+        empty = table.index.difference(series.index)
+        assert (table.loc[empty, name].isna() | (table.loc[empty, name] == 0)).all()
+
+
+def test_silence_is_a_throughput_of_zero_and_otherwise_not_known(log):
+    gap = log[(log["time"] < "2024-01-05 03:00Z") | (log["time"] >= "2024-01-05 06:00Z")]
+    table = measure(gap, every="1h")
+    silent = table.loc["2024-01-05 03:00Z":"2024-01-05 05:00Z"]
+    assert len(table) == 14 * 24 and (silent[["rows", "throughput"]] == 0).all(axis=None)
+    assert silent.drop(columns=["rows", "throughput"]).isna().all(axis=None)
+
+
+def test_an_outage_at_the_end_shows_when_the_end_is_named(log):
+    early = log[log["time"] < "2024-01-10 00:00Z"]
+    assert len(measure(early, ["throughput"])) == 9 * 24
+    table = measure(early, ["throughput"], end="2024-01-10 12:00Z")
+    assert len(table) == 9 * 24 + 12 and (table["throughput"].iloc[-12:] == 0).all()
+    short = measure(log, ["throughput"], start="2024-01-03 00:00Z", end="2024-01-04 00:00Z")
+    pd.testing.assert_frame_equal(
+        short, measure(log, ["throughput"]).loc["2024-01-03":"2024-01-03"], check_freq=False
+    )
+
+
+def test_the_order_of_the_rows_does_not_matter(log):
+    shuffled = log.sample(frac=1, random_state=0)
+    names = [name for name in METRICS if name != "repeated_values"]
+    pd.testing.assert_frame_equal(measure(shuffled, names, "6h"), measure(log, names, "6h"))
+
+
+def test_shadow_copies_are_left_out(log):
+    few = log.head(500)
+    shadow = few.assign(served=False, version="v2", clicked=False, latency_ms=9999.0)
+    shadow["click_time"] = few["click_time"].mask(few["clicked"])
+    both = pd.concat([few.astype({"version": "str"}), shadow]).sort_values("time", kind="stable")
+    pd.testing.assert_frame_equal(measure(both), measure(few))
+
+
+def test_failed_and_timed_out_requests_are_in_the_percentiles():
+    log = as_log(
+        {
+            "time": ["2024-01-01 00:00Z"] * 100,
+            "request_id": range(100),
+            "version": "v1",
+            "status": [504] * 5 + [200] * 95,
+            "latency_ms": [2000.0] * 5 + [50.0] * 95,
+        }
+    )
+    assert measure(log, ["latency_p99"])["latency_p99"].item() == 2000
+
+
+def test_wilson_columns_come_with_shares_only(log):
+    table = measure(log, ["ctr", "latency_p50"], "1D", intervals=True)
+    assert list(table.columns) == ["rows", "ctr", "ctr_low", "ctr_high", "latency_p50"]
+    assert ((table["ctr_low"] < table["ctr"]) & (table["ctr"] < table["ctr_high"])).all()
+
+
+def test_as_of_hides_the_clicks_of_the_future(log):
+    early = log.head(2000)
+    clicks = early["click_time"].dropna()
+    known = as_of(early, clicks.iloc[100] - pd.Timedelta("1ms"))
+    assert known["clicked"].sum() < early.loc[known.index, "clicked"].sum()
+    names = {"every": "1D", "metrics": ["ctr"]}
+    assert measure(known, **names)["ctr"].item() < measure(early.loc[known.index], **names)["ctr"].item()
+
+
+def test_one_segment(log):
+    table = measure(
+        log, [METRICS["ctr"].only("device", "phone"), METRICS["latency_p95"].only("server", "d")], "1D"
+    )
+    phone = log[(log["device"] == "phone") & (log["status"] < 400)]
+    assert list(table.columns[1:]) == ["ctr[device=phone]", "latency_p95[server=d]"]
+    np.testing.assert_allclose(
+        table["ctr[device=phone]"], phone.groupby(phone["time"].dt.floor("D"))["clicked"].mean()
+    )
+    on_d = log[log["server"] == "d"]
+    np.testing.assert_allclose(
+        table["latency_p95[server=d]"], on_d.groupby(on_d["time"].dt.floor("D"))["latency_ms"].quantile(0.95)
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda log: measure(log, ["latency_p9"]), KeyError, "did you mean 'latency_p99'"),
+        (lambda log: measure(log.drop(columns="busy"), ["server_load"]), KeyError, "reads the column 'busy'"),
+        (lambda log: measure(log, ["ctr", "ctr"]), ValueError, "its own name"),
+        (lambda log: measure(log, every="soon"), ValueError, "'5min'"),
+        (lambda log: measure(log, every="-1h"), ValueError, "longer than nothing"),
+        (lambda log: measure(log.head(0)), ValueError, "Name start and end"),
+        (lambda log: measure(log, start="2024-01-02"), ValueError, "no time zone"),
+        (
+            lambda log: measure(log, start="2024-01-02 00:00Z", end="2024-01-01 00:00Z"),
+            ValueError,
+            "no window",
+        ),
+        (lambda log: measure(log, every="1us"), ValueError, "longer `every`"),
+        (lambda log: measure(log.drop(columns="time")), KeyError, "no column 'time'"),
+        (lambda log: measure(log.assign(time="noon")), ValueError, "pd.to_datetime"),
+        (lambda log: Windows(log).quantile("busy", 99), ValueError, "0.99"),
+        (lambda log: Windows(log).mean("buzy"), KeyError, "did you mean 'busy'"),
+        (lambda log: Metric("x", "hardware", "", "up", len), ValueError, "family"),
+        (lambda log: Metric("x", "input", "", "bad", len), ValueError, "where bad is"),
+        (lambda log: Metric("x", "input", "", "up", 5), TypeError, "function of windows"),
+        (
+            lambda log: measure(log, [Metric("x", "input", "", "up", lambda windows: 5.0)]),
+            ValueError,
+            "one number a window",
+        ),
+        (lambda log: service_log(0), ValueError, "whole days"),
+        (lambda log: service_log(1, rate=0), ValueError, "above 0"),
+        (lambda log: service_log(1, start="2024-01-01"), LogError, "time zone"),
+    ],
+)
+def test_errors_say_what_to_do(log, call, error, says):
+    with pytest.raises(error, match=says):
+        call(log.head(200))
+
+
+# ------------------------------------------------------------------------------------------ rows
+
+
+def test_a_row_with_two_holes_is_one_row_and_a_sentinel_is_a_hole():
+    frame = pd.DataFrame({"a": [1.0, None, -999, 2], "b": ["x", None, "", "y"]})
+    schema = {"a": Field(missing=(-999,)), "b": Field(missing=("",))}
+    assert missing_rows(frame, schema).tolist() == [False, True, True, False]
+    assert missing_rows(frame, ["a", "b"]).tolist() == [False, True, False, False]
+    with pytest.raises(KeyError, match="no column 'c'"):
+        missing_rows(frame, ["c"])
+
+
+def redos(*rows):
+    """A log of (second, user, page, request_id)."""
+    time = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([row[0] for row in rows], unit="s")
+    frame = pd.DataFrame({"time": time.as_unit("us")})
+    frame["user_id"], frame["page"], frame["request_id"] = ([row[i] for row in rows] for i in (1, 2, 3))
+    return measure(frame, [redo_rate("2min")], "1D")["redo_rate"].iloc[0]
+
+
+def test_what_a_redo_is_and_what_is_none():
+    assert redos((0, "a", 1, 1), (60, "a", 1, 2)) == 1 / 2
+    assert redos((0, "a", 1, 1), (60, "b", 1, 2)) == 0  # somebody else
+    assert redos((0, "a", 1, 1), (60, "a", 2, 2)) == 0  # the next page
+    assert redos((0, "a", 1, 1), (60, "a", 1, 1)) == 0  # the client tries again
+    assert redos((0, "a", 1, 1), (121, "a", 1, 2)) == 0  # a new wish
+    assert redos((0, "a", 1, 1), (60, "a", 1, 2), (100, "a", 1, 3)) == 2 / 3
+    assert redos((0, "a", 1, 1), (30, "a", 2, 2), (60, "a", 1, 3)) == 1 / 2
+    assert redos((0, None, 1, 1), (60, None, 1, 2), (70, "a", 1, 3)) == 0  # nobody knows who
+
+
+def test_the_redo_rate_finds_the_redos_that_the_simulator_made(log):
+    searches = log[log["page"] == 1]
+    made = log["redo_of"].notna().sum() / len(searches)
+    table = measure(log, ["redo_rate"], "14D")
+    assert table["redo_rate"].iloc[0] == pytest.approx(made, rel=0.05)
+
+
+def test_repeated_values_compare_within_a_window_and_skip_holes():
+    time = pd.to_datetime(["2024-01-01 00:00Z"] * 5 + ["2024-01-01 01:00Z"] * 2)
+    frame = pd.DataFrame({"time": time, "x": [1.0, 1.0, 2.0, np.nan, 2.0, 2.0, 3.0]})
+    assert measure(frame, [repeated_values("x")])["repeated_values"].tolist() == [1 / 3, 0.0]
+
+
+def test_other_columns_have_their_own_metrics(log):
+    table = measure(log, [mean_of("price"), latency(0.999), class_share("b", "server")], "1D")
+    assert list(table.columns[1:]) == ["mean_price", "latency_p99.9", "share_b"]
+    assert table["share_b"].mean() == pytest.approx(0.3, abs=0.02)
+
+
+# ------------------------------------------------------------------------------------------ the quiet log
+
+
+def test_the_quiet_log_is_valid_seeded_and_within_its_days(log):
+    assert validate(log) is log
+    pd.testing.assert_frame_equal(log, service_log(14, rate=0.05, random_state=4))
+    assert not log["latency_ms"].equals(service_log(14, rate=0.05, random_state=5)["latency_ms"])
+    assert log["time"].min() >= pd.Timestamp("2024-01-01 00:00Z") and log["time"].max() < pd.Timestamp(
+        "2024-01-15 00:00Z"
+    )
+    assert log["time"].is_monotonic_increasing
+
+
+def test_its_rates_are_as_documented(log):
+    assert (log["page"] == 1).mean() == pytest.approx(0.875, abs=0.01)
+    new = (log["page"] == 1) & log["redo_of"].isna()
+    assert new.sum() / (14 * 86400) == pytest.approx(0.05, rel=0.03)
+    first = log[new & (log["status"] == 200)]
+    ctr = first.groupby("device", observed=True)["clicked"].mean()
+    assert ctr["phone"] == pytest.approx(0.16, abs=0.01) and ctr["desktop"] == pytest.approx(0.08, abs=0.01)
+    assert log["price"].isna().mean() == pytest.approx(0.005, abs=0.002)
+    assert (log["rating"] == -999).mean() == pytest.approx(0.01, abs=0.003)
+    assert (log["query"] == "").mean() == pytest.approx(0.004, abs=0.002)
+    assert set(SERVICE_SCHEMA) <= set(log.columns)
+
+
+def test_it_has_a_daily_and_a_weekly_rhythm(log):
+    hours = measure(log, ["throughput", "latency_p50", "brightness"], "1h")
+    by_hour = hours.groupby(hours.index.hour).mean()
+    assert by_hour["throughput"].idxmax() in (19, 20, 21)
+    ratio = by_hour["throughput"].min() / by_hour["throughput"].max()
+    assert ratio == pytest.approx(0.33 / 1.67, abs=0.05)
+    assert by_hour.loc[20, "latency_p50"] > by_hour.loc[8, "latency_p50"] + 10
+    assert by_hour.loc[13, "brightness"] > by_hour.loc[1, "brightness"] + 10
+    days = measure(log, ["throughput"], "1D")["throughput"]
+    assert days[days.index.day_of_week >= 5].min() > days[days.index.day_of_week < 4].max()
+
+
+def test_quiet_days_are_alike_whatever_the_seed():
+    tables = [measure(service_log(28, rate=0.05, random_state=seed), every="1D") for seed in range(3)]
+    means = pd.DataFrame([table.mean() for table in tables])
+    apart = (means.max() - means.min()) / tables[0].std().clip(lower=1e-4)
+    assert (apart.drop("rows") < 1).all()
+
+
+# ------------------------------------------------------------------------------------------ histogram
+
+
+def test_the_p99_of_all_servers_is_in_the_merged_counts(log):
+    servers = [LatencyHistogram.of(rows["latency_ms"]) for _, rows in log.groupby("server", observed=True)]
+    merged = sum(servers)
+    for q in (0.5, 0.95, 0.99):
+        true = log["latency_ms"].quantile(q)
+        assert merged.quantile(q) == pytest.approx(true, rel=2**0.25 - 1)
+        assert merged.quantile(q) == LatencyHistogram.of(log["latency_ms"]).quantile(q)
+    true = log["latency_ms"].quantile(0.99)
+    mean = np.mean([server.quantile(0.99) for server in servers])
+    assert abs(mean - true) > 2 * abs(merged.quantile(0.99) - true)
+    assert merged.total == len(log)
+
+
+def test_quantiles_of_known_counts():
+    histogram = LatencyHistogram([10.0, 20.0, 40.0], [10, 20, 10, 0])
+    assert [histogram.quantile(q) for q in (0.0, 0.25, 0.5, 0.75, 0.875, 1.0)] == [0, 10, 15, 20, 30, 40]
+    assert math.isnan(LatencyHistogram([10.0], [0, 0]).quantile(0.5))
+    assert LatencyHistogram([10.0], [1, 99]).quantile(0.99) == 10  # above it nothing is known
+    assert LatencyHistogram.of([10.0, 10.1], [10.0, 20.0]).counts.tolist() == [1, 1, 0]
+
+
+def test_histograms_refuse_what_they_cannot_add():
+    with pytest.raises(ValueError, match="same bounds"):
+        LatencyHistogram.of([1.0]) + LatencyHistogram.of([1.0], [10.0])
+    with pytest.raises(ValueError, match="one more"):
+        LatencyHistogram([10.0], [1])
+    with pytest.raises(ValueError, match="rising"):
+        LatencyHistogram([10.0, 5.0], [1, 1, 1])
+    for bad in ([-1.0], [np.nan]):
+        with pytest.raises(ValueError, match="given up"):
+            LatencyHistogram.of(bad)
+
+
+# ------------------------------------------------------------------------------------------ the own process
+
+
+def test_work_shows_in_cpu_and_kept_numbers_in_memory():
+    def busy():
+        total = 0
+        for i in range(1_000_000):
+            total += i
+        return total, np.ones(5_000_000)
+
+    use = measure_process(busy)
+    assert use.result[0] == 499_999_500_000
+    assert use.memory_growth_mb > 30 and use.cpu_s > 0 and use.wall_s > 0 and use.threads >= 1
+    with pytest.raises(TypeError, match="without calling it"):
+        measure_process(5)
+    with pytest.raises(ZeroDivisionError):
+        measure_process(lambda: 1 / 0)
+
+
+def test_waiting_costs_no_processor():
+    import time
+
+    assert measure_process(time.sleep, 0.1).cpu < 0.5
+
+
+def test_a_sampled_process_has_times_and_limits():
+    table = sample_process(0.1, 0.03, process=os.getpid())
+    assert 1 <= len(table) <= 4 and (table["memory_mb"] > 1).all() and str(table.index.tz) == "UTC"
+    with pytest.raises(ValueError, match="60 seconds"):
+        sample_process(61)
+    with pytest.raises(ValueError, match="at least 0.02"):
+        sample_process(1, 0.001)
