@@ -16,6 +16,13 @@ from mlprod_helpers.explore.automation import automation_explorer, automation_pi
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
 from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.load import load_explorer, load_picture
+from mlprod_helpers.explore.monitoring import (
+    alert_month,
+    alert_picture,
+    alert_tuner,
+    dashboard,
+    dashboard_explorer,
+)
 from mlprod_helpers.explore.record import RecordForm, record_form
 
 __all__ = [
@@ -29,9 +36,14 @@ __all__ = [
     "alarm_explorer",
     "alarm_picture",
     "alarm_tradeoff",
+    "alert_month",
+    "alert_picture",
+    "alert_tuner",
     "automation_explorer",
     "automation_picture",
     "best_auc",
+    "dashboard",
+    "dashboard_explorer",
     "drift_explorer",
     "drift_picture",
     "explore",
