@@ -738,8 +738,7 @@ judge(evaluate(hourly, knob), true_ones, knob, grace="1h")
 # %%
 import json
 
-from mlprod_helpers.monitoring import MonitoringPlan, Row
-from mlprod_helpers.monitoring.prometheus import to_prometheus
+from mlprod_helpers.monitoring import MonitoringPlan, Row, to_prometheus
 
 rule = Rule("missing_outputs", above=0.05, for_="2h", severity="page", owner="search-oncall")
 one_row = MonitoringPlan("search", [Row("answers are empty", rule, "roll back the last release")])

@@ -36,7 +36,7 @@ The p99 of several servers is worked out of their `LatencyHistogram`s, which add
 and the processor time of one's own process. `service_log` is a quiet month of a product search, to learn what is normal; `faults` breaks it (see `mlprod_helpers.faults`).
 
 The other half reads that table: `Rule` and `evaluate` (alerts), `choose_threshold`, `judge` (against sealed incidents),
-`ErrorBudget`, `MonitoringPlan`.
+`ErrorBudget`, `MonitoringPlan`; `to_prometheus` says a plan as Prometheus' alerting rules.
 """
 
 from mlprod_helpers.monitoring.budget import (
@@ -69,6 +69,7 @@ from mlprod_helpers.monitoring.metrics import (
 )
 from mlprod_helpers.monitoring.plan import Finding, MonitoringPlan, Row
 from mlprod_helpers.monitoring.process import ProcessUse, measure_process, memory_mb, sample_process
+from mlprod_helpers.monitoring.prometheus import prometheus_series, to_prometheus, write_prometheus
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA, service_log
 from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate, states
 from mlprod_helpers.monitoring.schema import (
@@ -122,6 +123,7 @@ __all__ = [
     "missing_rows",
     "new_category_rows",
     "out_of_range_rows",
+    "prometheus_series",
     "quantile_of",
     "redo_rate",
     "redone_searches",
@@ -132,6 +134,8 @@ __all__ = [
     "share_new_categories",
     "share_out_of_range",
     "states",
+    "to_prometheus",
     "tradeoff",
     "wilson",
+    "write_prometheus",
 ]
