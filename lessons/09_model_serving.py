@@ -535,7 +535,7 @@ def shift(observation, memory):
     memory["slow"] = memory["slow"] + 1 if slow else 0
     if (memory["failed"] >= 5 and rate > 3 * usual) or memory["slow"] >= 2:
         memory["final"] = 0  # fails, or keeps people waiting: both are known at once
-    elif new["labels"] >= 100:
+    elif new["labels"] >= 150:
         memory["final"] = 100 if new["off"] < old["off"] - 0.05 else 0
     return (memory["final"] if memory["final"] >= 0 else 20), memory
     ### END SOLUTION
