@@ -385,10 +385,11 @@ lesson.progress()
 # | 04 | Handling drift | forget at the right speed, correct a frozen model, retrain when it pays | 03 |
 # | 05 | Deployment checklist | size a service and defend every line of its record | none |
 # | 06 | Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
+# | 07 | Degrees of automation | decide from which confidence on a model may decide, count the people behind it, and step down in time | 05 |
 # | 08 | Monitoring metrics | find the metric that a problem shows in, set thresholds from quiet weeks, and let the team sleep | 00 |
 # | 09 | Model serving | open the loop of a load test, refuse in time, tell alive from ready, and close the loop of a canary | 06 |
 #
-# Each lesson works alone. New here: go on with **01**. Two more are in preparation, and other lessons point ahead to them: 07 degrees of automation, 10 on call.
+# Each lesson works alone. New here: go on with **01**. One more is in preparation, and other lessons point ahead to it: 10 on call.
 #
 # **Left out on purpose:** how a service is built (lesson 09), what to do about errors that grow (lesson 04), p-values of differences (lesson 02).
 #
