@@ -89,11 +89,11 @@ fig, ax = plots.figure(size=(7.4, 3.4))
 for right, color in ((0.9, plots.GREEN), (0.7, plots.BLUE), (0.5, plots.RED)):
     line = [100 * joint_accuracy(0.85, 0.90, right, each) for each in wrong]
     ax.plot(100 * wrong, line, color=color)
-    ax.annotate(f"follow {right:.0%} of the good ones", (1, line[0] + 0.35), color=color, fontsize=9)
+    ax.annotate(f"good ones: {right:.0%}", (1, line[0] + 0.35), color=color, fontsize=9)
 for level, name in ((85, "person alone"), (90, "model alone")):
     ax.axhline(level, color=plots.GREY, linewidth=1, linestyle="--")
     ax.annotate(name, (99, level + 0.25), ha="right", fontsize=9)
-ax.set(xlabel="wrong suggestions that are followed (%)", ylabel="right together (%)", ylim=(80, 102))
+ax.set(xlabel="wrong suggestions that are followed (%)", ylabel="right together (%)", ylim=(80, 100))
 show(
     fig,
     alt="Three falling lines: right together over the share of wrong suggestions that are followed. Who follows 90 % of the good ones "
@@ -101,7 +101,8 @@ show(
 )
 
 # %% [markdown]
-# All depends on one skill: **to know when not to follow**. It is rarely there. Vaccaro, Almaatouq and Malone (2024) put together 106 studies with 370 effects: on average, people with a
+# Each line is a share of *good* suggestions that are followed. All depends on one skill: **to know when not to follow**. It is rarely there. Vaccaro, Almaatouq and Malone (2024) put
+# together 106 studies with 370 effects: on average, people with a
 # model did *worse* than the better of the two alone (g = −0.23, in standard deviations). Teams gained where people alone were better than the model, and lost where the model was.
 #
 # **A worked example before you write your own.** What if a coin decides wherever the two differ? Three shares are enough: both are right, only the model, only the person.
