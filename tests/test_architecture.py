@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mlprod_helpers"
 # a room knows rooms to its left only
 ORDER = (
     *(
+        "files",
         "datasets",
         "requestlog",
         "faults",

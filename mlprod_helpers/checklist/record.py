@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +25,7 @@ from mlprod_helpers.checklist.parts import (
     sizing_to_dict,
 )
 from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.files import write_json
 from mlprod_helpers.queueing import Batch, Measured
 
 SCHEMA = "mlprod/deployment-record/1"
@@ -218,19 +217,7 @@ class Record:
         -------
         Path
         """
-        path = Path(path)
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-        return path
+        return write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path):

@@ -1,13 +1,11 @@
 """A monitoring plan as Prometheus' alerting rules, in its names and its base units."""
 
 import json
-import os
 import re
-import tempfile
 from decimal import Decimal
-from pathlib import Path
 
 from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.files import write_json
 from mlprod_helpers.monitoring.metrics import METRICS
 from mlprod_helpers.monitoring.rules import duration_text
 
@@ -98,20 +96,8 @@ def write_prometheus(plan, path, metrics=()):
     -------
     Path
     """
-    path = Path(path)
-    text = json.dumps(to_prometheus(plan, metrics), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)  # the server that reads it is another user
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    return path
+    # the server that reads it is another user
+    return write_json(path, to_prometheus(plan, metrics), mode=0o644)
 
 
 def prometheus_series(metric, service="", metrics=()):
