@@ -94,6 +94,8 @@ def close(a, b, *, rtol=1e-6, atol=1e-9):
 
     >>> close([1.0, float("nan")], np.array([1.0, np.nan]))
     True
+    >>> close(["yes", "no"], np.array(["yes", "no"]))
+    True
     >>> close({"a": 1}, {"a": 2})
     False
     """
@@ -114,6 +116,8 @@ def close(a, b, *, rtol=1e-6, atol=1e-9):
         return _close_numbers(a, b, rtol, atol)
     if _is_missing(a) or _is_missing(b):
         return _is_missing(a) and _is_missing(b)
+    if isinstance(a, str) and isinstance(b, str):  # numpy's texts have a type of their own
+        return bool(a == b)
     return type(a) is type(b) and a == b
 
 
