@@ -1,8 +1,12 @@
-"""Configurations as plain values, read from and written to JSON, and the names that they may hold."""
+"""What one service does and within which limits: plain values, read from and written to JSON."""
 
-from dataclasses import MISSING, asdict, fields
+import json
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
 
 from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.files import write_json
 
 
 class Values:
@@ -28,6 +32,195 @@ class Values:
 
 def _required(one):
     return one.default is MISSING and one.default_factory is MISSING
+
+
+def _number(owner, name, low, high=math.inf, *, none=False, whole=False):
+    value = getattr(owner, name)
+    if value is None and none:
+        return
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        what = "a whole number" if whole else "a number"
+        upper = "" if math.isinf(high) else f" to {high:g}"
+        raise ValueError(f"{name}={value!r} must be {what} from {low:g}{upper}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits(Values):
+    """What a service refuses, so that one sender cannot take it from all others.
+
+    Parameters
+    ----------
+    body_bytes : int, the largest request body (413 above)
+    rows : int, the most rows of one request (422 above)
+    body_s : float, seconds in which the body must have come (408)
+    timeout_s : float, seconds that a request may wait for its answer with `workers` >= 1 (504)
+    queue : int, rows that may wait for the model with `workers` >= 1; more are shed (503 with Retry-After)
+    rate_per_s, burst : requests a second that one client may send for long, and at once (429); None: any number
+    clients : int, how many clients' rates are remembered
+    trust_forwarded : bool. True: the client is the last name in `X-Forwarded-For`, set by the router in front; False: the
+        address that connects.
+    """
+
+    body_bytes: int = 1_000_000
+    rows: int = 1_000
+    body_s: float = 5.0
+    timeout_s: float = 10.0
+    queue: int = 256
+    rate_per_s: float | None = None
+    burst: int = 20
+    clients: int = 10_000
+    trust_forwarded: bool = False
+
+    def __post_init__(self):
+        for name in ("body_bytes", "rows", "queue", "burst", "clients"):
+            _number(self, name, 1, whole=True)
+        for name in ("body_s", "timeout_s"):
+            _number(self, name, 0.001)
+        _number(self, "rate_per_s", 0.001, none=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batching(Values):
+    """How waiting rows become one call of the model (needs `workers` >= 1).
+
+    Parameters
+    ----------
+    max_rows : int, the most rows of one call; 1: no batching
+    wait_ms : float, how long the first row waits for company. 0 takes what is there, and never waits.
+    """
+
+    max_rows: int = 1
+    wait_ms: float = 0.0
+
+    def __post_init__(self):
+        _number(self, "max_rows", 1, whole=True)
+        _number(self, "wait_ms", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults(Values):
+    """What is wrong with a version, for lessons and tests; by default nothing.
+
+    Who is hit is drawn from the request id alone, so the same requests are hit again in a second run.
+
+    Parameters
+    ----------
+    error_rate : float, share of rows for which the model raises
+    delay_ms : float, service time that is added to each call of the model
+    delay_law : "constant" or "exponential" (then delay_ms is its mean)
+    hang_rate : float, share of rows for which the model does not return for `hang_s` seconds
+    hang_s : float
+    pause_every_s, pause_s : float, the model stops for pause_s seconds at the first call after each pause_every_s
+    leak_kb : float, memory that each row leaves behind
+    leak_limit_mb : float, where the leak stops: a lesson, not an attack on the learner's machine
+    bias : float, added to each numeric prediction
+    start_s : float, how much longer loading takes
+    random_state : int
+    """
+
+    error_rate: float = 0.0
+    delay_ms: float = 0.0
+    delay_law: str = "constant"
+    hang_rate: float = 0.0
+    hang_s: float = 60.0
+    pause_every_s: float | None = None
+    pause_s: float = 10.0
+    leak_kb: float = 0.0
+    leak_limit_mb: float = 200.0
+    bias: float = 0.0
+    start_s: float = 0.0
+    random_state: int = 0
+
+    def __post_init__(self):
+        for name in ("error_rate", "hang_rate"):
+            _number(self, name, 0, 1)
+        for name in ("delay_ms", "hang_s", "pause_s", "leak_kb", "start_s"):
+            _number(self, name, 0)
+        _number(self, "pause_every_s", 0.001, none=True)
+        _number(self, "leak_limit_mb", 0, 1000)
+        _number(self, "bias", -math.inf)
+        if self.delay_law not in ("constant", "exponential"):
+            hint = nearest_name(self.delay_law, ("constant", "exponential"))
+            raise ValueError(f"delay_law={self.delay_law!r}: {hint}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig(Values):
+    """One service process.
+
+    Parameters
+    ----------
+    model : str, the folder that `save_model` wrote
+    version : str or None, the name of this version (None: as saved)
+    log : str or None, the request log to append to; None: standard output says nothing, no log is kept
+    port : int, on 127.0.0.1; 0: any free one
+    ready_file : str or None, where to write port and pid once the service listens
+    workers : int. 0: the model runs in the event loop, fastest while it takes below a millisecond, but whatever holds it
+        up holds up health checks too. 1 or more: that many threads take rows from one queue, first come, first served.
+    batching, limits, faults : `Batching`, `Limits`, `Faults`, or mappings of their fields
+    features_share : float, the share of requests whose features are written to the log (drawn by request id); the
+        row itself is always written
+    redact : sequence of str, features that are never written; `"user_id"` is written as a keyed hash (the key is
+        `MLPROD_LOG_KEY` in the environment)
+    learn : bool, a `HybridModel` learns from labels that come in
+    remember : int, rows whose features are kept for labels that come late
+    drain_s : float, seconds that a draining service still takes new requests, so that its router can notice
+    drain_timeout_s : float, seconds that requests in flight then have
+    lifetime_s : float, the service ends by itself after so many seconds
+    parent_pid : int or None, the process whose end ends the service (None: the one that started it; 0: none)
+    watch_stdin : bool, end when standard input closes; take `drain` from it
+    """
+
+    model: str
+    version: str | None = None
+    log: str | None = None
+    port: int = 0
+    ready_file: str | None = None
+    workers: int = 0
+    batching: Batching = field(default_factory=Batching)
+    limits: Limits = field(default_factory=Limits)
+    faults: Faults = field(default_factory=Faults)
+    features_share: float = 1.0
+    redact: tuple = ()
+    learn: bool = True
+    remember: int = 100_000
+    drain_s: float = 0.5
+    drain_timeout_s: float = 10.0
+    lifetime_s: float = 3600.0
+    parent_pid: int | None = None
+    watch_stdin: bool = False
+
+    def __post_init__(self):
+        for name, kind in (("batching", Batching), ("limits", Limits), ("faults", Faults)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                object.__setattr__(self, name, kind.from_dict(value))
+        for name in ("model", "log", "ready_file"):
+            if isinstance(getattr(self, name), Path):
+                object.__setattr__(self, name, str(getattr(self, name)))
+        object.__setattr__(self, "redact", tuple(self.redact))
+        _number(self, "port", 0, 65535, whole=True)
+        _number(self, "workers", 0, 64, whole=True)
+        _number(self, "features_share", 0, 1)
+        _number(self, "remember", 0, whole=True)
+        _number(self, "drain_s", 0)
+        _number(self, "drain_timeout_s", 0)
+        _number(self, "lifetime_s", 0.1, 86_400)
+        _number(self, "parent_pid", 0, none=True, whole=True)
+        if self.batching.max_rows > 1 and not self.workers:
+            raise ValueError("Rows are batched while they wait for a worker: set workers to 1 or more.")
+        if self.version is not None and not valid_name(self.version):
+            raise ValueError(f"version={self.version!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+
+    @classmethod
+    def read(cls, path):
+        """The config in a JSON file."""
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def write(self, path):
+        """Write it to a JSON file."""
+        write_json(path, self.to_dict())
 
 
 def valid_name(text):
