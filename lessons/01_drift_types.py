@@ -453,7 +453,7 @@ pd.DataFrame(rows).round(2)
 # Read it from top to bottom. The input moved: photos got brighter. But coats look as coats did, and the others as the others did: **P(x |
 # y) stands**. And the law, read from x to y, moved: of the photos in the middle band one in six used to be a coat, now it is nearly every
 # second. A model that says 0.17 for such a photo ranks the photos as well as ever; only its probabilities are wrong, all by the same
-# factor on the odds. So nothing has to be learned anew. (Lesson 04 corrects the odds with one line.)
+# factor on the odds, p / (1 - p). So nothing has to be learned anew. (Lesson 04 corrects the odds with one line.)
 #
 # This is why a look at P(x) and P(y) is not enough: in a prior shift *three* of the four parts move. Ask which conditional stands.
 #
@@ -869,3 +869,6 @@ lesson.check("1.8")
 # drift adaptation, *ACM Computing Surveys* 46, 2014. E. Kitagawa, Components of a difference between two rates, *JASA* 50, 1955. O.
 # Alduchov and R. Eskridge, Improved Magnus form approximation of saturation vapor pressure, *Journal of Applied Meteorology* 35, 1996. M.
 # Kuhn and K. Johnson, *Feature Engineering and Selection*, 2020 (rides).
+
+# %%
+lesson.progress()

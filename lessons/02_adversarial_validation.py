@@ -463,10 +463,12 @@ airports = compare(laguardia, kennedy)
 alone = {name: compare(laguardia[[name]], kennedy[[name]]).auc for name in laguardia}
 rounded = compare(in_hundreds(laguardia)[["distance"]], in_hundreds(kennedy)[["distance"]])
 print(f"all three columns: AUC {airports.auc:.2f}, distance alone in hundreds of miles: {rounded.auc:.2f}")
+longest = laguardia["distance"].max()
+print(f"longest from LaGuardia {longest:,} miles; beyond it {(kennedy['distance'] > longest).mean():.0%} of Kennedy's")
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown] tags=["express"]
-# `distance` gives nearly everything away. Do flights from Kennedy go farther? Some do: none from LaGuardia is longer than 1,620 miles, and 31 % of Kennedy's are. That is a change of the world, and rounded to hundreds of miles it
+# `distance` gives nearly everything away. Do flights from Kennedy go farther? Some do: none from LaGuardia is longer than 1,620 miles, and nearly a third of Kennedy's are. That is a change of the world, and rounded to hundreds of miles it
 # is worth an AUC of 0.81. The rest, up to 0.98, is a **leak**: Boston is 184 miles from LaGuardia and 187 from Kennedy. Each pair of airports has its own mileage, so the exact number is the airport's name, written in digits.
 #
 # Three kinds of columns name their table instead of describing the world:
@@ -607,7 +609,7 @@ lesson.check("2.7")
 #
 # $$\mathrm{ESS} = \frac{(\sum_i w_i)^2}{\sum_i w_i^2}$$
 #
-# Equal weights give all $n$ rows; one heavy row gives 1. We need a law that surely did not change. Physics has one: relative humidity is a fixed function of temperature and dewpoint. Two small models learn it from 500 winter hours (January to March), and are
+# Equal weights give all $n$ rows; one heavy row gives 1. We need a law that surely did not change. Physics has one: relative humidity is a fixed function of temperature and dew point. Two small models learn it from 500 winter hours (January to March), and are
 # used in December, April and May. The law is the same in each month; only the inputs move. **In which months will weights help?**
 
 # %% tags=["express"]

@@ -154,7 +154,7 @@ def load_weather() -> pd.DataFrame:
         origin            category        EWR, JFK or LGA
         time              datetime64[us]  full hour, local time, without time zone
         month, day, hour  int64           of `time`
-        temp, dewp        float64         temperature and dewpoint, degrees Fahrenheit
+        temp, dewp        float64         temperature and dew point, degrees Fahrenheit
         humid             float64         relative humidity, percent
         wind_dir          float64         degrees, missing in 460 rows
         wind_speed        float64         miles per hour
