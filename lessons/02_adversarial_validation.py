@@ -464,7 +464,9 @@ alone = {name: compare(laguardia[[name]], kennedy[[name]]).auc for name in lagua
 rounded = compare(in_hundreds(laguardia)[["distance"]], in_hundreds(kennedy)[["distance"]])
 print(f"all three columns: AUC {airports.auc:.2f}, distance alone in hundreds of miles: {rounded.auc:.2f}")
 longest = laguardia["distance"].max()
-print(f"longest from LaGuardia {longest:,} miles; beyond it {(kennedy['distance'] > longest).mean():.0%} of Kennedy's")
+print(
+    f"longest from LaGuardia {longest:,} miles; beyond it {(kennedy['distance'] > longest).mean():.0%} of Kennedy's"
+)
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown] tags=["express"]
