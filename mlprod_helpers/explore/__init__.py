@@ -13,6 +13,7 @@ from mlprod_helpers.explore.adversarial import (
 )
 from mlprod_helpers.explore.alarms import alarm_explorer, alarm_picture, alarm_tradeoff
 from mlprod_helpers.explore.automation import automation_explorer, automation_picture
+from mlprod_helpers.explore.cockpit import cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
 from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.load import load_explorer, load_picture
@@ -42,6 +43,8 @@ __all__ = [
     "automation_explorer",
     "automation_picture",
     "best_auc",
+    "cockpit_picture",
+    "cockpit_state",
     "dashboard",
     "dashboard_explorer",
     "drift_explorer",

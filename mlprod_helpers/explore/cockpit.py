@@ -1,0 +1,259 @@
+"""What a service and its canary did in the last seconds: a small table and a picture of any request log (lesson 09)."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers import plots
+
+_BINS = 30  # of the picture
+_FASTEST, _SLOWEST = 0.5, 20_000  # ms: the scale stands still, what is beyond it is drawn at the edge
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))  # color is not the only mark
+_COLORS = (plots.BLUE, plots.ORANGE, plots.GREEN)
+_ROUTER = "router"  # who refused what no version saw
+_MOST = len(_COLORS)
+
+# --- what is known ------------------------------------------------------------------------------------------------------
+
+
+def _known(log, now, window):
+    """(rows answered in the `window` seconds up to now, now): column `ago` says how many seconds before now, 0 or less."""
+    from mlprod_helpers.requestlog import validate
+
+    if not 0 < window < np.inf:
+        raise ValueError(f"window is {window}, but it is a number of seconds above 0.")
+    validate(log)
+    latency = log["latency_ms"] if "latency_ms" in log else pd.Series(np.nan, log.index)
+    waited = (latency.fillna(0.0).to_numpy() * 1000).round().astype("timedelta64[us]")
+    done = log["time"] + waited
+    now = _moment(now, done)
+    inside = (done <= now) & (done > now - pd.Timedelta(seconds=window))
+    rows, some = log[inside], pd.Series(True, log.index[inside])
+    status = rows["status"] if "status" in log else pd.Series(200, rows.index)
+    served = rows["served"] if "served" in log else some
+    attempts = rows["attempts"] if "attempts" in log else pd.Series(1, rows.index)
+    failed = status >= 500
+    again = set(rows["request_id"][served & (attempts > 1)])
+    tried = ~served & failed & rows["request_id"].isin(again)  # a version failed it, another one answered
+    stood_in = served & (attempts > 1) & ~rows["request_id"].isin(set(rows["request_id"][tried]))
+    return (
+        pd.DataFrame(
+            {
+                "ago": (done[inside] - now).dt.total_seconds(),
+                "version": rows["version"],
+                "latency_ms": latency[inside],
+                "served": served,
+                "failed": failed,
+                "retried": tried | stood_in,
+                "copy": ~served & ~tried,
+            }
+        ),
+        now,
+    )
+
+
+def _moment(now, done):
+    if now is None:
+        return done.max() if len(done) else pd.NaT
+    now = pd.Timestamp(now)
+    if now.tzinfo is None:
+        raise ValueError(f"The time {now} has no time zone. Write '{now}Z' for UTC.")
+    return now.tz_convert("UTC")
+
+
+def cockpit_state(log, now=None, window=10.0, versions=()):
+    """What did each version do in the last seconds?
+
+    Only what was answered by now counts, so a recorded log looks as the live one did.
+
+    Parameters
+    ----------
+    log : DataFrame, a request log: a lab's, a router's, a service's, a simulator's
+    now : moment with a time zone, optional; the last answer if not given
+    window : float, seconds up to now
+    versions : sequence of str, optional. Listed first and in this order, even without a request.
+
+    Returns
+    -------
+    DataFrame, one row a version (what the router itself refused is the version "router"):
+        `rate` answers a second that went to clients; `share` of all these answers, 0 to 1; `p50`, `p99` of the latency in ms, copies
+        included; `failed` requests that this version failed (status 500 and above), `lost` those of them that a client saw, `retried`
+        those that were tried again because this version did not answer; `copies` a second (shadow).
+
+    Raises
+    ------
+    ValueError : no valid log, a time without a zone, a window of no length.
+
+    Examples
+    --------
+    >>> from mlprod_helpers.requestlog import as_log
+    >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 4, "request_id": [1, 2, 3, 3], "version": ["v1", "v2", "v1", "v2"],
+    ...     "served": [True, True, True, False], "status": [200, 200, 200, 502], "latency_ms": [4, 6, 5, 1], "attempts": [1, 1, 2, 1]})
+    >>> cockpit_state(log, window=1)[["rate", "p50", "failed", "lost", "retried"]]
+             rate  p50  failed  lost  retried
+    version
+    v1        2.0  4.5       0     0        0
+    v2        1.0  6.0       1     0        1
+    """
+    return _state(_known(log, now, window)[0], window, versions)
+
+
+def _state(rows, window, versions=()):
+    names = list(dict.fromkeys([*versions, *sorted(set(rows["version"]))]))
+    all_served = int(rows["served"].sum())
+    table = []
+    for name in names:
+        mine = rows[rows["version"] == name]
+        served = int(mine["served"].sum())
+        p50, p99 = _percentiles(mine)
+        table.append(
+            {
+                "rate": served / window,
+                "share": served / all_served if all_served else np.nan,
+                "p50": float(p50),
+                "p99": float(p99),
+                "failed": int(mine["failed"].sum()),
+                "lost": int((mine["failed"] & mine["served"]).sum()),
+                "retried": int(mine["retried"].sum()),
+                "copies": int(mine["copy"].sum()) / window,
+            }
+        )
+    columns = ["rate", "share", "p50", "p99", "failed", "lost", "retried", "copies"]
+    return pd.DataFrame(table, pd.Index(names, name="version", dtype=object), columns)
+
+
+# --- the picture --------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def _still(versions, window):
+    """The standing part for these versions, and what moves: lines of each version, bars of failures, words."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.lines import Line2D
+
+    fig, (left, right) = plots.figure(2, size=(9.2, 2.9), layout=None)
+    fig.subplots_adjust(left=0.065, right=0.985, bottom=0.16, top=0.8, wspace=0.17)
+    for ax in (left, right):
+        ax.set(xlim=(-window, 0), xlabel="seconds before now")
+    left.set(ylim=(_FASTEST, _SLOWEST), yscale="log")
+    ticks = {1: "1", 10: "10", 100: "100", 1000: "1 s", 10_000: "10 s"}
+    left.set_yticks(list(ticks), list(ticks.values()))
+    left.minorticks_off()
+    left.set_title("latency, ms: p50 thick, p99 thin", pad=24)
+    right.set(ylim=(0, 103), yticks=[0, 25, 50, 75, 100])
+    right.set_title("share of the answers and failures, %", pad=24)
+    lines, handles = {}, []
+    for name, color, dashes in zip(versions, _COLORS, _DASHES, strict=False):
+        style = {"color": plots.ink(color), "linestyle": dashes}
+        [p50] = left.plot([], [], linewidth=2.2, marker=".", markersize=4, **style)
+        [p99] = left.plot([], [], linewidth=0.9, **style)
+        [share] = right.plot([], [], linewidth=2.0, marker=".", markersize=4, **style)
+        lines[name] = p50, p99, share
+        handles.append(Line2D([], [], label=name, linewidth=2.2, **style))
+    caught = PolyCollection([], facecolor=plots.GREY, alpha=0.5, linewidth=0)
+    lost = PolyCollection([], facecolor=plots.RED, linewidth=0)
+    for bars in (caught, lost):
+        right.add_collection(bars, autolim=False)
+    place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "ncols": _MOST, "borderpad": 0.1}
+    if handles:
+        left.legend(handles=handles, handlelength=2.6, columnspacing=1.4, **place)
+    plots.name_colors(right, {"failed for a client": plots.RED, "caught by a second try": plots.GREY})
+    words = left.text(0.5, 0.5, "", transform=left.transAxes, ha="center", color=plots.SOFT_INK)
+    moving = [caught, lost, *(line for three in lines.values() for line in three), words]
+    return plots.Still(fig, moving), lines, caught, lost, words
+
+
+def cockpit_picture(log, now=None, *, window=60.0, versions=()):
+    """Latency by version, share of the answers, and failures over the last minute.
+
+    Parameters
+    ----------
+    log, now, versions : see `cockpit_state`; at most three versions are drawn
+    window : float, seconds up to now
+
+    Returns
+    -------
+    plots.Figure
+
+    Examples
+    --------
+    >>> from mlprod_helpers.requestlog import as_log
+    >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 2, "request_id": [1, 2], "version": ["v1", "v2"],
+    ...               "status": [200, 500], "latency_ms": [4.0, 6.0]})
+    >>> cockpit_picture(log)
+    Figure: 60 s up to 10:00:00 UTC. v1: 1 answer, 50 % of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50 % of all, p50 6 ms, p99
+    6 ms, 1 failed, 1 of them seen by a client.
+    """
+    rows, now = _known(log, now, window)
+    state = _state(rows, window, versions)
+    drawn = tuple(name for name in state.index if name != _ROUTER)[:_MOST]
+    still, lines, caught, lost, words = _still(drawn, window)
+    step = window / _BINS
+    phase = 0.0 if pd.isna(now) else now.timestamp() % step  # bins stand still in time while now moves on
+    bins = [rows[each] for each in _which(rows, phase, step)]
+    begin = np.arange(-_BINS, 1) * step - phase
+    total = np.array([max(1, each["served"].sum()) for each in bins])
+    for name, (p50, p99, share) in lines.items():
+        mine = [each[each["version"] == name] for each in bins]
+        percentiles = np.array([_percentiles(each) for each in mine])
+        middle = np.minimum(begin + step / 2, 0.0)
+        for line, values in zip((p50, p99), percentiles.T, strict=True):
+            line.set_data(middle, np.clip(values, _FASTEST, _SLOWEST))
+        part = [100 * each["served"].sum() for each in mine] / total
+        share.set_data(middle, np.where([each["served"].any() for each in bins], part, np.nan))
+    seen = [100 * (each["served"] & each["failed"]).sum() for each in bins] / total
+    hidden = [100 * (each["retried"] & ~each["served"]).sum() for each in bins] / total
+    lost.set_verts(_bars(begin, step, 0 * seen, seen))
+    caught.set_verts(_bars(begin, step, seen, seen + hidden))
+    words.set_text("" if len(rows) else "no request in this time")
+    return still.picture(_in_words(state, rows, now, window))
+
+
+def _which(rows, phase, step):
+    """Positions of the rows of each bin; the last bin ends at now."""
+    number = np.floor((rows["ago"].to_numpy() + phase) / step).astype(int)
+    return [number == each for each in range(-_BINS, 1)]
+
+
+def _percentiles(rows):
+    """p50 and p99 of the answers and copies, NaN without any."""
+    latency = rows["latency_ms"].to_numpy()[(rows["served"] | rows["copy"]).to_numpy()]
+    latency = latency[~np.isnan(latency)]
+    return np.percentile(latency, [50, 99]) if len(latency) else (np.nan, np.nan)
+
+
+def _bars(left, width, low, high):
+    high = np.minimum(high, 100)
+    return [
+        [(x, y), (x, top), (min(x + width, 0), top), (min(x + width, 0), y)]
+        for x, y, top in zip(left, low, high, strict=True)
+        if top > y
+    ]
+
+
+def _in_words(state, rows, now, window):
+    if pd.isna(now):
+        return f"No request has been answered yet: nothing to draw for the last {window:g} s."
+    told = [f"{window:g} s up to {now:%H:%M:%S} UTC."]
+    if not len(rows):
+        return f"{told[0]} No request was answered in this time."
+    for row in state.itertuples():
+        many = round(row.rate * window)
+        facts = [f"{many:,} answer{'s' * (many != 1)}"]
+        if many:
+            facts[0] += f", {plots.percent(row.share)} of all"
+        if row.copies:
+            facts.append(f"{round(row.copies * window):,} shadow copies")
+        if not np.isnan(row.p50):
+            facts.append(f"p50 {plots.say(row.p50)} ms, p99 {plots.say(row.p99)} ms")
+        if row.failed:
+            facts.append(f"{row.failed:,} failed, {row.lost or 'none'} of them seen by a client")
+        elif many or row.copies:
+            facts.append("none failed")
+        if row.retried:
+            facts.append(f"{row.retried:,} tried again")
+        told.append(f"{row.Index}: {', '.join(facts)}.")
+    return " ".join(told)
