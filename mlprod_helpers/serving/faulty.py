@@ -1,0 +1,112 @@
+"""A model with faults on purpose: what a lesson shows, and what a test needs to see whether anybody notices."""
+
+import math
+import numbers
+import threading
+from time import monotonic
+
+import numpy as np
+
+from mlprod_helpers.rollout.routing import bucket
+
+
+class InjectedError(RuntimeError):
+    """The model failed because `Faults.error_rate` says so."""
+
+
+class Faulty:
+    """A model's call with the faults of `Faults`.
+
+    Which rows are hit is drawn from their ids alone (`rollout.bucket`), so the same are hit in every process and in every run. All
+    waiting ends at once with `close`. A call waits where it runs: in the event loop it holds up everybody.
+
+    Parameters
+    ----------
+    call : `call(rows, ids) -> answers`, one answer a row
+    faults : `config.Faults`
+
+    Calling it raises `InjectedError` when one of the rows is hit by `error_rate`. In this order: a pause, the delay, the error,
+    the hang, the leak, the model. `leaked_bytes` says how much was left behind.
+
+    >>> from mlprod_helpers.serving import Faults
+    >>> faulty = Faulty(lambda rows, ids: [row["x"] for row in rows], Faults(bias=10, error_rate=0.5))
+    >>> faulty([{"x": 1.0}], ["r1"])
+    [11.0]
+    >>> [faulty.is_hit(f"r{i}") for i in range(4)]
+    [True, False, False, True]
+    """
+
+    def __init__(self, call, faults):
+        self.faults, self.leaked_bytes = faults, 0
+        self._call = call
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._first, self._paused_until, self._next_pause = None, -math.inf, math.inf
+        self._leak = []
+
+    def __call__(self, rows, ids):
+        """The answers to these rows, or the fault."""
+        faults = self.faults
+        if faults.pause_every_s is not None:
+            self._pause()
+        if faults.delay_ms:
+            self._end.wait(self._delay(ids[0]))
+        if faults.error_rate and self._hits(ids, "error", faults.error_rate).any():
+            raise InjectedError("This version fails on purpose (error_rate).")
+        if faults.hang_rate and self._hits(ids, "hang", faults.hang_rate).any():
+            self._end.wait(faults.hang_s)
+        if faults.leak_kb:
+            self._leave(len(rows))
+        answers = self._call(rows, ids)
+        return _shifted(answers, faults.bias) if faults.bias else answers
+
+    def load(self):
+        """What loading takes longer: wait `start_s` seconds."""
+        self._end.wait(self.faults.start_s)
+
+    def close(self):
+        """End all waiting, now and from now on; errors, leak and bias stay."""
+        self._end.set()
+
+    def is_hit(self, request_id, what="error"):
+        """Is this row hit by "error" or "hang"?"""
+        return bool(self._hits([request_id], what, getattr(self.faults, f"{what}_rate"))[0])
+
+    def _hits(self, ids, what, rate):
+        return bucket(ids, f"{self.faults.random_state}:{what}") < rate
+
+    def _delay(self, request_id):
+        mean = self.faults.delay_ms / 1000
+        if self.faults.delay_law == "constant":
+            return mean
+        return -mean * math.log1p(-bucket([request_id], f"{self.faults.random_state}:delay")[0])
+
+    def _pause(self):
+        every = self.faults.pause_every_s
+        with self._lock:
+            now = monotonic()
+            if self._first is None:
+                self._first = now
+                self._next_pause = now + every
+            if now >= self._next_pause:
+                self._paused_until = now + self.faults.pause_s
+                self._next_pause = self._first + every * (math.floor((now - self._first) / every) + 1)
+            left = self._paused_until - now
+        if left > 0:
+            self._end.wait(left)
+
+    def _leave(self, rows):
+        size = int(self.faults.leak_kb * 1024)
+        with self._lock:
+            for _ in range(rows):
+                if self.leaked_bytes + size > self.faults.leak_limit_mb * 2**20:
+                    break
+                self._leak.append(b"\1" * size)  # written to, or the system would not give it a page
+                self.leaked_bytes += size
+
+
+def _shifted(answers, bias):
+    if isinstance(answers, np.ndarray):
+        return answers + bias if np.issubdtype(answers.dtype, np.number) else answers
+    return [
+        one + bias if isinstance(one, numbers.Real) and not isinstance(one, bool) else one for one in answers
+    ]
