@@ -18,6 +18,7 @@ from mlprod_helpers.queueing import (
     little,
     load_test,
     md1,
+    md1_percentile,
     mean_level,
     mgc,
     mmc,
@@ -141,6 +142,21 @@ def test_the_share_that_waits_and_the_p99_are_those_of_the_formula():
         p99.append(run.p99)
     assert abs(z_score(shares, erlang_c(4, 3.2))) < 3
     assert abs(z_score(p99, mmc_percentile(99, 3.2, 1.0, servers=4))) < 3
+
+
+@pytest.mark.parametrize("load", [0.3, 0.8])
+def test_the_percentile_of_constant_service_is_that_of_the_simulator(load):
+    runs = [simulate(poisson(load, n=30_000, random_state=seed), 1.0) for seed in range(30)]
+    assert abs(z_score([run.p99 for run in runs], md1_percentile(99, load, 1.0))) < 3
+
+
+def test_the_percentile_of_constant_service_at_its_edges():
+    assert md1_percentile(40, 0.25, 2.0) == 2.0  # half of them do not wait
+    assert md1_percentile(99, 0.25, 2.0) < mmc_percentile(99, 0.25, 2.0)
+    assert md1_percentile(99, 4.0, 0.2) == pytest.approx(0.2 * md1_percentile(99, 0.8, 1.0))
+    assert md1_percentile(99, 1.2, 1.0) == np.inf
+    with pytest.raises(ValueError, match="percentile"):
+        md1_percentile(100, 0.5, 1.0)
 
 
 def test_little_s_law_holds_in_every_run():

@@ -18,7 +18,16 @@ from mlprod_helpers.queueing.capacity import CapacityPlan, capacity_curve, plan_
 from mlprod_helpers.queueing.laws import Constant, Exponential, Lognormal, Measured
 from mlprod_helpers.queueing.loadtest import load_test
 from mlprod_helpers.queueing.simulation import Batch, QueueResult, mean_level, simulate
-from mlprod_helpers.queueing.theory import Steady, erlang_c, little, md1, mgc, mmc, mmc_percentile
+from mlprod_helpers.queueing.theory import (
+    Steady,
+    erlang_c,
+    little,
+    md1,
+    md1_percentile,
+    mgc,
+    mmc,
+    mmc_percentile,
+)
 
 __all__ = [
     "Batch",
@@ -36,6 +45,7 @@ __all__ = [
     "little",
     "load_test",
     "md1",
+    "md1_percentile",
     "mean_level",
     "mgc",
     "mmc",
