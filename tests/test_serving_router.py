@@ -311,6 +311,27 @@ def test_no_request_waits_for_a_hanging_shadow_and_copies_are_bounded(tmp_path):
     assert meters.copies.labels("dropped")._value.get() == 15
 
 
+def test_a_shadow_that_hangs_is_asked_less_and_fully_again_when_it_answers():
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", hang=30) as v2:
+            config = RouterConfig(plan=plan_of(v1.url, v2.url, mirror=100), copies=4, copy_s=0.1)
+            async with Router(config) as router:
+                places = []
+                for hang in (30, 0):
+                    v2.hang = hang
+                    for _ in range(6):
+                        for _ in range(4):
+                            await post(router)
+                        while router._tasks:
+                            await asyncio.sleep(0.01)
+                    places.append(router._places)
+                return places, router.meters.copies.labels("timeout")._value.get()
+
+    places, timeouts = asyncio.run(run())
+    assert places == [1, 4]
+    assert 4 <= timeouts < 24  # without fewer places, all of the 24 would have been copied
+
+
 def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
     async def run():
         async with Stand("v1") as v1, Stand("v2", status=500) as v2:

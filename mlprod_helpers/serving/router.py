@@ -5,8 +5,9 @@
 weights of either.
 
 - Sticky: `rollout.route` decides by the user's name (`X-User-Id`), with the same buckets as the simulator.
-- Copies to a canary (`mirror`) start after the client's answer is ready, on a bounded number of background tasks over
-  connections of their own: when these are taken, a copy is dropped and counted.
+- Copies to a canary (`mirror`) start when the client's answer has gone out, on a bounded number of background tasks over
+  connections of their own: when these are taken, a copy is dropped and counted. A copy without an answer takes one place away, an
+  answered one gives it back, so a canary that hangs soon gets one copy at a time, and all of them again when it has recovered.
 - A request is tried again only where that is safe: when nothing reached the upstream, or on a path where asking twice
   gives the same answer. First the same version (a connection that broke), then the other one. An answer is an answer: a 500 goes back.
   A timeout is not tried again.
@@ -60,6 +61,9 @@ _OURS = frozenset(["host", "content-length", "expect", "x-request-id", "x-shadow
 _BACK = frozenset(["content-length", "x-request-id", "x-version", "x-router-plan", "date", "server"])
 _AUTO = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_COPY_AFTER_S = (
+    0.005  # by then the client has read its answer; at once, the copy would take the processor from it
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class RouterConfig(Values):
     body_s : float, seconds in which a request's body must have come (408)
     connect_s, timeout_s : float, seconds to connect to an upstream, and for its whole answer (504)
     in_flight : int, requests at a time; more are shed (503 with Retry-After)
-    copies, copy_s : int and float, shadow copies at a time, and seconds that one may take
+    copies, copy_s : int and float, shadow copies at a time (fewer while they get no answer), and seconds that one may take
     retry_paths : paths on which a POST may be sent twice
     failover : bool, may the other version answer when the user's own is not there?
     lifetime_s : float, the process ends by itself after so many seconds
@@ -181,6 +185,7 @@ class Router:
         self._rng = random.Random(config.random_state)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
         self._tasks, self._runners = set(), []
+        self._places = config.copies
         self._plan = config.plan
         self._tell()
 
@@ -346,10 +351,9 @@ class Router:
                     self._write(lost, about, _Answer(502, None, b""), latency, count, served=False)
             self._write(version, about, answer, 1000 * seconds, len(tries))
             self._copy(plan, version, request, headers, about)
+        drop = _dropped(answer.headers, _BACK)
         back = CIMultiDict(
-            (key, value)
-            for key, value in (answer.headers or {}).items()
-            if key.lower() not in _dropped(answer.headers, _BACK)
+            (key, value) for key, value in (answer.headers or {}).items() if key.lower() not in drop
         )
         back["X-Request-Id"], back["X-Version"], back["X-Router-Plan"] = name, version, str(plan.generation)
         return web.Response(status=answer.status, headers=back, body=answer.body)
@@ -430,7 +434,7 @@ class Router:
             return
         if self._rng.random() >= plan.mirror / 100:
             return
-        if len(self._tasks) >= self.config.copies:
+        if len(self._tasks) >= self._places:
             self.meters.copies.labels("dropped").inc()
             return
         task = asyncio.get_running_loop().create_task(self._shadow_copy(plan, request, headers, about))
@@ -438,13 +442,17 @@ class Router:
         task.add_done_callback(self._tasks.discard)
 
     async def _shadow_copy(self, plan, request, headers, about):
+        await asyncio.sleep(_COPY_AFTER_S)
         name, user, _, body = about
         arrived, begin = time.time(), time.perf_counter()
         headers = headers.copy()
         headers["X-Shadow"] = "1"
         answer, _ = await self._try(self._shadow, plan, plan.canary, request, headers, body)
         outcome = "answered"
-        if not isinstance(answer, _Answer):
+        if isinstance(answer, _Answer):
+            self._places = min(self._places + 1, self.config.copies)
+        else:
+            self._places = max(self._places - 1, 1)
             outcome, answer = answer, _gave_up(answer, name)
         self.meters.copies.labels(outcome).inc()
         about = (name, user, arrived, body)
