@@ -16,6 +16,7 @@ from mlprod_helpers.explore.automation import automation_explorer, automation_pi
 from mlprod_helpers.explore.cockpit import cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
 from mlprod_helpers.explore.drift import drift_explorer, drift_picture
+from mlprod_helpers.explore.latency import measured_latency_explorer, measured_latency_picture
 from mlprod_helpers.explore.load import load_explorer, load_picture
 from mlprod_helpers.explore.monitoring import (
     alert_month,
@@ -52,5 +53,7 @@ __all__ = [
     "explore",
     "load_explorer",
     "load_picture",
+    "measured_latency_explorer",
+    "measured_latency_picture",
     "record_form",
 ]
