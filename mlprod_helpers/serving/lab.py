@@ -1,0 +1,544 @@
+"""The lab: services and a router of this machine for the time of one `with` block, and nothing left behind.
+
+    with Lab({"v1": Served(model, features), "v2": Served(better, features)}) as lab:
+        lab.ask({"distance": 1400}, user="ben")
+
+What every method gives back stands in its docstring. A lab works where an event loop already runs (a notebook), and ends what
+it has started when the block ends, whatever ended it; when the lab is garbage; when the process ends. When the process is
+killed, its children notice within a second (they watch their parent and their standard input); the folder is cleared by
+the next lab.
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.requestlog import read
+from mlprod_helpers.serving.client import Answer, ask, metrics_table, own_headers
+from mlprod_helpers.serving.config import ServiceConfig, valid_name
+from mlprod_helpers.serving.live import LiveRollout
+from mlprod_helpers.serving.load import closed_loop, open_loop
+from mlprod_helpers.serving.processes import LabError, LoopThread, new_folder, refusal
+from mlprod_helpers.serving.rig import Rig
+from mlprod_helpers.serving.routes import RoutePlan
+
+__all__ = ["Answer", "Lab", "LabError", "LiveRollout", "Served"]
+
+MAX_VERSIONS = 6
+_NOWHERE = "http://127.0.0.1:9"  # until the services have said where they are
+
+
+class Served:
+    """One version of a lab: a model, and what its service does.
+
+    Parameters
+    ----------
+    model : a fitted model that `save_model` takes, or the folder (str, Path) that it wrote
+    features : list of `Feature` (not needed for a folder)
+    settings : further fields of `ServiceConfig`: workers, batching, limits, faults, learn, features_share, redact ...
+    """
+
+    def __init__(self, model, features=None, **settings):
+        if ours := {"model", "version", "log", "port", "ready_file", "parent_pid", "lifetime_s"} & set(
+            settings
+        ):
+            raise ValueError(f"{sorted(ours)[0]!r} is the lab's own business: leave it out.")
+        self.is_folder = isinstance(model, str | Path)
+        if not self.is_folder and features is None:
+            raise ValueError("A model needs its features: Served(model, [Feature('distance', low=0), ...]).")
+        ServiceConfig.from_dict({"model": "", **settings})
+        self.model, self.features, self.settings = model, features, settings
+
+    @classmethod
+    def of(cls, given):
+        """Served, from a `Served`, a mapping (model, features, settings), or a `ServiceConfig`."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, ServiceConfig):
+            default = ServiceConfig(model=given.model)
+            changed = {
+                n: v for n in given.__dataclass_fields__ if (v := getattr(given, n)) != getattr(default, n)
+            }
+            return cls(
+                given.model, **{n: v for n, v in changed.items() if n not in ("version", "log", "lifetime_s")}
+            )
+        if isinstance(given, dict) and "model" in given:
+            return cls(**given)
+        raise ValueError(
+            f"A version is Served(model, features) or a mapping with a model, not {type(given).__name__}."
+        )
+
+
+class Lab:
+    """Services and a router, all on free ports of 127.0.0.1, while a `with` block runs.
+
+    Parameters
+    ----------
+    versions : dict, name -> `Served`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
+        models of `serving.demo`
+    stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
+    router : "own", or "haproxy" where it is installed
+    show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
+    lifetime_s : float, seconds after which all processes end by themselves, whatever happens
+    timeout : float, seconds within which everything must be ready
+    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover ...
+    start : function, config -> process, in place of `run.start` (for other services, and for tests)
+
+    Attributes
+    ----------
+    url : str, the router's address
+    services : dict, version -> `ServiceProcess` (url, port, pid, version ...)
+    router : `RouterProcess` or `HAProxy`
+    folder : Path, of models and logs; gone when the lab is closed
+    plan : `RoutePlan` in force; stable, canary : str, of that plan
+
+    Raises
+    ------
+    LabError : ports or processes are not to be had (see `refusal`), or a service did not start; the message says why.
+    ValueError : the versions or settings are wrong.
+    """
+
+    def __init__(
+        self,
+        versions=None,
+        stable=None,
+        canary=None,
+        *,
+        router="own",
+        show=print,
+        lifetime_s=600.0,
+        timeout=60.0,
+        routing=None,
+        start=None,
+    ):
+        if versions is None:
+            from mlprod_helpers.serving.demo import eta_versions
+
+            versions = eta_versions()
+        if not 1 <= len(versions) <= MAX_VERSIONS:
+            raise ValueError(f"There are {len(versions)} versions: 1 to {MAX_VERSIONS}.")
+        if wrong := [name for name in versions if not valid_name(str(name)) or not isinstance(name, str)]:
+            raise ValueError(f"A version is called {wrong[0]!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+        if router not in _ROUTERS:
+            raise ValueError(f"router={router!r}: {nearest_name(str(router), _ROUTERS)}.")
+        if not 1 <= lifetime_s <= 7200:
+            raise ValueError(f"lifetime_s is {lifetime_s}, but a lab lives for 1 to 7,200 seconds.")
+        self._served = {name: Served.of(given) for name, given in versions.items()}
+        names = list(versions)
+        stable = names[0] if stable is None else stable
+        others = [name for name in names if name != stable]
+        canary = canary if canary is not None or not others else others[0]
+        upstreams = dict.fromkeys(names, _NOWHERE)
+        self._plan = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
+        self._kind, self._routing, self._start = router, dict(routing or {}), start
+        self._show = show if show is not None else lambda line: None
+        self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
+        self._rig = None
+
+    # --------------------------------------------------------------------------------- start and end
+
+    def start(self):
+        """What `with` does at its beginning; for a lab that lives through several cells. Returns the lab. End it with `close()`."""
+        if self._rig is not None:
+            raise LabError("This lab runs already. Close it first, or make another one.")
+        if why := refusal():
+            raise LabError(why)
+        self._rig = rig = Rig(new_folder())
+        weakref.finalize(self, rig.close, wait=False).atexit = False  # at exit `_close_all` does it
+        try:
+            self._begin(rig)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _begin(self, rig):
+        from mlprod_helpers.serving.router import RouterConfig
+
+        end = time.monotonic() + self._timeout
+        config = RouterConfig(
+            plan=self._plan, log=str(self._path()), lifetime_s=self.lifetime_s, **self._routing
+        )
+        rig.launch("the router", lambda: rig.keep_router(_ROUTERS[self._kind](config)))
+        for version in self._served:
+            rig.launch(version, lambda version=version: self._serve(rig, version))
+        for version in self._served:
+            rig.wait(version, end)
+            self._show(f"{version} is ready")
+        rig.wait("the router", end)
+        self._apply(replace(self._plan, upstreams={name: rig.services[name].url for name in self._served}))
+        self._show("the router is ready")
+
+    def _serve(self, rig, version):
+        """Save the model, start its service, wait until it is ready."""
+        served, start = self._served[version], self._start
+        if start is None:
+            from mlprod_helpers.serving.run import start
+        if served.is_folder:
+            folder = str(served.model)
+        else:
+            folder = str(rig.folder / version)
+            if not os.path.exists(folder):
+                from mlprod_helpers.serving.models import save_model
+
+                save_model(served.model, folder, version=version, features=served.features)
+        settings = {"drain_s": 0.0} | served.settings  # the router is told before a service drains
+        config = ServiceConfig(
+            model=folder,
+            version=version,
+            log=str(self._path(version)),
+            lifetime_s=self.lifetime_s,
+            watch_stdin=True,
+            **settings,
+        )
+        process = rig.keep_service(version, start(config))
+        process.ready(self._timeout)
+        return process
+
+    def close(self):
+        """End everything now: services, router, running rollouts, the folder. A second time: nothing happens."""
+        if self._rig is not None:
+            self._rig.close()
+            self._rig = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *error):
+        self.close()
+
+    def __repr__(self):
+        return f"Lab({', '.join(self._served)}; {'runs' if self.running else 'closed'})"
+
+    # ------------------------------------------------------------------------------------ what there is
+
+    @property
+    def running(self):
+        """True between start and close."""
+        return self._rig is not None
+
+    @property
+    def url(self):
+        return self._running().router.url
+
+    @property
+    def services(self):
+        return dict(self._running().services)
+
+    @property
+    def router(self):
+        return self._running().router
+
+    @property
+    def folder(self):
+        return self._running().folder
+
+    @property
+    def plan(self):
+        return self.router.plan
+
+    @property
+    def stable(self):
+        return self._plan.stable
+
+    @property
+    def canary(self):
+        return self._plan.canary
+
+    # ---------------------------------------------------------------------------------------- requests
+
+    def ask(self, features, *, user=None, to=None, **options):
+        """One request to `/predict`. Returns `Answer(status, body, headers)`: `body["prediction"]`, `headers["x-version"]`.
+
+        `features` is a dict (one row), a list of dicts (many rows), or bytes, sent as they are. `to` is a version: straight to its
+        service, past the router. `options`: headers, timeout.
+        """
+        told = features
+        if not isinstance(features, bytes):
+            told = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
+        return ask(self._address(to), "/predict", told, user=user, **options)
+
+    def get(self, path, *, to=None, **options):
+        """GET of a path, such as "/readyz". Returns `Answer(status, body, headers)`; `body` is a dict where the answer is JSON, else text."""
+        return ask(self._address(to), path, **options)
+
+    def label(self, request_id, value):
+        """Tell the truth about one request, through the router, to every version. Returns `Answer`: 200, or 404 for an id that none remembers."""
+        return ask(self.url, "/label", {"request_id": request_id, "label": value})
+
+    def late_labels(self, table, truth, *, share=1.0, in_flight=16):
+        """Send the truth about answered requests, as it comes late: a model that learns, learns from it.
+
+        Parameters
+        ----------
+        table : what `open_loop` gave
+        truth : array of n values, the truths of the n rows that were sent, in their order (request i had row i, from the start
+            again when they were used up)
+        share : float, the share of the answered requests whose truth ever comes: the first of them
+
+        Returns
+        -------
+        dict : `sent`, `taken` (answered with 200), `learned` (a model said that it learned from it)
+        """
+        truth = [_plain(value) for value in truth]
+        known = table[(table["status"] == 200) & table["request_id"].notna()]
+        known = known.iloc[: round(share * len(known))]
+        pairs = [(name, truth[i % len(truth)]) for i, name in known["request_id"].items()]
+        with LoopThread() as loop:
+            answers = loop.run(_post_labels(self.url, pairs, in_flight), timeout=600)
+        return {
+            "sent": len(pairs),
+            "taken": sum(status == 200 for status, _ in answers),
+            "learned": sum(status == 200 and bool(told.get("learned")) for status, told in answers),
+        }
+
+    def open_loop(self, rows, *, to=None, **settings):
+        """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
+        row a request: due, sent, finish, latency_ms, status, error, user_id, version, plan, request_id, prediction."""
+        return _stoppable(open_loop, self._address(to), rows, settings)
+
+    def closed_loop(self, rows, *, to=None, **settings):
+        """`load.closed_loop` on the router, or straight to a version: testers, duration, n, users ... Returns its DataFrame, as `open_loop`."""
+        return _stoppable(closed_loop, self._address(to), rows, settings)
+
+    # ---------------------------------------------------------------------------------------- rollouts
+
+    def rollout(self, plan, judge, rows, *, rate, duration, every=None, wait=True, **settings):
+        """A rollout from the stable version to the canary, driven by `rollout.Controller` over the real router, under an open loop of users.
+
+        Parameters
+        ----------
+        plan, judge : of `mlprod_helpers.rollout`, unchanged; the plan's times are real seconds here
+        rows, rate, duration, settings : of the load, see `open_loop`
+        every : float, seconds between two looks of the driver (a tenth of the plan's interval)
+        wait : bool. False: returns at once; `.wait()` waits, `.stop()` ends it.
+
+        Returns
+        -------
+        LiveRollout : table, tries, history, decision, rolled_back, promoted, answered, failed, harmed, summary(), plot() ... The load
+            goes on to its end after a rollback; weights stay as the controller left them.
+        """
+        rig, current = self._running(), self.plan
+        if current.canary is None:
+            raise LabError("A rollout goes from one version to another: this lab has no canary.")
+        rig.rollouts = [one for one in rig.rollouts if one.running]
+        if rig.rollouts:
+            raise LabError("A rollout is still running here: wait for it, or stop it.")
+        self.set_weights({current.stable: 100, current.canary: 0})
+        live = LiveRollout(
+            plan,
+            judge,
+            rig.router,
+            self.url,
+            self._path(),
+            rows,
+            stable=current.stable,
+            canary=current.canary,
+            every=every,
+            rate=rate,
+            duration=duration,
+            **_with_key(settings),
+        )
+        rig.rollouts.append(live)
+        live.start()
+        return live.wait() if wait else live
+
+    def set_weights(self, weights, mirror=0.0):
+        """Percent of the users by version, {"v1": 80, "v2": 20}, and percent of the stable version's requests that are copied to the
+        canary. Returns the `RoutePlan`, with its generation."""
+        return self.router.set_weights(weights, mirror=mirror)
+
+    def switch(self, version):
+        """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests. The
+        other one stays up as the canary with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
+        plan = self.plan
+        if (answer := self.get("/readyz", to=version)).status != 200:
+            raise LabError(f"{version} is not ready ({answer.status}): nobody is sent there.")
+        self._warm(version)
+        if version == plan.stable:
+            return self._apply(replace(plan, weight=0.0, mirror=0.0))
+        return self._apply(replace(plan, stable=version, canary=plan.stable, weight=0.0, mirror=0.0))
+
+    def roles(self, stable, canary=None):
+        """Say who is stable and who canary, of more than two versions; the canary begins at weight 0. Returns the `RoutePlan`."""
+        return self._apply(replace(self.plan, stable=stable, canary=canary, weight=0.0, mirror=0.0))
+
+    def kill(self, version):
+        """SIGKILL: the process is gone at once, as after a crash. Returns nothing."""
+        self._service(version).kill()
+
+    def drain(self, version, timeout=10.0):
+        """Take a version out: no new requests, those in flight get their answer, then its process ends. Returns how many were left: 0, or
+        more after `timeout` seconds."""
+        process = self._service(version)
+        left = self.router.drain(version, timeout)
+        process.drain()
+        return left
+
+    def restart(self, version):
+        """A new process for this version (at another port), and requests for it when it is ready. Returns the `ServiceProcess`."""
+        rig, old = self._running(), self._service(version)
+        with contextlib.suppress(Exception):
+            old.stop()
+        process = self._serve(rig, version)
+        plan = self.plan
+        draining = tuple(name for name in plan.draining if name != version)
+        upstreams = {**plan.upstreams, version: process.url}
+        self._apply(replace(plan, upstreams=upstreams, draining=draining))
+        self._show(f"{version} is ready")
+        return process
+
+    # ------------------------------------------------------------------------------------ what is known
+
+    def log(self, version=None):
+        """The router's request log as a DataFrame, one row a try (see `requestlog`), or that of one service. Empty before the first request."""
+        path = self._path(version)
+        if not path.exists() or not path.stat().st_size:
+            from mlprod_helpers.requestlog import RequestLog
+
+            return RequestLog().read()
+        return read(path)
+
+    def tail(self, n=10, version=None):
+        """The last n events of a log as dicts, the newest last; only the end of the file is read (at most 1 MB)."""
+        path = self._path(version)
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 1_000_000))
+            lines = file.read().split(b"\n")
+        return _events(lines)[-n:] if n > 0 else []
+
+    def follow(self, seconds, version=None, *, every=0.1):
+        """The events that are written from now on, for some seconds: an iterator of dicts, each as soon as it is there."""
+        path, rest = self._path(version), b""
+        at = path.stat().st_size if path.exists() else 0
+        end = time.monotonic() + min(float(seconds), self.lifetime_s)
+        while self.running and time.monotonic() < end:
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(at)
+                    new = file.read(1_000_000)
+                at += len(new)
+                *lines, rest = (rest + new).split(b"\n")
+                yield from _events(lines)
+            time.sleep(every)
+
+    def metrics(self, version=None):
+        """`/metrics` of a service, or of the router (None), as a DataFrame: name, labels (a dict), value."""
+        if version is None:
+            return metrics_table(self.router.metrics())
+        answer = self.get("/metrics", to=version)
+        if answer.status != 200:
+            raise LabError(f"{version} gives no metrics: status {answer.status}.")
+        return metrics_table(answer.body)
+
+    # ------------------------------------------------------------------------------------ small things
+
+    def _running(self):
+        if self._rig is None:
+            raise LabError("This lab is closed. Start one: with Lab(...) as lab: ...")
+        return self._rig
+
+    def _known(self, version):
+        if version not in self._served:
+            raise ValueError(
+                f"This lab has no version {version!r}: {nearest_name(str(version), self._served)}."
+            )
+        return version
+
+    def _service(self, version):
+        return self._running().services[self._known(version)]
+
+    def _address(self, to):
+        return self.url if to is None else self._service(to).url
+
+    def _path(self, version=None):
+        name = "router" if version is None else self._known(version)
+        return self.folder / f"log-{name}.jsonl"
+
+    def _apply(self, plan):
+        self._plan = self.router.apply(plan)
+        return self._plan
+
+    def _warm(self, version):
+        for event in self.tail(20):
+            if event.get("features"):
+                ask(
+                    self._service(version).url,
+                    "/predict",
+                    {"features": event["features"]},
+                    headers={"X-Shadow": "1"},
+                )
+
+
+def _own_router(config):
+    from mlprod_helpers.serving.router import RouterProcess
+
+    return RouterProcess(config)
+
+
+def _haproxy(config):
+    try:
+        from mlprod_helpers.serving.haproxy import HAProxy
+    except ImportError as error:
+        raise LabError(f"HAProxy is not to be had: {error}. Take router='own'.") from None
+    return HAProxy(config)
+
+
+_ROUTERS = {"own": _own_router, "haproxy": _haproxy}
+
+
+def _stoppable(loop, url, rows, settings):
+    """Load that ends when the cell is interrupted, and not when it would have ended."""
+    settings = {"stop": threading.Event()} | _with_key(settings)
+    try:
+        return loop(url, rows, **settings)
+    except BaseException:
+        settings["stop"].set()
+        raise
+
+
+def _with_key(settings):
+    key = own_headers()
+    return settings if not key else settings | {"headers": key | dict(settings.get("headers") or {})}
+
+
+def _events(lines):
+    events = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # the first may be cut, the last not yet whole
+            events.append(json.loads(line))
+    return [event for event in events if isinstance(event, dict)]
+
+
+async def _post_labels(url, pairs, in_flight):
+    import asyncio
+
+    import aiohttp
+
+    gate = asyncio.Semaphore(in_flight)
+    async with aiohttp.ClientSession(headers=own_headers(), trust_env=False) as session:
+
+        async def one(name, value):
+            try:
+                async with (
+                    gate,
+                    session.post(f"{url}/label", json={"request_id": name, "label": value}) as answer,
+                ):
+                    told = await answer.json(content_type=None)
+                    return answer.status, told if isinstance(told, dict) else {}
+            except (aiohttp.ClientError, OSError, ValueError):
+                return 0, {}
+
+        return await asyncio.gather(*(one(name, value) for name, value in pairs))
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
