@@ -1,0 +1,110 @@
+"""The service's request log: which features are written, and what is never written."""
+
+import os
+from hashlib import blake2b
+
+import pandas as pd
+
+from mlprod_helpers.checklist.privacy import pseudonym
+from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.requestlog import LogError, RequestLog
+
+KEY_NAME = "MLPROD_LOG_KEY"
+
+
+class EventLog:
+    """Rows for `requestlog`, with sampling and redaction.
+
+    Parameters
+    ----------
+    path : str or None; None: nothing is kept
+    version : str
+    names : names of the features
+    share : float, the share of requests whose features are written, drawn by request id
+    redact : features that are never written; "user_id" is written as a keyed hash
+    failed : called without arguments when a row could not be written
+
+    Raises
+    ------
+    ValueError : a name in `redact` that is no feature, or "user_id" without a key in `MLPROD_LOG_KEY`.
+    """
+
+    def __init__(self, path, *, version, names, share=1.0, redact=(), failed=lambda: None):
+        self._version, self._share, self._failed = version, share, failed
+        known = [*names, "user_id"]
+        if unknown := [name for name in redact if name not in known]:
+            raise ValueError(f"redact={unknown[0]!r} is no feature: {nearest_name(unknown[0], known)}.")
+        self._hidden = frozenset(redact) - {"user_id"}
+        self._key = _key() if "user_id" in redact else None
+        self._log = None if path is None else RequestLog(path)
+
+    def requests(self, about, rows, answers, status, latency_ms):
+        """Write one row a model row.
+
+        Parameters
+        ----------
+        about : has `arrived` (seconds since 1970), `name` (the request's id), `ids` (of its rows), `user` or None, `shadow`
+        rows : list of dicts, or None: there are none that could be read
+        answers : list, one a row, or None
+        """
+        if self._log is None:
+            return
+        fields = {
+            "version": self._version,
+            "time": pd.Timestamp(int(1e6 * about.arrived), unit="us", tz="UTC"),
+            "status": status,
+            "served": not about.shadow,
+            "latency_ms": latency_ms,
+        }
+        if about.user is not None:
+            fields["user_id"] = about.user if self._key is None else pseudonym(about.user, self._key)
+        try:
+            if rows is None:
+                self._log.request(about.name, **fields)
+                return
+            shown = rows if self._is_drawn(about.name) else None
+            for i, name in enumerate(about.ids):
+                said = {} if answers is None else as_columns(answers[i])
+                self._log.request(name, features=shown and self._shown(shown[i]), **fields, **said)
+        except (LogError, OSError):
+            self._failed()
+
+    def label(self, request_id, label):
+        """Write that the truth about a request became known. False: it could not be written."""
+        try:
+            if self._log is not None:
+                self._log.label(request_id, label)
+        except (LogError, OSError):
+            self._failed()
+            return False
+        return True
+
+    def close(self):
+        """Close the file."""
+        if self._log is not None:
+            self._log.close()
+
+    def _is_drawn(self, name):
+        if self._share >= 1:
+            return True
+        place = int.from_bytes(blake2b(f"features:{name}".encode(), digest_size=8).digest(), "big") / 2**64
+        return place < self._share
+
+    def _shown(self, row):
+        return {k: v for k, v in row.items() if k not in self._hidden} if self._hidden else row
+
+
+def as_columns(answer):
+    """An answer of a `Predictor` as columns of the log: the prediction, and the score of a classifier."""
+    if type(answer) is tuple:
+        return {"prediction": answer[0], "score": answer[1]}
+    return {} if answer is None else {"prediction": answer}
+
+
+def _key():
+    key = os.environ.get(KEY_NAME, "").encode()
+    if len(key) < 16:
+        raise ValueError(
+            f"To write users as a keyed hash, set {KEY_NAME} in the environment: 16 random characters or more."
+        )
+    return key

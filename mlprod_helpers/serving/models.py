@@ -1,0 +1,319 @@
+"""Models on disk: saved with skops, loaded without running foreign code, known by version and checksum."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from mlprod_helpers.files import write_json
+from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.schema import Feature, check_features
+
+OURS = ("mlprod_helpers.adaptation.hybrid.HybridModel", "mlprod_helpers.adaptation.hybrid.ResidualStream")
+CARD = "card.json"
+_LINEAR_STEPS = ("sklearn.preprocessing.", "sklearn.impute.", "sklearn.linear_model.", "sklearn.pipeline")
+
+
+class ModelError(RuntimeError):
+    """A model that cannot be saved or loaded. The message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is known about a saved model.
+
+    Parameters
+    ----------
+    name, version : str
+    checksum : str, SHA-256 of the model's file, hexadecimal
+    features : tuple of `Feature`, in the order in which the model takes them
+    method : "predict", or "predict_proba" for a classifier that has it
+    created : str, UTC
+    takes : "array" or "frame". A row reaches a linear pipeline of numbers as an array in a third of the time.
+    classes : tuple of the classes of a classifier, or None
+    """
+
+    name: str
+    version: str
+    checksum: str
+    features: tuple
+    method: str
+    created: str
+    takes: str = "frame"
+    classes: tuple | None = None
+
+    def to_dict(self):
+        """Plain values, ready for JSON."""
+        classes = None if self.classes is None else list(self.classes)
+        return asdict(self) | {"features": [one.to_dict() for one in self.features], "classes": classes}
+
+    @classmethod
+    def read(cls, folder):
+        """The card in a model's folder."""
+        path = Path(folder, CARD)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            values["features"] = check_features(Feature(**one) for one in values["features"])
+            values["classes"] = None if values["classes"] is None else tuple(values["classes"])
+            card = cls(**values)
+        except FileNotFoundError:
+            raise ModelError(f"There is no model in {folder}: save one with save_model(...).") from None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"{path} is not the card of a model ({error}): save the model again.") from None
+        if not valid_name(card.version) or card.method not in ("predict", "predict_proba"):
+            raise ModelError(f"{path} is not the card of a model: save the model again.")
+        return card
+
+
+def save_model(model, folder, *, version, features, name="model"):
+    """Write a fitted model and its card into a folder. Until all is on disk, the old model stands.
+
+    Parameters
+    ----------
+    model : fitted scikit-learn estimator or `HybridModel`
+    folder : str or Path; made if there is none
+    version : str, 1 to 64 of A-Z a-z 0-9 . _ : -
+    features : list of `Feature` in the order of the columns that the model was fitted with
+    name : str, what the model is
+
+    Returns
+    -------
+    ModelCard
+
+    Raises
+    ------
+    ModelError : a type in the model that `load_model` would not trust, or features unlike the model's.
+
+    >>> from sklearn.linear_model import Ridge
+    >>> model = Ridge().fit([[100.0], [2000.0]], [20.0, 280.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     card = save_model(model, folder, version="v1", features=[Feature("distance", low=0)])
+    ...     loaded, _ = load_model(folder)
+    >>> card.version, card.takes, loaded.predict([[1000.0]]).round()
+    ('v1', 'array', array([143.]))
+    """
+    import skops.io
+
+    features = check_features(features)
+    for what, text in (("version", version), ("name", name)):
+        if not isinstance(text, str) or not valid_name(text):
+            raise ModelError(f"{what}={text!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+    _check_fitted(model, features)
+    try:
+        data = skops.io.dumps(model)
+    except Exception as error:  # skops raises many kinds
+        raise ModelError(f"skops cannot save this {type(model).__name__} ({error}).") from None
+    _check_types(data)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    checksum = hashlib.sha256(data).hexdigest()
+    card = ModelCard(
+        name=name,
+        version=version,
+        checksum=checksum,
+        features=features,
+        method="predict_proba" if hasattr(model, "predict_proba") else "predict",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        takes="array" if _is_linear(model, features) else "frame",
+        classes=_classes(model),
+    )
+    _write(folder / _file(checksum), data)
+    write_json(folder / CARD, card.to_dict(), mode=0o644)  # from now on the new model counts
+    for old in folder.glob("*.skops"):
+        if old.name != _file(checksum):
+            old.unlink(missing_ok=True)
+    return card
+
+
+def load_model(folder):
+    """(model, card) of a folder that `save_model` wrote.
+
+    The checksum is compared before anything is unpacked, and only types that skops knows as harmless, and our own
+    `HybridModel`, are made. A pickle would run whatever code its writer put in; this file cannot.
+
+    Raises
+    ------
+    ModelError : no model there, another file than the card says, or a type that is not trusted (named).
+    """
+    import skops.io
+
+    card = ModelCard.read(folder)
+    path = Path(folder, _file(card.checksum))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}): save the model again.") from None
+    if hashlib.sha256(data).hexdigest() != card.checksum:
+        raise ModelError(f"{path} is not the file that its card describes: its checksum differs.")
+    _check_types(data)
+    try:
+        model = skops.io.loads(data, trusted=list(OURS))
+    except Exception as error:
+        raise ModelError(f"{path} cannot be loaded ({error}).") from None
+    return model, card
+
+
+class Predictor:
+    """A loaded model as a service calls it: rows in, plain answers out, and labels that a hybrid learns from.
+
+    Calling it with rows (a list of dicts, checked by `BodySchema`) and their ids gives a list with one answer a row: a number
+    or class, None where the model gives no finite number; for a classifier with probabilities the pair (class, score). The score is the
+    probability of the second class; with more than two classes, of the class that is named.
+    """
+
+    def __init__(self, model, card):
+        self._model, self.card = (_nameless(model) if card.takes == "array" else model), card
+        self._names = [one.name for one in card.features]
+        self._all_there = all(one.required for one in card.features)
+        self._get = itemgetter(*self._names)
+        self._numeric = [one.name for one in card.features if one.kind != "category"]
+        self.learns = callable(getattr(model, "partial_fit", None)) and hasattr(model, "stream_")
+        self._lock = threading.Lock() if self.learns else contextlib.nullcontext()
+
+    def __call__(self, rows, ids=None):
+        X = self._table(rows)
+        with self._lock:
+            found = getattr(self._model, self.card.method)(X)
+        if self.card.method == "predict_proba":
+            return self._scored(np.asarray(found))
+        found = np.asarray(found)
+        if found.shape != (len(rows),):
+            raise ModelError(f"The model gave shape {found.shape} for {len(rows)} rows.")
+        answers = found.tolist()
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            return [answer if np.isfinite(answer) else None for answer in answers]
+        return answers
+
+    def warm_up(self):
+        """Answer one row that could come: the first call is the slowest, and a model that cannot answer should say so now."""
+        row = {}
+        for one in self.card.features:
+            low, high = one.bounds
+            row[one.name] = one.categories[0] if one.kind == "category" else float(max(low, min(high, 1)))
+        try:
+            self([row])
+        except Exception as error:
+            raise ModelError(
+                f"The model cannot answer a valid row ({type(error).__name__}: {error})."
+            ) from None
+
+    def learn(self, row, label):
+        """Let the hybrid learn from one row (a dict) whose label has come."""
+        X = self._table([row])
+        with self._lock:
+            self._model.partial_fit(X, [label])
+
+    def _scored(self, found):
+        best = found.argmax(axis=1)
+        classes = self.card.classes
+        scores = found[:, 1] if found.shape[1] == 2 else found[np.arange(len(found)), best]
+        return [(classes[i], score) for i, score in zip(best.tolist(), scores.tolist(), strict=True)]
+
+    def _table(self, rows):
+        if self.card.takes == "array":
+            if self._all_there:
+                table = [self._get(row) for row in rows]
+            else:
+                table = [[row.get(name) for name in self._names] for row in rows]
+            return np.array(table, dtype=float).reshape(len(rows), len(self._names))
+        import pandas as pd
+
+        table = {name: [row.get(name) for row in rows] for name in self._names}
+        for name in self._numeric:
+            table[name] = np.array(table[name], dtype=float)
+        return pd.DataFrame(table)
+
+
+def _file(checksum):
+    return f"{checksum[:16]}.skops"
+
+
+def _write(path, data):
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".model.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _check_types(data):
+    import skops.io
+
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(OURS))
+    except Exception as error:
+        raise ModelError(f"This is no file of skops ({error}).") from None
+    if foreign:
+        raise ModelError(
+            f"The model holds {', '.join(foreign[:5])}: not trusted, since loading it could run code. "
+            "Use scikit-learn's own parts, and a column's name instead of a function."
+        )
+
+
+def _check_fitted(model, features):
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except (NotFittedError, TypeError) as error:
+        raise ModelError(f"{error}") from None
+    inner = getattr(model, "estimator_", model)  # a hybrid's batch model
+    expected = getattr(inner, "feature_names_in_", None)
+    names = [one.name for one in features]
+    if expected is not None and list(expected) != names:
+        raise ModelError(
+            f"The model was fitted with the columns {list(expected)}, but features says {names}."
+        )
+    count = getattr(inner, "n_features_in_", len(names))
+    if count != len(names):
+        raise ModelError(f"The model takes {count} columns, but features names {len(names)}.")
+
+
+def _is_linear(model, features):
+    """Is it made of numbers and sums alone, so that the columns' names make no difference?"""
+    from sklearn.base import BaseEstimator
+
+    if any(one.kind == "category" for one in features) or getattr(model, "stream_", None) is not None:
+        return False
+    return all(
+        isinstance(part, BaseEstimator) and type(part).__module__.startswith(_LINEAR_STEPS)
+        for part in _parts(model)
+        if part != "passthrough"
+    )
+
+
+def _parts(model):
+    yield model
+    for _, step in getattr(model, "steps", ()):
+        yield from _parts(step)
+
+
+def _nameless(model):
+    """A copy that takes arrays without a warning for each row."""
+    model = copy.deepcopy(model)
+    for part in _parts(model):
+        vars(part).pop("feature_names_in_", None) if hasattr(part, "__dict__") else None
+    return model
+
+
+def _classes(model):
+    from sklearn.base import is_classifier
+
+    if not is_classifier(model):
+        return None
+    return tuple(np.asarray(model.classes_).tolist())
