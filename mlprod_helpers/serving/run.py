@@ -204,7 +204,7 @@ class _Running:
 
     async def until_it_ends(self):
         self._loop = asyncio.get_running_loop()
-        listener = socket.create_server((HOST, self.config.port), backlog=2048)
+        listener = _listen(self.config.port)
         self._end_with_parent()
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
@@ -281,6 +281,21 @@ class _Running:
                 self._loop.call_soon_threadsafe(self.drain)
             rest = rest[-64:]
         os._exit(4)
+
+
+def _listen(port):
+    # asyncio sends small packets at once (TCP_NODELAY) only if the socket names its protocol, as that of create_server does
+    # not; an answer, sent as head and body, would then wait 40 ms for the client's delayed acknowledgement
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere this would let two services share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(2048)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _is_there(parent):
