@@ -85,7 +85,7 @@ def left(family, ports):
     while True:
         alive = [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
         busy = [port for port in ports if in_use(port)]
-        if not alive and not busy or time.monotonic() > end:
+        if (not alive and not busy) or time.monotonic() > end:
             return len(alive), len(busy)
         time.sleep(0.1)
 

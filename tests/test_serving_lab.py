@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from mlprod_helpers.rollout import Canary, MSPRTJudge, ThresholdJudge
-from mlprod_helpers.serving import processes
+from mlprod_helpers.serving import ServiceConfig, demo, processes
 from mlprod_helpers.serving.lab import Lab, Served
 from mlprod_helpers.serving.processes import LabError, LoopThread
 
@@ -409,3 +409,37 @@ def test_starts_and_stops_leave_nothing():
             if round_ == 2:
                 os.kill(lab.router.pid, signal.SIGKILL)
         assert left(found) == []
+
+
+# ------------------------------------------------------------------------------------- with the real service
+
+
+def test_the_real_service_a_hybrid_learns_from_late_labels_while_it_serves():
+    eta = demo.eta_models()
+    rows, truth = eta.rows[:300], eta.labels[:300].to_numpy()
+    with Lab({"v1": eta.v1, "hybrid": Served(*eta.hybrid, workers=1)}, stable="hybrid", show=None) as lab:
+        assert lab.get("/version", to="v1").body["version"] == "v1"
+        before = lab.open_loop(rows, rate=150, n=300, random_state=0)
+        labels = lab.late_labels(before, truth)
+        after = lab.open_loop(rows, rate=150, n=300, random_state=1)
+        assert lab.ask({"distance": -1, "hour": 8, "zone": 2}).status == 422
+        assert len(lab.ask(rows[:3]).body["predictions"]) == 3
+        learned = lab.log("hybrid")["label"].notna().sum()
+        found = traces(lab)
+    assert labels == {"sent": 300, "taken": 300, "learned": 300} and learned == 300
+    errors = [float(abs(table["prediction"] - truth).mean()) for table in (before, after)]
+    assert errors[1] < 0.9 * errors[0]
+    assert left(found) == []
+
+
+def test_the_real_service_says_why_it_does_not_start(tmp_path):
+    with pytest.raises(LabError, match="no model"):
+        Lab({"v1": Served(tmp_path)}, show=None).start()
+
+
+def test_a_version_may_be_given_in_several_ways():
+    config = ServiceConfig(model="folder", version="v9", workers=2, lifetime_s=9)
+    assert vars(Served.of(config)) == vars(Served("folder", workers=2))
+    assert Served.of({"model": "folder", "learn": False}).settings == {"learn": False}
+    with pytest.raises(ValueError, match="mapping with a model"):
+        Served.of({"features": []})

@@ -16,63 +16,22 @@ import threading
 import time
 import weakref
 from dataclasses import replace
-from pathlib import Path
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.requestlog import read
-from mlprod_helpers.serving.client import Answer, ask, metrics_table, own_headers
+from mlprod_helpers.serving.client import Answer, ask, metrics_table, own_headers, send_labels
 from mlprod_helpers.serving.config import ServiceConfig, valid_name
 from mlprod_helpers.serving.live import LiveRollout
 from mlprod_helpers.serving.load import closed_loop, open_loop
 from mlprod_helpers.serving.processes import LabError, LoopThread, new_folder, refusal
 from mlprod_helpers.serving.rig import Rig
 from mlprod_helpers.serving.routes import RoutePlan
+from mlprod_helpers.serving.served import Served
 
 __all__ = ["Answer", "Lab", "LabError", "LiveRollout", "Served"]
 
 MAX_VERSIONS = 6
 _NOWHERE = "http://127.0.0.1:9"  # until the services have said where they are
-
-
-class Served:
-    """One version of a lab: a model, and what its service does.
-
-    Parameters
-    ----------
-    model : a fitted model that `save_model` takes, or the folder (str, Path) that it wrote
-    features : list of `Feature` (not needed for a folder)
-    settings : further fields of `ServiceConfig`: workers, batching, limits, faults, learn, features_share, redact ...
-    """
-
-    def __init__(self, model, features=None, **settings):
-        if ours := {"model", "version", "log", "port", "ready_file", "parent_pid", "lifetime_s"} & set(
-            settings
-        ):
-            raise ValueError(f"{sorted(ours)[0]!r} is the lab's own business: leave it out.")
-        self.is_folder = isinstance(model, str | Path)
-        if not self.is_folder and features is None:
-            raise ValueError("A model needs its features: Served(model, [Feature('distance', low=0), ...]).")
-        ServiceConfig.from_dict({"model": "", **settings})
-        self.model, self.features, self.settings = model, features, settings
-
-    @classmethod
-    def of(cls, given):
-        """Served, from a `Served`, a mapping (model, features, settings), or a `ServiceConfig`."""
-        if isinstance(given, cls):
-            return given
-        if isinstance(given, ServiceConfig):
-            default = ServiceConfig(model=given.model)
-            changed = {
-                n: v for n in given.__dataclass_fields__ if (v := getattr(given, n)) != getattr(default, n)
-            }
-            return cls(
-                given.model, **{n: v for n, v in changed.items() if n not in ("version", "log", "lifetime_s")}
-            )
-        if isinstance(given, dict) and "model" in given:
-            return cls(**given)
-        raise ValueError(
-            f"A version is Served(model, features) or a mapping with a model, not {type(given).__name__}."
-        )
 
 
 class Lab:
@@ -256,9 +215,11 @@ class Lab:
     def ask(self, features, *, user=None, to=None, **options):
         """One request to `/predict`. Returns `Answer(status, body, headers)`: `body["prediction"]`, `headers["x-version"]`.
 
-        `features` is a dict (one row), a list of dicts (many rows), or bytes, sent as they are. `to` is a version: straight to its
+        `features` is a dict (one row), a list of dicts or a DataFrame (many rows), or bytes, sent as they are. `to` is a version: straight to its
         service, past the router. `options`: headers, timeout.
         """
+        if hasattr(features, "columns"):
+            features = features.to_dict("records")
         told = features
         if not isinstance(features, bytes):
             told = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
@@ -284,19 +245,16 @@ class Lab:
 
         Returns
         -------
-        dict : `sent`, `taken` (answered with 200), `learned` (a model said that it learned from it)
+        dict : `sent`, `taken` (answered with 200), `learned` (the version whose answer came back learned from it)
         """
-        truth = [_plain(value) for value in truth]
+        truth = list(truth)
         known = table[(table["status"] == 200) & table["request_id"].notna()]
-        known = known.iloc[: round(share * len(known))]
-        pairs = [(name, truth[i % len(truth)]) for i, name in known["request_id"].items()]
+        known = known.iloc[: round(share * len(known))]["request_id"]
+        pairs = [(name, truth[i % len(truth)]) for i, name in known.items()]
         with LoopThread() as loop:
-            answers = loop.run(_post_labels(self.url, pairs, in_flight), timeout=600)
-        return {
-            "sent": len(pairs),
-            "taken": sum(status == 200 for status, _ in answers),
-            "learned": sum(status == 200 and bool(told.get("learned")) for status, told in answers),
-        }
+            answers = loop.run(send_labels(self.url, pairs, in_flight), timeout=600)
+        taken = [told for status, told in answers if status == 200]
+        return {"sent": len(pairs), "taken": len(taken), "learned": sum(told["learned"] for told in taken)}
 
     def open_loop(self, rows, *, to=None, **settings):
         """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
@@ -516,29 +474,3 @@ def _events(lines):
         with contextlib.suppress(ValueError):  # the first may be cut, the last not yet whole
             events.append(json.loads(line))
     return [event for event in events if isinstance(event, dict)]
-
-
-async def _post_labels(url, pairs, in_flight):
-    import asyncio
-
-    import aiohttp
-
-    gate = asyncio.Semaphore(in_flight)
-    async with aiohttp.ClientSession(headers=own_headers(), trust_env=False) as session:
-
-        async def one(name, value):
-            try:
-                async with (
-                    gate,
-                    session.post(f"{url}/label", json={"request_id": name, "label": value}) as answer,
-                ):
-                    told = await answer.json(content_type=None)
-                    return answer.status, told if isinstance(told, dict) else {}
-            except (aiohttp.ClientError, OSError, ValueError):
-                return 0, {}
-
-        return await asyncio.gather(*(one(name, value) for name, value in pairs))
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
