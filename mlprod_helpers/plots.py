@@ -10,6 +10,7 @@ Colors are those of Okabe and Ito, "Color universal design" (2008), which color-
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import html
 import io
@@ -284,10 +285,14 @@ class Still:
             self._canvas.draw()
         self._background = self._canvas.copy_from_bbox(fig.bbox)
 
-    def picture(self, alt):
-        """The picture as the moving artists stand now."""
+    def picture(self, alt, *, styled=True):
+        """The picture as the moving artists stand now.
+
+        `styled=False` leaves matplotlib's global settings alone, which a thread beside the learner's own cells must do: the
+        artists have had their style since they were made.
+        """
         self._canvas.restore_region(self._background)
-        with _house_style():
+        with _house_style() if styled else contextlib.nullcontext():
             for artist in self.moving:
                 artist.draw(self._canvas.get_renderer())
         return Figure.from_png(_encode(np.asarray(self._canvas.buffer_rgba())), alt)

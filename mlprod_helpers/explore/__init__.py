@@ -17,6 +17,7 @@ from mlprod_helpers.explore.cockpit import cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
 from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.latency import measured_latency_explorer, measured_latency_picture
+from mlprod_helpers.explore.live import cockpit
 from mlprod_helpers.explore.load import load_explorer, load_picture
 from mlprod_helpers.explore.monitoring import (
     alert_month,
@@ -44,6 +45,7 @@ __all__ = [
     "automation_explorer",
     "automation_picture",
     "best_auc",
+    "cockpit",
     "cockpit_picture",
     "cockpit_state",
     "dashboard",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import html
+import threading
 
 import numpy as np
 import pandas as pd
 
 from mlprod_helpers import plots
+from mlprod_helpers.explore.controls import Explorer, Slider
 
 _BINS = 30  # of the picture
 _FASTEST, _SLOWEST = 0.5, 20_000  # ms: the scale stands still, what is beyond it is drawn at the edge
@@ -15,6 +18,7 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))  # color is not the only mark
 _COLORS = (plots.BLUE, plots.ORANGE, plots.GREEN)
 _ROUTER = "router"  # who refused what no version saw
 _MOST = len(_COLORS)
+_ONE_AT_A_TIME = threading.Lock()  # a live cockpit draws in a thread of its own
 
 # --- what is known ------------------------------------------------------------------------------------------------------
 
@@ -27,8 +31,7 @@ def _known(log, now, window):
         raise ValueError(f"window is {window}, but it is a number of seconds above 0.")
     validate(log)
     latency = log["latency_ms"] if "latency_ms" in log else pd.Series(np.nan, log.index)
-    waited = (latency.fillna(0.0).to_numpy() * 1000).round().astype("timedelta64[us]")
-    done = log["time"] + waited
+    done = _done(log)
     now = _moment(now, done)
     inside = (done <= now) & (done > now - pd.Timedelta(seconds=window))
     rows, some = log[inside], pd.Series(True, log.index[inside])
@@ -53,6 +56,12 @@ def _known(log, now, window):
         ),
         now,
     )
+
+
+def _done(log):
+    """When each answer left."""
+    latency = log["latency_ms"].fillna(0.0).to_numpy() if "latency_ms" in log else np.zeros(len(log))
+    return log["time"] + (latency * 1000).round().astype("timedelta64[us]")
 
 
 def _moment(now, done):
@@ -162,8 +171,9 @@ def _still(versions, window):
         left.legend(handles=handles, handlelength=2.6, columnspacing=1.4, **place)
     plots.name_colors(right, {"failed for a client": plots.RED, "caught by a second try": plots.GREY})
     words = left.text(0.5, 0.5, "", transform=left.transAxes, ha="center", color=plots.SOFT_INK)
-    moving = [caught, lost, *(line for three in lines.values() for line in three), words]
-    return plots.Still(fig, moving), lines, caught, lost, words
+    still = plots.Still(fig, [caught, lost, *(line for three in lines.values() for line in three), words])
+    still.lines, still.caught, still.lost, still.words = lines, caught, lost, words
+    return still
 
 
 def cockpit_picture(log, now=None, *, window=60.0, versions=()):
@@ -190,13 +200,20 @@ def cockpit_picture(log, now=None, *, window=60.0, versions=()):
     rows, now = _known(log, now, window)
     state = _state(rows, window, versions)
     drawn = tuple(name for name in state.index if name != _ROUTER)[:_MOST]
-    still, lines, caught, lost, words = _still(drawn, window)
+    with _ONE_AT_A_TIME:
+        still = _still(drawn, window)
+        _draw(still, rows, 0.0 if pd.isna(now) else now.timestamp(), window)
+        return still.picture(_in_words(state, rows, now, window), styled=False)
+
+
+def _draw(still, rows, now, window):
+    """Put these rows into the artists that move."""
     step = window / _BINS
-    phase = 0.0 if pd.isna(now) else now.timestamp() % step  # bins stand still in time while now moves on
+    phase = now % step  # bins stand still in time while now moves on
     bins = [rows[each] for each in _which(rows, phase, step)]
     begin = np.arange(-_BINS, 1) * step - phase
     total = np.array([max(1, each["served"].sum()) for each in bins])
-    for name, (p50, p99, share) in lines.items():
+    for name, (p50, p99, share) in still.lines.items():
         mine = [each[each["version"] == name] for each in bins]
         percentiles = np.array([_percentiles(each) for each in mine])
         middle = np.minimum(begin + step / 2, 0.0)
@@ -206,10 +223,9 @@ def cockpit_picture(log, now=None, *, window=60.0, versions=()):
         share.set_data(middle, np.where([each["served"].any() for each in bins], part, np.nan))
     seen = [100 * (each["served"] & each["failed"]).sum() for each in bins] / total
     hidden = [100 * (each["retried"] & ~each["served"]).sum() for each in bins] / total
-    lost.set_verts(_bars(begin, step, 0 * seen, seen))
-    caught.set_verts(_bars(begin, step, seen, seen + hidden))
-    words.set_text("" if len(rows) else "no request in this time")
-    return still.picture(_in_words(state, rows, now, window))
+    still.lost.set_verts(_bars(begin, step, 0 * seen, seen))
+    still.caught.set_verts(_bars(begin, step, seen, seen + hidden))
+    still.words.set_text("" if len(rows) else "no request in this time")
 
 
 def _which(rows, phase, step):
@@ -257,3 +273,38 @@ def _in_words(state, rows, now, window):
             facts.append(f"{row.retried:,} tried again")
         told.append(f"{row.Index}: {', '.join(facts)}.")
     return " ".join(told)
+
+
+# --- a recorded run -----------------------------------------------------------------------------------------------------
+
+
+class RecordedCockpit(Explorer):
+    """What `cockpit` returns where no lab runs: a recorded run, with a slider over now.
+
+    Parameters
+    ----------
+    log : DataFrame, a request log; a recorded rollback if not given
+    why : str, why there is no lab, told above the picture
+    """
+
+    def __init__(self, log=None, why=""):
+        if log is None:
+            from mlprod_helpers.serving.recorded import load_recorded
+
+            log = load_recorded("rollback")
+        if not len(log):
+            raise ValueError("The recorded log is empty: there is nothing to show.")
+        self._why, self._log = why, log
+        begin = log["time"].min().floor("s")
+        length = max(2, int(np.ceil((_moment(None, _done(log)) - begin).total_seconds())))
+        versions = tuple(sorted(set(log["version"]) - {_ROUTER}))
+
+        def picture(seconds):
+            return cockpit_picture(log, begin + pd.Timedelta(seconds=seconds), versions=versions)
+
+        now = Slider(1, length, 1, length, label="now", unit="seconds after the start")
+        super().__init__(picture, {"seconds": now})
+
+    def _shown(self):
+        note = f"<p><em>A recorded run. {html.escape(self._why)}</em></p>" if self._why else ""
+        return note + super()._shown()

@@ -1,0 +1,377 @@
+"""The live cockpit over a lab: what it shows, what its buttons do, and how it ends. Nothing is raised into the notebook."""
+
+import re
+import threading
+import time
+from types import SimpleNamespace
+
+import ipywidgets
+import pandas as pd
+import pytest
+
+from mlprod_helpers import plots
+from mlprod_helpers.explore import cockpit
+from mlprod_helpers.explore.live import MAX_RATE, Recent
+from mlprod_helpers.requestlog import RequestLog, as_log
+from mlprod_helpers.serving.client import Answer
+from mlprod_helpers.serving.processes import LabError
+from mlprod_helpers.serving.routes import RoutePlan
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+ROWS = [{"distance": 1400}]
+
+
+class PretendLab:
+    """A lab without processes: it notes what it is told, and its services are as they were made."""
+
+    def __init__(self, folder):
+        self.folder, self.running, self.told = folder, True, []
+        self.stable, self.canary, self.services = "v1", "v2", {"v1": None, "v2": None}
+        self.plan = RoutePlan(
+            upstreams=dict.fromkeys(("v1", "v2"), "http://127.0.0.1:9"), stable="v1", canary="v2"
+        )
+        self.states = {"v1": Answer(200, {"state": "ready"}, {}), "v2": Answer(200, {"state": "ready"}, {})}
+        self.log = RequestLog(folder / "log-router.jsonl")
+        self.breaks = None
+
+    def answered(self, name, **row):
+        """One more row of the router's log, about a request that came half a second ago."""
+        self.log.request(name, time=pd.Timestamp.now("UTC") - pd.Timedelta("500ms"), **row)
+
+    def set_weights(self, weights, mirror=0):
+        if self.breaks:
+            raise self.breaks
+        self.plan = self.plan.weighted(weights, mirror)
+        self.told.append(("weights", weights["v2"], mirror))
+        return self.plan
+
+    def get(self, path, *, to, timeout):
+        assert path == "/readyz" and timeout < 1
+        return self.states[to]
+
+    def kill(self, name):
+        self.states[name] = Answer(0, {"error": "ConnectionRefusedError"}, {})
+
+    def drain(self, name):
+        self.told.append(("drain", name))
+        return 0
+
+    def restart(self, name):
+        self.states[name] = Answer(200, {"state": "ready"}, {})
+        return SimpleNamespace(url="")
+
+    def open_loop(self, rows, *, rate, duration, timeout, stop):
+        self.told.append(("load", rate))
+        assert rows == ROWS and duration <= 600
+        stop.wait(20)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    made = PretendLab(tmp_path)
+    yield made
+    made.running = False
+    made.log.close()
+
+
+@pytest.fixture
+def shown(lab):
+    made = cockpit(lab, ROWS)
+    yield made
+    made.close()
+
+
+def all_of(box, kind):
+    found = [box] if isinstance(box, kind) else []
+    return found + [w for child in getattr(box, "children", ()) for w in all_of(child, kind)]
+
+
+def control(shown, title):
+    [found] = [w for w in all_of(shown.widget, ipywidgets.Widget) if getattr(w, "description", "") == title]
+    return found
+
+
+def page(shown):
+    return "".join(made.value for made in all_of(shown.widget, ipywidgets.HTML))
+
+
+def until(true):
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.01)
+
+
+def no_thread(name):
+    return not any(thread.name == name for thread in threading.enumerate())
+
+
+# --- what it shows --------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
+    for i in range(20):
+        lab.answered(
+            f"r{i}", version="v1" if i % 2 else "v2", latency_ms=4.0, prediction=201.25, user_id="ben"
+        )
+    lab.answered("r20", version="v2", status=502, served=False, latency_ms=1.0)
+    lab.answered("r20", version="v1", latency_ms=6.0, attempts=2)
+    lab.log.label("r3", 210.0)
+    shown.refresh()
+    assert shown.state["rate"].tolist() == [1.1, 1.0]
+    assert shown.state.loc["v2", ["failed", "lost", "retried"]].tolist() == [1, 0, 1]
+    assert "v2: 10 answers, 48 % of all" in page(shown) and "tried again" in shown.figure.alt
+    assert "(failed try)" in page(shown) and "try 2" in page(shown) and "answer 201" in page(shown)
+    assert len(shown.lines) == 6
+
+
+def test_the_state_of_a_service_is_said_in_words(lab, shown):
+    assert "ready; stable, 100 % of the users" in page(shown)
+    states = {
+        "starting": Answer(503, {"state": "starting"}, {}),
+        "draining": Answer(503, {"state": "draining"}, {}),
+        "alive, not ready": Answer(500, "oops", {}),
+        "does not answer": Answer(0, {"error": "TimeoutError"}, {}),
+        "dead": Answer(0, {"error": "ConnectionRefusedError"}, {}),
+    }
+    for told, answer in states.items():
+        lab.states["v2"] = answer
+        shown.refresh()
+        assert shown.lights == {"v1": "ready", "v2": told}
+        assert f"{told}; canary, 0 % of the users" in page(shown)
+
+
+def test_static_forms_carry_picture_table_and_lines(lab, shown):
+    lab.answered("r1", version="v1", latency_ms=4.0)
+    shown.refresh()
+    bundle = shown._repr_mimebundle_()
+    assert set(bundle) == {VIEW, "text/html", "text/plain"}
+    assert bundle["text/plain"].startswith("Cockpit: v1 ready (stable, 100 % of the users); v2 ready")
+    assert "v1: 1 answer" in bundle["text/plain"]
+    assert (
+        '<img alt="60 s up to' in bundle["text/html"] and "The last lines of the log" in bundle["text/html"]
+    )
+
+
+def test_what_a_service_wrote_into_the_log_is_escaped(lab, shown):
+    lab.answered("r1", version="<b>v3</b>", latency_ms=4.0, prediction="<script>")
+    shown.refresh()
+    assert "<script>" not in page(shown) and "<b>v3" not in page(shown)
+    assert "&lt;script&gt;" in page(shown)
+
+
+def test_every_control_has_a_name_and_sliders_their_unit(shown):
+    inputs = all_of(shown.widget, (ipywidgets.FloatSlider, ipywidgets.IntSlider, ipywidgets.Button))
+    assert len(inputs) >= 8 and all(made.description and made.tooltip for made in inputs)
+    sliders = all_of(shown.widget, (ipywidgets.FloatSlider, ipywidgets.IntSlider))
+    assert all(re.search(r"\((%|requests/s)\)$", made.description) for made in sliders)
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(lab, shown, monkeypatch):
+    def refuse():
+        raise AssertionError("a thread beside the learner's cells must not touch global settings")
+
+    monkeypatch.setattr(plots, "_house_style", refuse)
+    lab.answered("r1", version="v2", latency_ms=4.0)
+    shown.refresh()
+    assert "v2: 1 answer" in shown.figure.alt
+
+
+# --- what its buttons do --------------------------------------------------------------------------------------------------
+
+
+def test_sliders_move_weight_and_mirror_and_roll_back_takes_both_back(lab, shown):
+    control(shown, "users of v2 (%)").value = 50
+    control(shown, "requests copied to v2 (%)").value = 20
+    assert lab.told == [("weights", 50, 0), ("weights", 50, 20)]
+    assert "v2 has 50 % of the users" in shown.message
+    control(shown, "Roll back").click()
+    assert lab.told[-1] == ("weights", 0, 0) and len(lab.told) == 3
+    assert control(shown, "users of v2 (%)").value == control(shown, "requests copied to v2 (%)").value == 0
+
+
+def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
+    lab.plan = lab.plan.weighted({"v1": 97.5, "v2": 2.5}, 10)
+    shown.refresh()
+    assert control(shown, "users of v2 (%)").value == 2.5
+    assert lab.told == [] and "canary, 2.5 % of the users" in page(shown)
+
+
+def test_kill_drain_and_restart_the_chosen_service(lab, shown):
+    assert control(shown, "service").value == "v2"
+    control(shown, "Kill").click()
+    assert shown.message == "v2 was killed (SIGKILL)."
+    shown.refresh()
+    assert shown.lights["v2"] == "dead"
+    control(shown, "Restart").click()
+    until(lambda: shown.message == "v2 is ready again.")
+    control(shown, "service").value = "v1"
+    control(shown, "Drain").click()
+    until(lambda: "v1 was drained" in shown.message)
+    assert lab.told == [("drain", "v1")]
+
+
+def test_load_starts_changes_its_rate_and_stops(lab, shown):
+    button, rate = control(shown, "Start load"), control(shown, "load (requests/s)")
+    button.click()
+    until(lambda: lab.told == [("load", 40)])
+    assert button.description == "Stop load" and "40 requests a second" in shown.message
+    rate.value = 100
+    until(lambda: lab.told == [("load", 40), ("load", 100)])
+    button.click()
+    until(lambda: no_thread("mlprod-load"))
+    assert button.description == "Start load" and not shown.loading
+    rate.value = 20  # no load: the next one will have it
+    assert len(lab.told) == 2 and rate.max == MAX_RATE
+
+
+def test_a_load_that_ends_by_itself_says_so(lab, shown):
+    lab.open_loop = lambda *_, **__: None
+    control(shown, "Start load").click()
+    until(lambda: "The load has ended after" in shown.message)
+    assert control(shown, "Start load").description == "Start load"
+    lab.open_loop = lambda rows, **_: rows[7]
+    control(shown, "Start load").click()
+    until(lambda: "list index out of range" in shown.message)
+
+
+def test_without_rows_there_is_no_load(lab):
+    lab.states["v1"] = Answer(200, {"features": [{"name": "age"}]}, {})
+    lab.get = lambda path, *, to, timeout=1: lab.states[to]
+    shown = cockpit(lab)
+    assert control(shown, "Start load").disabled
+    shown.start_load(10)
+    assert "give the cockpit rows" in shown.message and not shown.loading
+
+
+@pytest.mark.parametrize("error", [LabError("no such luck"), OSError("gone"), ValueError("<refused>")])
+def test_what_does_not_work_is_said_and_not_raised(lab, shown, error):
+    lab.breaks = error
+    control(shown, "users of v2 (%)").value = 30
+    assert shown.message.startswith("The weights did not work:") and "<refused>" not in page(shown)
+    assert control(shown, "users of v2 (%)").value == 0  # as the plan in force says
+    control(shown, "Roll back").click()
+    assert shown.message.startswith("The rollback did not work:")
+
+
+def test_a_look_that_fails_is_said_and_the_next_one_works(lab, shown):
+    plan = lab.plan
+    del lab.plan
+    shown.refresh()
+    assert "The cockpit could not look: AttributeError" in shown.message
+    lab.plan = plan
+    lab.answered("r1", version="v1", latency_ms=4.0)
+    shown.refresh()
+    assert "v1: 1 answer" in shown.figure.alt
+
+
+# --- how it ends ----------------------------------------------------------------------------------------------------------
+
+
+def test_it_looks_by_itself_and_ends_with_the_lab(lab):
+    shown = cockpit(lab, ROWS)
+    shown._every = 0.01
+    control(shown, "Start load").click()
+    shown._repr_mimebundle_()
+    lab.answered("r1", version="v2", latency_ms=4.0)
+    until(lambda: "v2: 1 answer" in page(shown))
+    assert shown.watching
+    lab.running = False
+    until(lambda: not shown.watching and no_thread("mlprod-cockpit") and no_thread("mlprod-load"))
+    assert "The lab has ended. The picture stands still." in shown.message
+    assert all(made.disabled for made in all_of(shown.widget, ipywidgets.Button))
+    control(shown, "users of v2 (%)").value = 10  # a press that was under way
+    assert "did not work: the lab has ended" in shown.message
+
+
+@pytest.mark.parametrize("how", ["minutes", "widget", "button"])
+def test_it_ends_by_itself_with_its_widget_or_its_button(lab, how):
+    shown = cockpit(lab, ROWS, minutes=1e-4 if how == "minutes" else 10)
+    shown._every = 0.01
+    shown.widget  # noqa: B018
+    shown.watch()
+    if how == "widget":
+        shown.widget.close()
+    elif how == "button":
+        control(shown, "Close").click()
+    until(lambda: no_thread("mlprod-cockpit"))
+    assert "stands still" in shown.message and not shown.watching
+    shown.watch()
+    assert no_thread("mlprod-cockpit")
+
+
+def test_a_second_cockpit_takes_over(lab, shown):
+    shown.watch()
+    second = cockpit(lab, ROWS)
+    assert "Another cockpit has taken over" in shown.message
+    until(lambda: not shown.watching)
+    second.close()
+
+
+def test_pause_stands_still(lab, shown):
+    control(shown, "Pause").value = True
+    shown._every = 0.01
+    shown.watch()
+    lab.answered("r1", version="v2", latency_ms=4.0)
+    time.sleep(0.1)
+    assert "v2: 1 answer" not in page(shown)
+    control(shown, "Pause").value = False
+    until(lambda: "v2: 1 answer" in page(shown))
+
+
+def test_a_cockpit_keeps_no_lab_alive(tmp_path):
+    lab = PretendLab(tmp_path)
+    shown = cockpit(lab, ROWS)
+    lab.log.close()
+    del lab
+    shown.refresh()
+    assert "The lab has ended" in shown.message
+
+
+# --- without a lab --------------------------------------------------------------------------------------------------------
+
+
+def test_no_lab_shows_a_recorded_run_and_says_why(monkeypatch):
+    times = pd.date_range("2024-01-01 10:00:00Z", periods=20, freq="1s")
+    log = as_log(
+        {"time": times, "request_id": range(20), "version": ["v1"] * 15 + ["v2"] * 5, "latency_ms": 5.0}
+    )
+    monkeypatch.setenv("MLPROD_LIVE", "no")
+    shown = cockpit(None, recorded=log)
+    assert shown.values == {"seconds": 20}
+    assert "MLPROD_LIVE" in shown._repr_mimebundle_()["text/html"]
+    assert "v2: 5 answers" in shown.figure.alt
+    shown.set(seconds=15)
+    assert "v1: 15 answers" in shown.figure.alt and "v2: 0 answers" in shown.figure.alt
+    assert "A recorded run." in all_of(shown.widget, ipywidgets.HTML)[-1].value
+    with pytest.raises(ValueError, match="empty"):
+        cockpit(None, recorded=log[:0])
+
+
+def test_a_lab_that_does_not_run_is_refused(lab):
+    lab.running = False
+    with pytest.raises(LabError, match="Start it first"):
+        cockpit(lab, ROWS)
+
+
+# --- the end of a growing log ---------------------------------------------------------------------------------------------
+
+
+def test_only_new_whole_lines_are_read(tmp_path):
+    path = tmp_path / "log.jsonl"
+    recent = Recent(path, 60)
+    assert recent.read().empty
+    with RequestLog(path) as log:
+        log.request("r1", version="v1", latency_ms=4.0)
+        assert recent.read()["request_id"].tolist() == ["r1"]
+        log.request("r0", version="v1", latency_ms=4.0, time=pd.Timestamp.now("UTC") - pd.Timedelta("2min"))
+        log.request("r2", version="v2", latency_ms=4.0)
+        line = log.lines()[-1].replace("r2", "r3")
+    with path.open("a") as file:
+        file.write("no JSON\n[]\n" + line[:20])
+        file.flush()
+        assert recent.read()["request_id"].tolist() == ["r1", "r2"]  # r0 is too old
+        file.write(line[20:] + "\n")
+    assert recent.read()["request_id"].tolist() == ["r1", "r2", "r3"]
+    assert Recent(path, 60).read()["request_id"].tolist() == ["r1", "r2", "r3"]
+    assert Recent(path, 1e-9).read().empty
