@@ -24,7 +24,6 @@ import argparse
 import asyncio
 import hmac
 import json
-import math
 import os
 import random
 import secrets
@@ -34,11 +33,11 @@ import time
 from dataclasses import dataclass, replace
 
 import aiohttp
-import pandas as pd
 from aiohttp import web
 from multidict import CIMultiDict
 
-from mlprod_helpers.requestlog import COLUMNS, LogError, RequestLog
+from mlprod_helpers.requestlog import LogError, RequestLog
+from mlprod_helpers.serving.bodies import write_rows
 from mlprod_helpers.serving.config import Values, valid_name
 from mlprod_helpers.serving.routes import RoutePlan
 
@@ -461,26 +460,25 @@ class Router:
     # ------------------------------------------------------------------------------------------ the log
 
     def _write(self, version, about, answer, latency, attempts, served=True):
-        """One row a model row; nothing that a client sent can keep its request out of the log, or fail it."""
+        """See `bodies.write_rows`."""
         if self._log is None:
             return
         name, user, arrived, body = about
-        row = {
-            "time": pd.Timestamp(arrived, unit="s", tz="UTC"),
-            "version": version,
-            "status": answer.status,
-            "latency_ms": round(latency, 3),
-            "served": served,
-            "attempts": attempts,
-        }
-        if user is not None:
-            row["user_id"] = user
-        for place, features, said in _rows(name, body, answer):
-            try:
-                self._log.request(place, features=features, **row, **said)
-            except (LogError, ValueError, TypeError, RecursionError):
-                self.meters.unlogged.inc()
-                self._log.request(place, **row)
+        self.meters.unlogged.inc(
+            write_rows(
+                self._log,
+                name,
+                body,
+                answer.status,
+                answer.body,
+                time=arrived,
+                user=user,
+                version=version,
+                latency_ms=round(latency, 3),
+                served=served,
+                attempts=attempts,
+            )
+        )
 
     # ----------------------------------------------------------------------------------- the operator
 
@@ -554,48 +552,6 @@ def _problem(problem, name):
 def _gave_up(problem, name):
     status = 504 if problem == "timeout" else 502
     return _Answer(status, {"Content-Type": "application/json"}, _problem(problem, name))
-
-
-def _rows(name, body, answer):
-    """(request id, features, what was answered) of each model row of a request."""
-    asked, said = _json(body), _json(answer.body) if answer.status == 200 else {}
-    rows = asked.get("rows")
-    if not isinstance(rows, list) or not rows:
-        told = {key: said[key] for key in ("prediction", "score") if _is_plain(said.get(key))}
-        return [(name, _features(asked.get("features")), told)]
-    table = []
-    for place, row in enumerate(rows[:1000]):
-        told = {}
-        for key in ("prediction", "score"):
-            many = said.get(f"{key}s")
-            if isinstance(many, list) and len(many) == len(rows) and _is_plain(many[place]):
-                told[key] = many[place]
-        table.append((f"{name}.{place}", _features(row), told))
-    return table
-
-
-def _json(body):
-    try:
-        found = json.loads(body) if body else {}
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _features(found):
-    if not isinstance(found, dict) or len(found) > 200:
-        return {}
-    return {
-        key: value
-        for key, value in found.items()
-        if len(key) <= 64 and key not in COLUMNS and _is_plain(value)
-    }
-
-
-def _is_plain(value):
-    if isinstance(value, str):
-        return len(value) <= 256
-    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 # ------------------------------------------------------------------------------------ a process of its own

@@ -1,0 +1,89 @@
+"""What a router reads from the bodies that pass: one row of the request log for each model row."""
+
+import json
+import math
+
+import pandas as pd
+
+from mlprod_helpers.requestlog import COLUMNS, LogError
+
+
+def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
+    """Write one request; nothing that a client sent can keep it out of the log, or fail it.
+
+    Parameters
+    ----------
+    log : RequestLog
+    name : str, the request's id; of a request of many the rows are called name.0, name.1, ...
+    asked, said : bytes, the bodies of request and answer
+    status : int, of the answer
+    time : float, when the request arrived, seconds since 1970
+    user : str or None
+    fields : further columns: version, latency_ms, served, attempts
+
+    Returns
+    -------
+    int : rows that the log refused as they were; they are there without features
+
+    >>> from mlprod_helpers.requestlog import RequestLog
+    >>> log = RequestLog()
+    >>> asked, said = b'{"rows": [{"distance": 1400}, {"distance": 187}]}', b'{"predictions": [175.0, 23.4]}'
+    >>> write_rows(log, "r1", asked, 200, said, time=1e9, version="v1", latency_ms=2.0)
+    0
+    >>> log.read()[["request_id", "distance", "prediction"]].values.tolist()
+    [['r1.0', 1400, 175.0], ['r1.1', 187, 23.4]]
+    """
+    row = {"time": pd.Timestamp(time, unit="s", tz="UTC"), "status": status, **fields}
+    if user is not None:
+        row["user_id"] = user
+    refused = 0
+    for place, features, answered in _rows(name, asked, said if status == 200 else b""):
+        try:
+            log.request(place, features=features, **row, **answered)
+        except (LogError, ValueError, TypeError, RecursionError):
+            refused += 1
+            log.request(place, **row)
+    return refused
+
+
+def _rows(name, body, answer):
+    """(request id, features, what was answered) of each model row of a request."""
+    asked, said = as_object(body), as_object(answer)
+    rows = asked.get("rows")
+    if not isinstance(rows, list) or not rows:
+        told = {key: said[key] for key in ("prediction", "score") if _is_plain(said.get(key))}
+        return [(name, _features(asked.get("features")), told)]
+    table = []
+    for place, row in enumerate(rows[:1000]):
+        told = {}
+        for key in ("prediction", "score"):
+            many = said.get(f"{key}s")
+            if isinstance(many, list) and len(many) == len(rows) and _is_plain(many[place]):
+                told[key] = many[place]
+        table.append((f"{name}.{place}", _features(row), told))
+    return table
+
+
+def as_object(body):
+    """The JSON object in a body; an empty one when there is none."""
+    try:
+        found = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _features(found):
+    if not isinstance(found, dict) or len(found) > 200:
+        return {}
+    return {
+        key: value
+        for key, value in found.items()
+        if len(key) <= 64 and key not in COLUMNS and _is_plain(value)
+    }
+
+
+def _is_plain(value):
+    if isinstance(value, str):
+        return len(value) <= 256
+    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
