@@ -1,0 +1,95 @@
+"""Small models of flight times to serve: for lessons, tests and benchmarks."""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.serving.schema import Feature
+
+FEATURES = (
+    Feature("distance", low=0, high=6000),
+    Feature("hour", "integer", low=0, high=23),
+    Feature("zone", "integer", low=0, high=12),
+)
+
+
+class DemoModel(NamedTuple):
+    """A fitted model and the features it takes; `_asdict()` is what a `Lab` calls a version."""
+
+    model: object
+    features: tuple
+
+
+class EtaModels(NamedTuple):
+    """See `eta_models`."""
+
+    v1: DemoModel
+    v2: DemoModel
+    hybrid: DemoModel
+    rows: pd.DataFrame
+    labels: pd.Series
+
+
+def eta_models():
+    """Models of the air time of a flight in minutes, and flights to ask about.
+
+    In winter, planes that leave New York for the west fly against a strong jet stream: a model of January and February thinks
+    that flights take long.
+
+    Returns
+    -------
+    EtaModels
+        v1 : scaler and Ridge, trained on January and February
+        v2 : the same, trained on March to August: better in autumn
+        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels
+        rows : DataFrame (n, 3) of flights in September and October, in the order of departure: `distance` in miles, `hour`
+            of the scheduled departure, `zone`, the whole 500 miles of the distance
+        labels : Series (n,) of their air times in minutes
+
+    The models are new ones at each call.
+
+    >>> eta = eta_models()
+    >>> for version in (eta.v1, eta.v2):
+    ...     round(float(np.abs(version.model.predict(eta.rows) - eta.labels).mean()))
+    13
+    8
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from mlprod_helpers.adaptation import HybridModel
+
+    X, y, month = _flights()
+    winter, summer, autumn = month <= 2, (month >= 3) & (month <= 8), (month >= 9) & (month <= 10)
+    linear = make_pipeline(StandardScaler(), Ridge())
+    models = (
+        make_pipeline(StandardScaler(), Ridge()).fit(X[winter], y[winter]),
+        make_pipeline(StandardScaler(), Ridge()).fit(X[summer], y[summer]),
+        HybridModel(linear, band="zone", half_life=50).fit(X[winter], y[winter]),
+    )
+    rows, labels = X[autumn].reset_index(drop=True), y[autumn].reset_index(drop=True)
+    return EtaModels(*(DemoModel(model, FEATURES) for model in models), rows, labels)
+
+
+def eta_versions():
+    """v1 and v2 of `eta_models` as the versions of a `Lab`: dict of version -> {"model", "features"}."""
+    eta = eta_models()
+    return {"v1": eta.v1._asdict(), "v2": eta.v2._asdict()}
+
+
+@cache
+def _flights():
+    from mlprod_helpers.datasets import load_flights
+
+    flights = load_flights().dropna(subset=["air_time"])
+    X = pd.DataFrame(
+        {
+            "distance": flights["distance"].astype(float),
+            "hour": flights["hour"],
+            "zone": flights["distance"] // 500,
+        }
+    )
+    return X, flights["air_time"].astype(float), np.asarray(flights["month"])
