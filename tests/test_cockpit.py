@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ipywidgets
@@ -11,7 +12,8 @@ import pytest
 
 from mlprod_helpers import plots
 from mlprod_helpers.explore import cockpit
-from mlprod_helpers.explore.live import MAX_RATE, Recent
+from mlprod_helpers.explore.panel import MAX_RATE
+from mlprod_helpers.explore.recent import Recent
 from mlprod_helpers.requestlog import RequestLog, as_log
 from mlprod_helpers.serving.client import Answer
 from mlprod_helpers.serving.processes import LabError
@@ -121,12 +123,12 @@ def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
     assert shown.state["rate"].tolist() == [1.1, 1.0]
     assert shown.state.loc["v2", ["failed", "lost", "retried"]].tolist() == [1, 0, 1]
     assert "v2: 10 answers, 48 % of all" in page(shown) and "tried again" in shown.figure.alt
-    assert "(failed try)" in page(shown) and "try 2" in page(shown) and "answer 201" in page(shown)
+    assert "(failed)" in page(shown) and "try 2" in page(shown) and "answer 201" in page(shown)
     assert len(shown.lines) == 6
 
 
 def test_the_state_of_a_service_is_said_in_words(lab, shown):
-    assert "ready; stable, 100 % of the users" in page(shown)
+    assert "</span> ready<br>stable, 100 % of the users" in page(shown)
     states = {
         "starting": Answer(503, {"state": "starting"}, {}),
         "draining": Answer(503, {"state": "draining"}, {}),
@@ -138,7 +140,7 @@ def test_the_state_of_a_service_is_said_in_words(lab, shown):
         lab.states["v2"] = answer
         shown.refresh()
         assert shown.lights == {"v1": "ready", "v2": told}
-        assert f"{told}; canary, 0 % of the users" in page(shown)
+        assert f"{told}<br>canary, 0 % of the users" in page(shown)
 
 
 def test_static_forms_carry_picture_table_and_lines(lab, shown):
@@ -164,7 +166,7 @@ def test_every_control_has_a_name_and_sliders_their_unit(shown):
     inputs = all_of(shown.widget, (ipywidgets.FloatSlider, ipywidgets.IntSlider, ipywidgets.Button))
     assert len(inputs) >= 8 and all(made.description and made.tooltip for made in inputs)
     sliders = all_of(shown.widget, (ipywidgets.FloatSlider, ipywidgets.IntSlider))
-    assert all(re.search(r"\((%|requests/s)\)$", made.description) for made in sliders)
+    assert all(re.search(r"\((%|% of requests|requests/s)\)$", made.description) for made in sliders)
 
 
 def test_drawing_leaves_matplotlibs_settings_alone(lab, shown, monkeypatch):
@@ -182,12 +184,14 @@ def test_drawing_leaves_matplotlibs_settings_alone(lab, shown, monkeypatch):
 
 def test_sliders_move_weight_and_mirror_and_roll_back_takes_both_back(lab, shown):
     control(shown, "users of v2 (%)").value = 50
-    control(shown, "requests copied to v2 (%)").value = 20
+    control(shown, "copies to v2 (% of requests)").value = 20
     assert lab.told == [("weights", 50, 0), ("weights", 50, 20)]
     assert "v2 has 50 % of the users" in shown.message
     control(shown, "Roll back").click()
     assert lab.told[-1] == ("weights", 0, 0) and len(lab.told) == 3
-    assert control(shown, "users of v2 (%)").value == control(shown, "requests copied to v2 (%)").value == 0
+    assert (
+        control(shown, "users of v2 (%)").value == control(shown, "copies to v2 (% of requests)").value == 0
+    )
 
 
 def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
@@ -199,14 +203,14 @@ def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
 
 def test_kill_drain_and_restart_the_chosen_service(lab, shown):
     assert control(shown, "service").value == "v2"
-    control(shown, "Kill").click()
+    control(shown, "Kill service").click()
     assert shown.message == "v2 was killed (SIGKILL)."
     shown.refresh()
     assert shown.lights["v2"] == "dead"
-    control(shown, "Restart").click()
+    control(shown, "Restart service").click()
     until(lambda: shown.message == "v2 is ready again.")
     control(shown, "service").value = "v1"
-    control(shown, "Drain").click()
+    control(shown, "Drain service").click()
     until(lambda: "v1 was drained" in shown.message)
     assert lab.told == [("drain", "v1")]
 
@@ -255,14 +259,40 @@ def test_what_does_not_work_is_said_and_not_raised(lab, shown, error):
 
 
 def test_a_look_that_fails_is_said_and_the_next_one_works(lab, shown):
-    plan = lab.plan
-    del lab.plan
+    get, lab.get = lab.get, None
     shown.refresh()
-    assert "The cockpit could not look: AttributeError" in shown.message
-    lab.plan = plan
+    assert "The cockpit could not look: TypeError" in shown.message
+    lab.get = get
     lab.answered("r1", version="v1", latency_ms=4.0)
     shown.refresh()
     assert "v1: 1 answer" in shown.figure.alt
+
+
+def test_a_router_that_does_not_answer_is_said_and_the_rest_is_shown(tmp_path):
+    class Lost(PretendLab):
+        plan = property(lambda self: self.ask(), lambda self, plan: setattr(self, "ask", lambda: plan))
+
+    lab = Lost(tmp_path)
+    shown = cockpit(lab, ROWS)
+    assert "The router does not answer" not in page(shown)
+
+    def refuse():
+        raise ConnectionRefusedError
+
+    lab.ask = refuse
+    lab.answered("r1", version="v1", latency_ms=4.0)
+    shown.refresh()
+    assert "The router does not answer" in page(shown) and "v1: 1 answer" in shown.figure.alt
+    lab.log.close()
+
+
+def test_an_old_plan_that_is_read_late_is_not_shown(lab, shown):
+    old = lab.plan
+    lab.plan = replace(old, weight=50.0, generation=7)
+    shown.refresh()
+    lab.plan = old
+    shown.refresh()
+    assert control(shown, "users of v2 (%)").value == 50
 
 
 # --- how it ends ----------------------------------------------------------------------------------------------------------

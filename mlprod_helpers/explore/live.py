@@ -1,39 +1,24 @@
-"""The live cockpit: controls and pictures over a running lab (lesson 09).
+"""The live cockpit over a running lab: what it looks at once a second, what its buttons do, and how it ends (lesson 09).
 
-What is seen is worked out in `cockpit`; here are the widgets, the thread that looks once a second, and what the buttons do. Whatever
-goes wrong is said in the cockpit: nothing is raised into the notebook.
+What is seen is worked out in `cockpit`, the widgets are in `panel`. Whatever goes wrong is said in the cockpit: nothing is raised
+into the notebook.
 """
 
 from __future__ import annotations
 
-import contextlib
-import html
-import json
 import threading
 import time
 import weakref
-from datetime import datetime
 
-import numpy as np
 import pandas as pd
 
-from mlprod_helpers import plots
 from mlprod_helpers.explore.cockpit import RecordedCockpit, cockpit_picture, cockpit_state
+from mlprod_helpers.explore.panel import LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
+from mlprod_helpers.explore.recent import Recent
 
-MAX_RATE = 150  # requests a second: one core answers more, but it also draws
 LOAD_S = 300.0
-_WINDOW, _SHOWN = 10.0, 60.0  # seconds: of the numbers, of the picture
-_LINES = 6
+_SHOWN = 60.0  # seconds of the picture
 _LOOK_S = 0.7  # how long a service may take to say how it is
-_LIGHTS = {
-    "ready": ("●", plots.GREEN),
-    "starting": ("◐", plots.ORANGE),
-    "draining": ("◑", plots.ORANGE),
-    "alive, not ready": ("○", plots.ORANGE),
-    "does not answer": ("✕", plots.RED),
-    "dead": ("✕", plots.RED),
-}
-_PAPER = f"background:{plots.PAPER};color:{plots.INK};border-radius:6px;padding:6px 10px"
 _SEEN = weakref.WeakKeyDictionary()  # lab -> its cockpit: a cell that runs again replaces it
 
 
@@ -42,11 +27,16 @@ class Cockpit:
 
     Attributes
     ----------
+    names : list of str, the lab's versions: stable, canary, others
     message : str, what was done last, or what went wrong
-    state : DataFrame, see `cockpit_state`: the last ten seconds when it last looked
-    figure : plots.Figure, the last minute when it last looked
-    watching : bool, does it still look once a second?
+    plan : RoutePlan in force when it last looked; `routed`: did the router answer?
+    lights : dict, version -> "ready", "draining", "dead" ...
+    state : DataFrame, see `cockpit_state`: the last `window` seconds
+    figure : plots.Figure, the last minute
+    lines : list of str, the end of the log
     """
+
+    window = 10.0
 
     def __init__(self, lab, rows=None, *, minutes=10.0, every=1.0):
         if not 0 < minutes <= 60 or not 0.2 <= every <= 60:
@@ -58,24 +48,40 @@ class Cockpit:
         self.names += [name for name in lab.services if name not in self.names]
         self._rows, self._every, self._minutes = rows, every, minutes
         self._recent = Recent(lab.folder / "log-router.jsonl", _SHOWN + 15)
-        self._over, self._load_over = threading.Event(), None
-        self._thread, self._live, self._setting, self._busy = None, None, None, set()
-        self.message, self.lights = "", {}
+        self._over, self._load_over, self._busy = threading.Event(), None, set()
+        self._thread, self._panel = None, None
+        self.message = "Ready." if rows is None else "Ready. Start the load."
         if (before := _SEEN.get(lab)) is not None:
             before.close("Another cockpit has taken over.")
         _SEEN[lab] = self
+        self.plan = lab.plan
         self._look(lab)
 
     # ------------------------------------------------------------------------------------------ its life
 
     @property
     def watching(self):
+        """Does it look once a second?"""
         return self._thread is not None and self._thread.is_alive() and not self._over.is_set()
 
     @property
     def loading(self):
         """Does load run?"""
         return self._load_over is not None and not self._load_over.is_set()
+
+    @property
+    def has_rows(self):
+        """Is there anything to send?"""
+        return self._rows is not None
+
+    @property
+    def widget(self):
+        """The ipywidgets box, made when first asked for."""
+        if self._panel is None:
+            self._panel = Panel(self)
+            self._panel.show()
+            self._panel.say(self.message)
+        return self._panel.box
 
     def watch(self):
         """Look once a second from now on, in a thread: until the lab ends, the widget is closed, or the minutes are over."""
@@ -90,22 +96,21 @@ class Cockpit:
             self._over.set()
             self.stop_load()
             self._say(f"{why} The picture stands still.")
-            self._disable()
+            if self._panel is not None:
+                self._panel.disable()
 
     def _watch(self):
         end = time.monotonic() + 60 * self._minutes
         why = f"It has looked for {self._minutes:g} minutes: run the cell again to go on."
-        while not self._over.wait(self._every):
+        while not self._over.wait(self._every) and time.monotonic() < end:
             lab = self._lab()
             if lab is None or not lab.running:
                 why = "The lab has ended."
                 break
-            if time.monotonic() > end:
-                break
-            if self._live is not None and self._live.comm is None:
+            if self._panel is not None and self._panel.closed:
                 why = "The widget was closed."
                 break
-            if not (self._live and self._pause.value):
+            if self._panel is None or not self._panel.paused:
                 self.refresh()
             del lab
         self.close(why)
@@ -120,17 +125,30 @@ class Cockpit:
                 self._say("The lab has ended. The picture stands still.")
                 return
             self._look(lab)
-            self._show()
+            if self._panel is not None:
+                self._panel.show()
         except Exception as error:
             if not self._over.is_set():  # a lab that ends meanwhile is no news
                 self._say(f"The cockpit could not look: {type(error).__name__}: {error}")
 
     def _look(self, lab):
-        self.plan, self.lights = lab.plan, {name: _light(lab, name) for name in self.names}
+        self.routed = self._read_plan(lab)
+        self.lights = {name: _light(lab, name) for name in self.names}
         log, now = self._recent.read(), pd.Timestamp.now("UTC")
         self.lines = self._recent.lines
-        self.state = cockpit_state(log, now, _WINDOW, self.names)
+        self.state = cockpit_state(log, now, self.window, self.names)
         self.figure = cockpit_picture(log, now, window=_SHOWN, versions=self.names)
+
+    def _read_plan(self, lab):
+        try:
+            self._take(lab.plan)
+        except (OSError, ValueError, RuntimeError):
+            return False
+        return True
+
+    def _take(self, plan):
+        if plan.generation >= self.plan.generation:  # a look that was under way may come late
+            self.plan = plan
 
     # ------------------------------------------------------------------------------------------ what it does
 
@@ -144,9 +162,9 @@ class Cockpit:
             rate, over = min(max(float(rate), 1.0), MAX_RATE), threading.Event()
             self._load_over = over
             self._say(f"Load: {rate:g} requests a second.")
-            self._name_load()
             work = (lab.open_loop, rate, over)
             threading.Thread(target=self._loading, args=work, name="mlprod-load", daemon=True).start()
+        self._name_load()
 
     def stop_load(self):
         """No more requests."""
@@ -170,8 +188,8 @@ class Cockpit:
         """Percent of the users for the canary, and of the requests that are copied to it."""
 
         def work(lab):
-            stable, canary = lab.plan.stable, lab.plan.canary
-            self.plan = lab.set_weights({stable: 100 - weight, canary: weight}, mirror=mirror)
+            stable, canary = self.plan.stable, self.plan.canary
+            self._take(lab.set_weights({stable: 100 - weight, canary: weight}, mirror=mirror))
             return f"{canary} has {weight:g} % of the users, and copies of {mirror:g} % of the requests."
 
         self._do("The weights", work)
@@ -180,8 +198,8 @@ class Cockpit:
         """Everybody back to the stable version, no copies."""
 
         def work(lab):
-            stable, canary = lab.plan.stable, lab.plan.canary
-            self.plan = lab.set_weights({stable: 100, canary: 0}, mirror=0)
+            stable, canary = self.plan.stable, self.plan.canary
+            self._take(lab.set_weights({stable: 100, canary: 0}, mirror=0))
             return f"Rolled back: {stable} has all users again."
 
         self._do("The rollback", work)
@@ -212,7 +230,8 @@ class Cockpit:
         except Exception as error:
             self._say(f"{what} did not work: {error}")
         finally:
-            self._follow_plan()
+            if self._panel is not None:
+                self._panel.follow_plan()
 
     def _in_thread(self, what, work):
         """A thing that takes seconds: the notebook goes on meanwhile; once at a time."""
@@ -229,225 +248,28 @@ class Cockpit:
 
         threading.Thread(target=run, name="mlprod-action", daemon=True).start()
 
-    # ------------------------------------------------------------------------------------------ widgets
-
-    @property
-    def widget(self):
-        """The ipywidgets box, made when first asked for."""
-        if self._live is None:
-            self._live = self._made_widget()
-            self._show()
-        return self._live
-
-    def _made_widget(self):
-        import ipywidgets as w
-
-        stable, canary = self.plan.stable, self.plan.canary
-        wide = {"style": {"description_width": "17em"}, "layout": {"width": "min(100%, 44em)"}}
-
-        def slider(title, high, value, step=1, **more):
-            return w.FloatSlider(
-                value,
-                min=0,
-                max=high,
-                step=step,
-                description=title,
-                tooltip=title,
-                readout_format=".3g",
-                **wide,
-                **more,
-            )
-
-        def button(title, tip, act, **more):
-            made = w.Button(description=title, tooltip=tip, layout={"width": "auto"}, **more)
-            made.on_click(lambda _: act())
-            return made
-
-        self._rate = w.IntSlider(
-            40,
-            min=5,
-            max=MAX_RATE,
-            step=5,
-            continuous_update=False,
-            tooltip="Requests a second that users send",
-            description="load (requests/s)",
-            **wide,
-        )
-        self._rate.observe(
-            lambda _: self.start_load(self._rate.value) if self.loading else None, names="value"
-        )
-        self._load = button("Start load", "Start or stop users who send requests", self._on_load)
-        self._weight = slider(f"users of {canary} (%)", 100, self.plan.weight, continuous_update=False)
-        self._mirror = slider(
-            f"requests copied to {canary} (%)", 100, self.plan.mirror, continuous_update=False
-        )
-        for made in (self._weight, self._mirror):
-            made.observe(self._on_weight, names="value")
-            made.disabled = canary is None
-        back = button(
-            "Roll back", f"All users back to {stable}, no copies", self.roll_back, button_style="warning"
-        )
-        back.disabled = canary is None
-        self._chosen = w.Dropdown(
-            options=self.names,
-            value=canary or stable,
-            description="service",
-            tooltip="Which service to kill, drain or restart",
-            style={"description_width": "4em"},
-            layout={"width": "14em"},
-        )
-        acts = [
-            button("Kill", "SIGKILL: gone at once, as after a crash", lambda: self.kill(self._chosen.value)),
-            button("Drain", "No new requests, then it ends", lambda: self.drain(self._chosen.value)),
-            button("Restart", "A new process", lambda: self.restart(self._chosen.value)),
-        ]
-        self._pause = w.ToggleButton(
-            False, description="Pause", tooltip="Stop looking; press again to go on", layout={"width": "auto"}
-        )
-        end = button("Close", "End load and cockpit; the lab goes on", self.close)
-        self._told, self._about, self._picture, self._last = (w.HTML() for _ in range(4))
-        self._inputs = [
-            self._rate,
-            self._load,
-            self._weight,
-            self._mirror,
-            back,
-            self._chosen,
-            *acts,
-            self._pause,
-            end,
-        ]
-        self._load.disabled = self._rows is None
-        row = {"flex_flow": "row wrap", "align_items": "center"}
-        return w.VBox(
-            [
-                w.HBox([self._rate, self._load], layout=row),
-                w.HBox([self._weight, back], layout=row),
-                self._mirror,
-                w.HBox([self._chosen, *acts, w.HTML("&emsp;"), self._pause, end], layout=row),
-                *(self._told, self._about, self._picture, self._last),
-            ]
-        )
-
-    def _on_load(self):
-        if self.loading:
-            self.stop_load()
-        else:
-            self.start_load(self._rate.value)
-
-    def _on_weight(self, _):
-        if self._setting != threading.get_ident():  # a move by hand, not one that follows the plan
-            self.weigh(self._weight.value, self._mirror.value)
-
-    def _follow_plan(self):
-        """The sliders show the plan in force: a rollout's driver or a cell may have changed it."""
-        if self._live is None or self.plan.canary is None:
-            return
-        self._setting = threading.get_ident()
-        try:
-            self._weight.value, self._mirror.value = self.plan.weight, self.plan.mirror
-        finally:
-            self._setting = None
-
-    def _name_load(self):
-        if self._live is not None:
-            self._load.description = "Stop load" if self.loading else "Start load"
-            self._load.icon = "stop" if self.loading else "play"
-
     def _say(self, text):
         self.message = text
-        if self._live is not None:
-            now = f"{pd.Timestamp.now('UTC'):%H:%M:%S} UTC"
-            # a screen reader is told of this line alone, not of each picture
-            self._told.value = (
-                f'<div role="status" style="{_PAPER}"><strong>{now}</strong> {html.escape(text)}</div>'
-            )
+        if self._panel is not None:
+            self._panel.say(text)
 
-    def _show(self):
-        if self._live is None:
-            return
-        self._follow_plan()
-        self._about.value, self._picture.value = self._table(), self.figure.html()
-        self._last.value = self._log_lines()
-        if not self._told.value:
-            self._say("Ready. Start the load." if self._rows is not None else "Ready.")
-
-    def _disable(self):
-        for made in self._inputs if self._live is not None else ():
-            with contextlib.suppress(Exception):  # the widget may be gone
-                made.disabled = True
-
-    # ------------------------------------------------------------------------------------------ in words
-
-    def _role(self, name):
-        plan = self.plan
-        share = {plan.stable: 100 - plan.weight, plan.canary: plan.weight}.get(name, 0)
-        role = {plan.stable: "stable", plan.canary: "canary"}.get(name, "no role")
-        return f"{role}, {share:.3g} % of the users" + (
-            ", gets no new requests" if name in plan.draining else ""
-        )
-
-    def _table(self):
-        """The state of each service and its numbers of the last seconds."""
-
-        def cell(text, tag="td", style="text-align:right;padding:2px 9px"):
-            return f'<{tag} style="{style}">{text}</{tag}>'
-
-        left = "text-align:left;padding:2px 9px"
-        heads = (
-            "service",
-            "state",
-            "answers/s",
-            "p50 ms",
-            "p99 ms",
-            "failed",
-            "seen by clients",
-            "tried again",
-            "copies/s",
-        )
-        body = ""
-        for row in self.state.itertuples():
-            glyph, color = _LIGHTS.get(self.lights.get(row.Index), ("", plots.INK))
-            state = (
-                html.escape(f"{self.lights[row.Index]}; {self._role(row.Index)}")
-                if row.Index in self.lights
-                else ""
-            )
-            numbers = [_number(each) for each in (row.rate, row.p50, row.p99)]
-            numbers += [f"{each:,}" for each in (row.failed, row.lost, row.retried)] + [_number(row.copies)]
-            body += (
-                f"<tr>{cell(html.escape(row.Index), 'th', left)}"
-                f"{cell(f'<span aria-hidden=true style=color:{plots.ink(color)}>{glyph}</span> {state}', 'td', left)}"
-                f"{''.join(map(cell, numbers))}</tr>"
-            )
-        return (
-            f'<div style="{_PAPER};overflow-x:auto"><table style="border-collapse:collapse;color:inherit">'
-            f'<caption style="caption-side:top;text-align:left;color:inherit">The last {_WINDOW:g} seconds</caption>'
-            f"<tr>{''.join(cell(name, 'th', left if i < 2 else 'text-align:right;padding:2px 9px') for i, name in enumerate(heads))}</tr>"
-            f"{body}</table></div>"
-        )
-
-    def _log_lines(self):
-        lines = "\n".join(html.escape(line) for line in self.lines) or "no request so far"
-        return f'<div style="{_PAPER}">The last lines of the log<pre style="margin:0;color:inherit;background:inherit">{lines}</pre></div>'
+    def _name_load(self):
+        if self._panel is not None:
+            self._panel.name_load()
 
     def __repr__(self):
-        told = "; ".join(f"{name} {self.lights[name]} ({self._role(name)})" for name in self.names)
+        told = "; ".join(f"{name} {self.lights[name]} ({role(self.plan, name)})" for name in self.names)
         return f"Cockpit: {told}. {self.figure.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         live = self.widget._repr_mimebundle_() or {}
         self.watch()
         view = "application/vnd.jupyter.widget-view+json"
-        told = "<p><em>The cockpit as it stood. Run the cells to fly.</em></p>"
+        told = "<p><em>The cockpit as it stood. Run the cells to fly it.</em></p>"
         return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{self._table()}{self.figure.html()}{self._log_lines()}{told}</div>",
+            "text/html": f"<div>{state_table(self)}{self.figure.html()}{log_lines(self.lines)}{told}</div>",
             "text/plain": repr(self),
         }
-
-
-def _number(value):
-    return "–" if np.isnan(value) else plots.say(value)
 
 
 def _light(lab, name):
@@ -461,79 +283,7 @@ def _light(lab, name):
         return "does not answer" if "Timeout" in str(told.get("error")) else "dead"
     if answer.status == 200:
         return "ready"
-    return told.get("state") if told.get("state") in _LIGHTS else "alive, not ready"
-
-
-class Recent:
-    """The requests of the last seconds in a log that grows: each look reads only what is new.
-
-    Parameters
-    ----------
-    path : Path of a file of JSON lines, see `requestlog`; it need not be there yet
-    seconds : float, how long a request is kept
-    """
-
-    _AT_ONCE = 4_000_000  # bytes
-
-    def __init__(self, path, seconds):
-        self._path, self._keep = path, seconds
-        self._at, self._rest = max(0, self._size() - self._AT_ONCE), b""
-        self._rows, self.lines = [], []
-
-    def _size(self):
-        return self._path.stat().st_size if self._path.exists() else 0
-
-    def read(self):
-        """A request log: `time, request_id, version, served, status, latency_ms, attempts`."""
-        from mlprod_helpers.requestlog import RequestLog, as_log
-
-        if self._path.exists():
-            with self._path.open("rb") as file:
-                file.seek(self._at)
-                new = file.read(self._AT_ONCE)
-            self._at += len(new)
-            *whole, self._rest = (self._rest + new).split(b"\n")
-            events = [event for line in whole if (event := _request(line)) is not None]
-            self._rows += [event[:-1] for event in events]
-            self.lines = [*self.lines, *(event[-1] for event in events[-_LINES:])][-_LINES:]
-            oldest = time.time() - self._keep
-            self._rows = [row for row in self._rows if row[0] + row[5] / 1000 >= oldest]
-        if not self._rows:
-            return RequestLog().read()
-        names = ["time", "request_id", "version", "served", "status", "latency_ms", "attempts"]
-        log = pd.DataFrame(self._rows, columns=names)
-        log["time"] = pd.to_datetime((log["time"] * 1e6).round().astype("int64"), unit="us", utc=True)
-        return as_log(log.drop_duplicates(["request_id", "version"], keep="last").sort_values("time"))
-
-
-def _request(line):
-    """One line of the log as a row, its last cell in words; None if it is no request, or not whole."""
-    try:
-        told = json.loads(line)
-        if told["event"] != "request":
-            return None
-        when = datetime.fromisoformat(told["time"])
-        served, status, latency = (
-            told.get("served", True),
-            told.get("status", 200),
-            told.get("latency_ms", 0.0),
-        )
-        words = (
-            f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}  {told['version']:8} {status}  {latency:8.1f} ms"
-        )
-        words += f"  user {told['user_id']}" if "user_id" in told else ""
-        answer = told.get("prediction")
-        words += (
-            f"  answer {plots.say(answer) if isinstance(answer, float) else answer}"
-            if answer is not None
-            else ""
-        )
-        attempts = told.get("attempts", 1)
-        words += f"  try {attempts}" if attempts > 1 else ""
-        words += "" if served else "  (failed try)" if status >= 500 else "  (shadow copy)"
-        return when.timestamp(), told["request_id"], told["version"], served, status, latency, attempts, words
-    except (ValueError, KeyError, TypeError):
-        return None
+    return told.get("state") if told.get("state") in LIGHTS else "alive, not ready"
 
 
 def cockpit(lab=None, rows=None, *, recorded=None, minutes=10.0):

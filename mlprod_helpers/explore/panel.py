@@ -1,0 +1,243 @@
+"""The widgets of the live cockpit, and the words in them (lesson 09)."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import threading
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers import plots
+
+MAX_RATE = 150  # requests a second: one core answers more, but it also draws
+LIGHTS = {
+    "ready": ("●", plots.GREEN),
+    "starting": ("◐", plots.ORANGE),
+    "draining": ("◑", plots.ORANGE),
+    "alive, not ready": ("○", plots.ORANGE),
+    "does not answer": ("✕", plots.RED),
+    "dead": ("✕", plots.RED),
+}
+# text and background together: right in both themes
+_PAPER = f"background:{plots.PAPER};color:{plots.INK};border-radius:6px;padding:6px 10px"
+_RIGHT, _LEFT = (f"text-align:{side};vertical-align:top;padding:2px 6px" for side in ("right", "left"))
+_HEADS = (
+    "service",
+    "state",
+    "answers/s",
+    "p50, ms",
+    "p99, ms",
+    "failed",
+    "seen by<br>clients",
+    "tried<br>again",
+)
+_HEADS += ("copies/s",)
+
+
+class Panel:
+    """Buttons, sliders, table, picture and log lines over a `Cockpit`; `box` is the widget.
+
+    A move by hand calls the cockpit; what the cockpit says and shows is put here, from whatever thread.
+    """
+
+    def __init__(self, cockpit):
+        import ipywidgets as w
+
+        self._cockpit, self._setting = cockpit, None
+        stable, canary = cockpit.plan.stable, cockpit.plan.canary
+        self._rate = self._slider(w.IntSlider, 40, "load (requests/s)", low=5, high=MAX_RATE, step=5)
+        self._load = self._button("Start load", "Start or stop users who send requests", self._on_load)
+        self._load.disabled = not cockpit.has_rows
+        self._weight = self._slider(w.FloatSlider, 0.0, f"users of {canary} (%)", readout_format=".1f")
+        self._mirror = self._slider(
+            w.FloatSlider, 0.0, f"copies to {canary} (% of requests)", readout_format=".1f"
+        )
+        back = self._button("Roll back", f"All users back to {stable}, no copies", cockpit.roll_back)
+        back.button_style = "warning"
+        for made in (self._weight, self._mirror, back):
+            made.disabled = canary is None
+        self._chosen = w.Dropdown(
+            options=cockpit.names,
+            value=canary or stable,
+            description="service",
+            tooltip="Which service to kill, drain or restart",
+            style={"description_width": "4em"},
+            layout={"width": "14em"},
+        )
+        acts = [
+            self._button(
+                "Kill service", "SIGKILL: gone at once, as after a crash", self._on_chosen(cockpit.kill)
+            ),
+            self._button("Drain service", "No new requests, then it ends", self._on_chosen(cockpit.drain)),
+            self._button("Restart service", "A new process", self._on_chosen(cockpit.restart)),
+        ]
+        self._pause = w.ToggleButton(
+            False, description="Pause", tooltip="Stop looking; press again to go on", layout={"width": "auto"}
+        )
+        end = self._button("Close", "End load and cockpit; the lab goes on", cockpit.close)
+        self._rate.observe(self._on_rate, names="value")
+        for made in (self._weight, self._mirror):
+            made.observe(self._on_weight, names="value")
+        self._said, self._about, self._picture, self._last = (
+            w.HTML(layout={"width": "auto", "overflow": "auto"}) for _ in range(4)
+        )
+        self._inputs = [
+            self._rate,
+            self._load,
+            self._weight,
+            self._mirror,
+            back,
+            self._chosen,
+            *acts,
+            self._pause,
+            end,
+        ]
+        row = {"flex_flow": "row wrap", "align_items": "center"}
+        self.box = w.VBox(
+            [
+                w.HBox([self._rate, self._load], layout=row),
+                w.HBox([self._weight, back], layout=row),
+                self._mirror,
+                w.HBox([self._chosen, *acts, self._pause, end], layout=row),
+                *(self._said, self._about, self._picture, self._last),
+            ]
+        )
+
+    def _slider(self, kind, value, title, *, low=0, high=100, step=1, **more):
+        return kind(
+            value,
+            min=low,
+            max=high,
+            step=step,
+            description=title,
+            tooltip=title,
+            continuous_update=False,
+            style={"description_width": "14em"},
+            layout={"width": "min(100%, 42em)"},
+            **more,
+        )
+
+    def _button(self, title, tip, act):
+        import ipywidgets
+
+        made = ipywidgets.Button(description=title, tooltip=tip, layout={"width": "auto"})
+        made.on_click(lambda _: act())
+        return made
+
+    # ------------------------------------------------------------------------------------------ moves by hand
+
+    def _on_load(self):
+        if self._cockpit.loading:
+            self._cockpit.stop_load()
+        else:
+            self._cockpit.start_load(self._rate.value)
+
+    def _on_rate(self, _):
+        if self._cockpit.loading:
+            self._cockpit.start_load(self._rate.value)
+
+    def _on_weight(self, _):
+        if self._setting != threading.get_ident():  # else it only follows the plan
+            self._cockpit.weigh(self._weight.value, self._mirror.value)
+
+    def _on_chosen(self, act):
+        return lambda: act(self._chosen.value)
+
+    # ------------------------------------------------------------------------------------------ what is shown
+
+    @property
+    def paused(self):
+        return self._pause.value
+
+    @property
+    def closed(self):
+        return self.box.comm is None
+
+    def show(self):
+        """What the cockpit saw last."""
+        self.follow_plan()
+        self._about.value = state_table(self._cockpit)
+        self._picture.value = self._cockpit.figure.html()
+        self._last.value = log_lines(self._cockpit.lines)
+
+    def say(self, text):
+        """One line above the table. A screen reader is told of this line alone, not of each picture."""
+        words = f"<strong>{pd.Timestamp.now('UTC'):%H:%M:%S} UTC</strong> {html.escape(text)}"
+        self._said.value = f'<div role="status" style="{_PAPER}">{words}</div>'
+
+    def follow_plan(self):
+        """The sliders show the plan in force: a rollout's driver or a cell may have changed it."""
+        plan = self._cockpit.plan
+        if plan.canary is None:
+            return
+        self._setting = threading.get_ident()
+        try:
+            self._weight.value, self._mirror.value = plan.weight, plan.mirror
+        finally:
+            self._setting = None
+
+    def name_load(self):
+        """The button says what it will do."""
+        self._load.description = "Stop load" if self._cockpit.loading else "Start load"
+        self._load.icon = "stop" if self._cockpit.loading else "play"
+
+    def disable(self):
+        """Nothing can be pressed any more."""
+        for made in self._inputs:
+            with contextlib.suppress(Exception):  # the widget may be gone
+                made.disabled = True
+
+
+# --- in words -----------------------------------------------------------------------------------------------------------
+
+
+def role(plan, name):
+    """What the plan says of a version, in words."""
+    if name not in (plan.stable, plan.canary):
+        return "no role"
+    told = f"stable, {100 - plan.weight:.3g} %" if name == plan.stable else f"canary, {plan.weight:.3g} %"
+    return f"{told} of the users" + (", no new requests" if name in plan.draining else "")
+
+
+def state_table(cockpit):
+    """The state of each service and its numbers of the last seconds, as HTML."""
+    rows = "".join(_row(cockpit, row) for row in cockpit.state.itertuples())
+    heads = "".join(_cell(name, "th", _LEFT if i < 2 else _RIGHT) for i, name in enumerate(_HEADS))
+    told = f"The last {cockpit.window:g} seconds"
+    if not cockpit.routed:
+        told += ". <strong>The router does not answer.</strong>"
+    return (
+        f'<div style="{_PAPER}"><table style="border-collapse:collapse;color:inherit;line-height:1.4;white-space:nowrap">'
+        f'<caption style="caption-side:top;text-align:left;color:inherit">{told}</caption>'
+        f"<tr>{heads}</tr>{rows}</table></div>"
+    )
+
+
+def _row(cockpit, row):
+    light = cockpit.lights.get(row.Index)
+    state = ""
+    if light:
+        glyph, color = LIGHTS[light]
+        state = f'<span aria-hidden="true" style="color:{plots.ink(color)}">{glyph}</span> {light}<br>'
+        state += html.escape(role(cockpit.plan, row.Index))
+    numbers = [_number(each) for each in (row.rate, row.p50, row.p99)]
+    numbers += [f"{each:,}" for each in (row.failed, row.lost, row.retried)] + [_number(row.copies)]
+    name = _cell(html.escape(str(row.Index)), "th", _LEFT)
+    return f"<tr>{name}{_cell(state, 'td', _LEFT)}{''.join(_cell(each) for each in numbers)}</tr>"
+
+
+def _cell(text, tag="td", style=_RIGHT):
+    return f'<{tag} style="{style}">{text}</{tag}>'
+
+
+def _number(value):
+    return "–" if np.isnan(value) else plots.say(value)
+
+
+def log_lines(lines):
+    """The last lines of the log, as HTML."""
+    told = "\n".join(html.escape(line) for line in lines) or "no request so far"
+    style = "margin:0;color:inherit;background:inherit;line-height:1.4"
+    return f'<div style="{_PAPER}">The last lines of the log<pre style="{style}">{told}</pre></div>'
