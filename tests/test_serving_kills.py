@@ -5,15 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlprod_helpers.requestlog import LogWarning, RequestLog, read
+from mlprod_helpers.serving.processes import refusal
 
 LONG = 60.0
+ROWS = [{"distance": float(d)} for d in range(100, 200)]
 # starts a writer for each line of standard input; forked, because importing pandas twenty times costs half a minute
 WRITERS = """
 import os, sys, threading, time
@@ -130,3 +134,110 @@ def test_wherever_the_last_line_ends_the_reader_reports_it_and_the_next_writer_s
             found = read(path)
         assert found["request_id"].iloc[-1] == "r3" and len(found) == (2 if is_cut else 3)
         assert len(found.attrs["problems"]) == is_cut
+
+
+# ------------------------------------------------------------------------------------- real services
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    if reason := refusal():
+        pytest.skip(reason)
+    for name in ("fastapi", "skops"):
+        pytest.importorskip(name, reason=f"the service needs {name}")
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from mlprod_helpers.serving import Feature, save_model
+
+    folder = tmp_path_factory.mktemp("model")
+    fitted = make_pipeline(StandardScaler(), Ridge()).fit([[100.0], [900.0], [2500.0]], [20, 120, 320])
+    save_model(fitted, folder, version="v1", features=[Feature("distance", low=0, high=6000)])
+    return str(folder)
+
+
+@pytest.mark.parametrize("settings", [{}, {"workers": 2, "batching": {"max_rows": 16, "wait_ms": 1.0}}])
+def test_a_service_killed_under_load_has_logged_whatever_it_answered(model, tmp_path, settings):
+    from mlprod_helpers.serving import ServiceConfig, start
+    from mlprod_helpers.serving.client import ask
+    from mlprod_helpers.serving.load import open_loop
+
+    path, answered, many = tmp_path / "log.jsonl", [], []
+
+    def ask_many(url):
+        while (answer := ask(url, "/predict", {"rows": ROWS * 2})).status in (200, 503):  # dead: 0
+            many.extend(answer.body.get("request_ids", ()))
+
+    def ask_one_by_one(url, over):
+        answered.append(open_loop(url, ROWS, rate=300, n=3000, random_state=0, stop=over))
+
+    for _ in range(3):
+        size, over = path.stat().st_size if path.exists() else 0, threading.Event()
+        with start(ServiceConfig(model=model, log=str(path), lifetime_s=60, **settings)) as service:
+            service.ready()
+            threads = [
+                threading.Thread(target=ask_many, args=(service.url,)),
+                threading.Thread(target=ask_one_by_one, args=(service.url, over)),
+            ]
+            for thread in threads:
+                thread.start()
+            end = time.monotonic() + LONG
+            while path.stat().st_size < size + 700_000 and time.monotonic() < end:
+                time.sleep(0.002)
+            assert service.kill() == -signal.SIGKILL
+            over.set()
+            for thread in threads:
+                thread.join(LONG)
+                assert not thread.is_alive()
+    *lines, _ = path.read_bytes().split(b"\n")
+    assert sum(not is_whole(line) for line in lines if line) <= 2  # ended by the services that came later
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LogWarning)
+        log = read(path)
+    assert len(log.attrs["problems"]) <= 3
+    names = set(log["request_id"])
+    good = pd.concat(answered).query("status == 200")
+    assert len(good) and set(good["request_id"]) <= names
+    assert many and set(many) <= names
+
+
+def test_a_killed_canary_costs_clients_nothing_and_is_rolled_back_within_two_checks(model, tmp_path):
+    from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge
+    from mlprod_helpers.serving import Driver, RoutePlan, RouterProcess, ServiceConfig, start
+    from mlprod_helpers.serving.load import open_loop
+    from mlprod_helpers.serving.router import RouterConfig
+
+    log = tmp_path / "router.jsonl"
+    plan = Canary(step_weights=list(range(20, 60)), interval=0.5, threshold=3)
+    judge = MSPRTJudge(metric="error", tau=0.2, min_requests=5)  # a verdict of this test is critical
+    with (
+        start(ServiceConfig(model=model, version="v1", log=str(tmp_path / "v1"), lifetime_s=90)) as one,
+        start(ServiceConfig(model=model, version="v2", log=str(tmp_path / "v2"), lifetime_s=90)) as two,
+    ):
+        upstreams = {"v1": one.ready().url, "v2": two.ready().url}
+        routes = RoutePlan(upstreams=upstreams, stable="v1", canary="v2")
+        with RouterProcess(RouterConfig(plan=routes, log=str(log), lifetime_s=90)) as router:
+            driver = Driver(Controller(plan, judge, "v1", "v2"), router, log)
+            tables = []
+            load = threading.Thread(
+                target=lambda: tables.append(
+                    open_loop(router.url, ROWS, rate=200, n=1200, users=300, random_state=0)
+                )
+            )
+            load.start()
+            driver.start(LONG, every=0.05)
+            time.sleep(1.8)
+            two.kill()
+            killed = time.time()
+            load.join(LONG)
+            driver.stop()
+            assert not load.is_alive() and router.plan.weight == 0, driver.history[-3:]
+    (table,) = tables
+    assert (table["version"] == "v2").sum() > 20
+    assert (table["status"] != 200).sum() <= 0.001 * len(table)
+    checks = [tick for tick in driver.history if tick.verdict is not None]
+    assert {tick.verdict for tick in checks if tick.time < killed} <= {"pass", "nodata"}
+    back = next(tick for tick in driver.history if tick.decision.phase == "Degraded")
+    later = [tick for tick in checks if tick.time > killed]
+    assert back in later[:2], [(tick.time - killed, tick.decision.reason) for tick in later]
