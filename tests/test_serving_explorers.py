@@ -163,22 +163,26 @@ def test_more_versions_than_colors_are_told_and_not_drawn():
 # --- measured beside predicted --------------------------------------------------------------------------------------------
 
 
-def measured(laws=("constant", "exponential"), loads=(0.2, 0.5, 0.8, 0.9), service=12.0):
+def measured(laws=("constant", "exponential"), loads=(0.2, 0.5, 0.8, 0.9), service=12.0, spread=None):
     """Runs that took a tenth longer in the mean, and a fifth less in the p99, than the formula says."""
     from mlprod_helpers.explore.latency import predicted_latency
 
-    rows = []
+    tables = {}
     for law in laws:
-        for load in loads:
-            mean, p99 = predicted_latency(load, law, service)
-            rows.append((load, law, service, 1.1 * mean, 0.8 * p99, 3000))
-    return pd.DataFrame(rows, columns=["load", "law", "service_ms", "mean_ms", "p99_ms", "requests"])
+        sd = (0.0 if law == "constant" else service) if spread is None else spread
+        expected = np.array([predicted_latency(load, law, service, sd) for load in loads]).T
+        columns = {"load": loads, "service_ms": service, "service_sd_ms": sd, "requests": 3000}
+        columns |= {"mean_ms": 1.1 * expected[0], "p99_ms": 0.8 * expected[1]}
+        tables[law] = pd.DataFrame(columns)
+    return tables
 
 
 def test_the_prediction_is_pollaczek_and_khinchines():
     runs = measured()
     constant = measured_latency_picture(80, "constant", runs).alt
     assert "mean 39.6 ms measured, 36 ms predicted (10 % above)" in constant  # 12 (1 + .8 / (2 (1 - .8)))
+    uneven = measured_latency_picture(80, "constant", measured(spread=6.0)).alt
+    assert "42 ms predicted" in uneven  # 12 (1 + .8 (1 + .5^2) / (2 (1 - .8)))
     exponential = measured_latency_picture(80, "exponential", runs).alt
     assert "mean 66 ms measured, 60 ms predicted (10 % above)" in exponential  # 12 / (1 - .8)
     assert f"{np.log(100) * 60:.0f} ms predicted (20 % below)" in exponential
@@ -188,7 +192,7 @@ def test_the_prediction_is_pollaczek_and_khinchines():
 def test_the_nearest_recorded_load_is_told(load, nearest):
     runs = measured()
     assert f"At load {nearest} %" in measured_latency_picture(load, "constant", runs).alt
-    shuffled = runs.sample(frac=1, random_state=1)
+    shuffled = {law: table.sample(frac=1, random_state=1) for law, table in runs.items()}
     assert measured_latency_picture(load, "constant", shuffled).png == (
         measured_latency_picture(load, "constant", runs).png
     )
@@ -208,7 +212,8 @@ def test_the_explorer_offers_the_laws_that_were_recorded():
     [
         ("normal", measured(), "'constant' or 'exponential'"),
         ("constant", measured(laws=["exponential"]), "No run with constant"),
-        ("constant", measured().drop(columns="p99_ms"), "p99_ms"),
+        ("constant", {"constant": measured()["constant"].drop(columns="p99_ms")}, "p99_ms"),
+        ("constant", measured()["constant"], "dict of law"),
     ],
 )
 def test_a_measured_table_that_will_not_do_is_named(law, table, says):

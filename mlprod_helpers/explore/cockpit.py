@@ -283,7 +283,7 @@ class RecordedCockpit(Explorer):
 
     Parameters
     ----------
-    log : DataFrame, a request log; a recorded rollback if not given
+    log : DataFrame, a request log; a recorded canary that fails if not given
     why : str, why there is no lab, told above the picture
     """
 
@@ -291,7 +291,7 @@ class RecordedCockpit(Explorer):
         if log is None:
             from mlprod_helpers.serving.recorded import load_recorded
 
-            log = load_recorded("rollback")
+            log = load_recorded("canary_fails", "fails")
         if not len(log):
             raise ValueError("The recorded log is empty: there is nothing to show.")
         self._why, self._log = why, log

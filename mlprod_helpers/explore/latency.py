@@ -10,32 +10,34 @@ from mlprod_helpers import plots
 from mlprod_helpers.explore.controls import Choice, Slider, explore
 
 _LAWS = {"constant": "every request takes equally long", "exponential": "many short, few long"}
-_COLUMNS = ("load", "law", "service_ms", "mean_ms", "p99_ms", "requests")
+_COLUMNS = ("load", "service_ms", "service_sd_ms", "mean_ms", "p99_ms", "requests")
 _LOADS = np.arange(5, 96) / 100  # of the curves
 
 
-def predicted_latency(load, law, service_ms=1.0):
-    """(mean, p99) of the latency in ms that one server gives at this load, by its mean service time alone; exact.
+def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
+    """(mean, p99) of the latency in ms that one server gives at this load, by its service time alone.
 
-    The mean is the formula of Pollaczek and Khinchine (`queueing.mgc`), whose spread is 0 for constant service times and 1 for
-    exponential ones.
+    The mean is exact for every law: the formula of Pollaczek and Khinchine (`queueing.mgc`), from mean and standard deviation of the
+    service time. The p99 is that of exactly constant or exponential service times with this mean.
 
     >>> [round(value, 1) for value in predicted_latency(0.8, "exponential", 10.0)]
     [50.0, 230.3]
-    >>> [round(value, 1) for value in predicted_latency(0.8, "constant", 10.0)]
-    [30.0, 113.6]
+    >>> [round(value, 1) for value in predicted_latency(0.8, "constant", 10.0, service_sd_ms=1.0)]
+    [30.2, 113.6]
     """
     from mlprod_helpers.queueing import md1_percentile, mgc, mmc_percentile
 
     _check_law(law)
     spread, percentile = (0.0, md1_percentile) if law == "constant" else (1.0, mmc_percentile)
+    if service_sd_ms is not None:
+        spread = service_sd_ms / service_ms
     return service_ms * mgc(load, 1.0, spread).latency, service_ms * percentile(99, load, 1.0)
 
 
-@functools.cache
-def _curves(law):
-    """(mean, p99) in service times at each of `_LOADS`."""
-    return np.array([predicted_latency(load, law) for load in _LOADS]).T
+@functools.lru_cache(maxsize=8)
+def _curves(law, service_ms, service_sd_ms):
+    """(mean, p99) in ms at each of `_LOADS`."""
+    return np.array([predicted_latency(load, law, service_ms, service_sd_ms) for load in _LOADS]).T
 
 
 def _check_law(law):
@@ -48,18 +50,24 @@ def _recorded(measured):
         from mlprod_helpers.serving.recorded import load_recorded
 
         measured = load_recorded("latency")
-    if missing := [name for name in _COLUMNS if name not in measured]:
-        raise ValueError(f"The measured table has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}.")
+    if not isinstance(measured, dict):
+        raise ValueError('measured is a dict of law -> table, such as load_recorded("latency").')
+    for law, runs in measured.items():
+        if missing := [name for name in _COLUMNS if name not in runs]:
+            raise ValueError(
+                f"The table of {law} has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}."
+            )
     return measured
 
 
 @functools.lru_cache(maxsize=8)
 def _still(law, points):
-    """The standing part for one law: `points` are (load, service, mean, p99, requests) of each recorded run."""
-    at, service, mean, p99, _ = np.array(points).T
+    """The standing part for one law: `points` are the columns of each recorded run."""
+    at, service, spread, mean, p99, _ = np.array(points).T
+    curves = _curves(law, float(np.median(service)), float(np.median(spread)))
     fig, ax = plots.figure(layout=None, size=(7.4, 4.1))
     fig.subplots_adjust(left=0.09, right=0.98, bottom=0.29, top=0.845)
-    low, high = 0.6 * min(service), 1.6 * max(*p99, *(np.max(service) * _curves(law)[1][:-5]))
+    low, high = 0.6 * min(service), 1.6 * max(*p99, *curves[1][:-5])
     ax.set(
         xlim=(0, 100), ylim=(low, high), yscale="log", xlabel="load of the service, %", ylabel="latency, ms"
     )
@@ -68,7 +76,7 @@ def _still(law, points):
     ax.minorticks_off()
     ax.set_title(f"{law} service times: {_LAWS[law]}", pad=24)
     styles = ((plots.BLUE, "o", mean, "mean"), (plots.ORANGE, "^", p99, "p99"))
-    for (color, mark, values, name), curve in zip(styles, np.median(service) * _curves(law), strict=True):
+    for (color, mark, values, name), curve in zip(styles, curves, strict=True):
         ax.plot(100 * _LOADS, curve, color=color, linewidth=1.6, label=f"{name} predicted")
         ax.plot(100 * at, values, mark, color=plots.ink(color), markersize=6, label=f"{name} measured")
     ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=4, borderpad=0.1, columnspacing=1.2)
@@ -81,14 +89,14 @@ def measured_latency_picture(load=80, law="constant", measured=None):
     """What a real service was measured to take, beside what queueing theory says from its service time alone.
 
     The service time is that of one tester who is alone: nobody waits. The prediction knows nothing else of the service: not its
-    network, not its event loop, not the load generator on the same machine.
+    network, not its event loop, not the load generator on the same machine (see `predicted_latency`).
 
     Parameters
     ----------
     load : float, percent of the time in which the service works; the nearest load that was recorded is told
     law : "constant" or "exponential", of the service times
-    measured : DataFrame, optional: one row a run, columns `load` (a share), `law`, `service_ms`, `mean_ms`, `p99_ms`, `requests`; the
-        recorded runs (`serving.recorded`) if not given
+    measured : dict of law -> DataFrame, optional: one row a run, columns `load` (a share), `service_ms`, `service_sd_ms`, `mean_ms`,
+        `p99_ms`, `requests`; `serving.recorded.load_recorded("latency")` if not given
 
     Returns
     -------
@@ -101,25 +109,25 @@ def measured_latency_picture(load=80, law="constant", measured=None):
     Examples
     --------
     >>> import pandas as pd
-    >>> run = pd.DataFrame({"load": [0.8], "law": ["constant"], "service_ms": [10.0], "mean_ms": [32.0], "p99_ms": [120.0], "requests": [4000]})
-    >>> measured_latency_picture(78, measured=run)
-    Figure: At load 80 %, constant service times of 10 ms, 4,000 requests: mean 32 ms measured, 30 ms predicted (7 % above);
+    >>> run = {"load": [0.8], "service_ms": [10.0], "service_sd_ms": [1.0], "mean_ms": [32.0], "p99_ms": [120.0], "requests": [4000]}
+    >>> measured_latency_picture(78, measured={"constant": pd.DataFrame(run)})
+    Figure: At load 80 %, constant service times of 10 ms, 4,000 requests: mean 32 ms measured, 30.2 ms predicted (6 % above);
     p99 120 ms measured, 114 ms predicted (6 % above).
     """
     _check_law(law)
-    runs = _recorded(measured)
-    runs = runs[runs["law"] == law]
-    if runs.empty:
+    runs = _recorded(measured).get(law)
+    if runs is None or not len(runs):
         raise ValueError(f"No run with {law} service times was recorded.")
-    points = runs[[name for name in _COLUMNS if name != "law"]].sort_values("load")
-    points = tuple(points.itertuples(index=False, name=None))
+    points = tuple(runs[list(_COLUMNS)].sort_values("load").itertuples(index=False, name=None))
     still, here, words, span = _still(law, points)
-    at, service, mean, p99, requests = min(points, key=lambda point: (abs(100 * point[0] - load), point[0]))
+    at, service, spread, mean, p99, requests = min(
+        points, key=lambda point: (abs(100 * point[0] - load), point[0])
+    )
     here.set_data([100 * at, 100 * at], span)
     told = [
         f"{name} {plots.say(value)} ms measured, {plots.say(expected)} ms predicted ({_gap(value, expected)})"
         for name, value, expected in zip(
-            ("mean", "p99"), (mean, p99), predicted_latency(at, law, service), strict=True
+            ("mean", "p99"), (mean, p99), predicted_latency(at, law, service, spread), strict=True
         )
     ]
     begin = (
@@ -149,7 +157,8 @@ def measured_latency_explorer(measured=None):
     def picture(load, law):
         return measured_latency_picture(load, law, measured)
 
-    laws = [law for law in _LAWS if law in set(_recorded(measured)["law"])]
+    measured = _recorded(measured)
+    laws = [law for law in _LAWS if law in measured]
     return explore(
         picture,
         load=Slider(20, 90, 5, 80, label="load", unit="%"),

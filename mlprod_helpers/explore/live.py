@@ -296,7 +296,7 @@ def cockpit(lab=None, rows=None, *, recorded=None, minutes=10.0):
     ----------
     lab : serving.Lab that runs (`lab = Lab().start()`, so that it lives through several cells), or None
     rows : DataFrame or list of dicts, optional: the features that the load sends; flights if not given and the services take these
-    recorded : DataFrame, optional: the request log shown without a lab; a recorded rollback if not given
+    recorded : DataFrame, optional: the request log shown without a lab; a recorded canary that fails if not given
     minutes : float, at most 60
 
     Returns

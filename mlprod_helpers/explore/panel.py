@@ -51,9 +51,7 @@ class Panel:
         self._load = self._button("Start load", "Start or stop users who send requests", self._on_load)
         self._load.disabled = not cockpit.has_rows
         self._weight = self._slider(w.FloatSlider, 0.0, f"users of {canary} (%)", readout_format=".1f")
-        self._mirror = self._slider(
-            w.FloatSlider, 0.0, f"copies to {canary} (% of requests)", readout_format=".1f"
-        )
+        self._mirror = self._slider(w.FloatSlider, 0.0, f"copied to {canary} (%)", readout_format=".1f")
         back = self._button("Roll back", f"All users back to {stable}, no copies", cockpit.roll_back)
         back.button_style = "warning"
         for made in (self._weight, self._mirror, back):
@@ -114,8 +112,8 @@ class Panel:
             description=title,
             tooltip=title,
             continuous_update=False,
-            style={"description_width": "14em"},
-            layout={"width": "min(100%, 42em)"},
+            style={"description_width": "10em"},
+            layout={"width": "min(100%, 38em)"},
             **more,
         )
 
