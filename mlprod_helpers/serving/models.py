@@ -18,7 +18,12 @@ from mlprod_helpers.files import write_json
 from mlprod_helpers.serving.config import valid_name
 from mlprod_helpers.serving.schema import Feature, check_features
 
-OURS = ("mlprod_helpers.adaptation.hybrid.HybridModel", "mlprod_helpers.adaptation.hybrid.ResidualStream")
+#: what is trusted besides the types that skops itself knows as harmless
+TRUSTED = (
+    "mlprod_helpers.adaptation.hybrid.HybridModel",
+    "mlprod_helpers.adaptation.hybrid.ResidualStream",
+    "numpy.dtype",  # in imputers; read from an array without pickle
+)
 CARD = "card.json"
 _LINEAR_STEPS = ("sklearn.preprocessing.", "sklearn.impute.", "sklearn.linear_model.", "sklearn.pipeline")
 
@@ -137,8 +142,8 @@ def save_model(model, folder, *, version, features, name="model"):
 def load_model(folder):
     """(model, card) of a folder that `save_model` wrote.
 
-    The checksum is compared before anything is unpacked, and only types that skops knows as harmless, and our own
-    `HybridModel`, are made. A pickle would run whatever code its writer put in; this file cannot.
+    The checksum is compared before anything is unpacked, and only the types of `TRUSTED`, and those that
+    skops knows as harmless, are made. A pickle would run whatever code its writer put in; this file cannot.
 
     Raises
     ------
@@ -156,7 +161,7 @@ def load_model(folder):
         raise ModelError(f"{path} is not the file that its card describes: its checksum differs.")
     _check_types(data)
     try:
-        model = skops.io.loads(data, trusted=list(OURS))
+        model = skops.io.loads(data, trusted=list(TRUSTED))
     except Exception as error:
         raise ModelError(f"{path} cannot be loaded ({error}).") from None
     return model, card
@@ -254,7 +259,7 @@ def _check_types(data):
     import skops.io
 
     try:
-        foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(OURS))
+        foreign = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
     except Exception as error:
         raise ModelError(f"This is no file of skops ({error}).") from None
     if foreign:

@@ -26,7 +26,7 @@ class Feature:
     kind : "number", "integer" or "category"
     low, high : numbers or None, the smallest and largest value taken; None: -1e15 and 1e15
     categories : the texts that a category may be, 1 or more
-    required : bool. False: it may be left out or null, and the model gets NaN (a number) or None (a category).
+    required : bool. False: it may be left out or null, and the model gets NaN.
 
     >>> Feature("distance", low=0, high=6000).meaning
     'a number from 0 to 6000'

@@ -1,0 +1,314 @@
+"""Models on disk, and what a request may hold: nothing foreign is loaded, nothing wrong reaches the model."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
+
+from mlprod_helpers.adaptation import HybridModel
+
+pytest.importorskip("pydantic", reason="bodies are checked with pydantic")
+pytest.importorskip("skops", reason="models are saved with skops")
+
+from mlprod_helpers.serving import models as on_disk
+from mlprod_helpers.serving.models import ModelCard, ModelError, Predictor, load_model, save_model
+from mlprod_helpers.serving.schema import BodySchema, Feature, LabelSchema, Refused
+
+DISTANCE = Feature("distance", low=0, high=6000)
+HOUR = Feature("hour", "integer", low=0, high=23)
+ORIGIN = Feature("origin", "category", categories=["EWR", "JFK", "LGA"])
+NUMBERS = (DISTANCE, HOUR)
+
+
+@pytest.fixture
+def flights():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"distance": rng.uniform(100, 2500, 80), "hour": rng.integers(5, 23, 80)})
+    return X, X["distance"] / 8 + 20 + X["hour"]
+
+
+def linear(flights):
+    return make_pipeline(StandardScaler(), Ridge()).fit(*flights)
+
+
+def test_a_model_comes_back_as_it_was_saved(flights, tmp_path):
+    saved = save_model(linear(flights), tmp_path / "deep" / "v1", version="v1", features=NUMBERS, name="eta")
+    model, card = load_model(tmp_path / "deep" / "v1")
+    assert card == saved == ModelCard.read(tmp_path / "deep" / "v1")
+    assert (card.name, card.version, card.features, card.method) == ("eta", "v1", NUMBERS, "predict")
+    assert np.array_equal(model.predict(flights[0]), linear(flights).predict(flights[0]))
+
+
+def test_another_file_than_the_card_describes_is_not_unpacked(flights, tmp_path, monkeypatch):
+    save_model(linear(flights), tmp_path, version="v1", features=NUMBERS)
+    (file,) = tmp_path.glob("*.skops")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(on_disk, "_check_types", lambda data: pytest.fail("it was opened"))
+    with pytest.raises(ModelError, match="checksum differs"):
+        load_model(tmp_path)
+
+
+def halved(X):
+    return X / 2
+
+
+def test_a_foreign_type_is_named_when_saving_and_when_loading(flights, tmp_path, monkeypatch):
+    model = make_pipeline(FunctionTransformer(halved), Ridge()).fit(*flights)
+    with pytest.raises(ModelError, match="halved.*not trusted"):
+        save_model(model, tmp_path, version="v1", features=NUMBERS)
+    assert not list(tmp_path.iterdir())
+    with monkeypatch.context() as careless:
+        careless.setattr(on_disk, "_check_types", lambda data: None)
+        save_model(model, tmp_path, version="v1", features=NUMBERS)
+    with pytest.raises(ModelError, match="halved.*not trusted"):
+        load_model(tmp_path)
+
+
+def test_the_old_model_stands_until_the_new_one_is_complete(flights, tmp_path, monkeypatch):
+    old = save_model(linear(flights), tmp_path, version="v1", features=NUMBERS)
+    better = make_pipeline(StandardScaler(), LinearRegression()).fit(*flights)
+
+    def crash(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(on_disk, "write_json", crash)
+        with pytest.raises(KeyboardInterrupt):
+            save_model(better, tmp_path, version="v2", features=NUMBERS)
+    assert load_model(tmp_path)[1] == old
+    new = save_model(better, tmp_path, version="v2", features=NUMBERS)
+    assert load_model(tmp_path)[1] == new
+    assert len(list(tmp_path.iterdir())) == 2  # the card and one model
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"features": NUMBERS[::-1]}, "fitted with the columns"),
+        ({"features": (DISTANCE, ORIGIN)}, "fitted with the columns"),
+        ({"version": "two words"}, "1 to 64"),
+        ({"model": Ridge()}, "not fitted"),
+    ],
+)
+def test_a_model_that_could_not_be_served_is_refused_when_it_is_saved(flights, tmp_path, change, says):
+    given = {"model": linear(flights), "version": "v1", "features": NUMBERS} | change
+    with pytest.raises(ModelError, match=says):
+        save_model(given.pop("model"), tmp_path, **given)
+
+
+def test_a_folder_without_a_model_says_what_to_do(tmp_path):
+    with pytest.raises(ModelError, match="save one with save_model"):
+        load_model(tmp_path)
+    (tmp_path / "card.json").write_text('{"name": "x"}')
+    with pytest.raises(ModelError, match="not the card of a model"):
+        load_model(tmp_path)
+
+
+# --------------------------------------------------------------------------------------- the predictor
+
+
+def predictor(model, features, folder):
+    save_model(model, folder, version="v1", features=features)
+    return Predictor(*load_model(folder))
+
+
+@pytest.mark.filterwarnings("error")  # such as: X does not have valid feature names
+@pytest.mark.parametrize(
+    ("make", "takes"),
+    [
+        (lambda: make_pipeline(StandardScaler(), Ridge()), "array"),
+        (lambda: SVR(), "frame"),
+    ],
+)
+def test_rows_get_the_model_s_own_answers(flights, tmp_path, make, takes):
+    X, y = flights
+    model = make().fit(X, y)
+    call = predictor(model, NUMBERS, tmp_path)
+    assert call.card.takes == takes
+    rows = [{"hour": int(h), "distance": d} for d, h in X.head(5).to_numpy()]  # in any order
+    answers = call(rows, ["r"] * 5)
+    assert answers == pytest.approx(model.predict(X.head(5)))
+    assert type(answers[0]) is float
+
+
+def test_missing_numbers_and_categories_reach_the_model(tmp_path):
+    X = pd.DataFrame({"distance": [100.0, 300.0, np.nan]})
+    model = make_pipeline(SimpleImputer(), Ridge(alpha=0)).fit(X, [1.0, 3.0, 2.0])
+    call = predictor(model, [Feature("distance", required=False)], tmp_path / "a")
+    assert call([{}, {"distance": None}, {"distance": 300.0}]) == pytest.approx([2, 2, 3])
+    X = pd.DataFrame({"origin": ["EWR", None, "LGA"]})
+    model = make_pipeline(OneHotEncoder(), Ridge(alpha=1e-9)).fit(X, [1.0, 2.0, 3.0])
+    optional = Feature("origin", "category", categories=["EWR", "LGA"], required=False)
+    call = predictor(model, [optional], tmp_path / "b")
+    assert call([{"origin": "LGA"}, {}]) == pytest.approx([3, 2], abs=1e-3)
+
+
+def test_a_classifier_gives_its_class_and_the_score_of_the_second_one(flights, tmp_path):
+    X, y = flights
+    late = np.where(y > y.median(), "late", "early")
+    model = LogisticRegression(max_iter=5000).fit(X, late)
+    call = predictor(model, NUMBERS, tmp_path)
+    rows = X.to_dict("records")
+    answers = call(rows, None)
+    assert call.card.classes == ("early", "late")
+    assert [answer for answer, _ in answers] == model.predict(X).tolist()
+    assert [score for _, score in answers] == pytest.approx(model.predict_proba(X)[:, 1])
+    several = LogisticRegression(max_iter=5000).fit(X, pd.qcut(y, 3, labels=["a", "b", "c"]).astype(str))
+    answers = predictor(several, NUMBERS, tmp_path / "c")(rows, None)
+    assert [score for _, score in answers] == pytest.approx(several.predict_proba(X).max(axis=1))
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_is_no_finite_number_is_no_answer(flights, tmp_path):
+    model = linear(flights)
+    model[-1].coef_ = np.array([1e308, 1e308])
+    call = predictor(model, NUMBERS, tmp_path)
+    assert call([{"distance": 6000.0, "hour": 23}]) == [None]
+
+
+def test_a_hybrid_is_saved_with_what_it_has_learned_and_learns_on(flights, tmp_path):
+    X, y = flights
+    X = X.assign(zone=(X["distance"] // 500).astype(int))
+    hybrid = HybridModel(make_pipeline(StandardScaler(), Ridge()), band="zone", half_life=2).fit(X, y)
+    hybrid.partial_fit(X, y + 30)
+    call = predictor(hybrid, (*NUMBERS, Feature("zone", "integer", low=0, high=9)), tmp_path)
+    rows = X.head(3).to_dict("records")
+    assert call.learns
+    assert call(rows) == pytest.approx(hybrid.predict(X.head(3)))
+    before = call(rows[:1])[0]
+    call.learn(rows[0], before + 100)
+    assert call(rows[:1])[0] > before + 10
+    assert not predictor(linear(flights), NUMBERS, tmp_path / "fixed").learns
+
+
+def test_a_model_that_cannot_answer_says_so_when_it_is_loaded(flights, tmp_path):
+    model = make_pipeline(OneHotEncoder(), Ridge()).fit(pd.DataFrame({"origin": ["EWR", "LGA"]}), [1, 2])
+    call = predictor(model, [Feature("origin", "category", categories=["ORD"])], tmp_path)
+    with pytest.raises(ModelError, match="cannot answer a valid row"):
+        call.warm_up()
+
+
+# ------------------------------------------------------------------------------------------- the schema
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return BodySchema([DISTANCE, HOUR, ORIGIN, Feature("wind", required=False)], rows=3)
+
+
+GOOD = {"distance": 1400, "hour": 5, "origin": "JFK"}
+
+
+def test_one_row_and_many_are_taken(schema):
+    row = {"distance": 1400.0, "hour": 5, "origin": "JFK"}
+    assert schema.parse(json.dumps({"features": GOOD})) == ([row], False)
+    assert schema.parse(json.dumps({"rows": [GOOD, GOOD | {"wind": None}]})) == (
+        [row, row | {"wind": None}],
+        True,
+    )
+    assert schema.parse(json.dumps({"features": GOOD | {"hour": 5.0}}))[0] == [
+        row
+    ]  # JSON has one kind of number
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"distance": -1}, "out_of_range"),
+        ({"distance": 6000.001}, "out_of_range"),
+        ({"distance": True}, "type"),
+        ({"distance": "1400"}, "type"),
+        ({"distance": None}, "type"),
+        ({"distance": [1]}, "type"),
+        ({"hour": 24}, "out_of_range"),
+        ({"hour": 5.5}, "type"),
+        ({"hour": False}, "type"),
+        ({"origin": "ORD"}, "out_of_range"),
+        ({"origin": 3}, "out_of_range"),
+        ({"wind": 1e16}, "out_of_range"),
+        ({"secret": 1}, "unknown"),
+        ({"distance": 10**400}, "type"),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_a_wrong_value_is_refused_and_not_repeated(schema, change, kind, many):
+    row = GOOD | change
+    with pytest.raises(Refused) as found:
+        schema.parse(json.dumps({"rows": [GOOD, row]} if many else {"features": row}))
+    ((what, where, _),) = found.value.problems
+    name = next(iter(change))
+    place = "rows.1" if many else "features"
+    assert (found.value.status, what) == (422, kind)
+    assert where == (place if name == "secret" else f"{place}.{name}")
+    assert "secret" not in str(found.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"features": {"distance": NaN}}', 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 5000, 400),
+        (b"1" * 5000, 400),
+        (b'{"features": {"origin": "\\ud800"}}', 400),
+        (b"[]", 422),
+        (b"null", 422),
+        (b"{}", 422),
+        (b'{"rows": []}', 422),
+        (b'{"rows": 3}', 422),
+        (b'{"rows": [1, 2]}', 422),
+        (b'{"features": {"distance": 1e999, "hour": 1, "origin": "JFK"}}', 422),
+        (json.dumps({"rows": [GOOD] * 4}).encode(), 422),
+        (json.dumps({"rows": [GOOD], "features": GOOD}).encode(), 422),
+        (json.dumps({"features": GOOD, "more": 1}).encode(), 422),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused(schema, body, status):
+    with pytest.raises(Refused) as found:
+        schema.parse(body)
+    assert found.value.status == status
+
+
+def test_a_refusal_stays_small_however_much_is_wrong():
+    schema = BodySchema([DISTANCE], rows=1000)
+    with pytest.raises(Refused) as found:
+        schema.parse(json.dumps({"rows": [{"distance": -1}] * 1000}))
+    assert len(found.value.problems) == 20
+
+
+def test_labels_are_numbers_or_one_of_the_classes():
+    assert LabelSchema(None).parse(b'{"request_id": "r1", "label": 227}') == ("r1", 227)
+    assert LabelSchema(("early", "late")).parse(b'{"request_id": "r1", "label": "late"}') == ("r1", "late")
+    assert LabelSchema((0, 1)).parse(b'{"request_id": "r1", "label": 1}') == ("r1", 1)
+    for classes, label in ((None, "late"), (None, True), (("early",), "late"), ((0, 1), True), ((0, 1), 2)):
+        with pytest.raises(Refused):
+            LabelSchema(classes).parse(json.dumps({"request_id": "r1", "label": label}))
+    for body in ({"label": 1}, {"request_id": 3, "label": 1}, {"request_id": "r1", "label": 1, "x": 1}, []):
+        with pytest.raises(Refused):
+            LabelSchema(None).parse(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"name": "label"}, "the log has a column"),
+        ({"name": ""}, "1 to 64"),
+        ({"name": "x", "kind": "numeric"}, "number"),
+        ({"name": "x", "kind": "category"}, "name the texts"),
+        ({"name": "x", "kind": "category", "categories": [1]}, "are texts"),
+        ({"name": "x", "categories": ["a"]}, "kind is 'category'"),
+        ({"name": "x", "low": 2, "high": 1}, "above high"),
+        ({"name": "x", "low": float("nan")}, "is a number"),
+    ],
+)
+def test_a_wrong_feature_says_what_to_do(given, says):
+    with pytest.raises(ValueError, match=says):
+        Feature(**given)
