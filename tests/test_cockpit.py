@@ -15,12 +15,14 @@ from mlprod_helpers.explore import cockpit
 from mlprod_helpers.explore.panel import MAX_RATE
 from mlprod_helpers.explore.recent import Recent
 from mlprod_helpers.requestlog import RequestLog, as_log
+from mlprod_helpers.serving import Lab
 from mlprod_helpers.serving.client import Answer
-from mlprod_helpers.serving.processes import LabError
+from mlprod_helpers.serving.processes import LabError, refusal
 from mlprod_helpers.serving.routes import RoutePlan
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 ROWS = [{"distance": 1400}]
+NO_LAB = refusal()
 
 
 class PretendLab:
@@ -98,7 +100,7 @@ def page(shown):
 
 
 def until(true):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end, "it never came to be"
         time.sleep(0.01)
@@ -189,9 +191,7 @@ def test_sliders_move_weight_and_mirror_and_roll_back_takes_both_back(lab, shown
     assert "v2 has 50 % of the users" in shown.message
     control(shown, "Roll back").click()
     assert lab.told[-1] == ("weights", 0, 0) and len(lab.told) == 3
-    assert (
-        control(shown, "users of v2 (%)").value == control(shown, "copied to v2 (%)").value == 0
-    )
+    assert control(shown, "users of v2 (%)").value == control(shown, "copied to v2 (%)").value == 0
 
 
 def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
@@ -405,3 +405,30 @@ def test_only_new_whole_lines_are_read(tmp_path):
     assert recent.read()["request_id"].tolist() == ["r1", "r2", "r3"]
     assert Recent(path, 60).read()["request_id"].tolist() == ["r1", "r2", "r3"]
     assert Recent(path, 1e-9).read().empty
+
+
+# --- a real lab -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(bool(NO_LAB), reason=str(NO_LAB))
+def test_a_real_canary_is_ramped_killed_and_rolled_back():
+    with Lab(show=None, lifetime_s=120, timeout=100) as lab:
+        shown = cockpit(lab)
+        shown._every = 0.2
+        shown._repr_mimebundle_()
+        control(shown, "load (requests/s)").value = 60
+        control(shown, "Start load").click()
+        until(lambda: shown.state.loc["v1", "rate"] > 2)
+        control(shown, "users of v2 (%)").value = 50
+        until(lambda: shown.state.loc["v2", "rate"] > 1)
+        assert lab.plan.weight == 50 and shown.lights == {"v1": "ready", "v2": "ready"}
+        control(shown, "Kill service").click()
+        until(lambda: shown.lights["v2"] == "dead" and shown.state.loc["v2", "retried"] > 5)
+        assert shown.state["lost"].sum() <= 2  # what was under way when it died
+        control(shown, "Roll back").click()
+        assert lab.plan.weight == 0 and "Rolled back" in shown.message
+        control(shown, "Restart service").click()
+        until(lambda: shown.lights["v2"] == "ready" and shown.message == "v2 is ready again.")
+        assert "v2: " in shown.figure.alt and "tried again" in page(shown)
+    until(lambda: no_thread("mlprod-cockpit") and no_thread("mlprod-load"))
+    assert "The lab has ended" in shown.message
