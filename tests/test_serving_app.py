@@ -1,0 +1,566 @@
+"""The service's HTTP side: what is answered, refused, logged, counted and learned."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from mlprod_helpers import requestlog
+from mlprod_helpers.serving.config import Faults, Limits, ServiceConfig
+
+pytest.importorskip("fastapi", reason="the service needs fastapi")
+pytest.importorskip("skops", reason="models are saved with skops")
+pytest.importorskip("httpx", reason="httpx asks the application without a server")
+
+import httpx
+
+from mlprod_helpers.serving.app import create_app
+from mlprod_helpers.serving.demo import FEATURES, eta_models
+from mlprod_helpers.serving.limits import ApiKey, TokenBuckets
+from mlprod_helpers.serving.models import save_model
+
+ROW = {"distance": 1400, "hour": 9, "zone": 2}
+BODY = {"features": ROW}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Saved models by name."""
+    base, eta = tmp_path_factory.mktemp("models"), eta_models()
+    late = np.where(eta.labels > eta.labels.median(), "late", "early")
+    scored = LogisticRegression(max_iter=2000).fit(eta.rows, late)
+    models = {"v1": eta.v1.model, "hybrid": eta.hybrid.model, "scored": scored}
+    for name, model in models.items():
+        save_model(model, base / name, version=name, features=FEATURES)
+    return {name: str(base / name) for name in models}
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log.jsonl"
+
+
+@contextlib.asynccontextmanager
+async def served(config, ready=True):
+    """The application started as a server would, and a client of it."""
+    app = create_app(config)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        if ready:
+            await app.state.loading
+        client.service = app.state.service
+        yield client
+
+
+def run(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+def with_service(config, use, ready=True):
+    """The result of `await use(client)` with a service of this config."""
+
+    async def work():
+        async with served(config, ready) as client:
+            return await use(client)
+
+    return run(work())
+
+
+def rows_of(log):
+    return requestlog.read(log)
+
+
+# ------------------------------------------------------------------------------------------- answers
+
+
+def test_one_row_is_answered_and_logged(folders, log):
+    async def use(client):
+        answer = await client.post("/predict", json=BODY, headers={"X-User-Id": "ben", "X-Request-Id": "r:1"})
+        assert log.read_text().count("\n") == 1  # before the answer was here
+        return answer
+
+    answer = with_service(ServiceConfig(model=folders["v1"], version="v7", log=str(log)), use)
+    told = answer.json()
+    assert (answer.status_code, list(told)) == (200, ["request_id", "prediction", "version", "latency_ms"])
+    assert (told["request_id"], told["version"], answer.headers["X-Request-Id"]) == ("r:1", "v7", "r:1")
+    assert told["prediction"] == pytest.approx(eta_models().v1.model.predict(pd.DataFrame([ROW]))[0])
+    (row,) = rows_of(log).to_dict("records")
+    expected = ROW | {"request_id": "r:1", "user_id": "ben", "version": "v7", "served": True, "status": 200}
+    expected |= {"prediction": told["prediction"], "latency_ms": told["latency_ms"]}
+    assert {name: row[name] for name in expected} == expected
+    assert abs(row["time"].timestamp() - time.time()) < 60
+
+
+def test_many_rows_are_answered_at_once_and_logged_one_by_one(folders, log):
+    rows = [ROW | {"distance": d} for d in (200, 800, 1400)]
+
+    async def use(client):
+        one_by_one = [
+            (await client.post("/predict", json={"features": row})).json()["prediction"] for row in rows
+        ]
+        return one_by_one, await client.post("/predict", json={"rows": rows}, headers={"X-Shadow": "1"})
+
+    one_by_one, answer = with_service(ServiceConfig(model=folders["v1"], log=str(log)), use)
+    told = answer.json()
+    assert told["predictions"] == pytest.approx(one_by_one)
+    assert told["request_ids"] == [f"{told['request_id']}.{i}" for i in range(3)]
+    copies = rows_of(log).query("not served")
+    assert copies["request_id"].tolist() == told["request_ids"]
+    assert copies["distance"].tolist() == [200, 800, 1400]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_classifier_also_gives_its_score(folders, log, workers):
+    async def use(client):
+        return (
+            await client.post("/predict", json=BODY),
+            await client.post("/predict", json={"rows": [ROW]}),
+            (await client.get("/metrics")).text,
+        )
+
+    one, many, metrics = with_service(
+        ServiceConfig(model=folders["scored"], log=str(log), workers=workers), use
+    )
+    one, many = one.json(), many.json()
+    assert (one["prediction"], many["predictions"]) == ("late", ["late"])
+    assert 0.5 < one["score"] == many["scores"][0] < 1
+    assert rows_of(log)["score"].tolist() == [one["score"]] * 2
+    assert 'predictions_total{prediction="late"} 2.0' in metrics
+
+
+def test_small_questions(folders):
+    async def use(client):
+        return [await client.get(path) for path in ("/healthz", "/readyz", "/version")]
+
+    health, ready, version = with_service(ServiceConfig(model=folders["v1"]), use)
+    assert (health.json(), ready.json()) == ({"state": "alive"}, {"state": "ready"})
+    told = version.json()
+    assert (told["name"], told["version"], len(told["checksum"])) == ("model", "v1", 64)
+    assert [one["name"] for one in told["features"]] == ["distance", "hour", "zone"]
+
+
+# ------------------------------------------------------------------------------------------ refusals
+
+SECRET = "s3cret-of-the-sender"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [
+        ({"content": SECRET}, 400, "no_json"),
+        ({"method": "GET"}, 405, "method"),
+        ({"method": "DELETE"}, 405, "method"),
+        ({"content": b" " * 3000 + SECRET.encode()}, 413, "too_large"),
+        ({"headers": {"Content-Type": "text/plain"}}, 415, "content_type"),
+        ({"headers": {}}, 415, "content_type"),
+        ({"content": json.dumps({"features": ROW | {SECRET: 1}})}, 422, "invalid"),
+        ({"content": json.dumps({"features": ROW | {"hour": SECRET}})}, 422, "invalid"),
+        ({"content": json.dumps({SECRET: ROW})}, 422, "invalid"),
+        ({"headers": JSON | {"X-User-Id": SECRET + "!"}}, 422, "invalid"),
+        ({"headers": JSON | {"X-Request-Id": SECRET * 5}}, 422, "invalid"),
+        ({"headers": JSON | {"X-Shadow": SECRET}}, 422, "invalid"),
+    ],
+)
+def test_a_refusal_says_why_repeats_nothing_and_is_logged(folders, log, change, status, error):
+    sent = {"method": "POST", "content": json.dumps(BODY), "headers": JSON} | change
+
+    async def use(client):
+        return await client.request(url="/predict", **sent)
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), limits=Limits(body_bytes=2000))
+    answer = with_service(config, use)
+    told = answer.json()
+    assert (answer.status_code, told["error"], list(told)) == (
+        status,
+        error,
+        ["error", "request_id", "detail"],
+    )
+    assert SECRET not in answer.text + str(answer.headers) + log.read_text()
+    assert answer.headers["X-Request-Id"] == told["request_id"]
+    assert (answer.headers.get("Connection") == "close") == (status == 413)
+    (row,) = rows_of(log).to_dict("records")
+    assert (row["request_id"], row["status"]) == (told["request_id"], status)
+
+
+def test_other_paths_and_methods(folders):
+    async def use(client):
+        return [
+            await client.request(method, path)
+            for method, path in (
+                ("GET", "/nothing"),
+                ("GET", "/predict/"),
+                ("POST", "/metrics"),
+                ("GET", "/label"),
+            )
+        ]
+
+    answers = with_service(ServiceConfig(model=folders["v1"]), use)
+    assert [answer.status_code for answer in answers] == [404, 404, 405, 405]
+    assert [answer.headers.get("Allow") for answer in answers] == [None, None, "GET", "POST"]
+
+
+def test_a_slow_body_is_given_up_and_its_connection_closed(folders, log):
+    async def never():
+        yield b'{"features"'
+        await asyncio.sleep(60)
+
+    async def use(client):
+        return await client.post("/predict", content=never(), headers=JSON)
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), limits=Limits(body_s=0.05))
+    answer = with_service(config, use)
+    assert (answer.status_code, answer.headers["Connection"]) == (408, "close")
+    assert rows_of(log)["status"].tolist() == [408]
+
+
+def test_a_body_in_parts_is_put_together_and_counted(folders):
+    async def parts(size):
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    body = json.dumps(BODY).encode()
+
+    async def use(client):
+        fits = await client.post("/predict", content=parts(5), headers=JSON)
+        client.service.config.limits.__dict__["body_bytes"] = len(body) - 1
+        return fits, await client.post("/predict", content=parts(5), headers=JSON)
+
+    fits, large = with_service(ServiceConfig(model=folders["v1"], limits=Limits(body_bytes=1000)), use)
+    assert (fits.status_code, large.status_code) == (200, 413)
+
+
+def test_each_client_has_a_rate_of_its_own(folders, log):
+    async def use(client):
+        async def ask(name):
+            return await client.post("/predict", json=BODY, headers={"X-Forwarded-For": f"spoofed, {name}"})
+
+        return [await ask(name) for name in ("a", "a", "a", "b")]
+
+    limits = Limits(rate_per_s=0.5, burst=2, trust_forwarded=True)
+    answers = with_service(ServiceConfig(model=folders["v1"], log=str(log), limits=limits), use)
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 2
+    assert rows_of(log)["status"].tolist() == [200, 200, 429, 200]
+
+
+def test_token_buckets_remember_a_bounded_number_of_clients():
+    buckets = TokenBuckets(rate=1.0, burst=1, clients=10)
+    assert [buckets.wait(f"c{i}", 0.0) for i in range(1000)] == [0.0] * 1000
+    assert len(buckets._left) == 10
+    assert buckets.wait("c999", 0.5) == 0.5
+    assert buckets.wait("c999", 1.5) == 0.0
+
+
+def test_a_key_is_needed_when_the_environment_has_one(folders, log, monkeypatch):
+    monkeypatch.setenv("MLPROD_API_KEY", "open sesame")
+
+    async def use(client):
+        keys = (None, "open sesam", "open sesame")
+        answers = [
+            await client.post(
+                path, json=BODY, headers=({} if key is None else {"X-API-Key": key}) | {"X-Request-Id": "r1"}
+            )
+            for path in ("/predict", "/label")
+            for key in keys
+        ]
+        return answers, await client.get("/readyz")
+
+    answers, ready = with_service(ServiceConfig(model=folders["v1"], log=str(log)), use)
+    assert [answer.status_code for answer in answers] == [401, 401, 200, 401, 401, 422]
+    assert ready.status_code == 200
+    # who has no key cannot write under another's request id
+    assert rows_of(log).query("request_id == 'r1'")["status"].tolist() == [200]
+    assert len(rows_of(log)) == 3
+
+
+def test_keys_are_compared_in_constant_time(monkeypatch):
+    seen = []
+    monkeypatch.setattr("hmac.compare_digest", lambda a, b: seen.append((a, b)) or a == b)
+    assert ApiKey("key").allows(b"key")
+    assert not ApiKey("key").allows(b"kex")
+    assert seen == [(b"key", b"key"), (b"kex", b"key")]
+    assert not ApiKey("").needed
+
+
+# -------------------------------------------------------------------------------- states and overload
+
+
+def test_while_it_loads_it_is_alive_but_not_ready(folders, log):
+    async def use(client):
+        async def look():
+            answers = [await client.get("/healthz"), await client.get("/readyz")]
+            return [*answers, await client.post("/predict", json=BODY)]
+
+        starting = await look()
+        client.service._faulty and client.service._faulty.close()
+        while (await client.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.01)
+        ready = await look()
+        client.service.drain()
+        return starting, ready, await look()
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), faults=Faults(start_s=0.5))
+    looks = with_service(config, use, ready=False)
+    assert [[answer.status_code for answer in look] for look in looks] == [
+        [200, 503, 503],
+        [200, 200, 200],
+        [200, 503, 200],
+    ]
+    assert [look[1].json()["state"] for look in looks] == ["starting", "ready", "draining"]
+    assert looks[0][2].headers["Retry-After"] == "1"
+    assert rows_of(log)["status"].tolist() == [503, 200, 200]
+
+
+def test_a_full_queue_sheds_and_a_slow_model_times_out(folders, log):
+    async def use(client):
+        asks = [asyncio.ensure_future(client.post("/predict", json=BODY)) for _ in range(6)]
+        return await asyncio.gather(*asks), (await client.get("/healthz")).status_code
+
+    config = ServiceConfig(
+        model=folders["v1"],
+        log=str(log),
+        workers=1,
+        limits=Limits(queue=2, timeout_s=0.4),
+        faults=Faults(delay_ms=60_000),
+    )
+    answers, health = with_service(config, use)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert set(statuses) == {503, 504} and statuses.count(504) <= 3  # one in work, two in the queue
+    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 503)
+    assert {answer.json()["error"] for answer in answers} == {"queue_full", "timeout"}
+    assert health == 200
+    assert sorted(rows_of(log)["status"]) == statuses
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_model_that_fails_is_a_500_of_this_request_alone(folders, log, workers):
+    async def use(client):
+        asks = [client.post("/predict", json=BODY, headers={"X-Request-Id": f"r{i}"}) for i in range(40)]
+        answers = await asyncio.gather(*asks)
+        hit = [client.service._faulty.is_hit(f"r{i}") for i in range(40)]
+        return answers, hit, (await client.get("/metrics")).text
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), workers=workers, faults=Faults(error_rate=0.3))
+    answers, hit, metrics = with_service(config, use)
+    assert 0 < sum(hit) < 40
+    assert [answer.status_code == 500 for answer in answers] == hit
+    assert f'model_errors_total{{error="InjectedError"}} {sum(hit)}.0' in metrics
+    assert (rows_of(log)["status"] == 500).sum() == sum(hit)
+
+
+# ---------------------------------------------------------------------------------- labels that come
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_hybrid_learns_while_it_serves(folders, log, workers):
+    async def use(client):
+        first = (await client.post("/predict", json=BODY)).json()
+        label = {"request_id": first["request_id"], "label": first["prediction"] + 100}
+        told = [await client.post("/label", json=label) for _ in range(2)]
+        return first, told, (await client.post("/predict", json=BODY)).json()
+
+    config = ServiceConfig(model=folders["hybrid"], log=str(log), workers=workers)
+    first, (told, again), then = with_service(config, use)
+    assert told.json() == {"request_id": first["request_id"], "version": "hybrid", "learned": True}
+    assert again.json()["learned"] is False  # the same label does not teach twice
+    step = 1 - 0.5 ** (1 / 50)
+    assert then["prediction"] - first["prediction"] == pytest.approx(100 * step)
+    assert rows_of(log)["label"].tolist()[0] == pytest.approx(first["prediction"] + 100)
+
+
+def test_predictions_stay_whole_while_labels_come(folders):
+    async def use(client):
+        async def label(told):
+            body = {"request_id": told["request_id"], "label": told["prediction"] + 50}
+            return (await client.post("/label", json=body)).json()["learned"]
+
+        learned = []
+        for _ in range(6):
+            asked = await asyncio.gather(*(client.post("/predict", json=BODY) for _ in range(10)))
+            again = asyncio.gather(*(client.post("/predict", json=BODY) for _ in range(10)))
+            learned += await asyncio.gather(*(label(one.json()) for one in asked))
+            assert {one.status_code for one in await again} == {200}
+        return learned, client.service.model._model.stream_.by_band
+
+    learned, bands = with_service(ServiceConfig(model=folders["hybrid"], workers=2), use)
+    assert learned == [True] * 60
+    assert list(bands) == [2] and bands[2] > 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "model", "status", "learned"),
+    [
+        ({}, "v1", 200, False),  # remembered, but this model does not learn
+        ({"learn": False}, "hybrid", 200, False),
+        ({"remember": 2}, "hybrid", 404, None),
+        ({"remember": 0}, "hybrid", 404, None),
+    ],
+)
+def test_what_is_remembered_is_bounded(folders, log, settings, model, status, learned):
+    async def use(client):
+        first = (await client.post("/predict", json=BODY)).json()["request_id"]
+        await client.post("/predict", json={"rows": [ROW, ROW]})
+        answer = await client.post("/label", json={"request_id": first, "label": 200})
+        return answer, len(client.service._kept)
+
+    config = ServiceConfig(model=folders[model], log=str(log), **settings)
+    answer, kept = with_service(config, use)
+    assert (answer.status_code, answer.json().get("learned")) == (status, learned)
+    assert kept == min(3, config.remember)
+    assert ("label" in rows_of(log)) == (status == 200)
+
+
+def test_wrong_labels_are_refused(folders, log):
+    async def use(client):
+        name = (await client.post("/predict", json=BODY)).json()["request_id"]
+        bodies = (
+            {"request_id": name, "label": "late"},
+            {"request_id": name},
+            {"request_id": "no", "label": 1},
+        )
+        return [(await client.post("/label", json=body)).status_code for body in bodies]
+
+    assert with_service(ServiceConfig(model=folders["v1"], log=str(log)), use) == [422, 422, 404]
+    assert "label" not in rows_of(log)
+
+
+# ------------------------------------------------------------------------------------- log and metrics
+
+
+def test_features_of_a_share_of_the_requests_are_written(folders, log):
+    async def use(client):
+        for i in range(100):
+            await client.post("/predict", json=BODY, headers={"X-Request-Id": f"r{i}"})
+
+    for _ in range(2):  # drawn by request id: the same ones again
+        with_service(ServiceConfig(model=folders["v1"], log=str(log), features_share=0.3), use)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    drawn = {line["request_id"] for line in lines if "features" in line}
+    assert 15 <= len(drawn) <= 45
+    assert sum("features" in line for line in lines) == 2 * len(drawn)
+    assert all("prediction" in line for line in lines)
+
+
+def test_redacted_features_are_not_written_and_users_as_a_keyed_hash(folders, log, monkeypatch):
+    async def use(client):
+        for user in ("ben", "ben", "ana"):
+            await client.post("/predict", json=BODY, headers={"X-User-Id": user})
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), redact=["distance", "user_id"])
+    with pytest.raises(ValueError, match="MLPROD_LOG_KEY"):
+        create_app(config)
+    monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
+    with_service(config, use)
+    table = rows_of(log)
+    assert "ben" not in log.read_text() and "1400" not in log.read_text()
+    assert table["user_id"].nunique() == 2 and table["hour"].tolist() == [9, 9, 9]
+    with pytest.raises(ValueError, match="no feature.*distance"):
+        create_app(ServiceConfig(model=folders["v1"], redact=["distanc"]))
+
+
+def test_a_log_that_cannot_be_written_is_counted_and_answers_go_on(folders, log, monkeypatch):
+    async def use(client):
+        monkeypatch.setattr("os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        answer = await client.post("/predict", json=BODY)
+        monkeypatch.undo()
+        return answer, (await client.get("/metrics")).text
+
+    answer, metrics = with_service(ServiceConfig(model=folders["v1"], log=str(log)), use)
+    assert answer.status_code == 200
+    assert "log_failures_total 1.0" in metrics
+
+
+def some_metrics(folder):
+    async def use(client):
+        for body in (
+            BODY,
+            {"rows": [ROW, ROW | {"distance": 200}]},
+            {"features": ROW | {"hour": 99}},
+            {"x": 1},
+        ):
+            await client.post("/predict", json=body)
+        await client.post("/label", json={"request_id": "no", "label": 1})
+        answer = await client.get("/metrics")
+        return answer.headers["Content-Type"], answer.text
+
+    return with_service(ServiceConfig(model=folder), use)
+
+
+def test_metrics_count_software_inputs_and_outputs(folders):
+    kind, text = some_metrics(folders["v1"])
+    assert kind == "text/plain; version=0.0.4; charset=utf-8"
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    expected = {
+        'requests_total{code="200",version="v1"}': 2,
+        'requests_total{code="422",version="v1"}': 2,
+        'request_duration_seconds_count{version="v1"}': 4,
+        'labels_total{code="404"}': 1,
+        "in_flight": 0,
+        "ready": 1,
+        "rows_total": 3,
+        'feature_value_sum{feature="distance"}': 3000,
+        'feature_value_count{feature="distance"}': 3,
+        'feature_refused_total{feature="hour",reason="out_of_range"}': 1,
+        "missing_outputs_total": 0,
+        "prediction_count": 3,
+        "log_failures_total": 0,
+    }
+    assert {name: float(values[name]) for name in expected} == expected
+    assert float(values["process_resident_memory_bytes"]) > 1e7
+    assert float(values["process_cpu_seconds_total"]) > 0
+
+
+@pytest.mark.parametrize("model", ["v1", "scored"])
+def test_promtool_accepts_the_metrics(folders, model):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool (Debian's package prometheus) is not installed")
+    _, text = some_metrics(folders[model])
+    found = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+# --------------------------------------------------------------------------------------------- OpenAPI
+
+
+@pytest.mark.parametrize("model", ["v1", "scored"])
+def test_openapi_describes_bodies_and_answers_as_they_are(folders, model):
+    jsonschema = pytest.importorskip("jsonschema", reason="checks answers against their schema")
+    bodies = [
+        BODY,
+        {"rows": [ROW]},
+        {"features": {}},
+        {"rows": []},
+        {"features": ROW | {"hour": 5.0}},
+        {"rows": [ROW], "x": 1},
+    ]
+
+    async def use(client):
+        document = (await client.get("/openapi.json")).json()
+        return document, [await client.post("/predict", json=body) for body in bodies]
+
+    document, answers = with_service(ServiceConfig(model=folders[model]), use)
+    post = document["paths"]["/predict"]["post"]
+
+    def valid(content, value):
+        schema = content["application/json"]["schema"] | {"components": document["components"]}
+        return jsonschema.Draft202012Validator(schema).is_valid(value)
+
+    for body, answer in zip(bodies, answers, strict=True):
+        assert valid(post["requestBody"]["content"], body) == (answer.status_code == 200), body
+        assert valid(post["responses"][str(answer.status_code)]["content"], answer.json()), answer.text
+    assert {"400", "405", "408", "413", "415", "422", "500", "503", "504"} <= set(post["responses"])
+    assert "401" not in post["responses"]  # no key is needed here
