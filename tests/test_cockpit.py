@@ -201,6 +201,27 @@ def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
     assert lab.told == [] and "canary, 2.5 % of the users" in page(shown)
 
 
+def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
+    control(shown, "users of v2 (%)")
+    lab.plan = replace(lab.plan, stable="v2", canary="v1", weight=0.0, generation=1)
+    shown.refresh()
+    assert "canary, 0 % of the users" in page(shown) and "v2 ready (stable, 100 % of" in repr(shown)
+    lab.set_weights = lambda weights, mirror: lab.told.append(weights) or lab.plan
+    control(shown, "users of v1 (%)").value = 20
+    assert lab.told == [{"v2": 80, "v1": 20}]
+
+
+def test_a_lab_with_one_version_has_nothing_to_weigh(tmp_path):
+    lab = PretendLab(tmp_path)
+    lab.canary, lab.services = None, {"v1": None}
+    lab.plan = replace(lab.plan, canary=None)
+    shown = cockpit(lab, ROWS)
+    assert control(shown, "users of the canary (%)").disabled and control(shown, "Roll back").disabled
+    shown.refresh()
+    assert shown.lights == {"v1": "ready"} and "could not" not in shown.message
+    lab.log.close()
+
+
 def test_kill_drain_and_restart_the_chosen_service(lab, shown):
     assert control(shown, "service").value == "v2"
     control(shown, "Kill service").click()

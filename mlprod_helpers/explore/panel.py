@@ -45,14 +45,14 @@ class Panel:
     def __init__(self, cockpit):
         import ipywidgets as w
 
-        self._cockpit, self._setting = cockpit, None
+        self._cockpit, self._setting, self._following = cockpit, None, threading.RLock()
         stable, canary = cockpit.plan.stable, cockpit.plan.canary
         self._rate = self._slider(w.IntSlider, 40, "load (requests/s)", low=5, high=MAX_RATE, step=5)
         self._load = self._button("Start load", "Start or stop users who send requests", self._on_load)
         self._load.disabled = not cockpit.has_rows
-        self._weight = self._slider(w.FloatSlider, 0.0, f"users of {canary} (%)", readout_format=".1f")
-        self._mirror = self._slider(w.FloatSlider, 0.0, f"copied to {canary} (%)", readout_format=".1f")
-        back = self._button("Roll back", f"All users back to {stable}, no copies", cockpit.roll_back)
+        self._weight = self._slider(w.FloatSlider, 0.0, "users of the canary (%)", readout_format=".1f")
+        self._mirror = self._slider(w.FloatSlider, 0.0, "copied to the canary (%)", readout_format=".1f")
+        back = self._button("Roll back", "All users back to the stable version, no copies", cockpit.roll_back)
         back.button_style = "warning"
         for made in (self._weight, self._mirror, back):
             made.disabled = canary is None
@@ -170,11 +170,17 @@ class Panel:
         plan = self._cockpit.plan
         if plan.canary is None:
             return
-        self._setting = threading.get_ident()
-        try:
-            self._weight.value, self._mirror.value = plan.weight, plan.mirror
-        finally:
-            self._setting = None
+        with self._following:  # a thread at a time: each knows its own moves
+            self._setting = threading.get_ident()
+            try:
+                for made, what, value in (
+                    (self._weight, f"users of {plan.canary} (%)", plan.weight),
+                    (self._mirror, f"copied to {plan.canary} (%)", plan.mirror),
+                ):
+                    made.description = made.tooltip = what
+                    made.value = value
+            finally:
+                self._setting = None
 
     def name_load(self):
         """The button says what it will do."""
