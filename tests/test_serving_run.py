@@ -1,13 +1,24 @@
 """A service as a process: it starts, answers, logs, drains, and ends with its parent, its time or its model."""
 
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_helpers import requestlog
-from mlprod_helpers.serving.config import ServiceConfig
-from mlprod_helpers.serving.processes import refusal
+from mlprod_helpers.serving.config import Faults, Limits, ServiceConfig
+from mlprod_helpers.serving.processes import HOST, LabError, in_use, refusal
 
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
@@ -20,6 +31,9 @@ from mlprod_helpers.serving.schema import Feature
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
 
+LONG = 60.0  # a guard, not a bound: nothing here takes long
+BODY = {"features": {"distance": 900}}
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
@@ -31,16 +45,172 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-def test_a_request_is_answered_and_logged_and_the_service_drains(model, tmp_path):
-    log = tmp_path / "log.jsonl"
-    with start(ServiceConfig(model=model, log=str(log), drain_s=0.0)) as service:
+def launch(config, path, **settings):
+    """A service as an operator starts it, without `ServiceProcess`; (process, what it announced)."""
+    config.write(path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlprod_helpers.serving", "--config", path],
+        stdout=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+    line = process.stdout.readline()
+    return process, json.loads(line) if line else None
+
+
+def until_ready(url):
+    end = time.monotonic() + LONG
+    while ask(url, "/readyz").status != 200:
+        assert time.monotonic() < end, "it is not ready"
+        time.sleep(0.02)
+
+
+def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path):
+    log, answers = tmp_path / "log.jsonl", []
+    config = ServiceConfig(
+        model=model,
+        log=str(log),
+        workers=1,
+        drain_s=0.3,
+        faults=Faults(delay_ms=400),
+        ready_file=tmp_path / "ready",
+    )
+    with start(config) as service:
         service.ready()
-        answer = ask(service.url, "/predict", {"features": {"distance": 900}}, user="ben")
-        assert answer.status == 200
-        assert answer.body["prediction"] == pytest.approx(120, abs=0.1)
-        table = requestlog.read(log)  # written before the answer left
-        assert table["request_id"].tolist() == [answer.body["request_id"]]
-        assert table["user_id"].tolist() == ["ben"]
-        assert table["distance"].tolist() == [900]
+        told = json.loads((tmp_path / "ready").read_text())
+        assert told == {"pid": service.pid, "port": service.port, "url": service.url, "version": "v1"}
+        asking = [
+            threading.Thread(target=lambda: answers.append(ask(service.url, "/predict", BODY, user="ben")))
+            for _ in range(3)
+        ]
+        for thread in asking:
+            thread.start()
+        while "in_flight 3.0" not in ask(service.url, "/metrics").body:
+            time.sleep(0.01)
+        service.process.stdin.write(b"drain\n")
+        service.process.stdin.flush()
+        while service.state() == "ready":
+            time.sleep(0.01)
+        answers.append(ask(service.url, "/predict", BODY, user="ben"))  # still taken
         assert service.drain() == 0
-        assert service.state() == "gone"
+        for thread in asking:
+            thread.join(LONG)
+        assert [answer.status for answer in answers] == [200] * 4
+        assert answers[0].body["prediction"] == pytest.approx(120, abs=0.1)
+        assert service.state() == "gone" and not in_use(service.port)
+    table = requestlog.read(log)
+    assert sorted(table["request_id"]) == sorted(answer.body["request_id"] for answer in answers)
+    assert set(table["user_id"]) == {"ben"} and set(table["distance"]) == {900}
+
+
+def test_a_refused_body_closes_its_connection_and_the_answer_is_read(model):
+    limits = Limits(body_bytes=10_000, body_s=0.2)
+    with start(ServiceConfig(model=model, limits=limits, drain_s=0.0)) as service:
+        service.ready()
+        large = ask(service.url, "/predict", b" " * 300_000)  # sends all of it before it reads
+        assert (large.status, large.headers["connection"]) == (413, "close")
+        with socket.create_connection((HOST, service.port), timeout=LONG) as door:
+            head = f"POST /predict HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+            door.sendall(f'{head}Content-Length: 100\r\n\r\n{{"features"'.encode())
+            said = b""
+            while part := door.recv(4096):  # until the service closes
+                said += part
+        assert said.startswith(b"HTTP/1.1 408 ") and b"connection: close" in said.lower()
+        door = http.client.HTTPConnection(HOST, service.port, timeout=LONG)
+        for body, status in (
+            (b"{", 400),
+            (json.dumps(BODY).encode(), 200),
+        ):  # an ordinary refusal does not close
+            door.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            answer = door.getresponse()
+            assert answer.status == status and answer.read()
+        door.close()
+        assert service.stop() == 0
+
+
+def test_sigterm_drains_with_exit_code_0(model, tmp_path):
+    process, told = launch(
+        ServiceConfig(model=model, log=str(tmp_path / "log"), drain_s=0.0), tmp_path / "config.json"
+    )
+    try:
+        until_ready(told["url"])
+        assert ask(told["url"], "/predict", BODY).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+        assert process.stdout.read() == ""  # one line, and no more
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another way to end a process")
+def test_a_service_ends_with_its_parent_even_while_its_model_hangs(model, tmp_path):
+    """The parent is killed, so it can tell nobody; the model stands in the event loop, so that cannot notice either."""
+    config = ServiceConfig(
+        model=model, drain_s=0.0, faults=Faults(hang_rate=1.0, hang_s=LONG), lifetime_s=LONG
+    )
+    config.write(tmp_path / "config.json")
+    code = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-m', 'mlprod_helpers.serving', '--config', sys.argv[1]], stdin=subprocess.DEVNULL)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "config.json")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        told = json.loads(parent.stdout.readline())
+        until_ready(told["url"])
+        ask(told["url"], "/predict", BODY, timeout=0.2)
+        assert ask(told["url"], "/healthz", timeout=0.2).status == 0
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    end = time.monotonic() + LONG / 2
+    while in_use(told["port"]):
+        assert time.monotonic() < end, "the service outlives its parent"
+        time.sleep(0.05)
+
+
+def test_exit_codes_say_why_it_ended(model, tmp_path):
+    """Parent gone (standard input closed): 4; lifetime over: 5; both started at once, for they take their time."""
+    orphan = start(ServiceConfig(model=model))
+    process, _ = launch(ServiceConfig(model=model, lifetime_s=0.2), tmp_path / "short.json")
+    try:
+        orphan.process.stdin.close()
+        assert orphan.process.wait(LONG) == 4
+        assert process.wait(LONG) == 5
+    finally:
+        assert orphan.kill() == 4
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path):
+    with pytest.raises(LabError, match=r"no model in .*exit code 3"):
+        start(ServiceConfig(model=str(tmp_path)))
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    card = json.loads(Path(model, "card.json").read_text())
+    (broken / "card.json").write_text(json.dumps(card))
+    (broken / f"{card['checksum'][:16]}.skops").write_bytes(b"something else")
+    with start(ServiceConfig(model=str(broken))) as service:
+        with pytest.raises(LabError, match=r"checksum differs.*exit code 3"):
+            service.ready(LONG)
+        assert service.exit_code == 3
+
+
+def test_a_wrong_config_is_told_with_exit_code_2(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model": "m", "worker": 1}')
+    found = subprocess.run(
+        [sys.executable, "-m", "mlprod_helpers.serving", "--config", path],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert found.returncode == 2 and "workers" in found.stderr

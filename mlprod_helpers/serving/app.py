@@ -255,6 +255,10 @@ class Service:
         if self.key.needed or limits.rate_per_s is not None:
             self._let_in(head, scope)
         self._read_head(ask, head)
+        if (
+            "transfer_encoding" in head and "content_length" in head
+        ):  # two ends of one body: request smuggling
+            raise Refusal(400, "two_lengths", close=True)
         if self.state == "starting":
             raise Refusal(503, "not_ready", headers=[(b"retry-after", b"1")], close=_has_large_body(head))
         if not _is_json(head.get("content_type", b"")):
