@@ -140,7 +140,7 @@ def test_a_failure_that_a_client_saw_is_red_and_a_caught_one_is_not(killed):
     red = [int(plots.RED[i : i + 2], 16) for i in (1, 3, 5)]
 
     def burns(figure):
-        panel = pixels(figure)[70:260, 600:]  # the axes of the right panel
+        panel = pixels(figure)[256:354, 570:]  # the axes of the failures
         return bool((np.abs(panel - red).sum(axis=2) < 30).any())
 
     lost = killed.assign(served=killed["served"] | (killed["status"] == 502)).drop_duplicates("request_id")

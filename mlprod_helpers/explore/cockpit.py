@@ -143,33 +143,44 @@ def _still(versions, window):
     from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
 
-    fig, (left, right) = plots.figure(2, size=(9.2, 2.9), layout=None)
-    fig.subplots_adjust(left=0.065, right=0.985, bottom=0.16, top=0.8, wspace=0.17)
-    for ax in (left, right):
-        ax.set(xlim=(-window, 0), xlabel="seconds before now")
+    fig, ((left, shares), (spare, failures)) = plots.figure(2, 2, size=(9.2, 3.7), layout=None)
+    spare.remove()
+    for ax, place in (
+        (left, (0.07, 0.13, 0.41, 0.71)),
+        (shares, (0.56, 0.58, 0.425, 0.32)),
+        (failures, (0.56, 0.13, 0.425, 0.24)),
+    ):
+        ax.set_position(place)
+        ax.set_xlim(-window, 0)
+    for ax in (left, failures):
+        ax.set_xlabel("seconds before now")
     left.set(ylim=(_FASTEST, _SLOWEST), yscale="log")
-    ticks = {1: "1", 10: "10", 100: "100", 1000: "1 s", 10_000: "10 s"}
-    left.set_yticks(list(ticks), list(ticks.values()))
+    left.set_yticks([1, 10, 100, 1000, 10_000], ["1 ms", "10 ms", "100 ms", "1 s", "10 s"])
     left.minorticks_off()
-    left.set_title("latency, ms: p50 thick, p99 thin", pad=24)
-    right.set(ylim=(0, 103), yticks=[0, 25, 50, 75, 100])
-    right.set_title("share of the answers and failures, %", pad=24)
+    left.set_title("latency: p50 thick, p99 thin", pad=24)
+    shares.set(ylim=(0, 105), yticks=[0, 50, 100])
+    shares.tick_params(labelbottom=False)
+    shares.set_title("answers by version, % of all")
+    shown = np.array([0, 2, 10, 50, 100])
+    failures.set_ylim(0, _height(100))
+    failures.set_yticks(_height(shown), list(map(str, shown)))
+    failures.set_title("failures, % of the requests", pad=24)
     lines, handles = {}, []
     for name, color, dashes in zip(versions, _COLORS, _DASHES, strict=False):
         style = {"color": plots.ink(color), "linestyle": dashes}
         [p50] = left.plot([], [], linewidth=2.2, marker=".", markersize=4, **style)
         [p99] = left.plot([], [], linewidth=0.9, **style)
-        [share] = right.plot([], [], linewidth=2.0, marker=".", markersize=4, **style)
+        [share] = shares.plot([], [], linewidth=2.0, marker=".", markersize=4, **style)
         lines[name] = p50, p99, share
         handles.append(Line2D([], [], label=name, linewidth=2.2, **style))
     caught = PolyCollection([], facecolor=plots.GREY, alpha=0.5, linewidth=0)
     lost = PolyCollection([], facecolor=plots.RED, linewidth=0)
     for bars in (caught, lost):
-        right.add_collection(bars, autolim=False)
+        failures.add_collection(bars, autolim=False)
     place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.98), "ncols": _MOST, "borderpad": 0.1}
     if handles:
         left.legend(handles=handles, handlelength=2.6, columnspacing=1.4, **place)
-    plots.name_colors(right, {"failed for a client": plots.RED, "caught by a second try": plots.GREY})
+    plots.name_colors(failures, {"failed for a client": plots.RED, "caught by a second try": plots.GREY})
     words = left.text(0.5, 0.5, "", transform=left.transAxes, ha="center", color=plots.SOFT_INK)
     still = plots.Still(fig, [caught, lost, *(line for three in lines.values() for line in three), words])
     still.lines, still.caught, still.lost, still.words = lines, caught, lost, words
@@ -242,12 +253,18 @@ def _percentiles(rows):
 
 
 def _bars(left, width, low, high):
-    high = np.minimum(high, 100)
+    """One bar a bin, from `low` to `high` percent."""
+    low, high = _height(low), _height(np.minimum(high, 100))
     return [
         [(x, y), (x, top), (min(x + width, 0), top), (min(x + width, 0), y)]
         for x, y, top in zip(left, low, high, strict=True)
         if top > y
     ]
+
+
+def _height(percent):
+    """A scale on which one failure in a hundred can be seen."""
+    return np.sqrt(percent)
 
 
 def _in_words(state, rows, now, window):

@@ -227,6 +227,8 @@ class Cockpit:
             if lab is None or not lab.running:
                 raise RuntimeError("the lab has ended")
             self._say(work(lab))
+        except OSError as error:
+            self._say(f"{what} did not work: nobody answers ({error.strerror or error}).")
         except Exception as error:
             self._say(f"{what} did not work: {error}")
         finally:
