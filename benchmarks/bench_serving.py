@@ -1,0 +1,325 @@
+"""What does a request cost the service, do its waits follow queueing theory, and what do micro-batches bring?
+
+    .venv/bin/uv venv --python .venv/bin/python .venv-peers-serving
+    .venv/bin/uv pip install --python .venv-peers-serving/bin/python -r benchmarks/requirements-serving.txt
+    .venv/bin/python benchmarks/bench_serving.py [--requests 2000] [--runs 7] [--seconds 20]
+
+Everything on 127.0.0.1, each server in processes of its own. Measured:
+
+1. CPU time of one `POST /predict` of one row (a scaler and a linear model, the input an array; log and metrics on) of a server's
+   whole process tree, against FastAPI with prometheus-client and the same model, and against BentoML, MLServer and LitServe as they
+   come. Rounds alternate, so that a busy machine slows down all; ratios are medians over rounds. A server's answers are checked.
+2. Mean latency under an open loop at loads of .5 and .8, for a service time that is constant and one that is exponential,
+   beside theory (Pollaczek-Khinchine) and a simulation of the same arrivals, both with the service time measured at
+   saturation. Shown, without a target.
+3. Requests a second that a pipeline with one-hot columns answers with and without micro-batches, under 64 testers. Shown.
+
+Ends with status 1 when a target is missed, or a server's answer is wrong.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from mlprod_helpers import queueing
+from mlprod_helpers.serving import Feature, ServiceConfig, closed_loop, open_loop, save_model, start
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "serving_peers"))
+from eta import NAMES, array, model  # noqa: E402
+
+RATIO = 1.3
+TESTERS = 8
+LIFETIME = 1800
+PEER = HERE.parent / ".venv-peers-serving/bin/python"
+FEATURES = [
+    Feature("distance", low=0, high=6000),
+    Feature("hour", kind="integer", low=0, high=23),
+    Feature("zone", kind="integer", low=0, high=12),
+]
+ROWS = [{"distance": 100.0 + 17 * i, "hour": 5 + i % 18, "zone": i % 6} for i in range(100)]
+OURS, BARE = "this service", "bare FastAPI"
+
+
+def plain(row):
+    """The body of most servers."""
+    return {"features": row}
+
+
+def v2(row):
+    """The body of the V2 protocol."""
+    data = [row[name] for name in NAMES]
+    return {"inputs": [{"name": "rows", "shape": [1, 3], "datatype": "FP64", "data": data}]}
+
+
+SERVERS = {  # name -> (python, file, path, body, the prediction in an answer)
+    BARE: (sys.executable, "bare.py", "/predict", plain, lambda told: told["prediction"]),
+    "BentoML": (PEER, "bento.py", "/predict", plain, lambda told: told["prediction"]),
+    "MLServer": (PEER, "v2.py", "/v2/models/eta/infer", v2, lambda told: told["outputs"][0]["data"][0]),
+    "LitServe": (PEER, "lit.py", "/predict", plain, lambda told: told["prediction"]),
+}
+
+
+# --------------------------------------------------------------------------------------- what a request costs
+
+
+@contextmanager
+def peer(name, folder):
+    """(process id, address) of another server; its whole tree ends with the block."""
+    python, file, path, *_ = SERVERS[name]
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    environment = {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with (folder / f"{file}.txt").open("wb") as output:
+        process = subprocess.Popen(
+            [str(python), str(HERE / "serving_peers" / file), str(port)],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process.pid, f"http://127.0.0.1:{port}{path}"
+    finally:
+        family = tree(process.pid)
+        for one in family:
+            one.kill()
+        psutil.wait_procs(family, 5)
+        process.wait()
+
+
+def tree(pid):
+    """A process and all below it."""
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_seconds(pid):
+    """Seconds of CPU that a tree has used so far."""
+    return sum(sum(one.cpu_times()[:2]) for one in tree(pid))
+
+
+async def ask_all(url, bodies, n):
+    """n requests by `TESTERS` testers: the texts of the answers. An answer that is no 200 is an error."""
+    import aiohttp
+
+    answers, numbers = [None] * n, iter(range(n))
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=30), headers=headers
+    ) as session:
+
+        async def tester():
+            for i in numbers:
+                async with session.post(url, data=bodies[i % len(bodies)]) as answer:
+                    answers[i] = await answer.read()
+                    if answer.status != 200:
+                        raise RuntimeError(f"{url}: {answer.status} {answers[i][:200]!r}")
+
+        await asyncio.gather(*(tester() for _ in range(TESTERS)))
+    return answers
+
+
+def wait_until_it_answers(name, url, body, seconds=90.0):
+    """The first requests fail while a server loads."""
+    import aiohttp
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return asyncio.run(ask_all(url, [body], 1))
+        except (aiohttp.ClientError, RuntimeError, OSError, TimeoutError) as error:
+            if time.monotonic() > end:
+                raise SystemExit(f"{name} does not answer: {error}") from None
+            time.sleep(0.5)
+
+
+def cost(folder, n, runs):
+    """CPU milliseconds a request of each server, one figure a round; 0.0 for those that are not installed."""
+    expected = [float(model().predict(array(row))[0]) for row in ROWS]
+    save_model(model(), folder / "model", version="v1", features=FEATURES)
+    found = {}
+    with ExitStack() as stack:
+        config = ServiceConfig(model=folder / "model", log=folder / "log.jsonl", lifetime_s=LIFETIME)
+        service = stack.enter_context(start(config)).ready()
+        running = {OURS: (service.pid, f"{service.url}/predict", plain, lambda told: told["prediction"])}
+        for name, (python, _, _, body, prediction) in SERVERS.items():
+            if Path(python).exists():
+                running[name] = (*stack.enter_context(peer(name, folder)), body, prediction)
+        for name, (_, url, body, _) in running.items():
+            wait_until_it_answers(name, url, json.dumps(body(ROWS[0])).encode())
+        for i in range(runs + 1):
+            for name, (pid, url, body, prediction) in running.items():
+                bodies = [json.dumps(body(row)).encode() for row in ROWS]
+                before = cpu_seconds(pid)
+                answers = asyncio.run(ask_all(url, bodies, n))
+                spent = 1000 * (cpu_seconds(pid) - before) / n
+                if i:  # the first round warms up, and is where answers are compared
+                    found.setdefault(name, []).append(spent)
+                    continue
+                got = [prediction(json.loads(answer)) for answer in answers[: len(ROWS)]]
+                if not np.allclose(got, expected):
+                    raise SystemExit(f"{name} answers wrongly: {got[0]} for {expected[0]}")
+        rows = (folder / "log.jsonl").read_bytes().count(b"\n")
+    sent = 1 + (runs + 1) * n
+    if rows != sent:
+        raise SystemExit(f"{rows} rows in the log for {sent} requests.")
+    return found
+
+
+# ------------------------------------------------------------------------------------ how long a request waits
+
+
+def waits(folder, seconds, service_ms=10.0):
+    """Mean latency in ms at two loads: (law, load, measured, theory, simulation of the same arrivals, what is added to each)."""
+    table = []
+    for law, cv in (("constant", 0.0), ("exponential", 1.0)):
+        faults = {"delay_ms": service_ms, "delay_law": law}
+        config = ServiceConfig(model=folder / "model", workers=1, faults=faults, lifetime_s=LIFETIME)
+        with start(config) as service:
+            service.ready()
+            closed_loop(service.url, ROWS, n=50, random_state=0)
+            # the worker never waits: the time between two answers is its service time, and the rest of the way is done meanwhile
+            full = closed_loop(service.url, ROWS, testers=4, duration=max(4.0, seconds / 3), random_state=1)
+            mean = full["finish"].max() / len(full)
+            alone = closed_loop(service.url, ROWS, testers=1, duration=max(4.0, seconds / 3), random_state=2)
+            way = (
+                max(0.0, alone["latency_ms"].mean() / 1000 - mean)
+                if law == "constant"
+                else table[0][-1] / 1000
+            )
+            for load in (0.5, 0.8):
+                rate = load / mean
+                seen = open_loop(service.url, ROWS, rate=rate, duration=seconds, timeout=30.0, random_state=3)
+                if (seen["status"] != 200).any():
+                    raise SystemExit("A request of the waiting test was not answered.")
+                drawn = queueing.Constant(mean) if law == "constant" else queueing.Exponential(mean)
+                due = seen["due"].to_numpy()
+                simulated = np.mean(
+                    [queueing.simulate(due, drawn, random_state=i).mean_latency for i in range(20)]
+                )
+                theory = queueing.mgc(rate, mean, cv).latency
+                measured = seen["latency_ms"].mean()
+                table.append(
+                    (
+                        law,
+                        load,
+                        mean * 1000,
+                        measured,
+                        1000 * (theory + way),
+                        1000 * (simulated + way),
+                        1000 * way,
+                    )
+                )
+    return table
+
+
+def batches(folder, seconds):
+    """{rows of a call: (requests a second, CPU ms a request, median latency in ms)} of a pipeline on a table under 64 testers."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    rows = pd.DataFrame(ROWS * 10)
+    parts = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["hour", "zone"]), (StandardScaler(), ["distance"])
+    )
+    pipeline = make_pipeline(parts, Ridge()).fit(rows, rows["distance"] / 8)
+    save_model(pipeline, folder / "table", version="v1", features=FEATURES)
+    found = {}
+    for most in (1, 32):
+        config = ServiceConfig(
+            model=folder / "table", workers=1, batching={"max_rows": most}, lifetime_s=LIFETIME
+        )
+        with start(config) as service:
+            service.ready()
+            closed_loop(service.url, ROWS, testers=64, n=200, random_state=0)
+            before = cpu_seconds(service.pid)
+            seen = closed_loop(service.url, ROWS, testers=64, duration=seconds, random_state=1)
+            spent = 1000 * (cpu_seconds(service.pid) - before) / len(seen)
+            if (seen["status"] != 200).any():
+                raise SystemExit("A request of the batching test was not answered.")
+        found[most] = len(seen) / seen["finish"].max(), spent, seen["latency_ms"].median()
+    return found
+
+
+# ------------------------------------------------------------------------------------------------- the report
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    if (
+        not 100 <= options.requests <= 20_000
+        or not 1 <= options.runs <= 30
+        or not 2 <= options.seconds <= 120
+    ):
+        parser.error("100 to 20,000 requests, 1 to 30 runs, 2 to 120 seconds")
+    if not PEER.exists():
+        print("BentoML, MLServer and LitServe are not installed (see the head of this file): not compared.\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spent = cost(folder, options.requests, options.runs)
+        waited = waits(folder, options.seconds)
+        batched = batches(folder, options.seconds / 4)
+    print("CPU ms a request: median (lowest to highest), and times bare FastAPI")
+    for who, rounds in spent.items():
+        times = ratio(rounds, spent[BARE])
+        print(f"  {who:14} {np.median(rounds):.3f} ({min(rounds):.3f} to {max(rounds):.3f})   {times:.2f}")
+    print("\nmean latency in ms beside what queueing says for the measured service time, one worker")
+    print("  service time          load  measured  theory  simulated  (of which way and overhead)")
+    for law, load, mean, measured, theory, simulated, way in waited:
+        print(
+            f"  {law:12} {mean:6.2f}   {load:.1f}  {measured:8.1f}  {theory:6.1f}  {simulated:9.1f}  ({way:.1f})"
+        )
+    print("\na pipeline with one-hot columns under 64 testers")
+    for most, (rate, cpu, middle) in batched.items():
+        print(
+            f"  at most {most:2} rows a call: {rate:6.0f} requests/s, {cpu:.2f} CPU ms each, p50 {middle:.0f} ms"
+        )
+    print()
+    times = ratio(spent[OURS], spent[BARE])
+    rows = [("CPU a request / bare FastAPI", f"{times:.2f}", f"<= {RATIO}", times <= RATIO)]
+    for who in spent:
+        if who not in (OURS, BARE):
+            times = ratio(spent[OURS], spent[who])
+            rows.append((f"CPU a request / {who}", f"{times:.2f}", "< 1", times < 1))
+    for what, seen, target, good in rows:
+        print(f"{what:32} {seen:>8}   {target:8} {'met' if good else 'MISSED'}")
+    return 0 if all(good for *_, good in rows) else 1
+
+
+def ratio(ours, theirs):
+    """Median over the rounds: what a busy machine does to one of a round it does to the other."""
+    return float(np.median(np.array(ours) / np.array(theirs)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""FastAPI and prometheus-client, nothing else: python bare.py PORT"""
+
+import sys
+
+import uvicorn
+from eta import array, model
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from pydantic import BaseModel
+
+
+class Features(BaseModel):
+    distance: float
+    hour: int
+    zone: int
+
+
+class Ask(BaseModel):
+    features: Features
+
+
+app, fitted = FastAPI(), model()
+requests = Counter("requests", "Requests", ["code"])
+seconds = Histogram("request_duration_seconds", "From arrival to answer")
+
+
+@app.post("/predict")
+async def predict(ask: Ask):
+    with seconds.time():
+        answer = float(fitted.predict(array(ask.features.model_dump()))[0])
+    requests.labels("200").inc()
+    return {"prediction": answer}
+
+
+@app.get("/metrics")
+async def metrics():
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+if __name__ == "__main__":
+    # h11 as the service has it: httptools would be faster for both
+    uvicorn.run(
+        app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="warning", http="h11"
+    )
