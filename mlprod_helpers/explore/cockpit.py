@@ -117,7 +117,7 @@ def _state(rows, window, versions=()):
     for name in names:
         mine = rows[rows["version"] == name]
         served = int(mine["served"].sum())
-        p50, p99 = _percentiles(mine)
+        p50, p99 = _percentiles(mine["latency_ms"].to_numpy()[(mine["served"] | mine["copy"]).to_numpy()])
         table.append(
             {
                 "rate": served / window,
@@ -221,33 +221,33 @@ def _draw(still, rows, now, window):
     """Put these rows into the artists that move."""
     step = window / _BINS
     phase = now % step  # bins stand still in time while now moves on
-    bins = [rows[each] for each in _which(rows, phase, step)]
     begin = np.arange(-_BINS, 1) * step - phase
-    total = np.array([max(1, each["served"].sum()) for each in bins])
+    number = np.floor((rows["ago"].to_numpy() + phase) / step).astype(int) + _BINS
+    served, failed, retried = (rows[name].to_numpy() for name in ("served", "failed", "retried"))
+    answered, latency = served | rows["copy"].to_numpy(), rows["latency_ms"].to_numpy()
+    version = rows["version"].to_numpy()
+
+    def count(which):
+        return np.bincount(number[which], minlength=_BINS + 1)
+
+    total = count(served)
+    middle = np.minimum(begin + step / 2, 0.0)
     for name, (p50, p99, share) in still.lines.items():
-        mine = [each[each["version"] == name] for each in bins]
-        percentiles = np.array([_percentiles(each) for each in mine])
-        middle = np.minimum(begin + step / 2, 0.0)
-        for line, values in zip((p50, p99), percentiles.T, strict=True):
+        mine = version == name
+        times = [latency[mine & answered & (number == each)] for each in range(_BINS + 1)]
+        for line, values in zip((p50, p99), np.array([_percentiles(each) for each in times]).T, strict=True):
             line.set_data(middle, np.clip(values, _FASTEST, _SLOWEST))
-        part = [100 * each["served"].sum() for each in mine] / total
-        share.set_data(middle, np.where([each["served"].any() for each in bins], part, np.nan))
-    seen = [100 * (each["served"] & each["failed"]).sum() for each in bins] / total
-    hidden = [100 * (each["retried"] & ~each["served"]).sum() for each in bins] / total
+        share.set_data(middle, np.where(total > 0, 100 * count(mine & served) / np.maximum(total, 1), np.nan))
+    seen, hidden = (
+        100 * count(which) / np.maximum(total, 1) for which in (served & failed, retried & ~served)
+    )
     still.lost.set_verts(_bars(begin, step, 0 * seen, seen))
     still.caught.set_verts(_bars(begin, step, seen, seen + hidden))
     still.words.set_text("" if len(rows) else "no request in this time")
 
 
-def _which(rows, phase, step):
-    """Positions of the rows of each bin; the last bin ends at now."""
-    number = np.floor((rows["ago"].to_numpy() + phase) / step).astype(int)
-    return [number == each for each in range(-_BINS, 1)]
-
-
-def _percentiles(rows):
-    """p50 and p99 of the answers and copies, NaN without any."""
-    latency = rows["latency_ms"].to_numpy()[(rows["served"] | rows["copy"]).to_numpy()]
+def _percentiles(latency):
+    """p50 and p99, NaN without any."""
     latency = latency[~np.isnan(latency)]
     return np.percentile(latency, [50, 99]) if len(latency) else (np.nan, np.nan)
 
