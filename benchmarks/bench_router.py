@@ -5,11 +5,12 @@
 Everything on 127.0.0.1; the upstreams are tiny aiohttp services, in processes of their own, as the router is. Measured:
 
 1. CPU time that the router's process adds to a request, with and without its request log, beside what the stand-in needs for
-   the same load sent straight to it (from psutil, median of the runs, alternating).
+   the same load sent straight to it (from psutil, median of the runs, alternating). Where HAProxy is installed also its
+   process's; its log is written by this one, and not counted.
 2. 40 plans swapped in and 5 blue-green switches while an open loop sends requests: failed ones, and ones that another version
    answered than the plan named in the answer says for this user. Then the split at a weight of 20 %, a user a request.
-3. The client's median latency while every request is copied to a shadow that never answers, against no copies, in alternating
-   half seconds under one open loop.
+3. The client's median latency while every request is to be copied to a shadow that never answers, against no copies, in
+   alternating half seconds under one open loop.
 
 Ends with status 1 when a target is missed.
 """
@@ -31,6 +32,7 @@ import numpy as np
 import psutil
 
 from mlprod_helpers.requestlog import read
+from mlprod_helpers.serving.haproxy import HAProxy, find_haproxy
 from mlprod_helpers.serving.load import closed_loop, open_loop_async
 from mlprod_helpers.serving.router import RouterConfig, RouterProcess
 from mlprod_helpers.serving.routes import RoutePlan
@@ -45,6 +47,8 @@ import asyncio, json, os, sys
 from aiohttp import web
 name, hang, lifetime, parent = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), os.getppid()
 async def predict(request):
+    if request.method == "GET":
+        return web.Response()  # /readyz
     told = json.loads(await request.read())
     if hang:
         await asyncio.sleep(hang)
@@ -93,7 +97,7 @@ def cpu_ms(pid, url, n):
 
 def cost(folder, n, runs):
     """CPU milliseconds a request of each run: the stand-in's, the router's without and with its log."""
-    found = {"stand-in": [], "router": [], "router, with log": []}
+    found = {}
     with ExitStack() as stack:
         pid, url = stack.enter_context(stand_in("v1"))
         plan = RoutePlan(upstreams={"v1": url}, stable="v1")
@@ -101,16 +105,20 @@ def cost(folder, n, runs):
             stack.enter_context(RouterProcess(RouterConfig(plan=plan, log=log, lifetime_s=LIFETIME)))
             for log in (None, str(folder / "cost.jsonl"))
         )
+        doors = [
+            ("stand-in", pid, url),
+            ("router", bare.pid, bare.url),
+            ("router, with log", logged.pid, logged.url),
+        ]
+        if find_haproxy():
+            haproxy = stack.enter_context(HAProxy(RouterConfig(plan=plan, lifetime_s=LIFETIME)))
+            doors.append(("HAProxy", haproxy.pid, haproxy.url))
         for _ in range(runs):
-            for name, who, door in (
-                ("stand-in", pid, url),
-                ("router", bare.pid, bare.url),
-                ("router, with log", logged.pid, logged.url),
-            ):
+            for name, who, door in doors:
                 spent, answered = cpu_ms(who, door, n)
                 if answered != n:
                     raise RuntimeError(f"{name}: only {answered} of {n} requests were answered.")
-                found[name].append(spent)
+                found.setdefault(name, []).append(spent)
     return {name: (float(np.median(of)), min(of), max(of)) for name, of in found.items()}
 
 
@@ -160,7 +168,7 @@ def swaps(folder, n):
 
 
 def shadow(pairs, rate=200, period=0.5):
-    """Under one open loop, half a second without copies, half a second with all requests copied to a shadow that hangs, and so on.
+    """Under one open loop, half a second without copies, half a second with all requests to be copied to a shadow that hangs, and so on.
 
     An answer names its plan, so each request is known to be of one kind or the other. Copies time out after 2 s, so in a half second
     with copies again. Latency counts from sending: the generator's own lateness would hide a part of the difference.
