@@ -23,6 +23,7 @@ from mlprod_helpers.serving.processes import HOST, LabError, in_use, refusal
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
 
+from mlprod_helpers.serving.__main__ import main
 from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.models import save_model
 from mlprod_helpers.serving.run import start
@@ -189,6 +190,28 @@ def test_exit_codes_say_why_it_ended(model, tmp_path):
         process.stdout.close()
 
 
+def test_a_drain_does_not_wait_for_ever_and_what_it_gives_up_is_logged(model, tmp_path):
+    """The model hangs in a thread. The service's log names the request that got no answer."""
+    log = tmp_path / "log.jsonl"
+    config = ServiceConfig(
+        model=model,
+        log=str(log),
+        workers=1,
+        drain_s=0.0,
+        drain_timeout_s=0.2,
+        faults=Faults(hang_rate=1.0, hang_s=600),
+    )
+    with start(config) as service:
+        service.ready()
+        asking = threading.Thread(target=ask, args=(service.url, "/predict", BODY))
+        asking.start()
+        while "in_flight 1.0" not in ask(service.url, "/metrics").body:
+            time.sleep(0.01)
+        assert service.drain() == 0
+        asking.join(LONG)
+    assert requestlog.read(log)["status"].tolist() == [503]
+
+
 def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path):
     with pytest.raises(LabError, match=r"no model in .*exit code 3"):
         start(ServiceConfig(model=str(tmp_path)))
@@ -203,14 +226,15 @@ def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path)
         assert service.exit_code == 3
 
 
-def test_a_wrong_config_is_told_with_exit_code_2(tmp_path):
+def test_a_wrong_config_is_told_with_exit_code_2(tmp_path, capsys):
     path = tmp_path / "config.json"
     path.write_text('{"model": "m", "worker": 1}')
-    found = subprocess.run(
-        [sys.executable, "-m", "mlprod_helpers.serving", "--config", path],
-        capture_output=True,
-        text=True,
-        timeout=LONG,
-        check=False,
-    )
-    assert found.returncode == 2 and "workers" in found.stderr
+    assert main(["--config", str(path)]) == 2
+    assert "workers" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_with_exit_code_2(model):
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LabError, match=rf"Port {port} is not to be had.*exit code 2"):
+            start(ServiceConfig(model=model, port=port))

@@ -204,7 +204,14 @@ class _Running:
 
     async def until_it_ends(self):
         self._loop = asyncio.get_running_loop()
-        listener = _listen(self.config.port)
+        try:
+            listener = _listen(self.config.port)
+        except OSError as error:
+            print(
+                f"Port {self.config.port} is not to be had ({error.strerror}): 0 takes a free one.",
+                file=sys.stderr,
+            )
+            return 2
         self._end_with_parent()
         for number in (signal.SIGTERM, signal.SIGINT):
             try:
@@ -257,8 +264,8 @@ class _Running:
 
     def _end_with_parent(self):
         """Threads, since the event loop may stand still: a model that hangs must not outlive its parent."""
-        parent = os.getppid() if self.config.parent_pid is None else self.config.parent_pid
-        threading.Thread(target=self._watch, args=(parent,), daemon=True).start()
+        pid = os.getppid() if self.config.parent_pid is None else self.config.parent_pid
+        threading.Thread(target=self._watch, args=(_Parent(pid) if pid else None,), daemon=True).start()
         if self.config.watch_stdin:
             threading.Thread(target=self._read_orders, daemon=True).start()
 
@@ -269,7 +276,7 @@ class _Running:
             if left <= 0:
                 os._exit(5)
             time.sleep(min(_LOOK_S, left))
-            if parent and not _is_there(parent):
+            if parent is not None and not parent.is_there():
                 os._exit(4)
 
     def _read_orders(self):
@@ -298,8 +305,29 @@ def _listen(port):
     return listener
 
 
-def _is_there(parent):
-    import psutil
+class _Parent:
+    """The process whose end ends this one."""
 
-    # the parent of a process whose parent died is another one
-    return psutil.pid_exists(parent) and (os.name == "nt" or os.getppid() == parent)
+    def __init__(self, pid):
+        import psutil
+
+        self._pid, self._is_direct = pid, os.getppid() == pid
+        try:
+            self._process = psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            self._process = None
+
+    def is_there(self):
+        import psutil
+
+        if self._is_direct and os.name != "nt" and os.getppid() != self._pid:
+            return False  # who loses its parent gets another one, also while the dead one waits to be buried
+        try:
+            # is_running tells it from a later process with the same number
+            return (
+                self._process is not None
+                and self._process.is_running()
+                and self._process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return False
