@@ -330,6 +330,7 @@ def test_it_looks_by_itself_and_ends_with_the_lab(lab):
     lab.running = False
     until(lambda: not shown.watching and no_thread("mlprod-cockpit") and no_thread("mlprod-load"))
     assert "The lab has ended. The picture stands still." in shown.message
+    assert shown.lights == {"v1": "ended", "v2": "ended"} and "</span> ready" not in page(shown)
     assert all(made.disabled for made in all_of(shown.widget, ipywidgets.Button))
     control(shown, "users of v2 (%)").value = 10  # a press that was under way
     assert "did not work: the lab has ended" in shown.message

@@ -6,6 +6,7 @@ into the notebook.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -100,20 +101,25 @@ class Cockpit:
                 self._panel.disable()
 
     def _watch(self):
+        why = "The cockpit has ended."
+        with contextlib.suppress(Exception):  # a thread's traceback would land in the notebook
+            why = self._until_over()
+        with contextlib.suppress(Exception):
+            self.close(why)
+
+    def _until_over(self):
+        """Look once a second. Returns why it has ended."""
         end = time.monotonic() + 60 * self._minutes
-        why = f"It has looked for {self._minutes:g} minutes: run the cell again to go on."
         while not self._over.wait(self._every) and time.monotonic() < end:
             lab = self._lab()
             if lab is None or not lab.running:
-                why = "The lab has ended."
-                break
+                return self._lab_ended()
             if self._panel is not None and self._panel.closed:
-                why = "The widget was closed."
-                break
+                return "The widget was closed."
             if self._panel is None or not self._panel.paused:
                 self.refresh()
             del lab
-        self.close(why)
+        return f"It has looked for {self._minutes:g} minutes: run the cell again to go on."
 
     # ------------------------------------------------------------------------------------------ what it sees
 
@@ -122,7 +128,7 @@ class Cockpit:
         try:
             lab = self._lab()
             if lab is None or not lab.running:
-                self._say("The lab has ended. The picture stands still.")
+                self._say(f"{self._lab_ended()} The picture stands still.")
                 return
             self._look(lab)
             if self._panel is not None:
@@ -130,6 +136,12 @@ class Cockpit:
         except Exception as error:
             if not self._over.is_set():  # a lab that ends meanwhile is no news
                 self._say(f"The cockpit could not look: {type(error).__name__}: {error}")
+
+    def _lab_ended(self):
+        self.lights = dict.fromkeys(self.names, "ended")
+        if self._panel is not None:
+            self._panel.show()
+        return "The lab has ended."
 
     def _look(self, lab):
         self.routed = self._read_plan(lab)

@@ -19,6 +19,7 @@ LIGHTS = {
     "alive, not ready": ("○", plots.ORANGE),
     "does not answer": ("✕", plots.RED),
     "dead": ("✕", plots.RED),
+    "ended": ("○", plots.GREY),
 }
 # text and background together: right in both themes
 _PAPER = f"background:{plots.PAPER};color:{plots.INK};border-radius:6px;padding:6px 10px"
