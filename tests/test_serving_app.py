@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlprod_helpers import requestlog
+from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule, to_prometheus
 from mlprod_helpers.serving.config import Faults, Limits, ServiceConfig
 
 pytest.importorskip("fastapi", reason="the service needs fastapi")
@@ -25,6 +27,7 @@ from mlprod_helpers.serving.app import create_app
 from mlprod_helpers.serving.demo import FEATURES, eta_models
 from mlprod_helpers.serving.limits import ApiKey, TokenBuckets
 from mlprod_helpers.serving.models import save_model
+from mlprod_helpers.serving.telemetry import recording_rules
 
 ROW = {"distance": 1400, "hour": 9, "zone": 2}
 BODY = {"features": ROW}
@@ -481,6 +484,17 @@ def test_a_log_that_cannot_be_written_is_counted_and_answers_go_on(folders, log,
     assert "log_failures_total 1.0" in metrics
 
 
+def promtool(*arguments, **settings):
+    """What promtool says: (exit code, all that it wrote)."""
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("promtool (Debian's package prometheus) is not installed")
+    found = subprocess.run(
+        [tool, *arguments], capture_output=True, text=True, timeout=60, check=False, **settings
+    )
+    return found.returncode, found.stdout + found.stderr
+
+
 def some_metrics(folder):
     async def use(client):
         for body in (
@@ -523,14 +537,26 @@ def test_metrics_count_software_inputs_and_outputs(folders):
 
 @pytest.mark.parametrize("model", ["v1", "scored"])
 def test_promtool_accepts_the_metrics(folders, model):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool (Debian's package prometheus) is not installed")
     _, text = some_metrics(folders[model])
-    found = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    assert promtool("check", "metrics", input=text) == (0, "")
+
+
+def test_recording_rules_turn_counters_into_the_figures_of_alerts(folders, tmp_path):
+    rules = recording_rules("eta", features=["distance"], window="2m")
+    text = "".join(some_metrics(folders[model])[1] for model in ("v1", "scored"))
+    recorded = {rule["record"]: rule["expr"] for rule in rules["groups"][0]["rules"]}
+    for expression in recorded.values():  # each rule reads what the service counts
+        for series in re.findall(r"(\w+)(?:\{[^}]*\})?\[2m\]", expression) or re.findall(
+            r"max\((\w+)", expression
+        ):
+            assert re.search(rf"^{series}\b", text, re.MULTILINE), series
+    slow = Rule("latency_p99", above=250, owner="ops")
+    alert = to_prometheus(MonitoringPlan("eta", [Row("slow", slow, "roll back")]))["groups"][0]["rules"][0]
+    assert alert["expr"].split()[0] in recorded
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(rules))
+    code, said = promtool("check", "rules", path)
+    assert code == 0 and f"{len(recorded)} rules found" in said
 
 
 # --------------------------------------------------------------------------------------------- OpenAPI
