@@ -240,6 +240,24 @@ def test_a_draining_version_ends_its_requests_and_gets_no_new_ones_and_may_move(
 
 
 @needs_haproxy
+def test_the_end_waits_for_requests_in_flight_and_their_rows(tmp_path):
+    log, answers = tmp_path / "log", []
+    with services("v1", delay=0.5) as (_, urls):
+        router = HAProxy(RouterConfig(plan=RoutePlan(upstreams=urls, stable="v1"), log=str(log)))
+        thread = threading.Thread(
+            target=lambda: answers.append(ask(router.url, "/predict", {"features": {"distance": 8}}))
+        )
+        thread.start()
+        end = time.monotonic() + 10
+        while not router._statistics()["v1"]["scur"] and time.monotonic() < end:
+            time.sleep(0.01)
+        router.stop()
+        thread.join()
+    assert [answer.status for answer in answers] == [200]
+    assert read(log)["prediction"].tolist() == [1.0]
+
+
+@needs_haproxy
 def test_a_label_or_a_request_that_must_not_be_sent_twice_is_not():
     """A version that takes the request and cuts the connection: again at the other one, but only on a path where that is safe."""
     door, seen = socket.create_server(("127.0.0.1", 0)), []
