@@ -132,4 +132,9 @@ def clear_old_folders():
 def _alive(pid):
     import psutil
 
-    return psutil.pid_exists(pid)
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
