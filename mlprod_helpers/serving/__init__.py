@@ -15,6 +15,8 @@ no web framework.
 | How does a judge of `rollout` move real weights? | `Driver` |
 | How long do users wait, counted from the moment they came? | `open_loop`, `closed_loop`, `replay_log` |
 | All of it in a notebook, and nothing left behind? | `Lab` |
+| Which models, to try it? | `eta_models` |
+| How do a service's counters become the figures that alerts read? | `recording_rules` |
 | Are ports and processes to be had here at all? | `refusal` |
 
 Any HTTP service on this machine can stand behind the router, as long as it answers `POST /predict` with JSON
@@ -30,7 +32,7 @@ model is loaded: poll `/readyz` until it says 200.
 for `drain_s` seconds, then no new connection is taken, requests in flight get their answer (at most `drain_timeout_s`), exit
 code 0. It ends at once (exit code 4) when its parent process is gone (looked at twice a second, on every system), with
 `watch_stdin` also when standard input closes, and (exit code 5) after `lifetime_s` seconds. A model that cannot be loaded: 3, with the
-reason on standard error.
+reason on standard error. A config that does not fit, or a port that is taken: 2.
 
 **Requests.** JSON in, JSON out.
 
@@ -47,7 +49,8 @@ reason on standard error.
 A classifier with probabilities also gives `score` (`scores`), the probability of its second class, with more than two of the class it names. Headers of `/predict`: `X-Request-Id`
 (1 to 64 of `A-Z a-z 0-9 . _ : -`; made up when absent, always in the answer's body and header `X-Request-Id`), `X-User-Id` (the same
 alphabet, 1 to 64), `X-Shadow: 1` (this copy is logged with `served` False; or 0), `X-API-Key` (needed on `/predict` and `/label` when the
-environment has `MLPROD_API_KEY`). Rows of a request of many are logged as `r1.0`, `r1.1`, ... (its `request_ids`); a label names one of them.
+environment has `MLPROD_API_KEY`). Rows of a request of many are logged as `r1.0`, `r1.1`, ... (its `request_ids`); a label names one of them. A
+hybrid learns once from each request: a label that is sent again is logged, and not learned.
 
 **Refusals** have the body `{"error": "<one word>", "request_id", "detail": [{"where", "what"}]}` and repeat nothing that was
 sent: 400 no JSON, 401 no key, 404, 405, 408 body too slow, 413 too large, 415 not `application/json`, 422 not a valid request,
@@ -55,7 +58,8 @@ sent: 400 no JSON, 401 no key, 404, 405, 408 body too slow, 413 too large, 415 n
 the model took longer than `timeout_s`.
 
 **Log.** Every request to `/predict` is one row (of each model row one), refused ones too, written before the answer leaves;
-an accepted label is one `label` event. Several processes may share the file. A row of `served=True` is written by the one service
+an accepted label is one `label` event. Who has no key, or asks too often, is logged under a request id of the service's own: nobody can
+write over another's row. What a drain gives up has status 503. What is not even HTTP is answered by the server, and not logged. Several processes may share the file. A row of `served=True` is written by the one service
 whose answer goes back: whoever retries elsewhere or logs a dead service's request itself writes `served=False` for the failed try.
 """
 
@@ -80,8 +84,10 @@ _HOMES = {
     "ServiceConfig": "config",
     "ServiceProcess": "run",
     "closed_loop": "load",
+    "eta_models": "demo",
     "load_model": "models",
     "open_loop": "load",
+    "recording_rules": "telemetry",
     "refusal": "processes",
     "replay_log": "load",
     "save_model": "models",
