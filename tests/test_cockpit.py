@@ -53,6 +53,10 @@ class PretendLab:
         assert path == "/readyz" and timeout < 1
         return self.states[to]
 
+    def metrics(self):
+        labels = [{"version": name} for name in self.services]
+        return pd.DataFrame({"name": "router_in_flight", "labels": labels, "value": 7.0})
+
     def kill(self, name):
         self.states[name] = Answer(0, {"error": "ConnectionRefusedError"}, {})
 
@@ -127,6 +131,10 @@ def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
     assert "v2: 10 answers, 48 % of all" in page(shown) and "tried again" in shown.figure.alt
     assert "(failed)" in page(shown) and "try 2" in page(shown) and "answer 201" in page(shown)
     assert len(shown.lines) == 6
+    assert shown.waiting == {"v1": 7, "v2": 7} and ">7</td>" in page(shown)
+    lab.metrics = lambda: 1 / 0
+    shown.refresh()
+    assert "could not look: ZeroDivisionError" in shown.message
 
 
 def test_the_state_of_a_service_is_said_in_words(lab, shown):

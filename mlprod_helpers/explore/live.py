@@ -32,6 +32,7 @@ class Cockpit:
     message : str, what was done last, or what went wrong
     plan : RoutePlan in force when it last looked; `routed`: did the router answer?
     lights : dict, version -> "ready", "draining", "dead" ...
+    waiting : dict, version -> requests that wait for its answer just now: they are in no log yet
     state : DataFrame, see `cockpit_state`: the last `window` seconds
     figure : plots.Figure, the last minute
     lines : list of str, the end of the log
@@ -138,7 +139,7 @@ class Cockpit:
                 self._say(f"The cockpit could not look: {type(error).__name__}: {error}")
 
     def _lab_ended(self):
-        self.lights = dict.fromkeys(self.names, "ended")
+        self.lights, self.waiting = dict.fromkeys(self.names, "ended"), {}
         if self._panel is not None:
             self._panel.show()
         return "The lab has ended."
@@ -146,6 +147,7 @@ class Cockpit:
     def _look(self, lab):
         self.routed = self._read_plan(lab)
         self.lights = {name: _light(lab, name) for name in self.names}
+        self.waiting = _waiting(lab) if self.routed else {}
         log, now = self._recent.read(), pd.Timestamp.now("UTC")
         self.lines = self._recent.lines
         self.state = cockpit_state(log, now, self.window, self.names)
@@ -298,6 +300,16 @@ def _light(lab, name):
     if answer.status == 200:
         return "ready"
     return told.get("state") if told.get("state") in LIGHTS else "alive, not ready"
+
+
+def _waiting(lab):
+    """How many requests each version has not answered yet, by the router's own metrics."""
+    try:
+        table = lab.metrics()
+    except (OSError, ValueError, RuntimeError):
+        return {}
+    table = table[table["name"] == "router_in_flight"]
+    return {labels["version"]: value for labels, value in zip(table["labels"], table["value"], strict=True)}
 
 
 def cockpit(lab=None, rows=None, *, recorded=None, minutes=10.0):

@@ -227,7 +227,8 @@ def _row(cockpit, row):
         glyph, color = LIGHTS[light]
         state = f'<span aria-hidden="true" style="color:{plots.ink(color)}">{glyph}</span> {light}<br>'
         state += html.escape(role(cockpit.plan, row.Index))
-    numbers = [_number(each) for each in (row.rate, row.p50, row.p99)]
+    numbers = [_number(cockpit.waiting.get(row.Index, np.nan))]
+    numbers += [_number(each) for each in (row.rate, row.p50, row.p99)]
     numbers += [f"{each:,}" for each in (row.failed, row.lost, row.retried)] + [_number(row.copies)]
     name = _cell(html.escape(str(row.Index)), "th", _LEFT)
     return f"<tr>{name}{_cell(state, 'td', _LEFT)}{''.join(_cell(each) for each in numbers)}</tr>"
