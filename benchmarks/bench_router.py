@@ -34,8 +34,8 @@ import psutil
 from mlprod_helpers.requestlog import read
 from mlprod_helpers.serving.haproxy import HAProxy, find_haproxy
 from mlprod_helpers.serving.load import closed_loop, open_loop_async
-from mlprod_helpers.serving.router import RouterConfig, RouterProcess
-from mlprod_helpers.serving.routes import RoutePlan
+from mlprod_helpers.serving.router_process import RouterProcess
+from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
 CPU_MS = 0.6
 DELAY = 0.10

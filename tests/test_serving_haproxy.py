@@ -22,8 +22,7 @@ from mlprod_helpers.serving.driver import Driver
 from mlprod_helpers.serving.haproxy import HAProxy, find_haproxy
 from mlprod_helpers.serving.load import closed_loop, open_loop
 from mlprod_helpers.serving.processes import LabError
-from mlprod_helpers.serving.router import RouterConfig
-from mlprod_helpers.serving.routes import RoutePlan
+from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
 needs_haproxy = pytest.mark.skipif(
     find_haproxy() is None, reason="haproxy is not installed: the optional router is not tried"

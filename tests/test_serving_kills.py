@@ -207,7 +207,7 @@ def test_a_killed_canary_costs_clients_nothing_and_is_rolled_back_within_two_che
     from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge
     from mlprod_helpers.serving import Driver, RoutePlan, RouterProcess, ServiceConfig, start
     from mlprod_helpers.serving.load import open_loop
-    from mlprod_helpers.serving.router import RouterConfig
+    from mlprod_helpers.serving.routes import RouterConfig
 
     log = tmp_path / "router.jsonl"
     plan = Canary(step_weights=list(range(20, 60)), interval=0.5, threshold=3)

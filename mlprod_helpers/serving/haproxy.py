@@ -1,7 +1,7 @@
 """HAProxy as the router, where it is installed: the same plans, users, log and driver, and another proxy's engine.
 
 `HAProxy` starts `haproxy` as a child process with a config of its own in a private folder, and changes its plan over the runtime
-socket. It has the face of `router.RouterProcess`, so `driver.Driver` and `Lab` do not see the difference.
+socket. It has the face of `router_process.RouterProcess`, so `driver.Driver` and `Lab` do not see the difference.
 
 - Sticky, with the buckets of `rollout.route`: a few lines of Lua in HAProxy compute the same hash of the user's name. A
   ramp from 5 to 10 % moves the users between the two and nobody else, a roll-back moves them home, and a change from the own
@@ -33,8 +33,7 @@ from pathlib import Path
 from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.serving.bodies import as_object, write_rows
 from mlprod_helpers.serving.processes import HOST, LabError, new_folder
-from mlprod_helpers.serving.router import RouterConfig
-from mlprod_helpers.serving.routes import RoutePlan, loopback
+from mlprod_helpers.serving.routes import RoutePlan, RouterConfig, loopback
 
 _LOGGED_BYTES = 16_000
 _LINE_BYTES = 65_000

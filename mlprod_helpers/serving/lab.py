@@ -118,7 +118,7 @@ class Lab:
         return self
 
     def _begin(self, rig):
-        from mlprod_helpers.serving.router import RouterConfig
+        from mlprod_helpers.serving.routes import RouterConfig
 
         end = time.monotonic() + self._timeout
         config = RouterConfig(
@@ -437,7 +437,7 @@ class Lab:
 
 
 def _own_router(config):
-    from mlprod_helpers.serving.router import RouterProcess
+    from mlprod_helpers.serving.router_process import RouterProcess
 
     return RouterProcess(config)
 

@@ -1,8 +1,7 @@
 """The router: a small reverse proxy that gives every user their version of the model.
 
-`Router` runs in an event loop; `RouterProcess` is one in a process of its own (`python -m mlprod_helpers.serving.router
---config FILE`), with the same `plan`, `apply` and `set_weights`. `driver.Driver` turns a rollout's decisions into
-weights of either.
+`Router` runs in an event loop; `router_process.RouterProcess` is one in a process of its own, with the same `plan`, `apply`
+and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of either.
 
 - Sticky: `rollout.route` decides by the user's name (`X-User-Id`), with the same buckets as the simulator.
 - Copies to a canary (`mirror`) start when the client's answer has gone out, on a bounded number of background tasks over
@@ -20,15 +19,11 @@ The answer carries `X-Version`, `X-Router-Plan` (the generation of the plan that
 for the operator: `GET /metrics`, `GET /healthz`, and with `Authorization: Bearer TOKEN` `GET /plan`, `PUT /plan`, `POST /drain`.
 """
 
-import argparse
 import asyncio
 import hmac
 import json
-import os
 import random
 import secrets
-import signal
-import sys
 import time
 from dataclasses import dataclass, replace
 
@@ -38,10 +33,10 @@ from multidict import CIMultiDict
 
 from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.serving.bodies import write_rows
-from mlprod_helpers.serving.config import Values, valid_name
+from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.processes import HOST
 from mlprod_helpers.serving.routes import RoutePlan
 
-HOST = "127.0.0.1"
 HOP_BY_HOP = frozenset(
     [
         "connection",
@@ -60,69 +55,8 @@ _OURS = frozenset(["host", "content-length", "expect", "x-request-id", "x-shadow
 _BACK = frozenset(["content-length", "x-request-id", "x-version", "x-router-plan", "date", "server"])
 _AUTO = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-_COPY_AFTER_S = (
-    0.005  # by then the client has read its answer; at once, the copy would take the processor from it
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouterConfig(Values):
-    """What a router does and within which limits.
-
-    Parameters
-    ----------
-    plan : RoutePlan, or a mapping of its fields
-    log : str or None, the router's own request log
-    port, control_port : int, on 127.0.0.1; 0: any free one
-    token : str or None, for the control port; None: a new one, announced at the start
-    body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
-    body_s : float, seconds in which a request's body must have come (408)
-    connect_s, timeout_s : float, seconds to connect to an upstream, and for its whole answer (504)
-    in_flight : int, requests at a time; more are shed (503 with Retry-After)
-    copies, copy_s : int and float, shadow copies at a time (fewer while they get no answer), and seconds that one may take
-    retry_paths : paths on which a POST may be sent twice
-    failover : bool, may the other version answer when the user's own is not there?
-    lifetime_s : float, the process ends by itself after so many seconds
-    parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
-    random_state : int, of the draw which requests are copied
-    """
-
-    plan: RoutePlan
-    log: str | None = None
-    port: int = 0
-    control_port: int = 0
-    token: str | None = None
-    body_bytes: int = 1_000_000
-    answer_bytes: int = 8_000_000
-    body_s: float = 5.0
-    connect_s: float = 1.0
-    timeout_s: float = 10.0
-    in_flight: int = 512
-    copies: int = 64
-    copy_s: float = 2.0
-    retry_paths: tuple = ("/predict",)
-    failover: bool = True
-    lifetime_s: float = 3600.0
-    parent_pid: int | None = None
-    random_state: int = 0
-
-    def __post_init__(self):
-        if not isinstance(self.plan, RoutePlan):
-            object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
-        object.__setattr__(self, "retry_paths", tuple(self.retry_paths))
-        for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a whole number from 1.")
-        for name in ("body_s", "connect_s", "timeout_s", "copy_s", "lifetime_s"):
-            if not 0 < getattr(self, name) <= 86_400:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, but it is seconds, above 0, at most a day."
-                )
-
-    def to_dict(self):
-        """Plain values, ready for JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"plan": self.plan.to_dict(), "retry_paths": list(self.retry_paths)}
+# by then the client has read its answer; a copy that starts at once would take the processor from it
+_COPY_AFTER_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -552,155 +486,3 @@ def _problem(problem, name):
 def _gave_up(problem, name):
     status = 504 if problem == "timeout" else 502
     return _Answer(status, {"Content-Type": "application/json"}, _problem(problem, name))
-
-
-# ------------------------------------------------------------------------------------ a process of its own
-
-
-async def _serve(config):
-    parent = os.getppid() if config.parent_pid is None else config.parent_pid
-    router, over = Router(config), asyncio.Event()
-    await router.start()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, over.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(over.set))
-    told = {"pid": os.getpid(), "port": router.port, "url": router.url, "control_url": router.control_url}
-    print(json.dumps(told | ({} if config.token else {"token": router.token})), flush=True)
-    end = time.monotonic() + config.lifetime_s
-    code = 0
-    while not over.is_set():
-        try:
-            await asyncio.wait_for(over.wait(), min(0.5, max(0.01, end - time.monotonic())))
-        except TimeoutError:
-            if time.monotonic() >= end:
-                code = 5
-                break
-            if parent and not _is_alive(parent):
-                code = 4
-                break
-    await router.stop()
-    return code
-
-
-def _is_alive(parent):
-    import psutil
-
-    # the parent of a process whose parent died is another one
-    return psutil.pid_exists(parent) and (os.name == "nt" or os.getppid() == parent)
-
-
-class RouterProcess:
-    """A router in a process of its own; gone when the block ends, when this process ends, and after `lifetime_s`.
-
-    `apply`, `set_weights`, `drain`, `plan` and `metrics` ask it over its control port.
-    """
-
-    def __init__(self, config, *, timeout=20.0):
-        import subprocess
-        import tempfile
-        import threading
-
-        self.token = config.token or secrets.token_urlsafe(24)
-        config = replace(config, token=self.token, parent_pid=os.getpid())
-        fd, path = tempfile.mkstemp(suffix=".json")  # readable by this user only
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(config.to_dict(), file)
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlprod_helpers.serving.router", "--config", path],
-                stdout=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # an interrupted cell does not interrupt the router
-            )
-            watch = threading.Timer(timeout, self.process.kill)
-            watch.start()
-            line = self.process.stdout.readline()
-            watch.cancel()
-        finally:
-            os.unlink(path)
-        if not line:
-            self.stop()
-            raise RuntimeError(f"The router did not start (exit code {self.process.returncode}).")
-        told = json.loads(line)
-        self.pid, self.port, self.url, self.control_url = (
-            told[name] for name in ("pid", "port", "url", "control_url")
-        )
-
-    @property
-    def plan(self):
-        """The plan in force."""
-        plain = self._ask("GET", "/plan")
-        plain.pop("in_flight")
-        return RoutePlan.from_dict(plain)
-
-    def apply(self, plan):
-        """See `Router.apply`."""
-        return RoutePlan.from_dict(self._ask("PUT", "/plan", plan.to_dict()))
-
-    def set_weights(self, weights, mirror=0.0):
-        """See `Router.set_weights`."""
-        return RoutePlan.from_dict(
-            self._ask("POST", "/weights", {"weights": dict(weights), "mirror": mirror})
-        )
-
-    def drain(self, version, timeout=10.0):
-        """See `Router.drain`."""
-        return self._ask("POST", "/drain", {"version": version, "timeout": timeout}, timeout + 5)["left"]
-
-    def metrics(self):
-        """The router's own metrics, Prometheus text."""
-        return self._ask("GET", "/metrics", plain=True)
-
-    def _ask(self, method, path, told=None, timeout=10.0, plain=False):
-        import http.client
-
-        door = http.client.HTTPConnection(HOST, int(self.control_url.rsplit(":", 1)[1]), timeout=timeout)
-        try:
-            body = None if told is None else json.dumps(told)
-            door.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
-            answer = door.getresponse()
-            text = answer.read().decode()
-        finally:
-            door.close()
-        if answer.status != 200:
-            raise ValueError(f"The router refused {method} {path}: {answer.status} {text}")
-        return text if plain else json.loads(text)
-
-    def stop(self, timeout=5.0):
-        """End it, and wait until it is gone."""
-        import subprocess
-
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.stop()
-
-
-def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router")
-    parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
-    path = parser.parse_args(arguments).config
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = RouterConfig.from_dict(json.load(file))
-    except (OSError, ValueError) as error:
-        print(f"{path}: {error}", file=sys.stderr)
-        return 2
-    return asyncio.run(_serve(config))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The router's plan: who answers whom. One immutable object; a change is another object, swapped whole."""
+"""The router's plan: who answers whom. One immutable object; a change is another object, swapped whole. And a router's limits."""
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.rollout.routing import route
-from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.config import Values, valid_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,66 @@ class RoutePlan:
             return cls(**plain)
         except TypeError as error:
             raise ValueError(f"This is no plan: {error}.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterConfig(Values):
+    """What a router does and within which limits.
+
+    Parameters
+    ----------
+    plan : RoutePlan, or a mapping of its fields
+    log : str or None, the router's own request log
+    port, control_port : int, on 127.0.0.1; 0: any free one
+    token : str or None, for the control port; None: a new one, announced at the start
+    body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
+    body_s : float, seconds in which a request's body must have come (408)
+    connect_s, timeout_s : float, seconds to connect to an upstream, and for its whole answer (504)
+    in_flight : int, requests at a time; more are shed (503 with Retry-After)
+    copies, copy_s : int and float, shadow copies at a time (fewer while they get no answer), and seconds that one may take
+    retry_paths : paths on which a POST may be sent twice
+    failover : bool, may the other version answer when the user's own is not there?
+    lifetime_s : float, the process ends by itself after so many seconds
+    parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
+    random_state : int, of the draw which requests are copied
+    """
+
+    plan: RoutePlan
+    log: str | None = None
+    port: int = 0
+    control_port: int = 0
+    token: str | None = None
+    body_bytes: int = 1_000_000
+    answer_bytes: int = 8_000_000
+    body_s: float = 5.0
+    connect_s: float = 1.0
+    timeout_s: float = 10.0
+    in_flight: int = 512
+    copies: int = 64
+    copy_s: float = 2.0
+    retry_paths: tuple = ("/predict",)
+    failover: bool = True
+    lifetime_s: float = 3600.0
+    parent_pid: int | None = None
+    random_state: int = 0
+
+    def __post_init__(self):
+        if not isinstance(self.plan, RoutePlan):
+            object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
+        object.__setattr__(self, "retry_paths", tuple(self.retry_paths))
+        for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a whole number from 1.")
+        for name in ("body_s", "connect_s", "timeout_s", "copy_s", "lifetime_s"):
+            if not 0 < getattr(self, name) <= 86_400:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, but it is seconds, above 0, at most a day."
+                )
+
+    def to_dict(self):
+        """Plain values, ready for JSON."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"plan": self.plan.to_dict(), "retry_paths": list(self.retry_paths)}
 
 
 def loopback(url):

@@ -1,0 +1,165 @@
+"""The router in a process of its own: `RouterProcess`, or `python -m mlprod_helpers.serving.router_process --config FILE`."""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from dataclasses import replace
+
+from mlprod_helpers.serving.processes import HOST
+from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
+
+
+async def _serve(config):
+    from mlprod_helpers.serving.router import Router  # aiohttp: whoever starts the process does not need it
+
+    parent = os.getppid() if config.parent_pid is None else config.parent_pid
+    router, over = Router(config), asyncio.Event()
+    await router.start()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, over.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(over.set))
+    told = {"pid": os.getpid(), "port": router.port, "url": router.url, "control_url": router.control_url}
+    print(json.dumps(told | ({} if config.token else {"token": router.token})), flush=True)
+    end = time.monotonic() + config.lifetime_s
+    code = 0
+    while not over.is_set():
+        try:
+            await asyncio.wait_for(over.wait(), min(0.5, max(0.01, end - time.monotonic())))
+        except TimeoutError:
+            if time.monotonic() >= end:
+                code = 5
+                break
+            if parent and not _is_alive(parent):
+                code = 4
+                break
+    await router.stop()
+    return code
+
+
+def _is_alive(parent):
+    import psutil
+
+    # the parent of a process whose parent died is another one
+    return psutil.pid_exists(parent) and (os.name == "nt" or os.getppid() == parent)
+
+
+class RouterProcess:
+    """A router in a process of its own; gone when the block ends, when this process ends, and after `lifetime_s`.
+
+    `apply`, `set_weights`, `drain`, `plan` and `metrics` ask it over its control port.
+    """
+
+    def __init__(self, config, *, timeout=20.0):
+        import subprocess
+        import tempfile
+        import threading
+
+        self.token = config.token or secrets.token_urlsafe(24)
+        config = replace(config, token=self.token, parent_pid=os.getpid())
+        fd, path = tempfile.mkstemp(suffix=".json")  # readable by this user only
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(config.to_dict(), file)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlprod_helpers.serving.router_process", "--config", path],
+                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupted cell does not interrupt the router
+            )
+            watch = threading.Timer(timeout, self.process.kill)
+            watch.start()
+            line = self.process.stdout.readline()
+            watch.cancel()
+        finally:
+            os.unlink(path)
+        if not line:
+            self.stop()
+            raise RuntimeError(f"The router did not start (exit code {self.process.returncode}).")
+        told = json.loads(line)
+        self.pid, self.port, self.url, self.control_url = (
+            told[name] for name in ("pid", "port", "url", "control_url")
+        )
+
+    @property
+    def plan(self):
+        """The plan in force."""
+        plain = self._ask("GET", "/plan")
+        plain.pop("in_flight")
+        return RoutePlan.from_dict(plain)
+
+    def apply(self, plan):
+        """See `Router.apply`."""
+        return RoutePlan.from_dict(self._ask("PUT", "/plan", plan.to_dict()))
+
+    def set_weights(self, weights, mirror=0.0):
+        """See `Router.set_weights`."""
+        return RoutePlan.from_dict(
+            self._ask("POST", "/weights", {"weights": dict(weights), "mirror": mirror})
+        )
+
+    def drain(self, version, timeout=10.0):
+        """See `Router.drain`."""
+        return self._ask("POST", "/drain", {"version": version, "timeout": timeout}, timeout + 5)["left"]
+
+    def metrics(self):
+        """The router's own metrics, Prometheus text."""
+        return self._ask("GET", "/metrics", plain=True)
+
+    def _ask(self, method, path, told=None, timeout=10.0, plain=False):
+        import http.client
+
+        door = http.client.HTTPConnection(HOST, int(self.control_url.rsplit(":", 1)[1]), timeout=timeout)
+        try:
+            body = None if told is None else json.dumps(told)
+            door.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
+            answer = door.getresponse()
+            text = answer.read().decode()
+        finally:
+            door.close()
+        if answer.status != 200:
+            raise ValueError(f"The router refused {method} {path}: {answer.status} {text}")
+        return text if plain else json.loads(text)
+
+    def stop(self, timeout=5.0):
+        """End it, and wait until it is gone."""
+        import subprocess
+
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router_process")
+    parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
+    path = parser.parse_args(arguments).config
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = RouterConfig.from_dict(json.load(file))
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    return asyncio.run(_serve(config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
