@@ -362,6 +362,31 @@ def test_a_model_that_fails_is_a_500_of_this_request_alone(folders, log, workers
     assert (rows_of(log)["status"] == 500).sum() == sum(hit)
 
 
+@pytest.mark.parametrize("model", ["v1", "scored"])
+def test_a_missing_output_is_null_and_counted(folders, log, model):
+    async def use(client):
+        client.service._call = lambda rows, ids: [None if model == "v1" else (None, None) for _ in rows]
+        one = await client.post("/predict", json=BODY)
+        many = await client.post("/predict", json={"rows": [ROW, ROW]})
+        return one.json()["prediction"], many.json()["predictions"], (await client.get("/metrics")).text
+
+    one, many, metrics = with_service(ServiceConfig(model=folders[model], log=str(log)), use)
+    assert (one, many) == (None, [None, None])
+    assert "missing_outputs_total 3.0" in metrics
+    assert rows_of(log)["status"].tolist() == [200] * 3 and "prediction" not in rows_of(log)
+
+
+def test_what_nobody_thought_of_is_a_500_and_logged(folders, log):
+    async def use(client):
+        client.service._call = lambda rows, ids: [SECRET]  # no number: it cannot be counted
+        return await client.post("/predict", json=BODY)
+
+    answer = with_service(ServiceConfig(model=folders["v1"], log=str(log)), use)
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    assert SECRET not in answer.text
+    assert rows_of(log)["status"].tolist() == [500]
+
+
 # ---------------------------------------------------------------------------------- labels that come
 
 

@@ -170,6 +170,9 @@ def test_what_is_no_finite_number_is_no_answer(flights, tmp_path):
     model[-1].coef_ = np.array([1e308, 1e308])
     call = predictor(model, NUMBERS, tmp_path)
     assert call([{"distance": 6000.0, "hour": 23}]) == [None]
+    scored = LogisticRegression().fit(flights[0], flights[1] > flights[1].median())
+    scored.coef_[:] = np.nan
+    assert predictor(scored, NUMBERS, tmp_path / "b")([{"distance": 6000.0, "hour": 23}]) == [(None, None)]
 
 
 def test_a_hybrid_is_saved_with_what_it_has_learned_and_learns_on(flights, tmp_path):

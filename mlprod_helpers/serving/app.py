@@ -158,6 +158,9 @@ class Service:
         except asyncio.CancelledError:  # the drain's time is over
             self._finish(ask, 503, None)
             raise
+        except Exception as error:  # our own mistake is a request of the log too
+            telemetry.failed(error)
+            refusal, status = Refusal(500, "internal"), 500
         finally:
             telemetry.in_flight -= 1
         latency = self._finish(ask, status, answers)

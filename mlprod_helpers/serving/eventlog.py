@@ -96,9 +96,10 @@ class EventLog:
 
 def as_columns(answer):
     """An answer of a `Predictor` as columns of the log: the prediction, and the score of a classifier."""
-    if type(answer) is tuple:
-        return {"prediction": answer[0], "score": answer[1]}
-    return {} if answer is None else {"prediction": answer}
+    prediction, score = answer if type(answer) is tuple else (answer, None)
+    if prediction is None:
+        return {}
+    return {"prediction": prediction} if score is None else {"prediction": prediction, "score": score}
 
 
 def _key():

@@ -171,7 +171,7 @@ class Predictor:
     """A loaded model as a service calls it: rows in, plain answers out, and labels that a hybrid learns from.
 
     Calling it with rows (a list of dicts, checked by `BodySchema`) and their ids gives a list with one answer a row: a number
-    or class, None where the model gives no finite number; for a classifier with probabilities the pair (class, score). The score is the
+    or class, None where the model gives no finite number; for a classifier with probabilities the pair (class, score), or (None, None). The score is the
     probability of the second class; with more than two classes, of the class that is named.
     """
 
@@ -221,7 +221,8 @@ class Predictor:
         best = found.argmax(axis=1)
         classes = self.card.classes
         scores = found[:, 1] if found.shape[1] == 2 else found[np.arange(len(found)), best]
-        return [(classes[i], score) for i, score in zip(best.tolist(), scores.tolist(), strict=True)]
+        pairs = zip(best.tolist(), scores.tolist(), strict=True)
+        return [(classes[i], score) if score == score else (None, None) for i, score in pairs]
 
     def _table(self, rows):
         if self.card.takes == "array":

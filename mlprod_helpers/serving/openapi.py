@@ -107,7 +107,7 @@ def _refusal(status):
 
 
 def _answer(card):
-    prediction = {"type": ["number", "null"]} if card.classes is None else {"enum": list(card.classes)}
+    prediction = {"type": ["number", "null"]} if card.classes is None else {"enum": [*card.classes, None]}
     common = {"request_id": _NAME, "version": _NAME, "latency_ms": {"type": "number", "minimum": 0}}
     one = common | {"prediction": prediction}
     many = common | {
@@ -115,7 +115,7 @@ def _answer(card):
         "predictions": {"type": "array", "items": prediction},
     }
     if card.method == "predict_proba":
-        score = {"type": "number", "minimum": 0, "maximum": 1}
+        score = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
         one["score"], many["scores"] = score, {"type": "array", "items": score}
     return {"oneOf": [_object(**one), _object(**many)]}
 

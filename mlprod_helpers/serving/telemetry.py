@@ -210,7 +210,8 @@ class _Rows:
         for answer in answers:
             if type(answer) is tuple:
                 answer, score = answer
-                self._scores.add(score)
+                if score is not None:
+                    self._scores.add(score)
             if answer is None:
                 self._none += 1
             elif self._classes is not None:
