@@ -23,18 +23,6 @@ LIGHTS = {
 }
 # text and background together: right in both themes
 _PAPER = f"background:{plots.PAPER};color:{plots.INK};border-radius:6px;padding:6px 10px"
-_RIGHT, _LEFT = (f"text-align:{side};vertical-align:top;padding:2px 6px" for side in ("right", "left"))
-_HEADS = (
-    "service",
-    "state",
-    "answers/s",
-    "p50, ms",
-    "p99, ms",
-    "failed",
-    "seen by<br>clients",
-    "tried<br>again",
-)
-_HEADS += ("copies/s",)
 
 
 class Panel:
@@ -208,34 +196,44 @@ def role(plan, name):
 
 def state_table(cockpit):
     """The state of each service and its numbers of the last seconds, as HTML."""
-    rows = "".join(_row(cockpit, row) for row in cockpit.state.itertuples())
-    heads = "".join(_cell(name, "th", _LEFT if i < 2 else _RIGHT) for i, name in enumerate(_HEADS))
+    rows = [_cells(cockpit, row) for row in cockpit.state.itertuples()]
+    body = [[_cell(text, "th" if i == 0 else "td", i) for i, text in enumerate(row.values())] for row in rows]
+    heads = [_cell(name, "th", i) for i, name in enumerate(rows[0])]
     told = f"The last {cockpit.window:g} seconds"
     if not cockpit.routed:
         told += ". <strong>The router does not answer.</strong>"
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in (heads, *body))
     return (
         f'<div style="{_PAPER}"><table style="border-collapse:collapse;color:inherit;line-height:1.4;white-space:nowrap">'
-        f'<caption style="caption-side:top;text-align:left;color:inherit">{told}</caption>'
-        f"<tr>{heads}</tr>{rows}</table></div>"
+        f'<caption style="caption-side:top;text-align:left;color:inherit">{told}</caption>{lines}</table></div>'
     )
 
 
-def _row(cockpit, row):
+def _cells(cockpit, row):
+    """Heading -> cell, of one version."""
     light = cockpit.lights.get(row.Index)
     state = ""
     if light:
         glyph, color = LIGHTS[light]
         state = f'<span aria-hidden="true" style="color:{plots.ink(color)}">{glyph}</span> {light}<br>'
         state += html.escape(role(cockpit.plan, row.Index))
-    numbers = [_number(cockpit.waiting.get(row.Index, np.nan))]
-    numbers += [_number(each) for each in (row.rate, row.p50, row.p99)]
-    numbers += [f"{each:,}" for each in (row.failed, row.lost, row.retried)] + [_number(row.copies)]
-    name = _cell(html.escape(str(row.Index)), "th", _LEFT)
-    return f"<tr>{name}{_cell(state, 'td', _LEFT)}{''.join(_cell(each) for each in numbers)}</tr>"
+    return {
+        "service": html.escape(str(row.Index)),
+        "state": state,
+        "waiting<br>now": _number(cockpit.waiting.get(row.Index, np.nan)),
+        "answers/s": _number(row.rate),
+        "p50, ms": _number(row.p50),
+        "p99, ms": _number(row.p99),
+        "failed": f"{row.failed:,}",
+        "seen by<br>clients": f"{row.lost:,}",
+        "tried<br>again": f"{row.retried:,}",
+        "copies/s": _number(row.copies),
+    }
 
 
-def _cell(text, tag="td", style=_RIGHT):
-    return f'<{tag} style="{style}">{text}</{tag}>'
+def _cell(text, tag, place):
+    side = "left" if place < 2 else "right"
+    return f'<{tag} style="text-align:{side};vertical-align:top;padding:2px 6px">{text}</{tag}>'
 
 
 def _number(value):
