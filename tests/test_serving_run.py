@@ -117,6 +117,9 @@ def test_a_refused_body_closes_its_connection_and_the_answer_is_read(model):
             while part := door.recv(4096):  # until the service closes
                 said += part
         assert said.startswith(b"HTTP/1.1 408 ") and b"connection: close" in said.lower()
+        with socket.create_connection((HOST, service.port), timeout=LONG) as door:
+            door.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 10001\r\n\r\n".encode())
+            assert door.recv(4096).startswith(b"HTTP/1.1 413 ")  # it is not asked to send that
         door = http.client.HTTPConnection(HOST, service.port, timeout=LONG)
         for body, status in (
             (b"{", 400),

@@ -42,12 +42,15 @@ _WANTED = {
 
 
 class Refusal(Exception):
-    """A request that gets no answer: HTTP status, one word, details and further headers."""
+    """A request that gets no answer: HTTP status, one word, details and further headers.
 
-    def __init__(self, status, error, detail=(), headers=(), close=False):
+    `close`: the connection is closed after it. `comes`: the rest of the body is on its way, and is read first.
+    """
+
+    def __init__(self, status, error, detail=(), headers=(), close=False, comes=False):
         super().__init__(error)
         self.status, self.error, self.detail = status, error, list(detail)
-        self.headers, self.close = list(headers), close
+        self.headers, self.close, self.comes = list(headers), close, comes
 
 
 class _Ask:
@@ -267,11 +270,12 @@ class Service:
         if not _is_json(head.get("content_type", b"")):
             raise Refusal(415, "content_type", close=_has_large_body(head))
         if int(head.get("content_length", 0)) > limits.body_bytes:
-            raise Refusal(413, "too_large", close=True)
+            # who expects "100 Continue" sends nothing before
+            raise Refusal(413, "too_large", close=True, comes="expect" not in head)
         try:
             return await read_body(receive, limits.body_bytes, limits.body_s)
         except TooLarge:
-            raise Refusal(413, "too_large", close=True) from None
+            raise Refusal(413, "too_large", close=True, comes=True) from None
         except TooSlow:
             raise Refusal(408, "too_slow", close=True) from None
 
@@ -355,8 +359,8 @@ class Service:
         headers = refusal.headers
         if refusal.close:
             headers = [*headers, (b"connection", b"close")]
-            if refusal.status == 413:
-                await throw_away(receive, 16 * self.config.limits.body_bytes, 0.5)
+        if refusal.comes:
+            await throw_away(receive, 16 * self.config.limits.body_bytes, 0.5)
         told = {"error": refusal.error, "request_id": name, "detail": refusal.detail}
         await self._send(send, refusal.status, told, name, headers)
 
