@@ -17,6 +17,7 @@ from starlette.routing import Route
 from mlprod_helpers.serving.batching import Batcher, QueueFull, TimedOut
 from mlprod_helpers.serving.config import valid_name
 from mlprod_helpers.serving.eventlog import EventLog
+from mlprod_helpers.serving.exchange import Ask, Refusal, has_large_body, is_json, told_of
 from mlprod_helpers.serving.limits import (
     ApiKey,
     Gone,
@@ -32,41 +33,6 @@ from mlprod_helpers.serving.schema import BodySchema, LabelSchema, Refused
 from mlprod_helpers.serving.telemetry import Telemetry
 
 _JSON = (b"content-type", b"application/json")
-_WANTED = {
-    name.encode(): name.replace("-", "_")
-    for name in (
-        *("x-request-id", "x-user-id", "x-shadow", "x-api-key", "x-forwarded-for"),
-        *("content-type", "content-length", "transfer-encoding", "expect"),
-    )
-}
-
-
-class Refusal(Exception):
-    """A request that gets no answer: HTTP status, one word, details and further headers.
-
-    `close`: the connection is closed after it. `comes`: the rest of the body is on its way, and is read first.
-    """
-
-    def __init__(self, status, error, detail=(), headers=(), close=False, comes=False):
-        super().__init__(error)
-        self.status, self.error, self.detail = status, error, list(detail)
-        self.headers, self.close, self.comes = list(headers), close, comes
-
-
-class _Ask:
-    """One request: what is known about it so far."""
-
-    __slots__ = ("arrived", "begin", "head", "ids", "many", "name", "rows", "shadow", "user")
-
-    def __init__(self, scope, name):
-        self.arrived, self.begin = time.time(), time.perf_counter()
-        self.name, self.user, self.shadow = name, None, False
-        self.rows = self.ids = None
-        self.many = False
-        self.head = head = {}
-        for key, value in scope["headers"]:
-            if key in _WANTED:
-                head[_WANTED[key]] = value
 
 
 class Service:
@@ -147,7 +113,7 @@ class Service:
 
     async def predict(self, scope, receive, send):
         """`POST /predict`: one log row a model row, written before the answer leaves."""
-        ask = _Ask(scope, self._new_name())
+        ask = Ask(scope, self._new_name())
         telemetry, refusal, answers = self.telemetry, None, None
         telemetry.in_flight += 1
         try:
@@ -170,7 +136,7 @@ class Service:
         if refusal is not None:
             await self._refuse(send, refusal, ask.name, receive)
             return
-        await self._send(send, 200, _told(ask, answers, self.version, latency), ask.name)
+        await self._send(send, 200, told_of(ask, answers, self.version, latency), ask.name)
 
     def _finish(self, ask, status, answers):
         seconds = time.perf_counter() - ask.begin
@@ -181,7 +147,7 @@ class Service:
 
     async def _answers(self, ask, scope, receive):
         if scope["method"] != "POST":
-            raise Refusal(405, "method", headers=[(b"allow", b"POST")], close=_has_large_body(ask.head))
+            raise Refusal(405, "method", headers=[(b"allow", b"POST")], close=has_large_body(ask.head))
         body = await self._body(ask, scope, receive)
         try:
             rows, ask.many = self.body.parse(body)
@@ -221,10 +187,10 @@ class Service:
 
     async def label(self, scope, receive, send):
         """`POST /label`: the truth about a request that was answered here."""
-        ask = _Ask(scope, self._new_name())
+        ask = Ask(scope, self._new_name())
         try:
             if scope["method"] != "POST":
-                raise Refusal(405, "method", headers=[(b"allow", b"POST")], close=_has_large_body(ask.head))
+                raise Refusal(405, "method", headers=[(b"allow", b"POST")], close=has_large_body(ask.head))
             told = await self._label(ask, scope, receive)
         except (Refusal, Gone) as found:
             refusal = found if isinstance(found, Refusal) else Refusal(400, "client_gone", close=True)
@@ -266,9 +232,9 @@ class Service:
         ):  # two ends of one body: request smuggling
             raise Refusal(400, "two_lengths", close=True)
         if self.state == "starting":
-            raise Refusal(503, "not_ready", headers=[(b"retry-after", b"1")], close=_has_large_body(head))
-        if not _is_json(head.get("content_type", b"")):
-            raise Refusal(415, "content_type", close=_has_large_body(head))
+            raise Refusal(503, "not_ready", headers=[(b"retry-after", b"1")], close=has_large_body(head))
+        if not is_json(head.get("content_type", b"")):
+            raise Refusal(415, "content_type", close=has_large_body(head))
         if int(head.get("content_length", 0)) > limits.body_bytes:
             # who expects "100 Continue" sends nothing before
             raise Refusal(413, "too_large", close=True, comes="expect" not in head)
@@ -286,10 +252,10 @@ class Service:
         wait = self._buckets.wait(client)  # before the key: keys cannot be tried out at any rate
         if wait:
             seconds = str(int(wait) + 1).encode()
-            raise Refusal(429, "too_many", headers=[(b"retry-after", seconds)], close=_has_large_body(head))
+            raise Refusal(429, "too_many", headers=[(b"retry-after", seconds)], close=has_large_body(head))
         if not self.key.allows(head.get("x_api_key", b"")):
             scheme = [(b"www-authenticate", b"ApiKey")]
-            raise Refusal(401, "no_key", headers=scheme, close=_has_large_body(head))
+            raise Refusal(401, "no_key", headers=scheme, close=has_large_body(head))
 
     def _read_head(self, ask, head):
         wrong = []
@@ -307,7 +273,7 @@ class Service:
                 wrong.append({"where": "X-Shadow", "what": "0 or 1"})
             ask.shadow = head["x_shadow"] == b"1"
         if wrong:
-            raise Refusal(422, "invalid", wrong, close=_has_large_body(head))
+            raise Refusal(422, "invalid", wrong, close=has_large_body(head))
 
     def _new_name(self):
         self._count += 1
@@ -342,7 +308,7 @@ class Service:
         if scope["type"] != "http":  # no websockets here
             await send({"type": "websocket.close", "code": 1000})
             return
-        close = _has_large_body(_Ask(scope, "").head)
+        close = has_large_body(Ask(scope, "").head)
         await self._refuse(send, Refusal(404, "no_such_path", close=close), self._new_name(), receive)
 
     async def _get(self, scope, receive, send, content):
@@ -352,7 +318,7 @@ class Service:
             await self._send(send, status, told, None, headers)
             return
         refusal = Refusal(405, "method", headers=[(b"allow", b"GET")])
-        refusal.close = _has_large_body(_Ask(scope, "").head)
+        refusal.close = has_large_body(Ask(scope, "").head)
         await self._refuse(send, refusal, self._new_name(), receive)
 
     async def _refuse(self, send, refusal, name, receive):
@@ -374,33 +340,6 @@ class Service:
             head.append((b"x-request-id", name.encode()))
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
-
-
-def _told(ask, answers, version, latency):
-    """The body of a 200."""
-    scored = type(answers[0]) is tuple
-    told = {"request_id": ask.name}
-    if ask.many:
-        told["request_ids"] = ask.ids
-        told["predictions"] = [answer[0] for answer in answers] if scored else answers
-        if scored:
-            told["scores"] = [answer[1] for answer in answers]
-    else:
-        told["prediction"] = answers[0][0] if scored else answers[0]
-        if scored:
-            told["score"] = answers[0][1]
-    return told | {"version": version, "latency_ms": latency}
-
-
-def _is_json(content_type):
-    return content_type == b"application/json" or (
-        content_type.partition(b";")[0].strip().lower() == b"application/json"
-    )
-
-
-def _has_large_body(head):
-    """Would the rest of this request hold up the connection? Then it is closed after the answer."""
-    return "transfer_encoding" in head or "expect" in head or int(head.get("content_length", 0)) > 65_536
 
 
 class _Endpoint:
