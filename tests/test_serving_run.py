@@ -229,11 +229,14 @@ def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path)
         assert service.exit_code == 3
 
 
-def test_a_wrong_config_is_told_with_exit_code_2(tmp_path, capsys):
+def test_a_wrong_config_is_told_with_exit_code_2(model, tmp_path, capsys):
     path = tmp_path / "config.json"
     path.write_text('{"model": "m", "worker": 1}')
     assert main(["--config", str(path)]) == 2
     assert "workers" in capsys.readouterr().err
+    ServiceConfig(model=model, log=str(tmp_path / "nowhere" / "log.jsonl")).write(path)
+    assert main(["--config", str(path)]) == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told_with_exit_code_2(model):

@@ -170,7 +170,7 @@ def serve(config):
 
     try:
         app = create_app(config)
-    except (ModelError, ValueError) as error:
+    except (ModelError, ValueError, OSError) as error:  # OSError: a log that cannot be opened
         print(error, file=sys.stderr)
         return 3 if isinstance(error, ModelError) else 2
 
