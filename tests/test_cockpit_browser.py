@@ -39,16 +39,26 @@ def page(tmp_path_factory):
         page.errors = []
         page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
         page.goto(f"{address}/lab/tree/cockpit.ipynb")
-        idle = f"{browsing.PANEL}?.sessionContext?.session?.kernel?.status === 'idle'"
-        page.wait_for_function(f"window.jupyterapp && {idle}", timeout=WAIT)
+        page.wait_for_function(
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+        )
+        idle = f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'"
+        page.wait_for_function(idle, timeout=WAIT)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
-        for _ in CELLS:
-            command = "window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')"
-            page.evaluate(f"void (window.ran = false, {command}.then(() => window.ran = true))")
+        for place in range(len(CELLS)):
+            run(page, place)
             page.wait_for_function(f"window.ran && {idle}", timeout=WAIT)
         page.wait_for_selector(".widget-html-content img", timeout=WAIT)
         yield page
         browser.close()
+
+
+def run(page, place):
+    """Begin to run one cell; `window.ran` tells when it is done."""
+    page.evaluate(
+        f"void ({browsing.PANEL}.content.activeCellIndex = {place}, window.ran = false, "
+        "window.jupyterapp.commands.execute('notebook:run-cell').then(() => window.ran = true))"
+    )
 
 
 def shows(page, text):
@@ -95,8 +105,7 @@ def test_its_words_can_be_read_in_both_themes(page, theme):
 
 def test_it_goes_on_while_a_cell_runs_and_ends_with_the_lab(page):
     before = page.locator(".widget-html-content img").first.get_attribute("alt")
-    page.evaluate(f"{browsing.PANEL}.content.activeCellIndex = 2")
-    page.evaluate("void window.jupyterapp.commands.execute('notebook:run-cell')")
+    run(page, len(CELLS))
     page.wait_for_function(
         f"before => {browsing.PANEL}.sessionContext.session.kernel.status === 'busy' && "
         "document.querySelector('.widget-html-content img').alt !== before",

@@ -97,9 +97,9 @@ class Cockpit:
         if not self._over.is_set():
             self._over.set()
             self.stop_load()
-            self._say(f"{why} The picture stands still.")
             if self._panel is not None:
                 self._panel.disable()
+            self._say(f"{why} The picture stands still.")
 
     def _watch(self):
         why = "The cockpit has ended."
