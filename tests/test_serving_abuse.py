@@ -423,3 +423,24 @@ def test_small_packets_leave_at_once():
             return await found
 
     assert asyncio.run(scenario())
+
+
+def test_for_a_client_that_has_left_the_queue_nothing_is_computed(model, tmp_path):
+    log = tmp_path / "log.jsonl"
+    config = ServiceConfig(model=model, log=str(log), workers=1, lifetime_s=60, faults={"delay_ms": 1000})
+    body = HEAD + b"Content-Length: %d\r\nX-Request-Id: %s\r\n\r\n" + GOOD
+    with start(config) as service, contextlib.ExitStack() as stack:
+        service.ready()
+        doors = {}
+        for i, name in enumerate((b"first", b"leaves", b"stays")):
+            door = socket.create_connection(("127.0.0.1", service.port), timeout=LONG)
+            doors[name] = stack.enter_context(door)
+            door.sendall(body % (len(GOOD), name))
+            while f"in_flight {i + 1}" not in str(ask(service.url, "/metrics").body):
+                assert service.exit_code is None
+                time.sleep(0.005)
+        doors[b"leaves"].close()
+        assert doors[b"stays"].recv(12) == doors[b"first"].recv(12) == b"HTTP/1.1 200"
+        rows = {line["request_id"]: line for line in map(json.loads, log.read_bytes().splitlines())}
+    assert {name: row["status"] for name, row in rows.items()} == {"leaves": 400, "first": 200, "stays": 200}
+    assert "prediction" not in rows["leaves"] and rows["first"]["prediction"] == rows["stays"]["prediction"]

@@ -26,6 +26,7 @@ from mlprod_helpers.serving.limits import (
     TooSlow,
     read_body,
     throw_away,
+    unless_gone,
 )
 from mlprod_helpers.serving.models import ModelCard, Predictor, load_model
 from mlprod_helpers.serving.openapi import document
@@ -162,7 +163,11 @@ class Service:
             if self._batcher is None:
                 answers = self._call(rows, ask.ids)
             else:
-                answers = await self._batcher.submit(rows, ask.ids, self.config.limits.timeout_s)
+                at_once = self._batcher.is_free
+                answers = self._batcher.submit(rows, ask.ids, self.config.limits.timeout_s)
+                answers = await (answers if at_once else unless_gone(answers, receive))
+        except Gone:
+            raise
         except QueueFull:
             raise Refusal(503, "queue_full", headers=[(b"retry-after", b"1")]) from None
         except TimedOut:

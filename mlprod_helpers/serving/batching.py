@@ -67,6 +67,11 @@ class Batcher:
         for i in range(workers):
             threading.Thread(target=self._run, name=f"model-{i}", daemon=True).start()
 
+    @property
+    def is_free(self):
+        """Does nobody wait, and is there a worker without work?"""
+        return not self._queue and self._busy < self._workers
+
     async def submit(self, rows, ids, timeout=None):
         """The answers to these rows, in their order.
 
@@ -132,8 +137,7 @@ class Batcher:
         with self._work:
             if self._is_closed:
                 raise Closed("The service ends.")
-            starts_now = not self._queue and self._busy < self._workers
-            if self.waiting + n > self._limit and not (n > self._limit and starts_now):
+            if self.waiting + n > self._limit and not (n > self._limit and self.is_free):
                 raise QueueFull(f"{self.waiting} rows wait already.")
             self._queue.append(one)
             self.waiting += n

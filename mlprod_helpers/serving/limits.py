@@ -92,6 +92,22 @@ def _within(body, most):
     return body
 
 
+async def unless_gone(work, receive):
+    """The result of a coroutine, or Gone when the client leaves before it is there: then the work is cancelled.
+
+    `receive` of a request whose body has been read.
+    """
+    work, leaves = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({work, leaves}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and leaves.result()["type"] == "http.disconnect":
+            raise Gone
+        return await work
+    finally:
+        work.cancel()
+        leaves.cancel()
+
+
 async def throw_away(receive, most, seconds):
     """Read what still comes, within bounds, and forget it: an ordinary client sees the refusal only when it has sent its body."""
     try:
