@@ -55,7 +55,8 @@ class Limits(Values):
     rows : int, the most rows of one request (422 above)
     body_s : float, seconds in which the body must have come (408)
     timeout_s : float, seconds that a request may wait for its answer with `workers` >= 1 (504)
-    queue : int, rows that may wait for the model with `workers` >= 1; more are shed (503 with Retry-After)
+    queue : int, rows that may wait for the model with `workers` >= 1; more are shed (503 with Retry-After). A request of
+        more rows than that is taken only when it need not wait.
     rate_per_s, burst : requests a second that one client may send for long, and at once (429); None: any number
     clients : int, how many clients' rates are remembered
     trust_forwarded : bool. True: the client is the last name in `X-Forwarded-For`, set by the router in front; False: the
@@ -86,7 +87,7 @@ class Batching(Values):
 
     Parameters
     ----------
-    max_rows : int, the most rows of one call; 1: no batching
+    max_rows : int, the most rows that requests share in one call; one with more is a call of its own. 1: no batching
     wait_ms : float, how long the first row waits for company. 0 takes what is there, and never waits.
     """
 
