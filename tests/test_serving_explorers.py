@@ -183,6 +183,9 @@ def test_the_prediction_is_pollaczek_and_khinchines():
     assert "mean 39.6 ms measured, 36 ms predicted (10 % above)" in constant  # 12 (1 + .8 / (2 (1 - .8)))
     uneven = measured_latency_picture(80, "constant", measured(spread=6.0)).alt
     assert "42 ms predicted" in uneven  # 12 (1 + .8 (1 + .5^2) / (2 (1 - .8)))
+    around = {law: table.assign(around_ms=1.5) for law, table in measured().items()}
+    told = measured_latency_picture(80, "constant", around).alt
+    assert "12 ms and 1.5 ms around them" in told and "37.5 ms predicted" in told
     exponential = measured_latency_picture(80, "exponential", runs).alt
     assert "mean 66 ms measured, 60 ms predicted (10 % above)" in exponential  # 12 / (1 - .8)
     assert f"{np.log(100) * 60:.0f} ms predicted (20 % below)" in exponential

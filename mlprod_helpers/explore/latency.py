@@ -14,8 +14,10 @@ _COLUMNS = ("load", "service_ms", "service_sd_ms", "mean_ms", "p99_ms", "request
 _LOADS = np.arange(5, 96) / 100  # of the curves
 
 
-def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
+def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None, around_ms=0.0):
     """(mean, p99) of the latency in ms that one server gives at this load, by its service time alone.
+
+    `around_ms` is what each request takes besides, while the server is free for the next one: network, HTTP, JSON.
 
     The mean is exact for every law: the formula of Pollaczek and Khinchine (`queueing.mgc`), from mean and standard deviation of the
     service time. The p99 is that of exactly constant or exponential service times with this mean.
@@ -31,13 +33,14 @@ def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
     spread, percentile = (0.0, md1_percentile) if law == "constant" else (1.0, mmc_percentile)
     if service_sd_ms is not None:
         spread = service_sd_ms / service_ms
-    return service_ms * mgc(load, 1.0, spread).latency, service_ms * percentile(99, load, 1.0)
+    mean, p99 = mgc(load, 1.0, spread).latency, percentile(99, load, 1.0)
+    return around_ms + service_ms * mean, around_ms + service_ms * p99
 
 
 @functools.lru_cache(maxsize=8)
-def _curves(law, service_ms, service_sd_ms):
+def _curves(law, *about):
     """(mean, p99) in ms at each of `_LOADS`."""
-    return np.array([predicted_latency(load, law, service_ms, service_sd_ms) for load in _LOADS]).T
+    return np.array([predicted_latency(load, law, *about) for load in _LOADS]).T
 
 
 def _check_law(law):
@@ -63,8 +66,8 @@ def _recorded(measured):
 @functools.lru_cache(maxsize=8)
 def _still(law, points):
     """The standing part for one law: `points` are the columns of each recorded run."""
-    at, service, spread, mean, p99, _ = np.array(points).T
-    curves = _curves(law, float(np.median(service)), float(np.median(spread)))
+    at, service, spread, mean, p99, _, around = np.array(points).T
+    curves = _curves(law, *(float(np.median(each)) for each in (service, spread, around)))
     fig, ax = plots.figure(layout=None, size=(7.4, 4.1))
     fig.subplots_adjust(left=0.09, right=0.98, bottom=0.29, top=0.845)
     low, high = 0.6 * min(service), 1.6 * max(*p99, *curves[1][:-5])
@@ -88,15 +91,15 @@ def _still(law, points):
 def measured_latency_picture(load=80, law="constant", measured=None):
     """What a real service was measured to take, beside what queueing theory says from its service time alone.
 
-    The service time is that of one tester who is alone: nobody waits. The prediction knows nothing else of the service: not its
-    network, not its event loop, not the load generator on the same machine (see `predicted_latency`).
+    The prediction knows nothing of the service but how long a request keeps it busy, and what it takes around that (see
+    `predicted_latency`): not its threads, not the load generator on the same machine.
 
     Parameters
     ----------
     load : float, percent of the time in which the service works; the nearest load that was recorded is told
     law : "constant" or "exponential", of the service times
     measured : dict of law -> DataFrame, optional: one row a run, columns `load` (a share), `service_ms`, `service_sd_ms`, `mean_ms`,
-        `p99_ms`, `requests`; `serving.recorded.load_recorded("latency")` if not given
+        `p99_ms`, `requests`, and `around_ms` where it was measured; `serving.recorded.load_recorded("latency")` if not given
 
     Returns
     -------
@@ -118,21 +121,22 @@ def measured_latency_picture(load=80, law="constant", measured=None):
     runs = _recorded(measured).get(law)
     if runs is None or not len(runs):
         raise ValueError(f"No run with {law} service times was recorded.")
-    points = tuple(runs[list(_COLUMNS)].sort_values("load").itertuples(index=False, name=None))
+    runs = runs if "around_ms" in runs else runs.assign(around_ms=0.0)
+    points = runs[[*_COLUMNS, "around_ms"]].sort_values("load")
+    points = tuple(points.itertuples(index=False, name=None))
     still, here, words, span = _still(law, points)
-    at, service, spread, mean, p99, requests = min(
+    at, service, spread, mean, p99, requests, around = min(
         points, key=lambda point: (abs(100 * point[0] - load), point[0])
     )
     here.set_data([100 * at, 100 * at], span)
     told = [
         f"{name} {plots.say(value)} ms measured, {plots.say(expected)} ms predicted ({_gap(value, expected)})"
         for name, value, expected in zip(
-            ("mean", "p99"), (mean, p99), predicted_latency(at, law, service, spread), strict=True
+            ("mean", "p99"), (mean, p99), predicted_latency(at, law, service, spread, around), strict=True
         )
     ]
-    begin = (
-        f"At load {100 * at:.3g} %, {law} service times of {plots.say(service)} ms, {requests:,.0f} requests:"
-    )
+    times = f"{plots.say(service)} ms" + (f" and {plots.say(around)} ms around them" if around else "")
+    begin = f"At load {100 * at:.3g} %, {law} service times of {times}, {requests:,.0f} requests:"
     words.set_text("\n".join([begin, *told]))
     return still.picture(f"{begin} {'; '.join(told)}.")
 
