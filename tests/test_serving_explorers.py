@@ -1,6 +1,7 @@
 """The cockpit tells what the log says, and nothing later; the latency explorer sets measured beside predicted."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from mlprod_helpers import plots
 from mlprod_helpers.explore import (
+    cockpit,
     cockpit_picture,
     cockpit_state,
     measured_latency_explorer,
@@ -222,3 +224,16 @@ def test_the_explorer_offers_the_laws_that_were_recorded():
 def test_a_measured_table_that_will_not_do_is_named(law, table, says):
     with pytest.raises(ValueError, match=says):
         measured_latency_picture(80, law, table)
+
+
+def test_the_shipped_recordings_are_shown_without_being_given():
+    pytest.importorskip("mlprod_helpers.serving.recorded", reason="the recordings are not here")
+    explorer = measured_latency_explorer()
+    assert explorer.values["load"] == 80
+    for law in explorer._controls["law"].options:
+        explorer.set(law=law)
+        assert f"At load 80 %, {law} service times of" in explorer.figure.alt
+    run = cockpit(None)
+    assert re.search(r"v1: [\d,]+ answers.* v2: \d+ answers", run.figure.alt)
+    lost = [int(many) for many in re.findall(r"(\d+) of them seen by a client", run.figure.alt)]
+    assert len(lost) == 2 and lost[1] > lost[0]  # the canary fails
