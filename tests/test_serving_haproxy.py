@@ -293,6 +293,24 @@ def test_a_label_or_a_request_that_must_not_be_sent_twice_is_not():
 
 
 @needs_haproxy
+def test_changes_of_two_threads_are_counted_one_by_one():
+    plan = plan_of({"v1": "http://127.0.0.1:1", "v2": "http://127.0.0.1:2"})
+    with HAProxy(plan) as router:
+        changes = [
+            threading.Thread(
+                target=lambda: [router.set_weights({"v1": 100 - w, "v2": w}) for w in range(15)], daemon=True
+            )
+            for _ in range(2)
+        ]
+        for thread in changes:
+            thread.start()
+        for thread in changes:
+            thread.join()
+        assert router.plan.generation == 30
+        assert ask(router.url, "/predict", {"features": {}}).headers["x-router-plan"] == "30"
+
+
+@needs_haproxy
 def test_what_it_cannot_do_is_said():
     plan = plan_of({"v1": "http://127.0.0.1:1", "v2": "http://127.0.0.1:2"})
     with pytest.raises(ValueError, match="no shadow copies"):

@@ -83,6 +83,7 @@ class HAProxy:
         self.config, self._plan = config, config.plan
         self._log = None if config.log is None else RequestLog(config.log)
         self._read, self.process, self._threads, self._open = 0, None, [], []
+        self._changes = threading.RLock()  # a driver's thread and a learner's cell may both change the plan
         self.folder = new_folder()
         try:
             self._start(program, timeout)
@@ -202,7 +203,10 @@ class HAProxy:
         The versions are those of the first plan; their addresses may change.
         """
         _check(plan)
-        old = self._plan
+        with self._changes:
+            return self._change(plan, self._plan)
+
+    def _change(self, plan, old):
         if set(plan.upstreams) != set(old.upstreams):
             raise ValueError(
                 f"HAProxy was started with the versions {', '.join(old.upstreams)}: start another one for other versions."
@@ -227,12 +231,14 @@ class HAProxy:
 
     def set_weights(self, weights, mirror=0.0):
         """What a driver calls: {version: percent of the users}. `mirror` is 0: HAProxy copies no requests."""
-        return self.apply(self._plan.weighted(weights, mirror))
+        with self._changes:
+            return self.apply(self._plan.weighted(weights, mirror))
 
     def drain(self, version, timeout=10.0):
         """Send a version no new requests, wait until it has answered those it has. Returns how many are left: 0, or more
         after `timeout` seconds."""
-        self.apply(replace(self._plan, draining=(*self._plan.draining, version)))
+        with self._changes:
+            self.apply(replace(self._plan, draining=(*self._plan.draining, version)))
         end = time.monotonic() + min(timeout, 600.0)
         while (left := self._statistics()[version]["scur"]) and time.monotonic() < end:
             time.sleep(0.02)
