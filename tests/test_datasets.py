@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from mlprod_helpers import datasets
+from mlprod_helpers.serving.recorded import RECORDINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "datasets"
@@ -296,7 +297,8 @@ def test_a_wheel_carries_the_data(tmp_path):
 @only_in_a_checkout
 def test_checksums_files_and_readme_agree(build):
     sums = build.read_sums(DATA)
-    files = {filename for filename, _ in build.EXTRACTS.values()}
+    recorded = {f"serving_{name}.csv.gz" for name in RECORDINGS}  # made by record_serving.py
+    files = {filename for filename, _ in build.EXTRACTS.values()} | recorded
     assert files == set(sums)
     assert files == {path.name for path in DATA.iterdir() if path.suffix in (".gz", ".npz")}
     readme = (DATA / "README.md").read_text("utf-8")
@@ -304,6 +306,19 @@ def test_checksums_files_and_readme_agree(build):
         assert build.sha256((DATA / filename).read_bytes()) == digest
         assert f"| {filename} | `{digest}` |" in readme
     assert sum((DATA / filename).stat().st_size for filename in files) < 4_000_000
+
+
+@only_in_a_checkout
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_readme_describes_every_recording(name):
+    readme = (DATA / "README.md").read_text("utf-8")
+    table = pd.read_csv(DATA / f"serving_{name}.csv.gz")
+    section = readme.split("\n## Recorded runs\n")[1]
+    assert re.search(rf"^\| {name} \| {', '.join(RECORDINGS[name])} \|", section, re.MULTILINE)
+    shape = f"{len(table):,} x {table.shape[1]}"
+    assert re.search(rf"^\| \[serving_{name}\].*\| {shape} \|", readme, re.MULTILINE)
+    for column in table:
+        assert re.search(rf"\b{column}\b", section), f"{column} is not described"
 
 
 @only_in_a_checkout

@@ -162,9 +162,9 @@ class Lab:
 
     def close(self):
         """End everything now: services, router, running rollouts, the folder. A second time: nothing happens."""
-        if self._rig is not None:
-            self._rig.close()
-            self._rig = None
+        rig, self._rig = self._rig, None
+        if rig is not None:
+            rig.close()
 
     def __enter__(self):
         return self.start()

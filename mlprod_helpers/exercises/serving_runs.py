@@ -1,0 +1,150 @@
+"""What exercises 9.1, 9.7 and 9.8 are played on: recorded runs of real services (`serving.recorded`), each time another part.
+
+Nothing is made up but who is looked at, where the clock begins, how fast it runs, and when labels come.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.rollout import bucket
+
+# ------------------------------------------------------------------ 9.1: load tables
+
+PAUSED = (45.0, 55.0)  # seconds in which the recorded service was stopped
+CALM = ((0.0, 44.0), (58.0, 100.0))
+
+
+@functools.cache
+def _load(case):
+    from mlprod_helpers.serving.recorded import load_recorded
+
+    return load_recorded("pause", case)
+
+
+def _part(case, begin, end, speed):
+    """(due, sent, finish) of the requests that were due in a part of a recording, at another speed; NaN: no answer."""
+    table = _load(case)
+    table = table[table["due"].between(begin, end, inclusive="left")]
+    due, sent, finish = ((table[name].to_numpy() - begin) / speed for name in ("due", "sent", "finish"))
+    return due, sent, np.where(table["status"] == 200, finish, np.nan)
+
+
+def scheduled_tester(rng):
+    """(due, sent, finish) of a tester with a schedule, around the pause."""
+    return _part("scheduled", rng.uniform(0, 25), rng.uniform(70, 80), rng.uniform(0.7, 1.4))
+
+
+def users_around_the_pause(rng):
+    """(due, sent, finish) of users on their own, around the pause."""
+    return _part("open", rng.uniform(0, 25), rng.uniform(75, 100), rng.uniform(0.7, 1.4))
+
+
+def users_in_peace(rng):
+    """(due, sent, finish) of users on their own, before the pause or after it."""
+    begin, end = CALM[int(rng.integers(2))]
+    return _part("open", begin + rng.uniform(0, 4), end, rng.uniform(0.7, 1.4))
+
+
+# ------------------------------------------------------------------ 9.7: logs of a router
+
+LOOKS, WEIGHT = 10, 20  # ten looks at a canary of 20 %
+WATCH_S = 75.0
+KEPT = 0.4  # of the users are looked at
+OUTAGE = (30.0, 42.0)  # seconds in which the recorded network was down
+
+
+@functools.cache
+def _watched(case):
+    """A router's log as seconds, users and the columns that a learner gets."""
+    from mlprod_helpers.serving.recorded import START, load_recorded
+
+    log = load_recorded("canary_fails", case)
+    seconds = (log["time"] - pd.Timestamp(START)).dt.total_seconds().to_numpy()
+    names, users = np.unique(log["user_id"], return_inverse=True)
+    return seconds, names, users, log[["version", "served", "status", "attempts"]]
+
+
+def draw_log(case, rng, *, failures=(0, math.inf), begin=None):
+    """A rollout as ten windows: some of the recorded users, the clock begun anywhere.
+
+    Parameters
+    ----------
+    case : a case of the recording "canary_fails"
+    rng : Generator
+    failures : (least, most) tries of v2 that fail: luck alone shall not decide
+    begin : (earliest, latest) second at which the outage begins; v2 is then not the unlucky one
+
+    Returns
+    -------
+    list of 10 DataFrames with `version`, `served`, `status`, `attempts`
+    """
+    seconds, names, users, log = _watched(case)
+    failed, is_v2 = (log["status"] >= 500).to_numpy(), (log["version"] == "v2").to_numpy()
+    start = rng.uniform(0, WATCH_S) if begin is None else OUTAGE[0] - rng.uniform(*begin)
+    for _ in range(500):
+        kept = (bucket(names, f"part {int(rng.integers(10**6))}") < KEPT)[users]
+        lucky = begin is None or _hit_alike(seconds, kept, failed, is_v2)
+        if lucky and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
+            break
+    clock = (seconds - start) % WATCH_S
+    rows = np.flatnonzero(kept)
+    rows = rows[np.argsort(clock[rows], kind="stable")]
+    cuts = np.searchsorted(clock[rows], np.linspace(0, WATCH_S, LOOKS + 1)[1:-1])
+    edges = [0, *cuts, len(rows)]
+    return [log.iloc[rows[a:b]].reset_index(drop=True) for a, b in itertools.pairwise(edges)]
+
+
+def _hit_alike(seconds, kept, failed, is_v2):
+    """Does v2 fail no more than v1 in the first half of the outage, and in all of it?"""
+    for end in (np.mean(OUTAGE), OUTAGE[1]):
+        down = kept & (seconds >= OUTAGE[0]) & (seconds < end)
+        if failed[down & is_v2].mean() > failed[down & ~is_v2].mean():
+            return False
+    return True
+
+
+# ------------------------------------------------------------------ 9.8: both answers to each request
+
+SHIFT_S = 90.0
+LATE_MS, OFF_MIN = 150.0, 20.0  # an answer is no good when it is later, or further off
+
+
+@functools.cache
+def both_answers(case):
+    """One row a request of a recorded afternoon: `second`, `user_id`, and for v1 and v2 `failed_`, `latency_` (ms), `error_` (minutes off)."""
+    from mlprod_helpers.serving.recorded import START, load_recorded
+
+    log = load_recorded("shift", case)
+    log["second"] = (log["time"] - pd.Timestamp(START)).dt.total_seconds()
+    of = {v: log[log["version"] == v].set_index("request_id") for v in ("v1", "v2")}
+    shared = of["v1"].index.intersection(of["v2"].index)  # a copy may have been dropped
+    both = of["v1"].loc[shared, ["second", "user_id"]]
+    for version, rows in of.items():
+        rows = rows.loc[shared]
+        both[f"failed_{version}"] = rows["status"] >= 500
+        both[f"latency_{version}"] = rows["latency_ms"]
+        both[f"error_{version}"] = (rows["prediction"] - rows["label"]).abs()  # NaN where none was given
+    return both.reset_index(drop=True)
+
+
+def draw_afternoon(case, rng):
+    """`both_answers` with the clock begun anywhere, who has which place on the router's line (`place`), and `label_second`.
+
+    A canary that fails is dealt so that it meets its failures: luck alone shall not decide.
+    """
+    both = both_answers(case)
+    start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
+    both = both.assign(second=(both["second"] - start) % SHIFT_S).sort_values("second", ignore_index=True)
+    failed = (both["failed_v2"] & (both["second"] < 40)).to_numpy()
+    for _ in range(200):
+        place = bucket(both["user_id"].to_numpy(), f"release {int(rng.integers(10**6))}")
+        met = [
+            (failed & (place < weight)).sum() / max(weight * failed.sum(), 1) for weight in (0.1, 0.2, 0.3)
+        ]
+        if case != "fails" or min(met) >= 1:
+            break
+    return both.assign(place=place, label_second=both["second"] + rng.uniform(10, 25, len(both)))
