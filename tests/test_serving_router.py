@@ -1,6 +1,7 @@
 """The router: sticky users, whole plans, copies that cost nobody anything, retries where they are safe, a rollback that happens."""
 
 import asyncio
+import gzip
 import json
 import os
 import shutil
@@ -61,7 +62,9 @@ class Stand:
                 headers={"X-Own": "kept", "Keep-Alive": "timeout=5"},
             )
 
-        self.runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
+        self.runner = web.ServerRunner(
+            web.Server(answer, access_log=None, auto_decompress=False), shutdown_timeout=0.1
+        )
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
@@ -238,6 +241,45 @@ def test_a_body_may_be_as_large_as_the_limit_and_not_one_byte_larger(tmp_path):
 
     assert asyncio.run(run()) == ([200, 200, 413, 413, 413], [100, 100])
     assert read(tmp_path / "log")["status"].tolist() == [200, 200, 413, 413, 413]
+
+
+def test_what_is_hostile_in_http_itself_is_refused_or_goes_on_as_it_came(tmp_path):
+    body = b'{"features": {"distance": 1400}}'
+    plain = b"Connection: close\r\nContent-Length: %d" % len(body)
+    packed = gzip.compress(body)
+    heads = {
+        "two lengths": b"Transfer-Encoding: chunked\r\n" + plain + b"\r\n\r\n0\r\n\r\n",
+        "not what it says": b"Content-Encoding: gzip\r\n" + plain + b"\r\n\r\n" + body,
+        "packed": b"Connection: close\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+        + packed,
+        "no chunk": b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n",
+    }
+
+    async def run():
+        async with Stand("v1") as v1:
+            config = RouterConfig(
+                plan=RoutePlan(upstreams={"v1": v1.url}, stable="v1"), log=str(tmp_path / "log")
+            )
+            async with Router(config) as router:
+                statuses = {}
+                for name, data in heads.items():
+                    statuses[name] = await status_of(router, b"POST /predict HTTP/1.1\r\nHost: r\r\n" + data)
+                for host in (b"http://example.org", b"http://127.0.0.1:1"):
+                    line = b"POST %s/predict HTTP/1.1\r\nHost: r\r\n" % host
+                    statuses[host] = await status_of(router, line + plain + b"\r\n\r\n" + body)
+                return list(statuses.values()), [sent for _, _, sent in v1.seen]
+
+    async def status_of(router, data):
+        reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
+        writer.write(data)
+        async with asyncio.timeout(10):
+            said = await reader.read()
+        writer.close()
+        return int(said.split()[1])
+
+    statuses, sent = asyncio.run(run())
+    assert statuses == [400, 200, 200, 400, 404, 404]
+    assert sent == [body, packed]  # the router unpacks nothing
 
 
 def test_hostile_features_do_not_keep_a_request_out_of_the_log(tmp_path):

@@ -170,7 +170,9 @@ class Router:
             return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=body_bytes)
 
         runner = web.ServerRunner(
-            web.Server(handler, request_factory=request, access_log=None), shutdown_timeout=2.0
+            # a compressed body goes on as it came: unpacked here, it would not be what its header says
+            web.Server(handler, request_factory=request, access_log=None, auto_decompress=False),
+            shutdown_timeout=2.0,
         )
         await runner.setup()
         self._runners.append(runner)
@@ -222,7 +224,7 @@ class Router:
         self._count += 1
         name = f"{self._prefix}-{self._count}"
         path = request.path
-        if path not in _PATHS:
+        if path not in _PATHS or not request.raw_path.startswith("/"):  # it may name another host
             return self._refuse(request, name, arrived, begin, 404, "no_such_path", logged=False)
         if request.method not in _PATHS[path]:
             return self._refuse(request, name, arrived, begin, 405, "method", logged=False)
@@ -254,6 +256,8 @@ class Router:
             return 408, "too_slow"
         except web.HTTPRequestEntityTooLarge:
             return 413, "too_large"
+        except web.RequestPayloadError:
+            return 400, "broken_body"
 
     async def _forward(self, request, name, body, arrived, begin):
         plan = self._plan
