@@ -136,6 +136,19 @@ def test_wherever_the_last_line_ends_the_reader_reports_it_and_the_next_writer_s
         assert len(found.attrs["problems"]) == is_cut
 
 
+def test_who_shares_the_file_with_a_killed_writer_loses_nothing(tmp_path):
+    path = tmp_path / "shared.jsonl"
+    with RequestLog(path) as one, RequestLog(path) as other:
+        one.request("r1", version="v1", features={"to": '{"event": "request"'})
+        other.request("r2", version="v2")
+        data = path.read_bytes()
+        for end in range(data.index(b"\n") + 2, len(data) - 1):
+            path.write_bytes(data[:end])
+            one.request("r3", version="v1", features={"to": '{"event": "request"'})
+            with pytest.warns(LogWarning, match="line 2: not a whole event.*another process"):
+                assert read(path)["request_id"].tolist() == ["r1", "r3"]
+
+
 # ------------------------------------------------------------------------------------- real services
 
 

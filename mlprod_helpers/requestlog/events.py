@@ -259,24 +259,41 @@ def _join(lines, where):
 def _parse(lines, where):
     """Lines to events by kind, and what is wrong with the lines that are none."""
     events, problems = {"request": [], "label": [], "click": []}, []
-    needed = {"request": REQUIRED, "label": ("time", "request_id", "label"), "click": ("time", "request_id")}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            event = json.loads(line)
-            kind = event.pop("event")
-            if missing := [name for name in needed[kind] if event.get(name) is None]:
-                raise KeyError(missing[0])
-            if not isinstance(event["request_id"], str | int):
-                raise TypeError("a name is text or a number")
-        except (ValueError, KeyError, AttributeError, TypeError):
-            last = number == len(lines)
-            hint = " It is the last one: was the writer stopped, or is it still writing?" if last else ""
+        found = _event(line)
+        if found is None:
+            found = _event(line[max(line.rfind('{"event": '), 1) :])
+            if found is not None:
+                hint = " The one that another process wrote behind it is kept."
+            elif number == len(lines):
+                hint = " It is the last one: was the writer stopped, or is it still writing?"
+            else:
+                hint = ""
             problems.append(f"{where}, line {number}: not a whole event, left out.{hint}")
-            continue
-        events[kind].append(event)
+        if found is not None:
+            kind, event = found
+            events[kind].append(event)
     return events, problems
+
+
+_NEEDED = {
+    "request": REQUIRED,
+    "label": ("time", "request_id", "label"),
+    "click": ("time", "request_id"),
+}
+
+
+def _event(line):
+    """(kind, fields) of a line, or None."""
+    try:
+        event = json.loads(line)
+        kind = event.pop("event")
+        whole = all(event.get(name) is not None for name in _NEEDED[kind])
+        return (kind, event) if whole and isinstance(event["request_id"], str | int) else None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
 
 
 def _join_labels(log, labels):
