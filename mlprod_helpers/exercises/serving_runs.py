@@ -139,12 +139,11 @@ def draw_afternoon(case, rng):
     both = both_answers(case)
     start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
     both = both.assign(second=(both["second"] - start) % SHIFT_S).sort_values("second", ignore_index=True)
-    failed = (both["failed_v2"] & (both["second"] < 40)).to_numpy()
-    for _ in range(200):
+    second = both["second"].to_numpy()
+    failed = both["failed_v2"].to_numpy() & (second < 42)  # before labels could decide
+    for _ in range(500):
         place = bucket(both["user_id"].to_numpy(), f"release {int(rng.integers(10**6))}")
-        met = [
-            (failed & (place < weight)).sum() / max(weight * failed.sum(), 1) for weight in (0.1, 0.2, 0.3)
-        ]
-        if case != "fails" or min(met) >= 1:
+        flat, ramp = place < 0.2, place < np.where(second < 12, 0.1, 0.3)
+        if case != "fails" or ((failed & flat).sum() >= 8 and (failed & ramp).sum() >= 12):
             break
     return both.assign(place=place, label_second=both["second"] + rng.uniform(10, 25, len(both)))
