@@ -246,6 +246,16 @@ def test_a_service_that_dies_at_its_start_says_why():
         lab_of(v2={"words": "its model has another checksum"}).start()
 
 
+def test_a_process_that_is_not_to_be_had_is_told():
+    def none_left(config):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    lab = Lab({"v1": Served("no model")}, show=None, start=none_left)
+    with pytest.raises(LabError, match="v1 could not be started: Resource temporarily unavailable"):
+        lab.start()
+    assert not lab.running
+
+
 def test_a_service_that_is_never_ready_is_given_up():
     begin = time.monotonic()
     with pytest.raises(LabError, match="v2"):
@@ -433,7 +443,7 @@ def test_the_real_service_a_hybrid_learns_from_late_labels_while_it_serves():
 
 
 def test_the_real_service_says_why_it_does_not_start(tmp_path):
-    with pytest.raises(LabError, match="no model"):
+    with pytest.raises(LabError, match="v1: The service did not start.*no model"):
         Lab({"v1": Served(tmp_path)}, show=None).start()
 
 

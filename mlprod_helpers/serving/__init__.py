@@ -18,6 +18,7 @@ no web framework.
 | Which models, to try it? | `eta_models` |
 | How do a service's counters become the figures that alerts read? | `recording_rules` |
 | Are ports and processes to be had here at all? | `refusal` |
+| What did such a lab do, where none can be had? | `load_recorded` |
 
 Any HTTP service on this machine can stand behind the router, as long as it answers `POST /predict` with JSON
 (`{"prediction": ...}`) and `GET /readyz` with 200 when it takes requests. What follows is the service of this package.
@@ -86,6 +87,7 @@ _HOMES = {
     "closed_loop": "load",
     "eta_models": "demo",
     "load_model": "models",
+    "load_recorded": "recorded",
     "open_loop": "load",
     "recording_rules": "telemetry",
     "refusal": "processes",

@@ -130,8 +130,10 @@ def _close_all():
 
 
 def _as_lab_error(name, error):
-    if isinstance(error, LabError | ValueError | KeyboardInterrupt):
-        return error
     if isinstance(error, OSError):
         return LabError(refusal() or f"{name} could not be started: {error.strerror or error}.")
-    return LabError(f"{name} did not start: {error}")
+    if isinstance(error, LabError):
+        return error if name in str(error) else LabError(f"{name}: {error}")
+    if isinstance(error, RuntimeError):
+        return LabError(f"{name} did not start: {error}")
+    return error
