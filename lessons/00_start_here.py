@@ -387,7 +387,7 @@ lesson.progress()
 # | 06 | Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
 # | 07 | Degrees of automation | decide from which confidence on a model may decide, count the people behind it, and step down in time | 05 |
 # | 08 | Monitoring metrics | find the metric that a problem shows in, set thresholds from quiet weeks, and let the team sleep | 00 |
-# | 09 | Model serving | open the loop of a load test, refuse in time, tell alive from ready, and close the loop of a canary | 06 |
+# | 09 | Model serving | start a real model service and a router, load it, open the loop of a load test, refuse in time, and watch a canary roll back | 06 |
 #
 # Each lesson works alone. New here: go on with **01**. One more is in preparation, and other lessons point ahead to it: 10 on call.
 #
