@@ -11,7 +11,7 @@ Labs with two real services and a router are started, asked once, and ended, in 
 
 After each one: every process that there was (children and their children), every port that one of them listened on, and the
 folder (that of a killed process is cleared by the next lab, so that is done here too). What is still there after ten seconds is
-left. Ends with status 1 when anything is left or a lab did not answer.
+left; at the end, also every file in the folder for temporary ones. Ends with status 1 when anything is left or a lab did not answer.
 """
 
 import argparse
@@ -148,6 +148,8 @@ def main():
     starts, counts, lost = [], {}, {"processes": 0, "ports": 0, "folders": 0, "without an answer": 0}
     with tempfile.TemporaryDirectory() as folder:
         model = save(Path(folder, "model"))
+        tempfile.tempdir = os.environ["TMPDIR"] = str(Path(folder, "temporary"))
+        Path(tempfile.tempdir).mkdir()
         for how in islice(cycle([*HERE, *CHILD]), times):
             run = here if how in HERE else in_a_child
             seconds, answered, found, place = run(how, model)
@@ -159,6 +161,7 @@ def main():
             lost["without an answer"] += not answered
             if seconds is not None:
                 starts.append(seconds)
+        lost["files"] = len(list(Path(tempfile.tempdir).iterdir()))
     print("labs:", ", ".join(f"{n} {how}" for how, n in counts.items()))
     print(
         f"start of two services and a router: median {np.median(starts):.2f} s, longest {max(starts):.2f} s"

@@ -121,6 +121,18 @@ def new_folder():
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
 
 
+def private_file(log=None):
+    """(descriptor, path) of a new file that only this user can read; beside the log if there is one, since a process that is killed
+    cannot remove it, and the folder of a lab is cleared.
+
+    >>> fd, path = private_file()
+    >>> os.close(fd), os.unlink(path)
+    (None, None)
+    """
+    folder = os.path.dirname(log or "")
+    return tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
+
+
 def clear_old_folders():
     """Remove the folders of labs whose process is gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):

@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
-from mlprod_helpers.serving.processes import HOST
+from mlprod_helpers.serving.processes import HOST, private_file
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
 
@@ -59,12 +59,11 @@ class RouterProcess:
 
     def __init__(self, config, *, timeout=20.0):
         import subprocess
-        import tempfile
         import threading
 
         self.token = config.token or secrets.token_urlsafe(24)
         config = replace(config, token=self.token, parent_pid=os.getpid())
-        fd, path = tempfile.mkstemp(suffix=".json")  # readable by this user only
+        fd, path = private_file(config.log)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump(config.to_dict(), file)
         try:

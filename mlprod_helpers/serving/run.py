@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.processes import HOST, LabError
+from mlprod_helpers.serving.processes import HOST, LabError, private_file
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
 _LOOK_S = 0.5
@@ -54,7 +54,7 @@ class ServiceProcess:
             watch_stdin=True,
             parent_pid=os.getpid() if config.parent_pid is None else config.parent_pid,
         )
-        handle, path = tempfile.mkstemp(suffix=".json")
+        handle, path = private_file(config.log)
         os.close(handle)
         # a file, not a pipe: who fills a pipe that nobody reads stands still
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
