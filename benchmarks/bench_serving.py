@@ -171,7 +171,9 @@ def cost(folder, n, runs):
         for name, (_, url, body, _) in running.items():
             wait_until_it_answers(name, url, json.dumps(body(ROWS[0])).encode())
         for i in range(runs + 1):
-            for name, (pid, url, body, prediction) in running.items():
+            names = list(running)
+            for name in names[i % len(names) :] + names[: i % len(names)]:
+                pid, url, body, prediction = running[name]
                 bodies = [json.dumps(body(row)).encode() for row in ROWS]
                 before = cpu_seconds(pid)
                 answers = asyncio.run(ask_all(url, bodies, n))

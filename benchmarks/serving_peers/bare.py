@@ -2,8 +2,9 @@
 
 import sys
 
+import numpy as np
 import uvicorn
-from eta import array, model
+from eta import model
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from pydantic import BaseModel
@@ -26,8 +27,9 @@ seconds = Histogram("request_duration_seconds", "From arrival to answer")
 
 @app.post("/predict")
 async def predict(ask: Ask):
+    row = ask.features
     with seconds.time():
-        answer = float(fitted.predict(array(ask.features.model_dump()))[0])
+        answer = float(fitted.predict(np.array([[row.distance, row.hour, row.zone]]))[0])
     requests.labels("200").inc()
     return {"prediction": answer}
 
