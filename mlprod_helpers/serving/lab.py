@@ -10,20 +10,17 @@ the next lab.
 """
 
 import contextlib
-import json
 import os
-import threading
 import time
 import weakref
 from dataclasses import replace
 
 from mlprod_helpers.faults import nearest_name
-from mlprod_helpers.requestlog import read
-from mlprod_helpers.serving.client import Answer, ask, metrics_table, own_headers, send_labels
+from mlprod_helpers.serving.asking import Asking, with_key
+from mlprod_helpers.serving.client import Answer, ask
 from mlprod_helpers.serving.config import ServiceConfig, valid_name
 from mlprod_helpers.serving.live import LiveRollout
-from mlprod_helpers.serving.load import closed_loop, open_loop
-from mlprod_helpers.serving.processes import LabError, LoopThread, new_folder, refusal
+from mlprod_helpers.serving.processes import LabError, new_folder, refusal
 from mlprod_helpers.serving.rig import Rig
 from mlprod_helpers.serving.routes import RoutePlan
 from mlprod_helpers.serving.served import Served
@@ -34,7 +31,7 @@ MAX_VERSIONS = 6
 _NOWHERE = "http://127.0.0.1:9"  # until the services have said where they are
 
 
-class Lab:
+class Lab(Asking):
     """Services and a router, all on free ports of 127.0.0.1, while a `with` block runs.
 
     Parameters
@@ -210,61 +207,6 @@ class Lab:
     def canary(self):
         return self._plan.canary
 
-    # ---------------------------------------------------------------------------------------- requests
-
-    def ask(self, features, *, user=None, to=None, **options):
-        """One request to `/predict`. Returns `Answer(status, body, headers)`: `body["prediction"]`, `headers["x-version"]`.
-
-        `features` is a dict (one row), a list of dicts or a DataFrame (many rows), or bytes, sent as they are. `to` is a version: straight to its
-        service, past the router. `options`: headers, timeout.
-        """
-        if hasattr(features, "columns"):
-            features = features.to_dict("records")
-        told = features
-        if not isinstance(features, bytes):
-            told = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
-        return ask(self._address(to), "/predict", told, user=user, **options)
-
-    def get(self, path, *, to=None, **options):
-        """GET of a path, such as "/readyz". Returns `Answer(status, body, headers)`; `body` is a dict where the answer is JSON, else text."""
-        return ask(self._address(to), path, **options)
-
-    def label(self, request_id, value):
-        """Tell the truth about one request, through the router, to every version. Returns `Answer`: 200, or 404 for an id that none remembers."""
-        return ask(self.url, "/label", {"request_id": request_id, "label": value})
-
-    def late_labels(self, table, truth, *, share=1.0, in_flight=16):
-        """Send the truth about answered requests, as it comes late: a model that learns, learns from it.
-
-        Parameters
-        ----------
-        table : what `open_loop` gave
-        truth : array of n values, the truths of the n rows that were sent, in their order (request i had row i, from the start
-            again when they were used up)
-        share : float, the share of the answered requests whose truth ever comes: the first of them
-
-        Returns
-        -------
-        dict : `sent`, `taken` (answered with 200), `learned` (the version whose answer came back learned from it)
-        """
-        truth = list(truth)
-        known = table[(table["status"] == 200) & table["request_id"].notna()]
-        known = known.iloc[: round(share * len(known))]["request_id"]
-        pairs = [(name, truth[i % len(truth)]) for i, name in known.items()]
-        with LoopThread() as loop:
-            answers = loop.run(send_labels(self.url, pairs, in_flight), timeout=600)
-        taken = [told for status, told in answers if status == 200]
-        return {"sent": len(pairs), "taken": len(taken), "learned": sum(told["learned"] for told in taken)}
-
-    def open_loop(self, rows, *, to=None, **settings):
-        """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
-        row a request: due, sent, finish, latency_ms, status, error, user_id, version, plan, request_id, prediction."""
-        return _stoppable(open_loop, self._address(to), rows, settings)
-
-    def closed_loop(self, rows, *, to=None, **settings):
-        """`load.closed_loop` on the router, or straight to a version: testers, duration, n, users ... Returns its DataFrame, as `open_loop`."""
-        return _stoppable(closed_loop, self._address(to), rows, settings)
-
     # ---------------------------------------------------------------------------------------- rollouts
 
     def rollout(self, plan, judge, rows, *, rate, duration, every=None, wait=True, **settings):
@@ -301,7 +243,7 @@ class Lab:
             every=every,
             rate=rate,
             duration=duration,
-            **_with_key(settings),
+            **with_key(settings),
         )
         rig.rollouts.append(live)
         live.start()
@@ -352,51 +294,6 @@ class Lab:
         self._show(f"{version} is ready")
         return process
 
-    # ------------------------------------------------------------------------------------ what is known
-
-    def log(self, version=None):
-        """The router's request log as a DataFrame, one row a try (see `requestlog`), or that of one service. Empty before the first request."""
-        path = self._path(version)
-        if not path.exists() or not path.stat().st_size:
-            from mlprod_helpers.requestlog import RequestLog
-
-            return RequestLog().read()
-        return read(path)
-
-    def tail(self, n=10, version=None):
-        """The last n events of a log as dicts, the newest last; only the end of the file is read (at most 1 MB)."""
-        path = self._path(version)
-        if not path.exists():
-            return []
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 1_000_000))
-            lines = file.read().split(b"\n")
-        return _events(lines)[-n:] if n > 0 else []
-
-    def follow(self, seconds, version=None, *, every=0.1):
-        """The events that are written from now on, for some seconds: an iterator of dicts, each as soon as it is there."""
-        path, rest = self._path(version), b""
-        at = path.stat().st_size if path.exists() else 0
-        end = time.monotonic() + min(float(seconds), self.lifetime_s)
-        while self.running and time.monotonic() < end:
-            if path.exists():
-                with path.open("rb") as file:
-                    file.seek(at)
-                    new = file.read(1_000_000)
-                at += len(new)
-                *lines, rest = (rest + new).split(b"\n")
-                yield from _events(lines)
-            time.sleep(every)
-
-    def metrics(self, version=None):
-        """`/metrics` of a service, or of the router (None), as a DataFrame: name, labels (a dict), value."""
-        if version is None:
-            return metrics_table(self.router.metrics())
-        answer = self.get("/metrics", to=version)
-        if answer.status != 200:
-            raise LabError(f"{version} gives no metrics: status {answer.status}.")
-        return metrics_table(answer.body)
-
     # ------------------------------------------------------------------------------------ small things
 
     def _running(self):
@@ -413,9 +310,6 @@ class Lab:
 
     def _service(self, version):
         return self._running().services[self._known(version)]
-
-    def _address(self, to):
-        return self.url if to is None else self._service(to).url
 
     def _path(self, version=None):
         name = "router" if version is None else self._known(version)
@@ -451,26 +345,3 @@ def _haproxy(config):
 
 
 _ROUTERS = {"own": _own_router, "haproxy": _haproxy}
-
-
-def _stoppable(loop, url, rows, settings):
-    """Load that ends when the cell is interrupted, and not when it would have ended."""
-    settings = {"stop": threading.Event()} | _with_key(settings)
-    try:
-        return loop(url, rows, **settings)
-    except BaseException:
-        settings["stop"].set()
-        raise
-
-
-def _with_key(settings):
-    key = own_headers()
-    return settings if not key else settings | {"headers": key | dict(settings.get("headers") or {})}
-
-
-def _events(lines):
-    events = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the first may be cut, the last not yet whole
-            events.append(json.loads(line))
-    return [event for event in events if isinstance(event, dict)]
