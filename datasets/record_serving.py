@@ -1,4 +1,4 @@
-"""Record real runs of the lab for those who cannot run one: services, router and load of this machine, about nine minutes.
+"""Record real runs of the lab for those who cannot run one: services, router and load of this machine, about twelve minutes.
 
     python datasets/record_serving.py                 all five; says what would be written
     python datasets/record_serving.py pause latency   only these
