@@ -58,7 +58,9 @@ def route(user_id, weight, salt=""):
     """
     if not 0 <= weight <= 100:
         raise ValueError(f"weight is {weight}, but it is a percentage of the users, from 0 to 100.")
-    if isinstance(user_id, str) or np.isscalar(user_id) or user_id is None:
+    if isinstance(user_id, str):  # as a router asks, once a request
+        return _place(user_id, salt) < weight / 100
+    if np.isscalar(user_id) or user_id is None:
         return bool(bucket([user_id], salt)[0] < weight / 100)
     return bucket(user_id, salt) < weight / 100
 
