@@ -1,5 +1,6 @@
 """What a router reads from the bodies that pass: one row of the request log for each model row."""
 
+import contextlib
 import json
 import math
 
@@ -7,14 +8,17 @@ import pandas as pd
 
 from mlprod_helpers.requestlog import COLUMNS, LogError
 
+_MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
+
 
 def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
-    """Write one request; nothing that a client sent can keep it out of the log, or fail it.
+    """Write one request; nothing that a client sent can keep it out of the log, and no log can fail it.
 
     Parameters
     ----------
     log : RequestLog
-    name : str, the request's id; of a request of many the rows are called name.0, name.1, ...
+    name : str, the request's id; of a request of many the rows are called name.0, name.1, ...;
+        the first 1,000 are written
     asked, said : bytes, the bodies of request and answer
     status : int, of the answer
     time : float, when the request arrived, seconds since 1970
@@ -23,7 +27,7 @@ def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
 
     Returns
     -------
-    int : rows that the log refused as they were; they are there without features
+    int : rows that are not there as they should be: without features, or (a full disk) not at all
 
     >>> from mlprod_helpers.requestlog import RequestLog
     >>> log = RequestLog()
@@ -42,7 +46,10 @@ def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
             log.request(place, features=features, **row, **answered)
         except (LogError, ValueError, TypeError, RecursionError):
             refused += 1
-            log.request(place, **row)
+            with contextlib.suppress(OSError):
+                log.request(place, **row)
+        except OSError:
+            refused += 1
     return refused
 
 
@@ -51,14 +58,14 @@ def _rows(name, body, answer):
     asked, said = as_object(body), as_object(answer)
     rows = asked.get("rows")
     if not isinstance(rows, list) or not rows:
-        told = {key: said[key] for key in ("prediction", "score") if _is_plain(said.get(key))}
+        told = {key: said[key] for key, fits in _ANSWERS.items() if fits(said.get(key))}
         return [(name, _features(asked.get("features")), told)]
     table = []
-    for place, row in enumerate(rows[:1000]):
+    for place, row in enumerate(rows[:_MOST_ROWS]):
         told = {}
-        for key in ("prediction", "score"):
+        for key, fits in _ANSWERS.items():
             many = said.get(f"{key}s")
-            if isinstance(many, list) and len(many) == len(rows) and _is_plain(many[place]):
+            if isinstance(many, list) and len(many) == len(rows) and fits(many[place]):
                 told[key] = many[place]
         table.append((f"{name}.{place}", _features(row), told))
     return table
@@ -87,3 +94,11 @@ def _is_plain(value):
     if isinstance(value, str):
         return len(value) <= 256
     return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+# one text among the scores, and no judge could read the log any more: a broken canary would stay
+_ANSWERS = {"prediction": _is_plain, "score": _is_number}
