@@ -82,9 +82,10 @@ def test_the_old_model_stands_until_the_new_one_is_complete(flights, tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             save_model(better, tmp_path, version="v2", features=NUMBERS)
     assert load_model(tmp_path)[1] == old
+    (tmp_path / "mine.skops").write_bytes(b"somebody's own")
     new = save_model(better, tmp_path, version="v2", features=NUMBERS)
     assert load_model(tmp_path)[1] == new
-    assert len(list(tmp_path.iterdir())) == 2  # the card and one model
+    assert len(list(tmp_path.iterdir())) == 3  # the card, one model, and what is not ours
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def save_model(model, folder, *, version, features, name="model"):
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator or `HybridModel`
+    model : fitted scikit-learn estimator or `HybridModel`, of parts that skops trusts: linear models, scalers, encoders,
+        imputers; no trees, no neighbors, whose compiled parts it does not check
     folder : str or Path; made if there is none
     version : str, 1 to 64 of A-Z a-z 0-9 . _ : -
     features : list of `Feature` in the order of the columns that the model was fitted with
@@ -133,7 +134,7 @@ def save_model(model, folder, *, version, features, name="model"):
     )
     _write(folder / _file(checksum), data)
     write_json(folder / CARD, card.to_dict(), mode=0o644)  # from now on the new model counts
-    for old in folder.glob("*.skops"):
+    for old in folder.glob("[0-9a-f]" * 16 + ".skops"):  # other names are somebody's own
         if old.name != _file(checksum):
             old.unlink(missing_ok=True)
     return card
@@ -266,7 +267,7 @@ def _check_types(data):
     if foreign:
         raise ModelError(
             f"The model holds {', '.join(foreign[:5])}: not trusted, since loading it could run code. "
-            "Use scikit-learn's own parts, and a column's name instead of a function."
+            "Take linear models, scalers, encoders and imputers (no trees or neighbors), and a column's name instead of a function."
         )
 
 
