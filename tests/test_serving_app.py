@@ -306,14 +306,15 @@ def test_while_it_loads_it_is_alive_but_not_ready(folders, log):
             return [*answers, await client.post("/predict", json=BODY)]
 
         starting = await look()
-        client.service._faulty and client.service._faulty.close()
         while (await client.get("/readyz")).status_code != 200:
+            if client.service._faulty is not None:
+                client.service._faulty.close()
             await asyncio.sleep(0.01)
         ready = await look()
         client.service.drain()
         return starting, ready, await look()
 
-    config = ServiceConfig(model=folders["v1"], log=str(log), faults=Faults(start_s=0.5))
+    config = ServiceConfig(model=folders["v1"], log=str(log), faults=Faults(start_s=600))
     looks = with_service(config, use, ready=False)
     assert [[answer.status_code for answer in look] for look in looks] == [
         [200, 503, 503],
@@ -323,6 +324,16 @@ def test_while_it_loads_it_is_alive_but_not_ready(folders, log):
     assert [look[1].json()["state"] for look in looks] == ["starting", "ready", "draining"]
     assert looks[0][2].headers["Retry-After"] == "1"
     assert rows_of(log)["status"].tolist() == [503, 200, 200]
+
+
+def test_a_service_that_drains_before_its_model_is_there_is_not_ready(folders, log):
+    async def use(client):
+        client.service.drain()
+        return await client.post("/predict", json=BODY)
+
+    config = ServiceConfig(model=folders["v1"], log=str(log), faults=Faults(start_s=600))
+    answer = with_service(config, use, ready=False)
+    assert (answer.status_code, answer.json()["error"]) == (503, "not_ready")
 
 
 def test_a_full_queue_sheds_and_a_slow_model_times_out(folders, log):

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -71,9 +72,9 @@ def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path
     config = ServiceConfig(
         model=model,
         log=str(log),
-        workers=1,
-        drain_s=0.3,
-        faults=Faults(delay_ms=400),
+        workers=4,
+        drain_s=LONG,  # the second order to drain does not wait for it
+        faults=Faults(delay_ms=1500),
         ready_file=tmp_path / "ready",
     )
     with start(config) as service:
@@ -102,6 +103,15 @@ def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path
     table = requestlog.read(log)
     assert sorted(table["request_id"]) == sorted(answer.body["request_id"] for answer in answers)
     assert set(table["user_id"]) == {"ben"} and set(table["distance"]) == {900}
+
+
+def test_a_model_that_prints_does_not_stand_still_when_nobody_reads(tmp_path):
+    chatty = BaggingRegressor(Ridge(), n_estimators=1).fit([[100.0], [900.0]], [20, 120])
+    save_model(chatty.set_params(verbose=100), tmp_path, version="v1", features=[Feature("distance", low=0)])
+    with start(ServiceConfig(model=str(tmp_path), drain_s=0.0)) as service:
+        service.ready()
+        # what a pipe holds, 64 KB, is full after fewer
+        assert {ask(service.url, "/predict", BODY).status for _ in range(700)} == {200}
 
 
 def test_a_refused_body_closes_its_connection_and_the_answer_is_read(model):

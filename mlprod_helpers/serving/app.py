@@ -236,7 +236,7 @@ class Service:
             "transfer_encoding" in head and "content_length" in head
         ):  # two ends of one body: request smuggling
             raise Refusal(400, "two_lengths", close=True)
-        if self.state == "starting":
+        if self._call is None:  # "starting"; or "draining" before the model was there
             raise Refusal(503, "not_ready", headers=[(b"retry-after", b"1")], close=has_large_body(head))
         if not is_json(head.get("content_type", b"")):
             raise Refusal(415, "content_type", close=has_large_body(head))

@@ -261,6 +261,8 @@ class _Running:
         if self.config.ready_file is not None:
             write_json(self.config.ready_file, told)
         print(json.dumps(told), flush=True)
+        # nobody reads on: what a model prints would fill the pipe, and then it would stand still
+        os.dup2(2, 1)
 
     def _end_with_parent(self):
         """Threads, since the event loop may stand still: a model that hangs must not outlive its parent."""
