@@ -57,6 +57,7 @@ _AUTO = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 # by then the client has read its answer; a copy that starts at once would take the processor from it
 _COPY_AFTER_S = 0.005
+_LABEL_S = 0.25  # how long a label that the stable version took waits for the canary
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Router:
         self._log = None if config.log is None else RequestLog(config.log)
         self._rng = random.Random(config.random_state)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
-        self._tasks, self._runners = set(), []
+        self._tasks, self._telling, self._runners = set(), set(), []
         self._places = config.copies
         self._plan = config.plan
         self._tell()
@@ -144,9 +145,10 @@ class Router:
         """Take no new connection, let requests in flight end, drop the copies."""
         for runner in self._runners:
             await runner.cleanup()
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *self._telling]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._session.close()
         await self._shadow.close()
         if self._log is not None:
@@ -208,6 +210,7 @@ class Router:
 
     def _tell(self):
         plan = self._plan
+        self.meters.weight.clear()  # a version that is gone has no weight
         for version in plan.upstreams:
             share = (
                 plan.weight if version == plan.canary else 100 - plan.weight if version == plan.stable else 0
@@ -225,9 +228,9 @@ class Router:
         name = f"{self._prefix}-{self._count}"
         path = request.path
         if path not in _PATHS or not request.raw_path.startswith("/"):  # it may name another host
-            return self._refuse(request, name, arrived, begin, 404, "no_such_path", logged=False)
+            return self._refuse(request, name, arrived, begin, 404, "no_such_path")
         if request.method not in _PATHS[path]:
-            return self._refuse(request, name, arrived, begin, 405, "method", logged=False)
+            return self._refuse(request, name, arrived, begin, 405, "method")
         if self._now >= self.config.in_flight:
             return self._refuse(request, name, arrived, begin, 503, "too_many_requests")
         self._now += 1
@@ -242,11 +245,11 @@ class Router:
             self._now -= 1
 
     async def _body(self, request):
+        if (request.content_length or 0) > self.config.body_bytes:
+            return 413, "too_large"
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        if (request.content_length or 0) > self.config.body_bytes:
-            return 413, "too_large"
         if not request.body_exists:
             return b""
         try:
@@ -274,7 +277,7 @@ class Router:
                 break
             following = self._next_try(plan, tries, answer, unsent, may_repeat)
             if following is None:
-                answer = _gave_up(answer, name)
+                answer = _as_answer(answer, name)
                 break
             self.meters.retries.labels(version).inc()
             failed[version] = failed.get(version, (0, 0.0))[0] + 1, 1000 * (time.perf_counter() - started)
@@ -327,11 +330,11 @@ class Router:
         other = plan.other(version) if self.config.failover else None
         return None if other in tries else other
 
-    def _refuse(self, request, name, arrived, begin, status, problem, logged=True):
+    def _refuse(self, request, name, arrived, begin, status, problem):
         seconds = time.perf_counter() - begin
         self.meters.answered("router", status, seconds)
         answer = _Answer(status, None, _problem(problem, name))
-        if logged and request.path == "/predict":
+        if request.path == "/predict":
             self._write("router", (name, None, arrived, b""), answer, 1000 * seconds, 1)
         headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": "router"}
         if status == 503:
@@ -344,23 +347,30 @@ class Router:
     # ------------------------------------------------------------------------------- labels and copies
 
     async def _label(self, request, name, body):
-        """To every version: each one that remembers the request may learn from it."""
+        """To every version: each one that remembers the request may learn from it. The answer of the stable one, if it took
+        the label, does not wait long for a canary that hangs."""
         plan, headers = self._plan, _onward(request, name)
-        versions = [version for version in (plan.stable, plan.canary) if version is not None]
-        found = await asyncio.gather(
-            *(self._try(self._session, plan, version, request, headers, body) for version in versions)
-        )
-        answers = [
-            (version, answer if isinstance(answer, _Answer) else _gave_up(answer, name))
-            for version, (answer, _) in zip(versions, found, strict=True)
-        ]
-        version, best = min(answers, key=lambda pair: pair[1].status)
+        asked = {}
+        for version in (plan.stable, plan.canary):
+            if version is not None:
+                work = self._try(self._session, plan, version, request, headers, body)
+                asked[version] = asyncio.ensure_future(work)
+                self._telling.add(asked[version])
+                asked[version].add_done_callback(self._telling.discard)
+        answers = {plan.stable: _as_answer((await asked[plan.stable])[0], name)}
+        if plan.canary is not None:
+            is_taken = answers[plan.stable].status < 300 and len(self._telling) <= self.config.in_flight
+            patience = _LABEL_S if is_taken else None
+            await asyncio.wait([asked[plan.canary]], timeout=patience)
+            if asked[plan.canary].done():
+                answers[plan.canary] = _as_answer(asked[plan.canary].result()[0], name)
+        version, best = min(answers.items(), key=lambda pair: pair[1].status)
         self.meters.answered(version, best.status, 0.0)
         if best.status < 300 and self._log is not None:
             try:
                 told = json.loads(body)
                 self._log.label(told["request_id"], told["label"])
-            except (LogError, ValueError, KeyError, TypeError):
+            except (LogError, OSError, ValueError, KeyError, TypeError, RecursionError):
                 self.meters.unlogged.inc()
         headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": version}
         return web.Response(status=best.status, headers=headers, body=best.body)
@@ -390,7 +400,7 @@ class Router:
             self._places = min(self._places + 1, self.config.copies)
         else:
             self._places = max(self._places - 1, 1)
-            outcome, answer = answer, _gave_up(answer, name)
+            outcome, answer = answer, _as_answer(answer, name)
         self.meters.copies.labels(outcome).inc()
         about = (name, user, arrived, body)
         self._write(plan.canary, about, answer, 1000 * (time.perf_counter() - begin), 1, served=False)
@@ -430,8 +440,8 @@ class Router:
             return web.Response(
                 body=generate_latest(self.meters.registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
             )
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
             return web.json_response({"error": "token"}, status=401)
         try:
             if request.method == "GET" and request.path == "/plan":
@@ -448,7 +458,7 @@ class Router:
                 return web.json_response(
                     {"left": await self.drain(told["version"], told.get("timeout", 10.0))}
                 )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=422)
         return web.json_response({"error": "no_such_path"}, status=404)
 
@@ -487,6 +497,9 @@ def _problem(problem, name):
     return json.dumps({"error": problem, "request_id": name, "detail": []}).encode()
 
 
-def _gave_up(problem, name):
-    status = 504 if problem == "timeout" else 502
-    return _Answer(status, {"Content-Type": "application/json"}, _problem(problem, name))
+def _as_answer(found, name):
+    """What a try found: an answer, or what went wrong in words, which is one of 502 or 504."""
+    if isinstance(found, _Answer):
+        return found
+    status = 504 if found == "timeout" else 502
+    return _Answer(status, {"Content-Type": "application/json"}, _problem(found, name))
