@@ -144,7 +144,7 @@ def traces(lab):
     return [one.pid for one in processes], ports, lab.folder
 
 
-def left(traces, seconds=10.0):
+def left(traces, seconds=60.0):
     """What is still there after at most so many seconds: processes, ports, the folder."""
     pids, ports, folder = traces
     end = time.monotonic() + seconds
@@ -349,6 +349,26 @@ def test_kill_restart_drain_and_switch_under_load_fail_nobody():
         found = traces(lab)
     assert (results[0]["status"] == 200).all() and set(results[0]["version"]) == {"v1", "v2"}
     assert left(found) == []
+
+
+def test_nobody_is_switched_to_a_version_that_fails():
+    with lab_of(v2={"share": 1.0}) as lab:
+        before = lab.ask({"distance": 8}, user="ben")
+        with pytest.raises(LabError, match=r"v2 did not answer the copy of a request \(500\)"):
+            lab.switch("v2")
+        assert lab.plan.stable == lab.stable == before.headers["x-version"] == "v1"
+
+
+def test_a_lab_that_is_started_again_begins_as_the_first_time():
+    lab = lab_of()
+    with lab:
+        lab.set_weights({"v1": 20, "v2": 80}, mirror=5)
+        lab.switch("v2")
+        lab.drain("v1")
+    with lab:
+        plan = lab.plan
+        assert (plan.stable, plan.canary, plan.weight, plan.mirror, plan.draining) == ("v1", "v2", 0, 0, ())
+        assert lab.stable == lab.ask({"distance": 8}).headers["x-version"] == "v1"
 
 
 def test_three_versions_change_their_roles():

@@ -91,7 +91,7 @@ class Lab(Asking):
         others = [name for name in names if name != stable]
         canary = canary if canary is not None or not others else others[0]
         upstreams = dict.fromkeys(names, _NOWHERE)
-        self._plan = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
+        self._plan = self._first = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
         self._kind, self._routing, self._start = router, dict(routing or {}), start
         self._show = show if show is not None else lambda line: None
         self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
@@ -105,7 +105,8 @@ class Lab(Asking):
             raise LabError("This lab runs already. Close it first, or make another one.")
         if why := refusal():
             raise LabError(why)
-        self._rig = rig = Rig(new_folder())
+        self._rig, self._plan = Rig(new_folder()), self._first
+        rig = self._rig
         weakref.finalize(self, rig.close, wait=False).atexit = False  # at exit `_close_all` does it
         try:
             self._begin(rig)
@@ -255,8 +256,8 @@ class Lab(Asking):
         return self.router.set_weights(weights, mirror=mirror)
 
     def switch(self, version):
-        """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests. The
-        other one stays up as the canary with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
+        """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests (else
+        LabError). The other one stays up as the canary with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
         plan = self.plan
         if (answer := self.get("/readyz", to=version)).status != 200:
             raise LabError(f"{version} is not ready ({answer.status}): nobody is sent there.")
@@ -320,14 +321,14 @@ class Lab(Asking):
         return self._plan
 
     def _warm(self, version):
+        url, headers = self._service(version).url, {"X-Shadow": "1"}
         for event in self.tail(20):
-            if event.get("features"):
-                ask(
-                    self._service(version).url,
-                    "/predict",
-                    {"features": event["features"]},
-                    headers={"X-Shadow": "1"},
-                )
+            if event.get("features") and event["status"] == 200:
+                copy = ask(url, "/predict", {"features": event["features"]}, headers=headers, timeout=5.0)
+                if copy.status != 200:
+                    raise LabError(
+                        f"{version} did not answer the copy of a request ({copy.status}): nobody is sent there."
+                    )
 
 
 def _own_router(config):
