@@ -565,6 +565,39 @@ def test_a_version_that_is_gone_has_no_weight():
     assert asyncio.run(run()) == ({"v1": 60, "v2": 40}, {"v2": 100})
 
 
+def test_where_one_port_is_taken_the_other_is_given_back():
+    import socket
+
+    from mlprod_helpers.serving.processes import in_use
+
+    async def run():
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+            ports = {"port": free.getsockname()[1], "control_port": taken.getsockname()[1]}
+            free.close()
+            with pytest.raises(OSError):
+                await Router(
+                    RouterConfig(plan=RoutePlan(upstreams={"v1": dead()}, stable="v1"), **ports)
+                ).start()
+            return in_use(ports["port"])
+
+    assert asyncio.run(run()) is False
+
+
+def test_the_router_ends_with_any_process():
+    other = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    plan = RoutePlan(upstreams={"v1": dead()}, stable="v1")
+    try:
+        with RouterProcess(RouterConfig(plan=plan, lifetime_s=60, parent_pid=other.pid)) as router:
+            with pytest.raises(subprocess.TimeoutExpired):
+                router.process.wait(1.2)  # it looks twice a second
+            assert router.plan == plan
+            other.kill()
+            assert router.process.wait(60) == 4
+    finally:
+        other.kill()
+        other.communicate()
+
+
 def test_prometheus_reads_the_metrics(tmp_path):
     promtool = shutil.which("promtool")
     if promtool is None:

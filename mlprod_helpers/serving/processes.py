@@ -115,6 +115,41 @@ class LoopThread:
         self.close()
 
 
+class Parent:
+    """The process whose end ends this one: its parent, or any other.
+
+    >>> Parent(os.getpid()).is_there()
+    True
+    """
+
+    def __init__(self, pid):
+        import psutil
+
+        self._pid, self._is_direct = pid, os.getppid() == pid
+        try:
+            self._process = psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            self._process = None
+
+    def is_there(self):
+        """Does it still run?"""
+        import psutil
+
+        if self._is_direct and os.name != "nt" and os.getppid() != self._pid:
+            return False  # who loses its parent gets another one, also while the dead one waits to be buried
+        try:
+            # is_running tells it from a later process with the same number
+            return (
+                self._process is not None
+                and self._process.is_running()
+                and self._process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True
+
+
 def new_folder():
     """A folder for one lab. Its name holds the pid, so that a later lab can clear what a killed kernel left behind."""
     clear_old_folders()

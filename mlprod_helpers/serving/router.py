@@ -137,8 +137,12 @@ class Router:
         config = self.config
         self._session = self._client(0, config.timeout_s)
         self._shadow = self._client(config.copies, config.copy_s)
-        self.port = await self._listen(self._handle, config.port, config.body_bytes)
-        self.control_port = await self._listen(self._control, config.control_port, 65_536)
+        try:
+            self.port = await self._listen(self._handle, config.port, config.body_bytes)
+            self.control_port = await self._listen(self._control, config.control_port, 65_536)
+        except BaseException:  # a port that is taken
+            await self.stop()
+            raise
         self.url, self.control_url = f"http://{HOST}:{self.port}", f"http://{HOST}:{self.control_port}"
 
     async def stop(self, grace=2.0):

@@ -10,14 +10,15 @@ import sys
 import time
 from dataclasses import replace
 
-from mlprod_helpers.serving.processes import HOST, private_file
+from mlprod_helpers.serving.processes import HOST, Parent, private_file
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
 
 async def _serve(config):
     from mlprod_helpers.serving.router import Router  # aiohttp: whoever starts the process does not need it
 
-    parent = os.getppid() if config.parent_pid is None else config.parent_pid
+    pid = os.getppid() if config.parent_pid is None else config.parent_pid
+    parent = Parent(pid) if pid else None
     router, over = Router(config), asyncio.Event()
     await router.start()
     loop = asyncio.get_running_loop()
@@ -37,18 +38,11 @@ async def _serve(config):
             if time.monotonic() >= end:
                 code = 5
                 break
-            if parent and not _is_alive(parent):
+            if parent is not None and not parent.is_there():
                 code = 4
                 break
     await router.stop()
     return code
-
-
-def _is_alive(parent):
-    import psutil
-
-    # the parent of a process whose parent died is another one
-    return psutil.pid_exists(parent) and (os.name == "nt" or os.getppid() == parent)
 
 
 class RouterProcess:
@@ -62,7 +56,8 @@ class RouterProcess:
         import threading
 
         self.token = config.token or secrets.token_urlsafe(24)
-        config = replace(config, token=self.token, parent_pid=os.getpid())
+        parent = os.getpid() if config.parent_pid is None else config.parent_pid
+        config = replace(config, token=self.token, parent_pid=parent)
         fd, path = private_file(config.log)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump(config.to_dict(), file)
@@ -74,9 +69,15 @@ class RouterProcess:
                 start_new_session=True,  # an interrupted cell does not interrupt the router
             )
             watch = threading.Timer(timeout, self.process.kill)
+            watch.daemon = True
             watch.start()
-            line = self.process.stdout.readline()
-            watch.cancel()
+            try:
+                line = self.process.stdout.readline()
+            except BaseException:  # an interrupted cell
+                self.stop()
+                raise
+            finally:
+                watch.cancel()
         finally:
             os.unlink(path)
         if not line:
@@ -121,6 +122,8 @@ class RouterProcess:
             door.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
             answer = door.getresponse()
             text = answer.read().decode()
+        except http.client.HTTPException as error:  # it ended in the middle of its answer
+            raise ConnectionError(f"The router did not answer {method} {path}: {error!r}") from None
         finally:
             door.close()
         if answer.status != 200:

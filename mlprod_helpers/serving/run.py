@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.processes import HOST, LabError, private_file
+from mlprod_helpers.serving.processes import HOST, LabError, Parent, private_file
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
 _LOOK_S = 0.5
@@ -267,7 +267,7 @@ class _Running:
     def _end_with_parent(self):
         """Threads, since the event loop may stand still: a model that hangs must not outlive its parent."""
         pid = os.getppid() if self.config.parent_pid is None else self.config.parent_pid
-        threading.Thread(target=self._watch, args=(_Parent(pid) if pid else None,), daemon=True).start()
+        threading.Thread(target=self._watch, args=(Parent(pid) if pid else None,), daemon=True).start()
         if self.config.watch_stdin:
             threading.Thread(target=self._read_orders, daemon=True).start()
 
@@ -305,31 +305,3 @@ def _listen(port):
         listener.close()
         raise
     return listener
-
-
-class _Parent:
-    """The process whose end ends this one."""
-
-    def __init__(self, pid):
-        import psutil
-
-        self._pid, self._is_direct = pid, os.getppid() == pid
-        try:
-            self._process = psutil.Process(pid)
-        except psutil.NoSuchProcess:
-            self._process = None
-
-    def is_there(self):
-        import psutil
-
-        if self._is_direct and os.name != "nt" and os.getppid() != self._pid:
-            return False  # who loses its parent gets another one, also while the dead one waits to be buried
-        try:
-            # is_running tells it from a later process with the same number
-            return (
-                self._process is not None
-                and self._process.is_running()
-                and self._process.status() != psutil.STATUS_ZOMBIE
-            )
-        except psutil.NoSuchProcess:
-            return False
