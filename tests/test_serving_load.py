@@ -1,7 +1,9 @@
 """The load generator: the law of its arrivals, latency from the due moment, and what it refuses."""
 
+import _thread
 import asyncio
 import json
+import threading
 
 import numpy as np
 import pandas as pd
@@ -158,3 +160,15 @@ def test_from_plain_code_where_a_loop_already_runs():
 
     table = asyncio.run(cell())
     assert table["status"].tolist() == [load.NOT_ANSWERED] and "Error" in table["error"].iloc[0]
+
+
+def test_an_interrupted_cell_ends_the_load(monkeypatch):
+    async def send(*_):
+        _thread.interrupt_main()
+        await asyncio.sleep(600)
+
+    monkeypatch.setattr(load, "_send", send)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        load.open_loop("http://127.0.0.1:9", ROWS, due=[0.0])
+    assert threading.active_count() == before

@@ -10,7 +10,6 @@ followed. Each function has a coroutine of the same name with `_async` for code 
 
 import asyncio
 import json
-import threading
 import time
 
 import numpy as np
@@ -19,6 +18,7 @@ import pandas as pd
 from mlprod_helpers.queueing import poisson, replay
 from mlprod_helpers.requestlog import features, served
 from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.processes import LoopThread
 from mlprod_helpers.serving.routes import loopback
 
 MAX_REQUESTS = 200_000
@@ -261,19 +261,6 @@ def _table(out):
 
 
 def _wait(coroutine):
-    """Its result, in a thread with a loop of its own: a notebook's kernel already runs one."""
-    result = {}
-
-    def work():
-        try:
-            result["value"] = asyncio.run(coroutine)
-        except BaseException as error:
-            result["error"] = error
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.1)  # an interrupted cell is heard
-    if "error" in result:
-        raise result["error"]
-    return result["value"]
+    """Its result, in a thread with a loop of its own: a notebook's kernel already runs one. An interrupted cell ends the load."""
+    with LoopThread() as loop:
+        return loop.run(coroutine)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import socket
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -74,16 +77,17 @@ class LoopThread:
             coroutine.close()
             raise LabError("This lab is closed. Start another one: with Lab() as lab: ...")
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        end = math.inf if timeout is None else time.monotonic() + timeout
         try:
-            return future.result(timeout)
-        except FutureTimeout:
-            if future.done():  # the coroutine's own TimeoutError
-                raise
+            while not future.done():
+                if (left := end - time.monotonic()) <= 0:
+                    raise LabError(f"Nothing has happened for {timeout:g} seconds: given up.")
+                wait(
+                    [future], timeout=min(left, 0.2)
+                )  # an interrupt may be heard only between two waits (Windows)
+            return future.result()
+        finally:
             future.cancel()
-            raise LabError(f"Nothing has happened for {timeout:g} seconds: given up.") from None
-        except BaseException:
-            future.cancel()
-            raise
 
     def spawn(self, coroutine):
         """Start a coroutine and do not wait; a concurrent Future."""
