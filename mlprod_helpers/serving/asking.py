@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import threading
 import time
 
 import pandas as pd
@@ -66,11 +65,11 @@ class Asking:
     def open_loop(self, rows, *, to=None, **settings):
         """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
         row a request: due, sent, finish, latency_ms, status, error, user_id, version, plan, request_id, prediction."""
-        return _stoppable(open_loop, self._address(to), rows, settings)
+        return open_loop(self._address(to), rows, **with_key(settings))
 
     def closed_loop(self, rows, *, to=None, **settings):
         """`load.closed_loop` on the router, or straight to a version: testers, duration, n, users ... Returns its DataFrame, as `open_loop`."""
-        return _stoppable(closed_loop, self._address(to), rows, settings)
+        return closed_loop(self._address(to), rows, **with_key(settings))
 
     # ------------------------------------------------------------------------------------ what is known
 
@@ -119,17 +118,8 @@ class Asking:
         return self.url if to is None else self._service(to).url
 
 
-def _stoppable(loop, url, rows, settings):
-    """Load that ends when the cell is interrupted, and not when it would have ended."""
-    settings = {"stop": threading.Event()} | with_key(settings)
-    try:
-        return loop(url, rows, **settings)
-    except BaseException:
-        settings["stop"].set()
-        raise
-
-
 def with_key(settings):
+    """Settings of load that bring the API key, where the environment has one."""
     key = own_headers()
     return settings if not key else settings | {"headers": key | dict(settings.get("headers") or {})}
 

@@ -30,11 +30,8 @@ class Values:
         return asdict(self)
 
 
-def _required(one):
-    return one.default is MISSING and one.default_factory is MISSING
-
-
-def _number(owner, name, low, high=math.inf, *, none=False, whole=False):
+def check_number(owner, name, low, high=math.inf, *, none=False, whole=False):
+    """Refuse a field that is no number within its bounds."""
     value = getattr(owner, name)
     if value is None and none:
         return
@@ -43,6 +40,25 @@ def _number(owner, name, low, high=math.inf, *, none=False, whole=False):
         what = "a whole number" if whole else "a number"
         upper = "" if math.isinf(high) else f" to {high:g}"
         raise ValueError(f"{name}={value!r} must be {what} from {low:g}{upper}.")
+
+
+def check_flags(owner, *names):
+    """Refuse a field that is not True or False: "no", a text, would count as yes."""
+    for name in names:
+        if not isinstance(value := getattr(owner, name), bool):
+            raise ValueError(f"{name}={value!r} must be True or False.")
+
+
+def keep_texts(owner, name):
+    """Make a field of texts a tuple; a single text is refused, because it would be taken letter by letter."""
+    value = getattr(owner, name)
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"{name}={value!r} must be a list of texts.")
+    object.__setattr__(owner, name, tuple(value))
+
+
+def _required(one):
+    return one.default is MISSING and one.default_factory is MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +91,11 @@ class Limits(Values):
 
     def __post_init__(self):
         for name in ("body_bytes", "rows", "queue", "burst", "clients"):
-            _number(self, name, 1, whole=True)
+            check_number(self, name, 1, whole=True)
         for name in ("body_s", "timeout_s"):
-            _number(self, name, 0.001)
-        _number(self, "rate_per_s", 0.001, none=True)
+            check_number(self, name, 0.001)
+        check_number(self, "rate_per_s", 0.001, none=True)
+        check_flags(self, "trust_forwarded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +112,8 @@ class Batching(Values):
     wait_ms: float = 0.0
 
     def __post_init__(self):
-        _number(self, "max_rows", 1, whole=True)
-        _number(self, "wait_ms", 0)
+        check_number(self, "max_rows", 1, whole=True)
+        check_number(self, "wait_ms", 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +152,13 @@ class Faults(Values):
 
     def __post_init__(self):
         for name in ("error_rate", "hang_rate"):
-            _number(self, name, 0, 1)
+            check_number(self, name, 0, 1)
         for name in ("delay_ms", "hang_s", "pause_s", "leak_kb", "start_s"):
-            _number(self, name, 0)
-        _number(self, "pause_every_s", 0.001, none=True)
-        _number(self, "leak_limit_mb", 0, 1000)
-        _number(self, "bias", -math.inf)
+            check_number(self, name, 0)
+        check_number(self, "pause_every_s", 0.001, none=True)
+        check_number(self, "leak_limit_mb", 0, 1000)
+        check_number(self, "bias", -math.inf)
+        check_number(self, "random_state", 0, whole=True)
         if self.delay_law not in ("constant", "exponential"):
             hint = nearest_name(self.delay_law, ("constant", "exponential"))
             raise ValueError(f"delay_law={self.delay_law!r}: {hint}.")
@@ -200,15 +218,16 @@ class ServiceConfig(Values):
         for name in ("model", "log", "ready_file"):
             if isinstance(getattr(self, name), Path):
                 object.__setattr__(self, name, str(getattr(self, name)))
-        object.__setattr__(self, "redact", tuple(self.redact))
-        _number(self, "port", 0, 65535, whole=True)
-        _number(self, "workers", 0, 64, whole=True)
-        _number(self, "features_share", 0, 1)
-        _number(self, "remember", 0, whole=True)
-        _number(self, "drain_s", 0)
-        _number(self, "drain_timeout_s", 0)
-        _number(self, "lifetime_s", 0.1, 86_400)
-        _number(self, "parent_pid", 0, none=True, whole=True)
+        keep_texts(self, "redact")
+        check_flags(self, "learn", "watch_stdin")
+        check_number(self, "port", 0, 65535, whole=True)
+        check_number(self, "workers", 0, 64, whole=True)
+        check_number(self, "features_share", 0, 1)
+        check_number(self, "remember", 0, whole=True)
+        check_number(self, "drain_s", 0)
+        check_number(self, "drain_timeout_s", 0)
+        check_number(self, "lifetime_s", 0.1, 86_400)
+        check_number(self, "parent_pid", 0, none=True, whole=True)
         if self.batching.max_rows > 1 and not self.workers:
             raise ValueError("Rows are batched while they wait for a worker: set workers to 1 or more.")
         if self.version is not None and not valid_name(self.version):
@@ -230,7 +249,12 @@ def valid_name(text):
     >>> valid_name("r-1:a"), valid_name("two words"), valid_name("")
     (True, False, False)
     """
-    return 0 < len(text) <= 64 and text.isascii() and text.translate(_NAME_ALPHABET) == ""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= 64
+        and text.isascii()
+        and text.translate(_NAME_ALPHABET) == ""
+    )
 
 
 _NAME_ALPHABET = str.maketrans("", "", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")

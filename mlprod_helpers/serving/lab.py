@@ -79,7 +79,7 @@ class Lab(Asking):
             versions = eta_versions()
         if not 1 <= len(versions) <= MAX_VERSIONS:
             raise ValueError(f"There are {len(versions)} versions: 1 to {MAX_VERSIONS}.")
-        if wrong := [name for name in versions if not valid_name(str(name)) or not isinstance(name, str)]:
+        if wrong := [name for name in versions if not valid_name(name)]:
             raise ValueError(f"A version is called {wrong[0]!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
         if router not in _ROUTERS:
             raise ValueError(f"router={router!r}: {nearest_name(str(router), _ROUTERS)}.")

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.rollout.routing import route
-from mlprod_helpers.serving.config import Values, valid_name
+from mlprod_helpers.serving.config import Values, check_flags, check_number, keep_texts, valid_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,8 @@ class RoutePlan:
     @classmethod
     def from_dict(cls, plain):
         """The plan that `to_dict` wrote."""
+        if not isinstance(plain, dict):
+            raise ValueError(f"A plan is a mapping of names to values, not {type(plain).__name__}.")
         if unknown := sorted(set(plain) - set(cls.__dataclass_fields__)):
             raise ValueError(
                 f"A plan has no {unknown[0]!r}: {nearest_name(unknown[0], cls.__dataclass_fields__)}."
@@ -144,15 +146,16 @@ class RouterConfig(Values):
     def __post_init__(self):
         if not isinstance(self.plan, RoutePlan):
             object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
-        object.__setattr__(self, "retry_paths", tuple(self.retry_paths))
+        keep_texts(self, "retry_paths")
+        check_flags(self, "failover")
         for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a whole number from 1.")
+            check_number(self, name, 1, whole=True)
         for name in ("body_s", "connect_s", "timeout_s", "copy_s", "lifetime_s"):
-            if not 0 < getattr(self, name) <= 86_400:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, but it is seconds, above 0, at most a day."
-                )
+            check_number(self, name, 0.001, 86_400)
+        for name in ("port", "control_port"):
+            check_number(self, name, 0, 65_535, whole=True)
+        check_number(self, "parent_pid", 0, none=True, whole=True)
+        check_number(self, "random_state", 0, whole=True)
 
     def to_dict(self):
         """Plain values, ready for JSON."""
