@@ -99,7 +99,7 @@ class Hostile:
 @pytest.fixture(scope="module")
 def hostile(model, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "log.jsonl"
-    limits = Limits(body_bytes=3_000_000, body_s=0.3)
+    limits = Limits(body_bytes=3_000_000, body_s=1.0)
     config = ServiceConfig(model=model, log=str(log), limits=limits, lifetime_s=600)
     with start(config) as service:
         yield Hostile(service.ready(), log)
@@ -427,7 +427,7 @@ def test_small_packets_leave_at_once():
 
 def test_for_a_client_that_has_left_the_queue_nothing_is_computed(model, tmp_path):
     log = tmp_path / "log.jsonl"
-    config = ServiceConfig(model=model, log=str(log), workers=1, lifetime_s=60, faults={"delay_ms": 1000})
+    config = ServiceConfig(model=model, log=str(log), workers=1, lifetime_s=60, faults={"delay_ms": 2000})
     body = HEAD + b"Content-Length: %d\r\nX-Request-Id: %s\r\n\r\n" + GOOD
     with start(config) as service, contextlib.ExitStack() as stack:
         service.ready()

@@ -316,7 +316,7 @@ def test_who_timed_out_or_left_is_not_computed_and_gives_up_the_place():
         gate = Gate(is_open=False)
         batcher = Batcher(gate, workers=1, max_rows=8, queue=3)
         first = await blocked(gate, batcher)
-        late = asyncio.create_task(batcher.submit([1], ["late"], timeout=0.01))
+        late = asyncio.create_task(batcher.submit([1], ["late"], timeout=0.5))
         left = asyncio.create_task(batcher.submit([2], ["left"]))
         stays = asyncio.create_task(batcher.submit([3], ["stays"], timeout=LONG))
         await settle()
