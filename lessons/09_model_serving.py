@@ -30,7 +30,7 @@
 # - **d** tell *alive* from *ready*,
 # - **e** close the loop, from the log to an automatic rollback, and take a shift that is scored on five afternoons.
 #
-# You need lesson 06 (canary, shadow, judge). **Express, 45 minutes:** *One pause in a hundred seconds* with exercise 9.1, *A service of your own*, *The life of a request* with 9.2, *Full is too late* with 9.5, *Alive or ready?* with 9.6, *A canary, and the way back* with 9.7.
+# You need lesson 06 (canary, shadow, judge). **Express, 45 minutes:** *One pause in a hundred seconds* with exercise 9.1, *A service of your own*, *The life of a request* with 9.2 (not the hostile ones), *Full is too late* with 9.5, *Alive or ready?* with 9.6, *A canary, and the way back* with 9.7 (not shadow and blue-green).
 #
 # Some cells start real services on this machine. They are unscored, bounded in time (all together two minutes), and reachable from this machine only. What is scored is computed or recorded, and does not depend on how fast your machine is.
 
@@ -149,8 +149,8 @@ from mlprod_helpers.serving import Faults, Lab, Served, refusal, save_model
 from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.demo import eta_models
 
-eta = eta_models()  # ETA, the estimated time in the air: models v1, v2, hybrid; flights (rows, labels)
-LIVE = refusal() is None  # a reason, where there can be no lab
+eta = eta_models()  # of the estimated time in the air: v1, v2, hybrid; with flights, rows and labels
+LIVE = refusal() is None  # refusal() says why there can be no lab
 print(refusal() or "Services can be started here.")
 
 # %% [markdown]
@@ -543,15 +543,9 @@ if LIVE:
 
 # %%
 if LIVE:
-    measured = pd.DataFrame(
-        {
-            name: {
-                "answers a second": (run["status"] == 200).sum() / run["finish"].max(),
-                "median latency (ms)": run["latency_ms"].median(),
-            }
-            for name, run in runs.items()
-        }
-    ).T
+    rate = {name: (run["status"] == 200).sum() / run["finish"].max() for name, run in runs.items()}
+    wait = {name: run["latency_ms"].median() for name, run in runs.items()}
+    measured = pd.DataFrame({"answers a second": rate, "median latency (ms)": wait})
     rates, waits = measured["answers a second"], measured["median latency (ms)"]
     print("more than 100 answers a second, ever:", rates.max() > 100)
     print("16 testers wait at least twice as long as 4:", waits.iloc[2] > 2 * waits.iloc[1])
@@ -695,7 +689,7 @@ lesson.check("9.6")
 # %% [markdown]
 # ## A canary, and the way back
 #
-# Plan and judge of lesson 06, unchanged, over the real router: v2 gets 10 % of the users, then 10 % more after each check, every two seconds. It fails for one request in twenty. The judge compares v2's failures with v1's, with a test that may be looked at as often as one likes (mSPRT, at the end of lesson 06). 100 requests a second, 20 seconds. Nobody watches:
+# Plan and judge of lesson 06, unchanged, over the real router: v2 gets 10 % of the users, then 10 % more after each check that has seen enough requests, every two seconds. It fails for one request in twenty. The judge compares v2's failures with v1's, with a test that may be looked at as often as one likes (mSPRT, at the end of lesson 06). 100 requests a second, 20 seconds. Nobody watches:
 
 # %%
 from mlprod_helpers.rollout import Canary, MSPRTJudge
@@ -742,7 +736,7 @@ if LIVE:
     print("/metrics and log agree on v2's failures:", failures == run.failed_tries["v2"])
 
 # %% [markdown]
-# **A loop of your own.** In the next exercise the program that decides is yours. v2 gets 20 % of the users and fails for one request in twenty; v1 fails for one in two hundred. A program looks at the log ten times and may roll back. This is what it sees at one look, one row a *try*: `version`, `served` (did a user get this answer?), `status`, `attempts`.
+# **A loop of your own.** In the next exercise the program that decides is yours. v2 gets 20 % of the users and fails for one request in twenty; v1 fails for one in two hundred. A program looks at the log ten times and may roll back. This is what it sees at one look, one row a *try* of the router to get an answer, with `version`, `served` (did a user get this answer?) and `status`.
 
 # %%
 from mlprod_helpers.exercises.lesson_09 import draw_watch, watch
