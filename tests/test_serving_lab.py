@@ -326,6 +326,14 @@ def test_a_good_canary_is_promoted_and_an_interrupt_ends_the_rollout():
     assert left(found) == []
 
 
+def test_a_judge_that_raises_ends_the_rollout_and_is_told():
+    plan = Canary(step_weights=[30], interval=0.2, threshold=1)
+    with lab_of() as lab:
+        with pytest.raises(ZeroDivisionError):
+            lab.rollout(plan, lambda metrics: 1 / 0, ROWS, rate=50, duration=300)
+        assert lab.rollout(plan, lambda metrics: "pass", ROWS, rate=50, duration=1).rolled_back is False
+
+
 def test_kill_restart_drain_and_switch_under_load_fail_nobody():
     with lab_of() as lab:
         results = []

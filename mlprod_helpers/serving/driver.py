@@ -37,7 +37,8 @@ class Driver:
     max_lines : int, how many of the last events are kept
 
     `history` is a list of `Tick`. A log that cannot be read, or a router that does not answer, stops nothing: it stands in
-    the tick's `problem`, and the next tick tries again.
+    the tick's `problem`, and the next tick tries again. A judge that raises ends the driver: `run` raises its error, after
+    `start` it stands in `error` (None: there is none).
     """
 
     def __init__(self, controller, backend, log, *, lag=0.05, max_lines=50_000):
@@ -45,7 +46,7 @@ class Driver:
         self.history = []
         self._tail = _Tail(log, max_lines)
         self._set, self._last = None, -float("inf")
-        self._stop, self._thread = threading.Event(), None
+        self._stop, self._thread, self.error = threading.Event(), None, None
 
     def tick(self, now=None):
         """Look once, act if something is due. Returns the `Tick`."""
@@ -80,9 +81,15 @@ class Driver:
 
     def start(self, duration, every=None):
         """`run` in a thread; `stop` ends it."""
-        self._thread = threading.Thread(target=self.run, args=(duration, every), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(duration, every), daemon=True)
         self._thread.start()
         return self
+
+    def _work(self, duration, every):
+        try:
+            self.run(duration, every)
+        except Exception as error:
+            self.error = error
 
     def stop(self):
         """End the thread; the weights stay as they are."""

@@ -48,18 +48,22 @@ class LiveRollout:
         return self
 
     def wait(self, timeout=None):
-        """Wait for the end of the load (at most `timeout` seconds). An interrupted cell ends the rollout; weights stay as they are."""
+        """Wait for the end of the load (at most `timeout` seconds). An interrupted cell, and a judge that raises, end the rollout;
+        weights stay as they are."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         try:
             while self.running and time.monotonic() < end:
+                if self._driver.error is not None:
+                    raise self._driver.error
                 self._ended.wait(
                     0.1
                 )  # not join: an interrupted join takes a thread that runs for one that has ended
         except BaseException:
             self.stop()
             raise
-        if self._error is not None:
-            raise self._error
+        for error in (self._driver.error, self._error):
+            if error is not None:
+                raise error
         return self
 
     def stop(self):
