@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -357,6 +358,24 @@ def test_kill_restart_drain_and_switch_under_load_fail_nobody():
         found = traces(lab)
     assert (results[0]["status"] == 200).all() and set(results[0]["version"]) == {"v1", "v2"}
     assert left(found) == []
+
+
+def test_no_change_of_the_plan_is_lost_while_others_change_it():
+    """A driver sets weights while a cell switches: in the end there is the last weight, and every change was counted."""
+    with lab_of() as lab:
+        rig, before = lab._rig, lab.plan.generation
+
+        def set_weights():
+            for weight in range(1, 41):
+                rig.set_weights({"v1": 100 - weight, "v2": weight})
+
+        driver = threading.Thread(target=set_weights)
+        driver.start()
+        for i in range(40):
+            lab._change(lambda plan, i=i: replace(plan, salt=str(i)))
+        driver.join()
+        assert (lab.plan.weight, lab.plan.salt) == (40, "39")
+        assert lab.plan.generation == before + 80
 
 
 def test_nobody_is_switched_to_a_version_that_fails():

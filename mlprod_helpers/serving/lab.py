@@ -129,7 +129,8 @@ class Lab(Asking):
             rig.wait(version, end)
             self._show(f"{version} is ready")
         rig.wait("the router", end)
-        self._apply(replace(self._plan, upstreams={name: rig.services[name].url for name in self._served}))
+        upstreams = {name: rig.services[name].url for name in self._served}
+        self._change(lambda plan: replace(plan, upstreams=upstreams))
         self._show("the router is ready")
 
     def _serve(self, rig, version):
@@ -235,7 +236,7 @@ class Lab(Asking):
         live = LiveRollout(
             plan,
             judge,
-            rig.router,
+            rig,
             self.url,
             self._path(),
             rows,
@@ -253,22 +254,25 @@ class Lab(Asking):
     def set_weights(self, weights, mirror=0.0):
         """Percent of the users by version, {"v1": 80, "v2": 20}, and percent of the stable version's requests that are copied to the
         canary. Returns the `RoutePlan`, with its generation."""
-        return self.router.set_weights(weights, mirror=mirror)
+        return self._running().set_weights(weights, mirror=mirror)
 
     def switch(self, version):
         """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests (else
         LabError). The other one stays up as the canary with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
-        plan = self.plan
+
         if (answer := self.get("/readyz", to=version)).status != 200:
             raise LabError(f"{version} is not ready ({answer.status}): nobody is sent there.")
         self._warm(version)
-        if version == plan.stable:
-            return self._apply(replace(plan, weight=0.0, mirror=0.0))
-        return self._apply(replace(plan, stable=version, canary=plan.stable, weight=0.0, mirror=0.0))
+
+        def switched(plan):
+            roles = {} if version == plan.stable else {"stable": version, "canary": plan.stable}
+            return replace(plan, **roles, weight=0.0, mirror=0.0)
+
+        return self._change(switched)
 
     def roles(self, stable, canary=None):
         """Say who is stable and who canary, of more than two versions; the canary begins at weight 0. Returns the `RoutePlan`."""
-        return self._apply(replace(self.plan, stable=stable, canary=canary, weight=0.0, mirror=0.0))
+        return self._change(lambda plan: replace(plan, stable=stable, canary=canary, weight=0.0, mirror=0.0))
 
     def kill(self, version):
         """SIGKILL: the process is gone at once, as after a crash. Returns nothing."""
@@ -288,10 +292,12 @@ class Lab(Asking):
         with contextlib.suppress(Exception):
             old.stop()
         process = self._serve(rig, version)
-        plan = self.plan
-        draining = tuple(name for name in plan.draining if name != version)
-        upstreams = {**plan.upstreams, version: process.url}
-        self._apply(replace(plan, upstreams=upstreams, draining=draining))
+
+        def restarted(plan):
+            draining = tuple(name for name in plan.draining if name != version)
+            return replace(plan, upstreams={**plan.upstreams, version: process.url}, draining=draining)
+
+        self._change(restarted)
         self._show(f"{version} is ready")
         return process
 
@@ -316,8 +322,8 @@ class Lab(Asking):
         name = "router" if version is None else self._known(version)
         return self.folder / f"log-{name}.jsonl"
 
-    def _apply(self, plan):
-        self._plan = self.router.apply(plan)
+    def _change(self, make):
+        self._plan = self._running().change(make)
         return self._plan
 
     def _warm(self, version):

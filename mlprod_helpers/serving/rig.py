@@ -22,6 +22,7 @@ class Rig:
     def __init__(self, folder):
         self.folder, self.services, self.router, self.rollouts = folder, {}, None, []
         self._pid, self._lock, self._over = os.getpid(), threading.RLock(), False
+        self._plans = threading.Lock()
         self._starting, self._errors, self._closer, self._gone = {}, {}, None, threading.Event()
         _OPEN.add(self)
 
@@ -69,6 +70,18 @@ class Rig:
         if late:
             _end(router)
             raise LabError("The lab is closed.")
+
+    # -------------------------------------------------------------------------------------- the plan
+
+    def change(self, make):
+        """Put `make(plan in force)` into force; nobody's change in between is lost. Returns the RoutePlan."""
+        with self._plans:
+            return self.router.apply(make(self.router.plan))
+
+    def set_weights(self, weights, mirror=0.0):
+        """See `Router.set_weights`."""
+        with self._plans:
+            return self.router.set_weights(weights, mirror=mirror)
 
     # --------------------------------------------------------------------------------------- the end
 
