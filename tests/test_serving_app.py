@@ -294,6 +294,9 @@ def test_keys_are_compared_in_constant_time(monkeypatch):
     assert not ApiKey("key").allows(b"kex")
     assert seen == [(b"key", b"key"), (b"kex", b"key")]
     assert not ApiKey("").needed
+    for key in ("schlüssel", "two\nlines", " blank"):
+        with pytest.raises(ValueError, match="no header can carry it"):
+            ApiKey(key)
 
 
 # -------------------------------------------------------------------------------- states and overload

@@ -77,6 +77,12 @@ class Limits(Values):
     clients : int, how many clients' rates are remembered
     trust_forwarded : bool. True: the client is the last name in `X-Forwarded-For`, set by the router in front; False: the
         address that connects.
+
+    The head of a request has no limit in time, and connections have none in number: a proxy in front of a service that
+    strangers reach has to set these.
+
+    >>> Limits(rate_per_s=5, burst=10).timeout_s
+    10.0
     """
 
     body_bytes: int = 1_000_000
@@ -181,7 +187,7 @@ class ServiceConfig(Values):
     features_share : float, the share of requests whose features are written to the log (drawn by request id); the
         row itself is always written
     redact : sequence of str, features that are never written; `"user_id"` is written as a keyed hash (the key is
-        `MLPROD_LOG_KEY` in the environment)
+        `MLPROD_LOG_KEY` in the environment). A router in front keeps a log of its own: see `RouterConfig.log`.
     learn : bool, a `HybridModel` learns from labels that come in
     remember : int, rows whose features are kept for labels that come late
     drain_s : float, seconds that a draining service still takes new requests, so that its router can notice
@@ -189,6 +195,10 @@ class ServiceConfig(Values):
     lifetime_s : float, the service ends by itself after so many seconds
     parent_pid : int or None, the process whose end ends the service (None: the one that started it; 0: none)
     watch_stdin : bool, end when standard input closes; take `drain` from it
+
+    >>> config = ServiceConfig(model="models/v1", limits={"queue": 10}, faults=Faults(error_rate=0.05))
+    >>> config.limits.queue, ServiceConfig.from_dict(config.to_dict()) == config
+    (10, True)
     """
 
     model: str

@@ -48,10 +48,23 @@ class TokenBuckets:
 
 
 class ApiKey:
-    """The key that requests need when the environment has `MLPROD_API_KEY`; an empty one counts as none."""
+    """The key that requests need when the environment has `MLPROD_API_KEY`; an empty one counts as none.
+
+    Raises
+    ------
+    ValueError : the key cannot stand in a header as it is.
+
+    >>> key = ApiKey("a long secret")
+    >>> key.needed, key.allows(b"a long secret"), key.allows(b"")
+    (True, True, False)
+    """
 
     def __init__(self, key=None):
         key = os.environ.get(KEY_NAME) if key is None else key
+        if key and not (key.isascii() and key.isprintable() and key == key.strip()):
+            raise ValueError(
+                f"{KEY_NAME} has letters beyond ASCII, or blanks at an end: no header can carry it. Take another key."
+            )
         self._key = key.encode() if key else None
 
     @property

@@ -51,6 +51,9 @@ def open_loop(url, rows, *, rate=None, duration=None, n=None, due=None, **settin
     Raises
     ------
     ValueError : another machine's address, or more than the bounds allow.
+
+    >>> open_loop("http://127.0.0.1:9", [{"distance": 1400}], due=[0.0, 0.01])["status"].tolist()  # nobody is there
+    [0, 0]
     """
     return _wait(open_loop_async(url, rows, rate=rate, duration=duration, n=n, due=due, **settings))
 

@@ -109,7 +109,8 @@ class RouterConfig(Values):
     Parameters
     ----------
     plan : RoutePlan, or a mapping of its fields
-    log : str or None, the router's own request log
+    log : str or None, the router's own request log. It has what passes, features and users included: what a service's
+        `redact` hides, it does not.
     port, control_port : int, on 127.0.0.1; 0: any free one
     token : str or None, for the control port; None: a new one, announced at the start
     body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
@@ -122,6 +123,10 @@ class RouterConfig(Values):
     lifetime_s : float, the process ends by itself after so many seconds
     parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
     random_state : int, of the draw which requests are copied
+
+    >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001"}, stable="v1")
+    >>> RouterConfig(plan=plan, timeout_s=2.0).retry_paths
+    ('/predict',)
     """
 
     plan: RoutePlan
