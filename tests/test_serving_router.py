@@ -19,7 +19,7 @@ from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge, bucket, route
 from mlprod_helpers.serving.driver import Driver
 from mlprod_helpers.serving.load import open_loop_async
 from mlprod_helpers.serving.router import Router
-from mlprod_helpers.serving.router_process import RouterProcess
+from mlprod_helpers.serving.router_process import RouterProcess, main
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig, loopback
 
 ROWS = [{"distance": float(d)} for d in range(100, 200)]
@@ -581,6 +581,16 @@ def test_where_one_port_is_taken_the_other_is_given_back():
             return in_use(ports["port"])
 
     assert asyncio.run(run()) is False
+
+
+def test_a_wrong_config_is_told_with_exit_code_2(tmp_path, capfd):
+    plan = RoutePlan(upstreams={"v1": dead()}, stable="v1")
+    with pytest.raises(RuntimeError, match="exit code 2"):
+        RouterProcess(RouterConfig(plan=plan, log=str(tmp_path / "nowhere" / "log")))
+    assert "nowhere" in capfd.readouterr().err
+    (tmp_path / "config.json").write_text('{"plan": {"stable": "v1", "upstreams": {}}, "time_s": 1}')
+    assert main(["--config", str(tmp_path / "config.json")]) == 2
+    assert "timeout_s" in capfd.readouterr().err
 
 
 def test_the_router_ends_with_any_process():

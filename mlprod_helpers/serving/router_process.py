@@ -19,8 +19,13 @@ async def _serve(config):
 
     pid = os.getppid() if config.parent_pid is None else config.parent_pid
     parent = Parent(pid) if pid else None
-    router, over = Router(config), asyncio.Event()
-    await router.start()
+    over = asyncio.Event()
+    try:
+        router = Router(config)
+        await router.start()
+    except OSError as error:  # a port that is taken, a log that cannot be opened
+        print(f"The router cannot start: {error}", file=sys.stderr)
+        return 2
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
@@ -151,6 +156,8 @@ class RouterProcess:
 
 
 def main(arguments=None):
+    """Run a router; returns the exit code: 0 ended by a signal, 2 wrong config, port or log, 4 its parent is gone, 5 its lifetime is
+    over."""
     parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router_process")
     parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
     path = parser.parse_args(arguments).config
