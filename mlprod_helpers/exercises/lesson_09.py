@@ -80,7 +80,7 @@ def _p99(since, finish, timeout):
 
 @p99.misconception(
     "the wait began when the request was sent. During the pause this tester did not send anything: it waited with the server, and its users waited longer than it says. Count from the moment a request was due.",
-    when=lambda seen: not _held(seen)[SCHEDULED] and _held(seen)[LOST],
+    when=lambda seen: not _held(seen)[SCHEDULED] and 0 < (seen.outputs[0] or 0) < 0.1,
 )
 def from_the_moment_of_sending(due, sent, finish, timeout):
     return _p99(sent, finish, timeout)
@@ -895,6 +895,14 @@ def _let_in(seen):
     return [ok for what, ok, *_ in seen.verdicts if "at once" in what]
 
 
+def _is_one_service_too_long(seen):
+    waits = [
+        limit * call.given[0] / call.given[1] for limit, call in zip(_limits(seen), seen.calls, strict=True)
+    ]
+    targets = [call.given[2] for call in seen.calls]
+    return all(0.8 * target < wait < 1.25 * target for wait, target in zip(waits, targets, strict=True))
+
+
 @queue_limit.misconception(
     "everybody could be served. They are, one after the other, and all too late: in overload a queue without an end only decides how long each of them waits.",
     when=lambda seen: min(_limits(seen)) > 100,
@@ -921,7 +929,7 @@ def forgets_the_servers(service, servers, target):
 
 @queue_limit.misconception(
     "the answer were there when the wait is over. The last in the queue also has to be served: wait and service together must fit into the target.",
-    when=lambda seen: not any(_late(seen)) and all(_let_in(seen)) and max(_limits(seen)) <= 100,
+    when=lambda seen: not all(_late(seen)) and all(_let_in(seen)) and _is_one_service_too_long(seen),
 )
 def forgets_the_service(service, servers, target):
     return math.ceil(target * servers / service)

@@ -199,6 +199,7 @@ class LiveRollout:
             below.step([0, *at, end], [*range(len(at) + 1), len(at)], where="post", color=color)
         plots.name_colors(below, colors)
         below.set(ylabel="failed tries so far", xlabel="seconds")
+        below.yaxis.get_major_locator().set_params(integer=True)
         return plots.show(fig, alt=f"{self} {self.decision.reason}")
 
     def __str__(self):
