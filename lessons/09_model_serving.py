@@ -579,7 +579,7 @@ for limit in (0, 5, 20, 50, None):
 pd.DataFrame(table).T.rename_axis("places in the queue").round(2)
 
 # %% [markdown]
-# No limit and a limit of 50 are equally useless, and no queue at all is a bad idea as well. And a real service? One worker of 10 milliseconds, 15 seconds at 1.3 times what it can do, without a limit and with one of 20 waiting rows, recorded:
+# No limit and a limit of 50 are equally useless, and no queue at all is a bad idea as well. And a real service? One worker of 10 milliseconds, 20 seconds at 1.3 times what it can do, without a limit and with one of 20 waiting rows, recorded:
 
 # %%
 table = {}
@@ -830,20 +830,13 @@ if LIVE:
 #
 # ### The cockpit
 #
-# All of it by hand, if you like: change load and weights, kill the canary with SIGKILL (no farewell at all), and look who notices. The cockpit shows a lab that stays open from cell to cell, until `lab.close()`. It ends by itself after ten minutes, and when the kernel does. After *Run All* it has ended already: run the next cell again, and play.
+# All of it by hand, if you like: change load and weights, kill the canary with SIGKILL (no farewell at all), and look who notices. The cockpit shows a lab of its own, which stays open while you go on. `mine.close()` ends it, its ten minutes do, and so does the end of the kernel; run the cell again for another one.
 
 # %% tags=["nbval-ignore-output"]
 from mlprod_helpers.explore import cockpit
 
-lab = Lab(show=None).start() if LIVE else None
-cockpit(lab)
-
-# %% [markdown]
-# When you have played enough, or run all cells at once, this ends it:
-
-# %% tags=["nbval-ignore-output"]
-if LIVE:
-    lab.close()
+mine = Lab(show=None).start() if LIVE else None
+cockpit(mine)
 
 # %% [markdown]
 # ## Handling data drift
