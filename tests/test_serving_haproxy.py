@@ -171,6 +171,25 @@ def test_a_killed_canary_harms_nobody_and_is_rolled_back(tmp_path):
 
 
 @needs_haproxy
+def test_the_log_hides_what_is_redacted(tmp_path, monkeypatch):
+    log = tmp_path / "log.jsonl"
+    body = {"features": {"distance": 1400, "zone": 2}}
+    monkeypatch.delenv("MLPROD_LOG_KEY", raising=False)
+    with services("v1", "v2") as (_, urls):
+        config = RouterConfig(plan=plan_of(urls), log=str(log), redact=["zone", "user_id"])
+        with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
+            HAProxy(config)
+        monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
+        with HAProxy(config) as router:
+            assert ask(router.url, "/predict", body, user="ana-maria").status == 200
+        with HAProxy(replace(config, redact=(), features_share=0.0)) as router:
+            assert ask(router.url, "/predict", body, user="ben").status == 200
+    first, second = map(json.loads, log.read_text().splitlines())
+    assert first["features"] == {"distance": 1400} and first["user_id"] not in (None, "ana-maria")
+    assert not second.get("features") and second["user_id"] == "ben"
+
+
+@needs_haproxy
 def test_rows_refusals_and_labels_are_those_of_the_own_router(tmp_path):
     log = tmp_path / "log.jsonl"
     with services("v1", "v2") as (_, urls):

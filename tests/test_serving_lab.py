@@ -197,6 +197,24 @@ def test_a_lab_works_where_a_loop_is_already_running():
     assert labels == {"sent": 10, "taken": 10, "learned": 0}
 
 
+def test_the_routers_log_hides_what_any_version_redacts(monkeypatch):
+    monkeypatch.delenv("MLPROD_LOG_KEY", raising=False)
+    served = {"v1": Served("no model", redact=["zone"]), "v2": Served("no model", redact=["user_id"])}
+    lab = Lab(served, show=None, start=stand_in.starts(), routing={"redact": ["hour"]})
+    with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
+        lab.start()
+    monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
+    with lab:
+        assert lab.ask({"distance": 800, "zone": 1, "hour": 9}, user="ana-maria").status == 200
+        event = lab.tail(1)[0]
+        assert event["features"] == {"distance": 800} and event["user_id"] not in (None, "ana-maria")
+        assert lab.switch("v2").stable == "v2"  # rows that are not whole are no copies
+    sampled = {"v1": Served("no model", features_share=0.0), "v2": Served("no model")}
+    with Lab(sampled, show=None, start=stand_in.starts()) as lab:
+        lab.ask({"distance": 800}, user="ben")
+        assert not lab.tail(1)[0].get("features") and lab.log()["user_id"].tolist() == ["ben"]
+
+
 @pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt])
 def test_whatever_ends_the_block_nothing_is_left(problem):
     with pytest.raises(problem), lab_of() as lab:

@@ -433,6 +433,56 @@ def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
     assert log["request_id"].nunique() == 1
 
 
+def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusals(tmp_path, monkeypatch):
+    body = {"rows": [{"distance": 1400, "zone": 2}, {"distance": 187, "zone": 7}]}
+    monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
+
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", status=422) as v2:
+            config = RouterConfig(
+                plan=plan_of(v1.url, v2.url, mirror=100),
+                log=str(tmp_path / "log"),
+                redact=["zone", "user_id"],
+                features_share=0.5,
+            )
+            async with Router(RouterConfig.from_dict(json.loads(json.dumps(config.to_dict())))) as router:
+                for _ in range(40):
+                    await post(router, user="ana-maria", body=body)
+                router.apply(plan_of(dead(), v2.url))
+                await post(router, user="ana-maria", body=body)
+                async with asyncio.timeout(30):
+                    while len(v2.seen) < 41:
+                        await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
+
+    asyncio.run(run())
+    text = (tmp_path / "log").read_text()
+    assert "zone" not in text and "ana-maria" not in text
+    log = read(tmp_path / "log")
+    assert log["user_id"].nunique() == 1 and log["user_id"].notna().all()
+    assert set(zip(log["version"], log["served"], strict=True)) >= {
+        ("v1", True),
+        ("v1", False),
+        ("v2", False),
+    }
+    drawn = log.assign(name=log["request_id"].str.split(".").str[0]).groupby("name")["distance"].count()
+    assert set(drawn) <= {0, 4} and 5 < (drawn > 0).sum() < 36  # a whole request or nothing of it
+
+
+def test_a_router_that_hashes_users_needs_a_key(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("MLPROD_LOG_KEY", raising=False)
+    config = RouterConfig(plan=RoutePlan(upstreams={"v1": dead()}, stable="v1"), redact=["user_id"])
+    with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
+        RouterProcess(config)
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {"parent_pid": 0}))
+    assert main(["--config", str(tmp_path / "config.json")]) == 2
+    assert "set MLPROD_LOG_KEY in the environment: 16" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="redact='zone' must be a list"):
+        RouterConfig(plan=config.plan, redact="zone")
+    with pytest.raises(ValueError, match="features_share"):
+        RouterConfig(plan=config.plan, features_share=2)
+
+
 # --------------------------------------------------------------------------------------- under load
 
 

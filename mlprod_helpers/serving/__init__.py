@@ -62,6 +62,8 @@ the model took longer than `timeout_s`.
 an accepted label is one `label` event. Who has no key, or asks too often, is logged under a request id of the service's own: nobody can
 write over another's row. What a drain gives up has status 503. What is not even HTTP is answered by the server, and not logged. Several processes may share the file. A row of `served=True` is written by the one service
 whose answer goes back: whoever retries elsewhere or logs a dead service's request itself writes `served=False` for the failed try.
+What `redact` names is never written, users become a keyed hash, and `features_share` of the requests have their features in the log: a
+service and a router each follow their own config, a `Lab` gives its router the strictest of its versions.
 """
 
 from importlib import import_module

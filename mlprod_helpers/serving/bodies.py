@@ -7,11 +7,12 @@ import math
 import pandas as pd
 
 from mlprod_helpers.requestlog import COLUMNS, LogError
+from mlprod_helpers.serving.eventlog import Redaction
 
 _MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
 
 
-def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
+def write_rows(log, name, asked, status, said, *, time, user=None, redaction=None, **fields):
     """Write one request; nothing that a client sent can keep it out of the log, and no log can fail it.
 
     Parameters
@@ -23,6 +24,7 @@ def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
     status : int, of the answer
     time : float, when the request arrived, seconds since 1970
     user : str or None
+    redaction : eventlog.Redaction, what of features and user is written (None: all)
     fields : further columns: version, latency_ms, served, attempts
 
     Returns
@@ -38,10 +40,13 @@ def write_rows(log, name, asked, status, said, *, time, user=None, **fields):
     [['r1.0', 1400, 175.0], ['r1.1', 187, 23.4]]
     """
     row = {"time": pd.Timestamp(time, unit="s", tz="UTC"), "status": status, **fields}
+    redaction = Redaction() if redaction is None else redaction
     if user is not None:
-        row["user_id"] = user
+        row["user_id"] = redaction.user(user)
+    is_drawn = redaction.is_drawn(name)
     refused = 0
-    for place, features, answered in _rows(name, asked, said if status == 200 else b""):
+    for place, sent, answered in _rows(name, asked, said if status == 200 else b""):
+        features = redaction.shown(sent) if is_drawn else None
         try:
             log.request(place, features=features, **row, **answered)
         except (LogError, ValueError, TypeError, RecursionError):

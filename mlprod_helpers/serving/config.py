@@ -187,7 +187,7 @@ class ServiceConfig(Values):
     features_share : float, the share of requests whose features are written to the log (drawn by request id); the
         row itself is always written
     redact : sequence of str, features that are never written; `"user_id"` is written as a keyed hash (the key is
-        `MLPROD_LOG_KEY` in the environment). A router in front keeps a log of its own: see `RouterConfig.log`.
+        `MLPROD_LOG_KEY` in the environment). A router in front keeps a log of its own: `RouterConfig` has a `redact` too.
     learn : bool, a `HybridModel` learns from labels that come in
     remember : int, rows whose features are kept for labels that come late
     drain_s : float, seconds that a draining service still takes new requests, so that its router can notice

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.serving.bodies import as_object, write_rows
+from mlprod_helpers.serving.eventlog import Redaction
 from mlprod_helpers.serving.haproxy_config import as_value, port_of, settings
 from mlprod_helpers.serving.processes import HOST, LabError, new_folder
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
@@ -60,7 +61,7 @@ class HAProxy:
     Raises
     ------
     LabError : it is not installed, was built without Lua, or did not start.
-    ValueError : a plan that HAProxy cannot carry out.
+    ValueError : a plan that HAProxy cannot carry out; or users are to be hashed in the log, and `MLPROD_LOG_KEY` is no key.
 
     >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001", "v2": "http://127.0.0.1:8002"}, stable="v1", canary="v2")
     >>> if find_haproxy():
@@ -74,6 +75,7 @@ class HAProxy:
         _check(config.plan)
         program = _program()
         self.config, self._plan = config, config.plan
+        self._redaction = Redaction(share=config.features_share, redact=config.redact)
         self._log = None if config.log is None else RequestLog(config.log)
         self._read, self.process, self._threads, self._open = 0, None, [], []
         self._changes = threading.RLock()  # a driver's thread and a learner's cell may both change the plan
@@ -310,6 +312,7 @@ class HAProxy:
         fields = {
             "time": int(begin) / 1e6,
             "user": None if user == "-" else user,
+            "redaction": self._redaction,
             "latency_ms": max(0, int(end) - int(begin)) / 1000,
         }
         answered = server if server in self._plan.upstreams else chosen

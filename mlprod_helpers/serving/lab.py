@@ -43,7 +43,8 @@ class Lab(Asking):
     show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
     timeout : float, seconds within which everything must be ready
-    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover ...
+    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover, redact ... The router's log hides whatever a
+        version redacts, and has features of the smallest `features_share`.
     start : function, config -> process, in place of `run.start` (for other services, and for tests)
 
     Attributes
@@ -95,7 +96,7 @@ class Lab(Asking):
         self._kind, self._routing, self._start = router, dict(routing or {}), start
         self._show = show if show is not None else lambda line: None
         self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
-        self._rig = None
+        self._rig, self._hides = None, False
 
     # --------------------------------------------------------------------------------- start and end
 
@@ -122,6 +123,13 @@ class Lab(Asking):
         config = RouterConfig(
             plan=self._plan, log=str(self._path()), lifetime_s=self.lifetime_s, **self._routing
         )
+        logged = [config, *(ServiceConfig(model="", **served.settings) for served in self._served.values())]
+        config = replace(
+            config,
+            redact=tuple(dict.fromkeys(name for one in logged for name in one.redact)),
+            features_share=min(one.features_share for one in logged),
+        )
+        self._hides = bool(set(config.redact) - {"user_id"})
         rig.launch("the router", lambda: rig.keep_router(_ROUTERS[self._kind](config)))
         for version in self._served:
             rig.launch(version, lambda version=version: self._serve(rig, version))
@@ -258,7 +266,8 @@ class Lab(Asking):
 
     def switch(self, version):
         """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests (else
-        LabError). The other one stays up as the canary with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
+        LabError; no copies where features are redacted: the log's rows are not whole then). The other one stays up as the canary
+        with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
 
         if (answer := self.get("/readyz", to=version)).status != 200:
             raise LabError(f"{version} is not ready ({answer.status}): nobody is sent there.")
@@ -328,7 +337,7 @@ class Lab(Asking):
 
     def _warm(self, version):
         url, headers = self._service(version).url, {"X-Shadow": "1"}
-        for event in self.tail(20):
+        for event in () if self._hides else self.tail(20):
             if event.get("features") and event["status"] == 200:
                 copy = ask(url, "/predict", {"features": event["features"]}, headers=headers, timeout=5.0)
                 if copy.status != 200:

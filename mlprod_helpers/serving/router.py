@@ -11,7 +11,8 @@ and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of e
   gives the same answer. First the same version (a connection that broke), then the other one. An answer is an answer: a 500 goes back.
   A timeout is not tried again.
 - Every request to `/predict` is a row of the router's own request log (one a model row); a try that failed and was made
-  again elsewhere is a row with `served` False, so that a judge sees what the client did not. What the router itself refuses has
+  again elsewhere is a row with `served` False, so that a judge sees what the client did not. `redact` and `features_share` say
+  what of users and features is written. What the router itself refuses has
   the version "router". `POST /label` goes to every version and is a label event once one has taken it.
 - The router names each request itself (`X-Request-Id` in the answer): a client's own id could stand twice in the log.
 
@@ -34,6 +35,7 @@ from multidict import CIMultiDict
 from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.serving.bodies import write_rows
 from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.eventlog import Redaction
 from mlprod_helpers.serving.processes import HOST
 from mlprod_helpers.serving.routes import RoutePlan
 
@@ -108,6 +110,8 @@ class Router:
     """The router in the running event loop: `async with Router(RouterConfig(plan=plan)) as router: ...`
 
     Attributes: `url` and `control_url`, `token`, `plan`, `in_flight` (version -> requests being answered), `meters`.
+
+    Raises ValueError where users are to be hashed in the log, and `MLPROD_LOG_KEY` is no key.
     """
 
     def __init__(self, config):
@@ -115,6 +119,7 @@ class Router:
         self.token = config.token or secrets.token_urlsafe(24)
         self.meters = _Meters()
         self.in_flight = {}
+        self._redaction = Redaction(share=config.features_share, redact=config.redact)
         self._log = None if config.log is None else RequestLog(config.log)
         self._rng = random.Random(config.random_state)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
@@ -425,6 +430,7 @@ class Router:
                 answer.body,
                 time=arrived,
                 user=user,
+                redaction=self._redaction,
                 version=version,
                 latency_ms=round(latency, 3),
                 served=served,

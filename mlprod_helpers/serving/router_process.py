@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 
+from mlprod_helpers.serving.eventlog import Redaction
 from mlprod_helpers.serving.processes import HOST, Parent, private_file
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
@@ -23,7 +24,7 @@ async def _serve(config):
     try:
         router = Router(config)
         await router.start()
-    except OSError as error:  # a port that is taken, a log that cannot be opened
+    except (OSError, ValueError) as error:  # a port that is taken, a log that cannot be opened, no key for it
         print(f"The router cannot start: {error}", file=sys.stderr)
         return 2
     loop = asyncio.get_running_loop()
@@ -54,12 +55,18 @@ class RouterProcess:
     """A router in a process of its own; gone when the block ends, when this process ends, and after `lifetime_s`.
 
     `apply`, `set_weights`, `drain`, `plan` and `metrics` ask it over its control port.
+
+    Raises
+    ------
+    ValueError : users are to be hashed in the log, and `MLPROD_LOG_KEY` is no key.
+    RuntimeError : it did not start; why stands on standard error.
     """
 
     def __init__(self, config, *, timeout=20.0):
         import subprocess
         import threading
 
+        Redaction(redact=config.redact)  # a missing key is told here, not only by the process that ends of it
         self.token = config.token or secrets.token_urlsafe(24)
         parent = os.getpid() if config.parent_pid is None else config.parent_pid
         config = replace(config, token=self.token, parent_pid=parent)

@@ -109,8 +109,9 @@ class RouterConfig(Values):
     Parameters
     ----------
     plan : RoutePlan, or a mapping of its fields
-    log : str or None, the router's own request log. It has what passes, features and users included: what a service's
-        `redact` hides, it does not.
+    log : str or None, the router's own request log
+    features_share, redact : what of features and users that log has, as in `ServiceConfig`. They are the router's own: a router does
+        not know what the services behind it hide (a `Lab` tells its router).
     port, control_port : int, on 127.0.0.1; 0: any free one
     token : str or None, for the control port; None: a new one, announced at the start
     body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
@@ -131,6 +132,8 @@ class RouterConfig(Values):
 
     plan: RoutePlan
     log: str | None = None
+    features_share: float = 1.0
+    redact: tuple = ()
     port: int = 0
     control_port: int = 0
     token: str | None = None
@@ -152,6 +155,7 @@ class RouterConfig(Values):
         if not isinstance(self.plan, RoutePlan):
             object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
         keep_texts(self, "retry_paths")
+        keep_texts(self, "redact")
         check_flags(self, "failover")
         for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
             check_number(self, name, 1, whole=True)
@@ -159,13 +163,15 @@ class RouterConfig(Values):
             check_number(self, name, 0.001, 86_400)
         for name in ("port", "control_port"):
             check_number(self, name, 0, 65_535, whole=True)
+        check_number(self, "features_share", 0, 1)
         check_number(self, "parent_pid", 0, none=True, whole=True)
         check_number(self, "random_state", 0, whole=True)
 
     def to_dict(self):
         """Plain values, ready for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"plan": self.plan.to_dict(), "retry_paths": list(self.retry_paths)}
+        texts = {name: list(getattr(self, name)) for name in ("retry_paths", "redact")}
+        return plain | {"plan": self.plan.to_dict()} | texts
 
 
 def loopback(url):

@@ -16,8 +16,8 @@ class Served:
     ----------
     model : a fitted model that `save_model` takes, or the folder (str, Path) that it wrote
     features : list of `Feature` (not needed for a folder)
-    settings : further fields of `ServiceConfig`: workers, batching, limits, faults, learn, features_share, redact ... The
-        last two are about the service's own log: the router's log has what passes, features and users included.
+    settings : further fields of `ServiceConfig`: workers, batching, limits, faults, learn, features_share, redact ... What one
+        version redacts, the lab's router does not log either: see `Lab`.
 
     >>> Served("models/v1", workers=2, limits={"queue": 10}).settings["workers"]
     2
