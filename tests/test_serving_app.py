@@ -477,6 +477,51 @@ def test_wrong_labels_are_refused(folders, log):
     assert "label" not in rows_of(log)
 
 
+def test_a_label_out_of_range_is_refused_described_and_teaches_nothing(folders, log):
+    async def use(client):
+        first = (await client.post("/predict", json=BODY)).json()
+        answers = [
+            await client.post("/label", json={"request_id": first["request_id"], "label": label})
+            for label in (1e15, -0.5, 1440.5, 1440)
+        ]
+        then = (await client.post("/predict", json=BODY)).json()
+        return first, answers, then, (await client.get("/openapi.json")).json()
+
+    eta = eta_models().hybrid._asdict()
+    limits = {name: eta[name] for name in ("label_low", "label_high")}
+    assert limits == {"label_low": 0, "label_high": 1440}
+    config = ServiceConfig(model=folders["hybrid"], log=str(log), **limits)
+    first, (*refused, taken), then, document = with_service(config, use)
+    for answer in refused:
+        what = "must be the truth, a number from 0 to 1440"
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == [{"where": "label", "what": what}]
+    assert taken.json()["learned"] is True and abs(then["prediction"] - first["prediction"]) < 30
+    described = document["components"]["schemas"]["LabelBody"]["properties"]["label"]
+    assert described == {"type": "number", "minimum": 0, "maximum": 1440}
+    assert rows_of(log)["label"].dropna().tolist() == [1440]
+
+
+@pytest.mark.parametrize("label", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1.01e15"])
+def test_without_a_range_no_label_is_taken_that_is_not_finite(folders, label):
+    async def use(client):
+        name = (await client.post("/predict", json=BODY)).json()["request_id"]
+        body = f'{{"request_id": "{name}", "label": {label}}}'
+        return await client.post("/label", content=body, headers=JSON)
+
+    answer = with_service(ServiceConfig(model=folders["hybrid"]), use)
+    assert answer.status_code == (400 if label.endswith(("NaN", "Infinity")) else 422)
+
+
+def test_a_range_of_labels_that_does_not_fit_is_refused(folders):
+    with pytest.raises(ValueError, match="label_low=5 is above label_high=1"):
+        ServiceConfig(model="m", label_low=5, label_high=1)
+    with pytest.raises(ValueError, match="label_high=inf must be a number"):
+        ServiceConfig(model="m", label_high=float("inf"))
+    with pytest.raises(ValueError, match="this one has classes"):
+        create_app(ServiceConfig(model=folders["scored"], label_low=0))
+
+
 # ------------------------------------------------------------------------------------- log and metrics
 
 

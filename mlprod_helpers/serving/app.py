@@ -60,7 +60,7 @@ class Service:
         )
         limits = config.limits
         self.body = BodySchema(self.card.features, rows=limits.rows)
-        self.label_body = LabelSchema(self.card.classes)
+        self.label_body = LabelSchema(self.card.classes, low=config.label_low, high=config.label_high)
         self._buckets = TokenBuckets(limits.rate_per_s, limits.burst, limits.clients)
         self.key = ApiKey()
         self.model = self._call = self._batcher = self._faulty = None

@@ -189,6 +189,8 @@ class ServiceConfig(Values):
     redact : sequence of str, features that are never written; `"user_id"` is written as a keyed hash (the key is
         `MLPROD_LOG_KEY` in the environment). A router in front keeps a log of its own: `RouterConfig` has a `redact` too.
     learn : bool, a `HybridModel` learns from labels that come in
+    label_low, label_high : numbers or None, the smallest and largest label that a model of numbers takes (422 outside; None:
+        -1e15 and 1e15). Whoever may send labels teaches a model that learns: without a range, one of 1e15 outweighs all others.
     remember : int, rows whose features are kept for labels that come late
     drain_s : float, seconds that a draining service still takes new requests, so that its router can notice
     drain_timeout_s : float, seconds that requests in flight then have
@@ -213,6 +215,8 @@ class ServiceConfig(Values):
     features_share: float = 1.0
     redact: tuple = ()
     learn: bool = True
+    label_low: float | None = None
+    label_high: float | None = None
     remember: int = 100_000
     drain_s: float = 0.5
     drain_timeout_s: float = 10.0
@@ -233,6 +237,10 @@ class ServiceConfig(Values):
         check_number(self, "port", 0, 65535, whole=True)
         check_number(self, "workers", 0, 64, whole=True)
         check_number(self, "features_share", 0, 1)
+        for name in ("label_low", "label_high"):
+            check_number(self, name, -1e15, 1e15, none=True)
+        if None not in (self.label_low, self.label_high) and self.label_low > self.label_high:
+            raise ValueError(f"label_low={self.label_low!r} is above label_high={self.label_high!r}.")
         check_number(self, "remember", 0, whole=True)
         check_number(self, "drain_s", 0)
         check_number(self, "drain_timeout_s", 0)

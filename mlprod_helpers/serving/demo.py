@@ -22,12 +22,21 @@ class DemoModel(NamedTuple):
     features: tuple
 
 
+class LearningModel(DemoModel):
+    """One that learns from labels: it takes the minutes of a day at most, so that no single label moves it far."""
+
+    __slots__ = ()
+
+    def _asdict(self):
+        return super()._asdict() | {"label_low": 0, "label_high": 1440}
+
+
 class EtaModels(NamedTuple):
     """See `eta_models`."""
 
     v1: DemoModel
     v2: DemoModel
-    hybrid: DemoModel
+    hybrid: LearningModel
     rows: pd.DataFrame
     labels: pd.Series
 
@@ -43,7 +52,8 @@ def eta_models():
     EtaModels
         v1 : scaler and Ridge, trained on January and February
         v2 : the same, trained on March to August: better in autumn
-        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels
+        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels; as a version of a `Lab` it
+            refuses labels outside of 0 to 1,440 minutes
         rows : DataFrame (n, 3) of flights in September and October, in the order of departure: `distance` in miles, `hour`
             of the scheduled departure, `zone`, the whole 500 miles of the distance
         labels : Series (n,) of their air times in minutes
@@ -71,7 +81,8 @@ def eta_models():
         HybridModel(linear, band="zone", half_life=50).fit(X[winter], y[winter]),
     )
     rows, labels = X[autumn].reset_index(drop=True), y[autumn].reset_index(drop=True)
-    return EtaModels(*(DemoModel(model, FEATURES) for model in models), rows, labels)
+    v1, v2 = (DemoModel(model, FEATURES) for model in models[:2])
+    return EtaModels(v1, v2, LearningModel(models[2], FEATURES), rows, labels)
 
 
 def eta_versions():

@@ -196,8 +196,7 @@ class BodySchema:
             what = self._meaning[place[-1]]
             if kind == "missing":
                 return "missing", where, f"is missing: {what}"
-            outside = ("greater_than_equal", "less_than_equal", "finite_number", "literal_error")
-            return ("out_of_range" if kind in outside else "type"), where, f"must be {what}"
+            return _kind(kind), where, f"must be {what}"
         if kind == "missing":
             return "missing", where, 'is missing: send "features" or "rows"'
         return "type", where, "must be a list of rows" if place[-1] == "rows" else "must be an object"
@@ -245,15 +244,30 @@ class LabelSchema:
     Parameters
     ----------
     classes : what a classifier's label may be; None: a number
+    low, high : numbers or None, the smallest and largest number taken; None: -1e15 and 1e15
 
-    >>> LabelSchema(None).parse(b'{"request_id": "r1", "label": 227.0}')
+    >>> schema = LabelSchema(None, low=0, high=1440)
+    >>> schema.parse(b'{"request_id": "r1", "label": 227.0}')
     ('r1', 227.0)
+    >>> schema.parse(b'{"request_id": "r1", "label": 1e15}')
+    Traceback (most recent call last):
+    mlprod_helpers.serving.schema.Refused: invalid
     """
 
-    def __init__(self, classes):
+    def __init__(self, classes, *, low=None, high=None):
+        if classes is not None and (low, high) != (None, None):
+            raise ValueError("label_low and label_high are for a model of numbers: this one has classes.")
         self.classes = classes
+        self.bounds = (-LARGEST if low is None else low, LARGEST if high is None else high)
+        low, high = self.bounds
+        self._meaning = {
+            "request_id": "must be a request's id, a text",
+            "label": f"must be the truth, a number from {low:.16g} to {high:.16g}"
+            if classes is None
+            else "must be the truth, one of the model's classes",
+        }
         label = (
-            Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+            Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
             if classes is None
             else str | bool | int | float
         )
@@ -270,13 +284,12 @@ class LabelSchema:
         try:
             told = self._check(found)
         except ValidationError as error:
-            known = ("request_id", "label")
             raise Refused(
                 422,
                 "invalid",
                 [
-                    ("type", *_about(place[0]))
-                    if (place := one["loc"])[0] in known
+                    (_kind(one["type"]), place, self._meaning[place])
+                    if (place := one["loc"][0]) in self._meaning
                     else ("unknown", "", "a field that is not known here")
                     for one in _first_errors(error)
                 ],
@@ -298,7 +311,7 @@ class LabelSchema:
     def json_schema(self):
         """The body as JSON Schema."""
         label = (
-            {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}
+            {"type": "number", "minimum": self.bounds[0], "maximum": self.bounds[1]}
             if self.classes is None
             else {"enum": list(self.classes)}
         )
@@ -310,8 +323,6 @@ class LabelSchema:
         }
 
 
-def _about(name):
-    return (
-        name,
-        "must be a request's id, a text" if name == "request_id" else "must be the truth, a number or class",
-    )
+def _kind(problem):
+    outside = ("greater_than_equal", "less_than_equal", "finite_number", "literal_error")
+    return "out_of_range" if problem in outside else "type"
