@@ -373,7 +373,10 @@ class Router:
             await asyncio.wait([asked[plan.canary]], timeout=patience)
             if asked[plan.canary].done():
                 answers[plan.canary] = _as_answer(asked[plan.canary].result()[0], name)
-        version, best = min(answers.items(), key=lambda pair: pair[1].status)
+        # who refuses the label itself (422) says more than who does not remember the request (404)
+        ranks = {name: (300 <= told.status != 422, told.status) for name, told in answers.items()}
+        version = min(ranks, key=ranks.get)
+        best = answers[version]
         self.meters.answered(version, best.status, 0.0)
         if best.status < 300 and self._log is not None:
             try:
