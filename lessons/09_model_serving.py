@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Model serving: what stands around the model
 #
-# > **The load test says: 99 of 100 answers come within a few milliseconds. The users say: within 9 seconds. It is the same service, with the same trouble: one pause of 10 seconds in 100.** The tester waited with it, and sent nothing in that time. The users came all the same.
+# > **The load test says: 99 of 100 answers come within a millisecond. The users say: within 9 seconds. It is the same service, with the same trouble: one pause of 10 seconds in 100.** The tester waited with it, and sent nothing in that time. The users came all the same.
 #
 # This lesson is about the service around the model: what happens to a request between the door and the log, when to refuse one, when to restart a process, and how a release is watched by a program. And some of what you measure about it is wrong, if you measure it the
 # usual way.
@@ -46,7 +46,7 @@ lesson = Lesson("09", edition=1)
 #
 # A **load test** wants to know what users will feel. The usual one sends a request, waits for the answer, sends the next: a **closed loop**. Users do not wait for each other: 100 of them a second click when they like. That is an **open loop**. Each was run on the same real service, with the same pause, for 100 seconds, and recorded.
 #
-# The **latency** of a request is the time until its answer is there; **p99** is the latency that 99 of 100 requests stay below. The closed loop finds a few milliseconds. What do the users find?
+# The **latency** of a request is the time until its answer is there; **p99** is the latency that 99 of 100 requests stay below. The closed loop finds less than a millisecond. What do the users find?
 
 # %%
 lesson.predict("p99 of the users, in seconds", ...)  # replace ... by a number
