@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import math
 import os
 import shutil
@@ -14,6 +15,8 @@ import time
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures import wait
 from pathlib import Path
+
+from mlprod_helpers.files import write_json
 
 HOST = "127.0.0.1"
 _PREFIX = "mlprod-lab-"
@@ -170,6 +173,59 @@ def private_file(log=None):
     """
     folder = os.path.dirname(log or "")
     return tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
+
+
+def spawn(module, values, *, log=None, timeout=30.0, **streams):
+    """Start `python -m module --config FILE` and wait for its first line, the JSON that says where it listens.
+
+    Parameters
+    ----------
+    module : str
+    values : plain data, the config; the file is private, and gone when the process has begun
+    log : str or None, the path of the process's log (see `private_file`)
+    timeout : float, seconds until it must have said something; then it is killed
+    streams : stdin, stderr, env of `subprocess.Popen`
+
+    Returns
+    -------
+    (Popen, dict or None) : the process and what it said; None when it ended, or was killed, without a word.
+    """
+    handle, path = private_file(log)
+    os.close(handle)
+    try:
+        write_json(path, values)
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "--config", path],
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # an interrupted cell does not interrupt the process
+            **streams,
+        )
+        watch = threading.Timer(timeout, process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            line = process.stdout.readline()
+        except BaseException:  # an interrupted cell
+            kill_and_wait(process)
+            raise
+        finally:
+            watch.cancel()
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    return process, json.loads(line) if line else None
+
+
+def kill_and_wait(process):
+    """Kill it if it runs, wait until it is gone, close its pipes. Returns the exit code."""
+    if process.poll() is None:
+        process.kill()
+    code = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    return code
 
 
 def clear_old_folders():

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ import time
 from dataclasses import replace
 
 from mlprod_helpers.serving.eventlog import Redaction
-from mlprod_helpers.serving.processes import HOST, Parent, private_file
+from mlprod_helpers.serving.processes import HOST, Parent, kill_and_wait, spawn
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
 
 
@@ -64,38 +65,21 @@ class RouterProcess:
 
     def __init__(self, config, *, timeout=20.0):
         import subprocess
-        import threading
 
         Redaction(redact=config.redact)  # a missing key is told here, not only by the process that ends of it
         self.token = config.token or secrets.token_urlsafe(24)
         parent = os.getpid() if config.parent_pid is None else config.parent_pid
         config = replace(config, token=self.token, parent_pid=parent)
-        fd, path = private_file(config.log)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(config.to_dict(), file)
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlprod_helpers.serving.router_process", "--config", path],
-                stdout=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # an interrupted cell does not interrupt the router
-            )
-            watch = threading.Timer(timeout, self.process.kill)
-            watch.daemon = True
-            watch.start()
-            try:
-                line = self.process.stdout.readline()
-            except BaseException:  # an interrupted cell
-                self.stop()
-                raise
-            finally:
-                watch.cancel()
-        finally:
-            os.unlink(path)
-        if not line:
+        self.process, told = spawn(
+            "mlprod_helpers.serving.router_process",
+            config.to_dict(),
+            log=config.log,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        if told is None:
             self.stop()
             raise RuntimeError(f"The router did not start (exit code {self.process.returncode}).")
-        told = json.loads(line)
         self.pid, self.port, self.url, self.control_url = (
             told[name] for name in ("pid", "port", "url", "control_url")
         )
@@ -148,12 +132,9 @@ class RouterProcess:
 
         if self.process.poll() is None:
             self.process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        kill_and_wait(self.process)
 
     def __enter__(self):
         return self

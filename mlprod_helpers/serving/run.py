@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.processes import HOST, LabError, Parent, private_file
+from mlprod_helpers.serving.processes import HOST, LabError, Parent, kill_and_wait, spawn
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
 _LOOK_S = 0.5
@@ -54,39 +54,26 @@ class ServiceProcess:
             watch_stdin=True,
             parent_pid=os.getpid() if config.parent_pid is None else config.parent_pid,
         )
-        handle, path = private_file(config.log)
-        os.close(handle)
         # a file, not a pipe: who fills a pipe that nobody reads stands still
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            self.config.write(path)
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlprod_helpers.serving", "--config", path],
+            self.process, told = spawn(
+                "mlprod_helpers.serving",
+                self.config.to_dict(),
+                log=config.log,
+                timeout=timeout,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env=os.environ | dict(environment or {}),
-                start_new_session=True,  # an interrupted cell does not interrupt the service
             )
-            watch = threading.Timer(timeout, self.process.kill)
-            watch.daemon = True
-            watch.start()
-            try:
-                line = self.process.stdout.readline()
-            except BaseException:
-                self.kill()
-                raise
-            finally:
-                watch.cancel()
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        if not line:
+        except BaseException:
+            self._errors.close()
+            raise
+        if told is None:
             self.process.wait()
             reason = self._reason()
             self.kill()
             raise LabError(f"The service did not start: {reason}")
-        told = json.loads(line)
         self.pid, self.port, self.url, self.version = (told[k] for k in ("pid", "port", "url", "version"))
 
     @property
@@ -137,12 +124,8 @@ class ServiceProcess:
 
     def kill(self):
         """End it now (SIGKILL) and wait until it is gone. Returns the exit code."""
-        if self.process.poll() is None:
-            self.process.kill()
-        code = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self._errors):
-            with contextlib.suppress(OSError):
-                pipe.close()
+        code = kill_and_wait(self.process)
+        self._errors.close()
         return code
 
     def _reason(self):
