@@ -247,7 +247,7 @@ def _judge(exercise, expect, seen, stopped):
     if complete:
         return Verdict(exercise, Outcome.PASSED, exercise.points, tuple(expect.lines), digest=_digest(seen))
     # a check that stopped has not looked at everything: no points for the part it saw
-    share = 0 if stopped else expect.held / len(expect.lines)
+    share = 0 if stopped else expect.share
     points = int(2 * exercise.points * share) / 2
     outcome = stopped or (Outcome.PARTLY if points else Outcome.FAILED)
     found = _misconception(exercise, seen)

@@ -94,8 +94,14 @@ class Exercise:
     hints: tuple
     core: bool = False
     objective: str = ""
+    edition: int = 1
+    seconds: float = 5.0
     misconceptions: list = field(default_factory=list)
     alternatives: list = field(default_factory=list)
+    drawn_inputs: object = None
+    judge: object = None
+    atol: float = 1e-6
+    survivors: dict = field(default_factory=dict)
 
     def misconception(self, text, *, when=None, atol=1e-9):
         """Register the decorated function as a wrong answer that draws the feedback `text`."""
@@ -111,6 +117,33 @@ class Exercise:
         self.alternatives.append(make)
         return make
 
+    def inputs(self, generate=None, *, atol=1e-6):
+        """Register `generate(rng)`: it yields inputs that the *statement* allows, to tell a wrong answer from one that is only written otherwise.
+
+        Each input is a tuple of arguments; where the exercise has several answers, a pair (name of the function, arguments).
+        The first input is the visible example of the notebook. Then come ties, empty and missing values, renamed columns,
+        extreme sizes: whatever the statement speaks of. Never the draws of the check. Two answers are the same when they
+        return the same within `atol`, or both raise, on every input.
+        """
+
+        def register(generate):
+            self.drawn_inputs, self.atol = generate, atol
+            return generate
+
+        return register if generate is None else register(generate)
+
+    def acceptable(self, judge):
+        """Register `judge(answer, rng)`: whether an answer is right by the statement alone, where many different ones are.
+
+        For answers that are scored by consequences, and for numbers with a tolerance. It uses nothing of the check.
+        """
+        self.judge = judge
+        return judge
+
+    def survives(self, mutant, reason):
+        """Say why a wrong answer of `mlprod audit --mutants` may pass: `mutant` as the audit prints it, `reason` a sentence."""
+        self.survivors[mutant] = reason
+
     def answers_of(self, make):
         """The answers (name -> value) that a misconception or an alternative stands for."""
         if len(self.answers) == 1 and isinstance(self.kinds[0], Function):
@@ -123,7 +156,9 @@ class Exercise:
         return {name: kind.template() for name, kind in zip(self.answers, self.kinds, strict=True)}
 
 
-def exercise(id, title, *, answers, points, minutes, kind, hints, core=False, objective=""):
+def exercise(
+    id, title, *, answers, points, minutes, kind, hints, core=False, objective="", edition=1, seconds=5.0
+):
     """Decorate a check function `(answer, rng, expect)`; it becomes an `Exercise`.
 
     Parameters
@@ -139,6 +174,10 @@ def exercise(id, title, *, answers, points, minutes, kind, hints, core=False, ob
         From a nudge to almost the answer; at least one.
     core : bool
         Whether the exercise is on the express path.
+    edition : int
+        Grows when an answer that was given before may now score differently.
+    seconds : float
+        How long the learner's functions may run in one check, all calls together, before they are stopped.
     """
     answers = (answers,) if isinstance(answers, str) else tuple(answers)
     kinds = kind if isinstance(kind, tuple) else (kind,)
@@ -148,7 +187,9 @@ def exercise(id, title, *, answers, points, minutes, kind, hints, core=False, ob
         raise ValueError(f"exercise {id}: at least one hint is needed")
 
     def decorate(check):
-        found = Exercise(id, title, answers, points, minutes, kinds, check, tuple(hints), core, objective)
+        found = Exercise(
+            id, title, answers, points, minutes, kinds, check, tuple(hints), core, objective, edition, seconds
+        )
         found.__doc__ = check.__doc__
         return found
 

@@ -1,11 +1,14 @@
 """Named expectations: what a check says of an answer, line by line."""
 
+import contextlib
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlprod_helpers.lesson import values
+
+MOST_WITHOUT_DEFINING = 0.25
 
 
 @dataclass(frozen=True)
@@ -17,18 +20,32 @@ class Line:
     note: str = ""
     got: object = None
     want: object = None
+    defining: bool = False
 
 
 class Expect:
-    """Collects expectations. Points follow the share that holds; each counts the same."""
+    """Collects expectations. Points follow the share that holds; each counts the same.
+
+    Where one that is defining does not hold, the answer earns a quarter of the points at most.
+    """
 
     def __init__(self):
         self.lines = []
         self.cases_seen = None
+        self._is_defining = False
 
     def _add(self, what, ok, note="", got=None, want=None):
-        self.lines.append(Line(what, bool(ok), "" if ok else note, got, want))
+        self.lines.append(Line(what, bool(ok), "" if ok else note, got, want, self._is_defining))
         return bool(ok)
+
+    @contextlib.contextmanager
+    def defining(self):
+        """`with expect.defining():` holds the expectations that the exercise is about; without them the rest earns little."""
+        self._is_defining = True
+        try:
+            yield
+        finally:
+            self._is_defining = False
 
     def true(self, condition, what, why=""):
         """`condition` holds; `why` is told where it does not."""
@@ -98,6 +115,13 @@ class Expect:
     @property
     def held(self):
         return sum(line.ok for line in self.lines)
+
+    @property
+    def share(self):
+        """The share of the points that the expectations are worth, 0 to 1."""
+        share = self.held / len(self.lines)
+        missed = any(line.defining and not line.ok for line in self.lines)
+        return min(share, MOST_WITHOUT_DEFINING) if missed else share
 
 
 def _plain(value):
