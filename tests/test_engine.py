@@ -9,7 +9,17 @@ import pytest
 
 from mlprod_helpers.lesson import contract, face, feedback, progress
 from mlprod_helpers.lesson.checking import Outcome, check
-from mlprod_helpers.lesson.contract import Array, Choice, Frame, Function, Names, Number, Several, exercise
+from mlprod_helpers.lesson.contract import (
+    Array,
+    Choice,
+    Frame,
+    Function,
+    Mapping,
+    Names,
+    Number,
+    Several,
+    exercise,
+)
 from mlprod_helpers.lesson.kinds import Refused
 
 
@@ -394,3 +404,36 @@ def test_nbgrader_gets_errors_and_plain_numbers(lesson, monkeypatch):
             lesson._check("99.1", wrong)
     with pytest.raises(AssertionError, match="no exercise 9.7"):
         lesson._check("9.7", {})
+
+
+def test_an_argument_that_is_the_learners_own_may_be_changed_and_no_other():
+    @exercise(
+        "99.9",
+        "Count",
+        answers=("count",),
+        points=1,
+        minutes=1,
+        kind=Function(
+            "row",
+            "memory",
+            returns=Several(Number(), Mapping(), names=("n", "memory")),
+            may_change=("memory",),
+        ),
+        hints=("Add one.",),
+    )
+    def counting(answer, rng, expect):
+        expect.equal(answer({"x": 1}, {"n": 2})[0], 3, "one more")
+
+    def in_place(row, memory):
+        memory["n"] += 1
+        return memory["n"], memory
+
+    def in_the_row(row, memory):
+        row["x"] = memory["n"] + 1
+        return row["x"], memory
+
+    assert check(counting, {"count": in_place}).outcome is Outcome.PASSED
+    found = check(counting, {"count": in_the_row})
+    assert found.outcome is not Outcome.PASSED and "leaves its arguments" in found.lines[-1].what
+    with pytest.raises(ValueError, match="no parameters"):
+        Function("row", returns=Number(), may_change=("memory",))

@@ -287,10 +287,16 @@ class Several(Kind):
 
 
 class Function(Kind):
-    """A function of these parameters whose results are of kind `returns`."""
+    """A function of these parameters whose results are of kind `returns`.
 
-    def __init__(self, *params, returns):
-        self.params, self.returns = params, returns
+    `may_change` names the parameters that are the learner's own: a policy's memory, or a log that a statement lets one
+    add columns to. Changing any other is reported.
+    """
+
+    def __init__(self, *params, returns, may_change=()):
+        self.params, self.returns, self.may_change = params, returns, frozenset(may_change)
+        if unknown := self.may_change - set(params):
+            raise ValueError(f"may_change names {sorted(unknown)}, which are no parameters of {params}")
 
     def take(self, value, name):
         if isinstance(value, type):
