@@ -32,8 +32,8 @@ test: $(STAMP) ## run every check that CI runs
 notebooks: $(STAMP) ## build notebooks/ and solutions/ from lessons/
 	$(BIN)/python -m mlprod_tools build $(ARGS)
 
-audit: $(STAMP) ## try every exercise with right, wrong and nonsensical answers, on 50 seeds
-	$(BIN)/python -m mlprod_tools audit --seeds 50 $(ARGS)
+audit: $(STAMP) ## try every exercise with right, wrong and nonsensical answers and with mutants, on 50 seeds
+	$(BIN)/python -m mlprod_tools audit --seeds 50 --mutants $(ARGS)
 
 lock: $(STAMP) ## pin the newest versions that pyproject.toml allows (needs the network)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml -o constraints.txt

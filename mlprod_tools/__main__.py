@@ -16,7 +16,17 @@ def _parser():
     audit.add_argument("--lesson", nargs="+", default=[], metavar="02", help="only these lessons")
     audit.add_argument("--exercise", nargs="+", default=[], metavar="2.3", help="only these exercises")
     audit.add_argument("--seeds", type=int, default=50, help="how many seeds for each answer (default: 50)")
-    audit.add_argument("--quick", action="store_true", help="fewer seeds, as `make test` does")
+    audit.add_argument(
+        "--quick", action="store_true", help="fewer seeds and a few mutants, as `make test` does"
+    )
+    audit.add_argument(
+        "--mutants", action="store_true", help="try small wrong versions of every right answer too"
+    )
+    audit.add_argument("--only-mutants", action="store_true", help="with --mutants: try nothing else")
+    audit.add_argument(
+        "--sample", type=int, metavar="N", help="with --mutants: only N an exercise, the same each time"
+    )
+    audit.add_argument("--notes", action="store_true", help="with --mutants: list those that draw each note")
 
     commands.add_parser(
         "test", help="run every check that CI runs", epilog="Other arguments go to pytest's unit tests."

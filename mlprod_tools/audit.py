@@ -1,7 +1,11 @@
 """`mlprod audit`: try every exercise with right, wrong and nonsensical answers, on many seeds.
 
 For each exercise and seed: the stub is not attempted; the lesson's solution and each alternative pass with full points; each
-misconception fails and draws its own feedback, not another's; garbage is never passed and never breaks the check.
+misconception fails and draws its own feedback, not another's; garbage is never passed, never breaks the check and draws no note; a
+constant answer earns a quarter of the points at most. The notebook's own seed is one of the seeds.
+
+With `--mutants` also: small wrong versions of every right answer do not pass (mutants.py). With `--notes`: which wrong answers draw each
+note, so that an author sees false accusations.
 """
 
 import contextlib
@@ -18,6 +22,9 @@ import numpy as np
 
 LEAST_MISCONCEPTIONS, LEAST_ALTERNATIVES = 3, 2
 QUICK = {"right": 10, "wrong": 3, "garbage": 1}
+QUICK_MUTANTS = 3  # an exercise
+MOST_SURVIVORS = 0.05
+MOST_FOR_A_CONSTANT = 0.25
 
 
 @dataclass
@@ -31,6 +38,16 @@ class Row:
     garbage: int = 0
     slowest: float = 0.0  # CPU seconds of the slowest check of a right answer
     faults: list = field(default_factory=list)
+    mutants: object = None  # mutants.Report
+
+
+@dataclass
+class Solved:
+    """How a lesson answers an exercise: the answers, the code of the answer cells, and the names that the code finds."""
+
+    answers: dict
+    code: str
+    scope: dict
 
 
 def solved(path):
@@ -44,19 +61,24 @@ def solved(path):
     Returns
     -------
     dict
-        Exercise id -> {name: answer}.
+        Exercise id -> Solved.
     """
     from mlprod_helpers.lesson import contract
     from mlprod_tools.build import source
 
     lesson = source.read(path)
-    found, scope = {}, {"__name__": "__main__"}
+    found, scope, before = {}, {"__name__": "__main__"}, {}
     exercises = contract.load(lesson.header["lesson"]).exercises
     for cell in lesson.code_cells:
         if cell.check and cell.check in exercises:
             names = exercises[cell.check].answers
-            found[cell.check] = {name: scope[name] for name in names if name in scope}
+            answers = {name: scope[name] for name in names if name in scope}
+            own = [other for other in lesson.code_cells if other.exercise == cell.check]
+            code = "\n\n".join(other.code for other in own)
+            found[cell.check] = Solved(answers, code, before.get(cell.check, {}))
             continue
+        if cell.exercise:
+            before.setdefault(cell.exercise, dict(scope))
         code = "\n" * (cell.first - 1) + cell.code  # errors name the line of the lesson
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, str(path), "exec"), scope)
@@ -101,13 +123,15 @@ def audit_exercise(exercise, solution, counts):
     for seed in range(counts["garbage"]):
         _audit_nothing(row, exercise, seed)
         _audit_garbage(row, exercise, solution or {}, seed)
+        _audit_constants(row, exercise, solution or {}, seed)
     return row
 
 
 def _check(exercise, answers, seed):
+    """One check; seed 0 is the notebook's own."""
     from mlprod_helpers.lesson.checking import check
 
-    return check(exercise, answers, np.random.default_rng([seed, *exercise.id.encode()]))
+    return check(exercise, answers, np.random.default_rng([seed, *exercise.id.encode()]) if seed else None)
 
 
 def _audit_right(row, exercise, solution, seed):
@@ -162,21 +186,59 @@ def _audit_garbage(row, exercise, solution, seed):
                 row.faults.append(f"seed {seed}: {what}: passed")
             elif verdict.fault:
                 row.faults.append(f"seed {seed}: {what}: the check broke: {verdict.fault}")
+            elif verdict.note and verdict.outcome.name != "NOT_ATTEMPTED":
+                row.faults.append(f"seed {seed}: {what} draws the note of {verdict.misconception}")
     row.garbage = count
 
 
-def audit_lesson(path, counts, only=None):
-    """The rows of one lesson. `only`: a set of exercise ids."""
+def _audit_constants(row, exercise, solution, seed):
+    from mlprod_tools import garbage
+
+    if not hasattr(garbage, "constants"):
+        return
+    for what, answers in garbage.constants(exercise, solution):
+        verdict = _check(exercise, answers, seed)
+        if verdict.points > MOST_FOR_A_CONSTANT * exercise.points:
+            row.faults.append(f"seed {seed}: {what} earns {verdict.points:g} of {exercise.points} points")
+
+
+def audit_lesson(path, counts, only=(), *, mutants=False, sample=None, skip_answers=False):
+    """The rows of one lesson.
+
+    Parameters
+    ----------
+    path : Path
+        The lesson source.
+    counts : dict
+        How many seeds for "right", "wrong" and "garbage" answers.
+    only : collection of str
+        Exercise ids; all where it is empty.
+    mutants : bool
+        Try mutants too; `sample` of them an exercise where it is given.
+    skip_answers : bool
+        Try nothing but mutants.
+    """
     from mlprod_helpers.lesson import contract
+    from mlprod_tools.mutants import try_exercise
 
     os.environ["MLPROD_PROGRESS"] = "memory"
-    answers = solved(path)
-    exercises = contract.load(Path(path).stem[:2]).exercises.values()
-    return [
-        audit_exercise(each, answers.get(each.id), counts)
-        for each in exercises
-        if not only or each.id in only
-    ]
+    found = solved(path)
+    rows = []
+    for exercise in contract.load(Path(path).stem[:2]).exercises.values():
+        if only and exercise.id not in only:
+            continue
+        own = found.get(exercise.id)
+        if skip_answers:
+            row = Row(exercise.id, exercise.title, len(exercise.misconceptions), len(exercise.alternatives))
+        else:
+            row = audit_exercise(exercise, own.answers if own else None, counts)
+        if mutants and own:
+            row.mutants = try_exercise(
+                exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample
+            )
+            row.faults += row.mutants.faults
+        rows.append(row)
+    return rows
 
 
 def _counts(args):
@@ -187,9 +249,11 @@ def _counts(args):
 
 def _line(row):
     state = "ok" if not row.faults else f"{len(row.faults)} faults"
+    report = row.mutants
+    tried = f"{report.wrong:>6} {report.lived:>6}" if report else f"{'':>13}"
     return (
         f"  {row.id:<5} {row.title[:38]:<38} {row.misconceptions:>6} {row.alternatives:>6} {row.garbage:>8} "
-        f"{1000 * row.slowest:>8.0f}  {state}"
+        f"{1000 * row.slowest:>8.0f} {tried}  {state}"
     )
 
 
@@ -204,27 +268,61 @@ def main(args):
     if not paths:
         print(f"There is no such lesson in {root / 'lessons'}.", file=sys.stderr)
         return 1
-    print(f"  {'':<5} {'exercise':<38} {'wrong':>6} {'right':>6} {'garbage':>8} {'CPU ms':>8}", flush=True)
+    chosen = {
+        "mutants": args.mutants or args.quick,
+        "sample": QUICK_MUTANTS if args.quick else args.sample,
+        "skip_answers": args.only_mutants,
+    }
+    print(
+        f"  {'':<5} {'exercise':<38} {'wrong':>6} {'right':>6} {'garbage':>8} {'CPU ms':>8} {'mutants':>6} {'lived':>5}",
+        flush=True,
+    )
     rows = []
     workers = min(os.cpu_count() or 1, len(paths))
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for path, found in zip(paths, pool.map(_work, [(path, counts, only) for path in paths]), strict=True):
+        tasks = [(path, counts, only, chosen) for path in paths]
+        for path, found in zip(paths, pool.map(_work, tasks), strict=True):
             print(path.stem)
             for row in found:
                 print(_line(row), flush=True)
             rows += found
+            _too_many(path, found)
     faults = [(row.id, fault) for row in rows for fault in row.faults]
+    if args.notes:
+        _print_notes(rows)
     for exercise_id, fault in faults:
         print(f"{exercise_id}: {fault}")
+    reports = [row.mutants for row in rows if row.mutants]
+    tried = (
+        f"{sum(each.wrong for each in reports)} mutants of which {sum(each.lived for each in reports)} pass, "
+    )
     print(
         f"audit: {len(rows)} exercises, {sum(row.misconceptions for row in rows)} misconceptions, "
-        f"{sum(row.garbage for row in rows)} garbage answers, {counts['right']} seeds: {len(faults)} faults"
+        f"{sum(row.garbage for row in rows)} garbage answers, {tried if reports else ''}"
+        f"{counts['right']} seeds: {len(faults)} faults"
     )
     return 1 if faults or not rows else 0
+
+
+def _too_many(path, rows):
+    """A fault where more mutants of a lesson pass than a written reason can excuse."""
+    reports = [row.mutants for row in rows if row.mutants]
+    wrong, lived = sum(each.wrong for each in reports), sum(each.lived for each in reports)
+    if len(reports) > 1 and lived > MOST_SURVIVORS * wrong:
+        rows[-1].faults.append(f"{lived} of {wrong} mutants of lesson {path.stem[:2]} pass: more than 5 %")
+
+
+def _print_notes(rows):
+    """Each note, and the mutants that draw it."""
+    for row in rows:
+        for name, drawn_by in sorted(row.mutants.notes.items() if row.mutants else ()):
+            print(f"{row.id}: the note of {name} is drawn by")
+            print("\n".join(f"    {mutant}" for mutant in sorted(drawn_by)))
 
 
 def _work(task):
     # one thread a worker: two cores are shared
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "agg")
-    return audit_lesson(*task)
+    path, counts, only, chosen = task
+    return audit_lesson(path, counts, only, **chosen)
