@@ -8,6 +8,7 @@ With `--mutants` also: small wrong versions of every right answer do not pass (m
 note, so that an author sees false accusations.
 """
 
+import ast
 import contextlib
 import io
 import os
@@ -69,20 +70,49 @@ def solved(path):
     lesson = source.read(path)
     found, scope, before = {}, {"__name__": "__main__"}, {}
     exercises = contract.load(lesson.header["lesson"]).exercises
-    for cell in lesson.code_cells:
+    for cell, code in _needed_code(lesson):
         if cell.check and cell.check in exercises:
             names = exercises[cell.check].answers
             answers = {name: scope[name] for name in names if name in scope}
             own = [other for other in lesson.code_cells if other.exercise == cell.check]
-            code = "\n\n".join(other.code for other in own)
-            found[cell.check] = Solved(answers, code, before.get(cell.check, {}))
+            text = "\n\n".join(other.code for other in own)
+            found[cell.check] = Solved(answers, text, before.get(cell.check, {}))
             continue
         if cell.exercise:
             before.setdefault(cell.exercise, dict(scope))
-        code = "\n" * (cell.first - 1) + cell.code  # errors name the line of the lesson
+        ast.increment_lineno(code, cell.first - 1)  # errors name the line of the lesson
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, str(path), "exec"), scope)
     return found
+
+
+def _needed_code(lesson):
+    """(cell, its code) of the answers, and before them only the statements that they need: figures are not drawn."""
+    from mlprod_tools.build.names import needs_and_bindings
+
+    wanted, found = set(), []
+    for cell in reversed(lesson.code_cells):
+        kept = []
+        for statement in reversed(ast.parse(cell.code).body if not cell.check else []):
+            needs, bindings = needs_and_bindings(ast.Module([statement], []))
+            if cell.exercise or wanted & ({each.name for each in bindings} | _changed_by(statement)):
+                wanted |= {each.name for each in needs}
+                kept.insert(0, statement)
+        if kept or cell.check:
+            found.append((cell, ast.Module(kept, [])))
+    return reversed(found)
+
+
+def _changed_by(statement):
+    """Names of objects that a statement may change in place."""
+    changed = [node.value for node in ast.walk(statement) if _is_stored_into(node)]
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        changed.append(statement.value.func)
+    return {name.id for node in changed for name in ast.walk(node) if isinstance(name, ast.Name)}
+
+
+def _is_stored_into(node):
+    return isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load)
 
 
 def stub_of(exercise):
