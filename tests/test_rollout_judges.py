@@ -18,6 +18,8 @@ from mlprod_helpers.rollout import (
     ThresholdJudge,
     ZTestJudge,
     crossing,
+    design_effect,
+    judges,
     msprt,
     obrien_fleming,
     operating_characteristics,
@@ -130,6 +132,122 @@ def test_msprt_grows_with_evidence_and_starts_below_one():
     assert msprt(0.0, 0.0, 0.1) == 0 and np.isfinite(msprt(5.0, 1e-9, 1.0))
     with pytest.raises(ValueError, match="tau"):
         msprt(0.1, 0.1, 0.0)
+
+
+# ------------------------------------------------------------------------------------ requests of the same user
+
+
+def requests_of_users(rng, users, each=20, correlation=0.05):
+    """(values, user of each value): two values of one user have this correlation."""
+    who = np.repeat(np.arange(users), each)
+    shared = rng.normal(0, correlation**0.5, users)
+    return rng.normal(0, (1 - correlation) ** 0.5, users * each) + shared[who], who
+
+
+def test_20_requests_a_user_make_a_5_percent_test_err_in_16_percent_unless_it_counts_users():
+    runs = 500
+    for seed in range(3):
+        rng, z = np.random.default_rng(seed), []
+        for _ in range(runs):
+            values, who = requests_of_users(rng, 150)
+            arms = np.split(values, [2000]), np.split(who, [2000])  # 100 users stay, 50 get the canary
+            z.append((z_score(*arms[0])[0], z_score(*arms[0], users=arms[1])[0]))
+        by_request, by_user = (np.abs(z) >= 1.96).mean(axis=0)
+        # sd of z is the root of 1 + 19 * 0.05
+        told = 2 * stats.norm.sf(1.96 / 1.95**0.5)
+        assert told == pytest.approx(0.16, abs=0.001)
+        assert by_request == pytest.approx(told, abs=3 * np.sqrt(told * (1 - told) / runs))
+        assert by_user == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / runs))
+
+
+def test_a_rank_test_that_counts_users_keeps_its_level_for_skewed_values():
+    judge, rng, runs, found = (
+        MannWhitneyJudge(tolerance=0, confidence=0.95),
+        np.random.default_rng(3),
+        300,
+        [],
+    )
+    for _ in range(runs):
+        values, who = requests_of_users(rng, 45, correlation=0.1)
+        values, arms = np.split(np.exp(values), [600]), np.split(who, [600])
+        effect = judges._effect_on_ranks(*values, arms)
+        found.append([judge.classify(*values, of).label != "Pass" for of in (1.0, effect)])
+    by_request, by_user = np.mean(found, axis=0)
+    assert by_request > 0.11 and by_user == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / runs))
+
+
+def test_looks_at_a_ramp_of_sticky_users_err_in_5_percent_together():
+    # users move from stable to canary: 10 %, 20 % ... 50 %; each sends 6 requests a step
+    bars, rng, runs, found = obrien_fleming(5), np.random.default_rng(4), 400, []
+    for _ in range(runs):
+        values, who = requests_of_users(rng, 200, each=30, correlation=0.1)
+        step, z = np.tile(np.arange(30) // 6, 200), []
+        canary = who < 20 * (step + 1)
+        for look in range(5):
+            old, new = ~canary & (step <= look), canary & (step <= look)
+            z.append([z_score(values[old], values[new], of)[0] for of in (None, (who[old], who[new]))])
+        found.append((np.abs(z) >= bars[:, None]).any(axis=0))
+    by_request, by_user = np.mean(found, axis=0)
+    assert by_request > 0.18 and by_user == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / runs))
+
+
+def test_the_variance_by_user_is_that_of_a_bootstrap_of_users():
+    rng = np.random.default_rng(5)
+    stable, canary = (
+        requests_of_users(rng, 300, correlation=0.2),
+        requests_of_users(rng, 200, correlation=0.2),
+    )
+    means = [values.reshape(-1, 20).mean(axis=1) for values, _ in (stable, canary)]
+    drawn = [rng.choice(of, size=(4000, len(of))).mean(axis=1) for of in means]
+    *_, variance = z_score(stable[0], canary[0], users=(stable[1], 1000 + canary[1]))
+    assert variance == pytest.approx((drawn[1] - drawn[0]).var(), rel=0.1)
+    assert design_effect(stable[0], canary[0], (stable[1], 1000 + canary[1])) == pytest.approx(4.8, rel=0.1)
+
+
+def test_one_request_a_user_changes_nothing_and_users_met_by_both_versions_are_compared_with_themselves():
+    stable, canary = flags(900, 0.1, 0), flags(100, 0.2, 1)
+    assert z_score(stable, canary, users=(np.arange(900), np.arange(900, 1000))) == z_score(stable, canary)
+    assert z_score(stable, canary, users=([None] * 900, [np.nan] * 100)) == z_score(stable, canary)
+    rng = np.random.default_rng(6)
+    values, who = requests_of_users(rng, 100, correlation=0.5)
+    copies = values + rng.normal(0, 0.1, len(values))  # a shadow: who is slow here is slow there
+    effect = design_effect(values, copies, (who, who))
+    assert effect == pytest.approx(0.5, abs=0.1)
+
+
+def test_an_error_of_one_user_alone_convinces_no_judge_that_counts_users():
+    rng = np.random.default_rng(7)
+    stable, canary = flags(2000, 0.02, 0), flags(1000, 0.02, 1)
+    canary[:40] = 1  # one user's requests fail
+    names = {"v1": [f"a{i // 40}" for i in range(2000)], "v2": [f"b{i // 40}" for i in range(1000)]}
+    metrics = metrics_of(stable, canary, user_id=names)
+    for kind, settings in (
+        (ZTestJudge, {}),
+        (MSPRTJudge, {"tau": 0.02}),
+        (GroupSequentialJudge, {"total": 600}),
+    ):
+        assert kind(**settings)(metrics).outcome == "pass", kind
+        assert kind(by_user=False, **settings)(metrics).outcome == "fail", kind
+    names = {name: rng.permutation(of) for name, of in names.items()}  # the same errors of many users
+    assert ZTestJudge()(metrics_of(stable, canary, user_id=names)).outcome == "fail"
+
+
+@pytest.mark.parametrize("users", [(["a"], ["b", "c"]), ([], []), (["a", "b"], ["c"])])
+def test_users_are_named_for_every_request(users):
+    with pytest.raises(ValueError, match="one name a request"):
+        z_score([0.0, 1.0], [1.0, 0.0], users)
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, 1.0], [np.inf, 1.0]])
+def test_a_z_score_of_what_cannot_be_read_is_refused(values):
+    with pytest.raises(ValueError, match="stable has no values|of stable are missing or infinite"):
+        z_score(values, [1.0, 2.0])
+
+
+def test_an_offset_of_1e9_and_equal_values_cost_no_digits():
+    stable, canary = samples(0, 10), samples(1, 12)
+    assert z_score(stable + 1e9, canary + 1e9)[0] == pytest.approx(z_score(stable, canary)[0], rel=1e-5)
+    assert z_score([0.1] * 7, [0.1] * 12) == (0.0, 0.0, 0.0)
 
 
 # -------------------------------------------------------------------------------------------- sequential judges

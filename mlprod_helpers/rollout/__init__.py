@@ -41,6 +41,7 @@ from mlprod_helpers.rollout.replay import Comparison, RolloutResult, compare, re
 from mlprod_helpers.rollout.routing import bucket, route
 from mlprod_helpers.rollout.sequential import (
     crossing,
+    design_effect,
     msprt,
     obrien_fleming,
     operating_characteristics,
@@ -81,6 +82,7 @@ __all__ = [
     "bucket",
     "compare",
     "crossing",
+    "design_effect",
     "msprt",
     "obrien_fleming",
     "operating_characteristics",

@@ -83,7 +83,9 @@ class Rows:
         return (np.abs(off) if name == "abs_error" else off), np.maximum(done, have["label_time"])
 
 
-_OWN = {*("time", "status", "latency_ms", "prediction", "label", "label_time", "clicked", "click_time")}
+_OWN = {
+    *("time", "user_id", "status", "latency_ms", "prediction", "label", "label_time", "clicked", "click_time")
+}
 
 
 class Metrics:
@@ -124,8 +126,9 @@ class Metrics:
         validate(log)
         origin = utc(origin)
         served = log["served"] if "served" in log else pd.Series(True, index=log.index)
+        users = user_codes(log["user_id"]) if "user_id" in log else None
         return cls(
-            *(_rows_of(log, log["version"] == name, served, origin) for name in (stable, canary)),
+            *(_rows_of(log, log["version"] == name, served, origin, users) for name in (stable, canary)),
             (stable, canary),
         )
 
@@ -172,6 +175,11 @@ class Metrics:
 
     def timed(self, name, role, window="check"):
         """(values, when each became known in seconds); see `values`."""
+        return self.sample(name, role, window)[:2]
+
+    def sample(self, name, role, window="check"):
+        """(values, when each became known, who asked as whole numbers that hold for both versions, or None where the log
+        has no users); see `values`."""
         rows = self._rows[role]
         values, when, which = rows.known(name)
         window = slice(
@@ -182,10 +190,10 @@ class Metrics:
         keep = (rows.seen if name == "clicked" else rows.taken)[which]
         for column, value in self._where:
             keep = keep & rows.where(column, value)[which]
-        values, when = values[keep], when[keep]
+        values, when, which = values[keep], when[keep], which[keep]
         if name == "clicked" and "click_time" in rows.columns:
-            values = values * (rows.columns["click_time"][which[keep]] <= self.now)
-        return values, when
+            values = values * (rows.columns["click_time"][which] <= self.now)
+        return values, when, rows.columns["user_id"][which] if "user_id" in rows.columns else None
 
     def count(self, role, window="check"):
         """How many requests of this version were answered in the window?"""
@@ -236,10 +244,16 @@ class Metrics:
         return self.now - window
 
 
-def _rows_of(log, mine, served, origin):
+def user_codes(user_ids):
+    """Each request's user as a whole number from 0; a missing user is one of their own."""
+    codes, names = pd.factorize(user_ids)
+    return np.where(codes < 0, len(names) + np.arange(len(codes)), codes)
+
+
+def _rows_of(log, mine, served, origin, users):
     """One version's rows of a log as columns; its times as seconds since `origin`."""
     log = log[mine]
-    columns = {}
+    columns = {} if users is None else {"user_id": users[mine.to_numpy()]}
     for name in ("time", "label_time", "click_time"):
         if name in log:
             columns[name] = ((log[name] - origin) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)

@@ -16,7 +16,7 @@ from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.requestlog import as_log
 from mlprod_helpers.rollout.controller import DEGRADED, OVER, Controller
 from mlprod_helpers.rollout.judges import FAIL
-from mlprod_helpers.rollout.metrics import Metrics, Rows
+from mlprod_helpers.rollout.metrics import Metrics, Rows, user_codes
 from mlprod_helpers.rollout.plans import Plan
 from mlprod_helpers.rollout.routing import bucket
 from mlprod_helpers.rollout.versions import as_trace, luck, outcomes
@@ -104,9 +104,7 @@ class _World:
         self.place = bucket(self.trace["user_id"], salt)
         bad = {role: self._bad(answer, limits or {}) for role, answer in self.answers.items()}
         self.worse, self.better = bad["canary"] & ~bad["stable"], bad["stable"] & ~bad["canary"]
-        # a missing user is one of their own
-        codes = pd.factorize(self.trace["user_id"])[0]
-        self.user = np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+        self.user = user_codes(self.trace["user_id"])
         self._columns = None
 
     def run(self, plan, judge, servers, operator):
@@ -141,7 +139,7 @@ class _World:
             now, first = following, last
 
     def _metrics(self, by_stable, by_canary, taken):
-        shared = {"time": self.seconds}
+        shared = {"time": self.seconds, "user_id": self.user}
         if "label" in self.trace:
             shared["label"] = self.trace["label"].to_numpy(dtype=float)
             known = (self.trace["label_time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
