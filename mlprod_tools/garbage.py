@@ -3,6 +3,8 @@
 Each entry makes its value afresh, since checks may be given things that can be used only once.
 """
 
+import copy
+
 import numpy as np
 import pandas as pd
 
@@ -102,6 +104,91 @@ FUNCTIONS = {
     "function of nothing": lambda: 0.5,
     "returning a function": lambda *arguments: _raising,
 }
+
+
+PLAIN_CONSTANTS = (0, 1, 0.5, -1, True, False, "", [])
+MOST_OUTPUTS = 6  # of the solution's, tried as constants
+
+
+def constants(exercise, solution):
+    """Answers that do not look at what they are asked: each earns little, whatever the exercise.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    solution : dict
+        Right answers: name -> value. What they return in one check is tried as constants too.
+
+    Yields
+    ------
+    (str, dict)
+        What it is, and the answers: name -> value, all of them constant.
+    """
+    from mlprod_helpers.lesson.kinds import Choice, Function
+
+    kinds = dict(zip(exercise.answers, exercise.kinds, strict=True))
+    choices = {name: kind for name, kind in kinds.items() if isinstance(kind, Choice)}
+    functions = {name: kind for name, kind in kinds.items() if isinstance(kind, Function)}
+    if choices:
+        rest = {name: _constant(kind, 0) for name, kind in kinds.items() if name not in choices}
+        for option in dict.fromkeys(option for kind in choices.values() for option in kind.options):
+            picked = {name: _one_option(kind, option) for name, kind in choices.items()}
+            yield f"{option!r} for every case", {**rest, **picked}
+        return
+    for value in PLAIN_CONSTANTS:
+        yield f"{value!r} always", {name: _constant(kind, value) for name, kind in kinds.items()}
+    if not functions:
+        return
+    outputs = {name: _distinct_outputs(exercise, solution, name) for name in functions}
+    for i in range(max(map(len, outputs.values()))):
+        chosen = {name: found[min(i, len(found) - 1)] for name, found in outputs.items() if found}
+        made = {name: _constant(kind, chosen.get(name, 0)) for name, kind in kinds.items()}
+        yield f"output {i + 1} of the solution always", made
+        if all(_is_policy(kind) for kind in functions.values()):
+            made = {name: _action(chosen[name]) for name in functions if name in chosen}
+            yield f"action {i + 1} of the solution always, its memory handed on", made
+    for i in range(max(len(kind.params) for kind in functions.values())):
+        echo = {name: _echo(min(i, len(kind.params) - 1)) for name, kind in functions.items() if kind.params}
+        others = {name: _constant(kind, 0) for name, kind in kinds.items() if name not in echo}
+        yield f"argument {i + 1} handed back", {**others, **echo}
+
+
+def _one_option(kind, option):
+    return dict.fromkeys(kind.cases, option if option in kind.options else kind.options[0])
+
+
+def _constant(kind, value):
+    from mlprod_helpers.lesson.kinds import Function
+
+    return (lambda *arguments: copy.deepcopy(value)) if isinstance(kind, Function) else copy.deepcopy(value)
+
+
+def _echo(i):
+    return lambda *arguments: arguments[i]
+
+
+def _is_policy(kind):
+    return len(kind.params) == 2 and kind.params[1] == "memory"
+
+
+def _action(output):
+    action = output[0] if isinstance(output, tuple | list) else output
+    return lambda observation, memory: (action, memory)
+
+
+def _distinct_outputs(exercise, solution, name):
+    """The first results of the solution that differ from each other, in one check."""
+    from mlprod_helpers.lesson import values
+    from mlprod_helpers.lesson.checking import check
+
+    found = []
+    for call in check(exercise, solution).seen.calls:
+        fresh = call.name == name and not call.error and call.output is not None
+        if fresh and not any(values.close(call.output, each) for each in found):
+            found.append(call.output)
+        if len(found) == MOST_OUTPUTS:
+            break
+    return found
 
 
 def answers(name, is_function):

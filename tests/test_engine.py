@@ -209,7 +209,9 @@ def test_an_exception_is_shown_by_the_line_in_the_learners_cell():
 def test_choices_are_counted_and_never_named():
     wrong = {"a": "down", "b": "down", "c": "flat", "d": "up", "e": "flat"}
     verdict = check(guess, {"guess": wrong})
-    assert "3 of 5 cases are right" in text(verdict) and verdict.points == 3
+    assert (
+        "3 of 5 cases are right" in text(verdict) and verdict.points == 1.5
+    )  # two for one option everywhere
     assert verdict.misconception == "a_down"
     assert "case a" not in text(verdict) and "up" not in text(verdict).replace("upside", "")
     # of two patterns that fit, the one that explains more
@@ -300,7 +302,7 @@ def answer_with(lesson, exercise_id, **names):
 
 def test_check_reads_the_callers_names(lesson):
     scope = {"lesson": lesson, "guess": a_down()}
-    assert "4 of 5 points" in repr(eval('lesson.check("99.2")', scope))
+    assert "3 of 5 points" in repr(eval('lesson.check("99.2")', scope))
 
 
 def test_hints_come_one_by_one_and_the_solution_after_three_different_tries(lesson, tmp_path):
@@ -341,7 +343,7 @@ def test_progress_is_kept_over_sessions_and_a_better_try_never_lost(lesson):
     answer_with(lesson, "99.2", guess=a_down())
     answer_with(lesson, "99.2", guess=all_down())
     again = face.Lesson("99")
-    assert "Lesson 99 · 4 of 8 points" in repr(again.progress())
+    assert "Lesson 99 · 3 of 8 points" in repr(again.progress())
     assert "begun 99.2" in repr(again.progress())
 
 
@@ -349,13 +351,13 @@ def test_two_notebooks_side_by_side_keep_each_others_rows(lesson):
     other = face.Lesson("99")
     answer_with(lesson, "99.2", guess=a_down())
     answer_with(other, "99.1", mean_of=right)
-    assert "6 of 8 points" in repr(lesson.progress())
+    assert "5 of 8 points" in repr(lesson.progress())
 
 
 def test_a_broken_progress_file_is_set_aside(lesson, tmp_path):
     (tmp_path / "progress.json").write_text('{"exercises": 3')
     shown = answer_with(lesson, "99.2", guess=a_down())
-    assert "4 of 5 points" in shown and "progress.json.broken-1" in shown
+    assert "3 of 5 points" in shown and "progress.json.broken-1" in shown
     assert (tmp_path / "progress.json.broken-1").read_text() == '{"exercises": 3'
     assert "progress.json.broken" not in answer_with(lesson, "99.2", guess=a_down())
 
@@ -375,7 +377,7 @@ def test_memory_progress_writes_no_file(lesson, monkeypatch, tmp_path):
     monkeypatch.setenv(progress.VARIABLE, "memory")
     quiet = face.Lesson("99")
     answer_with(quiet, "99.2", guess=a_down())
-    assert "4 of 8" in repr(quiet.progress()) and not list(tmp_path.glob("*.json*"))
+    assert "3 of 8" in repr(quiet.progress()) and not list(tmp_path.glob("*.json*"))
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX paths")
@@ -384,7 +386,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_lesson(lesson, monkey
     blocked.write_text("")
     monkeypatch.setenv(progress.VARIABLE, str(blocked / "progress.json"))
     shown = answer_with(face.Lesson("99"), "99.2", guess=a_down())
-    assert "4 of 5 points" in shown and "for this session only" in shown
+    assert "3 of 5 points" in shown and "for this session only" in shown
 
 
 def test_predictions_come_back_and_the_first_one_stays(lesson):
@@ -398,7 +400,7 @@ def test_predictions_come_back_and_the_first_one_stays(lesson):
 def test_nbgrader_gets_errors_and_plain_numbers(lesson, monkeypatch):
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     assert lesson._check("99.1", {"mean_of": right}) == 2
-    assert lesson._check("99.2", {"guess": a_down()}) == 4
+    assert lesson._check("99.2", {"guess": a_down()}) == 3
     for wrong in ({}, {"mean_of": raising}, {"mean_of": lambda frame, column: None}):
         with pytest.raises(AssertionError, match="Exercise 99.1"):
             lesson._check("99.1", wrong)

@@ -2,19 +2,24 @@
 
 import contextlib
 import enum
+import functools
 import io
 import re
+import sys
 import traceback
+import types
 import warnings
 import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlprod_helpers.lesson import values
+from mlprod_helpers.lesson import elsewhere, values
 from mlprod_helpers.lesson.contract import bundle
 from mlprod_helpers.lesson.expect import Expect, Line, pattern
 from mlprod_helpers.lesson.kinds import Choice, Function, Refused
+from mlprod_helpers.lesson.limit import Clock, TimeIsUp
+from mlprod_helpers.lesson.preview import arguments_text
 
 
 class Outcome(enum.Enum):
@@ -27,7 +32,11 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. `note` is the feedback on a misconception; `fault` is set when the check itself broke."""
+    """What a check found.
+
+    `note` is the feedback on a misconception, `partial` says that only one of its cases was seen; `fault` is set when the
+    check itself broke. `seen` holds the calls.
+    """
 
     exercise: object
     outcome: Outcome
@@ -37,6 +46,8 @@ class Verdict:
     misconception: str = ""
     digest: str = ""
     fault: str = ""
+    partial: bool = False
+    seen: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass
@@ -47,10 +58,19 @@ class Seen:
     calls: list = field(default_factory=list)
     lines: list = field(default_factory=list)
     cases: tuple | None = None
+    clock: Clock | None = None
+    began: object = None  # the state of the learner's functions at the start
+    functions: tuple = ()
+    processes: int = 0
 
     @property
     def outputs(self):
         return [call.output for call in self.calls]
+
+    @property
+    def has_output(self):
+        """Whether there is anything to tell a misconception by."""
+        return bool(self.values) or any(not call.error for call in self.calls)
 
     @property
     def verdicts(self):
@@ -59,15 +79,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Call:
+    """One call of the learner's function; `taken` is its result as the check got it."""
+
     name: str
     arguments: list
     output: object = None
     error: str = ""
+    process: int = 0
+    taken: object = field(default=None, repr=False, compare=False)
 
     @property
     def given(self):
         """The arguments as the answer got them."""
-        return values.decode(self.arguments)
+        return [values.decode(each) for each in self.arguments]
 
 
 class NotAttempted(Exception):
@@ -82,6 +106,10 @@ class Raised(Exception):
         self.error, self.call = error, call
 
 
+class Stopped(Exception):
+    """The learner's own code did not end in time. The message is a sentence for the learner."""
+
+
 class Answer:
     """A learner's function behind glass: it gets copies, and its results are copied and checked for their kind."""
 
@@ -90,42 +118,105 @@ class Answer:
         self.changed_arguments = False
 
     def __call__(self, *arguments):
-        name = f"`{self._name}({_preview(arguments)})`"
-        sent = values.encode(list(arguments))
-        copies = values.decode(sent)
+        return self._call(arguments, process=0)
+
+    def in_another_process(self, *arguments):
+        """The call as a freshly started process would answer it.
+
+        Nothing is there that earlier calls left behind (in globals, default arguments, attributes, closures, caches), the
+        hashes of texts are others, and so is the state of `random` and `numpy.random`. Each call is a process of its own.
+        """
+        seen = self._seen
+        seen.processes += 1
+        with elsewhere.another_process(seen.began, seen.functions, seen.processes):
+            return self._call(arguments, process=seen.processes)
+
+    def _call(self, arguments, process):
+        name = f"`{self._name}({arguments_text(arguments)})`"
+        sent = [values.encode(each) for each in arguments]
+        copies = [values.decode(each) for each in sent]
         said = io.StringIO()
         try:
             with quiet(said):
-                result = self._function(*copies)
+                result = self._seen.clock.run(lambda: self._function(*copies))
         except KeyboardInterrupt:
             raise
+        except TimeIsUp:
+            self._seen.calls.append(Call(self._name, sent, error="TimeIsUp", process=process))
+            raise Stopped(_too_long(name, self._seen.clock)) from None
         except BaseException as error:  # a learner's exit() must not end the kernel
-            self._seen.calls.append(Call(self._name, sent, error=type(error).__name__))
+            self._seen.calls.append(Call(self._name, sent, error=values.type_name(error), process=process))
             raise Raised(error, name) from None
         if result is Ellipsis:
             raise NotAttempted(f"`{self._name}` still returns `...`.")
-        try:
-            output = values.copy(result)
-            changed = self._changes(sent, values.encode(copies))
-        except values.Unsupported as error:
-            raise Refused(f"{name} returns something that cannot be checked: {error}.") from None
-        except Exception:  # an object whose own methods fail
-            raise Refused(f"{name} returns {type(result).__name__}, which is not plain data.") from None
-        self._seen.calls.append(Call(self._name, sent, output))
+        output = _plain(result, name, self._seen.clock, f"{name} returns")
         if output is None:
+            self._seen.calls.append(Call(self._name, sent, None, process=process))
             printed = (
                 " It printed something: `print` shows a value, `return` hands it over."
-                if said.getvalue()
+                if _printed(said)
                 else ""
             )
             raise Refused(f"{name} returns None.{printed or ' Does every path end with `return`?'}")
-        self.changed_arguments |= changed
-        return self._kind.returns.take(output, name)
+        self.changed_arguments |= self._has_changed(copies, sent)
+        try:
+            taken = self._kind.returns.take(output, name)
+        except Refused:
+            self._seen.calls.append(Call(self._name, sent, output, process=process))
+            raise
+        self._seen.calls.append(Call(self._name, sent, output, process=process, taken=taken))
+        return taken
 
-    def _changes(self, sent, left):
-        """Whether an argument that is not the learner's own came back changed."""
-        pairs = zip(self._kind.params, sent["items"], left["items"], strict=False)
-        return any(before != after for name, before, after in pairs if name not in self._kind.may_change)
+    def _has_changed(self, copies, sent):
+        """Whether an argument was changed that is not the function's own."""
+        fixed = [i for i, name in enumerate(self._kind.params) if name not in self._kind.may_change]
+        try:
+            return any(values.encode(copies[i]) != sent[i] for i in fixed if i < len(sent))
+        except (values.Unsupported, ValueError, TypeError, AttributeError):  # something odd was put into it
+            return True
+
+
+def _plain(value, name, clock, begins):
+    """A copy of `value` of plain types; objects whose own methods fail, lie or do not end are refused."""
+    if type(value) in (bool, int, float, str, type(None), np.float64):  # nothing of these is the learner's
+        return values.copy(value)
+    try:
+        with quiet():
+            return clock.run(lambda: values.copy(value))
+    except KeyboardInterrupt:
+        raise
+    except values.Unsupported as error:
+        what = "something that cannot be checked" if begins.endswith("returns") else "cannot be checked"
+        raise Refused(f"{begins} {what}: {error}.") from None
+    except TimeIsUp:
+        raise Stopped(
+            f"{name} cannot be read: after {clock.seconds:g} s its content had not ended."
+        ) from None
+    except BaseException:
+        kind = values.type_name(value)
+        what = kind if begins.endswith("returns") else f"is an object of type `{kind}`"
+        raise Refused(f"{begins} {what}, which is not plain data.") from None
+
+
+def _printed(said):
+    try:
+        return bool(said.getvalue())
+    except ValueError:  # the learner closed it
+        return False
+
+
+def _too_long(name, clock):
+    if clock.place is None:
+        return f"{name} was stopped: the calls of this check may take {clock.seconds:g} s together."
+    line, text = clock.place
+    loop = text.startswith(("while", "for", "async for"))
+    where = (
+        f"in the loop of line {line} of its cell, `{text}`"
+        if loop
+        else f"in line {line} of its cell, `{text}`"
+    )
+    asks = " Does this loop end?" if loop else ""
+    return f"{name} was stopped after {clock.seconds:g} s, {where}.{asks}"
 
 
 @contextlib.contextmanager
@@ -142,7 +233,7 @@ def seed_of(exercise_id):
     return zlib.crc32(exercise_id.encode())
 
 
-def check(exercise, namespace, rng=None):
+def check(exercise, namespace, rng=None, seconds=None):
     """Check the answers that `namespace` holds.
 
     Parameters
@@ -152,6 +243,8 @@ def check(exercise, namespace, rng=None):
         Where the learner's names live; it is not changed.
     rng : numpy.random.Generator, optional
         Where the check draws its inputs from. Default: the fixed seed of the exercise.
+    seconds : float, optional
+        How long the learner's functions may run, all calls together. Default: the exercise's own limit.
 
     Returns
     -------
@@ -159,8 +252,18 @@ def check(exercise, namespace, rng=None):
         Never raises, KeyboardInterrupt aside.
     """
     rng = np.random.default_rng(seed_of(exercise.id)) if rng is None else rng
-    seen, expect = Seen(), Expect()
-    raised = None
+    seen = Seen(clock=Clock(exercise.seconds if seconds is None else seconds, _is_learners))
+    try:
+        with _leaving_no_trace(exercise, namespace, seen), _no_exit():
+            return _checked(exercise, namespace, rng, seen)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return _broken(exercise, error, seen)
+
+
+def _checked(exercise, namespace, rng, seen):
+    expect, stopped = Expect(seen), None
     try:
         answers = _collect(exercise, namespace, seen)
         with quiet():
@@ -173,26 +276,69 @@ def check(exercise, namespace, rng=None):
                     "it changed one: work on a copy, `x = x.copy()`",
                 )
     except NotAttempted as reason:
-        return Verdict(exercise, Outcome.NOT_ATTEMPTED, 0, note=str(reason))
+        return Verdict(exercise, Outcome.NOT_ATTEMPTED, 0, note=str(reason), seen=seen)
     except Refused as reason:
         expect.lines.append(Line(str(reason), False))
-        raised = Outcome.FAILED
+        stopped = Outcome.FAILED
     except Raised as reason:
         expect.lines.append(Line(_explain(reason), False))
-        raised = Outcome.RAISED
-    except Exception as error:
-        return _broken(exercise, error, seen)
+        stopped = Outcome.RAISED
+    except Stopped as reason:
+        expect.lines.append(Line(str(reason), False))
+        stopped = Outcome.RAISED
     if not expect.lines:
-        return _broken(exercise, AssertionError("the check expected nothing"), seen)
-    return _judge(exercise, expect, seen, raised)
+        raise AssertionError("the check expected nothing")
+    return _judge(exercise, expect, seen, stopped)
+
+
+@contextlib.contextmanager
+def _leaving_no_trace(exercise, namespace, seen):
+    """Afterwards the learner's functions remember nothing of the check, and the dice lie as before."""
+    kinds = zip(exercise.answers, exercise.kinds, strict=True)
+    functions = [namespace[name] for name, kind in kinds if isinstance(kind, Function) and name in namespace]
+    seen.functions = tuple(each for each in functions if isinstance(each, _FUNCTIONS))
+    seen.began = elsewhere.Kept(*seen.functions)
+    with elsewhere.dice_kept():
+        try:
+            yield
+        finally:
+            seen.began.restore()
+
+
+_FUNCTIONS = types.FunctionType | types.MethodType | type(_leaving_no_trace)
+
+
+@contextlib.contextmanager
+def _no_exit():
+    """IPython's `exit` ends the kernel after the cell; within a check it raises as Python's own does."""
+    shell = _shell()
+    if shell is None:
+        yield
+        return
+
+    def ask_exit():
+        raise SystemExit
+
+    shell.ask_exit = ask_exit
+    try:
+        yield
+    finally:
+        with contextlib.suppress(AttributeError):
+            del shell.ask_exit
+
+
+def _shell():
+    """The running IPython shell, if there is one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
 def _broken(exercise, error, seen):
-    last = traceback.extract_tb(error.__traceback__)[-1:] or [None]
-    where = f" ({last[0].name}, line {last[0].lineno})" if last[0] else ""
+    frames = _frames_of(error)
+    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     line = Line("The check could not read this answer. Compare its shape with the task.", False)
-    fault = _scrub(f"{type(error).__name__}: {error}{where}")
-    return Verdict(exercise, Outcome.FAILED, 0, (line,), digest=_digest(seen), fault=fault)
+    fault = _scrub(f"{values.type_name(error)}: {_message_of(error)}{where}")
+    return Verdict(exercise, Outcome.FAILED, 0, (line,), digest=_digest(seen), fault=fault, seen=seen)
 
 
 def _collect(exercise, namespace, seen):
@@ -200,7 +346,7 @@ def _collect(exercise, namespace, seen):
     missing = [name for name in exercise.answers if name not in namespace]
     kinds = dict(zip(exercise.answers, exercise.kinds, strict=True))
     present = {name: namespace[name] for name in exercise.answers if name not in missing}
-    untouched = [name for name, value in present.items() if _untouched(kinds[name], value)]
+    untouched = [name for name, value in present.items() if _untouched(kinds[name], value, seen.clock)]
     if len(missing) == len(exercise.answers):
         raise NotAttempted(f"`{missing[0]}` does not exist yet: run the cell above first.")
     if len(missing) + len(untouched) == len(exercise.answers):
@@ -214,30 +360,25 @@ def _collect(exercise, namespace, seen):
     return {name: _take(kinds[name], name, value, seen) for name, value in present.items()}
 
 
-def _untouched(kind, value):
+def _untouched(kind, value, clock):
     try:
-        return bool(kind.untouched(value))
-    except Exception:  # an object whose comparison fails is an answer, if a strange one
+        return bool(clock.run(lambda: kind.untouched(value)))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # an object whose comparison fails is an answer, if a strange one
         return False
 
 
 def _take(kind, name, value, seen):
     if isinstance(kind, Function):
         try:
-            function = kind.take(value, f"`{name}`")
-        except Refused:
+            function = seen.clock.run(lambda: kind.take(value, f"`{name}`"))
+        except (Refused, KeyboardInterrupt):
             raise
-        except Exception:
+        except BaseException:
             raise Refused(f"`{name}` is not a function that can be called.") from None
         return Answer(name, function, kind, seen)
-    try:
-        plain = values.copy(value)
-    except values.Unsupported as error:
-        raise Refused(f"`{name}` cannot be checked: {error}.") from None
-    except Exception:
-        raise Refused(
-            f"`{name}` is an object of type `{type(value).__name__}`, which is not plain data."
-        ) from None
+    plain = _plain(value, f"`{name}`", seen.clock, f"`{name}`")
     seen.values[name] = plain
     if plain is None:
         raise Refused(
@@ -250,15 +391,27 @@ def _judge(exercise, expect, seen, stopped):
     seen.lines, seen.cases = expect.lines, expect.cases_seen
     complete = stopped is None and expect.held == len(expect.lines)
     if complete:
-        return Verdict(exercise, Outcome.PASSED, exercise.points, tuple(expect.lines), digest=_digest(seen))
+        digest = _digest(seen)
+        return Verdict(
+            exercise, Outcome.PASSED, exercise.points, tuple(expect.lines), digest=digest, seen=seen
+        )
     # a check that stopped has not looked at everything: no points for the part it saw
     share = 0 if stopped else expect.share
     points = int(2 * exercise.points * share) / 2
     outcome = stopped or (Outcome.PARTLY if points else Outcome.FAILED)
-    found = _misconception(exercise, seen)
-    note = found.text if found else ""
-    lines = _summed_up(expect, seen)
-    return Verdict(exercise, outcome, points, lines, note, found.name if found else "", digest=_digest(seen))
+    # what was refused, raised or stopped was not read: it accuses nobody
+    found, partial = (None, False) if stopped or not seen.has_output else _misconception(exercise, seen)
+    return Verdict(
+        exercise,
+        outcome,
+        points,
+        _summed_up(expect, seen),
+        note=found.text if found else "",
+        misconception=found.name if found else "",
+        digest=_digest(seen),
+        partial=partial,
+        seen=seen,
+    )
 
 
 def _summed_up(expect, seen):
@@ -276,33 +429,57 @@ def _summed_up(expect, seen):
 
 
 def _misconception(exercise, seen):
-    """The misconception that gives what this answer gave, if there is one."""
+    """The one misconception that explains this answer, and whether only a part of it was seen; None where several do.
+
+    One that gives exactly what this answer gave counts for more than one whose `when` holds.
+    """
     if seen.cases:
         return _choice_misconception(exercise, seen)
-    for candidate in exercise.misconceptions:
-        try:
-            with quiet():
-                same = candidate.when(seen) if candidate.when else _replays(exercise, candidate, seen)
-        except Exception:
-            same = False
-        if same:
-            return candidate
-    return None
+    clock = Clock(exercise.seconds)
+    found = [
+        each
+        for each in exercise.misconceptions
+        if _holds(functools.partial(_replays, exercise, each, seen), clock)
+    ]
+    if not found:
+        told = [each for each in exercise.misconceptions if each.when]
+        found = [each for each in told if _holds(functools.partial(each.when, seen), clock)]
+    return (found[0], False) if len(found) == 1 else (None, False)
+
+
+def _holds(question, clock):
+    try:
+        with quiet():
+            return bool(clock.run(question))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # asked of an answer that it does not fit
+        return False
 
 
 def _choice_misconception(exercise, seen):
-    """The misconception whose wrong choices were all made; of several the one with most of them."""
+    """The misconception whose wrong choices were all made, if they are half of what is wrong; of several the one with most of them.
+
+    Where one case alone is wrong: the only misconception that has this choice among its own.
+    """
     got, want = seen.cases
-    best, most = None, 0
+    wrong = {key for key in want if got.get(key) != want[key]}
+    whole, part = [], []
     for candidate in exercise.misconceptions:
-        wrong = {
-            key: choice
-            for key, choice in exercise.answers_of(candidate.make)[_choice_name(exercise)].items()
-            if choice != want.get(key)
-        }
-        if len(wrong) > most and all(got.get(key) == choice for key, choice in wrong.items()):
-            best, most = candidate, len(wrong)
-    return best
+        theirs = exercise.answers_of(candidate.make)[_choice_name(exercise)]
+        mistakes = {key for key in want if theirs.get(key) != want[key]}
+        made = {key for key in mistakes if got.get(key) == theirs.get(key)}
+        if mistakes and made == mistakes and 2 * len(made) >= len(wrong):
+            whole.append((len(made), candidate))
+        elif len(wrong) == 1 and made == wrong:
+            part.append(candidate)
+    if len(set(got.values())) == 1:  # one option everywhere is no opinion
+        whole, part = [each for each in whole if each[0] == len(wrong)], []
+    most = max((n for n, _ in whole), default=0)
+    best = [candidate for n, candidate in whole if n == most]
+    if best:
+        return (best[0], False) if len(best) == 1 else (None, False)
+    return (part[0], True) if len(part) == 1 else (None, False)
 
 
 def _choice_name(exercise):
@@ -316,50 +493,61 @@ def _replays(exercise, candidate, seen):
     for name, value in seen.values.items():
         if not values.close(values.copy(wrong[name]), value, atol=candidate.atol):
             return False
-    for call in seen.calls:
-        try:
-            with quiet():
-                output = values.copy(wrong[call.name](*values.decode(call.arguments)))
-        except Exception as error:
-            if type(error).__name__ != call.error:
-                return False
-            continue
-        if call.error or not values.close(output, call.output, atol=candidate.atol):
-            return False
-    return bool(seen.values or seen.calls)
+    functions = [each for each in wrong.values() if isinstance(each, _FUNCTIONS)]
+    began = elsewhere.Kept(*functions)
+    try:
+        return all(
+            _replays_call(wrong[call.name], call, candidate.atol, began, functions) for call in seen.calls
+        )
+    finally:
+        began.restore()
+
+
+def _replays_call(function, call, atol, began, functions):
+    """Whether `function` gives what was given in this call, in a process of its own if that was asked."""
+    try:
+        with contextlib.ExitStack() as stack:
+            if call.process:
+                stack.enter_context(elsewhere.another_process(began, functions, call.process))
+            output = values.copy(function(*call.given))
+    except Exception as error:
+        return type(error).__name__ == call.error
+    return not call.error and values.close(output, call.output, atol=atol)
 
 
 def _digest(seen):
     """A short name for this answer: two tries with the same results count as one."""
-    text = repr(
-        (
-            values.encode(seen.values),
-            [(call.name, values.encode(call.output), call.error) for call in seen.calls],
-        )
-    )
-    return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _preview(arguments):
-    parts = []
-    for argument in arguments:
-        if isinstance(argument, bool | int | float | str | np.generic) or argument is None:
-            plain = argument.item() if isinstance(argument, np.generic) else argument
-            text = f"{plain:.6g}" if isinstance(plain, float) else repr(plain)
-            parts.append(text if len(text) <= 20 else text[:17] + "...")
-        else:
-            parts.append("...")
-    return ", ".join(parts)
+    given = [(name, values.encode(value)) for name, value in seen.values.items()]
+    text = repr((given, [(call.name, values.encode(call.output), call.error) for call in seen.calls]))
+    return f"{zlib.crc32(text.encode('utf-8', 'backslashreplace')):08x}"
 
 
 def _explain(raised):
     """One sentence on an exception: where in the learner's own cell, and what Python says."""
     error = raised.error
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if _is_learners(frame.filename)]
+    own = [frame for frame in _frames_of(error) if _is_learners(frame.filename)]
     where = f" in line {own[-1].lineno} of its cell, `{(own[-1].line or '').strip()}`" if own else ""
-    said = _scrub(str(error).strip().split("\n")[0])[:200]
-    return f"{raised.call} stops{where}: {type(error).__name__}{': ' + said if said else ''}"
+    said = _scrub(_message_of(error).strip().split("\n")[0])[:200]
+    return f"{raised.call} stops{where}: {values.type_name(error)}{': ' + said if said else ''}"
+
+
+def _frames_of(error):
+    try:
+        # not by the attribute: a class may have one of its own
+        return traceback.extract_tb(BaseException.__traceback__.__get__(error))
+    except Exception:
+        return []
+
+
+def _message_of(error):
+    """What an exception says; nothing where saying it fails or does not end."""
+    try:
+        with quiet():
+            return str.__str__(Clock(1.0).run(lambda: str(error)))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ""
 
 
 def _is_learners(filename):
@@ -368,5 +556,6 @@ def _is_learners(filename):
 
 
 def _scrub(text):
-    """Without memory addresses: feedback is the same each time."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+    """Without memory addresses, as feedback is the same each time; and as text that can be shown everywhere."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+    return text.encode("utf-8", "backslashreplace").decode()

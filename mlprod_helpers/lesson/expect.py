@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlprod_helpers.lesson import values
+from mlprod_helpers.lesson.preview import arguments_text, value_text
 
 MOST_WITHOUT_DEFINING = 0.25
+MOST_CHARACTERS = 160  # of a line of feedback, the lesson's own words aside
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,39 @@ class Line:
 class Expect:
     """Collects expectations. Points follow the share that holds; each counts the same.
 
-    Where one that is defining does not hold, the answer earns a quarter of the points at most.
+    Where one that is defining does not hold, the answer earns a quarter of the points at most. Cases of a choice count above
+    what one option for all of them would get. A line that fails tells the call and what came back, if `seen` has it.
     """
 
-    def __init__(self):
+    def __init__(self, seen=None):
         self.lines = []
         self.cases_seen = None
         self._is_defining = False
+        self._seen = seen
+        self._told = 0  # calls that are older than the last line
 
-    def _add(self, what, ok, note="", got=None, want=None):
-        self.lines.append(Line(what, bool(ok), "" if ok else note, got, want, self._is_defining))
-        return bool(ok)
+    def _add(self, what, ok, note="", got=None, want=None, tell=True):
+        ok = bool(ok)
+        if self._seen is not None:
+            if not ok and tell:
+                told = _told(
+                    self._call_of(got), got, f"{what} {note}", MOST_CHARACTERS - len(what) - len(note)
+                )
+                note = ", ".join(part for part in (told, note) if part)
+            self._told = len(self._seen.calls)
+        self.lines.append(Line(what, ok, "" if ok else note, got, want, self._is_defining))
+        return ok
+
+    def _call_of(self, got):
+        """The call that this line is about: the one that gave `got`, or the only one since the last line."""
+        calls = self._seen.calls
+        if not isinstance(got, bool | int | str) and got is not None:
+            for call in reversed(calls):
+                parts = call.taken if isinstance(call.taken, tuple) else ()
+                if call.taken is got or any(part is got for part in parts):
+                    return call
+        latest = calls[self._told :]
+        return latest[0] if len(latest) == 1 and not latest[0].error else None
 
     @contextlib.contextmanager
     def defining(self):
@@ -60,7 +84,7 @@ class Expect:
     def equal(self, got, want, what, *, show=False):
         """Exactly the same value."""
         ok = values.close(_plain(got), _plain(want), rtol=0, atol=0)
-        note = f"expected {_short(want)}, got {_short(got)}" if show else _difference(got, want)
+        note = f"expected {_short(want)}, got {_short(got)}" if show else _direction(got, want)
         return self._add(what, ok, note, got, want)
 
     def within(self, got, low, high, what, *, show=False):
@@ -92,14 +116,15 @@ class Expect:
         elif len(got) != len(want):
             note = f"it has {len(got)} rows"
         else:
-            note = "some values differ"
+            off = [name for i, name in enumerate(want) if not values.close(got.iloc[:, i], want.iloc[:, i])]
+            note = f"some values of the column {off[0]!r} differ" if off else "some values differ"
         return self._add(what, values.close(got, want), note, got, want)
 
     def cases(self, got, want):
         """A choice: one expectation a case. The feedback tells how many are right, never which."""
         self.cases_seen = (dict(got), dict(want))
         for key in want:
-            self._add(f"case {key}", got[key] == want[key], "", got[key], want[key])
+            self._add(f"case {key}", got[key] == want[key], "", got[key], want[key], tell=False)
 
     def raises(self, call, exceptions, what):
         """Calling `call()` raises one of `exceptions`."""
@@ -108,8 +133,9 @@ class Expect:
         try:
             got = call()
         except Raised as raised:
-            ok = isinstance(raised.error, exceptions)
-            return self._add(what, ok, f"raises {type(raised.error).__name__} instead", "raised", "raised")
+            ok = issubclass(type(raised.error), exceptions)
+            note = f"raises {values.type_name(raised.error)} instead"
+            return self._add(what, ok, note, "raised", "raised", tell=False)
         return self._add(what, False, "raises nothing", got, "raised")
 
     @property
@@ -119,9 +145,45 @@ class Expect:
     @property
     def share(self):
         """The share of the points that the expectations are worth, 0 to 1."""
-        share = self.held / len(self.lines)
+        held = self.held
+        if self.cases_seen:
+            got, want = self.cases_seen
+            right = sum(got[key] == want[key] for key in want)
+            held += len(want) * above_constant(right, want) - right
+        share = held / len(self.lines)
         missed = any(line.defining and not line.ok for line in self.lines)
         return min(share, MOST_WITHOUT_DEFINING) if missed else share
+
+
+def above_constant(right, want):
+    """The share of a choice that `right` cases are worth: nothing for as many as one option everywhere would get.
+
+    >>> above_constant(3, {"a": "up", "b": "up", "c": "down", "d": "flat"})
+    0.5
+    """
+    options = list(want.values())
+    most = max(options.count(option) for option in options)
+    return float(right == len(want)) if most == len(want) else max(0.0, (right - most) / (len(want) - most))
+
+
+def _told(call, got, said, room):
+    """What was called and came back, within `room` characters; nothing if `said` has the value already."""
+    plain = _plain(got)
+    if call is None:
+        is_number = isinstance(plain, float) or (isinstance(plain, int) and not isinstance(plain, bool))
+        text = value_text(plain)
+        return f"got {text}" if is_number and text not in said else ""
+    output = value_text(call.output)
+    for most in (100, 60, 30):
+        given = arguments_text(call.given, most)
+        text = (
+            f"returned {output}"
+            if f"{call.name}({given})" in said
+            else f"`{call.name}({given})` returned {output}"
+        )
+        if len(text) <= room:
+            return text
+    return f"returned {output}" if len(output) + 9 <= max(room, 30) else ""
 
 
 def _plain(value):
@@ -130,16 +192,14 @@ def _plain(value):
 
 
 def _short(value):
-    value = _plain(value)
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:.4g}"
-    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return value_text(_plain(value))
 
 
 def _direction(got, want):
     got, want = _plain(got), _plain(want)
-    if isinstance(got, bool | int | float) and isinstance(want, bool | int | float):
+    if isinstance(got, bool) or isinstance(want, bool):
+        return ""
+    if isinstance(got, int | float) and isinstance(want, int | float):
         if math.isnan(got):
             return "is NaN"
         if math.isnan(want):
@@ -154,11 +214,19 @@ def _difference(got, want):
         if shapes[0] != shapes[1]:
             return f"has shape {shapes[0]}, expected {shapes[1]}"
         try:
-            off = ~np.isclose(np.asarray(got, float), np.asarray(want, float), equal_nan=True)
-            return f"{int(off.sum())} of {off.size} values differ"
+            numbers = np.asarray(got, float), np.asarray(want, float)
+            off = ~np.isclose(*numbers, equal_nan=True)
+            first = tuple(int(i) for i in np.argwhere(off)[0]) if off.any() else ()
+            where = _first_off(first, *(array[first] for array in numbers)) if first else ""
+            return f"{int(off.sum())} of {off.size} values differ{where}"
         except (TypeError, ValueError):
             return "some values differ"
     return ""
+
+
+def _first_off(place, got, want):
+    at = place[0] if len(place) == 1 else place
+    return f", the first at {at}, where {value_text(float(got))} is {_direction(float(got), float(want)).removeprefix('is ')}"
 
 
 def pattern(lines):

@@ -25,7 +25,9 @@ class Message:
     """Something to show: a title, paragraphs and list rows, as HTML and as plain text."""
 
     def __init__(self, title, *, rows=(), paragraphs=(), code="", color=NEUTRAL, then=""):
-        self.title, self.rows, self.paragraphs = title, list(rows), [p for p in paragraphs if p]
+        self.title = _showable(title)
+        self.rows = [(mark, _showable(text)) for mark, text in rows]
+        self.paragraphs = [_showable(text) for text in paragraphs if text]
         self.code, self.color, self.then = code, color, then
 
     def __repr__(self):
@@ -44,6 +46,11 @@ class Message:
         if self.then:
             parts.append(f'<p style="margin:.4em 0">{_inline(self.then)}</p>')
         return "".join([*parts, "</div>"])
+
+
+def _showable(text):
+    """Half a character, as a learner's text may hold, cannot be sent to a browser."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _inline(text):
@@ -78,6 +85,7 @@ def of_verdict(verdict):
         hidden = rows[MOST_LINES:]
         wrong = sum(mark == "not" for mark, _ in hidden)
         rows = [*rows[:MOST_LINES], ("...", f"and {len(hidden)} more, {wrong} of them not met")]
-    note = f"This looks as if {verdict.note}" if verdict.note else ""
+    looks = "The case that is not right looks" if verdict.partial else "This looks"
+    note = f"{looks} as if {verdict.note}" if verdict.note else ""
     then = "" if outcome is Outcome.PASSED else f'Next: `lesson.hint("{exercise.id}")`'
     return Message(f"{title} · {score}", rows=rows, paragraphs=[note], color=COLORS[outcome], then=then)

@@ -9,6 +9,8 @@ object, a view on the learner's data or a subclass with surprises never reaches 
 
 import base64
 import datetime as dt
+import decimal
+import fractions
 import math
 import types
 
@@ -32,7 +34,7 @@ def encode(value):
     Parameters
     ----------
     value : scalar, str, bytes, None, Ellipsis, list, tuple, set, dict, numpy array, pandas Series, Index or DataFrame
-        Timestamps, timedeltas and dates are scalars too.
+        Timestamps, timedeltas and dates are scalars too; a `Fraction` or a `Decimal` travels as a float.
 
     Raises
     ------
@@ -54,35 +56,49 @@ def copy(value):
     return decode(encode(value))
 
 
+def type_name(value):
+    """The name of the type of `value`, as Python has it: not by an attribute, which an object may make up."""
+    return type.__dict__["__name__"].__get__(type(value))
+
+
 def describe(value):
     """What `value` is, in the words a learner would use.
 
     >>> describe(np.zeros((3, 2)))
     'an array of shape (3, 2)'
     """
-    if value is None or value is Ellipsis or isinstance(value, (bool, np.bool_)):
+    try:
+        return _described(value)
+    except Exception:  # an object whose own methods fail
+        return f"an object of type `{type_name(value)}`"
+
+
+def _described(value):
+    kind = type(value)  # not isinstance: an object may claim another class
+    if value is None or value is Ellipsis or kind in (bool, np.bool_):
         return "`...`" if value is Ellipsis else f"`{value}`"
-    if isinstance(value, str):
-        return f"the text {value!r}" if len(value) <= 40 else f"a text of {len(value)} characters"
-    if isinstance(value, (int, np.integer)):
-        return f"the number {value}" if abs(int(value)) < 10**12 else "a very large number"
-    if isinstance(value, (float, np.floating)):
-        return "NaN (not a number)" if math.isnan(value) else f"the number {value:.6g}"
-    if isinstance(value, np.ndarray):
+    if issubclass(kind, str):
+        text = str.__str__(value)
+        return f"the text {text!r}" if len(text) <= 40 else f"a text of {len(text)} characters"
+    if issubclass(kind, (int, np.integer)):
+        return f"the number {int(value)}" if abs(int(value)) < 10**12 else "a very large number"
+    if issubclass(kind, (float, np.floating)):
+        return "NaN (not a number)" if math.isnan(value) else f"the number {float(value):.6g}"
+    if issubclass(kind, np.ndarray):
         return f"an array of shape {value.shape}"
-    if isinstance(value, pd.Series):
+    if issubclass(kind, pd.Series):
         return f"a pandas Series with {_count(len(value), 'value')}"
-    if isinstance(value, pd.DataFrame):
+    if issubclass(kind, pd.DataFrame):
         return f"a DataFrame of shape {value.shape}"
-    if isinstance(value, types.GeneratorType):
+    if kind is types.GeneratorType:
         return "a generator"
-    if isinstance(value, type):
-        return f"the class `{value.__name__}`"
-    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | types.MethodType):
+    if issubclass(kind, type):
+        return f"the class `{type.__dict__['__name__'].__get__(value)}`"
+    if kind in (types.FunctionType, types.BuiltinFunctionType, types.MethodType):
         return "a function"
-    if isinstance(value, dict | list | tuple | set | frozenset):
-        return f"a {type(value).__name__} with {_count(len(value), 'item')}"
-    return f"an object of type `{type(value).__name__}`"
+    if issubclass(kind, (dict, list, tuple, set, frozenset)):
+        return f"a {type_name(value)} with {_count(len(value), 'item')}"
+    return f"an object of type `{type_name(value)}`"
 
 
 def _count(n, noun):
@@ -181,7 +197,8 @@ class _Encoder:
         self.items += 1
         if self.items > MAX_ITEMS:
             raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
-        if value is None or isinstance(value, bool):
+        kind = type(value)  # not isinstance: an object may claim another class
+        if value is None or kind is bool:
             return value
         if value is Ellipsis:
             return {"type": "ellipsis"}
@@ -190,7 +207,7 @@ class _Encoder:
         if value is pd.NA:
             return {"type": "na"}
         for kinds, method in _ENCODERS:
-            if isinstance(value, kinds):
+            if issubclass(kind, kinds):
                 return method(self, value, depth + 1)
         raise Unsupported(f"it is {describe(value)}, which is not plain data{_advice(value)}")
 
@@ -209,8 +226,11 @@ class _Encoder:
         value = float(value)
         return value if math.isfinite(value) else {"type": "float", "text": repr(value)}
 
+    def ratio(self, value, depth):
+        return self.number(float(value), depth)
+
     def text(self, value, depth):
-        self._room(len(value))
+        self._room(str.__len__(value))
         return str.__str__(value)
 
     def binary(self, value, depth):
@@ -327,6 +347,7 @@ def _advice(value):
 _ENCODERS = (
     (str, _Encoder.text),
     ((int, float, np.integer, np.floating, np.bool_), _Encoder.number),
+    ((fractions.Fraction, decimal.Decimal), _Encoder.ratio),
     ((bytes, bytearray), _Encoder.binary),
     ((complex, np.complexfloating), _Encoder.complex_number),
     ((dt.datetime, np.datetime64), _Encoder.moment),

@@ -1,0 +1,87 @@
+"""Values in a few characters, as feedback shows what was asked and what came back: rounded, so that every processor prints the same."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.lesson.values import describe
+
+MOST = 60  # characters of one value
+FEW = 6  # items that are shown one by one
+
+
+def value_text(value, digits=4, most=MOST):
+    """A value on one line; what is longer than `most` characters is described instead.
+
+    >>> value_text([0.123456, 2.0]), value_text(np.arange(100))
+    ('[0.1235, 2]', 'an array of 100 values')
+    """
+    try:
+        text = _text(value, digits)
+        return text if text is not None and len(text) <= most else _summary(value)
+    except Exception:  # half a frame, an odd index
+        return describe(value)
+
+
+def arguments_text(arguments, most=100):
+    """The arguments of a call, shorter where they would not fit into one line.
+
+    >>> arguments_text([0.83, "x", np.zeros((30, 2))])
+    "0.83, 'x', an array of shape (30, 2)"
+    """
+    for width in (MOST, 30, 20):
+        text = ", ".join(value_text(each, 6, width) for each in arguments)
+        if len(text) <= most or not any(_is_scalar(each) for each in arguments):
+            break
+    if len(text) <= most:
+        return text
+    return ", ".join("..." if not _is_scalar(each) else value_text(each, 6, 20) for each in arguments)[:most]
+
+
+def _is_scalar(value):
+    return value is None or isinstance(value, bool | int | float | str | np.generic)
+
+
+def _text(value, digits):
+    """The value written out, or None if it has too many parts."""
+    value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else f"{value:.{digits}g}"
+    if isinstance(value, pd.Timestamp):
+        return str(value)
+    if isinstance(value, bool | int | str) or value is None:
+        return repr(value)
+    if isinstance(value, pd.DataFrame):
+        if len(value) > 4 or value.shape[1] > 4:
+            return None
+        columns = (f"{name}={_text(value[name], digits)}" for name in value.columns)
+        return f"DataFrame({', '.join(columns)})"
+    if isinstance(value, np.ndarray | pd.Series | pd.Index):
+        if value.size > MOST:
+            return None
+        value = value.tolist()
+    if isinstance(value, dict):
+        if len(value) > FEW:
+            return None
+        return "{" + ", ".join(f"{_text(k, digits)}: {_text(v, digits)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        if len(items) > FEW:
+            return None
+        parts = [_text(each, digits) for each in items]
+        if None in parts:
+            return None
+        joined = ", ".join(parts)
+        if isinstance(value, tuple):
+            return f"({joined}{',' if len(parts) == 1 else ''})"
+        return f"[{joined}]" if isinstance(value, list) else f"{{{joined}}}"
+    return str(value) if value is pd.NaT or value is pd.NA else None
+
+
+def _summary(value):
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return f"an array of {len(value)} values"
+    if isinstance(value, str):
+        return repr(value[:17] + "...")
+    return describe(value)
