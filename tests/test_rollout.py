@@ -1,11 +1,13 @@
 """Plans and the controller: Flagger's rows, Argo's phases, and every halt with its reason."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, State, Verdict
+from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, State, Verdict, route
 
 
 def told(metrics):
@@ -314,6 +316,29 @@ def test_plans_travel_as_json(plan):
         (lambda: Canary(step_weights=[50, 150]), "at most 100"),
         (lambda: Canary(step_weight=5, step_weights=[5]), "step_weights alone"),
         (lambda: Canary(step_weight=0), "above 0"),
+        *(
+            (lambda bad=bad: Canary(step_weight=bad), "percentage above 0")
+            for bad in (-5, np.nan, "5", True, [5])
+        ),
+        *(
+            (lambda bad=bad: Canary(max_weight=bad), "percentage above 0")
+            for bad in (-5, 101, np.inf, "50", False)
+        ),
+        *(
+            (lambda bad=bad: Canary(step_weights=bad), "rises|list of percent")
+            for bad in ([], [1, np.nan], ["1"], "159", 5, [0, 5])
+        ),
+        *(
+            (lambda bad=bad: Shadow(share=bad), "percentage, from 0 to 100")
+            for bad in (-1, np.nan, "all", True)
+        ),
+        *(
+            (lambda bad=bad: BlueGreen(preview=bad), "finite number of seconds")
+            for bad in (-1, np.nan, np.inf, "60")
+        ),
+        *((lambda bad=bad: Canary(interval=bad), "more than 0") for bad in (np.nan, np.inf, "60")),
+        *((lambda bad=bad: Canary(threshold=bad), "whole number from 1") for bad in (1.5, np.nan, "3", True)),
+        (lambda: Canary(step_weight=1e-9), "more than 10000 steps"),
         (lambda: Canary(interval=0), "more than 0"),
         (lambda: Canary(threshold=0), "from 1"),
         (lambda: BigBang(keep_old=60), "BlueGreen"),
@@ -326,6 +351,58 @@ def test_plans_travel_as_json(plan):
 def test_a_wrong_plan_says_what_to_do(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    ("step", "top", "steps"),
+    [
+        (0.1, 0.8, 8),
+        (0.1, 1, 10),
+        (0.7, 7, 10),
+        (0.3, 0.9, 3),
+        (2.5, 50, 20),
+        (0.01, 0.29, 29),
+        (Decimal("0.1"), 0.3, 3),
+    ],
+)
+def test_steps_that_are_no_whole_numbers_end_where_decimals_end(step, top, steps):
+    plan = Canary(step_weight=step, max_weight=top)
+    assert plan.schedule().tolist() == [*_decimals(step, steps), 100]
+    history, _ = run(plan, ["pass"])
+    assert promoted_at(history) == steps
+    assert json.loads(json.dumps(plan.to_dict()))["step_weight"] == float(step)
+
+
+def _decimals(step, steps):
+    return [float(Decimal(str(step)) * k) for k in range(1, steps + 1)]
+
+
+def test_weights_of_both_versions_add_up_to_100_as_decimals_do():
+    controller = Controller(Canary(step_weights=[0.1, 0.3, 0.7, 2.1]), told)
+    for tick, weight in enumerate((0.1, 0.3, 0.7, 2.1)):
+        weights = controller.step(60 * tick, "pass").weights
+        assert weights == {"stable": float(100 - Decimal(str(weight))), "canary": weight}
+
+
+def test_intervals_that_are_no_whole_numbers_add_up_as_decimals_do():
+    assert Canary(step_weight=10, interval=0.1).schedule().index.tolist() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+
+
+@pytest.mark.parametrize("weight", [-1, 101, np.nan, "50", None, pd.NA])
+def test_a_weight_that_is_no_percentage_routes_nobody(weight):
+    with pytest.raises(ValueError, match="percentage of the users"):
+        route("ana", weight)
+
+
+def test_a_missing_user_of_any_kind_stays_with_the_stable_version():
+    for nobody in (None, np.nan, pd.NA, pd.NaT):
+        assert route(nobody, 100) is False
+    assert route(pd.array(["ana", None], dtype="string"), 100).tolist() == [True, False]
+
+
+def test_a_controller_wants_a_judge_before_the_rollout_begins():
+    with pytest.raises(TypeError, match="no judge"):
+        Controller(Canary(), "pass")
 
 
 def test_exposure_is_the_area_under_the_ramp():

@@ -16,6 +16,7 @@ from mlprod_helpers.rollout import (
     MSPRTJudge,
     PlainJudge,
     ThresholdJudge,
+    Verdict,
     ZTestJudge,
     crossing,
     design_effect,
@@ -355,13 +356,32 @@ def test_shift_is_the_median_of_all_differences_and_inverts_the_test():
 def test_shift_of_few_different_values():
     assert shift([0, 0, 0, 1], [0, 0, 1, 1, 1])[0] == 0.0
     assert shift([5.0] * 9, [7.0] * 9) == (2.0, 2.0, 2.0)
-    zeros = np.repeat([0, 1], [950, 50])
-    assert (
-        MannWhitneyJudge().classify(zeros, np.repeat([0, 1], [800, 200])).label == "Pass"
-    )  # blind: use `per`
     stable, canary = flags(3000, 0.02, 0), flags(3000, 0.10, 1)
-    assert MannWhitneyJudge("error", window="all")(metrics_of(stable, canary)).outcome == "pass"
+    assert MannWhitneyJudge("error", window="all")(metrics_of(stable, canary)).outcome == "fail"
     assert MannWhitneyJudge("error", window="all", per=60)(metrics_of(stable, canary)).outcome == "fail"
+
+
+def test_where_most_values_are_zero_the_rank_test_decides_and_keeps_its_level():
+    judge, rng = MannWhitneyJudge(confidence=0.95), np.random.default_rng(0)
+
+    def delays(n, share):  # mostly on time
+        return np.where(rng.random(n) < share, rng.exponential(20, n), 0.0)
+
+    stable, canary = delays(600, 0.1), delays(300, 0.3)
+    answer = judge.classify(stable, canary)
+    assert (answer.label, answer.estimate) == ("High", 0.0) and "larger in" in answer.reason
+    assert judge.classify(canary, stable).label == "Low"
+    assert MannWhitneyJudge(direction="decrease").classify(stable, canary).label == "Pass"
+    z = judges._rank_test(stable, canary, 1.0)
+    p = stats.mannwhitneyu(canary, stable, method="asymptotic", use_continuity=True).pvalue
+    assert 2 * stats.norm.sf(abs(z)) == pytest.approx(p, rel=1e-9)
+    wrong = np.mean([judge.classify(delays(300, 0.2), delays(100, 0.2)).label != "Pass" for _ in range(400)])
+    assert wrong == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 400))
+
+
+def test_a_ratio_of_means_that_are_not_above_0_gates_nothing():
+    worse = MannWhitneyJudge(direction="increase").classify(samples(0, -10), samples(1, -4))
+    assert worse.label == "High" and np.isnan(worse.effect)
 
 
 # ------------------------------------------------------------------------------------- thresholds, segments, nodata
@@ -468,12 +488,216 @@ def test_a_plain_function_judges_plain_data():
         (lambda: ZTestJudge(min_requests=0), "at least 1"),
         (lambda: GroupSequentialJudge(boundary="o'brien"), "boundary"),
         (lambda: MannWhitneyJudge(confidence=98), "0.98"),
+        (lambda: MannWhitneyJudge(tolerance=np.inf), "0.25"),
+        (lambda: MannWhitneyJudge(per=0), "seconds above 0"),
+        (lambda: EffectSize(allowed_increase=np.nan), "a number, or None"),
         (lambda: AllOf(), "everything would pass"),
+        (lambda: ThresholdJudge({"error_rate": (None, np.nan)}), "two numbers"),
+        (lambda: ThresholdJudge({"error_rate": (None, "0.1")}), "two numbers"),
+        (lambda: ThresholdJudge({"error_rate": (0.2, 0.1)}), "lowest, highest"),
+        (lambda: ThresholdJudge({"bias": (None, 2)}, relative="ratio"), "'difference'"),
+        (lambda: ZTestJudge(min_requests=np.nan), "at least 1"),
+        (lambda: ZTestJudge(min_requests=2.5), "at least 1"),
+        (lambda: ZTestJudge(alpha=5), "0.05 for 5 %"),
+        (lambda: ZTestJudge(window="hour"), "number of seconds"),
+        (lambda: ZTestJudge(window=np.nan), "number of seconds"),
+        (lambda: PlainJudge(print, window=-1), "number of seconds"),
+        (lambda: GroupSequentialJudge(looks=2.5), "whole number"),
+        (lambda: GroupSequentialJudge(total=np.nan), "one request a look"),
+        (lambda: MSPRTJudge(tau=np.inf), "finite"),
     ],
 )
 def test_a_wrong_judge_says_what_to_do(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: AllOf("pass"), lambda: BySegment("origin", None), lambda: PlainJudge("pass")]
+)
+def test_what_cannot_be_called_is_no_judge(make):
+    with pytest.raises(TypeError, match="no judge"):
+        make()
+
+
+# ------------------------------------------------------------------------------------------- what cannot be read
+
+PREDICTING = [
+    ZTestJudge("abs_error"),
+    ZTestJudge("signed_error", direction="either"),
+    GroupSequentialJudge("abs_error", total=100, looks=2),
+    MSPRTJudge("abs_error", tau=1.0),
+    MannWhitneyJudge("abs_error", direction="increase"),
+    MannWhitneyJudge("abs_error", per=20),
+    ThresholdJudge({"mean_abs_error": (None, 1)}),
+    ThresholdJudge({"mean_abs_error": (None, 1)}, relative="difference"),
+    ThresholdJudge({"mean_abs_error": (None, 3)}, relative="ratio"),
+    ThresholdJudge({"bias": (-1, 1)}),
+]
+
+
+def predicted(stable, canary, label=1.0):
+    """Metrics of two versions with these predictions, one a second, whose truth is 1."""
+    rows = []
+    for version, values in (("v1", stable), ("v2", canary)):
+        time = pd.Timestamp(ORIGIN) + pd.to_timedelta(np.arange(len(values)), unit="s")
+        rows.append(
+            pd.DataFrame(
+                {
+                    "time": time,
+                    "request_id": [f"{version}-{i}" for i in range(len(values))],
+                    "version": version,
+                    "status": 200,
+                    "latency_ms": 50.0,
+                    "prediction": values,
+                    "label": label,
+                    "label_time": time,
+                }
+            )
+        )
+    return Metrics.from_log(as_log(pd.concat(rows, ignore_index=True)), "v1", "v2", origin=ORIGIN)
+
+
+def answers(seed, *, n=200, **places):
+    """n good predictions; `odd=value, at=slice` puts something else among them."""
+    values = 1 + np.random.default_rng(seed).normal(0, 0.1, n)
+    if places:
+        values = values.astype(object)
+        values[places["at"]] = places["odd"]
+    return values
+
+
+@pytest.mark.parametrize("judge", PREDICTING, ids=repr)
+def test_no_judge_passes_on_what_it_could_not_read(judge):
+    good, some = answers(0), slice(0, 30)
+    assert judge(predicted(good, answers(1))).outcome == "pass"
+    for odd in (np.inf, -np.inf):
+        assert judge(predicted(good, answers(1, odd=odd, at=slice(3, 4)))).outcome == "fail"
+    for odd in (np.nan, None, "no answer"):
+        verdict = judge(predicted(good, answers(1, odd=odd, at=some)))
+        assert verdict == Verdict("fail", "predictions missing: 30 of 200 of v2, 0 of 200 of v1")
+    assert judge(predicted(good, np.full(200, np.nan))).outcome == "fail"
+    # as many are missing with both, or one is: the rest is judged, and the reason says so
+    for stable, canary, told in (
+        (
+            answers(0, odd=np.nan, at=some),
+            answers(1, odd=np.nan, at=some),
+            "30 of 200 of v2, 30 of 200 of v1",
+        ),
+        (good, answers(1, odd=np.nan, at=slice(3, 4)), "1 of 200 of v2, 0 of 200 of v1"),
+        (answers(0, odd=-np.inf, at=slice(3, 4)), answers(1), "0 of 200 of v2, 1 of 200 of v1"),
+    ):
+        verdict = judge(predicted(stable, canary))
+        assert verdict.outcome == "pass" and verdict.reason.endswith(f"predictions missing: {told}")
+        assert judge(predicted(stable, canary + 5)).outcome == "fail" if canary.dtype != object else True
+
+
+def test_one_infinite_prediction_hides_no_canary_that_is_off():
+    off = answers(1) + 5
+    for stable, canary in ((answers(0), [np.inf, *off]), ([-np.inf, *answers(0)], off)):
+        for judge in PREDICTING:
+            assert judge(predicted(stable, canary)).outcome == "fail", judge
+
+
+def test_missing_predictions_stand_in_the_summary_and_may_have_a_range_of_their_own():
+    metrics = predicted(answers(0), answers(1, odd=None, at=slice(0, 140)))
+    told = metrics.summary()
+    assert (told["canary"]["missing"], told["stable"]["missing"], told["canary"]["labels"]) == (140, 0, 60)
+    assert ThresholdJudge({"error_rate": (None, 0.01)})(metrics).outcome == "fail"
+    assert (
+        ThresholdJudge({"missing_rate": (None, 0.1)})(metrics).reason
+        == "missing_rate of v2 is 0.7, above 0.1"
+    )
+    wide = ThresholdJudge({"mean_abs_error": (None, 1), "missing_rate": (None, 0.8)})
+    assert wide(metrics).outcome == "pass"
+    assert predicted(answers(0), [np.inf, -np.inf, 1.0]).summary()["canary"]["bias"] == np.inf
+
+
+def test_without_an_answer_of_stable_missing_predictions_are_no_pass():
+    alone = predicted([], answers(1, odd=np.nan, at=slice(0, 5)))
+    verdict = ThresholdJudge({"mean_abs_error": (None, 1)})(alone)
+    assert (verdict.outcome, verdict.reason) == (
+        "nodata",
+        "predictions missing: 5 of 200 of v2, 0 of 0 of v1",
+    )
+
+
+@pytest.mark.parametrize("dtype", [object, "Float64", "string", "category", "float32"])
+def test_numbers_are_judged_by_their_values_however_they_are_stored(dtype):
+    good, bad = (pd.Series(values).astype(dtype) for values in (answers(0).round(3), answers(1).round(3) + 5))
+    for judge in PREDICTING:
+        assert judge(predicted(good, bad)).outcome == "fail"
+        assert judge(predicted(good, pd.Series(answers(2).round(3)).astype(dtype))).outcome == "pass"
+
+
+def test_names_as_predictions_have_no_error_and_are_not_missing():
+    metrics = predicted(np.full(60, "late"), np.full(60, "on time"), label="late")
+    assert metrics.summary()["canary"]["missing"] == 0
+    assert ZTestJudge("abs_error")(metrics).reason == "0 labels of v2, 50 needed"
+
+
+def test_labels_that_are_infinite_or_text_are_no_labels():
+    metrics = predicted(answers(0), answers(1), label=pd.Series([1.0, np.inf, "?", 1] * 50, dtype=object))
+    assert (
+        metrics.summary()["canary"]["labels"] == 100 and metrics.summary()["canary"]["mean_abs_error"] < 0.1
+    )
+
+
+def test_an_offset_of_1e9_changes_no_verdict():
+    for judge in (judge for judge in PREDICTING if getattr(judge, "relative", "difference") == "difference"):
+        assert judge(predicted(answers(0) + 1e9, answers(1) + 1e9)).outcome == "pass"
+        assert judge(predicted(answers(0) + 1e9, answers(1) + 1e9 + 5)).outcome == "fail"
+
+
+def test_values_too_large_for_their_squares_are_judged_or_no_data_but_never_pass():
+    for judge in PREDICTING:
+        assert judge(predicted(answers(0), np.full(200, 1e300))).outcome in ("fail", "nodata"), judge
+    assert z_score(np.arange(9) * 1e-200, np.arange(9) * 3e-200)[0] == pytest.approx(
+        z_score(range(9), range(0, 27, 3))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "segments"),
+    [
+        (pd.Series(["a", None] * 100, dtype=object), ["a", "missing"]),
+        (pd.Series(["a", None] * 100, dtype="string"), ["a", "missing"]),
+        (pd.Series(["a", 3] * 100, dtype=object), ["3", "a"]),
+        (pd.Series([3, pd.NA] * 100, dtype=object), ["3", "missing"]),
+        (pd.Series([np.nan] * 200), ["missing"]),
+        (pd.Series([True, False] * 100), ["False", "True"]),
+        (pd.Series(["a", "b"] * 100, dtype="category"), ["a", "b"]),
+    ],
+)
+def test_a_segment_without_a_value_is_one_more_segment(values, segments):
+    judge = BySegment("kind", ThresholdJudge({"error_rate": (None, 0.05)}))
+    of = {"v1": values, "v2": values}
+    assert (
+        judge(metrics_of([0] * 200, [0] * 200, kind=of)).reason == f"kind {', '.join(segments)} within limits"
+    )
+    last = pd.isna(values) if "missing" in segments else values.astype(str) == segments[-1]
+    verdict = judge(metrics_of([0] * 200, last.astype(int), kind=of))
+    assert verdict.outcome == "fail" and verdict.reason.startswith(f"kind {segments[-1]}: ")
+
+
+def test_segments_that_are_no_names_are_refused_clearly():
+    lists = pd.Series([["a"]] * 60, dtype=object)
+    with pytest.raises(ValueError, match="number or a name"):
+        BySegment("kind", ZTestJudge())(metrics_of([0] * 60, [0] * 60, kind={"v1": lists, "v2": lists}))
+
+
+def test_a_log_without_any_request_is_no_data_for_a_judge_by_segment():
+    empty = Metrics.from_log(as_log({"time": [], "request_id": [], "version": []}), "v1", "v2")
+    assert BySegment("origin", ZTestJudge())(empty).outcome == "nodata"
+    assert PlainJudge(lambda stable, canary: "pass", by="origin")(empty).outcome == "nodata"
+
+
+def test_names_that_are_not_unique_are_refused():
+    log = log_of([0, 1], [1, 0], a={"v1": [1, 2], "v2": [3, 4]}, b={"v1": [1, 2], "v2": [3, 4]})
+    with pytest.raises(ValueError, match="two columns 'a'"):
+        Metrics.from_log(log.rename(columns={"b": "a"}), "v1", "v2")
+    with pytest.raises(ValueError, match="Both versions"):
+        Metrics.from_log(log, "v1", "v1")
 
 
 def test_judges_refuse_what_is_no_metrics():

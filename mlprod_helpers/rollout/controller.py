@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 from mlprod_helpers.rollout.judges import FAIL, NODATA, as_verdict
+from mlprod_helpers.rollout.plans import add
 
 PROGRESSING, PAUSED, DEGRADED, HEALTHY = "Progressing", "Paused", "Degraded", "Healthy"
 # what the state machine is doing: nothing yet; copies or warm-up without users; the ramp; everybody, still watched;
@@ -94,6 +95,8 @@ class Controller:
     def __init__(self, plan, judge, stable="stable", canary="canary", *, state=None):
         if stable == canary:
             raise ValueError(f"Both versions are called {stable!r}: a rollout goes from one to another.")
+        if not callable(judge):
+            raise TypeError(f"{judge!r} is no judge: a judge is called with metrics and gives a verdict.")
         self.plan, self.judge, self.stable, self.canary = plan, judge, stable, canary
         self.state = State() if state is None else state
 
@@ -166,7 +169,7 @@ class Controller:
     def decision(self):
         """The last decision again."""
         weight = self.state.weight
-        weights = {self.stable: 100 - weight, self.canary: weight}
+        weights = {self.stable: add(100, -weight), self.canary: weight}
         return Decision(weights, self.state.phase, self.state.reason)
 
     @property

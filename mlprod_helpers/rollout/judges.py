@@ -2,16 +2,18 @@
 
 A judge is a callable, `judge(metrics) -> Verdict`, with no memory: the same metrics give the same verdict. "nodata" is an
 outcome of its own. It never passes a canary: the controller pauses and waits. Judges that test (z, group-sequential, mSPRT,
-Mann-Whitney) count users, not requests, where the log says who asked: see `by_user`.
+Mann-Whitney) count users, not requests, where the log says who asked: see `by_user`. No judge passes on what it could not
+read, see `Judge`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.rollout import sequential
-from mlprod_helpers.rollout.metrics import SUMMARIES, VALUES, Metrics
+from mlprod_helpers.rollout.metrics import SUMMARIES, VALUES, Metrics, check_window
 
 PASS, FAIL, NODATA = "pass", "fail", "nodata"
 DIRECTIONS = ("increase", "decrease", "either")
@@ -49,7 +51,13 @@ def as_verdict(answer):
 
 
 class Judge:
-    """Base of the judges: which values, how many of them at least, and from which window."""
+    """Base of the judges: which values, how many of them at least, and from which window; and what could not be read.
+
+    An infinite value of the canary fails: no limit is above it. An answer without a prediction leaves no error to judge, so
+    who judges errors or predictions also compares how often that happens: it fails where the canary misses more of them than
+    stable by 3 standard errors. Otherwise the verdict is about the rest, and its reason says how many are missing. Without
+    any answer of stable nothing passes. A `ThresholdJudge` with a range of "missing_rate" goes by that range instead.
+    """
 
     metric = "error"
     min_requests = 50
@@ -57,30 +65,73 @@ class Judge:
     by_user = True
 
     def _check_settings(self):
-        if self.min_requests < 1:
-            raise ValueError("min_requests is at least 1: a judge that has seen nothing knows nothing.")
+        if not isinstance(self.min_requests, int | np.integer) or self.min_requests < 1:
+            raise ValueError(
+                f"min_requests is {self.min_requests!r}, but it counts requests, at least 1: a judge that has seen nothing "
+                "knows nothing."
+            )
         if self.metric not in VALUES:
             raise ValueError(
-                f"There is no value {self.metric!r} of a request: {nearest_name(self.metric, VALUES)}."
+                f"There is no value {self.metric!r} of a request: {nearest_name(str(self.metric), VALUES)}."
             )
-        if getattr(self, "direction", "either") not in DIRECTIONS:
+        if (direction := getattr(self, "direction", "either")) not in DIRECTIONS:
             raise ValueError(
-                f"direction is {self.direction!r}: {nearest_name(self.direction, DIRECTIONS)}. It says what is bad."
+                f"direction is {direction!r}: {nearest_name(str(direction), DIRECTIONS)}. It says what is bad."
             )
+        check_window(self.window)
+        if hasattr(self, "alpha"):
+            sequential._z(self.alpha)
 
     def __call__(self, metrics):
         if not isinstance(metrics, Metrics):
             raise TypeError(
                 f"{type(self).__name__} judges Metrics, not a {type(metrics).__name__}: make them with Metrics.from_log(log, ...)."
             )
-        return self.judge(metrics)
+        return self._with_missing(self.judge(metrics), metrics)
 
     def judge(self, metrics):
         raise NotImplementedError(f"{type(self).__name__} has to say what it judges: write judge(metrics)")
 
+    def _reads(self):
+        """The values that the verdict is about."""
+        return {self.metric} - {None}
+
+    def _with_missing(self, verdict, metrics):
+        """The verdict, once it is known what could not be read."""
+        if verdict.outcome == FAIL:
+            return verdict
+        reads, told = self._reads(), []
+        for name in sorted(reads):
+            infinite = {role: np.isinf(metrics.values(name, role, self.window)) for role in metrics.names}
+            for role in ("canary", "stable"):
+                if count := int(infinite[role].sum()):
+                    told.append(f"{count} of {len(infinite[role])} {name} of {metrics.names[role]} infinite")
+            if infinite["canary"].any():
+                return Verdict(FAIL, told[-1 if len(told) < 2 else -2])
+        if reads & {"error", "abs_error", "signed_error"} and "missing" not in reads:
+            stable, canary = (metrics.sample("missing", role, self.window) for role in ("stable", "canary"))
+            counts = [int(flags.sum()) for flags, *_ in (canary, stable)]
+            if any(counts):
+                told.append(
+                    f"predictions missing: {counts[0]} of {len(canary[0])} of {metrics.names['canary']}, {counts[1]} of "
+                    f"{len(stable[0])} of {metrics.names['stable']}"
+                )
+            if counts[0] and len(canary[0]) >= self.min_requests:
+                if not len(stable[0]):
+                    return Verdict(NODATA, told[-1])
+                if sequential.z_score(stable[0], canary[0], self._users(stable, canary))[0] >= 3.0:
+                    return Verdict(FAIL, told[-1])
+        return replace(verdict, reason="; ".join([*filter(None, [verdict.reason]), *told]))
+
+    def _sample(self, metrics, role):
+        """The finite values of a version; see `Metrics.sample`."""
+        values, when, users = metrics.sample(self.metric, role, self.window)
+        read = np.isfinite(values)
+        return values[read], when[read], None if users is None else users[read]
+
     def _pair(self, metrics):
         """(values of stable, values of canary, users of both or None, what is missing or None)."""
-        stable, canary = (metrics.sample(self.metric, role, self.window) for role in ("stable", "canary"))
+        stable, canary = (self._sample(metrics, role) for role in ("stable", "canary"))
         missing = _too_few(metrics, self.metric, self.min_requests, stable=stable[0], canary=canary[0])
         return stable[0], canary[0], self._users(stable, canary), missing
 
@@ -96,8 +147,10 @@ class ThresholdJudge(Judge):
     Parameters
     ----------
     ranges : dict, metric -> (lowest, highest), None for no limit. Metrics: "error_rate", "success_rate", "latency_mean",
-        "latency_p50", "latency_p95", "latency_p99" (ms), "mean_abs_error", "bias" (units of the label), "ctr"
-    relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary over stable
+        "latency_p50", "latency_p95", "latency_p99" (ms), "mean_abs_error", "bias" (units of the label), "ctr", "missing_rate".
+        A value at a limit is inside, as in Flagger; in Argo the condition says it (`result <= 0.01`).
+    relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary over stable.
+        A bias may be negative or 0, so it has no ratio.
     min_requests : int, of each version that is looked at; below, the verdict is "nodata"
     window : "check", "all" or seconds; see `Metrics.values`
 
@@ -117,19 +170,31 @@ class ThresholdJudge(Judge):
         for name, limits in self.ranges.items():
             if name not in SUMMARIES:
                 raise ValueError(f"There is no metric {name!r}: {nearest_name(name, SUMMARIES)}.")
-            if np.shape(limits) != (2,) or all(limit is None for limit in limits):
+            if (
+                not isinstance(limits, tuple | list)
+                or len(limits) != 2
+                or all(limit is None for limit in limits)
+                or not all(limit is None or (isinstance(limit, Real) and limit == limit) for limit in limits)
+                or (None not in limits and limits[0] > limits[1])
+            ):
                 raise ValueError(
-                    f"The range of {name} is {limits!r}: give (lowest, highest), None where it is open."
+                    f"The range of {name} is {limits!r}: give (lowest, highest), two numbers, None where it is open."
                 )
         if self.relative not in (None, "difference", "ratio"):
             raise ValueError(f"relative is {self.relative!r}: None, 'difference' or 'ratio'.")
+        if self.relative == "ratio" and "bias" in self.ranges:
+            raise ValueError("A ratio of two biases says nothing (they may be 0 or negative): 'difference'.")
         self._check_settings()
+
+    def _reads(self):
+        return {SUMMARIES[name][0] for name in self.ranges}
 
     def judge(self, metrics):
         missing, inside = [], []
         for name, (low, high) in self.ranges.items():
             value, summarize = SUMMARIES[name]
             of = {role: metrics.values(value, role, self.window) for role in ("stable", "canary")}
+            of["stable"] = of["stable"][np.isfinite(of["stable"])]
             if self.relative is None:
                 del of["stable"]
             if few := _too_few(metrics, value, self.min_requests, **of):
@@ -138,6 +203,9 @@ class ThresholdJudge(Judge):
             got, what = self._compare(
                 {role: float(summarize(found)) for role, found in of.items()}, name, metrics
             )
+            if np.isnan(got):  # percentiles between infinite values
+                missing.append(f"{what} is no number")
+                continue
             if high is not None and got > high:
                 return Verdict(FAIL, f"{what} is {got:.4g}, above {high:g}")
             if low is not None and got < low:
@@ -158,7 +226,8 @@ class ThresholdJudge(Judge):
 
 @dataclass(frozen=True)
 class ZTestJudge(Judge):
-    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %.
+    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %. The variance
+    is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
 
     Parameters
     ----------
@@ -225,12 +294,16 @@ class GroupSequentialJudge(Judge):
     boundary: str = "obrien_fleming"
     critical: bool = True
     by_user: bool = True
+    window = "all"
 
     def __post_init__(self):
         self._check_settings()
         if self.boundary not in _BOUNDARIES:
-            raise ValueError(f"boundary is {self.boundary!r}: {nearest_name(self.boundary, _BOUNDARIES)}.")
-        if self.total < self.looks:
+            raise ValueError(
+                f"boundary is {self.boundary!r}: {nearest_name(str(self.boundary), _BOUNDARIES)}."
+            )
+        sequential._looks(self.looks)
+        if not isinstance(self.total, Real) or not self.looks <= self.total < np.inf:
             raise ValueError(
                 f"{self.looks} looks at {self.total} requests: plan at least one request a look."
             )
@@ -244,7 +317,7 @@ class GroupSequentialJudge(Judge):
         return _SOLVED[key]
 
     def judge(self, metrics):
-        stable, canary = (metrics.sample(self.metric, role, "all") for role in ("stable", "canary"))
+        stable, canary = (self._sample(metrics, role) for role in ("stable", "canary"))
         when = np.concatenate([stable[1], canary[1]])
         order = np.argsort(when, kind="stable")
         when, m = when[order], np.cumsum(order >= len(stable[0]))
@@ -317,6 +390,8 @@ class MSPRTJudge(Judge):
             return Verdict(NODATA, missing)
         z, difference, variance = sequential.z_score(stable, canary, users)
         ratio = float(sequential.msprt(difference, variance, self.tau))
+        if not np.isfinite(ratio) or not np.isfinite(variance):
+            return Verdict(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
         beyond = ratio >= 1 / self.alpha and _is_beyond(z, 0.0, self.direction)
         how = f"likelihood ratio {ratio:.3g}, bar {1 / self.alpha:g}"
         return _judged(beyond, metrics, self.metric, difference, how, self.critical)
@@ -347,11 +422,13 @@ class EffectSize:
         for name in ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, neutral)
+            elif not isinstance(getattr(self, name), Real) or np.isnan(getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: a number, or None for {neutral:g}.")
 
     def of(self, stable, canary):
-        """The effect; NaN (then no threshold applies) for a mean ratio with a mean of 0."""
+        """The effect; NaN (then no threshold applies) for a ratio of means that are not both above 0."""
         if self.measure == "mean_ratio":
-            return canary.mean() / stable.mean() if stable.mean() and canary.mean() else np.nan
+            return canary.mean() / stable.mean() if min(stable.mean(), canary.mean()) > 0 else np.nan
         below, up_to = (np.searchsorted(np.sort(stable), canary, side=side) for side in ("left", "right"))
         return float((below + up_to).sum() / 2 / (len(stable) * len(canary)))
 
@@ -378,9 +455,13 @@ class MannWhitneyJudge(Judge):
     it below; the band is plus and minus `tolerance` times the Hodges-Lehmann estimate of the shift itself, so it asks how
     certain the shift is, not how large: that is what `effect_size` is for.
 
+    Where most values are equal (mostly zeros, or 0 and 1 only) the median difference is 0 however different the rest is. Then
+    the test itself decides, without a band, and the reason says in how many pairs the canary has the larger value. Kayenta
+    passes here.
+
     Parameters
     ----------
-    metric : one of `VALUES`. Few different values (0 and 1) leave a rank test blind to small shifts: use `per`.
+    metric : one of `VALUES`
     tolerance, confidence : float
     direction : what is bad: "increase" (High), "decrease" (Low) or "either"
     effect_size : EffectSize or dict of its fields
@@ -406,38 +487,46 @@ class MannWhitneyJudge(Judge):
 
     def __post_init__(self):
         self._check_settings()
-        if not 0 < self.confidence < 1 or not self.tolerance >= 0:
+        if not 0 < self.confidence < 1 or not 0 <= self.tolerance < np.inf:
             raise ValueError("confidence lies between 0 and 1 (0.98), tolerance is 0 or more (0.25).")
+        if self.per is not None:
+            check_window(self.per)
         given = self.effect_size or {}
         object.__setattr__(self, "effect_size", EffectSize(**given) if isinstance(given, dict) else given)
 
     def classify(self, stable, canary, design_effect=1.0):
-        """Kayenta's classification of two samples; `design_effect` as for `shift`.
+        """Kayenta's classification of two samples; `design_effect` as for `shift`. Values that are missing or infinite are left
+        out, and counted in the reason.
 
         >>> stable = np.arange(20.0)
         >>> judge = MannWhitneyJudge()
         >>> judge.classify(stable, stable + 30).label, judge.classify(stable, stable[::-1]).label, judge.classify(stable, []).label
         ('High', 'Pass', 'Nodata')
         """
-        stable, canary = (_without_nan(values) for values in (stable, canary))
+        stable, canary = (sequential.numbers(values) for values in (stable, canary))
+        read = [values[np.isfinite(values)] for values in (stable, canary)]
+        lost = len(stable) + len(canary) - len(read[0]) - len(read[1])
+        stable, canary = read
+        told = f"; {lost} missing or infinite values left out" if lost else ""
         if not len(stable) or not len(canary):
-            return Classification("Nodata", f"{'stable' if not len(stable) else 'canary'} has no values")
+            return Classification("Nodata", f"{'canary' if len(stable) else 'stable'} has no values{told}")
+        effect = self.effect_size.of(stable, canary)
         if len(stable) == len(canary) and np.array_equal(np.sort(stable), np.sort(canary)):
-            return Classification(
-                "Pass", "the values of both are identical", 0.0, 0.0, 0.0, self.effect_size.of(stable, canary)
-            )
+            return Classification("Pass", f"the values of both are identical{told}", 0.0, 0.0, 0.0, effect)
         estimate, low, high = shift(stable, canary, self.confidence, design_effect)
+        told = f"shift {estimate:.4g}, {100 * self.confidence:.0f} % interval {low:.4g} to {high:.4g}{told}"
         band = self.tolerance * abs(estimate)
-        size = self.effect_size
-        effect = size.of(stable, canary)
-        told = f"shift {estimate:.4g}, {self.confidence:.0%} interval {low:.4g} to {high:.4g}".replace(
-            "%", " %"
-        )
-        found = (estimate, low, high, effect)
-        if self.direction != "decrease" and low > band and not effect < size.allowed_increase:
+        above, below = low > band, high < -band
+        if estimate == 0.0:
+            z, bar = _rank_test(stable, canary, design_effect), sequential._z(1 - self.confidence)
+            above, below = z >= bar, z <= -bar
+            larger = EffectSize(measure="cles").of(stable, canary)
+            told += f"; by ranks z {z:.2f}, bar {bar:.2f}, larger in {100 * larger:.0f} % of the pairs"
+        found, size = (estimate, low, high, effect), self.effect_size
+        if self.direction != "decrease" and above and not effect < size.allowed_increase:
             critical = self.critical and not effect < size.critical_increase
             return Classification("High", f"{told}, all above the band of {band:.4g}", *found, critical)
-        if self.direction != "increase" and high < -band and not effect > size.allowed_decrease:
+        if self.direction != "increase" and below and not effect > size.allowed_decrease:
             critical = self.critical and not effect > size.critical_decrease
             return Classification("Low", f"{told}, all below the band of {-band:.4g}", *found, critical)
         return Classification("Pass", told, *found)
@@ -449,8 +538,7 @@ class MannWhitneyJudge(Judge):
         effect = 1.0 if users is None else _effect_on_ranks(stable, canary, users)
         if self.per is not None:
             stable, canary = (
-                _means(*metrics.timed(self.metric, role, self.window), self.per)
-                for role in ("stable", "canary")
+                _means(*self._sample(metrics, role)[:2], self.per) for role in ("stable", "canary")
             )
         answer = self.classify(stable, canary, effect)
         outcome = {"Pass": PASS, "Nodata": NODATA}.get(answer.label, FAIL)
@@ -474,6 +562,7 @@ class AllOf(Judge):
     def __init__(self, *judges):
         if not judges:
             raise ValueError("Without a judge everything would pass: give one at least.")
+        _callable(*judges)
         object.__setattr__(self, "judges", judges)
 
     def __call__(self, metrics):
@@ -486,7 +575,8 @@ class AllOf(Judge):
 
 @dataclass(frozen=True)
 class BySegment(Judge):
-    """One judge, asked for each value of a column: a version may fail for one airport alone, and no mean shows it.
+    """One judge, asked for each value of a column: a version may fail for one airport alone, and no mean shows it. Requests
+    without a value are one segment more.
 
     A failure anywhere fails. A segment with too little data waits for more; only if no segment has enough is there no data.
     Each segment is one more chance of a false alarm: choose the inner judge's level accordingly.
@@ -499,22 +589,32 @@ class BySegment(Judge):
 
     column: str
     inner: object
+    metric = None  # the inner judge reads
+
+    def __post_init__(self):
+        _callable(self.inner)
 
     def judge(self, metrics):
+        if not len(metrics):
+            return Verdict(NODATA, "no requests")  # a log without requests has no columns either
         verdicts = {
             value: as_verdict(self.inner(metrics.only(self.column, value)))
             for value in metrics.segments(self.column)
         }
         for value, verdict in verdicts.items():
             if verdict.outcome == FAIL:
-                return Verdict(FAIL, f"{self.column} {value}: {verdict.reason}", verdict.critical)
-        passed = [value for value, verdict in verdicts.items() if verdict.outcome == PASS]
+                return Verdict(FAIL, f"{self.column} {_name(value)}: {verdict.reason}", verdict.critical)
+        passed = [_name(value) for value, verdict in verdicts.items() if verdict.outcome == PASS]
         if not passed:
             few = next((verdict.reason for verdict in verdicts.values()), "no requests")
             return Verdict(NODATA, f"no {self.column} has enough data: {few}")
         waiting = len(verdicts) - len(passed)
         more = f"; {waiting} with too little data" if waiting else ""
-        return Verdict(PASS, f"{self.column} {', '.join(map(str, passed))} within limits{more}")
+        told = [
+            f"{_name(v)}: {verdict.reason}" for v, verdict in verdicts.items() if "missing" in verdict.reason
+        ]
+        more += "".join(f"; {reason}" for reason in told)
+        return Verdict(PASS, f"{self.column} {', '.join(passed)} within limits{more}")
 
 
 @dataclass(frozen=True)
@@ -533,8 +633,15 @@ class PlainJudge(Judge):
     function: object
     by: str | None = None
     window: object = "check"
+    metric = None  # the function reads: a summary says how many answers have no prediction
+
+    def __post_init__(self):
+        _callable(self.function)
+        check_window(self.window)
 
     def judge(self, metrics):
+        if self.by is not None and not len(metrics):
+            return Verdict(NODATA, "no requests")
         told = metrics.summary(self.by, window=self.window)
         if self.by is not None:
             told = {
@@ -561,20 +668,19 @@ def shift(stable, canary, confidence=0.98, design_effect=1.0):
     -------
     (estimate, low, high) in the unit of the values
 
+    Raises
+    ------
+    ValueError : a version without values, a value that is no finite number, or a confidence outside of 0 to 1.
+
     >>> shift(np.arange(10.0), np.arange(10.0) + 5)[0]
     5.0
     """
-    from scipy.special import ndtri
-
-    stable, canary = np.sort(np.asarray(stable, dtype=float)), np.sort(np.asarray(canary, dtype=float))
-    n, m = len(stable), len(canary)
-    both = n + m
-    ties = sum(
-        (np.unique(values, return_counts=True)[1].astype(float) ** 3).sum() - len(values)
-        for values in (stable, canary)
+    stable, canary = (
+        np.sort(sequential.finite(stable, "stable")),
+        np.sort(sequential.finite(canary, "canary")),
     )
-    sigma = np.sqrt(max(n * m / 12 * (both + 1 - ties / (both * (both - 1))), 0.0))
-    bar = ndtri((1 + confidence) / 2) * sigma * np.sqrt(design_effect)
+    ties = sum(_ties(values) for values in (stable, canary))  # a shifted sample ties with no other
+    bar = sequential._z(1 - confidence) * _sigma(len(stable), len(canary), ties) * np.sqrt(design_effect)
     # the statistic falls as the shift grows: the interval's ends are where it passes the bar, 0 and minus the bar
     # (it moves in steps of a half; an even number of pairs has two in the middle)
     levels = (bar + 0.5, 0.25, -0.25, -bar - 0.5)
@@ -582,32 +688,44 @@ def shift(stable, canary, confidence=0.98, design_effect=1.0):
     return (below + above) / 2, low, high
 
 
+def _ties(values):
+    return (np.unique(values, return_counts=True)[1].astype(float) ** 3).sum() - len(values)
+
+
+def _sigma(n, m, ties):
+    """The standard deviation of the Mann-Whitney statistic of n and m values."""
+    both = n + m
+    return np.sqrt(max(n * m / 12 * (both + 1 - ties / (both * (both - 1))), 0.0))
+
+
+def _rank_test(stable, canary, design_effect):
+    """The Mann-Whitney z of two samples as they are, with correction for ties and continuity; above 0 where canary is larger."""
+    stable, canary = np.sort(stable), np.sort(canary)
+    statistic = _statistic(stable, canary, 0.0)
+    sigma = _sigma(len(stable), len(canary), _ties(np.concatenate([stable, canary]))) * np.sqrt(design_effect)
+    return np.sign(statistic) * max(abs(statistic) - 0.5, 0.0) / sigma if sigma > 0 else 0.0
+
+
+def _statistic(stable, canary, shift):
+    """The centered Mann-Whitney statistic of sorted samples once the canary is moved back by `shift`."""
+    few, many, sign = (stable, canary, -1) if len(stable) < len(canary) else (canary, stable, 1)
+    moved = few - sign * shift
+    places = np.searchsorted(many, moved, "left") + np.searchsorted(many, moved, "right")
+    return sign * (places.sum() / 2 - len(stable) * len(canary) / 2)
+
+
 def _where_it_falls(stable, canary, level):
     """The difference at which the centered Mann-Whitney statistic of the shifted canary falls to `level` or below."""
-    few, many = (stable, canary) if len(stable) < len(canary) else (canary, stable)
-    half = len(stable) * len(canary) / 2
-
-    def statistic(shift):
-        if few is canary:
-            return (
-                np.searchsorted(many, few - shift, "left") + np.searchsorted(many, few - shift, "right")
-            ).sum() / 2 - half
-        return (
-            half
-            - (np.searchsorted(many, few + shift, "left") + np.searchsorted(many, few + shift, "right")).sum()
-            / 2
-        )
-
     low, high = canary[0] - stable[-1], canary[-1] - stable[0]
-    if statistic(low) <= level:
+    if _statistic(stable, canary, low) <= level:
         return float(low)
-    if statistic(high) >= level:
+    if _statistic(stable, canary, high) >= level:
         return float(high)
     for _ in range(100):
         middle = (low + high) / 2
         if not low < middle < high:
             break
-        low, high = (middle, high) if statistic(middle) > level else (low, middle)
+        low, high = (middle, high) if _statistic(stable, canary, middle) > level else (low, middle)
     return _nearest_difference(stable, canary, high)
 
 
@@ -642,8 +760,20 @@ def _is_beyond(z, bar, direction):
     return bool((direction != "decrease" and z >= bar) or (direction != "increase" and z <= -bar))
 
 
+def _callable(*judges):
+    for judge in judges:
+        if not callable(judge):
+            raise TypeError(f"{judge!r} is no judge: a judge is called with metrics and gives a verdict.")
+
+
+def _name(value):
+    return "missing" if value is None else str(value)
+
+
 def _judged(beyond, metrics, name, difference, how, critical=False):
     told = f"{name} of {metrics.names['canary']} minus that of {metrics.names['stable']} is {difference:.4g} ({how})"
+    if not np.isfinite(difference):  # values so large that their sum is infinite
+        return Verdict(NODATA, f"{told}: no number")
     return Verdict(FAIL, told, critical) if beyond else Verdict(PASS, told)
 
 
@@ -653,8 +783,3 @@ def _means(values, when, seconds):
         return values
     _, which = np.unique((when // seconds).astype(int), return_inverse=True)
     return np.bincount(which, weights=values) / np.bincount(which)
-
-
-def _without_nan(values):
-    values = np.asarray(values, dtype=float)
-    return values[~np.isnan(values)]

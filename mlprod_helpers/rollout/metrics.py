@@ -1,10 +1,12 @@
 """What a judge may know: the values of each version that were known at some moment, and not one more."""
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
-from mlprod_helpers.requestlog.table import features, utc, validate
+from mlprod_helpers.requestlog.table import features, is_missing, utc, validate
 
 ROLES = ("stable", "canary")
 VALUES = {
@@ -13,6 +15,7 @@ VALUES = {
     "abs_error": "distance of prediction and label, once the label is known",
     "signed_error": "prediction minus label, once the label is known",
     "clicked": "1 when the user clicked, else 0; nobody clicks on a shadow copy",
+    "missing": "1 when an answer (status below 400) has no prediction that is a finite number or a name, else 0",
 }
 SUMMARIES = {
     "error_rate": ("error", np.mean),
@@ -24,6 +27,7 @@ SUMMARIES = {
     "mean_abs_error": ("abs_error", np.mean),
     "bias": ("signed_error", np.mean),
     "ctr": ("clicked", np.mean),
+    "missing_rate": ("missing", np.mean),
 }
 
 
@@ -51,9 +55,14 @@ class Rows:
         return other
 
     def where(self, column, value):
-        """Which rows have this value in this column?"""
+        """Which rows have this value in this column? None: which have none?"""
         if (column, value) not in self._where:
-            self._where[column, value] = self.feature(column) == value
+            found, missing = self.feature(column), pd.isna(self.feature(column))
+            if is_missing(value):
+                self._where[column, value] = missing
+            else:
+                self._where[column, value] = ~missing
+                self._where[column, value][~missing] = pd.Series(found[~missing]) == value
         return self._where[column, value]
 
     def feature(self, column):
@@ -73,6 +82,12 @@ class Rows:
         nothing = np.full(len(done), np.nan)
         if name == "error":
             return ((have["status"] >= 500).astype(float) if "status" in have else nothing), done
+        if name == "missing":
+            answered = have["status"] < 400 if "status" in have else np.ones(len(done), dtype=bool)
+            unread = have.get(_UNREAD)
+            if unread is None:
+                unread = ~np.isfinite(have["prediction"]) if "prediction" in have else nothing
+            return np.where(answered, unread, np.nan), done
         if name in ("latency_ms", "clicked"):
             return (have[name].astype(float) if name in have else nothing), done
         if name not in VALUES:
@@ -83,8 +98,20 @@ class Rows:
         return (np.abs(off) if name == "abs_error" else off), np.maximum(done, have["label_time"])
 
 
+_UNREAD = "prediction", "unread"  # no name of a column
 _OWN = {
-    *("time", "user_id", "status", "latency_ms", "prediction", "label", "label_time", "clicked", "click_time")
+    _UNREAD,
+    *(
+        "time",
+        "user_id",
+        "status",
+        "latency_ms",
+        "prediction",
+        "label",
+        "label_time",
+        "clicked",
+        "click_time",
+    ),
 }
 
 
@@ -122,15 +149,31 @@ class Metrics:
         Returns
         -------
         Metrics of everything in the log; `at` hides what was not known at some moment.
+
+        Raises
+        ------
+        LogError : the log breaks a rule.
+        ValueError : a column stands twice, or both versions have one name.
+
+        Notes
+        -----
+        Labels and predictions are numbers by their values: text among numbers is a prediction that is missing, or no label; a
+        column of names only has no `abs_error`.
         """
+        if stable == canary:
+            raise ValueError(f"Both versions are called {stable!r}: compare two.")
+        if not log.columns.is_unique:
+            twice = log.columns[log.columns.duplicated()][0]
+            raise ValueError(f"The log has two columns {twice!r}: which one is meant? Rename one.")
         validate(log)
         origin = utc(origin)
-        served = log["served"] if "served" in log else pd.Series(True, index=log.index)
-        users = user_codes(log["user_id"]) if "user_id" in log else None
-        return cls(
-            *(_rows_of(log, log["version"] == name, served, origin, users) for name in (stable, canary)),
-            (stable, canary),
-        )
+        columns, rows = _columns_of(log, origin), []
+        served = log["served"].to_numpy() if "served" in log else np.ones(len(log), dtype=bool)
+        for version in (stable, canary):
+            mine = (log["version"] == version).to_numpy(dtype=bool)
+            own = {name: values[mine] for name, values in columns.items()}
+            rows.append(Rows(own, np.ones(mine.sum(), dtype=bool), served[mine]))
+        return cls(*rows, (stable, canary))
 
     def at(self, now, since=-np.inf, start=-np.inf):
         """The same, as known at `now`; the window "check" begins after `since`, the rollout at `start` (seconds)."""
@@ -151,11 +194,20 @@ class Metrics:
         )
 
     def segments(self, column):
-        """The values of a column of the log, sorted."""
-        found = (pd.unique(rows.feature(column)) for rows in self._rows.values())
-        return sorted(
-            {value for values in found for value in values if value == value}
-        )  # NaN is not equal to itself
+        """The values of a column of the log, sorted (by kind where numbers and text are mixed); None at the end stands for the
+        requests without a value."""
+        try:
+            found = {value for rows in self._rows.values() for value in pd.unique(rows.feature(column))}
+        except TypeError:
+            raise ValueError(
+                f"The log's {column!r} holds lists or the like: a segment is a number or a name."
+            ) from None
+        values = [value for value in found if not is_missing(value)]
+        try:
+            values.sort()
+        except TypeError:
+            values.sort(key=lambda value: (type(value).__name__, str(value)))
+        return values + [None] * (len(values) < len(found))
 
     def values(self, name, role, window="check"):
         """One value a request of a version, in the order in which they became known.
@@ -195,6 +247,10 @@ class Metrics:
             values = values * (rows.columns["click_time"][which] <= self.now)
         return values, when, rows.columns["user_id"][which] if "user_id" in rows.columns else None
 
+    def __len__(self):
+        """How many rows has the log of these versions, whatever is known of them?"""
+        return sum(len(rows.columns["time"]) for rows in self._rows.values())
+
     def count(self, role, window="check"):
         """How many requests of this version were answered in the window?"""
         return len(
@@ -211,9 +267,10 @@ class Metrics:
 
         Returns
         -------
-        dict : "stable" and "canary" -> {"requests", "errors", "labels", "views", "clicks": int; and "error_rate",
-        "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr": float, or None where nothing is known}. With `by`:
-        each value of the column -> such a dict.
+        dict : "stable" and "canary" -> {"requests", "errors", "labels", "views", "clicks", "missing" (answers without a
+        readable prediction): int; and "error_rate", "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr": float, or
+        None where nothing is known; infinite where a value is}. With `by`: each value of the column -> such a dict, None -> that
+        of the requests without a value.
         """
         if by is not None:
             return {value: self.only(by, value).summary(window=window) for value in self.segments(by)}
@@ -227,11 +284,13 @@ class Metrics:
             "labels": len(of["abs_error"]),
             "views": len(of["clicked"]),
             "clicks": int(of["clicked"].sum()),
+            "missing": int(of["missing"].sum()),
         }
         names = ("error_rate", "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr")
         picks = ((name, *SUMMARIES[name]) for name in names)
         return counts | {
-            name: float(summarize(of[value])) if len(of[value]) else None for name, value, summarize in picks
+            name: _summarized(of[value], summarize) if len(of[value]) else None
+            for name, value, summarize in picks
         }
 
     def _begin(self, window):
@@ -239,9 +298,21 @@ class Metrics:
             return self.since
         if window == "all":
             return self.start
-        if isinstance(window, str) or not window > 0:
-            raise ValueError(f'window is {window!r}: write "check", "all" or a number of seconds above 0.')
+        check_window(window)
         return self.now - window
+
+
+def check_window(window):
+    """Refuse what is no window: NaN and text would fail in the middle of a rollout."""
+    if isinstance(window, str) and window in ("check", "all"):
+        return
+    if isinstance(window, bool) or not isinstance(window, Real) or not window > 0:
+        raise ValueError(f'window is {window!r}: write "check", "all" or a number of seconds above 0.')
+
+
+def _summarized(values, summarize):
+    """A mean or percentile; infinite where a value is, since inf minus inf would compare with no limit."""
+    return float(summarize(values)) if np.isfinite(values).all() else float("inf")
 
 
 def user_codes(user_ids):
@@ -250,15 +321,31 @@ def user_codes(user_ids):
     return np.where(codes < 0, len(names) + np.arange(len(codes)), codes)
 
 
-def _rows_of(log, mine, served, origin, users):
-    """One version's rows of a log as columns; its times as seconds since `origin`."""
-    log = log[mine]
-    columns = {} if users is None else {"user_id": users[mine.to_numpy()]}
+def _columns_of(log, origin):
+    """A log's columns as arrays; its times as seconds since `origin`, its users as whole numbers."""
+    columns = {} if "user_id" not in log else {"user_id": user_codes(log["user_id"])}
     for name in ("time", "label_time", "click_time"):
         if name in log:
             columns[name] = ((log[name] - origin) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)
-    for name in ("status", "latency_ms", "label", "prediction", "clicked"):
-        if name in log and (name in ("status", "clicked") or pd.api.types.is_numeric_dtype(log[name])):
-            columns[name] = log[name].to_numpy()
-    columns |= {name: log[name].to_numpy() for name in features(log)}
-    return Rows(columns, np.ones(len(log), dtype=bool), served[mine].to_numpy())
+    for name in ("status", "latency_ms", "clicked"):
+        if name in log:
+            columns[name] = log[name].to_numpy(dtype=float, na_value=np.nan)
+    for name in ("label", "prediction"):
+        if name in log and (values := _numbers(log[name])) is not None:
+            columns[name] = values
+    if "label" in columns:  # a label of infinity says nothing
+        columns["label"] = np.where(np.isfinite(columns["label"]), columns["label"], np.nan)
+    if "prediction" in log:
+        readable = (
+            np.isfinite(columns["prediction"]) if "prediction" in columns else log["prediction"].notna()
+        )
+        columns[_UNREAD] = ~np.asarray(readable, dtype=bool)
+    return columns | {name: log[name].to_numpy() for name in features(log)}
+
+
+def _numbers(column):
+    """The column as floats, text among numbers as missing; None when nothing in it is a number."""
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        return None
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return None if np.isnan(values).all() and column.notna().any() else values

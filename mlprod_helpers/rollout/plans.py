@@ -1,7 +1,12 @@
-"""Rollout plans: how a new version gets its users when every check passes. A plan only says; the controller acts."""
+"""Rollout plans: how a new version gets its users when every check passes. A plan only says; the controller acts.
+
+Weights and times add up as decimals do: eight steps of 0.1 % are 0.8 %, not 0.7999999999999999 %.
+"""
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from itertools import pairwise
+from numbers import Real
 from typing import ClassVar
 
 import pandas as pd
@@ -16,7 +21,8 @@ class Plan:
     Parameters
     ----------
     interval : float, seconds between two checks
-    threshold : int, how many checks may fail, in a row or not, before the rollback
+    threshold : int, the failed check that ends it, in a row or not: 1 rolls back after the first (Flagger's `threshold`; Argo's
+        `failureLimit` counts failures that are allowed, one less, and by default those of one metric)
     watch : float, seconds for which the judge goes on checking after everybody has the new version; 0: it stops there
     keep_old : float, seconds for which the old version stays up after that, ready to take all users back at once
     redeploy : float, seconds to bring an old version back that is gone
@@ -30,19 +36,16 @@ class Plan:
     redeploy: float = 600.0
 
     def __post_init__(self):
-        if not self.interval > 0:
+        if not _is_number(self.interval) or not 0 < self.interval < float("inf"):
             raise ValueError(
-                f"interval is {self.interval}, but checks are some seconds apart: give more than 0."
+                f"interval is {self.interval!r}, but checks are some seconds apart: give more than 0."
             )
-        if int(self.threshold) != self.threshold or self.threshold < 1:
+        if not _is_number(self.threshold) or self.threshold % 1 or self.threshold < 1:
             raise ValueError(
-                f"threshold is {self.threshold}, but it counts failed checks: a whole number from 1."
+                f"threshold is {self.threshold!r}, but it counts failed checks: a whole number from 1."
             )
         for name in ("watch", "keep_old", "redeploy"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}, but it is a finite number of seconds, 0 or more."
-                )
+            _seconds(getattr(self, name), name)
 
     # what the controller asks: seconds before the first user, share of copied requests meanwhile, the ramp
     rehearsal = 0.0
@@ -64,7 +67,7 @@ class Plan:
             time += self.rehearsal
         while (following := self.next_weight(weight)) is not None:
             steps[time] = weight = following
-            time += self.interval
+            time = add(time, self.interval)
         return pd.Series(steps | {time: 100}, name="weight").rename_axis("seconds")
 
     def exposure(self, until):
@@ -157,8 +160,7 @@ class BlueGreen(Plan):
     def __post_init__(self):
         super().__post_init__()
         _percent(self.copies, "copies")
-        if not 0 <= self.preview < float("inf"):
-            raise ValueError(f"preview is {self.preview}, but it is a finite number of seconds, 0 or more.")
+        _seconds(self.preview, "preview")
 
     @property
     def rehearsal(self):
@@ -190,7 +192,8 @@ class Shadow(Plan):
     def __post_init__(self):
         super().__post_init__()
         _percent(self.share, "share")
-        if not 0 < self.duration < float("inf") or not self.share:
+        _seconds(self.duration, "duration")
+        if not self.duration or not self.share:
             raise ValueError(
                 f"A shadow of {self.duration} seconds and {self.share} % shows nothing: give more than 0."
             )
@@ -243,33 +246,72 @@ class Canary(Plan):
         step = 10 if self.step_weight is None else self.step_weight
         highest = 50 if self.max_weight is None else self.max_weight
         for name, value in (("step_weight", step), ("max_weight", highest)):
-            if not 0 < value <= 100:
-                raise ValueError(f"{name} is {value}, but it is a percentage above 0, at most 100.")
-            object.__setattr__(self, name, value)
+            if not _is_number(value) or not 0 < value <= 100:
+                raise ValueError(f"{name} is {value!r}, but it is a percentage above 0, at most 100.")
+            object.__setattr__(self, name, _plain(value))
+        if highest > _MOST_STEPS * step:
+            raise ValueError(
+                f"step_weight {step} would take more than {_MOST_STEPS} steps to {highest} %: take larger ones."
+            )
 
     def _check_steps(self):
         if self.step_weight is not None or self.max_weight is not None:
             raise ValueError(
                 "Give step_weight with max_weight, or step_weights alone: its last weight is the highest."
             )
+        if isinstance(self.step_weights, str) or not hasattr(self.step_weights, "__iter__"):
+            raise ValueError(
+                f"step_weights is {self.step_weights!r}: give a list of percentages, [1, 10, 50]."
+            )
         steps = tuple(self.step_weights)
-        rising = all(a < b for a, b in pairwise(steps))
-        if not steps or not rising or not (steps[0] > 0 and steps[-1] <= 100):
+        numbers = bool(steps) and all(map(_is_number, steps))
+        if not numbers or not all(a < b for a, b in pairwise((0, *steps))) or steps[-1] > 100:
             raise ValueError(
                 f"step_weights is {list(steps)}, but a ramp rises: percentages above 0, each larger than the one "
                 "before, the last at most 100."
             )
-        object.__setattr__(self, "step_weights", steps)
+        object.__setattr__(self, "step_weights", tuple(map(_plain, steps)))
 
     def next_weight(self, weight):
         if self.step_weights is not None:
             return next((step for step in self.step_weights if step > weight), None)
-        return None if weight >= self.max_weight else min(weight + self.step_weight, 100)
+        return None if weight >= self.max_weight else min(add(weight, self.step_weight), 100)
 
 
 _STRATEGIES = {kind.strategy: kind for kind in (BigBang, Shadow, Canary, BlueGreen)}
 
 
+_MOST_STEPS = 10_000
+
+
+def add(one, other):
+    """Their sum as decimals have it; whole numbers stay whole.
+
+    >>> add(0.1, 0.2), add(0.3, -100), add(10, 5)
+    (0.3, -99.7, 15)
+    """
+    exact = _decimal(one) + _decimal(other)
+    return int(exact) if isinstance(one, int) and isinstance(other, int) else float(exact)
+
+
+def _decimal(value):
+    return Decimal(str(_plain(value)))
+
+
+def _plain(value):
+    """A number as JSON has it."""
+    return value if isinstance(value, int) else float(value)
+
+
+def _is_number(value):
+    return isinstance(value, Real | Decimal) and not isinstance(value, bool) and value == value
+
+
 def _percent(value, name):
-    if not 0 <= value <= 100:
-        raise ValueError(f"{name} is {value}, but it is a percentage, from 0 to 100.")
+    if not _is_number(value) or not 0 <= value <= 100:
+        raise ValueError(f"{name} is {value!r}, but it is a percentage, from 0 to 100.")
+
+
+def _seconds(value, name):
+    if not _is_number(value) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value!r}, but it is a finite number of seconds, 0 or more.")

@@ -8,6 +8,7 @@ with it and would not have with the old one.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def replay(
     judge : see `Controller`
     random_state : int, Generator or None. The luck of each request; equal for all plans of the same seed.
     limits : dict or None. Beside a failed request (status 500 and above), what is bad for a user: {"latency_ms": 500,
-        "abs_error": 30}, values above it
+        "abs_error": 30}, values above it; with a limit of "abs_error" an answer without a finite prediction is bad, too
     servers : int, the size of a full fleet; fleets are rounded up to whole servers
     salt : str, of the routing; see `bucket`
     operator : dict or None, seconds -> "pause", "resume", "promote" or "abort": what somebody does by hand
@@ -164,6 +165,8 @@ class _World:
     def _bad(self, answer, limits):
         bad = answer["status"] >= 500
         for name, limit in limits.items():
+            if not isinstance(limit, Real) or np.isnan(limit):
+                raise ValueError(f"The limit of {name} is {limit!r}: give a number.")
             if name == "latency_ms":
                 bad = bad | (answer["latency_ms"] > limit)
             elif name == "abs_error":
@@ -171,7 +174,8 @@ class _World:
                     raise ValueError(
                         "A limit of abs_error needs predictions and labels, and this trace has no labels."
                     )
-                bad = bad | (np.abs(answer["prediction"] - self.trace["label"].to_numpy(dtype=float)) > limit)
+                off = np.abs(answer["prediction"] - self.trace["label"].to_numpy(dtype=float))
+                bad = bad | (off > limit) | ~np.isfinite(answer["prediction"])
             else:
                 raise ValueError(
                     f"There is no limit of {name!r}: {nearest_name(name, ('latency_ms', 'abs_error'))}."

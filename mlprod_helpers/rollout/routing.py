@@ -1,9 +1,13 @@
 """Who gets the new version: sticky per user, independent of the order of requests, equal in every process."""
 
+from decimal import Decimal
 from hashlib import blake2b
+from numbers import Real
 
 import numpy as np
 import pandas as pd
+
+from mlprod_helpers.requestlog.table import is_missing
 
 
 def bucket(user_ids, salt=""):
@@ -48,7 +52,7 @@ def route(user_id, weight, salt=""):
 
     Raises
     ------
-    ValueError : a weight outside of 0 to 100.
+    ValueError : a weight that is no number from 0 to 100.
 
     >>> route("ben", 50), route("ben", 60)
     (False, True)
@@ -56,11 +60,12 @@ def route(user_id, weight, salt=""):
     >>> float(route(users, 5).mean().round(3)), bool((route(users, 10) >= route(users, 5)).all())
     (0.051, True)
     """
-    if not 0 <= weight <= 100:
-        raise ValueError(f"weight is {weight}, but it is a percentage of the users, from 0 to 100.")
+    if not isinstance(weight, Real | Decimal) or not 0 <= weight <= 100:
+        raise ValueError(f"weight is {weight!r}, but it is a percentage of the users, from 0 to 100.")
+    weight = float(weight)
     if isinstance(user_id, str):  # as a router asks, once a request
         return _place(user_id, salt) < weight / 100
-    if np.isscalar(user_id) or user_id is None:
+    if np.isscalar(user_id) or is_missing(user_id):
         return bool(bucket([user_id], salt)[0] < weight / 100)
     return bucket(user_id, salt) < weight / 100
 

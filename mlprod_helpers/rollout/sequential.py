@@ -107,10 +107,10 @@ def msprt(difference, variance, tau):
     (0.707, 38.6)
     """
     variance = np.asarray(variance, dtype=float)
-    if not tau > 0:
-        raise ValueError(f"tau is {tau}, but it is the size of a difference that matters: above 0.")
+    if not 0 < tau < np.inf:
+        raise ValueError(f"tau is {tau}, but it is the size of a difference that matters: above 0, finite.")
     total = variance + tau**2
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.sqrt(variance / total) * _exp(tau**2 * np.square(difference) / (2 * variance * total))
     # without any variance there is nothing to weigh yet
     return np.where(variance > 0, ratio, np.where(np.equal(difference, 0), 0.0, np.inf))
@@ -151,9 +151,13 @@ def z_score(stable, canary, users=None):
         values - values[0]
     )  # two subtractions: offsets of 1e9 cost no digits, equal values give exactly 0
     residuals = values - values.mean()
+    scale = np.abs(residuals).max() or 1.0  # squares of 1e200 are infinite, those of 1e-200 are 0
+    residuals = residuals / scale
     difference = residuals[len(stable) :].mean() - residuals[: len(stable)].mean()
     variance = _variance(residuals, len(stable), _codes(users, len(stable), len(canary)))
-    return float(difference / np.sqrt(variance)) if variance > 0 else 0.0, float(difference), float(variance)
+    z = float(difference / np.sqrt(variance)) if variance > 0 else 0.0
+    with np.errstate(over="ignore"):
+        return z, float(difference * scale), float(variance * np.square(scale))
 
 
 def design_effect(stable, canary, users):
@@ -218,10 +222,19 @@ def _codes(users, n, m):
     return codes
 
 
+def numbers(values):
+    """Values of any kind as floats: None, pd.NA and the like are NaN."""
+    values = pd.Series(values, dtype=None if len(values) else float)
+    try:
+        return values.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Values are numbers, one a request, but {error}.") from None
+
+
 def finite(values, name):
     """The values as floats; refused where one of them is missing or infinite, or where there are none."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values):
+    values = numbers(values)
+    if not len(values):
         raise ValueError(f"{name} has no values: give one number a request, at least one.")
     if bad := int((~np.isfinite(values)).sum()):
         raise ValueError(

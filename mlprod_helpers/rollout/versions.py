@@ -22,6 +22,11 @@ def _not_negative(value, name):
         raise ValueError(f"{name} is {value}, but it is a finite number, 0 or more.")
 
 
+def _finite(value, name):
+    if not np.isfinite(value):
+        raise ValueError(f"{name} is {value}, but it is added to each prediction: a finite number.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
     """Something that is wrong with a version: for some time, for some requests.
@@ -54,11 +59,12 @@ class Symptom:
         _rate(self.error_rate, "error_rate")
         for name in ("noise", "after", "over"):
             _not_negative(getattr(self, name), name)
-        if not self.latency_factor > 0:
+        _finite(self.bias, "bias")
+        if not 0 < self.latency_factor < np.inf:
             raise ValueError(
-                f"latency_factor is {self.latency_factor}, but it multiplies a latency: above 0."
+                f"latency_factor is {self.latency_factor}, but it multiplies a latency: above 0, finite."
             )
-        if self.until is not None and self.until <= self.after:
+        if self.until is not None and not self.until > self.after:
             raise ValueError(f"The symptom ends ({self.until} s) before it begins ({self.after} s).")
 
     def strength(self, seconds):
@@ -99,8 +105,10 @@ class Behavior:
         _rate(self.click_rate or 0.0, "click_rate")
         for name in ("spread", "noise"):
             _not_negative(getattr(self, name), name)
-        if not self.latency_ms > 0:
-            raise ValueError(f"latency_ms is {self.latency_ms}, but an answer takes time: above 0.")
+        for name in ("bias", "drift"):
+            _finite(getattr(self, name), name)
+        if not 0 < self.latency_ms < np.inf:
+            raise ValueError(f"latency_ms is {self.latency_ms}, but an answer takes time: above 0, finite.")
         symptoms = (self.symptoms,) if isinstance(self.symptoms, Symptom) else tuple(self.symptoms)
         object.__setattr__(self, "symptoms", symptoms)
 
