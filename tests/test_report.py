@@ -195,9 +195,10 @@ def test_the_rhythm_of_times_drifts_not_their_dates(change, words):
     assert row["verdict"] == "drift" and row["reason"].startswith(words)
 
 
-def test_nothing_but_missing_on_both_sides_is_quiet():
+def test_nothing_but_missing_on_both_sides_is_untested():
     nothing = pd.DataFrame({"x": [np.nan] * 30, "y": [None] * 30})
-    assert set(drift_report(nothing, nothing).table["verdict"]) == {"quiet"}
+    table = drift_report(nothing, nothing).table
+    assert set(table["verdict"]) == {"untested"} and "no value in either" in table.loc["x", "reason"]
 
 
 def test_a_column_that_is_gone_new_or_of_another_type_is_drift(before, now):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from mlprod_helpers.adaptation.hybrid import ResidualStream, bands_of
 from mlprod_helpers.adaptation.recency import Clock, effective_rows
+from mlprod_helpers.drift.threads import few_threads
 
 __all__ = ["BackTest", "Training"]
 
@@ -84,6 +85,10 @@ class BackTest:
 
     def run(self, strategy, method):
         """Predictions of all rows in the schedule, and for each period what the model in use was trained on."""
+        with few_threads(self.X.size):
+            return self._run(strategy, method)
+
+    def _run(self, strategy, method):
         prediction = np.full(len(self.frame), np.nan)
         trainings, fitted = [], None
         for i in range(len(self.moments) - 1):

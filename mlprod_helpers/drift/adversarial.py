@@ -27,6 +27,7 @@ import pandas as pd
 from scipy import special, stats
 
 from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
+from mlprod_helpers.drift.threads import few_threads
 
 LARGEST_RATIO = 100.0  # a reference row counts for at most so many, before weights are scaled to mean one
 WELL_COVERED = 0.5  # below this share of the current rows, weights are called of little use
@@ -228,7 +229,8 @@ class AdversarialValidation:
 
     @cached_property
     def importances(self):
-        return _importances(self._X, self._labels, self.fold, self._models, self.columns, self._seed)
+        with few_threads(self._X.size):
+            return _importances(self._X, self._labels, self.fold, self._models, self.columns, self._seed)
 
     @cached_property
     def weights(self):
@@ -303,7 +305,8 @@ def _importances(X, labels, fold, models, columns, seed):
                 for order in shuffles
             ]
             lost[k, j] = base - np.mean(aucs)
-    found = pd.Series(lost.mean(axis=0), index=pd.Index(columns, name="column"), name="importance")
+    index = pd.Index(columns, name="column", tupleize_cols=False)
+    found = pd.Series(lost.mean(axis=0), index=index, name="importance")
     return found.sort_values(ascending=False, kind="stable")
 
 
@@ -424,10 +427,11 @@ def adversarial_validation(
         fold, probability, models = _out_of_fold(estimator, X, labels, splits, rng)
         return _fold_aucs(labels, probability, fold), fold, probability, models
 
-    fold_aucs, fold, probability, models = run(labels)
-    auc = float(fold_aucs.mean())
-    shuffles = _shuffled_labels(labels, repeats, n_permutations, rng)
-    null_aucs = np.array([run(shuffled)[0].mean() for shuffled in shuffles])
+    with few_threads(table.values.size):
+        fold_aucs, fold, probability, models = run(labels)
+        auc = float(fold_aucs.mean())
+        shuffles = _shuffled_labels(labels, repeats, n_permutations, rng)
+        null_aucs = np.array([run(shuffled)[0].mean() for shuffled in shuffles])
     pvalue = (1 + np.sum(null_aucs >= auc)) / (1 + n_permutations) if n_permutations else np.nan
     balanced = _balanced(probability, n_rows)
     notes = _notes_on_repeats(repeats, fold) if guarded else []

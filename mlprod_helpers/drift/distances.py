@@ -6,7 +6,8 @@ Five distances, one face: each takes `(reference, current)` and returns a `Drift
     the shift, in standard deviations, of a normal column that would give the same statistic.
 
 So 0.2 is small, 0.5 is medium and 0.8 is large, as with Cohen's d, whatever was computed. The p-value says
-whether chance alone could do it; it shrinks with the number of rows. The effect size does not.
+whether chance alone could do it; it shrinks with the number of rows. The effect size does not: what chance adds to
+a statistic is taken off first (of Wasserstein's it is not).
 
 Rows without a value are never dropped in silence: where shares are compared they are a bin of their own,
 elsewhere the result counts them.
@@ -23,11 +24,14 @@ import pandas as pd
 from pandas.api.types import is_scalar
 from scipy import special, stats
 
+from mlprod_helpers.drift.columns import as_series, kinds_of, numbers_of
+
 LARGEST_SHIFT = 8.0  # effect sizes read off a curve end here: the samples are simply apart
 MANY_BINS = 500  # stand for infinitely many
 MISSING = "(missing)"
 OTHER = "(other)"
 RARE = "(rare)"
+CATEGORICAL = ("boolean", "category")  # kinds that are counted, not measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,45 +95,7 @@ class DriftTest:
         return plots.Figure(fig, f"{title}. {notice}")
 
 
-# ---------------------------------------------------------------- what kind of column, which values
-
-
-def as_series(values, role):
-    """One column as a pandas Series; a clear error for anything else."""
-    if isinstance(values, pd.DataFrame):
-        raise TypeError(f"{role} is a whole table: pass one column, or use drift_report for all of them")
-    series = values if isinstance(values, pd.Series) else _from_array(values, role)
-    if len(series) == 0:
-        raise ValueError(f"{role} has no rows: nothing to compare")
-    return series
-
-
-def _from_array(values, role):
-    array = values if hasattr(values, "dtype") else list(values)
-    if np.ndim(array) != 1:
-        raise ValueError(f"{role} must be one column, got {np.ndim(array)} dimensions")
-    return pd.Series(array)
-
-
-def kind_of(series):
-    """`"number"`, `"datetime"` or `"category"` (text, booleans, anything else)."""
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        return "datetime"
-    if pd.api.types.is_timedelta64_dtype(series.dtype):
-        return "number"
-    if pd.api.types.is_bool_dtype(series.dtype) or not pd.api.types.is_numeric_dtype(series.dtype):
-        return "category"
-    return "number"
-
-
-def kinds_of(reference, current):
-    """The kinds of both samples; one without any value takes the kind of the other, whatever its dtype."""
-    ours, theirs = kind_of(reference), kind_of(current)
-    if ours != theirs and reference.isna().all():
-        ours = theirs
-    if ours != theirs and current.isna().all():
-        theirs = ours
-    return ours, theirs
+# ---------------------------------------------------------------- which values
 
 
 def _common_kind(reference, current):
@@ -139,18 +105,20 @@ def _common_kind(reference, current):
     return ours
 
 
-def sorted_numbers(series):
-    """The observed values in ascending order as float64, and how many rows have none.
+def sorted_numbers(reference, current, kind):
+    """Of both columns the observed values in ascending order and the number of rows without one; and their origin.
 
-    Times become days, so that a distance between them has a unit.
+    Times and durations are days, so that a distance between them has a unit. For the origin see `columns.numbers_of`.
     """
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        series = series - pd.Timestamp(0, tz=series.dt.tz)
-    if pd.api.types.is_timedelta64_dtype(series.dtype):
-        series = series / pd.Timedelta(days=1)
-    values = np.sort(series.to_numpy(dtype=float, na_value=np.nan))  # NaN goes to the end
-    missing = int(np.isnan(values).sum()) if len(values) and np.isnan(values[-1]) else 0
-    return values[: len(values) - missing], missing
+    *both, origin = numbers_of(reference, current, kind)
+    if kind in ("datetime", "timedelta"):
+        both = [values / 86_400 for values in both]
+    found = []
+    for values in both:
+        ordered = np.sort(values)  # NaN goes to the end
+        missing = int(np.isnan(values).sum())
+        found.append((ordered[: len(values) - missing], missing))
+    return *found, origin
 
 
 def n_distinct(ordered):
@@ -160,15 +128,16 @@ def n_distinct(ordered):
 
 def _two_numeric_samples(reference, current, name):
     reference, current = as_series(reference, "reference"), as_series(current, "current")
-    if _common_kind(reference, current) == "category":
+    kind = _common_kind(reference, current)
+    if kind in CATEGORICAL:
         raise ValueError(
             f"{name} needs numbers or times: use chi_square, psi or jensen_shannon for categories"
         )
-    (a, missing_a), (b, missing_b) = sorted_numbers(reference), sorted_numbers(current)
-    if len(a) == 0 or len(b) == 0:
-        role = "reference" if len(a) == 0 else "current"
-        raise ValueError(f"{role} has only missing values: compare the missing share instead")
-    return a, b, missing_a, missing_b
+    for role, column in (("reference", reference), ("current", current)):
+        if column.isna().all():
+            raise ValueError(f"{role} has only missing values: compare the missing share instead")
+    (a, missing_a), (b, missing_b), _ = sorted_numbers(reference, current, kind)
+    return a, b, missing_a, missing_b, kind
 
 
 # ---------------------------------------------------------------- bins and their counts
@@ -227,10 +196,11 @@ def count_table(reference, current, n_bins=10, pool_rare=False):
     """
     n_bins = check_bins(n_bins)
     reference, current = as_series(reference, "reference"), as_series(current, "current")
-    if _common_kind(reference, current) == "category":
+    kind = _common_kind(reference, current)
+    if kind in (*CATEGORICAL, "missing"):
         return count_categories(reference, current, pool_rare)
-    (a, missing_a), (b, missing_b) = sorted_numbers(reference), sorted_numbers(current)
-    return count_numbers(a, b, missing_a, missing_b, n_bins)
+    (a, missing_a), (b, missing_b), origin = sorted_numbers(reference, current, kind)
+    return count_numbers(a, b, missing_a, missing_b, n_bins, origin)
 
 
 def check_bins(n_bins):
@@ -239,17 +209,17 @@ def check_bins(n_bins):
     return int(n_bins)
 
 
-def count_numbers(a, b, missing_a, missing_b, n_bins):
-    """`count_table` for two ascending arrays without NaN."""
+def count_numbers(a, b, missing_a, missing_b, n_bins, origin=0):
+    """`count_table` for two ascending arrays without NaN, whose values count from `origin`."""
     if n_distinct(a) <= n_bins:
         values = np.unique(a)
         counts = [np.searchsorted(x, values, "right") - np.searchsorted(x, values, "left") for x in (a, b)]
         counts = [np.append(c, len(x) - c.sum()) for c, x in zip(counts, (a, b), strict=True)]
-        labels, quantile_bins = [*(f"{v:.6g}" for v in values), OTHER], None
+        labels, quantile_bins = [*in_words(values, 6, origin), OTHER], None
     else:
         edges = quantile_edges(a, n_bins)
         counts = [np.diff(np.searchsorted(x, edges, "right"), prepend=0, append=len(x)) for x in (a, b)]
-        labels = _interval_labels(edges)
+        labels = _interval_labels(in_words(edges, 4, origin))
         quantile_bins = n_bins if len(edges) == n_bins - 1 else None
     counts = [np.append(c, m) for c, m in zip(counts, (missing_a, missing_b), strict=True)]
     return _without_empty_bins([*labels, MISSING], *counts, quantile_bins, missing_a, missing_b)
@@ -258,11 +228,19 @@ def count_numbers(a, b, missing_a, missing_b, n_bins):
 def quantile_edges(ordered, n_bins):
     """Inner edges of the quantile bins of an ascending array; edges that coincide become one.
 
-    Where many values equal the smallest, what lies below them gets a bin of its own.
+    Where many values equal the smallest, what lies below them gets a bin of its own. Where fewer than half of the bins
+    are left, as in a column that is mostly zeros, each value that fills a whole bin stays alone and half of the bins
+    are cut from the others: else nobody would see them move.
     """
-    edges = np.unique(_quantiles_of_sorted(ordered, np.arange(1, n_bins) / n_bins))
+    edges, times = np.unique(_quantiles_of_sorted(ordered, np.arange(1, n_bins) / n_bins), return_counts=True)
     if edges[0] == ordered[0]:
         edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
+    if 2 * len(np.unique(edges)) < n_bins and n_bins >= 4 and times.max() > 1:
+        alone = edges[-len(times) :][times > 1]
+        others = ordered[~np.isin(ordered, alone)]
+        if len(others):
+            inner = _quantiles_of_sorted(others, np.arange(1, n_bins // 2) / (n_bins // 2))
+            edges = np.unique(np.concatenate([edges, alone, np.nextafter(alone, -np.inf), inner]))
     return edges
 
 
@@ -278,8 +256,18 @@ def _quantiles_of_sorted(ordered, shares):
     return np.where(low == high, low, between)
 
 
-def _interval_labels(edges):
-    names = [f"{edge:.4g}" for edge in edges]
+def in_words(values, digits, origin=0):
+    """Numbers as text that differs where they differ."""
+    if origin:
+        return [str(origin + int(value)) for value in values]
+    for n in range(digits, 18):
+        names = [f"{value:.{n}g}" for value in values]
+        if len(set(names)) == len(set(values)):
+            break
+    return names
+
+
+def _interval_labels(names):
     inner = [f"({low}, {high}]" for low, high in pairwise(names)]
     return [f"<= {names[0]}", *inner, f"> {names[-1]}"]
 
@@ -291,13 +279,36 @@ def count_categories(reference, current, pool_rare):
     labels = sorted(a.keys() | b.keys(), key=str)
     unseen = {label: rows for label, rows in b.items() if label not in a}
     counts = np.array([[a.get(label, 0), b.get(label, 0)] for label in labels], dtype=np.int64).reshape(-1, 2)
-    smaller = min(len(reference), len(current)) / (len(reference) + len(current))
-    rare = counts.sum(axis=1) * smaller < 5
-    if pool_rare and rare.sum() > 1:
-        labels = [label for label, is_rare in zip(labels, rare, strict=True) if not is_rare] + [RARE]
-        counts = np.vstack([counts[~rare], counts[rare].sum(axis=0)])
+    if pool_rare:
+        smaller = min(len(reference), len(current)) / (len(reference) + len(current))
+        labels, counts = _pool_rare(labels, counts, smaller)
     counts = np.vstack([counts, [missing_a, missing_b]])
     return _without_empty_bins([*labels, MISSING], *counts.T, None, missing_a, missing_b, unseen)
+
+
+def _pool_rare(labels, counts, smaller):
+    """Count categories together until each bin is expected five times in the smaller sample, a share of all rows.
+
+    Only the rows of both samples together decide, so that a test of the bins keeps its level.
+    """
+    total = counts.sum(axis=1)
+    rare = np.flatnonzero(total * smaller < 5)
+    if len(rare) < 2:
+        return labels, counts
+    groups = [rare[total[rare] < 5]]  # names: hardly any comes back
+    for i in rare[np.argsort(total[rare], kind="stable")][len(groups[0]) :]:
+        if len(groups[-1]) and total[groups[-1]].sum() * smaller >= 5:
+            groups.append([])
+        groups[-1] = np.append(groups[-1], i).astype(int)
+    if len(groups) > 1 and total[groups[-1]].sum() * smaller < 5:
+        groups[-2:] = [np.concatenate(groups[-2:])]
+    kept = np.setdiff1d(np.arange(len(labels)), rare)
+    largest = rare[total[rare].argmax()]
+    if len(groups) == 1 and not len(kept) and total[largest] >= 5:  # one bin would tell nothing
+        kept, groups = [largest], [np.setdiff1d(rare, largest)]
+    names = [RARE] if len(groups) == 1 else [f"(rare {i})" for i in range(1, len(groups) + 1)]
+    rows = [counts[kept], [counts[group].sum(axis=0) for group in groups]]
+    return [labels[i] for i in kept] + names, np.vstack(rows)
 
 
 def _category_counts(series):
@@ -306,8 +317,10 @@ def _category_counts(series):
         # twice as fast as value_counts
         try:
             counts = Counter(series.to_numpy(dtype=object))
-        except TypeError as error:
-            raise TypeError(f"column {series.name!r} holds values that are no categories: {error}") from None
+        except TypeError:
+            raise TypeError(
+                f"column {series.name!r} holds lists, dicts or other values that are no categories: take it apart first"
+            ) from None
         return {key: rows for key, rows in counts.items() if not (is_scalar(key) and pd.isna(key))}
     counts = series.value_counts()
     counts = counts[counts > 0]  # a categorical dtype counts its unused categories too
@@ -652,14 +665,18 @@ def chi_square(reference, current, *, n_bins=10):
     ----------
     reference, current : array-like, shape (n,) and (m,)
         Categories; numbers and times are cut into quantile bins of the reference. Missing is a category.
-        Categories expected fewer than five times in the smaller sample are counted together.
+        Categories expected fewer than five times in the smaller sample are counted together until they are
+        expected that often; those with fewer than five rows in both samples together are one bin.
     n_bins : int
         Bins for numbers and times.
 
     Returns
     -------
     DriftTest
-        No continuity correction. For equally large samples half the effect size is about Cramér's V.
+        No continuity correction, as `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected
+        five times, the p-value is Fisher's for the most frequent category against all others; NaN, and with it the
+        effect size, where no category has five rows (names, or too few rows). For equally large samples half the
+        effect size is about Cramér's V.
 
     Raises
     ------
@@ -679,6 +696,8 @@ def chi_square_of_table(table):
     """`chi_square` for a `CountTable`."""
     n, m = table.sizes
     df = len(table.labels) - 1
+    if table.labels == [RARE]:
+        return _of_table("chi-square", table, np.nan, np.nan, np.nan)
     if df <= 0:
         return _of_table("chi-square", table, 0.0, 1.0, 0.0)
     total = table.reference + table.current
@@ -687,7 +706,10 @@ def chi_square_of_table(table):
     statistic = float(np.sum((table.reference - expected) ** 2 / expected) * (1 + n / m))
     excess = float(_triangle_of_shares(*table.shares())) - df * (1 / n + 1 / m)
     shift = _shift_of(_triangle_of_shares, excess, table.quantile_bins)
-    return _of_table("chi-square", table, statistic, float(special.chdtrc(df, statistic)), shift)
+    pvalue = float(special.chdtrc(df, statistic))
+    if RARE in table.labels and df == 1 and min(expected.min(), (total - expected).min()) < 5:
+        pvalue = float(stats.fisher_exact([table.reference, table.current]).pvalue)
+    return _of_table("chi-square", table, statistic, pvalue, shift)
 
 
 def jensen_shannon(reference, current, *, n_bins=10):
@@ -763,7 +785,8 @@ def ks(reference, current):
     Returns
     -------
     DriftTest
-        Statistic and p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above).
+        Statistic and p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The
+        effect size is corrected for what chance adds to the statistic, see `ks_effect`.
 
     Raises
     ------
@@ -781,10 +804,10 @@ def ks(reference, current):
     >>> result.pvalue < 1e-20, round(result.effect_size, 2)
     (True, 0.05)
     """
-    a, b, missing_a, missing_b = _two_numeric_samples(reference, current, "ks")
+    a, b, missing_a, missing_b, _ = _two_numeric_samples(reference, current, "ks")
     statistic, _ = ks_statistic(a, b)
     sizes = len(a) + missing_a, len(b) + missing_b
-    effect = shift_of_ks(statistic)
+    effect = ks_effect(statistic, len(a), len(b))
     curves = _cumulative_curves(a, b)
     pvalue = ks_pvalue(a, b, statistic)
     return DriftTest("KS", statistic, pvalue, effect, "", *sizes, missing_a, missing_b, curves)
@@ -794,6 +817,17 @@ def ks_statistic(a, b):
     """The KS statistic of two ascending arrays, and the value where the curves are furthest apart."""
     # the gap can only peak at a value of the sample that is ahead there
     return max(_furthest_ahead(a, b), _furthest_ahead(b, a))
+
+
+def ks_effect(statistic, n, m):
+    """The shift behind a KS statistic of n and m values, less what chance adds to it.
+
+    If nothing has changed the square of the statistic is pi^2 / 12 * (1/n + 1/m) on average (Kolmogorov's law), so that
+    `shift_of_ks` alone would read 0.3 sd at 100 against 100 rows. Half of all quiet samples now have an effect of 0;
+    the mean is 0.08 there.
+    """
+    by_chance = np.pi**2 / 12 * (1 / n + 1 / m)
+    return shift_of_ks(np.sqrt(max(statistic**2 - by_chance, 0.0)))
 
 
 def _furthest_ahead(a, b):
@@ -841,7 +875,8 @@ def wasserstein(reference, current, *, n_permutations=0, random_state=None):
     -------
     DriftTest
         The effect size is the distance divided by the standard deviation of the reference: for a normal
-        column that only shifts, exactly the shift.
+        column that only shifts, exactly the shift. It alone is not corrected for chance: at 100 against 100 normal
+        rows it is 0.19 on average when nothing has changed.
 
     Raises
     ------
@@ -854,7 +889,7 @@ def wasserstein(reference, current, *, n_permutations=0, random_state=None):
     >>> round(result.statistic, 4), round(result.effect_size, 4)
     (1.0, 1.2247)
     """
-    a, b, missing_a, missing_b = _two_numeric_samples(reference, current, "wasserstein")
+    a, b, missing_a, missing_b, kind = _two_numeric_samples(reference, current, "wasserstein")
     if not (np.isfinite(a[[0, -1]]).all() and np.isfinite(b[[0, -1]]).all()):
         raise ValueError("infinite values have no distance: replace them, or use ks")
     values, from_a = _pooled(a, b)
@@ -870,8 +905,7 @@ def wasserstein(reference, current, *, n_permutations=0, random_state=None):
         # the sample itself is one of the shuffles, hence the two ones
         extreme = np.sum(np.array(shuffled) >= distance * (1 - 1e-12))
         pvalue = float((1 + extreme) / (1 + n_permutations))
-    is_time = pd.api.types.is_datetime64_any_dtype(as_series(reference, "reference").dtype)
-    unit = "days" if is_time else "units of the column"
+    unit = "units of the column" if kind == "number" else "days"
     sizes = len(a) + missing_a, len(b) + missing_b
     curves = _cumulative_curves(a, b)
     return DriftTest("Wasserstein", distance, pvalue, effect, unit, *sizes, missing_a, missing_b, curves)

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.drift.distances import check_bins, kinds_of, n_distinct, quantile_edges, sorted_numbers
+from mlprod_helpers.drift.columns import as_table, kinds_of, numbers_of
+from mlprod_helpers.drift.distances import CATEGORICAL, check_bins, n_distinct, quantile_edges
 
 
 def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
@@ -28,7 +29,7 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
     Raises
     ------
     ValueError
-        For a missing column, a column of another kind, or batches without a name.
+        For an empty table, a missing column, two of one name, a column of another kind, or batches without a name.
 
     Examples
     --------
@@ -43,10 +44,11 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
     n_bins = check_bins(n_bins)
     if not smoothing > 0:
         raise ValueError(f"smoothing must be above 0 (an empty bin has no logarithm), got {smoothing}")
+    reference, current = as_table(reference, "reference"), as_table(current, "current")
     missing = [name for name in reference if name not in current]
     if missing:
         raise ValueError(f"current has no column {missing[0]!r}")
-    batch, names = pd.factorize(np.asarray(by), sort=True)
+    batch, names = _batches(by)
     if len(batch) != len(current) or (batch < 0).any():
         raise ValueError(
             f"by names the batch of each of the {len(current)} rows: got {len(batch)}, none may be missing"
@@ -55,7 +57,20 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
         name: _psi_of_batches(*_bins(reference[name], current[name], n_bins), batch, len(names), smoothing)
         for name in reference
     }
-    return pd.DataFrame(values, index=pd.Index(names))
+    return pd.DataFrame(values, index=pd.Index(names)).set_axis(reference.columns, axis=1)
+
+
+def _batches(by):
+    # a Series keeps what an array would lose: the zone of times, missing values beside numbers
+    by = by if hasattr(by, "dtype") else pd.Series(by)
+    if np.ndim(by) != 1:
+        raise ValueError(f"by must be one name a row, got {np.ndim(by)} dimensions")
+    try:
+        return pd.factorize(by, sort=True)
+    except TypeError:
+        raise TypeError(
+            "by holds names of different types, which have no order: convert them to text"
+        ) from None
 
 
 def _psi_of_batches(bins, bins_now, n_labels, batch, n_batches, smoothing):
@@ -73,28 +88,19 @@ def _bins(reference, current, n_bins):
     ours, theirs = kinds_of(reference, current)
     if ours != theirs:
         raise ValueError(f"{reference.name!r} holds {ours} values in reference, {theirs} values in current")
-    if ours == "category":
-        codes, labels = pd.factorize(pd.concat([reference, current]).astype(object))
+    if ours in (*CATEGORICAL, "missing"):
+        codes, labels = pd.factorize(pd.concat([reference.astype(object), current.astype(object)]))
         codes = np.where(codes < 0, len(labels), codes)
         return codes[: len(reference)], codes[len(reference) :], len(labels) + 1
-    ordered, _ = sorted_numbers(reference)
+    *both, _ = numbers_of(reference, current, ours)
+    ordered = np.sort(both[0][~np.isnan(both[0])])
     few = n_distinct(ordered) <= n_bins
     limits = np.unique(ordered) if few else quantile_edges(ordered, n_bins)
 
-    def numbered(series):
-        x = _numbers(series)
+    def numbered(x):
         at = np.searchsorted(limits, x, "left")
         if few and len(limits):  # a value that the reference never showed
             at = np.where(limits[np.minimum(at, len(limits) - 1)] == x, at, len(limits))
         return np.where(np.isnan(x), len(limits) + 1, at)
 
-    return numbered(reference), numbered(current), len(limits) + 2
-
-
-def _numbers(series):
-    """Values as float64 in the order of the rows; times become days."""
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        series = series - pd.Timestamp(0, tz=series.dt.tz)
-    if pd.api.types.is_timedelta64_dtype(series.dtype):
-        series = series / pd.Timedelta(days=1)
-    return series.to_numpy(dtype=float, na_value=np.nan)
+    return *map(numbered, both), len(limits) + 2

@@ -10,18 +10,21 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
+from mlprod_helpers.drift.columns import as_table, kinds_of, moments_of
 from mlprod_helpers.drift.distances import (
+    CATEGORICAL,
+    MISSING,
     RARE,
     check_bins,
     chi_square_of_table,
     count_categories,
     count_numbers,
-    kinds_of,
+    in_words,
+    ks_effect,
     ks_pvalue,
     ks_statistic,
     n_distinct,
     psi_value,
-    shift_of_ks,
     sorted_numbers,
 )
 
@@ -279,8 +282,11 @@ def drift_report(reference, current, by=None, *, alpha=0.05, min_effect=0.2, cor
 
     Notes
     -----
+    The values decide what a column is, not how they are stored: see `drift.columns.kinds_of`. A column that cannot be
+    compared (no value on one side, names, too few rows of any value) is "untested", never "quiet".
+
     Numbers: Kolmogorov-Smirnov. Categories: chi-square, rare ones counted together. Times: chi-square on the day
-    of the week and on the hour, since the dates themselves always move on. Missing values: chi-square or Fisher's
+    of the week and on the hour (in UTC where the zones differ), since the dates themselves always move on. Missing values: chi-square or Fisher's
     test on their number; their effect is how far a normal column would have to move for its tail to hold the
     new share. A column that takes several tests has its p-values multiplied by their number, and shows the test
     with the largest effect among those that chance hardly explains. `psi` of many categories is large without
@@ -296,7 +302,7 @@ def drift_report(reference, current, by=None, *, alpha=0.05, min_effect=0.2, cor
     wind          KS   drift
     gate  chi-square   quiet
     """
-    reference, current = _as_frame(reference, "reference"), _as_frame(current, "current")
+    reference, current = as_table(reference, "reference"), as_table(current, "current")
     n_bins = check_bins(n_bins)
     if correction not in _CORRECTION_WORDS:
         raise ValueError(f"unknown correction {correction!r}: choose one of {list(_CORRECTION_WORDS)}")
@@ -316,7 +322,7 @@ def drift_report(reference, current, by=None, *, alpha=0.05, min_effect=0.2, cor
     deciding = {"holm": "p_holm", "bh": "p_bh", None: "pvalue"}[correction]
     table["verdict"] = [
         _verdict(*row, alpha, min_effect)
-        for row in zip(table["test"], table[deciding], table["effect_size"], strict=True)
+        for row in zip(table["test"], table["psi"], table[deciding], table["effect_size"], strict=True)
     ]
     table["reason"] = [
         _reason(*row, min_effect)
@@ -335,19 +341,6 @@ _SHOWN = [
 ]
 
 
-def _as_frame(data, role):
-    if isinstance(data, pd.Series):
-        data = data.to_frame()
-    if not isinstance(data, pd.DataFrame):
-        raise TypeError(f"{role} must be a pandas DataFrame, got {type(data).__name__}")
-    if data.empty:
-        raise ValueError(f"{role} is empty: nothing to compare")
-    if not data.columns.is_unique:
-        twice = sorted(map(str, data.columns[data.columns.duplicated()]))
-        raise ValueError(f"{role} has several columns called {twice}: rename them first")
-    return data
-
-
 def _groups(reference, current, by):
     for role, frame in (("reference", reference), ("current", current)):
         if by not in frame.columns:
@@ -355,8 +348,8 @@ def _groups(reference, current, by):
     ours = dict(list(reference.groupby(by, observed=True, dropna=False)))
     theirs = dict(list(current.groupby(by, observed=True, dropna=False)))
     # NaN is no equal of itself as a key
-    ours, theirs = ({"missing" if pd.isna(k) else k: v for k, v in side.items()} for side in (ours, theirs))
-    for group in sorted(ours.keys() | theirs.keys(), key=lambda g: (str(type(g)), g)):
+    ours, theirs = ({MISSING if pd.isna(k) else k: v for k, v in side.items()} for side in (ours, theirs))
+    for group in sorted(ours.keys() | theirs.keys(), key=lambda g: (isinstance(g, str), g)):
         one, other = ours.get(group), theirs.get(group)
         yield (
             group,
@@ -431,14 +424,20 @@ def _compare(ours, theirs, alpha, n_bins):
     if kind != kind_now:
         facts = f"{kind} values ({ours.dtype}) became {kind_now} values ({theirs.dtype})"
         return _row("mixed", "type", facts=facts)
-    compare = {"number": _numbers, "category": _categories, "datetime": _times}[kind]
-    values = compare(ours, theirs, n_bins)
+    if kind in CATEGORICAL:
+        values = _categories(ours, theirs)
+    elif kind == "datetime":
+        values = _times(ours, theirs)
+    elif kind == "missing":
+        values = _Values((len(ours), len(theirs)), also="no value in either: nothing to compare")
+    else:
+        values = _numbers(ours, theirs, kind, n_bins)
     findings = list(values.findings)
-    if any(values.missing):
+    if any(values.missing) and kind != "missing":
         findings.append(_missing_finding(*values.missing, len(ours), len(theirs)))
     lead = _leading(findings, alpha) or _Finding("none", np.nan, np.nan, np.nan, "")
     return _row(
-        kind,
+        {"boolean": "category", "timedelta": "number"}.get(kind, kind),
         lead.test,
         lead.statistic,
         lead.effect_size,
@@ -461,23 +460,28 @@ def _leading(findings, alpha):
     return max(clear, key=lambda f: f.effect_size) if clear else min(findings, key=lambda f: f.pvalue)
 
 
-def _numbers(ours, theirs, n_bins):
-    (a, missing_a), (b, missing_b) = sorted_numbers(ours), sorted_numbers(theirs)
+def _numbers(ours, theirs, kind, n_bins):
+    (a, missing_a), (b, missing_b), origin = sorted_numbers(ours, theirs, kind)
     missing = missing_a, missing_b
     if len(a) == 0 or len(b) == 0:
-        return _Values(missing)
-    psi = psi_value(count_numbers(a, b, missing_a, missing_b, n_bins))
+        return _Values(missing, also=_NO_VALUE)
+    psi = psi_value(count_numbers(a, b, missing_a, missing_b, n_bins, origin))
     if max(n_distinct(a), n_distinct(b)) <= n_bins:
         table = count_categories(pd.Series(a), pd.Series(b), pool_rare=True)
-        table = replace(table, labels=[x if isinstance(x, str) else f"{x:g}" for x in table.labels])
+        values = [x for x in table.labels if not isinstance(x, str)]
+        names = dict(zip(values, in_words(values, 6, origin), strict=True))
+        table = replace(table, labels=[names.get(x, x) for x in table.labels])
         unseen = sum(table.unseen.values()) / len(b)
         also = f"values the reference never showed: {_percent(unseen)} of rows" if unseen else ""
-        return _Values(missing, (_shares_finding(table),), psi, unseen, also)
+        findings = _shares_findings(table)
+        return _Values(missing, findings, psi if findings else np.nan, unseen, also if findings else _TOO_FEW)
     statistic, at = ks_statistic(a, b)
     below = [_percent(np.searchsorted(x, at, "right") / len(x)) for x in (a, b)]
-    medians = [f"{x[(len(x) - 1) // 2]:.4g}" for x in (a, b)]
-    facts = f"values up to {at:.4g}: {below[0]} -> {below[1]}; median {medians[0]} -> {medians[1]}"
-    finding = _Finding("KS", statistic, shift_of_ks(statistic), ks_pvalue(a, b, statistic), facts)
+    at, *medians = in_words([at, *(x[(len(x) - 1) // 2] for x in (a, b))], 4, origin)
+    facts = f"values up to {at}: {below[0]} -> {below[1]}; median {medians[0]} -> {medians[1]}"
+    finding = _Finding(
+        "KS", statistic, ks_effect(statistic, len(a), len(b)), ks_pvalue(a, b, statistic), facts
+    )
     unseen = _outside(a, b)
     # about two ranks' worth of rows lie beyond the range even if nothing has changed
     usual = 2 / (len(a) + 1)
@@ -492,22 +496,26 @@ def _outside(a, b):
     return float(1 - inside / len(b))
 
 
-def _categories(ours, theirs, n_bins):
+def _categories(ours, theirs):
     table = count_categories(ours, theirs, pool_rare=True)
     missing = table.missing_reference, table.missing_current
     if missing[0] == len(ours) or missing[1] == len(theirs):
-        return _Values(missing)
+        return _Values(missing, also=_NO_VALUE)
     unseen = sum(table.unseen.values()) / (len(theirs) - missing[1])
     if table.observed().labels == [RARE]:
-        also = "nearly each row has a value of its own: a name, not a measurement"
-        return _Values(missing, (), np.nan, unseen, also)
+        return _Values(missing, (), np.nan, unseen, _NAMES if len(ours) >= 10 else _TOO_FEW)
     return _Values(
         missing,
-        (_shares_finding(table),),
+        _shares_findings(table),
         psi_value(table),
         unseen,
         _unseen_words(table.unseen, unseen),
     )
+
+
+_NAMES = "nearly each row has a value of its own: a name, not a measurement"
+_TOO_FEW = "too few rows of any value for a test"
+_NO_VALUE = "one side has no value to compare"
 
 
 def _unseen_words(rows, share):
@@ -523,12 +531,12 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS = tuple(f"{hour}:00" for hour in range(24))
 
 
-def _times(ours, theirs, n_bins):
+def _times(ours, theirs):
     rows = len(ours), len(theirs)
-    ours, theirs = ours.dropna(), theirs.dropna()
+    ours, theirs = (times.dropna() for times in moments_of(ours, theirs))
     missing = rows[0] - len(ours), rows[1] - len(theirs)
     if len(ours) == 0 or len(theirs) == 0:
-        return _Values(missing)
+        return _Values(missing, also=_NO_VALUE)
     # the dates themselves always move on; what can drift is the rhythm of week and day
     tables = [_shares_of(ours.dt.day_of_week, theirs.dt.day_of_week, _DAYS)]
     if any((times != times.dt.normalize()).any() for times in (ours, theirs)):
@@ -536,33 +544,34 @@ def _times(ours, theirs, n_bins):
     spans = [f"{times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}" for times in (ours, theirs)]
     return _Values(
         missing,
-        tuple(_shares_finding(table) for table in tables),
+        tuple(finding for table in tables for finding in _shares_findings(table)),
         max(psi_value(table) for table in tables),
-        _outside(sorted_numbers(ours)[0], sorted_numbers(theirs)[0]),
+        _outside(*(ordered for ordered, _ in sorted_numbers(ours, theirs, "datetime")[:2])),
         f"span {spans[0]} -> {spans[1]}",
     )
 
 
 def _shares_of(ours, theirs, names):
     table = count_categories(ours, theirs, pool_rare=True)
-    return replace(table, labels=[x if x == RARE else names[int(x)] for x in table.labels])
+    return replace(table, labels=[x if isinstance(x, str) else names[int(x)] for x in table.labels])
 
 
-def _shares_finding(table):
+def _shares_findings(table):
+    """The chi-square test of a table; none where no value has rows enough."""
     table = table.observed()
     result = chi_square_of_table(table)
+    if np.isnan(result.pvalue):
+        return ()
     p, q = table.shares()
     largest = int(np.abs(q - p).argmax())
     facts = f"share of {table.labels[largest]}: {_percent(p[largest])} -> {_percent(q[largest])}"
-    return _Finding("chi-square", result.statistic, result.effect_size, result.pvalue, facts)
+    return (_Finding("chi-square", result.statistic, result.effect_size, result.pvalue, facts),)
 
 
 def _missing_finding(missing_a, missing_b, n, m):
     a, b = missing_a / n, missing_b / m
     counts = np.array([[missing_a, n - missing_a], [missing_b, m - missing_b]])
-    if missing_a + missing_b == n + m:
-        pvalue = 1.0  # nothing but missing values on both sides
-    elif stats.contingency.expected_freq(counts).min() >= 5:
+    if stats.contingency.expected_freq(counts).min() >= 5:
         pvalue = float(stats.chi2_contingency(counts, correction=False).pvalue)
     else:
         pvalue = float(stats.fisher_exact(counts).pvalue)
@@ -575,13 +584,15 @@ def _missing_finding(missing_a, missing_b, n, m):
 # ---------------------------------------------------------------- words
 
 
-def _verdict(test, pvalue, effect_size, alpha, min_effect):
+def _verdict(test, psi, pvalue, effect_size, alpha, min_effect):
     if test in ("presence", "type"):
         return "drift"
     if np.isnan(pvalue):
         return "untested"
     if pvalue > alpha:
-        return "quiet"
+        return (
+            "quiet" if psi == psi else "untested"
+        )  # a quiet share of missing values says nothing of the others
     return "drift" if effect_size >= min_effect else "small"
 
 

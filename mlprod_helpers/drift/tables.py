@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from mlprod_helpers.drift.columns import kinds_of, numbers_of
+
 #: A text column with more levels than this is ranked in alphabetical order instead of split level by level.
 MANY_LEVELS = 250
 #: So many equal rows, in a table of fine columns, are taken for copies of one; more are a coarse value.
 MOST_COPIES = 10
 _KEY_NAME = re.compile(r"(^|[_\s.])(id|uuid|guid|rowid|row_?number|index|timestamp)$|^unnamed: \d+$", re.I)
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
 
 
 # ---------------------------------------------------------------- one table out of two
@@ -51,11 +52,17 @@ class Stacked:
         return list(self.kinds)
 
     def frame(self):
-        """The same table as a DataFrame whose categories have dtype `category`."""
-        frame = pd.DataFrame(self.values, columns=self.columns)
-        for name, n_levels in self.levels.items():
-            codes = frame[name].fillna(-1).astype(int)
-            frame[name] = pd.Categorical.from_codes(codes, categories=range(n_levels))
+        """The same table as a DataFrame whose categories have dtype `category`, and whose names are text.
+
+        scikit-learn refuses other names. Names whose text is the same become x0, x1, ...
+        """
+        names = [str(name) for name in self.columns]
+        names = names if len(set(names)) == len(names) else [f"x{i}" for i in range(len(names))]
+        frame = pd.DataFrame(self.values, columns=names)
+        for i, name in enumerate(self.columns):
+            if name in self.levels:
+                codes = frame[names[i]].fillna(-1).astype(int)
+                frame[names[i]] = pd.Categorical.from_codes(codes, categories=range(self.levels[name]))
         return frame
 
 
@@ -85,9 +92,6 @@ def stack(reference, current):
     reference, current = _as_frame(reference, "reference"), _as_frame(current, "current")
     _same_columns(reference, current, from_frames)
     labels = np.repeat([0, 1], [len(reference), len(current)])
-    if not from_frames and all(kind in "fiub" for kind in reference.attrs["kind"] + current.attrs["kind"]):
-        values = np.concatenate([reference.to_numpy(dtype=float), current.to_numpy(dtype=float)])
-        return Stacked(values, labels, dict.fromkeys(reference.columns, "number"))
     values = np.empty((len(labels), reference.shape[1]))
     kinds, levels = {}, {}
     for i, name in enumerate(reference.columns):
@@ -102,10 +106,8 @@ def _as_frame(table, role):
         table = np.asarray(table)
         if table.ndim not in (1, 2):
             raise ValueError(f"{role} must be a table of rows and columns, got {table.ndim} dimensions.")
-        kind = table.dtype.kind
         table = pd.DataFrame(table[:, None] if table.ndim == 1 else table)
         table.columns = [f"x{i}" for i in range(table.shape[1])]
-        table.attrs["kind"] = kind
     if table.shape[1] == 0:
         raise ValueError(f"{role} has no columns: nothing to compare.")
     if len(table) == 0:
@@ -138,82 +140,32 @@ def _same_columns(reference, current, from_frames):
 
 def _encode(ours, theirs):
     """The values of one column in both tables as floats, and its kind."""
-    kinds = [_kind(ours), _kind(theirs)]
-    found = set(kinds) - {"missing"}
-    if found == {"datetime", "text"} and all(_reads_as_date(c) for c in (ours, theirs)):
-        found = {"datetime"}
-    if found == {"text"} and _reads_as_date(ours) and _reads_as_date(theirs):
-        found = {"datetime"}
-    if len(found) > 1:
-        of = ["text or categories" if kind == "text" else f"{kind}s" for kind in kinds]
+    kinds = kinds_of(ours, theirs)
+    if kinds[0] != kinds[1]:
+        of = ["text or categories" if kind == "category" else f"{kind}s" for kind in kinds]
         raise ValueError(
             f"Column {ours.name!r} holds {of[0]} in reference and {of[1]} in current: convert one of them."
         )
-    kind = found.pop() if found else "number"
-    if kind == "text":
+    kind = kinds[0]
+    if kind == "category":
         return _codes(ours, theirs)
-    numbers = _seconds if kind == "datetime" else _numbers
-    return np.concatenate([numbers(ours), numbers(theirs)]), kind
-
-
-def _kind(series):
-    dtype = series.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        kind = "text"
-    elif types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
-        kind = "datetime"
-    elif types.is_complex_dtype(dtype):
-        raise ValueError(f"Column {series.name!r} holds complex numbers: split them into two columns.")
-    elif types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or types.is_timedelta64_dtype(dtype):
-        kind = "number"
-    else:
-        inferred = types.infer_dtype(series, skipna=True)
-        if inferred in ("date", "datetime", "datetime64", "period"):
-            kind = "datetime"
-        elif inferred in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "timedelta"):
-            kind = "number"
-        else:
-            kind = "text"
-    return "missing" if series.isna().all() else kind
-
-
-def _reads_as_date(series):
-    """Whether text holds dates such as 2013-02-09: a few hundred rows tell."""
-    if _kind(series) in ("datetime", "missing"):
-        return True
-    present = series.dropna()
-    looked_at = present.iloc[:: max(1, len(present) // 200)]
-    return all(isinstance(value, str) and _ISO_DATE.fullmatch(value) for value in looked_at)
-
-
-def _numbers(series):
-    if types.is_timedelta64_dtype(series.dtype) or types.infer_dtype(series) == "timedelta":
-        series = pd.to_timedelta(series) / pd.Timedelta(seconds=1)
-    if series.isna().all():
-        return np.full(len(series), np.nan)
-    return series.to_numpy(dtype=float, na_value=np.nan)
-
-
-def _seconds(series):
-    if series.isna().all():
-        return np.full(len(series), np.nan)
-    if isinstance(series.dtype, pd.PeriodDtype):
-        series = series.dt.to_timestamp()
-    times = pd.to_datetime(
-        series, utc=True, errors="coerce", format=None if series.dtype != object else "mixed"
-    )
-    return ((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)
+    values = np.full(len(ours) + len(theirs), np.nan)
+    if kind != "missing":
+        values = np.concatenate(numbers_of(ours, theirs, kind)[:2])
+    return values, "datetime" if kind == "datetime" else "number"
 
 
 def _codes(ours, theirs):
     both = pd.concat([ours.astype(object), theirs.astype(object)], ignore_index=True)
-    if types.infer_dtype(both, skipna=True).startswith("mixed"):
-        if any(isinstance(value, list | dict | set | tuple | np.ndarray) for value in both):
-            raise ValueError(
-                f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
-            )
-        both = both.map(str, na_action="ignore")
-    codes, labels = pd.factorize(both, sort=True)
+    if any(isinstance(value, list | dict | set | tuple | np.ndarray) for value in both):
+        raise ValueError(
+            f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
+        )
+    mixed = types.infer_dtype(both, skipna=True).startswith("mixed")
+    codes, labels = pd.factorize(both, sort=not mixed)
+    if mixed:  # 1 and "1" are two categories, in the order of their text
+        rank = np.argsort(sorted(range(len(labels)), key=lambda i: (str(labels[i]), str(type(labels[i])))))
+        codes = np.where(codes < 0, -1, rank[codes])
     return np.where(codes < 0, np.nan, codes), "category" if len(labels) <= MANY_LEVELS else "text"
 
 
