@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 
 import numpy as np
@@ -369,3 +370,184 @@ def test_a_long_log_is_checked_and_windowed_at_once():
     )
     hour = as_of(log, time[7200], since=time[3600])
     assert len(hour) == 3600  # the request of this very second is not answered yet
+
+
+# ---------------------------------------------------------------- one odd event
+
+
+def log_of(*odd, n=20, **columns):
+    """Twenty requests by the minute, labelled an hour later, and odd lines behind them."""
+    log = RequestLog()
+    for i in range(n):
+        answer = {name: value[i % len(value)] for name, value in columns.items()}
+        log.request(
+            f"r{i}", time=f"2024-01-01 05:{i:02}Z", version="v1", latency_ms=10.0, prediction=1.0, **answer
+        )
+        log.label(f"r{i}", float(i), time=f"2024-01-01 06:{i:02}Z")
+    log._memory += [json.dumps(line) for line in odd]
+    return log
+
+
+REQUEST = {
+    "event": "request",
+    "time": "2024-01-01T05:30:00Z",
+    "request_id": "odd",
+    "version": "v1",
+    "latency_ms": 9.0,
+}
+LABEL = {"event": "label", "time": "2024-01-01T07:00:00Z", "request_id": "r3", "label": 3.5}
+
+
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        (REQUEST | {"time": "yesterday"}, "no time in a known zone"),
+        (REQUEST | {"time": "2024-01-01 05:30"}, "no time in a known zone"),
+        (REQUEST | {"time": 17}, "no time in a known zone"),
+        (REQUEST | {"status": "ok"}, "status 'ok'"),
+        (REQUEST | {"status": 99}, "status"),
+        (REQUEST | {"status": 200.5}, "status"),
+        (REQUEST | {"latency_ms": -1}, "latency_ms"),
+        (REQUEST | {"latency_ms": None}, "latency_ms"),
+        (REQUEST | {"latency_ms": [1]}, "latency_ms"),
+        (REQUEST | {"score": "high"}, "score 'high'"),
+        (REQUEST | {"attempts": 0}, "attempts"),
+        (REQUEST | {"served": "no"}, "served 'no'"),
+        (REQUEST | {"redo_of": "odd"}, "redo_of 'odd'"),
+        (REQUEST | {"label": 1.0}, "label 1.0 in an answer"),
+        (REQUEST | {"features": [1]}, "not a whole event"),
+        (REQUEST | {"features": {"time": 1}}, "not a whole event"),
+        (REQUEST | {"request_id": 1.5}, "not a whole event"),
+        (REQUEST | {"request_id": True}, "not a whole event"),
+        (LABEL | {"time": "2024-01-01 04:00Z"}, "a label from before it arrived"),
+        (LABEL | {"time": "soon"}, "no time in a known zone"),
+        (LABEL | {"label": "late"}, "the label 'late'"),
+        (LABEL | {"label": {"class": 3}}, "the label"),
+        (LABEL | {"request_id": "who"}, "not in the log"),
+        (
+            {"event": "click", "time": "2024-01-01T04:00:00Z", "request_id": "r3"},
+            "a click from before it arrived",
+        ),
+    ],
+)
+def test_one_odd_event_is_left_out_and_told_and_the_rest_stays_readable(odd, told):
+    with pytest.warns(LogWarning, match=re.escape(told)):
+        table = log_of(odd, status=[200]).read()
+    assert len(table) == 20 and len(table.attrs["problems"]) == 1
+    assert table["label"].dtype == float and table["label"].notna().sum() in (19, 20)
+    validate(table)
+
+
+def test_an_odd_prediction_among_numbers_is_missing_and_told_and_text_that_is_a_number_counts():
+    with pytest.warns(LogWarning, match="the prediction 'none'"):
+        table = log_of(
+            REQUEST | {"prediction": "none"}, REQUEST | {"request_id": "b", "prediction": "2.5"}
+        ).read()
+    assert table.set_index("request_id").loc["b", "prediction"] == 2.5
+    assert table["prediction"].dtype == float and table["prediction"].isna().sum() == 1
+
+
+def test_labels_that_are_text_stay_text():
+    log = RequestLog()
+    for i in range(5):
+        log.request(i, time="2024-01-01 05:00Z", version="v1", prediction="bags")
+        log.label(i, "bags" if i else 7, time="2024-01-01 06:00Z")
+    with pytest.warns(LogWarning, match="the label 7"):
+        table = log.read()
+    assert table["label"].tolist()[1:] == ["bags"] * 4 and pd.isna(table["label"][0])
+
+
+def test_ids_that_mean_the_same_find_each_other():
+    for ours, theirs in ((7, "7"), ("7", 7), (7, 7.0), ("7", 7.0)):
+        log = RequestLog()
+        log.request("a", time="2024-01-01 05:00Z", version="v1", latency_ms=5.0)
+        for line in (REQUEST | {"request_id": ours}, LABEL | {"request_id": theirs}):
+            log._memory.append(json.dumps(line | {"latency_ms": None, "served": False}))
+        assert log.read()["label"].fillna(-1).tolist() == [-1, 3.5]
+
+
+def test_a_request_sent_again_keeps_the_answer_that_its_label_followed():
+    again = [
+        REQUEST | {"request_id": "r3", "time": f"2024-01-01T{t}:00Z", "prediction": p}
+        for t, p in (("05:30", 2), ("06:30", 3))
+    ]
+    table = log_of(*again).read().set_index("request_id")
+    assert len(table) == 20
+    assert table.loc["r3", ["prediction", "label", "attempts"]].tolist() == [2, 3.0, 3]
+    # without a label the last answer counts
+    table = log_of(*[line | {"request_id": "new"} for line in again]).read().set_index("request_id")
+    assert table.loc["new", ["prediction", "attempts"]].tolist() == [3, 2]
+
+
+def test_a_request_sent_again_to_another_version_is_one_row():
+    log = log_of(
+        REQUEST | {"request_id": "r3", "version": "v2", "served": True},
+        REQUEST | {"request_id": "r3", "version": "v1", "served": False, "latency_ms": None},
+    )
+    found = log.read().set_index("request_id").loc["r3"]
+    assert found.set_index("version")["served"].to_dict() == {"v1": False, "v2": True}
+
+
+def test_huge_ids_stay_exact_where_some_are_missing():
+    log = RequestLog()
+    for i, user in enumerate((2**60 + 1, None, 2**60 + 2)):
+        log.request(i, time="2024-01-01 05:00Z", version="v1", user_id=user)
+    assert log.read()["user_id"].tolist()[::2] == [2**60 + 1, 2**60 + 2]
+
+
+BASE = {"time": pd.to_datetime(["2024-01-01 05:00Z"] * 3), "request_id": [1, 2, 3], "version": "v1"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "found"),
+    [
+        ({"status": pd.array([200, 500, 200], dtype="Int64")}, "status", [200, 500, 200]),
+        ({"latency_ms": pd.array([1.5, 2, 3], dtype="Float64")}, "latency_ms", [1.5, 2, 3]),
+        ({"score": ["0.5", None, 1]}, "score", [0.5, None, 1]),
+        ({"score": pd.array([1, None, 0], dtype="Int64")}, "score", [1, None, 0]),
+        ({"clicked": pd.array([True, False, True], dtype="boolean")}, "clicked", [True, False, True]),
+        ({"prediction": np.array([1, None, 2.5], dtype=object)}, "prediction", [1, None, 2.5]),
+        ({"user_id": [7.0, np.nan, 8.0]}, "user_id", [7, None, 8]),
+        ({"request_id": [1.0, 2.0, 3.0]}, "request_id", [1, 2, 3]),
+    ],
+)
+def test_a_log_may_be_stored_in_any_dtype(columns, name, found):
+    column = as_log(BASE | columns)[name]
+    assert [None if pd.isna(value) else value for value in column] == found
+    assert column.dtype.kind in "ifbO"
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"status": pd.array([200, None, 200], dtype="Int64")}, "whole numbers, none missing"),
+        ({"attempts": pd.array([1, None, 1], dtype="Int64")}, "whole numbers, none missing"),
+        ({"clicked": pd.array([True, None, True], dtype="boolean")}, "True or False"),
+        ({"score": ["high", 1, 2]}, "'high' is not a number"),
+        ({"request_id": [1.5, 2, 3]}, "no fraction"),
+        ({"time": ["soonZ"] * 3}, "no time"),
+        (
+            {
+                "label": pd.array([1, None, 2], dtype="Int64"),
+                "label_time": pd.to_datetime(["2024-01-01 06:00Z"] * 3),
+            },
+            "has no label",
+        ),
+    ],
+)
+def test_what_is_missing_or_no_number_is_named(columns, message):
+    with pytest.raises(LogError, match=message):
+        as_log(BASE | columns)
+
+
+def test_columns_of_one_name_or_of_several_levels_are_refused():
+    log = pd.DataFrame(BASE | {"x": 1})
+    with pytest.raises(LogError, match="several columns 'x'"):
+        as_log(pd.concat([log, log[["x"]]], axis=1))
+    with pytest.raises(LogError, match="several levels"):
+        as_log(log.set_axis(pd.MultiIndex.from_product([log.columns, ["a"]]), axis=1))
+
+
+def test_as_of_needs_times_in_utc():
+    with pytest.raises(LogError, match="not a UTC time"):
+        as_of(pd.DataFrame(BASE).assign(time=pd.Timestamp("2024-01-01")), "2024-01-02Z")

@@ -12,9 +12,11 @@ import pandas as pd
 
 from mlprod_helpers.requestlog.table import (
     COLUMNS,
+    KEY,
     REQUIRED,
     LogError,
     as_log,
+    as_number,
     features,
     is_missing,
     utc,
@@ -99,6 +101,8 @@ class RequestLog:
         latency = row.get("latency_ms", 0)
         if not (isinstance(latency, (int, float, np.number)) and math.isfinite(latency) and latency >= 0):
             raise LogError(f"latency_ms is {latency!r}, but it is a number of milliseconds, 0 or more.")
+        if not (isinstance(status, (int, np.integer)) and 100 <= status <= 599):
+            raise LogError(f"status is {status!r}, but it is a number of HTTP's: 200 answered, 500 failed.")
         self._write("request", time, row | ({"features": features} if features else {}))
 
     def label(self, request_id, label, *, time=None):
@@ -168,9 +172,14 @@ def read(path):
     """Read a log file: events joined to one row a request, validated, in the order of arrival.
 
     A label goes to every version that answered the request, a click to the served one; the last label wins, the first
-    click counts. A request sent again under its old id is one row: the last answer, with `attempts` saying how many.
-    A line that cannot be used (cut short by a crash, or about a request that is not there) is left out and reported:
-    as a `LogWarning`, and in `log.attrs["problems"]`.
+    click counts. A request sent again under its old id is one row: the last answer before its label or click came
+    (the last of all without one), with `attempts` saying how many. Ids that are whole numbers in one event and text in
+    another are the same: 7, 7.0 and "7".
+
+    What cannot be used is left out and reported, as a `LogWarning` and in `log.attrs["problems"]`: a line cut short by
+    a crash, an event without a time in a known zone, a request whose status, latency or another field breaks a rule, a
+    label or click about a request that is not there or from before it arrived, a label or prediction that is text
+    among numbers (or the other way round).
 
     Parameters
     ----------
@@ -182,7 +191,6 @@ def read(path):
 
     Raises
     ------
-    LogError : the joined log breaks a rule.
     FileNotFoundError : no such file.
     """
     return _join(_lines(path), Path(path).name)
@@ -229,24 +237,23 @@ def _lines(path):
 def _join(lines, where):
     """Events to a table: a label and a click find their request, whatever the order of the lines."""
     events, problems = _parse(lines, where)
-    requests = {}
-    for event in events["request"]:
-        row = event | event.pop("features", {})
-        key = (row["request_id"], row["version"])
-        row["attempts"] = row.get("attempts", 1) + requests.pop(key, {}).get("attempts", 0)
-        requests[key] = row
-    log = pd.DataFrame(list(requests.values()), columns=None if requests else list(REQUIRED))
-    if "attempts" in log and (log["attempts"] == 1).all():
-        del log["attempts"]
-    known = set(log["request_id"])
+    tell = lambda what, about: problems.append(f"{where}: {what} of request {about}, left out.")  # noqa: E731
+    events = {kind: _timed(found, kind, tell) for kind, found in events.items()}
+    _unify_ids(events)
+    tries = _usable(events["request"], tell)
+    known = set(tries["request_id"])
     for kind in ("label", "click"):
         problems += [
             f"{where}: a {kind} for request {event['request_id']}, which is not in the log. Is a file missing?"
             for event in events[kind]
             if event["request_id"] not in known
         ]
-    _join_labels(log, events["label"])
-    _join_clicks(log, events["click"])
+    labels = {event["request_id"]: event for event in events["label"]}
+    clicks = {event["request_id"]: event for event in reversed(events["click"])}
+    log = _one_row_a_request(tries, labels, clicks)
+    _join_labels(log, labels, tell)
+    _join_clicks(log, clicks, tell)
+    _leave_out_the_odd(log, "prediction", tell)
     log = as_log(log)
     order = log["time"].argsort(kind="stable")
     log = log.iloc[order].reset_index(drop=True)
@@ -291,28 +298,173 @@ def _event(line):
         event = json.loads(line)
         kind = event.pop("event")
         whole = all(event.get(name) is not None for name in _NEEDED[kind])
-        return (kind, event) if whole and isinstance(event["request_id"], str | int) else None
+        name, inputs = event["request_id"], event.get("features", {})
+        if isinstance(name, float) and name.is_integer():
+            event["request_id"] = int(name)
+        elif not isinstance(name, str | int) or isinstance(name, bool):
+            return None
+        return (kind, event) if whole and not set(inputs.keys()) & set(COLUMNS) else None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 
-def _join_labels(log, labels):
+# what an event may not say of a request: it is an event of its own
+_LATER = ("label", "label_time", "click_time")
+
+
+def _timed(events, kind, tell):
+    """The events whose time is one, now as a Timestamp."""
+    texts = pd.Series(
+        [event["time"] if isinstance(event["time"], str) else "" for event in events], dtype=object
+    )
+    zoned = texts.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$") if len(texts) else texts
+    times = pd.to_datetime(texts.where(zoned), utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
+    kept = []
+    for event, time, good in zip(events, times, times.notna(), strict=True):
+        if good:
+            event["time"] = time
+            kept.append(event)
+        else:
+            tell(f"no time in a known zone ({event['time']!r}) in a {kind}", event["request_id"])
+    return kept
+
+
+def _unify_ids(events):
+    """Where some events name requests by numbers and others by text, all do by text."""
+    every = [event for found in events.values() for event in found]
+    if len({isinstance(event["request_id"], str) for event in every}) > 1:
+        for event in every:
+            event["request_id"] = str(event["request_id"])
+
+
+def _usable(events, tell):
+    """All answers that keep the rules, one row each, in the order of their lines."""
+    rows = [event | event.pop("features", {}) for event in events]
+    log = pd.DataFrame(rows, columns=None if rows else list(REQUIRED))
+    for name in ("user_id", "redo_of"):  # a frame would make floats of whole numbers where some are missing
+        if name in log and pd.api.types.is_float_dtype(log[name]):
+            log[name] = pd.Series([row.get(name) for row in rows], dtype=object)
+    numbers = {
+        name: log[name] if log[name].dtype.kind in "if" else log[name].map(_number)
+        for name in ("status", "latency_ms", "attempts", "score")
+        if name in log
+    }
+    shadow = log.get("served", pd.Series(True, log.index)).eq(False)
+    wrong = {}
+    for name, found in numbers.items():
+        absent = log[name].isna()
+        bad = found.isna() & ~absent
+        if name == "latency_ms":
+            bad |= ~np.isfinite(found.fillna(0)) | (found < 0) | (absent & ~shadow)
+        if name == "status":
+            found = found.where(~absent, 200)
+            bad |= ~found.between(100, 599) | (found % 1 != 0)
+        if name == "attempts":
+            found = found.where(~absent, 1)
+            bad |= ~(found >= 1) | (found % 1 != 0)
+        wrong[name], numbers[name] = bad, found
+    for name in ("served", "clicked"):
+        if name in log:
+            wrong[name] = ~log[name].map(lambda value: isinstance(value, bool) or is_missing(value))
+    if "redo_of" in log:
+        wrong["redo_of"] = log["redo_of"].map(str) == log["request_id"].map(str)
+    for name in _LATER:
+        if name in log:
+            wrong[name] = log[name].notna()
+    keep = pd.Series(True, log.index)
+    for name, bad in wrong.items():
+        for row in np.flatnonzero(bad & keep):
+            value = rows[row].get(name)
+            tell(
+                f"{'no ' + name if value is None else f'{name} {value!r}'} in an answer",
+                log["request_id"][row],
+            )
+        keep &= ~bad
+    log = log.assign(**numbers, version=log["version"].map(str), served=~shadow)
+    log = log[keep].drop(columns=[name for name in _LATER if name in log])
+    whole = [name for name in ("status", "attempts") if name in log]
+    return log.astype(dict.fromkeys(whole, "int64")).reset_index(drop=True)
+
+
+def _number(value):
+    if isinstance(value, str | bool | int | float):
+        return as_number(value)
+    return np.nan
+
+
+def _one_row_a_request(tries, labels, clicks):
+    """Of requests that were sent again one answer, and how many attempts it took."""
+    again = tries["request_id"].duplicated(keep=False) & tries["served"]
+    again &= tries["request_id"].where(again).duplicated(keep=False)
+    twice = tries.duplicated(["request_id", "version", "served"], keep=False)
+    if not (again | twice).any() and not tries.duplicated(list(KEY)).any():
+        return _without_plain(tries, "attempts", 1)
+    kept = {}
+    attempts = tries["attempts"].tolist() if "attempts" in tries else [1] * len(tries)
+    for row, (name, version, seen, time) in enumerate(
+        zip(*(tries[c] for c in ("request_id", "version", "served", "time")), strict=True)
+    ):
+        # the user got one answer, whichever version gave it; each version has one copy in the shadow
+        key = (name, None if seen else version)
+        before, n = kept.get(key, (None, 0))
+        outcomes = [event[name]["time"] for event in (labels, clicks) if name in event]
+        late = before is not None and outcomes and time > min(outcomes) >= tries["time"][before]
+        kept.pop(key, None)
+        kept[key] = (before if late else row), n + attempts[row]
+    rows = [
+        (row, n)
+        for (name, version), (row, n) in kept.items()
+        if version is None or (name, None) not in kept or tries["version"][kept[name, None][0]] != version
+    ]
+    log = tries.iloc[[row for row, _ in rows]].reset_index(drop=True)
+    log["attempts"] = [n for _, n in rows]
+    return _without_plain(log, "attempts", 1)
+
+
+def _without_plain(log, name, value):
+    return log.drop(columns=name) if name in log and (log[name] == value).all() else log
+
+
+def _join_labels(log, labels, tell):
     if not labels:
         return
-    last = {event["request_id"]: event for event in labels}
-    log["label"] = [last.get(name, {}).get("label") for name in log["request_id"]]
-    log["label_time"] = [last.get(name, {}).get("time") for name in log["request_id"]]
+    found = [labels.get(name, {}) for name in log["request_id"]]
+    log["label"] = pd.Series([event.get("label") for event in found], dtype=object)
+    log["label_time"] = pd.to_datetime(pd.Series([event.get("time") for event in found]), utc=True)
+    for row in np.flatnonzero(log["label_time"] < log["time"]):
+        tell("a label from before it arrived", log["request_id"][row])
+        log.loc[row, ["label", "label_time"]] = None, pd.NaT
+    _leave_out_the_odd(log, "label", tell)
+    log["label_time"] = log["label_time"].where(log["label"].notna())
 
 
-def _join_clicks(log, clicks):
+def _leave_out_the_odd(log, name, tell):
+    """One kind of values: text among numbers, or numbers among text, whichever are fewer, become missing."""
+    if name not in log or log[name].dtype != object:
+        return
+    there = log[name].notna()
+    is_text = log[name].map(lambda value: isinstance(value, str)) & there
+    if (is_text == there).all():
+        return
+    numbers = log[name].map(_number, na_action="ignore")
+    many_numbers = is_text.sum() * 2 < there.sum()
+    odd = there & (numbers.isna() if many_numbers else ~is_text)
+    for row in np.flatnonzero(odd):
+        tell(f"the {name} {log[name][row]!r} among others of another kind", log["request_id"][row])
+    log[name] = (numbers if many_numbers else log[name]).where(~odd, None)
+
+
+def _join_clicks(log, clicks, tell):
     if "clicked" in log:  # the service said which answers can be clicked
         log["clicked"] = [value is True for value in log["clicked"]]
     if not clicks:
         return
-    first = {event["request_id"]: event["time"] for event in reversed(clicks)}
-    seen = log["served"] if "served" in log else [True] * len(log)
-    pairs = zip(log["request_id"], seen, strict=True)
-    log["click_time"] = [first.get(name) if shown else None for name, shown in pairs]
+    pairs = zip(log["request_id"], log["served"], strict=True)
+    times = pd.Series([clicks.get(name, {}).get("time") if shown else None for name, shown in pairs])
+    log["click_time"] = pd.to_datetime(times, utc=True)
+    for row in np.flatnonzero(log["click_time"] < log["time"]):
+        tell("a click from before it arrived", log["request_id"][row])
+        log.loc[row, "click_time"] = pd.NaT
     log["clicked"] = log["click_time"].notna() | log.get("clicked", False)
 
 

@@ -66,7 +66,8 @@ def as_log(frame):
     Parameters
     ----------
     frame : DataFrame or mapping of columns, at least `time`, `request_id`, `version`. Times may be text with an
-        offset or time-zone aware dates. Whole-number and boolean labels become floats, since a label may be missing.
+        offset or time-zone aware dates. Numbers among labels and predictions are numbers, whatever dtype holds them:
+        labels become floats, since one may be missing. Ids that pandas made floats, as some are missing, are whole again.
 
     Returns
     -------
@@ -80,8 +81,9 @@ def as_log(frame):
     >>> list(log.columns)
     ['time', 'request_id', 'version', 'served', 'distance']
     """
-    log = pd.DataFrame(frame).reset_index(drop=True)
+    log = pd.DataFrame(frame)
     _need_columns(log)
+    log = log.reset_index(drop=True)
     for name in _TIMES:
         if name in log:
             log[name] = _utc_column(log[name])
@@ -90,8 +92,17 @@ def as_log(frame):
     for name in ("score", "latency_ms"):
         if name in log:
             log[name] = _number_column(log[name])
-    if "label" in log and pd.api.types.is_numeric_dtype(log["label"]):
-        log["label"] = log["label"].astype("float64")
+    if "label" in log and _holds_numbers(log["label"], booleans=True):
+        log["label"] = _number_column(log["label"])
+    if "prediction" in log and log["prediction"].dtype == object and _holds_numbers(log["prediction"]):
+        log["prediction"] = _number_column(log["prediction"])
+    for name in ("request_id", "user_id", "redo_of"):
+        if name in log and pd.api.types.is_float_dtype(log[name]):
+            log[name] = _whole_ids(log[name])
+    for name in (*_WHOLE, "served", "clicked"):
+        dtype = log[name].dtype if name in log else None
+        if isinstance(dtype, pd.api.extensions.ExtensionDtype) and not log[name].isna().any():
+            log[name] = log[name].astype({"b": bool, "i": "int64", "u": "int64"}.get(dtype.kind, dtype))
     head = [name for name in COLUMNS if name in log.columns]
     at = head.index("served") + 1  # features stand between the request and its answer
     return validate(log[head[:at] + features(log) + head[at:]])
@@ -120,11 +131,8 @@ def validate(log):
     """
     _need_columns(log)
     for name in _TIMES:
-        if name in log and not _is_utc(log[name]):
-            raise LogError(
-                f"Request log, column {name!r}: dtype {log[name].dtype} is not a UTC time. Convert it: "
-                f"pd.to_datetime(log[{name!r}], utc=True), after tz_localize when it is local time."
-            )
+        if name in log:
+            _need_utc(log, name)
     for name in REQUIRED:
         _refuse(
             log, name, log[name].isna(), "is missing", "Every request needs it; drop the row or fill it in."
@@ -178,6 +186,8 @@ def as_of(log, now, *, since=None):
     >>> as_of(log, "2013-01-01 06:00Z")["label"].tolist()
     [nan, 40.0]
     """
+    _need_columns(log)
+    _need_utc(log, "time")
     now = utc(now)
     since = None if since is None else utc(since)
     log = _arrived(log, since, now)
@@ -188,7 +198,7 @@ def as_of(log, now, *, since=None):
     if "label_time" in log:
         known = log["label_time"] <= now
         if pd.api.types.is_numeric_dtype(log["label"]):  # whole numbers cannot be missing
-            log["label"] = log["label"].astype("float64")
+            log["label"] = _number_column(log["label"])
         log["label"] = log["label"].where(known)
         log["label_time"] = log["label_time"].where(known)
     if "click_time" in log:
@@ -212,6 +222,11 @@ def _arrived(log, since, now):
 
 
 def _need_columns(log):
+    if log.columns.nlevels > 1:
+        raise LogError("Request log: its columns have several levels. Give each column one name.")
+    if not log.columns.is_unique:
+        twice = log.columns[log.columns.duplicated()][0]
+        raise LogError(f"Request log: there are several columns {twice!r}. Rename or drop all but one.")
     if missing := [name for name in REQUIRED if name not in log]:
         raise LogError(
             f"Request log: column {missing[0]!r} is absent. Every log needs {', '.join(REQUIRED)}; "
@@ -219,9 +234,17 @@ def _need_columns(log):
         )
 
 
+def _need_utc(log, name):
+    if not _is_utc(log[name]):
+        raise LogError(
+            f"Request log, column {name!r}: dtype {log[name].dtype} is not a UTC time. Convert it: "
+            f"pd.to_datetime(log[{name!r}], utc=True), after tz_localize when it is local time."
+        )
+
+
 def _refuse(log, name, wrong, what, todo):
-    """Raise about the first row where `wrong` holds."""
-    wrong = np.asarray(wrong, dtype=bool)
+    """Raise about the first row where `wrong` holds; where nobody knows it does not."""
+    wrong = pd.Series(wrong).to_numpy(dtype=bool, na_value=False)
     if not wrong.any():
         return
     row = int(wrong.argmax())
@@ -255,7 +278,7 @@ def _check_served(log, *, shared):
 
 def _check_numbers(log):
     for name in _WHOLE:
-        if name in log and not pd.api.types.is_integer_dtype(log[name]):
+        if name in log and (not pd.api.types.is_integer_dtype(log[name]) or log[name].isna().any()):
             raise LogError(
                 f"Request log, column {name!r}: dtype {log[name].dtype}, but it counts: whole numbers, none missing."
             )
@@ -349,15 +372,49 @@ def _utc_column(column):
         return pd.to_datetime(
             column, utc=True, format="ISO8601" if column.dtype != object else None
         ).dt.as_unit("us")
-    except (ValueError, TypeError) as error:
-        raise LogError(f"Request log, column {column.name!r}: not a time ({error}).") from None
+    except (ValueError, TypeError):
+        raise LogError(
+            f"Request log, column {column.name!r}: some value is no time. Write it like '2013-01-01 12:00Z'."
+        ) from None
+
+
+def _holds_numbers(column, *, booleans=False):
+    if column.dtype != object:
+        return pd.api.types.is_numeric_dtype(column) and (booleans or not pd.api.types.is_bool_dtype(column))
+    kinds = ("integer", "floating", "mixed-integer-float", "decimal", *(["boolean"] if booleans else []))
+    return pd.api.types.infer_dtype(column, skipna=True) in kinds
+
+
+def _whole_ids(column):
+    there = column.notna()
+    if (column[there] % 1 != 0).any():
+        raise LogError(f"Request log, column {column.name!r}: an id is text or a whole number, no fraction.")
+    if there.all():
+        return column.astype("int64")
+    return pd.Series(
+        [int(value) if is_id else None for value, is_id in zip(column, there, strict=True)], dtype=object
+    )
 
 
 def _number_column(column):
     try:
-        return pd.to_numeric(column).astype("float64")
-    except (ValueError, TypeError) as error:
-        raise LogError(f"Request log, column {column.name!r}: not a number ({error}).") from None
+        numbers = column if column.dtype != object else pd.to_numeric(column.where(column.notna(), np.nan))
+        return pd.Series(
+            numbers.to_numpy(dtype="float64", na_value=np.nan), index=column.index, name=column.name
+        )
+    except (ValueError, TypeError):
+        odd = next(value for value in column if not is_missing(value) and pd.isna(as_number(value)))
+        raise LogError(
+            f"Request log, column {column.name!r}: {odd!r} is not a number. Convert it or leave it missing."
+        ) from None
+
+
+def as_number(value):
+    """A float of a number or a text that reads as one, NaN of anything else."""
+    try:
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
+        return np.nan
 
 
 def utc(time):
