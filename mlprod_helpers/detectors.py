@@ -162,9 +162,11 @@ def errors_of(stream, predictions=None, *, loss=None):
     Parameters
     ----------
     stream : mlprod_helpers.streams.Stream, request log, or any DataFrame
-        With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label are left out.
+        With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label, or without the time at which
+        it came, are left out: nobody knows when to feed them.
     predictions : array-like, shape (n,), optional
-        One prediction a row; left out, the stream's own column `prediction` is read.
+        One prediction a row; left out, the stream's own column `prediction` is read. Without a `loss` a missing one is
+        an error, as it answered nothing.
     loss : callable or None
         `loss(y, predictions)` gives one error a row; None means 1 where they differ and 0 where not.
 
@@ -177,7 +179,7 @@ def errors_of(stream, predictions=None, *, loss=None):
     Raises
     ------
     ValueError
-        Without labels or predictions, or if their numbers differ.
+        Without labels or predictions, if their numbers differ, or if one is text and the other is not.
 
     Examples
     --------
@@ -190,17 +192,35 @@ def errors_of(stream, predictions=None, *, loss=None):
     if y is None or predictions is None:
         raise ValueError("errors need labels (y or label) and predictions: pass predictions=...")
     y, predictions = pd.Series(np.asarray(y)), np.asarray(predictions)
+    if predictions.ndim != 1:
+        raise ValueError(f"predictions are one a row, got {predictions.ndim} dimensions")
     if len(y) != len(predictions):
         raise ValueError(f"the stream has {len(y)} rows, but there are {len(predictions)} predictions")
     known = y.notna().to_numpy()
-    truth, predictions = y.to_numpy()[known], predictions[known]
-    errors = (truth != predictions).astype(int) if loss is None else np.asarray(loss(truth, predictions))
     times = _column(stream, "label_time", "time")
+    if times is not None:
+        times = np.asarray(times)
+        known = known & ~pd.isna(times)
+    truth, predictions = y.to_numpy()[known], predictions[known]
+    errors = _unequal(truth, predictions) if loss is None else np.asarray(loss(truth, predictions))
     if times is None:
         return ErrorStream(errors)
-    times = _as_times(np.asarray(times)[known])
+    times = _as_times(times[known])
     order = np.argsort(times, kind="stable")
     return ErrorStream(errors[order], times[order])
+
+
+def _unequal(truth, predictions):
+    """1 where they differ or there is no prediction, 0 where they agree."""
+    given = ~pd.isna(predictions)
+    text = [any(isinstance(value, str) for value in values) for values in (truth, predictions[given])]
+    if given.any() and text[0] != text[1]:
+        raise ValueError(
+            "labels and predictions must be of one kind, but only one of them is text: convert it"
+        )
+    errors = np.ones(len(truth), dtype=int)
+    errors[given] = truth[given] != predictions[given]
+    return errors
 
 
 def _column(stream, *names):
@@ -261,6 +281,8 @@ def score_alarms(alarms, onsets, *, within=None):
     AlarmScore(delays=array([80.]), false_alarms=1, missed=0, repeats=1)
     """
     alarms, onsets = _as_times(alarms), _as_times(onsets)
+    if len(alarms) and len(onsets) and (alarms.dtype.kind == "M") != (onsets.dtype.kind == "M"):
+        raise ValueError("alarms and onsets must both be times or both be numbers")
     for name, values in (("alarms", alarms), ("onsets", onsets)):
         if len(values) > 1 and np.any(values[1:] < values[:-1]):
             raise ValueError(f"{name} must ascend: sort them first")
@@ -466,12 +488,20 @@ def _as_stream(errors, times, onsets):
 
 
 def _as_times(values):
-    """Numbers, or times as datetime64 in UTC."""
+    """Numbers, or times as datetime64 in UTC; missing ones are refused."""
     values = np.asarray(values) if len(values) else np.array([], dtype=float)
+    if pd.isna(values).any():
+        raise ValueError("some times are missing: leave out the rows whose time nobody knows")
     if values.dtype.kind in "iufb":
         return values
-    times = pd.to_datetime(pd.Series(values), utc=True)
-    return times.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce") if values.dtype.kind == "O" else None
+    if numbers is not None and not isinstance(values[0], str) and pd.api.types.is_number(values[0]):
+        return _as_times(numbers.to_numpy(dtype=float, na_value=np.nan))
+    try:
+        times = pd.to_datetime(pd.Series(values), utc=True)
+        return times.dt.tz_localize(None).dt.as_unit("ns").to_numpy()
+    except (ValueError, TypeError):
+        raise ValueError("times must be numbers, or dates between the years 1678 and 2262") from None
 
 
 def _as_errors(errors, name):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.automation.selective import as_floats
 from mlprod_helpers.queueing import poisson
 
 
@@ -12,7 +13,8 @@ def cases_of(log, *, confidence="score"):
     Parameters
     ----------
     log : DataFrame with `time`, `prediction`, `label` and the column of confidences. Other columns are kept; `served` rows
-        only. Rows without a label are refused: nobody could say what a wrong decision on them costs.
+        only. Rows without a label are refused: nobody could say what a wrong decision on them costs. A missing prediction
+        is a wrong one.
     confidence : str
 
     Returns
@@ -30,11 +32,22 @@ def cases_of(log, *, confidence="score"):
         if name not in log.columns:
             raise ValueError(f"The log has no column {name!r}; it has {list(log.columns)}.")
     if "served" in log.columns:
-        log = log[log["served"].astype(bool)]
+        log = log[log["served"].eq(True).to_numpy(dtype=bool, na_value=False)]
     if log.empty:
         raise ValueError("The log has no served row.")
     if log["label"].isna().any():
         raise ValueError("Some rows have no label yet: leave them out, log[log['label'].notna()].")
+    if log["time"].isna().any():
+        raise ValueError("Some rows have no time: leave them out, log[log['time'].notna()].")
+    given = log["prediction"].notna()
+    text = [
+        log.loc[given, name].map(lambda value: isinstance(value, str)).any()
+        for name in ("prediction", "label")
+    ]
+    if given.any() and text[0] != text[1]:
+        raise ValueError(
+            "Only one of prediction and label is text: convert it, or every answer counts as wrong."
+        )
     log = log.sort_values("time", kind="stable", ignore_index=True)
     times = log["time"]
     seconds = (
@@ -44,8 +57,8 @@ def cases_of(log, *, confidence="score"):
     )
     own = {
         "seconds": seconds,
-        "confidence": log[confidence].astype(float),
-        "model_right": log["prediction"] == log["label"],
+        "confidence": pd.Series(as_floats(log[confidence], confidence)),
+        "model_right": log["prediction"].eq(log["label"]).to_numpy(dtype=bool, na_value=False),
     }
     return as_cases(pd.DataFrame(own).join(log.drop(columns=[*set(own) & set(log.columns)])))
 
@@ -81,6 +94,8 @@ def uniform_cases(rate, duration=None, *, n=None, random_state=None):
 
 def as_cases(cases):
     """Cases that are fit to be simulated, or an error that says what is wrong with them."""
+    if not cases.columns.is_unique:
+        raise ValueError("The cases have several columns of one name: rename them.")
     for name in ("seconds", "confidence", "model_right"):
         if name not in cases.columns:
             raise ValueError(
@@ -89,10 +104,10 @@ def as_cases(cases):
             )
     if cases.empty:
         raise ValueError("There are no cases.")
-    seconds = cases["seconds"].to_numpy(dtype=float)
+    seconds = as_floats(cases["seconds"], "seconds")
     if not np.isfinite(seconds).all() or (np.diff(seconds) < 0).any():
         raise ValueError("The cases run backwards in time or lack one: sort them by `seconds` first.")
-    if cases["confidence"].isna().any():
+    if np.isnan(as_floats(cases["confidence"], "confidence")).any():
         raise ValueError("A confidence is missing: fill it with 0, so that the case goes to a person.")
     if cases["model_right"].isna().any() or not np.isin(cases["model_right"].to_numpy(), (0, 1)).all():
         raise ValueError("model_right is True or False for each case.")

@@ -99,8 +99,8 @@ def risk_coverage(confidence, correct):
 
     Parameters
     ----------
-    confidence : array of n numbers; only their order counts here
-    correct : array of n booleans: was the model right?
+    confidence : array of n numbers; only their order counts here. A missing one is refused: such a case goes to a person
+    correct : array of n booleans: was the model right? A missing one is refused: leave out what nobody has looked at
 
     Returns
     -------
@@ -323,7 +323,7 @@ def cheapest_safe_point(
 
 
 def _pairs(confidence, correct):
-    confidence, correct = np.asarray(confidence, dtype=float), np.asarray(correct)
+    confidence, correct = as_floats(confidence, "confidence"), as_floats(correct, "correct")
     if confidence.ndim != 1 or confidence.shape != correct.shape:
         raise ValueError(
             f"confidence has shape {confidence.shape} and correct {correct.shape}, but both have one entry a case."
@@ -332,8 +332,23 @@ def _pairs(confidence, correct):
         raise ValueError("There are no cases.")
     if np.isnan(confidence).any():
         raise ValueError("A confidence is missing: a case without one goes to a person, leave it out here.")
-    if correct.dtype != bool:
-        if not np.isin(correct, (0, 1)).all():
-            raise ValueError("correct says whether the model was right: True or False for each case.")
-        correct = correct.astype(bool)
-    return confidence, correct
+    if np.isnan(correct).any():
+        raise ValueError(
+            f"The truth of {np.isnan(correct).sum()} cases is missing: leave them out, for nobody knows whether the "
+            "model was right there."
+        )
+    if not np.isin(correct, (0, 1)).all():
+        raise ValueError("correct says whether the model was right: True or False for each case.")
+    return confidence, correct.astype(bool)
+
+
+def as_floats(values, name):
+    """Numbers, whatever dtype holds them; missing ones as NaN."""
+    try:
+        return (
+            pd.Series(values).to_numpy(dtype=float, na_value=np.nan)
+            if np.ndim(values) == 1
+            else np.asarray(values, dtype=float)
+        )
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} holds values that are no numbers.") from None

@@ -26,6 +26,7 @@ class ShadowReport:
     overall : Series, the same over all strata, weighted by `share`
     not_blind : int, rows left out because the reviewer had seen the prediction
     without_truth : int, blind rows whose truth is not there yet
+    without_human : int, blind rows with a truth but without a person's decision
     """
 
     table: pd.DataFrame
@@ -33,6 +34,7 @@ class ShadowReport:
     not_blind: int
     without_truth: int
     level: float = field(default=0.95)
+    without_human: int = 0
 
     def earned(self, min_accuracy):
         """Which strata have earned automation: the model's lower bound is at least `min_accuracy`.
@@ -116,7 +118,8 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
     ------
     ValueError : columns that are missing, no blind row with a truth.
 
-    Rows without truth count for `share`, the mix of the stream, but for nothing else.
+    Rows without truth or without a person's decision count for `share`, the mix of the stream, but for nothing else. A
+    missing prediction is a wrong one; a missing `saw` counts as seen; rows without a stratum are the stratum "(missing)".
 
     >>> log = pd.DataFrame({"human": [1, 1, 0, 0], "prediction": [1, 1, 0, 1], "label": [1, 1, 1, 0],
     ...                     "kind": ["easy", "easy", "hard", "hard"]})
@@ -129,9 +132,17 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
     for name in (*_NEEDED, by, truth):
         if name not in log.columns:
             raise ValueError(f"The shadow log has no column {name!r}; it has {list(log.columns)}.")
-    seen = log[saw].astype(bool) if saw in log.columns else pd.Series(False, index=log.index)
+    log = (
+        log.assign(**{by: log[by].astype(object).where(log[by].notna(), "(missing)")})
+        if log[by].isna().any()
+        else log
+    )
+    seen = np.zeros(len(log), dtype=bool)
+    if saw in log.columns:
+        seen = ~log[saw].eq(False).to_numpy(dtype=bool, na_value=False)
     blind = log[~seen]
-    known = blind[blind[truth].notna()]
+    labeled = blind[blind[truth].notna()]
+    known = labeled[labeled["human"].notna()]
     if known.empty:
         raise ValueError(
             "No row is blind and has a truth: a shadow run needs decisions made without the prediction."
@@ -139,9 +150,9 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
     rows = pd.DataFrame(
         {
             by: known[by],
-            "agreement": known["human"] == known["prediction"],
-            "model": known["prediction"] == known[truth],
-            "human": known["human"] == known[truth],
+            "agreement": _equal(known["human"], known["prediction"]),
+            "model": _equal(known["prediction"], known[truth]),
+            "human": _equal(known["human"], known[truth]),
         }
     )
     rows["both_wrong"] = ~rows["model"] & ~rows["human"]
@@ -154,4 +165,9 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
         groups["model"].apply(lambda right: (~right).sum()), table["cases"], level
     )
     overall = table[_AVERAGED].mul(table["share"] / table["share"].sum(), axis=0).sum()
-    return ShadowReport(table, overall, int(seen.sum()), int(len(blind) - len(known)), level)
+    counts = int(seen.sum()), len(blind) - len(labeled)
+    return ShadowReport(table, overall, *counts, level, len(labeled) - len(known))
+
+
+def _equal(one, other):
+    return one.eq(other).to_numpy(dtype=bool, na_value=False)

@@ -460,5 +460,7 @@ def _busy_share(at, begin, end, reviewers):
 
 def _sum_since(times, until):
     times = np.sort(times)
+    origin = times[0] if len(times) else 0.0  # sums of seconds since 1970 would swallow the differences
+    times, until = times - origin, until - origin
     before = np.searchsorted(times, until)
     return until * before - np.append(0.0, np.cumsum(times))[before]

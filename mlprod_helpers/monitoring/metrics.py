@@ -9,7 +9,7 @@ import pandas as pd
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA
 from mlprod_helpers.monitoring.schema import missing_rows, new_category_rows, out_of_range_rows
-from mlprod_helpers.monitoring.windows import Share, Windows, _divide
+from mlprod_helpers.monitoring.windows import Share, Windows, _divide, true_where
 
 FAMILIES = ("software", "input", "output")
 DIRECTIONS = ("up", "down", "both")
@@ -62,6 +62,26 @@ class Metric:
             needs=(*self.needs, column),
         )
 
+    def at_least(self, rows):
+        """The same metric, NaN in windows of fewer rows (of a share: fewer trials), where it would be noise.
+
+        A rule says nothing of such a window: let another one watch `throughput`.
+
+        >>> log = pd.DataFrame({"time": pd.to_datetime(["2024-01-01 00:10Z", "2024-01-01 01:20Z", "2024-01-01 01:30Z"]),
+        ...                     "status": [500, 200, 200]})
+        >>> measure(log, [METRICS["error_rate"].at_least(2)])["error_rate"].tolist()
+        [nan, 0.0]
+        """
+
+        def compute(windows):
+            found = self.compute(windows)
+            if isinstance(found, Share):
+                enough = np.asarray(found.trials) >= rows
+                return Share(np.where(enough, found.hits, 0), np.where(enough, found.trials, 0))
+            return np.where(windows.rows >= rows, np.asarray(found, dtype=float), np.nan)
+
+        return replace(self, compute=compute)
+
 
 def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=False):
     """Every metric in every window of time: the table that thresholds, alerts and dashboards read.
@@ -79,6 +99,7 @@ def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=Fa
     -------
     DataFrame : index `time`, start of each window (UTC for a request log), no gaps; column `rows`, then one column a metric.
         A metric is NaN in a window where it has nothing to count; `throughput` is then 0, for silence is a measurement.
+        Missing values count neither for nor against; of infinite ones the mean is infinite.
 
     >>> from mlprod_helpers.monitoring import service_log
     >>> measure(service_log(days=1, random_state=0), ["throughput", "ctr"], "6h").round(3)
@@ -279,7 +300,7 @@ def redone_searches(log, within_us):
     """(is it a search?, does the same user search again within so many microseconds?): two bool arrays (n,)."""
     searches = log["user_id"].notna().to_numpy(copy=True)
     if "page" in log:
-        searches &= (log["page"] == 1).to_numpy()
+        searches &= true_where(log["page"] == 1)[0]
     if not log["request_id"].is_unique:
         searches &= ~log["request_id"].duplicated().to_numpy()
     rows = np.flatnonzero(searches)
@@ -314,7 +335,11 @@ def _lengths(column):
     if isinstance(column.dtype, pd.CategoricalDtype):
         lengths = np.append(column.cat.categories.str.len().to_numpy(dtype=float), np.nan)
         return lengths[column.cat.codes.to_numpy()]  # code -1, missing, takes the NaN at the end
-    return column.str.len().to_numpy(dtype=float, na_value=np.nan)
+    if not isinstance(column.dtype, pd.StringDtype) and column.dtype != object:
+        raise ValueError(
+            f"The column {column.name!r} holds {column.dtype}, no text: its length says nothing."
+        )
+    return column.astype(object).str.len().to_numpy(dtype=float, na_value=np.nan)
 
 
 def _throughput(windows):
@@ -323,7 +348,9 @@ def _throughput(windows):
 
 
 def _status(low, high):
-    return lambda windows: windows.share(windows.log["status"].between(low, high))
+    return lambda windows: windows.share(
+        windows.log["status"].between(low, high), among=windows.log["status"].notna()
+    )
 
 
 def _missing_outputs(windows):
@@ -372,7 +399,7 @@ _READY = (
     Metric(
         "retry_rate",
         *("software", "share", "up"),
-        lambda windows: windows.share(windows.log["attempts"] > 1),
+        lambda windows: windows.share(windows.log["attempts"] > 1, among=windows.log["attempts"].notna()),
         ("attempts",),
         "share of requests that the client had to send more than once",
     ),

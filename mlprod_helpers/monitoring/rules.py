@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.monitoring.windows import as_floats
 
 SEVERITIES = {"page": "wakes somebody now", "ticket": "waits for the working day"}
 HOURS_OF_DAY, HOURS_OF_WEEK = 24, 168
@@ -47,7 +48,7 @@ class Rule:
     metric : str
         Column of the measured frame.
     above, below : float or sequence of 24 or 168 floats, optional
-        Threshold, not itself out of bounds. A sequence has one threshold for each hour of the day or of the week (UTC, from Monday 0 h;
+        Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each hour of the day or of the week (UTC, from Monday 0 h;
         the hour in which a window begins).
     absent : bool
         Whether a missing window is out of bounds. If not, a missing window says nothing: the condition does not hold, a
@@ -283,14 +284,24 @@ def hour_of_week(index):
     >>> hour_of_week(pd.DatetimeIndex(["2024-01-01 05:00Z", "2024-01-07 23:30Z"])).tolist()
     [5, 167]
     """
+    index = _in_utc(index)
     return np.asarray(index.day_of_week * HOURS_OF_DAY + index.hour)
+
+
+def hour_of_day(index):
+    """0 to 23 (UTC) for each window, by its start."""
+    return np.asarray(_in_utc(index).hour)
+
+
+def _in_utc(index):
+    return index if index.tz is None else index.tz_convert("UTC")
 
 
 def limits(threshold, index):
     """The threshold in force in each window: array of shape (windows,)."""
     if not isinstance(threshold, tuple):
         return np.full(len(index), float(threshold))
-    at = hour_of_week(index) if len(threshold) == HOURS_OF_WEEK else np.asarray(index.hour)
+    at = hour_of_week(index) if len(threshold) == HOURS_OF_WEEK else hour_of_day(index)
     return np.asarray(threshold)[at]
 
 
@@ -413,7 +424,9 @@ def values_of(measured, metric):
         raise ValueError(
             f"The measured frame has no metric {metric!r}: {nearest_name(metric, measured.columns)}"
         )
-    return measured[metric].to_numpy(dtype=float, na_value=np.nan)
+    if not measured.columns.is_unique:
+        raise ValueError("The measured frame has several columns of one name: rename them.")
+    return as_floats(measured[metric])
 
 
 def run_lengths(mask):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.monitoring.windows import as_floats, true_where
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def missing_cells(frame: pd.DataFrame, name, field=None):
     column = _column(frame, name)
     missing = column.isna().to_numpy()
     for sentinel in field.missing if field else ():
-        missing = missing | np.asarray(column == sentinel, dtype=bool)
+        missing = missing | true_where(column == sentinel)[0]
     return missing
 
 
@@ -74,7 +75,7 @@ def out_of_range_rows(frame: pd.DataFrame, schema):
     for name, field in schema.items():
         if field.low is None and field.high is None:
             continue
-        values = _column(frame, name).to_numpy(dtype=float, na_value=np.nan)
+        values = as_floats(_column(frame, name))
         wrong = np.zeros(len(frame), dtype=bool)
         if field.low is not None:
             wrong |= values < field.low
@@ -104,4 +105,6 @@ def new_category_rows(frame: pd.DataFrame, schema):
 def _column(frame: pd.DataFrame, name):
     if name not in frame.columns:
         raise KeyError(f"no column {name!r}: {nearest_name(name, frame.columns)}")
+    if not frame.columns.is_unique:
+        raise ValueError("The frame has several columns of one name: rename them.")
     return frame[name]

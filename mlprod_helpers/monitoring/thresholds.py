@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.monitoring.rules import duration, hour_of_week, looks, on_grid
+from mlprod_helpers.monitoring.rules import duration, hour_of_day, hour_of_week, looks, on_grid
 
 WEEK = pd.Timedelta(7, "D")
 
@@ -62,7 +62,7 @@ def choose_threshold(
             f"The reference has {weeks:.1f} weeks: a threshold needs two at least, to learn and to hold out."
         )
     values = sign * measured["metric"].to_numpy(dtype=float)
-    hour = np.asarray(measured.index.hour)
+    hour = hour_of_day(measured.index)
     off = np.full(len(values), np.nan)  # from what the other weeks say is normal
     for held_out in range(int(week.max()) + 1):
         rows = np.asarray(week == held_out)
@@ -85,7 +85,7 @@ def _slots(index, per):
     if per is None:
         return np.zeros(len(index), dtype=int), 1
     if per == "hour_of_day":
-        return np.asarray(index.hour), 24
+        return hour_of_day(index), 24
     if per == "hour_of_week":
         return hour_of_week(index), 168
     raise ValueError(f"per is {per!r}: say 'hour_of_week', 'hour_of_day' or None.")

@@ -51,6 +51,10 @@ class Windows:
     """
 
     def __init__(self, log, every="1h", *, start=None, end=None):
+        if log.columns.nlevels > 1 or not log.columns.is_unique:
+            raise ValueError(
+                "The log has several columns of one name, or names of several levels: rename them."
+            )
         if "time" not in log.columns:
             raise KeyError("The log has no column 'time': windows are cut out of time.")
         width = _microseconds(every)
@@ -74,8 +78,9 @@ class Windows:
         return len(self.index)
 
     def only(self, column, value):
-        """The same windows with the rows of one segment: `windows.only("device", "phone")`."""
-        keep = np.asarray(self._series(column) == value, dtype=bool)
+        """The same windows with the rows of one segment: `windows.only("device", "phone")`; None for those without."""
+        column = self._series(column)
+        keep = column.isna().to_numpy() if pd.isna(value) else true_where(column == value)[0]
         part = object.__new__(Windows)
         part.log, part.seconds, part.index, part._cache = self.log[keep], self.seconds, self.index, {}
         part.which = self.which[keep]
@@ -88,25 +93,30 @@ class Windows:
         if not isinstance(column, str):
             return np.asarray(column, dtype=float)
         if column not in self._cache:
-            self._cache[column] = self._series(column).to_numpy(dtype=float, na_value=np.nan)
+            self._cache[column] = as_floats(self._series(column))
         return self._cache[column]
 
     def count(self, mask):
-        """How many rows of each window hold: array of int (n_windows,)."""
-        return np.bincount(self.which[np.asarray(mask, dtype=bool)], minlength=len(self))
+        """How many rows of each window hold: array of int (n_windows,). A missing True or False does not hold."""
+        return np.bincount(self.which[true_where(mask)[0]], minlength=len(self))
 
     def share(self, mask, among=None):
-        """The `Share` of rows that hold, among all rows of a window, or among those where `among` holds."""
-        if among is None:
-            return Share(self.count(mask), self.rows)
-        return Share(self.count(np.asarray(mask) & among), self.count(among))
+        """The `Share` of rows that hold, among all rows of a window, or among those where `among` holds.
+
+        Rows of which it is not known (a missing True or False) do not count, neither as hits nor as trials.
+        """
+        holds, known = true_where(mask)
+        if among is not None:
+            known = known & true_where(among)[0]
+        return Share(self.count(holds & known), self.rows if known.all() else self.count(known))
 
     def sum(self, column):
-        """Sum in each window; missing values count 0, an empty window has sum 0."""
-        return np.bincount(self.which, np.nan_to_num(self.values(column)), minlength=len(self))
+        """Sum in each window; missing values count 0, an empty window has sum 0, infinite ones stay infinite."""
+        values = self.values(column)
+        return np.bincount(self.which, np.where(np.isnan(values), 0.0, values), minlength=len(self))
 
     def mean(self, column):
-        """Mean in each window over the values that are there; NaN where there are none."""
+        """Mean in each window over the values that are there; NaN where there are none, or infinite ones of both signs."""
         values = self.values(column)
         there = ~np.isnan(values)
         return _divide(self.sum(values), self.rows if there.all() else self.count(there))
@@ -117,6 +127,8 @@ class Windows:
 
     def quantile(self, column, q):
         """The q-quantile in each window, between neighbors by straight lines as numpy does; NaN where there is no value.
+
+        Between a finite and an infinite neighbor it is infinite.
 
         Parameters
         ----------
@@ -132,7 +144,10 @@ class Windows:
             return np.full(len(self), np.nan)
         low = np.minimum(low, len(ordered) - 1)  # an empty last window points behind the end
         high = np.minimum(low + (at > low), len(ordered) - 1)
-        found = ordered[low] + (at - low) * (ordered[high] - ordered[low])
+        below, above = ordered[low], ordered[high]
+        with np.errstate(invalid="ignore"):  # infinite values
+            found = below + (at - low) * (above - below)
+        found = np.where((below == above) | (np.isinf(below) & np.isfinite(above)), below, found)
         return np.where(there > 0, found, np.nan)
 
     def _sorted(self, column):
@@ -152,6 +167,35 @@ class Windows:
         if column not in self.log.columns:
             raise KeyError(f"The log has no column {column!r}: {nearest_name(column, self.log.columns)}.")
         return self.log[column]
+
+
+def as_floats(column):
+    """A column's values as floats, missing ones as NaN; a ValueError that names one that is no number."""
+    try:
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    except (ValueError, TypeError):
+        odd = next((v for v in column.dropna() if pd.isna(pd.to_numeric(v, errors="coerce"))), column.iloc[0])
+        raise ValueError(
+            f"The column {column.name!r} holds {odd!r}, which is no number: convert it first."
+        ) from None
+
+
+def true_where(mask):
+    """(True?, known at all?) of each row of a mask, whatever holds it; a ValueError for what is no True or False."""
+    if (
+        isinstance(mask, np.ndarray | pd.Series)
+        and mask.dtype.kind == "b"
+        and isinstance(mask.dtype, np.dtype)
+    ):
+        mask = np.asarray(mask)
+        return mask, np.ones(len(mask), dtype=bool)
+    try:
+        mask = pd.array(mask, dtype="boolean")
+    except (TypeError, ValueError):
+        name = getattr(mask, "name", None)
+        what = "A mask" if name is None else f"The column {name!r}"
+        raise ValueError(f"{what} holds values that are neither True nor False: compare it first.") from None
+    return mask.to_numpy(dtype=bool, na_value=False), ~mask.isna()
 
 
 def _divide(part, whole):

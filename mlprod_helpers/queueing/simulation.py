@@ -289,8 +289,9 @@ def mean_level(begin, end, edges):
     array([1., 2., 0.])
     """
     edges = np.asarray(edges, dtype=float)
-    opened = _sum_since(np.asarray(begin, dtype=float), edges) - _sum_since(
-        np.asarray(end, dtype=float), edges
+    origin = edges[0] if len(edges) else 0.0  # sums of seconds since 1970 would swallow the differences
+    opened = _sum_since(np.asarray(begin, dtype=float) - origin, edges - origin) - _sum_since(
+        np.asarray(end, dtype=float) - origin, edges - origin
     )
     return np.diff(opened) / np.diff(edges)
 

@@ -158,7 +158,7 @@ def served(log):
     >>> served(as_log(log))["version"].tolist()
     ['v1']
     """
-    return log[log["served"]] if "served" in log else log
+    return log[log["served"].eq(True).to_numpy(dtype=bool, na_value=False)] if "served" in log else log
 
 
 def as_of(log, now, *, since=None):
