@@ -62,6 +62,7 @@ class Seen:
     began: object = None  # the state of the learner's functions at the start
     functions: tuple = ()
     processes: int = 0
+    damaged: bool = False  # an argument was changed
 
     @property
     def outputs(self):
@@ -69,12 +70,19 @@ class Seen:
 
     @property
     def has_output(self):
-        """Whether there is anything to tell a misconception by."""
-        return bool(self.values) or any(not call.error for call in self.calls)
+        """Whether there is anything to tell a misconception by: more than NaN and nothing."""
+        given = [*self.values.values(), *(call.output for call in self.calls if not call.error)]
+        return any(_says_something(each) for each in given)
 
     @property
     def verdicts(self):
         return [(line.what, line.ok, line.got, line.want) for line in self.lines]
+
+
+def _says_something(value):
+    if isinstance(value, float | np.floating):
+        return bool(np.isfinite(value))
+    return value is not None
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,7 @@ class Answer:
             raise Refused(f"{name} returns None.{printed or ' Does every path end with `return`?'}")
         self.changed_arguments |= self._has_changed(copies, sent)
         try:
-            taken = self._kind.returns.take(output, name)
+            taken = _taken(self._kind.returns, output, name)
         except Refused:
             self._seen.calls.append(Call(self._name, sent, output, process=process))
             raise
@@ -196,6 +204,16 @@ def _plain(value, name, clock, begins):
         kind = values.type_name(value)
         what = kind if begins.endswith("returns") else f"is an object of type `{kind}`"
         raise Refused(f"{begins} {what}, which is not plain data.") from None
+
+
+def _taken(kind, value, name):
+    try:
+        return kind.take(value, name)
+    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
+        # such as an array of missing values within a list of steps
+        raise Refused(
+            f"{name} is {values.describe(value)}, which cannot be read as an answer here."
+        ) from None
 
 
 def _printed(said):
@@ -270,6 +288,7 @@ def _checked(exercise, namespace, rng, seen):
             exercise.check(bundle(answers), rng, expect)
         for name, answer in answers.items():
             if isinstance(answer, Answer) and answer.changed_arguments:
+                seen.damaged = True
                 expect.true(
                     False,
                     f"`{name}` leaves its arguments as they were",
@@ -319,12 +338,15 @@ def _no_exit():
     def ask_exit():
         raise SystemExit
 
+    own = vars(shell).get("ask_exit")
     shell.ask_exit = ask_exit
     try:
         yield
     finally:
-        with contextlib.suppress(AttributeError):
+        if own is None:
             del shell.ask_exit
+        else:
+            shell.ask_exit = own
 
 
 def _shell():
@@ -384,7 +406,7 @@ def _take(kind, name, value, seen):
         raise Refused(
             f"`{name}` is None: was a value assigned, or is it the result of something that returns nothing?"
         )
-    return kind.take(plain, f"`{name}`")
+    return _taken(kind, plain, f"`{name}`")
 
 
 def _judge(exercise, expect, seen, stopped):
@@ -399,8 +421,9 @@ def _judge(exercise, expect, seen, stopped):
     share = 0 if stopped else expect.share
     points = int(2 * exercise.points * share) / 2
     outcome = stopped or (Outcome.PARTLY if points else Outcome.FAILED)
-    # what was refused, raised or stopped was not read: it accuses nobody
-    found, partial = (None, False) if stopped or not seen.has_output else _misconception(exercise, seen)
+    # what was refused, raised, stopped or damaged its arguments was not read: it accuses nobody
+    unread = stopped or seen.damaged or not seen.has_output
+    found, partial = (None, False) if unread else _misconception(exercise, seen)
     return Verdict(
         exercise,
         outcome,

@@ -16,7 +16,17 @@ import types
 
 import numpy as np
 
-MOST_ITEMS = 20_000  # what is larger than this is data, not a memory of calls
+MOST_ITEMS = 10_000  # what is larger than this is data, not a memory of calls
+_CONTAINERS = (
+    dict,
+    list,
+    set,
+    bytearray,
+    collections.deque,
+    collections.defaultdict,
+    collections.OrderedDict,
+    collections.Counter,
+)
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic)
 
 
@@ -36,13 +46,14 @@ class Kept:
         self._items = 0
         self._rooms = {}
         self._whole = set()
-        for function in functions:
-            self._visit(function)
+        self._waiting = list(functions)
+        while self._waiting:
+            _quietly(self._visit, self._waiting.pop())
 
     def restore(self):
         """Everything as it was when this was made."""
         for put in reversed(self._puts):
-            put()
+            _quietly(put)
 
     def forget(self):
         """Empty what the learner decorated with `functools.cache`: its content cannot be kept."""
@@ -53,30 +64,29 @@ class Kept:
         kind = type(value)
         if issubclass(kind, _PLAIN) or id(value) in self._seen or self._items > MOST_ITEMS:
             return
+        self._items += 1
         self._seen[id(value)] = value  # also keeps it alive, so that no other object gets its id
         if kind is types.FunctionType:
             self._function(value)
         elif kind is types.MethodType:
-            self._visit(value.__func__)
-            self._visit(value.__self__)
+            self._waiting += [value.__func__, value.__self__]
         elif kind is functools.partial:
-            for each in (value.func, value.args, value.keywords):
-                self._visit(each)
+            self._waiting += [value.func, value.args, value.keywords]
         elif kind is type(_cached):
             self._caches.append(value)
-            self._visit(value.__wrapped__)
-        elif issubclass(kind, dict | list | set | collections.deque | bytearray) and self._has_room(value):
+            self._waiting.append(value.__wrapped__)
+        elif kind in _CONTAINERS and self._has_room(value):
             self._container(value, kind)
         elif kind in (tuple, frozenset) and self._has_room(value):
-            self._visit_all(value)
+            self._waiting += value
         elif kind is np.ndarray and self._has_room(value) and value.flags.writeable:
             content = value.copy()
             self._puts.append(functools.partial(np.copyto, value, content))
-        elif issubclass(kind, random.Random):
+        elif kind is random.Random:
             self._puts.append(functools.partial(value.setstate, value.getstate()))
-        elif issubclass(kind, np.random.RandomState):
+        elif kind is np.random.RandomState:
             self._puts.append(functools.partial(value.set_state, value.get_state()))
-        elif issubclass(kind, np.random.Generator):
+        elif kind is np.random.Generator:
             generator = value.bit_generator
             self._puts.append(functools.partial(setattr, generator, "state", generator.state))
         elif issubclass(kind, type):
@@ -84,10 +94,6 @@ class Kept:
         elif self._is_own(kind.__dict__.get("__module__")):
             self._class(kind)
             self._attributes(value)
-
-    def _visit_all(self, values):
-        for each in values:
-            self._visit(each)
 
     def _has_room(self, value):
         size = value.size if isinstance(value, np.ndarray) else len(value)
@@ -99,10 +105,10 @@ class Kept:
     def _container(self, value, kind):
         if issubclass(kind, dict):
             content = dict(value.items())
-            self._visit_all(content.values())
+            self._waiting += content.values()
         else:
             content = list(value)
-            self._visit_all(content)
+            self._waiting += content
 
         def put():
             # nothing is touched where nothing changed
@@ -118,15 +124,15 @@ class Kept:
 
     def _function(self, function):
         self._attributes(function)
-        self._visit_all(function.__defaults__ or ())
-        self._visit_all((function.__kwdefaults__ or {}).values())
+        self._waiting += function.__defaults__ or ()
+        self._waiting += (function.__kwdefaults__ or {}).values()
         for cell in function.__closure__ or ():
             try:
                 content = cell.cell_contents
             except ValueError:  # still empty
                 continue
             self._puts.append(functools.partial(setattr, cell, "cell_contents", content))
-            self._visit(content)
+            self._waiting.append(content)
         scope = function.__globals__
         self._rooms.setdefault(id(scope), scope.get("__name__"))
         names = _names_in(function.__code__)
@@ -141,7 +147,7 @@ class Kept:
                 if self._is_foreign(value):
                     continue
                 self._puts.append(functools.partial(scope.__setitem__, name, value))
-                self._visit(value)
+                self._waiting.append(value)
             elif name not in vars(builtins):
                 self._puts.append(functools.partial(scope.pop, name, None))
 
@@ -166,14 +172,24 @@ class Kept:
             if not callable(value) and not hasattr(type(value), "__get__"):
                 self._puts.append(functools.partial(setattr, kind, name, value))
             inner = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-            self._visit(inner)
+            self._waiting.append(inner)
 
     def _attributes(self, value):
         try:
             attributes = object.__getattribute__(value, "__dict__")
         except AttributeError:
             return
-        self._visit(attributes)
+        self._waiting.append(attributes)
+
+
+def _quietly(do, *arguments):
+    """Do it; an object whose own methods fail is left as it is."""
+    try:
+        do(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return
 
 
 @functools.cache

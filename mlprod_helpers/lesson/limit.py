@@ -21,6 +21,14 @@ class TimeIsUp(BaseException):
     """Raised inside code that ran for too long. No `Exception`, so that few handlers catch it."""
 
 
+class _Insistent(TimeIsUp):
+    """Made in the thread that it is raised in, so that it can go on to raise there."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        _insist(_frames_within(sys._getframe(1)))
+
+
 class Clock:
     """The time that code may still take.
 
@@ -86,10 +94,7 @@ class Clock:
             if fired == 1:
                 self.place = self._place(chain)
             else:
-                # a bare `except:` caught it and the loop went on: raise at the next line too, which is outside of that `try`
-                for each in chain:
-                    each.f_trace = _raise_within
-                sys.settrace(_raise_within)
+                _insist(chain)
             raise TimeIsUp
 
         tracing = sys.gettrace()
@@ -123,9 +128,10 @@ class Clock:
                         continue
                     if not fired:
                         self.place = self._place(chain)
+                    _raise_in(thread, _Insistent if fired else TimeIsUp)
                     fired = True
-                    _raise_in(thread, TimeIsUp)
 
+        tracing = sys.gettrace()
         threading.Thread(target=watch, daemon=True).start()
         try:
             result = _guarded(call)
@@ -137,6 +143,8 @@ class Clock:
                         _raise_in(thread, None)
                 except TimeIsUp:  # it was on its way
                     over.clear()
+            if sys.gettrace() is not tracing:
+                sys.settrace(tracing)
         if fired:
             raise TimeIsUp
         return result
@@ -171,6 +179,14 @@ def _frames_within(frame):
         chain.append(frame)
         frame = frame.f_back
     return []
+
+
+def _insist(chain):
+    """Raise at the next line too: a bare `except:` caught the first, and the line after it is outside of that `try`."""
+    if chain:
+        for frame in chain:
+            frame.f_trace = _raise_within
+        sys.settrace(_raise_within)
 
 
 def _raise_within(frame, event, argument):

@@ -115,6 +115,7 @@ def close(a, b, *, rtol=1e-6, atol=1e-9):
     >>> close({"a": 1}, {"a": 2})
     False
     """
+    a, b = (each.item() if isinstance(each, np.ndarray) and each.ndim == 0 else each for each in (a, b))
     if isinstance(a, pd.DataFrame) or isinstance(b, pd.DataFrame):
         return _close_frames(a, b, rtol, atol)
     if isinstance(a, dict) or isinstance(b, dict):
@@ -255,15 +256,18 @@ class _Encoder:
         return {"type": "nat"} if value is pd.NaT else {"type": "timedelta", "text": value.isoformat()}
 
     def listing(self, value, depth):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        return {"type": kind, "items": [self.encode(item, depth) for item in list(value)]}
+        # by the methods of the plain type: those of a subclass may do anything, and for ever
+        kind = tuple if issubclass(type(value), tuple) else range if type(value) is range else list
+        items = [self.encode(item, depth) for item in kind.__iter__(value)]
+        return {"type": "tuple" if kind is tuple else "list", "items": items}
 
     def group(self, value, depth):
-        items = [self.encode(item, depth) for item in value]
+        kind = set if issubclass(type(value), set) else frozenset
+        items = [self.encode(item, depth) for item in kind.__iter__(value)]
         return {"type": "set", "items": sorted(items, key=repr)}
 
     def mapping(self, value, depth):
-        pairs = [[self.encode(k, depth), self.encode(v, depth)] for k, v in dict(value).items()]
+        pairs = [[self.encode(k, depth), self.encode(v, depth)] for k, v in dict.items(value)]
         return {"type": "dict", "pairs": pairs}
 
     def array(self, value, depth):
