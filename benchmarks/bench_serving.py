@@ -2,7 +2,7 @@
 
     .venv/bin/uv venv --python .venv/bin/python .venv-peers-serving
     .venv/bin/uv pip install --python .venv-peers-serving/bin/python -r benchmarks/requirements-serving.txt
-    .venv/bin/python benchmarks/bench_serving.py [--requests 2000] [--runs 7] [--seconds 20]
+    .venv/bin/python benchmarks/bench_serving.py [--requests 2000] [--runs 7] [--seconds 20] [--only waits]
 
 Everything on 127.0.0.1, each server in processes of its own. Measured:
 
@@ -10,8 +10,10 @@ Everything on 127.0.0.1, each server in processes of its own. Measured:
    whole process tree, against FastAPI with prometheus-client and the same model, and against BentoML, MLServer and LitServe as they
    come. Rounds alternate, so that a busy machine slows down all; ratios are medians over rounds. A server's answers are checked.
 2. Mean latency under an open loop at loads of .5 and .8, for a service time that is constant and one that is exponential,
-   beside theory (Pollaczek-Khinchine) and a simulation of the same arrivals, both with the service time measured at
-   saturation and the way there and back at a load of .1. Medians of six rounds. Shown, without a target.
+   beside theory (Pollaczek-Khinchine) and a simulation of the same arrivals, both with the service time that the service
+   itself measured in the same round (`model_call_seconds`; from the throughput at saturation it would hold the load
+   generator's share of the processor) and the way there and back at a load of .1. Medians of six rounds. Shown, without a
+   target; the load of the machine stands beside it, since a busy one stops a service for moments of which no formula knows.
 3. Requests a second that a pipeline with one-hot columns answers with and without micro-batches, under 64 testers. Shown.
 
 Ends with status 1 when a target is missed, or a server's answer is wrong.
@@ -37,6 +39,7 @@ import psutil
 
 from mlprod_helpers import queueing
 from mlprod_helpers.serving import Feature, ServiceConfig, closed_loop, open_loop, save_model, start
+from mlprod_helpers.serving.client import ask, metrics_table
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "serving_peers"))
@@ -196,6 +199,7 @@ def cost(folder, n, runs):
 
 def waits(folder, seconds, service_ms=10.0, rounds=6):
     """Mean latency in ms at two loads: (law, load, service time, measured, theory, simulation of the same arrivals, way)."""
+    save_model(model(), folder / "model", version="v1", features=FEATURES)
     table = []
     for law, cv in (("constant", 0.0), ("exponential", 1.0)):
         faults = {"delay_ms": service_ms, "delay_law": law}
@@ -203,33 +207,54 @@ def waits(folder, seconds, service_ms=10.0, rounds=6):
         with start(config) as service:
             service.ready()
             closed_loop(service.url, ROWS, n=50, random_state=0)
-            # the worker never waits: the time between two answers is its service time, and the rest of the way is done meanwhile
-            full = closed_loop(service.url, ROWS, testers=4, duration=seconds, random_state=1)
-            mean = full["finish"].max() / len(full)
-            drawn = queueing.Constant(mean) if law == "constant" else queueing.Exponential(mean)
+            before = calls(service)
+            closed_loop(service.url, ROWS, n=200, random_state=1)
+            mean = called(service, before)
             # what is not the queue's: HTTP, the load generator, threads that wake up. A load of .1 hardly waits
-            seen, simulated = one_load(service.url, 0.1 / mean, drawn, seconds, rounds)
-            way = seen - simulated
+            way = np.median(
+                [
+                    seen - simulated
+                    for _, seen, _, simulated in one_load(service, law, cv, 0.1 / mean, seconds, rounds)
+                ]
+            )
             for load in (0.5, 0.8):
-                theory = queueing.mgc(load / mean, mean, cv).latency
-                seen, simulated = one_load(service.url, load / mean, drawn, seconds, rounds)
-                figures = mean, seen, theory + way, simulated + way, way
+                took, seen, theory, simulated = np.median(
+                    one_load(service, law, cv, load / mean, seconds, rounds), axis=0
+                )
+                figures = took, seen, theory + way, simulated + way, way
                 table.append((law, load, *(1000 * figure for figure in figures)))
     return table
 
 
-def one_load(url, rate, law, seconds, rounds):
-    """Mean latency in seconds, measured and simulated for the same moments: medians over rounds, since a machine that stops for a
-    moment spoils one of them."""
-    measured, simulated = [], []
+def calls(service):
+    """(how many calls of the model, their seconds) so far, as the service counts them."""
+    told = metrics_table(ask(service.url, "/metrics").body).set_index("name")["value"]
+    return told["model_call_seconds_count"], told["model_call_seconds_sum"]
+
+
+def called(service, before):
+    """The mean service time since `before`, in seconds."""
+    (n, seconds), (n_before, seconds_before) = calls(service), before
+    return (seconds - seconds_before) / (n - n_before)
+
+
+def one_load(service, law, cv, rate, seconds, rounds):
+    """One row a round: service time inside the service, mean latency measured, by theory, and simulated for the same moments."""
+    found = []
     for i in range(rounds):
-        seen = open_loop(url, ROWS, rate=rate, duration=seconds / rounds * 2, timeout=30.0, random_state=i)
+        before = calls(service)
+        seen = open_loop(
+            service.url, ROWS, rate=rate, duration=seconds / rounds * 2, timeout=30.0, random_state=i
+        )
         if (seen["status"] != 200).any():
             raise SystemExit("A request of the waiting test was not answered.")
-        measured.append(seen["latency_ms"].mean() / 1000)
-        due = seen["due"].to_numpy()
-        simulated += [queueing.simulate(due, law, random_state=k).mean_latency for k in range(20)]
-    return float(np.median(measured)), float(np.median(simulated))
+        mean, due = called(service, before), seen["due"].to_numpy()
+        drawn = queueing.Constant(mean) if law == "constant" else queueing.Exponential(mean)
+        simulated = np.mean([queueing.simulate(due, drawn, random_state=k).mean_latency for k in range(20)])
+        found.append(
+            (mean, seen["latency_ms"].mean() / 1000, queueing.mgc(rate, mean, cv).latency, simulated)
+        )
+    return found
 
 
 def batches(folder, seconds):
@@ -271,6 +296,7 @@ def main():
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--only", choices=["waits"], help="this part alone")
     options = parser.parse_args()
     if (
         not 100 <= options.requests <= 20_000
@@ -278,6 +304,10 @@ def main():
         or not 2 <= options.seconds <= 120
     ):
         parser.error("100 to 20,000 requests, 1 to 30 runs, 2 to 120 seconds")
+    if options.only:
+        with tempfile.TemporaryDirectory() as name:
+            tell_waits(waits(Path(name), options.seconds))
+        return 0
     if not PEER.exists():
         print("BentoML, MLServer and LitServe are not installed (see the head of this file): not compared.\n")
     with tempfile.TemporaryDirectory() as name:
@@ -289,12 +319,7 @@ def main():
     for who, rounds in spent.items():
         times = ratio(rounds, spent[BARE])
         print(f"  {who:14} {np.median(rounds):.3f} ({min(rounds):.3f} to {max(rounds):.3f})   {times:.2f}")
-    print("\nmean latency in ms beside what queueing says for the measured service time, one worker")
-    print("  service time          load  measured  theory  simulated  (of which way and overhead)")
-    for law, load, mean, measured, theory, simulated, way in waited:
-        print(
-            f"  {law:12} {mean:6.2f}   {load:.1f}  {measured:8.1f}  {theory:6.1f}  {simulated:9.1f}  ({way:.1f})"
-        )
+    tell_waits(waited)
     print("\na pipeline with one-hot columns under 64 testers")
     for most, (rate, cpu, middle) in batched.items():
         print(
@@ -310,6 +335,18 @@ def main():
     for what, seen, target, good in rows:
         print(f"{what:32} {seen:>8}   {target:8} {'met' if good else 'MISSED'}")
     return 0 if all(good for *_, good in rows) else 1
+
+
+def tell_waits(waited):
+    print(
+        f"\nmean latency in ms, one worker; {os.cpu_count()} processors, load of the last minute {os.getloadavg()[0]:.1f}"
+    )
+    print("  service time          load  measured  theory  simulated  (of which way)  measured / theory")
+    for law, load, mean, measured, theory, simulated, way in waited:
+        print(
+            f"  {law:12} {mean:6.2f}   {load:.1f}  {measured:8.1f}  {theory:6.1f}  {simulated:9.1f}  ({way:.1f})  "
+            f"{measured / theory:.2f}"
+        )
 
 
 def ratio(ours, theirs):

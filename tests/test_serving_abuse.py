@@ -19,9 +19,10 @@ from mlprod_helpers.serving.processes import refusal
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
 
-from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, start
+from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, schema, start
 from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.run import _listen
+from mlprod_helpers.serving.schema import BodySchema, LabelSchema, Refused
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -29,6 +30,11 @@ if reason := refusal():
 LONG = 60.0
 MARK = "qz7mark"  # stands in whatever is refused, and in no answer
 GOOD = b'{"features": {"distance": 1400, "hour": 7, "origin": "JFK"}}'
+FEATURES = [
+    Feature("distance", low=0, high=6000),
+    Feature("hour", "integer", low=0, high=23),
+    Feature("origin", "category", categories=("EWR", "JFK", "LGA")),
+]
 MEMORY_MB = 30.0  # how much the process may grow, far less than a leak of the bodies would take
 
 
@@ -45,14 +51,9 @@ def model(tmp_path_factory):
     columns = ColumnTransformer(
         [("numbers", "passthrough", ["distance", "hour"]), ("names", OneHotEncoder(), ["origin"])]
     )
-    features = [
-        Feature("distance", low=0, high=6000),
-        Feature("hour", "integer", low=0, high=23),
-        Feature("origin", "category", categories=("EWR", "JFK", "LGA")),
-    ]
     folder = tmp_path_factory.mktemp("model")
     save_model(
-        make_pipeline(columns, Ridge()).fit(X, X["distance"] / 8), folder, version="v1", features=features
+        make_pipeline(columns, Ridge()).fit(X, X["distance"] / 8), folder, version="v1", features=FEATURES
     )
     return str(folder)
 
@@ -178,11 +179,82 @@ def test_a_hostile_body_is_refused_and_logged_and_not_repeated(hostile, name):
     assert logged(hostile.log) - before == Counter([told["request_id"]])
 
 
-def test_of_a_name_that_stands_twice_the_last_counts_as_everywhere(hostile):
-    twice = b'{"features": {"distance": 1, "distance": 1400, "hour": 7, "origin": "JFK"}}'
-    assert [json.loads(hostile.post(body)[2])["prediction"] for body in (twice, GOOD)] == pytest.approx(
-        [175, 175], abs=1
-    )
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (b"/predict", b'{"features": {"distance": 1, "distance": 1400, "hour": 7, "origin": "JFK"}}'),
+        (b"/predict", b'{"features": {"distance": 1400, "hour": 7, "origin": "JFK", "\\u006frigin": "JFK"}}'),
+        (b"/predict", GOOD[:-1] + b", " + GOOD[1:]),
+        (b"/predict", b'{"rows": [{"distance": 1, "hour": 7, "hour": 7, "origin": "JFK"}]}'),
+        (b"/label", b'{"request_id": "r1", "label": 1, "label": 2}'),
+    ],
+)
+def test_a_name_that_stands_twice_in_one_object_is_refused(hostile, path, body):
+    status, _, said = hostile.post(body, path=path)
+    assert status == 422 and "a name stands twice" in json.loads(said)["detail"][0]["what"]
+
+
+def test_a_text_with_a_colon_is_no_name_that_stands_twice():
+    one = BodySchema([Feature("zone", "category", categories=("a: b", 'c": "d'))], rows=9)
+    for zone in ("a: b", 'c": "d'):
+        assert one.parse(json.dumps({"rows": [{"zone": zone}] * 2}).encode()) == (
+            [{"zone": zone}] * 2,
+            True,
+        )
+
+
+def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile, monkeypatch):
+    names = {f"x{i}": 0 for i in range(100_000)}
+    row = {"distance": 1400, "hour": 7, "origin": "JFK"}
+    bodies = [{"features": row | names}, {"rows": [row, row | names]}, {"features": row} | names]
+    bodies = [json.dumps(told).encode() for told in bodies]
+    for body in bodies:
+        status, _, said = hostile.post(body)
+        assert status == 422 and len(said) < 300
+    monkeypatch.setattr(schema, "_first_errors", None)  # whoever asks for the errors fails
+    for body in bodies:
+        with pytest.raises(Refused) as refused:
+            BodySchema(FEATURES, rows=1000).parse(body)
+        assert refused.value.problems == [("unknown", "", "100000 fields that are not known here")]
+    with pytest.raises(Refused) as refused:
+        LabelSchema(None).parse(json.dumps({"request_id": "r1", "label": 1} | names).encode())
+    assert len(refused.value.problems) == 1
+
+
+FOREIGN = {
+    "another host": ([b"Host: example.org"], 421),
+    "a host by DNS rebinding": ([b"Host: 127.0.0.1.example.org:8001"], 421),
+    "another address": ([b"Host: 10.0.0.1"], 421),
+    "a page elsewhere": ([b"Host: 127.0.0.1:1", b"Origin: https://example.org"], 403),
+    "a page from a file": ([b"Host: 127.0.0.1:1", b"Origin: null"], 403),
+    "a page at another port": ([b"Host: 127.0.0.1:1", b"Origin: http://127.0.0.1:8888"], 403),
+    "two users": ([b"Host: localhost", b"X-User-Id: ana", b"X-User-Id: ben"], 400),
+    "two ids": ([b"Host: localhost", b"X-Request-Id: a", b"X-Request-Id: b"], 400),
+}
+
+
+@pytest.mark.parametrize(("lines", "status"), FOREIGN.values(), ids=FOREIGN)
+def test_a_page_of_others_may_neither_predict_nor_label_nor_read(hostile, lines, status):
+    name = ask(hostile.service.url, "/predict", json.loads(GOOD)).body["request_id"]
+    lines = b"\r\n".join(lines)
+    for path, body in ((b"/predict", GOOD), (b"/label", b'{"request_id": "%s", "label": 1}' % name.encode())):
+        head = b"POST %s HTTP/1.1\r\n%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        found, _, said = hostile.send(head % (path, lines, len(body)) + body)
+        told = json.loads(said)
+        assert found == status and len(told["detail"][0]["what"]) > 15, told
+    for path in (b"/metrics", b"/version", b"/openapi.json"):
+        assert hostile.send(b"GET %s HTTP/1.1\r\n%s\r\n\r\n" % (path, lines))[0] == status
+    assert (
+        ask(hostile.service.url, "/label", {"request_id": name, "label": 180}).status == 200
+    )  # none stood yet
+
+
+@pytest.mark.parametrize(
+    "host", [b"127.0.0.1", b"127.0.0.1:8001", b"localhost:8001", b"[::1]:8001", b"LOCALHOST"]
+)
+def test_this_machine_is_asked_by_any_of_its_names(hostile, host):
+    for origin in (b"", b"\r\nOrigin: http://" + host.lower()):
+        assert hostile.send(b"GET /version HTTP/1.1\r\nHost: " + host + origin + b"\r\n\r\n")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlprod_helpers import requestlog
 from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule, to_prometheus
@@ -26,7 +26,8 @@ import httpx
 from mlprod_helpers.serving.app import create_app
 from mlprod_helpers.serving.demo import FEATURES, eta_models
 from mlprod_helpers.serving.limits import ApiKey, TokenBuckets
-from mlprod_helpers.serving.models import save_model
+from mlprod_helpers.serving.models import ModelError, save_model
+from mlprod_helpers.serving.schema import Feature
 from mlprod_helpers.serving.telemetry import recording_rules
 
 ROW = {"distance": 1400, "hour": 9, "zone": 2}
@@ -419,6 +420,63 @@ def test_the_hybrid_learns_while_it_serves(folders, log, workers):
     step = 1 - 0.5 ** (1 / 50)
     assert then["prediction"] - first["prediction"] == pytest.approx(100 * step)
     assert rows_of(log)["label"].tolist()[0] == pytest.approx(first["prediction"] + 100)
+
+
+def test_a_label_may_be_corrected_once_and_is_not_rewritten_for_ever(folders, log):
+    async def use(client):
+        async def label(value):
+            answer = await client.post("/label", json={"request_id": "r1", "label": value})
+            return answer.status_code, answer.json().get("learned", answer.json().get("error"))
+
+        async def ask():
+            return (await client.post("/predict", json=BODY, headers={"X-Request-Id": "r1"})).status_code
+
+        await ask()
+        told = [await label(value) for value in (200.0, 200.0, 210.0, 210.0, 220.0, 200.0)]
+        return told, await ask(), [await label(value) for value in (230.0, 210.0)]
+
+    told, again, then = with_service(ServiceConfig(model=folders["hybrid"], log=str(log)), use)
+    stands = (409, "label_stands")
+    assert told == [(200, True), (200, False), (200, False), (200, False), stands, stands]
+    # asking again under the same id opens nothing
+    assert (again, then) == (200, [stands, (200, False)])
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["label"] for line in lines if line["event"] == "label"] == [200.0, 210.0]
+
+
+@pytest.mark.parametrize("name", ["router", "Router", "..", ".", "two words"])
+def test_reserved_names_are_no_versions(folders, name, tmp_path):
+    from mlprod_helpers.serving import Lab, RoutePlan
+
+    for make in (
+        lambda: ServiceConfig(model=folders["v1"], version=name),
+        lambda: RoutePlan(upstreams={name: "http://127.0.0.1:1"}, stable=name),
+        lambda: Lab({name: {}}),
+        lambda: save_model(
+            LinearRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path, version=name, features=[Feature("a")]
+        ),
+    ):
+        with pytest.raises((ValueError, ModelError), match="version|called"):
+            make()
+
+
+def test_two_versions_of_a_lab_differ_by_more_than_capitals():
+    from mlprod_helpers.serving import Lab
+
+    with pytest.raises(ValueError, match="capitals"):
+        Lab({"v1": {}, "V1": {}})
+
+
+def test_the_service_time_is_measured_in_the_service_without_the_wait_for_it(folders):
+    async def use(client):
+        await asyncio.gather(*(client.post("/predict", json=BODY) for _ in range(10)))
+        lines = (await client.get("/metrics")).text.splitlines()
+        told = dict(line.split() for line in lines if line[:1] != "#" and "{" not in line)
+        return int(float(told["model_call_seconds_count"])), float(told["model_call_seconds_sum"])
+
+    faults = {"delay_ms": 20}
+    count, seconds = with_service(ServiceConfig(model=folders["v1"], workers=1, faults=faults), use)
+    assert count == 10 and 0.2 <= seconds < 0.6  # with the waits it would be 1.1 s
 
 
 def test_predictions_stay_whole_while_labels_come(folders):

@@ -1,6 +1,7 @@
 """The router: sticky users, whole plans, copies that cost nobody anything, retries where they are safe, a rollback that happens."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import shutil
@@ -44,13 +45,17 @@ asyncio.run(main())
 class Stand:
     """A stand-in for a model service, in this loop."""
 
-    def __init__(self, name, status=200, hang=0.0):
+    def __init__(self, name, status=200, hang=0.0, ready=True):
         self.name, self.status, self.hang, self.seen = name, status, hang, []
+        self.ready, self.asked = ready, 0
 
     async def __aenter__(self):
         from aiohttp import web
 
         async def answer(request):
+            if request.path == "/readyz":
+                self.asked += 1
+                return web.json_response({}, status=200 if self.ready else 503)
             self.seen.append((request.path, request.headers.copy(), await request.read()))
             if self.hang:
                 await asyncio.sleep(self.hang)
@@ -96,6 +101,15 @@ async def post(router, user="ana", body=None, path="/predict", **headers):
         ) as answer,
     ):
         return answer.status, answer.headers.copy(), await answer.read()
+
+
+async def status_of(router, data):
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
+    writer.write(data)
+    async with asyncio.timeout(10):
+        said = await reader.read()
+    writer.close()
+    return int(said.split()[1])
 
 
 # --------------------------------------------------------------------------------------------- plans
@@ -274,14 +288,6 @@ def test_what_is_hostile_in_http_itself_is_refused_or_goes_on_as_it_came(tmp_pat
                     statuses[host] = await status_of(router, line + plain + b"\r\n\r\n" + body)
                 return list(statuses.values()), [sent for _, _, sent in v1.seen]
 
-    async def status_of(router, data):
-        reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
-        writer.write(data)
-        async with asyncio.timeout(10):
-            said = await reader.read()
-        writer.close()
-        return int(said.split()[1])
-
     statuses, sent = asyncio.run(run())
     assert statuses == [400, 200, 200, 400, 404, 404]
     assert sent == [body, packed]  # the router unpacks nothing
@@ -339,6 +345,116 @@ def test_an_unsafe_request_that_may_have_arrived_is_not_sent_twice_and_an_answer
     assert asyncio.run(run()) == ([502, 500], 1, 1, 0)
 
 
+# ------------------------------------------------------------------------------------- who is not ready
+
+
+@pytest.mark.filterwarnings("ignore:.*a label for request")
+def test_a_replica_that_is_not_ready_gets_nothing_and_its_users_do_not_notice(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2", ready=False) as v2:
+            config = RouterConfig(
+                plan=plan_of(v1.url, v2.url, weight=100, mirror=100), log=str(tmp_path / "log")
+            )
+            async with Router(config) as router:
+                away = [(await post(router))[1]["X-Version"] for _ in range(5)]
+                told, sent = (await label(router))[0], len(v2.seen)
+                v2.ready, asked = True, v2.asked
+                while v2.asked < asked + 2:
+                    await asyncio.sleep(0.01)
+                back = [(await post(router))[1]["X-Version"] for _ in range(5)]
+                v1.ready = v2.ready = False
+                while (await post(router))[0] == 200:
+                    await asyncio.sleep(0.01)
+                none = await post(router)
+                seen = len(v1.seen), len(v2.seen)
+                later = (
+                    (await post(router))[0],
+                    (await label(router))[0],
+                    (len(v1.seen), len(v2.seen)) == seen,
+                )
+                return away, told, sent, back, (none[0], none[1]["Retry-After"], none[1]["X-Version"]), later
+
+    away, told, sent, back, none, later = asyncio.run(run())
+    assert (away, told, sent) == (["v1"] * 5, 200, 0)
+    assert back == ["v2"] * 5
+    assert none == (503, "1", "router") and later == (503, 503, True)
+    log = read(tmp_path / "log")
+    assert set(log[log["version"] == "v2"]["status"]) == {200}  # no try has failed
+
+
+def test_a_real_service_that_still_loads_gets_nothing_until_it_is_ready(tmp_path):
+    pytest.importorskip("fastapi")
+    from sklearn.linear_model import LinearRegression
+
+    from mlprod_helpers.serving import Faults, Feature, ServiceConfig, save_model, start
+
+    distances = np.arange(50.0)[:, None]
+    features = [Feature("distance", low=0)]
+    save_model(
+        LinearRegression().fit(distances, distances[:, 0]), tmp_path / "m", version="v2", features=features
+    )
+    config = ServiceConfig(
+        model=str(tmp_path / "m"), log=str(tmp_path / "v2"), faults=Faults(start_s=2.0), lifetime_s=120
+    )
+
+    async def run(url):
+        async with Stand("v1") as v1:
+            config = RouterConfig(plan=plan_of(v1.url, url, weight=100), log=str(tmp_path / "log"))
+            async with Router(config) as router, asyncio.timeout(60):
+                versions = []
+                while not versions or versions[-1] != "v2":
+                    status, headers, _ = await post(router)
+                    assert status == 200
+                    versions.append(headers["X-Version"])
+                    await asyncio.sleep(0.02)
+                return versions
+
+    with start(config) as service:
+        assert service.state() == "starting"
+        versions = asyncio.run(run(service.url))
+    assert versions[0] == "v1" and len(versions) > 5
+    assert read(tmp_path / "v2")["status"].tolist() == [200]  # it has refused nobody
+    assert read(tmp_path / "log")["attempts"].max() == 1 if "attempts" in read(tmp_path / "log") else True
+
+
+def test_a_page_of_others_and_a_request_with_two_users_are_refused_and_reach_no_service():
+    good = b'{"features": {"distance": 1400}}'
+    head = b"POST %s HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n%s\r\n\r\n"
+
+    async def run():
+        async with Stand("v1") as v1, Stand("v2") as v2, contextlib.AsyncExitStack() as stack:
+            router = await stack.enter_async_context(
+                Router(RouterConfig(plan=plan_of(v1.url, v2.url, mirror=100)))
+            )
+            own = b"Host: 127.0.0.1:%d" % router.port
+            lines = {
+                b"Host: example.org": 421,
+                b"Host: 10.0.0.1:80": 421,
+                own + b"\r\nOrigin: http://example.org": 403,
+                own + b"\r\nOrigin: null": 403,
+                own + b"\r\nOrigin: http://localhost:8888": 403,
+                own + b"\r\nX-User-Id: ana\r\nX-User-Id: ben": 400,
+                own: 200,
+                own + b"\r\nOrigin: http://127.0.0.1:%d" % router.port: 200,
+                b"Host: localhost:%d" % router.port: 200,
+            }
+            got = {}
+            for line in lines:
+                for path in (b"/predict", b"/label"):
+                    status = await status_of(router, head % (path, len(good), line) + good)
+                    got.setdefault(line, set()).add(status)
+            control = aiohttp.ClientSession()
+            async with (
+                control,
+                control.get(f"{router.control_url}/metrics", headers={"Host": "example.org"}) as answer,
+            ):
+                foreign = answer.status
+            return got, {line: {status} for line, status in lines.items()}, len(v1.seen), foreign
+
+    got, expected, seen, foreign = asyncio.run(run())
+    assert got == expected and seen == 6 and foreign == 421
+
+
 # -------------------------------------------------------------------------------------------- labels
 
 
@@ -353,7 +469,7 @@ def label(router, **told):
         (404, 200, "v2"),
         (200, 404, "v1"),
         (404, 404, "v1"),
-        (503, 404, "v2"),
+        (500, 404, "v2"),
         (404, 422, "v2"),  # it says what is wrong with the label
         (422, 404, "v1"),
         (422, 200, "v2"),
@@ -370,6 +486,19 @@ def test_a_label_goes_to_both_versions_and_the_better_answer_back(v1, v2, answer
     assert asyncio.run(run()) == ({"v1": v1, "v2": v2}[answered], answered, 1, 1)
     labels = (tmp_path / "log").read_text().count('"label": 227.0')
     assert labels == (200 in (v1, v2))  # one event, when one has taken it
+
+
+def test_a_label_that_is_told_again_is_one_line_of_the_log_and_a_correction_a_second(tmp_path):
+    async def run():
+        async with Stand("v1") as v1, Stand("v2") as v2:
+            config = RouterConfig(plan=plan_of(v1.url, v2.url), log=str(tmp_path / "log"))
+            async with Router(config) as router:
+                for value in (227.0, 227.0, 230.0, 230.0):
+                    await label(router, label=value)
+
+    asyncio.run(run())
+    told = [json.loads(line)["label"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert told == [227.0, 230.0]
 
 
 def test_a_label_does_not_wait_for_a_canary_that_hangs():

@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import Route
 
 from mlprod_helpers.serving.batching import Batcher, QueueFull, TimedOut
-from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.config import check_version, valid_name
 from mlprod_helpers.serving.eventlog import EventLog
 from mlprod_helpers.serving.exchange import Ask, Refusal, has_large_body, is_json, told_of
 from mlprod_helpers.serving.limits import (
@@ -36,6 +36,15 @@ from mlprod_helpers.serving.telemetry import Telemetry
 _JSON = (b"content-type", b"application/json")
 
 
+class _Kept:
+    """What is remembered of an answered row: itself while something is to be learned from it, and its label."""
+
+    __slots__ = ("is_corrected", "label", "row")
+
+    def __init__(self, row):
+        self.row, self.label, self.is_corrected = row, None, False
+
+
 class Service:
     """One model behind HTTP: its state, and the endpoints as ASGI functions.
 
@@ -46,6 +55,7 @@ class Service:
         self.config, self.state = config, "starting"
         self.card = ModelCard.read(config.model)
         self.version = config.version or self.card.version
+        check_version(self.version)
         self.telemetry = Telemetry(self.version, self.card.features, classes=self.card.classes)
         self.telemetry.describe(self.card)
         self.telemetry.ready(0)
@@ -64,7 +74,7 @@ class Service:
         self._buckets = TokenBuckets(limits.rate_per_s, limits.burst, limits.clients)
         self.key = ApiKey()
         self.model = self._call = self._batcher = self._faulty = None
-        self._kept = OrderedDict()  # request id -> its row, or None when nothing is to be learned from it
+        self._kept = OrderedDict()  # request id -> _Kept
         self._prefix, self._count = secrets.token_hex(4), 0
         self._version_header = (b"x-version", self.version.encode())
 
@@ -83,7 +93,8 @@ class Service:
 
     async def start(self):
         """Load the model in a thread, so that `/healthz` and `/readyz` answer meanwhile."""
-        self.model, self._call = await asyncio.to_thread(self._load)
+        self.model, call = await asyncio.to_thread(self._load)
+        self._call = self.telemetry.timed(call)
         if self.config.workers:
             batching = self.config.batching
             self._batcher = Batcher(
@@ -184,14 +195,20 @@ class Service:
             return
         kept, learns = self._kept, self.config.learn and self.model.learns
         for name, row in zip(ids, rows, strict=True):
-            kept[name] = row if learns else None
+            if (known := kept.get(name)) is None:
+                kept[name] = _Kept(row if learns else None)
+                continue
+            kept.move_to_end(name)  # sent again: a label that it has stands, and does not teach twice
+            if known.label is None:
+                known.row = row if learns else None
         while len(kept) > self.config.remember:
             kept.popitem(last=False)
 
     # -------------------------------------------------------------------------------------- /label
 
     async def label(self, scope, receive, send):
-        """`POST /label`: the truth about a request that was answered here."""
+        """`POST /label`: the truth about a request that was answered here. It may be corrected once: whoever may send labels
+        would else rewrite the past for ever. The same label again changes nothing."""
         ask = Ask(scope, self._new_name())
         try:
             if scope["method"] != "POST":
@@ -213,22 +230,31 @@ class Service:
             raise Refusal(found.status, found.error, found.detail) from None
         if name not in self._kept:
             raise Refusal(404, "unknown_request")
-        row = self._kept[name]
+        kept = self._kept[name]
+        told = {"request_id": name, "version": self.version, "learned": False}
+        if kept.label is not None and kept.label == label:
+            return told  # sent again
+        if kept.is_corrected:
+            raise Refusal(
+                409, "label_stands", [{"where": "label", "what": "was corrected once, and now stands"}]
+            )
         if not self.log.label(name, label):
             raise Refusal(503, "log_failed", headers=[(b"retry-after", b"1")])
+        kept.is_corrected, kept.label = kept.label is not None, label
+        row, kept.row = kept.row, None  # a correction does not teach
         if row is not None:
-            self._kept[name] = None  # a label that is sent again does not teach twice
             if self._batcher is None:
                 self.model.learn(row, label)
             else:  # the model may be busy in a thread
                 await asyncio.to_thread(self.model.learn, row, label)
-        return {"request_id": name, "version": self.version, "learned": row is not None}
+        return told | {"learned": row is not None}
 
     # ---------------------------------------------------------------------------- what both need
 
     async def _body(self, ask, scope, receive):
         """The body, when key, rate, headers, state and size allow it."""
         head, limits = ask.head, self.config.limits
+        ask.check_sender()
         if self.key.needed or limits.rate_per_s is not None:
             self._let_in(head, scope)
         self._read_head(ask, head)
@@ -317,14 +343,18 @@ class Service:
         await self._refuse(send, Refusal(404, "no_such_path", close=close), self._new_name(), receive)
 
     async def _get(self, scope, receive, send, content):
-        if scope["method"] == "GET":
-            status, told = content()
-            headers = [(b"retry-after", b"1")] if status == 503 else ()
-            await self._send(send, status, told, None, headers)
+        ask = Ask(scope, "")
+        try:
+            ask.check_sender()
+            if scope["method"] != "GET":
+                close = has_large_body(ask.head)
+                raise Refusal(405, "method", headers=[(b"allow", b"GET")], close=close)
+        except Refusal as refusal:
+            await self._refuse(send, refusal, self._new_name(), receive)
             return
-        refusal = Refusal(405, "method", headers=[(b"allow", b"GET")])
-        refusal.close = has_large_body(Ask(scope, "").head)
-        await self._refuse(send, refusal, self._new_name(), receive)
+        status, told = content()
+        headers = [(b"retry-after", b"1")] if status == 503 else ()
+        await self._send(send, status, told, None, headers)
 
     async def _refuse(self, send, refusal, name, receive):
         headers = refusal.headers

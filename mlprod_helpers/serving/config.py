@@ -248,8 +248,8 @@ class ServiceConfig(Values):
         check_number(self, "parent_pid", 0, none=True, whole=True)
         if self.batching.max_rows > 1 and not self.workers:
             raise ValueError("Rows are batched while they wait for a worker: set workers to 1 or more.")
-        if self.version is not None and not valid_name(self.version):
-            raise ValueError(f"version={self.version!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+        if self.version is not None:
+            check_version(self.version)
 
     @classmethod
     def read(cls, path):
@@ -259,6 +259,21 @@ class ServiceConfig(Values):
     def write(self, path):
         """Write it to a JSON file."""
         write_json(path, self.to_dict())
+
+
+def check_version(name):
+    """Refuse what cannot be a version's name: it stands in headers, logs and metrics, and names files.
+
+    >>> check_version("Router")
+    Traceback (most recent call last):
+    ValueError: A version cannot be called 'Router': the router's own rows of the log have this name.
+    """
+    if not valid_name(name) or not name.strip("."):
+        raise ValueError(f"A version is called {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+    if name.lower() == "router":
+        raise ValueError(
+            f"A version cannot be called {name!r}: the router's own rows of the log have this name."
+        )
 
 
 def valid_name(text):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.serving.asking import Asking, with_key
 from mlprod_helpers.serving.client import Answer, ask
-from mlprod_helpers.serving.config import ServiceConfig, valid_name
+from mlprod_helpers.serving.config import ServiceConfig, check_version
 from mlprod_helpers.serving.live import LiveRollout
 from mlprod_helpers.serving.processes import LabError, new_folder, refusal
 from mlprod_helpers.serving.rig import Rig
@@ -80,8 +80,12 @@ class Lab(Asking):
             versions = eta_versions()
         if not 1 <= len(versions) <= MAX_VERSIONS:
             raise ValueError(f"There are {len(versions)} versions: 1 to {MAX_VERSIONS}.")
-        if wrong := [name for name in versions if not valid_name(name)]:
-            raise ValueError(f"A version is called {wrong[0]!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+        for name in versions:
+            check_version(name)
+        if len({name.lower() for name in versions}) < len(versions):  # they name files
+            raise ValueError(
+                f"Two versions of {sorted(versions)} have one name, but for capitals: rename one."
+            )
         if router not in _ROUTERS:
             raise ValueError(f"router={router!r}: {nearest_name(str(router), _ROUTERS)}.")
         if not 1 <= lifetime_s <= 7200:

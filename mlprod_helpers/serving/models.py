@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.config import valid_name
+from mlprod_helpers.serving.config import check_version, valid_name
 from mlprod_helpers.serving.schema import Feature, check_features
 
 #: what is trusted besides the types that skops itself knows as harmless
@@ -110,9 +110,12 @@ def save_model(model, folder, *, version, features, name="model"):
     import skops.io
 
     features = check_features(features)
-    for what, text in (("version", version), ("name", name)):
-        if not isinstance(text, str) or not valid_name(text):
-            raise ModelError(f"{what}={text!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+    try:
+        check_version(version)
+    except ValueError as error:
+        raise ModelError(f"version={version!r}: {error}") from None
+    if not valid_name(name):
+        raise ModelError(f"name={name!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
     _check_fitted(model, features)
     try:
         data = skops.io.dumps(model)

@@ -2,13 +2,16 @@
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"}
 _WORDS = {
-    400: "The body is no JSON",
+    400: "The body is no JSON, or a header stands twice",
     401: "The API key is absent or wrong",
+    403: "A page of another origin asks",
     404: "This service does not remember the request",
     405: "Another method",
     408: "The body came too slowly; the connection is closed",
+    409: "The label was corrected once, and now stands",
     413: "The body is too large; the connection is closed",
     415: "The body is not application/json",
+    421: "The Host is not this machine",
     422: "Not a valid request",
     429: "This client asks too often",
     500: "The model failed",
@@ -38,7 +41,7 @@ def document(service):
         "Answer": _answer(service.card),
         "Label": _object(request_id={"type": "string"}, version=_NAME, learned={"type": "boolean"}),
     }
-    common = (400, 405, 408, 413, 415, 422, 503)
+    common = (400, 403, 405, 408, 413, 415, 421, 422, 503)
     if service.key.needed:
         common = (*common, 401)
     if service.config.limits.rate_per_s is not None:
@@ -47,7 +50,9 @@ def document(service):
         "/predict": {
             "post": _post("predict", "PredictBody", "Answer", (*common, 500, 504), _PREDICT_HEADERS, service)
         },
-        "/label": {"post": _post("label", "LabelBody", "Label", (*common, 404), _PREDICT_HEADERS, service)},
+        "/label": {
+            "post": _post("label", "LabelBody", "Label", (*common, 404, 409), _PREDICT_HEADERS, service)
+        },
     }
     state = _json({"type": "object", "properties": {"state": {"type": "string"}}, "required": ["state"]})
     for path, content in (
@@ -57,7 +62,8 @@ def document(service):
         ("/metrics", {"text/plain": {"schema": {"type": "string"}}}),
         ("/openapi.json", _json({"type": "object"})),
     ):
-        responses = {"200": {"description": "Yes", "content": content}, "405": _refusal(405)}
+        responses = {"200": {"description": "Yes", "content": content}}
+        responses |= {str(status): _refusal(status) for status in (400, 403, 405, 421)}
         if path == "/readyz":
             responses["503"] = {"description": "Not now", "content": content, "headers": _RETRY}
         paths[path] = {"get": {"operationId": path[1:].replace(".", "_"), "responses": responses}}

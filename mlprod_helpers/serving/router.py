@@ -7,6 +7,9 @@ and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of e
 - Copies to a canary (`mirror`) start when the client's answer has gone out, on a bounded number of background tasks over
   connections of their own: when these are taken, a copy is dropped and counted. A copy without an answer takes one place away, an
   answered one gives it back, so a canary that hangs soon gets one copy at a time, and all of them again when it has recovered.
+- It asks each upstream's `/readyz` several times a second. One that says 503 (it loads, or is being drained) gets nothing: its users
+  go to the other version, and where none is ready the answer is 503 with Retry-After. One that does not answer at all is still tried,
+  so that the log, and the judge who reads it, sees that it is gone.
 - A request is tried again only where that is safe: when nothing reached the upstream, or on a path where asking twice
   gives the same answer. First the same version (a connection that broke), then the other one. An answer is an answer: a 500 goes back.
   A timeout is not tried again.
@@ -14,6 +17,7 @@ and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of e
   again elsewhere is a row with `served` False, so that a judge sees what the client did not. `redact` and `features_share` say
   what of users and features is written. What the router itself refuses has
   the version "router". `POST /label` goes to every version and is a label event once one has taken it.
+- Requests of foreign pages (Host, Origin) and those with two users are refused, as a service does.
 - The router names each request itself (`X-Request-Id` in the answer): a client's own id could stand twice in the log.
 
 The answer carries `X-Version`, `X-Router-Plan` (the generation of the plan that decided) and `X-Request-Id`. A second port is
@@ -26,6 +30,7 @@ import json
 import random
 import secrets
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -36,6 +41,7 @@ from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.serving.bodies import write_rows
 from mlprod_helpers.serving.config import valid_name
 from mlprod_helpers.serving.eventlog import Redaction
+from mlprod_helpers.serving.exchange import foreign
 from mlprod_helpers.serving.processes import HOST
 from mlprod_helpers.serving.routes import RoutePlan
 
@@ -53,12 +59,16 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     ]
 )
-_OURS = frozenset(["host", "content-length", "expect", "x-request-id", "x-shadow", "x-forwarded-for"])
+_OURS = frozenset(
+    ["host", "origin", "content-length", "expect", "x-request-id", "x-shadow", "x-forwarded-for"]
+)
 _BACK = frozenset(["content-length", "x-request-id", "x-version", "x-router-plan", "date", "server"])
 _AUTO = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 # by then the client has read its answer; a copy that starts at once would take the processor from it
 _COPY_AFTER_S = 0.005
+_READY_S = 0.15  # between two questions; a service that is being drained still answers for half a second
+_MOST_LABELS = 100_000  # remembered, so that one that is told again is no second line
 _LABEL_S = 0.25  # how long a label that the stable version took waits for the canary
 
 
@@ -123,8 +133,9 @@ class Router:
         self._log = None if config.log is None else RequestLog(config.log)
         self._rng = random.Random(config.random_state)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
-        self._tasks, self._telling, self._runners = set(), set(), []
+        self._tasks, self._telling, self._runners, self._watch = set(), set(), [], None
         self._places = config.copies
+        self._ready, self._labels = {}, OrderedDict()  # url -> does it take requests? request id -> its label
         self._plan = config.plan
         self._tell()
 
@@ -145,6 +156,7 @@ class Router:
         try:
             self.port = await self._listen(self._handle, config.port, config.body_bytes)
             self.control_port = await self._listen(self._control, config.control_port, 65_536)
+            self._watch = asyncio.ensure_future(self._keep_asking())
         except BaseException:  # a port that is taken
             await self.stop()
             raise
@@ -154,7 +166,7 @@ class Router:
         """Take no new connection, let requests in flight end, drop the copies."""
         for runner in self._runners:
             await runner.cleanup()
-        tasks = [*self._tasks, *self._telling]
+        tasks = [*self._tasks, *self._telling, *([self._watch] if self._watch else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -189,6 +201,38 @@ class Router:
         self._runners.append(runner)
         await web.TCPSite(runner, HOST, port, backlog=1024).start()
         return runner.addresses[0][1]
+
+    # -------------------------------------------------------------------------------- who is ready
+
+    async def _keep_asking(self):
+        while True:
+            urls = list(self._plan.upstreams.values())
+            await asyncio.gather(*map(self._ask_ready, urls))
+            self._ready = {url: self._ready[url] for url in urls if url in self._ready}
+            await asyncio.sleep(_READY_S)
+
+    async def _ask_ready(self, url):
+        try:
+            async with self._session.get(
+                f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=self.config.connect_s)
+            ) as answer:
+                self._ready[url] = answer.status != 503
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            self._ready[url] = True  # dead or too busy to say: a try will show it
+
+    async def _is_ready(self, plan, version):
+        url = plan.upstreams[version]
+        if url not in self._ready:  # new in the plan
+            await self._ask_ready(url)
+        return self._ready[url]
+
+    async def _first_ready(self, plan, user):
+        """The version for this user, the other one while it is not ready, or None."""
+        chosen = plan.version_of(user)
+        for version in (chosen, plan.other(chosen) if self.config.failover else None):
+            if version is not None and await self._is_ready(plan, version):
+                return version
+        return None
 
     # ------------------------------------------------------------------------------------- the plan
 
@@ -240,6 +284,8 @@ class Router:
             return self._refuse(request, name, arrived, begin, 404, "no_such_path")
         if request.method not in _PATHS[path]:
             return self._refuse(request, name, arrived, begin, 405, "method")
+        if refused := _foreign(request.headers):
+            return self._refuse(request, name, arrived, begin, *refused)
         if self._now >= self.config.in_flight:
             return self._refuse(request, name, arrived, begin, 503, "too_many_requests")
         self._now += 1
@@ -275,7 +321,9 @@ class Router:
         plan = self._plan
         user = request.headers.get("X-User-Id")
         user = user if user and valid_name(user) else None
-        version = plan.version_of(user)
+        version = await self._first_ready(plan, user)
+        if version is None:
+            return self._refuse(request, name, arrived, begin, 503, "not_ready")
         headers = _onward(request, name)
         tries, failed, answer = [version], {}, None
         may_repeat = request.method in _SAFE or request.path in self.config.retry_paths
@@ -285,6 +333,8 @@ class Router:
             if isinstance(answer, _Answer):
                 break
             following = self._next_try(plan, tries, answer, unsent, may_repeat)
+            if following is not None and not await self._is_ready(plan, following):
+                following = None
             if following is None:
                 answer = _as_answer(answer, name)
                 break
@@ -359,20 +409,26 @@ class Router:
         """To every version: each one that remembers the request may learn from it. The answer of the stable one, if it took
         the label, does not wait long for a canary that hangs."""
         plan, headers = self._plan, _onward(request, name)
-        asked = {}
+        asked, skipped = {}, False
         for version in (plan.stable, plan.canary):
-            if version is not None:
+            if version is not None and not await self._is_ready(plan, version):
+                skipped = True
+            elif version is not None:
                 work = self._try(self._session, plan, version, request, headers, body)
                 asked[version] = asyncio.ensure_future(work)
                 self._telling.add(asked[version])
                 asked[version].add_done_callback(self._telling.discard)
-        answers = {plan.stable: _as_answer((await asked[plan.stable])[0], name)}
-        if plan.canary is not None:
-            is_taken = answers[plan.stable].status < 300 and len(self._telling) <= self.config.in_flight
-            patience = _LABEL_S if is_taken else None
+        answers = {}
+        if plan.stable in asked:
+            answers[plan.stable] = _as_answer((await asked[plan.stable])[0], name)
+        if plan.canary in asked:
+            is_taken = answers and answers[plan.stable].status < 300
+            patience = _LABEL_S if is_taken and len(self._telling) <= self.config.in_flight else None
             await asyncio.wait([asked[plan.canary]], timeout=patience)
             if asked[plan.canary].done():
                 answers[plan.canary] = _as_answer(asked[plan.canary].result()[0], name)
+        if skipped and all(told.status == 404 for told in answers.values()):  # who is not ready may know it
+            return self._refuse(request, name, time.time(), time.perf_counter(), 503, "not_ready")
         # who refuses the label itself (422) says more than who does not remember the request (404)
         ranks = {name: (300 <= told.status != 422, told.status) for name, told in answers.items()}
         version = min(ranks, key=ranks.get)
@@ -381,15 +437,25 @@ class Router:
         if best.status < 300 and self._log is not None:
             try:
                 told = json.loads(body)
-                self._log.label(told["request_id"], told["label"])
+                self._write_label(told["request_id"], told["label"])
             except (LogError, OSError, ValueError, KeyError, TypeError, RecursionError):
                 self.meters.unlogged.inc()
         headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": version}
         return web.Response(status=best.status, headers=headers, body=best.body)
 
+    def _write_label(self, request_id, label):
+        if self._labels.get(request_id) == label:
+            return  # told again
+        self._log.label(request_id, label)
+        self._labels[request_id] = label
+        while len(self._labels) > _MOST_LABELS:
+            self._labels.popitem(last=False)
+
     def _copy(self, plan, version, request, headers, about):
         """Start a copy, if this request gets one; never wait for it."""
         if not plan.mirror or version != plan.stable or plan.canary in plan.draining:
+            return
+        if not self._ready.get(plan.upstreams[plan.canary], True):
             return
         if self._rng.random() >= plan.mirror / 100:
             return
@@ -444,6 +510,8 @@ class Router:
     # ----------------------------------------------------------------------------------- the operator
 
     async def _control(self, request):
+        if refused := _foreign(request.headers):
+            return web.json_response({"error": refused[1]}, status=refused[0])
         if request.method == "GET" and request.path == "/healthz":
             return web.json_response({"state": "alive"})
         if request.method == "GET" and request.path == "/metrics":
@@ -483,6 +551,15 @@ _PATHS = {
     "/healthz": ("GET",),
     "/readyz": ("GET",),
 }
+
+
+def _foreign(headers):
+    """(status, what is wrong) of a request that a page of others sent, or that has two users; None: nothing."""
+    host, origin = (headers.get(name) for name in ("Host", "Origin"))
+    if found := foreign(*(text and text.encode(errors="surrogateescape") for text in (host, origin))):
+        return found[:2]
+    twice = any(len(headers.getall(name, ())) > 1 for name in ("Host", "Origin", "X-User-Id", "Content-Type"))
+    return (400, "header_twice") if twice else None
 
 
 def _target(base, raw_path):

@@ -1,12 +1,13 @@
 """The router's plan: who answers whom. One immutable object; a change is another object, swapped whole. And a router's limits."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.rollout.routing import route
-from mlprod_helpers.serving.config import Values, check_flags, check_number, keep_texts, valid_name
+from mlprod_helpers.serving.config import Values, check_flags, check_number, check_version, keep_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,7 @@ class RoutePlan:
         object.__setattr__(self, "draining", tuple(self.draining))
         object.__setattr__(self, "upstreams", MappingProxyType(dict(self.upstreams)))
         for name, url in self.upstreams.items():
-            if not valid_name(name):
-                raise ValueError(f"A version is called {name!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+            check_version(name)
             loopback(url)
         for name in (self.stable, self.canary, *self.draining):
             if name is not None and name not in self.upstreams:
@@ -52,7 +52,8 @@ class RoutePlan:
         if self.canary == self.stable:
             raise ValueError(f"Stable and canary are both {self.stable!r}: a rollout has two versions.")
         for name in ("weight", "mirror"):
-            if not 0 <= getattr(self, name) <= 100:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 100:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it is a percentage, from 0 to 100.")
         if self.canary is None and (self.weight or self.mirror):
             raise ValueError("A weight or a mirror needs a canary.")
@@ -77,7 +78,7 @@ class RoutePlan:
             raise ValueError(
                 f"The plan has no version {unknown[0]!r}: it goes from {self.stable} to {self.canary}."
             )
-        if abs(sum(weights.values()) - 100) > 1e-6:
+        if not abs(sum(weights.values()) - 100) <= 1e-6:
             raise ValueError(f"The weights {dict(weights)} add up to {sum(weights.values())}, not to 100.")
         share = weights.get(self.canary, 0.0) if self.canary else 0.0
         return replace(self, weight=share, mirror=self.mirror if mirror is None else mirror)

@@ -1,5 +1,6 @@
 """What a model takes in: its features, and the check of a request's body against them."""
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal, NotRequired
@@ -176,14 +177,19 @@ class BodySchema:
     def parse(self, body):
         """(rows as dicts, were they many?) of a body; Refused with 400 if it is no JSON, with 422 if it does not fit."""
         found = parse_json(body)
+        many = "rows" in found
+        given = found["rows"] if many else [found.get("features")]
+        if many and isinstance(given, list) and not 1 <= len(given) <= self.most_rows:
+            raise Refused(422, "invalid", [("rows", "rows", f"1 to {self.most_rows} rows")])
+        # before they are checked: each name that is not known would become an error of its own
+        rows = [row for row in given if type(row) is dict] if isinstance(given, list) else []
+        _refuse_many_unknown([(found, ("features", "rows")), *((row, self._meaning) for row in rows)])
         try:
-            if "rows" not in found:
-                return [self._one(found)["features"]], False
-            if isinstance(found["rows"], list) and not 1 <= len(found["rows"]) <= self.most_rows:
-                raise Refused(422, "invalid", [("rows", "rows", f"1 to {self.most_rows} rows")])
-            return self._many(found)["rows"], True
+            rows = self._many(found)["rows"] if many else [self._one(found)["features"]]
         except ValidationError as error:
             raise Refused(422, "invalid", self._problems(error)) from None
+        _refuse_twice(body, len(found) + sum(map(len, rows)))
+        return rows, many
 
     def _problems(self, error):
         return [self._problem(one["type"], one["loc"]) for one in _first_errors(error)]
@@ -225,6 +231,28 @@ class BodySchema:
 
 def _first_errors(error):
     return error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
+
+
+def _refuse_many_unknown(objects):
+    """Refuse (object, known names) pairs that have more than `MOST_PROBLEMS` names besides."""
+    if sum(max(len(found) - len(known), 0) for found, known in objects) > MOST_PROBLEMS:
+        count = sum(len(found) - sum(name in found for name in known) for found, known in objects)
+        raise Refused(422, "invalid", [("unknown", "", f"{count} fields that are not known here")])
+
+
+def _refuse_twice(body, names):
+    """Refuse a body in which a name stands twice: one reader would take the first value, another the last.
+
+    `names` is how many were read: as many as there are colons, unless one stands twice or a text holds one.
+    """
+    if body.count(b":") == names:
+        return
+
+    def unique(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise Refused(422, "invalid", [("twice", "", "a name stands twice in one object: send it once")])
+
+    json.loads(body, object_pairs_hook=unique)
 
 
 def parse_json(body):
@@ -281,6 +309,7 @@ class LabelSchema:
     def parse(self, body):
         """(request id, label) of a body; `Refused` as for `BodySchema.parse`."""
         found = parse_json(body)
+        _refuse_many_unknown([(found, self._meaning)])
         try:
             told = self._check(found)
         except ValidationError as error:
@@ -294,6 +323,7 @@ class LabelSchema:
                     for one in _first_errors(error)
                 ],
             ) from None
+        _refuse_twice(body, len(found))
         label = told["label"]
         if self.classes is not None:
             same = [

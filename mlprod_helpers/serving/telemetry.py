@@ -10,6 +10,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    Summary,
     disable_created_metrics,
     generate_latest,
 )
@@ -57,6 +58,9 @@ class Telemetry:
             buckets=LATENCY_BUCKETS,
             **of,
         ).labels(version)
+        self._calls = Summary(
+            "model_call_seconds", "How long a call of the model took, without waiting for it", **of
+        )
         self._labels = Counter("labels", "Requests to /label, by HTTP status", ("code",), **of)
         self._errors = Counter("model_errors", "Calls in which the model raised, by error", ("error",), **of)
         self._unlogged = Counter("log_failures", "Rows that could not be written to the request log", **of)
@@ -83,6 +87,15 @@ class Telemetry:
             kept = self._kept[code] = self._requests.labels(self.version, str(code))
         kept.inc()
         self._seconds.observe(seconds)
+
+    def timed(self, call):
+        """The same call of the model, with its duration observed: the service time of the queue in front of it."""
+
+        def observed(rows, ids):
+            with self._calls.time():
+                return call(rows, ids)
+
+        return observed
 
     def labeled(self, code):
         """Count a request to /label."""
