@@ -1,5 +1,6 @@
 """The live cockpit over a lab: what it shows, what its buttons do, and how it ends. Nothing is raised into the notebook."""
 
+import json
 import re
 import threading
 import time
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pandas as pd
+import psutil
 import pytest
 
 from mlprod_helpers import plots
@@ -67,6 +69,10 @@ class PretendLab:
     def restart(self, name):
         self.states[name] = Answer(200, {"state": "ready"}, {})
         return SimpleNamespace(url="")
+
+    def close(self):
+        self.running = False
+        self.told.append("closed")
 
     def open_loop(self, rows, *, rate, duration, timeout, stop):
         self.told.append(("load", rate))
@@ -363,6 +369,7 @@ def test_it_ends_by_itself_with_its_widget_or_its_button(lab, how):
         shown.widget.close()
     elif how == "button":
         control(shown, "Close").click()
+        until(lambda: lab.told == ["closed"])
     until(lambda: no_thread("mlprod-cockpit"))
     assert "stands still" in shown.message and not shown.watching
     shown.watch()
@@ -471,3 +478,49 @@ def test_a_real_canary_is_ramped_killed_and_rolled_back():
         assert "v2: " in shown.figure.alt and "tried again" in page(shown)
     until(lambda: no_thread("mlprod-cockpit") and no_thread("mlprod-load"))
     assert "The lab has ended" in shown.message
+
+
+@pytest.mark.skipif(NO_LAB is not None, reason=str(NO_LAB))
+def test_close_ends_the_lab_and_leaves_no_process():
+    lab = Lab(show=None, lifetime_s=120).start()
+    shown = cockpit(lab)
+    shown.start_load(20)
+    pids = [one.pid for one in lab.services.values()] + [lab.router.process.pid]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    folder = lab.folder
+    control(shown, "Close").click()
+    until(lambda: not any(psutil.pid_exists(pid) for pid in pids) and not folder.exists())
+    assert not lab.running and "its lab has ended" in shown.message
+    until(lambda: no_thread("mlprod-close") and no_thread("mlprod-load"))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"status": 7},
+        {"status": "500"},
+        {"latency_ms": -1},
+        {"latency_ms": None},
+        {"latency_ms": "5"},
+        {"served": "yes"},
+        {"attempts": 0},
+        {"request_id": 7.5},
+        {"request_id": ["r"]},
+        {"version": 2},
+        {"time": "2024-01-01T00:00:00"},
+    ],
+    ids=str,
+)
+def test_one_odd_event_does_not_hide_the_others(lab, shown, odd):
+    lab.answered("r1", version="v1", latency_ms=4.0)
+    told = {
+        "event": "request",
+        "time": pd.Timestamp.now("UTC").isoformat(),
+        "request_id": "r2",
+        "version": "v1",
+    }
+    with (lab.folder / "log-router.jsonl").open("a") as file:
+        file.write(json.dumps(told | {"status": 200, "latency_ms": 4.0} | odd) + "\n")
+    lab.answered("r3", version="v1", latency_ms=4.0)
+    shown.refresh()
+    assert "v1: 2 answers" in shown.figure.alt and "could not look" not in shown.message

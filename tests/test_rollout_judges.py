@@ -251,6 +251,18 @@ def test_an_offset_of_1e9_and_equal_values_cost_no_digits():
     assert z_score([0.1] * 7, [0.1] * 12) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "information"), [([2, np.nan], None), ([2, -1], None), ([2, 2], [1, np.nan])]
+)
+def test_bounds_and_information_that_are_no_numbers_are_refused(bounds, information):
+    with pytest.raises(ValueError, match="above 0"):
+        crossing(bounds, information)
+
+
+def test_a_likelihood_ratio_of_what_is_no_number_is_none():
+    assert np.isnan(msprt([0.1, np.nan, np.nan], [np.nan, 0.0, 1.0], tau=0.1)).all()
+
+
 # -------------------------------------------------------------------------------------------- sequential judges
 
 

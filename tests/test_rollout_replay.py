@@ -308,6 +308,39 @@ def test_a_real_model_and_its_broken_input():
         replay(trace, (Version("v1", model=lambda frame: [1.0]), versions[1]), Canary(), judge)
 
 
+def test_a_version_that_answers_without_a_prediction_harms_and_does_not_pass():
+    trace = traffic(poisson(5, duration=1800, random_state=0), label=(100, 10), random_state=0)
+
+    def good(frame):
+        return np.full(len(frame), 100.0)
+
+    versions = (
+        Version("v1", model=good),
+        Version("v2", model=lambda frame: np.where(frame.index % 3, 100.0, np.nan)),
+    )
+    judge = ThresholdJudge({"mean_abs_error": (None, 30)}, min_requests=30)
+    result = replay(trace, versions, Canary(), judge, random_state=0, limits={"abs_error": 60})
+    assert result.rolled_back and "predictions missing" in result.reason and result.users_harmed > 10
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Behavior(bias=np.nan),
+        lambda: Behavior(drift=np.inf),
+        lambda: Behavior(latency_ms=np.inf),
+        lambda: Symptom(bias=np.nan),
+        lambda: Symptom(latency_factor=np.inf),
+        lambda: Symptom(until=np.nan),
+        lambda: traffic([0.0, np.nan]),
+        lambda: traffic([0.0, np.inf]),
+    ],
+)
+def test_a_behavior_or_a_trace_of_no_numbers_is_refused(make):
+    with pytest.raises(ValueError, match="finite|none missing|before it begins"):
+        make()
+
+
 def test_a_request_log_is_a_trace(four):
     log = four.results["shadow"].log
     again = replay(log, (STABLE, BAD), PLANS["canary"], ERRORS, random_state=3)
@@ -381,7 +414,14 @@ def test_an_operator_can_act_by_hand(trace):
         ({"versions": (Version("v1"), Version("v1"))}, "two names"),
         ({"limits": {"latency": 5}}, "did you mean 'latency_ms'"),
         ({"operator": {5: "stop"}}, "cannot 'stop'"),
+        ({"limits": {"latency_ms": np.nan}}, "give a number"),
+        ({"limits": {"abs_error": "15"}}, "give a number"),
         ({"servers": 0}, "at least one"),
+        ({"trace": pd.DataFrame({"time": [pd.NaT], "user_id": ["a"]})}, "no time"),
+        (
+            {"trace": pd.DataFrame([[1, 2, 3]], columns=["time", "user_id", "user_id"])},
+            "two columns 'user_id'",
+        ),
         ({"trace": pd.DataFrame({"time": []})}, "user_id"),
     ],
 )

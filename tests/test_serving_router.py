@@ -847,3 +847,81 @@ def test_the_process_ends_by_itself(tmp_path):
             return
         time.sleep(0.1)
     pytest.fail("the router has outlived its parent")
+
+
+ODD = {
+    "a label from before its request": {"event": "label", "time": "2020-01-01T00:00:00Z", "label": 1.0},
+    "a text as label": {"event": "label", "time": "2100-01-01T00:00:00Z", "label": "late"},
+    "a status that is none": {"event": "request", "version": "v2", "served": True, "status": 7},
+    "a latency below 0": {
+        "event": "request",
+        "version": "v2",
+        "served": True,
+        "status": 200,
+        "latency_ms": -5.0,
+    },
+    "an id that is a fraction": {
+        "event": "request",
+        "version": "v2",
+        "served": True,
+        "status": 200,
+        "request_id": 7.5,
+    },
+    "an id that is a list": {
+        "event": "request",
+        "version": "v2",
+        "served": True,
+        "status": 200,
+        "request_id": ["r"],
+    },
+    "a prediction that is text": {
+        "event": "request",
+        "version": "v2",
+        "served": True,
+        "status": 200,
+        "prediction": "?",
+    },
+    "no status": {"event": "request", "version": "v2", "served": True},
+    "no served": {"event": "request", "version": "v2", "status": 200},
+    "another request of the same name": {"event": "request", "version": "v2", "served": True, "status": 200},
+}
+
+
+@pytest.mark.filterwarnings("ignore::mlprod_helpers.requestlog.LogWarning")
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_rollout_keeps_its_sight_when_the_log_has_one_odd_event(odd, tmp_path):
+    from mlprod_helpers.requestlog import RequestLog
+
+    class Backend:
+        def set_weights(self, weights, mirror):
+            pass
+
+    log, seen = RequestLog(tmp_path / "log"), []
+
+    def judge(metrics):
+        seen.append({role: told["requests"] for role, told in metrics.summary(window="all").items()})
+        return ("fail", "bad") if seen[-1]["canary"] else "nodata"
+
+    controller = Controller(Canary(step_weights=[50], interval=60, threshold=1), judge, "v1", "v2")
+    driver = Driver(controller, Backend(), tmp_path / "log")
+    begin = time.time()
+    driver.tick(begin)
+    for i in range(20):
+        log.request(f"r{i}", version=f"v{1 + i % 2}", time=_at(begin + 1 + i), latency_ms=5.0, prediction=1.0)
+        log.label(f"r{i}", 1.0, time=_at(begin + 2 + i))
+    with (tmp_path / "log").open("a") as file:
+        file.write(
+            json.dumps({"time": str(_at(begin + 3)), "request_id": "r3", "latency_ms": 5.0} | odd) + "\n"
+        )
+    tick = driver.tick(begin + 61)
+    assert (tick.verdict, tick.problem) == ("fail", None)
+    assert seen[0]["stable"] == 10 and 9 <= seen[0]["canary"] <= 10
+    log.request("r20", version="v2", time=_at(begin + 62), latency_ms=5.0)
+    assert len(driver._tail.read()) >= 20  # it is not looked for again
+    log.close()
+
+
+def _at(seconds):
+    import pandas as pd
+
+    return pd.Timestamp(seconds, unit="s", tz="UTC")

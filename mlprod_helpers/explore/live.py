@@ -92,8 +92,16 @@ class Cockpit:
             self._thread.start()
         return self
 
+    def end(self):
+        """End load, looking and the lab with all its processes: what the button *Close* does."""
+        lab = self._lab()
+        self.close("The cockpit is closed, and its lab has ended.")
+        if lab is not None and lab.running:
+            # some seconds until the last process is gone; the notebook goes on meanwhile
+            threading.Thread(target=lab.close, name="mlprod-close", daemon=True).start()
+
     def close(self, why="The cockpit is closed."):
-        """End load and looking; the last picture stays."""
+        """End load and looking; the last picture stays, and so does the lab."""
         if not self._over.is_set():
             self._over.set()
             self.stop_load()

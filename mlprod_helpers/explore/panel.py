@@ -63,7 +63,7 @@ class Panel:
         self._pause = w.ToggleButton(
             False, description="Pause", tooltip="Stop looking; press again to go on", layout={"width": "auto"}
         )
-        end = self._button("Close", "End load and cockpit; the lab goes on", cockpit.close)
+        end = self._button("Close", "End load, cockpit and lab: no process is left", cockpit.end)
         self._rate.observe(self._on_rate, names="value")
         for made in (self._weight, self._mirror):
             made.observe(self._on_weight, names="value")

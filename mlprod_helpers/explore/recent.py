@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from datetime import datetime
 
@@ -56,13 +57,21 @@ class Recent:
 
 
 def _request(line):
-    """The request that a line tells of; None if it is about something else, or not whole."""
+    """The request that a line tells of; None if it is about something else, not whole, or odd: one odd row would hide all others."""
     try:
         event = json.loads(line)
         if event["event"] != "request":
             return None
         event["time"] = datetime.fromisoformat(event["time"])
-        return {**_USUAL, **event} if event["request_id"] and event["version"] else None
+        event = {**_USUAL, **event}
+        whole = all(isinstance(event[name], int) and event[name] >= 1 for name in ("status", "attempts"))
+        named = (
+            isinstance(event["request_id"], str | int)
+            and event["version"]
+            and isinstance(event["version"], str)
+        )
+        good = whole and named and 100 <= event["status"] < 600 and isinstance(event["served"], bool)
+        return event if good and event["time"].tzinfo and 0 <= event["latency_ms"] < math.inf else None
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -35,8 +35,10 @@ def crossing(bounds, information=None, *, drift=0.0):
     """
     bounds = np.asarray(bounds, dtype=float)
     times = np.arange(1, len(bounds) + 1) if information is None else np.asarray(information, dtype=float)
-    if len(times) != len(bounds) or (np.diff(times, prepend=0.0) <= 0).any():
+    if len(times) != len(bounds) or not (np.diff(times, prepend=0.0) > 0).all():
         raise ValueError("information grows from look to look: give one number a look, rising, above 0.")
+    if not (bounds > 0).all():
+        raise ValueError(f"bounds are {bounds.tolist()}, but each is the |z| that stops the test: above 0.")
     times = times / times[-1]
     # doubling the nodes changes no digit that is printed
     nodes, weights = np.polynomial.legendre.leggauss(64 + 4 * len(times))
@@ -112,8 +114,9 @@ def msprt(difference, variance, tau):
     total = variance + tau**2
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.sqrt(variance / total) * _exp(tau**2 * np.square(difference) / (2 * variance * total))
-    # without any variance there is nothing to weigh yet
-    return np.where(variance > 0, ratio, np.where(np.equal(difference, 0), 0.0, np.inf))
+    # without any variance there is nothing to weigh yet; what is no number stays none
+    alone = np.where(np.equal(difference, 0), 0.0, np.inf)
+    return np.where(np.isnan(variance + difference), np.nan, np.where(variance > 0, ratio, alone))
 
 
 def z_score(stable, canary, users=None):

@@ -181,9 +181,14 @@ def traffic(
     ['time', 'request_id', 'user_id', 'origin', 'label', 'label_time']
     """
     arrivals = np.asarray(arrivals, dtype=float)
-    if arrivals.ndim != 1 or not len(arrivals) or (np.diff(arrivals) < 0).any():
+    if (
+        arrivals.ndim != 1
+        or not len(arrivals)
+        or not np.isfinite(arrivals).all()
+        or (np.diff(arrivals) < 0).any()
+    ):
         raise ValueError(
-            "arrivals are sorted times in seconds, at least one: sort them first, np.sort(arrivals)."
+            "arrivals are sorted times in seconds, at least one, none missing: sort them first, np.sort(arrivals)."
         )
     if int(users) != users or users < 1:
         raise ValueError(f"users is {users}, but somebody has to ask: a whole number from 1.")
@@ -227,6 +232,11 @@ def as_trace(frame):
     """A trace out of a frame or a request log: sorted by time, the old answers left out."""
     if missing := [name for name in ("time", "user_id") if name not in frame]:
         raise ValueError(f"A trace needs a column {missing[0]!r}: who asks when. See rollout.traffic.")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"The trace has two columns {twice!r}: which one is meant? Rename one.")
+    if frame["time"].isna().any():
+        raise ValueError("A request of the trace has no time: leave it out, or say when it came.")
     if "served" in frame:
         frame = frame[frame["served"]]
     answers = set(COLUMNS) - {"time", "request_id", "user_id", "label", "label_time"}
