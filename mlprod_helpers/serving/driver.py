@@ -7,11 +7,10 @@ is anything with `set_weights({version: percent}, mirror=percent)`: `router.Rout
 import json
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from mlprod_helpers.requestlog import LogError, LogWarning, RequestLog
+from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.rollout import Metrics
 
 
@@ -115,13 +114,13 @@ class Driver:
 
 
 class _Tail:
-    """The events that were added to a log since the driver began; only new bytes are read. A request whose events no log can
-    hold (a label from before the request, a status of 7) is left out, with a `LogWarning`: the rollout keeps its sight."""
+    """The events that were added to a log since the driver began; only new bytes are read. Odd events are left out by the
+    reader, with a `LogWarning`: the rollout keeps its sight."""
 
     def __init__(self, path, max_lines):
         self._path, self._max = Path(path), max_lines
         self._at = self._path.stat().st_size if self._path.exists() else 0
-        self._rest, self._lines, self._odd = b"", [], set()
+        self._rest, self._lines = b"", []
 
     def read(self):
         if self._path.exists():
@@ -132,34 +131,10 @@ class _Tail:
             *whole, self._rest = (self._rest + new).split(b"\n")
             self._lines += [event for line in whole if (event := _event(line)) is not None]
             self._lines = self._lines[-self._max :]
-        known = {name for kind, name, _ in self._lines if kind == "request"} - self._odd
-        # a label of an older request is nobody's mistake
-        lines = [(name, line) for _, name, line in self._lines if name in known]
-        try:
-            return _table(lines)
-        except LogError:
-            for name, error in _odd_ones(lines, sorted(known, key=str)):
-                self._odd.add(name)
-                warnings.warn(f"request {name!r} is left out: {error}", LogWarning, stacklevel=2)
-            return _table((name, line) for name, line in lines if name not in self._odd)
-
-
-def _table(lines):
-    return RequestLog.from_lines(line for _, line in lines).read()
-
-
-def _odd_ones(lines, names):
-    """[(request id, why)] of the requests that no log can hold, found by halving."""
-    try:
-        _table(lines)
-    except LogError as error:
-        if len(names) == 1:
-            return [(names[0], error)]
-        first = set(names[: len(names) // 2])
-        halves = [[one for one in lines if (one[0] in first) is is_first] for is_first in (True, False)]
-        parts = names[: len(names) // 2], names[len(names) // 2 :]
-        return [odd for half, part in zip(halves, parts, strict=True) for odd in _odd_ones(half, part)]
-    return []
+        known = {name for kind, name, _ in self._lines if kind == "request"}
+        return RequestLog.from_lines(  # a label of an older request is nobody's mistake
+            line for kind, name, line in self._lines if kind == "request" or name in known
+        ).read()
 
 
 def _event(line):

@@ -245,7 +245,7 @@ def _refuse_twice(body, names):
 
     `names` is how many were read: as many as there are colons, unless one stands twice or a text holds one.
     """
-    if body.count(b":") == names:
+    if body.count(":" if isinstance(body, str) else b":") == names:
         return
 
     def unique(pairs):
