@@ -818,9 +818,9 @@ def backwards():
 # ------------------------------------------------------------------ 3.6 repair a detector's feed
 
 
-def _late_log(rng, n, after, unlabeled):
-    """A log of n answers whose error rate goes from 0.08 to `after` in the middle; a share of the labels is not there yet."""
-    wrong = rng.random(n) < np.where(np.arange(n) < n // 2, 0.08, after)
+def _late_log(rng, n, before, after, unlabeled):
+    """A log of n answers whose error rate goes from `before` to `after` in the middle; a share of the labels is not there yet."""
+    wrong = rng.random(n) < np.where(np.arange(n) < n // 2, before, after)
     label = rng.integers(0, 2, n).astype(float)
     waited = rng.lognormal(4.2, 0.9, n) + 60 * wrong  # what is hard to judge takes longer
     frame = pd.DataFrame(
@@ -847,21 +847,31 @@ def _feed(
     fill=False,
     at_limit=False,
     floor=True,
+    skip=0,
+    again=0.0,
 ):
     """The detector of the exercise with its possible faults.
 
-    `fill`: a missing label counts as different. `at_limit`: a sum that is just the limit rings. `floor`: never below zero.
+    `fill`: a missing label counts as different. `at_limit`: a sum that is just the limit rings. `floor`: never below
+    zero. `skip`: rows left out at the beginning. `again`: where the sum begins anew.
     """
-    rows = log if fill else log.dropna(subset=["label"])
+    order = np.argsort(log[by].to_numpy(), kind="stable")  # NaN goes to the end
+    label = log["label"].to_numpy()[order]
+    wrong = log["prediction"].to_numpy()[order] != label
+    stamps = log[stamp].to_numpy()[order]
+    if not fill:
+        known = ~np.isnan(label)
+        wrong, stamps = wrong[known], stamps[known]
+    steps = np.where(wrong == polarity, 1 - allowed, -allowed)
     found, total = [], 0.0
-    for row in rows.sort_values(by, kind="stable").to_dict("records"):
-        wrong = float(row["prediction"] != row["label"])
-        total += (wrong if polarity else 1 - wrong) - allowed
-        total = max(0.0, total) if floor else total
+    for step, when in zip(steps[skip:].tolist(), stamps[skip:].tolist(), strict=True):
+        total += step
+        if floor and total < 0:
+            total = 0.0
         if total > limit or (at_limit and total == limit):
-            found.append(row[stamp])
+            found.append(when)
             if reset:
-                total = 0.0
+                total = again
     return found
 
 
@@ -888,24 +898,19 @@ def _as_hits(log):
 def detectors_feed(answer, rng, expect):
     """`alarms(log, allowed, limit)`: the times at which the detector alarms."""
     draws = (
-        (0.08, 0, "a quiet log"),
-        (float(rng.uniform(0.4, 0.5)), 0, "the error rate jumps in the middle, every label has come"),
-        (float(rng.uniform(0.3, 0.4)), 0.3, "three rows in ten still have no label"),
-        (0.4, 1, "no label has come yet"),
+        (0.08, 0.08, 0, "a quiet log"),
+        (0.08, float(rng.uniform(0.4, 0.5)), 0, "the error rate jumps in the middle, every label has come"),
+        (0.08, float(rng.uniform(0.3, 0.4)), 0.3, "three rows in ten still have no label"),
+        (1, 1, 0, "every answer is wrong"),
+        (0.4, 0.4, 1, "no label has come yet"),
     )
-    for after, unlabeled, what in draws:
-        allowed, limit = float(rng.choice([0.125, 0.1875])), float(rng.integers(6, 9))
+    settings = zip(rng.permutation([0.125, 0.1875, 0.25]), rng.permutation([5, 6, 7]), strict=True)
+    for (before, after, unlabeled, what), (allowed, limit) in zip(draws, itertools.cycle(settings)):
+        allowed, limit = float(allowed), float(limit)
         while True:
-            log = _late_log(rng, int(rng.integers(500, 700)), after, unlabeled)
-            want = [float(t) for t in _feed(log, allowed, limit)]
-            # by luck a quiet log rings, or a fault makes no difference: such a log decides nothing
-            others = (
-                _feed(log, allowed, limit, at_limit=True),
-                _feed(log, allowed, limit, by="time"),
-                _feed(log, allowed, limit, floor=False),
-                _feed(_as_hits(log), allowed, limit) if unlabeled else None,
-            )
-            if want not in others if 0.08 < after and unlabeled < 1 else not want:
+            log = _late_log(rng, int(rng.integers(400, 600)), before, after, unlabeled)
+            want = _feed(log, allowed, limit)
+            if _decides(log, allowed, limit, want, what):
                 break
         got = [float(t) for t in answer(log, allowed, limit)]
         expect.equal(len(got), len(want), f"{what}: the number of alarms", show=len(want) == 0)
@@ -916,6 +921,18 @@ def detectors_feed(answer, rng, expect):
                     f"{what}: the times of the alarms",
                     _first_difference(got, want),
                 )
+
+
+def _decides(log, allowed, limit, want, what):
+    """Whether no fault gives the right times by luck; a quiet log is to be quiet."""
+    if what == "a quiet log" or not log["label"].notna().any():
+        return not want
+    faults = [{"at_limit": True}, {"by": "time"}, {"floor": False}, {"again": allowed}]
+    if what == "every answer is wrong":
+        faults = [{"skip": 1}]
+    if any(_feed(log, allowed, limit, **fault) == want for fault in faults):
+        return False
+    return not log["label"].isna().any() or _feed(_as_hits(log), allowed, limit) != want
 
 
 def _first_difference(got, want):
@@ -976,8 +993,7 @@ def _many_alarms(seen):
         what: (ok, got, want) for what, ok, got, want in seen.verdicts if what.endswith("number of alarms")
     }
     (quiet, *_), (_, got, want), *_ = count.values()
-    first = {what: got for what, _, got, _ in seen.verdicts}
-    return quiet and got > 3 * want and first is not None
+    return quiet and got > 3 * want
 
 
 @detectors_feed.misconception(
@@ -1190,11 +1206,9 @@ def not_in_the_row_itself(alarms, onset):
 
 @score_a_detector.misconception(
     "something were missed where nothing had happened. Without an onset there is nothing to find.",
-    when=lambda seen: (
-        len(seen.verdicts) == 9
-        and not seen.verdicts[6][1]
-        and not seen.verdicts[7][1]
-        and seen.verdicts[5][1]
+    when=lambda seen: all(
+        call.output[2] is (call.given[1] is None or not any(a >= call.given[1] for a in call.given[0]))
+        for call in seen.calls
     ),
 )
 def missed_nothing(alarms, onset):
@@ -1232,10 +1246,15 @@ def with_the_library(alarms, onset):
 
 # ------------------------------------------------------------------ 3.8 the alarm they still read
 
-N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 40
+N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 26
 PAGE, WEEK, PATIENCE = 1, 5, 3
 SIZES = {"few": (70, 130), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
 QUIET, CRUMB, DRIFT = 0, 1, 2
+
+
+def _spread(rng, k):
+    """k numbers between 0 and 1, one in each k-th, in random order: no draw has only easy services."""
+    return (rng.permutation(k) + rng.random(k)) / k
 
 
 def draw_services(rng):
@@ -1245,14 +1264,14 @@ def draw_services(rng):
     """
     services = []
     for size, (low, high) in SIZES.items():
-        for drifts in (True, True, True, False):
-            n = int(rng.integers(low, high))
+        rows = low * (high / low) ** _spread(rng, 4)
+        size_of_drift = (0.6 + 0.3 * _spread(rng, 4)) if size == "few" else (0.36 + 0.14 * _spread(rng, 4))
+        onsets = (5 + 8 * _spread(rng, 3)).astype(int).tolist()
+        for n, sd, onset in zip(rows.astype(int).tolist(), size_of_drift, [*onsets, N_WEEKS], strict=True):
             shift = np.zeros((3, N_COLUMNS))
             if size == "many":
                 shift[CRUMB:, rng.permutation(N_COLUMNS)[:3]] = rng.uniform(0.06, 0.1)
-            shift[DRIFT, rng.permutation(N_COLUMNS)[:3]] = (
-                rng.uniform(0.6, 0.9) if size == "few" else rng.uniform(0.36, 0.5)
-            )
+            shift[DRIFT, rng.permutation(N_COLUMNS)[:3]] = sd
             edges = ndtri(
                 np.cumsum(rng.dirichlet(np.full(10, N_REFERENCE / 10), size=N_COLUMNS), axis=1)[:, :-1]
             )
@@ -1263,8 +1282,8 @@ def draw_services(rng):
                 {
                     "size": size,
                     "n": n,
-                    "crumb": int(rng.integers(2, 9)) if size == "many" else N_WEEKS,
-                    "onset": int(rng.integers(12, 30)) if drifts else N_WEEKS,
+                    "crumb": int(rng.integers(2, 6)) if size == "many" else N_WEEKS,
+                    "onset": onset,
                     "psi": ((share - 0.1) * np.log(share / 0.1)).sum(axis=-1).round(5),
                 }
             )
@@ -1272,7 +1291,7 @@ def draw_services(rng):
 
 
 def watch(policy, service):
-    """Play one service's forty weeks; returns its cost. After three false pages nobody reads its pages any more."""
+    """Play one service's half year; returns its cost. After three false pages nobody reads its pages any more."""
     memory, false_pages, repaired, cost = {}, 0, False, 0
     for week in range(N_WEEKS):
         drift = week >= service["onset"] and not repaired
@@ -1318,10 +1337,16 @@ def usual_limit(observation, memory):
     minutes=14,
     core=True,
     objective="3.e",
-    kind=Function("observation", "memory", returns=Several(Boolean(), Mapping(), names=("page", "memory"))),
+    kind=Function(
+        "observation",
+        "memory",
+        returns=Several(Boolean(), Mapping(), names=("page", "memory")),
+        may_change=("memory",),
+    ),
+    edition=2,
     hints=(
         "Two questions before a page: could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
-        "For the first: the law of the quiet PSI, with a limit so strict that forty weeks of ten columns seldom reach it. For the second: what chance adds to the PSI, "
+        "For the first: the law of the quiet PSI, with a limit so strict that half a year of ten columns seldom reaches it. For the second: what chance adds to the PSI, "
         "9 x (1/n + 1/m), is no effect; a shift of 0.2 sd adds 0.04.",
         "`memory` can hold which columns were high last week: the same column two weeks in a row is seldom chance. It costs a week of delay.",
     ),
@@ -1340,13 +1365,28 @@ def alarm_policy(answer, rng, expect):
             f"wanted at most {0.35 * silent[size]:.0f})",
         )
     total, limit = sum(costs.values()), 0.2 * sum(silent.values())
-    expect.within(
-        total,
-        0,
-        limit,
-        f"all twelve services: costs {total} (never paging {sum(silent.values())}, PSI above 0.1 {sum(usual.values())}; "
-        f"wanted at most {limit:.0f})",
-    )
+    with expect.defining():
+        expect.within(
+            total,
+            0,
+            limit,
+            f"all twelve services: costs {total} (never paging {sum(silent.values())}, PSI above 0.1 {sum(usual.values())}; "
+            f"wanted at most {limit:.0f})",
+        )
+
+
+@alarm_policy.acceptable
+def _pays_on_average(answer, rng):
+    """The statement's two bounds, on the mean of eight draws of twelve services."""
+    costs, silent = dict.fromkeys(SIZES, 0), dict.fromkeys(SIZES, 0)
+    for _ in range(8):
+        services = draw_services(rng)
+        for size, cost in cost_by_size(answer, services).items():
+            costs[size] += cost
+        for size, cost in cost_by_size(never, services).items():
+            silent[size] += cost
+    within = all(costs[size] <= 0.35 * silent[size] for size in SIZES)
+    return within and sum(costs.values()) <= 0.2 * sum(silent.values())
 
 
 def _unit(observation):
@@ -1375,8 +1415,17 @@ def _one_limit_for_all(seen):
 
 
 def _any_small_p(seen):
-    paged = [chance for n, _, chance, page in _paged(seen) if page and n < 10_000]
-    return len(paged) > 15 and np.mean([chance > 0.006 for chance in paged]) > 0.1
+    """Whether each service with few rows has a limit that chance alone reaches now and then."""
+    rows = [(n, largest, chance, page) for n, largest, chance, page in _paged(seen) if n < 10_000]
+    for service in {n for n, *_ in rows}:
+        paged, silent = (
+            [largest for n, largest, _, page in rows if n == service and page is wanted]
+            for wanted in (True, False)
+        )
+        if paged and silent and min(paged) < max(silent):
+            return False
+    chances = [chance for *_, chance, page in rows if page]
+    return len(chances) > 15 and np.mean([chance > 0.006 for chance in chances]) > 0.1
 
 
 def _pages_for_crumbs(seen):
@@ -1409,7 +1458,7 @@ def psi_above_a_tenth(observation, memory):
 
 
 @alarm_policy.misconception(
-    "what chance does now and then rang the bell. Ten columns in forty weeks are four hundred tests: at 5 % each that makes twenty false pages a service, and three are too "
+    "what chance does now and then rang the bell. Ten columns in 26 weeks are 260 tests: at 5 % each that makes thirteen false flags a service, and three false pages are too "
     "many. Ask for more: a stricter limit, or the same column twice.",
     when=_any_small_p,
 )
