@@ -1,5 +1,6 @@
 """Exercises of lesson 02, adversarial validation: from the feature "Set" to a decision that is scored by its cost."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -20,7 +21,7 @@ from mlprod_helpers.lesson.contract import (
     exercise,
 )
 
-EDITION = 1
+EDITION = 2
 
 
 def _arguments(seen):
@@ -535,6 +536,7 @@ def _whole_procedure(X, s, n_permutations, rng):
     answers=("pvalue",),
     points=3,
     minutes=8,
+    edition=2,
     objective="2.c",
     kind=Function("X", "s", "n_permutations", "seed", returns=Number(low=0, high=1)),
     hints=(
@@ -545,38 +547,84 @@ def _whole_procedure(X, s, n_permutations, rng):
 )
 def pvalue(answer, rng, expect):
     """`pvalue(X, s, n_permutations, seed)`: permutation test of the whole procedure."""
-    s = np.repeat([0, 1], 20)
     n_permutations = int(rng.integers(95, 105))
-    found = 0
-    while found < 3:
-        X = rng.normal(size=(40, 10))
-        observed, null = _whole_procedure(X, s, 300, rng)
-        want = (1 + (null >= observed).sum()) / 301
-        if not 0.2 < want < 0.8:  # an ordinary draw of nothing
-            continue
-        found += 1
-        slack = 4.5 * math.sqrt(want * (1 - want) * (1 / n_permutations + 1 / 300)) + 0.01
-        got = answer(X, s, n_permutations, int(rng.integers(1000)))
-        expect.within(
-            got, want - slack, want + slack, f"nothing differs, table {found}: chance alone does as much"
-        )
+    sizes = ((20, 20), (26, 14), (12, 30))
+    for number, (n, m) in enumerate(sizes, 1):
+        s = rng.permutation(np.repeat([0, 1], [n, m]))
+        while True:  # until it is an ordinary draw of nothing
+            X = rng.normal(size=(n + m, 10))
+            observed, null = _whole_procedure(X, s, 300, rng)
+            want = (1 + (null >= observed).sum()) / 301
+            if 0.2 < want < 0.8:
+                break
+        seeds = [int(seed) for seed in rng.choice(10_000, 3, replace=False)]
+        got = [answer(X, s, n_permutations, seed) for seed in seeds]
+        slack = 4.5 * math.sqrt(want * (1 - want) * (1 / n_permutations / 3 + 1 / 300)) + 0.01
+        with expect.defining():
+            expect.within(
+                np.mean(got),
+                want - slack,
+                want + slack,
+                f"nothing differs, {n} against {m} rows: chance alone does as much",
+            )
+        if number == 1:
+            expect.true(
+                answer(X, s, n_permutations, seeds[0]) == got[0],
+                "the same seed gives the same p-value",
+                "a second call gives another one",
+            )
+        if number == 2:
+            expect.true(
+                len(set(got)) > 1, "another seed gives other shuffles", "three seeds give one p-value"
+            )
+    s = np.repeat([0, 1], 20)
     X = rng.normal(size=(40, 10))
     X[s == 1] += 1.5
-    got = answer(X, s, n_permutations, int(rng.integers(1000)))
-    expect.close(
-        got, 1 / (n_permutations + 1), f"everything differs: no shuffle of {n_permutations} comes near"
-    )
+    for few in (n_permutations, 19):
+        got = answer(X, s, few, int(rng.integers(1000)))
+        expect.close(got, 1 / (few + 1), f"everything differs: no shuffle of {few} comes near")
+
+
+@pvalue.acceptable
+def _is_a_permutation_p(answer, rng):
+    """Close to many shuffles of the whole procedure, in steps of 1/(n + 1), never 0, and fixed by its seed."""
+    for n, m, columns, shift in ((20, 20, 10, 0), (30, 10, 4, 0), (15, 25, 6, 0.3), (20, 20, 10, 2)):
+        s = rng.permutation(np.repeat([0, 1], [n, m]))
+        X = rng.normal(size=(n + m, columns)) + shift * s[:, None]
+        observed, null = _whole_procedure(X, s, 2_000, rng)
+        want = (1 + (null >= observed).sum()) / 2_001
+        got = [answer(X.copy(), s.copy(), 60, seed) for seed in (1, 2, 3, 4, 4)]
+        if got[3] != got[4] or (0.2 < want < 0.8 and len(set(got)) == 1):
+            return False
+        if not all(p > 0 and math.isclose(p * 61, round(p * 61), abs_tol=1e-6) for p in got):
+            return False
+        if abs(np.mean(got[:4]) - want) > 4 * math.sqrt(want * (1 - want) / 240) + 0.015:
+            return False
+    return True
 
 
 def _pvalues_seen(seen):
+    """p-values where nothing differs, and where everything does."""
     outputs = [float(output) for output in seen.outputs]
-    return outputs[:-1], outputs[-1]
+    return outputs[:-2], outputs[-1]
+
+
+def _shuffles_labels_alone(seen):
+    """Whether the p-values are those of scores that stay while the labels are shuffled."""
+    for call in seen.calls[:10]:
+        X, s, _, _ = call.given
+        scores, rng = _quick_scores(X, s), np.random.default_rng(0)
+        null = np.array([_auc(rng.permutation(s), scores) for _ in range(200)])
+        want = (1 + (null >= _auc(s, scores)).sum()) / 201
+        if abs(call.output - want) > 4 * math.sqrt(want * (1 - want) * (1 / 95 + 1 / 200)) + 0.02:
+            return False
+    return True
 
 
 @pvalue.misconception(
     "only the labels were shuffled, and the scores stayed those of the true labels. Then the null does not know how well your procedure learns rows by heart. "
     "Fit again after each shuffle: the whole procedure, from the beginning.",
-    when=lambda seen: max(_pvalues_seen(seen)[0]) < 0.15,
+    when=_shuffles_labels_alone,
 )
 def scores_stay(X, s, n_permutations, seed):
     rng = np.random.default_rng(seed)
@@ -588,7 +636,7 @@ def scores_stay(X, s, n_permutations, seed):
 @pvalue.misconception(
     "the shuffles alone were counted. A p-value of 0 would claim certainty from a few shuffles: the table that was observed is itself one of the possible "
     "arrangements, so it counts above and below.",
-    when=lambda seen: _pvalues_seen(seen)[1] == 0,
+    when=lambda seen: _pvalues_seen(seen)[1] == 0 and min(_pvalues_seen(seen)[0]) > 0,
 )
 def without_the_observed(X, s, n_permutations, seed):
     observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
@@ -597,7 +645,7 @@ def without_the_observed(X, s, n_permutations, seed):
 
 @pvalue.misconception(
     "the wrong tail was counted. Two tables that differ have a large AUC; ask how often chance does at least as well.",
-    when=lambda seen: _pvalues_seen(seen)[1] > 0.5,
+    when=lambda seen: _pvalues_seen(seen)[1] > 0.9 and max(_pvalues_seen(seen)[0]) < 0.9,
 )
 def the_wrong_tail(X, s, n_permutations, seed):
     observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
@@ -642,8 +690,29 @@ def _logged(rng, n, kinds, late):
         "new": lambda: rng.choice(
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
         ),
+        # of 400 current rows 19 have a value of before: just fewer than 5 %; or 20: just not
+        "few back": lambda: _coming_back(rng, n, late, 19),
+        "some back": lambda: _coming_back(rng, n, late, 20),
+        # nearly all have the new version now; all of before is still seen
+        "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
+        # one of many values is left: hardly a row of before has it, every row of now
+        "narrow": lambda: np.full(n, 31) if late else rng.permutation(np.r_[31, np.arange(n - 1) % 97 + 40]),
+        # most values are new, most rows are not
+        "common": lambda: rng.permutation(
+            np.r_[np.zeros(n // 2, int), np.arange(n - n // 2) + 10 + 5_000 * late]
+        ),
     }
     return pd.DataFrame({name: make[kind]() for name, kind in kinds.items()})
+
+
+def _coming_back(rng, n, late, rows):
+    """A code that is new in all but `rows` of the current rows; each is used twice or more."""
+    fresh = rng.integers(50_000, 50_060, n - rows)
+    return (
+        rng.permutation(np.r_[fresh, rng.integers(10_000, 10_009, rows)])
+        if late
+        else 10_000 + np.arange(n) % 60
+    )
 
 
 _NAMES = {
@@ -655,8 +724,13 @@ _NAMES = {
     "same": ("hour", "paid_bags"),
     "wait": ("idle_minutes", "taxi_out"),
     "new": ("carrier", "airline"),
+    "few back": ("crew_code", "pairing"),
+    "some back": ("tail_number", "plane"),
+    "newer": ("app_version", "schema"),
+    "narrow": ("runway", "desk"),
+    "common": ("remark", "voucher"),
 }
-_NAMING = {"counter", "clock", "pair"}
+_NAMING = {"counter", "clock", "pair", "few back", "newer"}
 
 
 def _recurring(reference, current):
@@ -670,6 +744,7 @@ def _recurring(reference, current):
     answers=("names_its_table",),
     points=3,
     minutes=6,
+    edition=2,
     objective="2.d",
     kind=Function("reference", "current", returns=Names()),
     hints=(
@@ -681,15 +756,49 @@ def _recurring(reference, current):
 def names_its_table(answer, rng, expect):
     """`names_its_table(reference, current)`: columns whose values hardly ever occur in both tables."""
     honest = ["warmer", "busier", "same", "wait", "new"]
-    drawn = (("a counter and a mileage", ["counter", "pair"]), ("all three", ["counter", "clock", "pair"]))
-    drawn += (("a mileage alone", ["pair"]), ("none", []))
-    for what, naming in drawn:
-        chosen = rng.permutation([*honest, *naming])
+    drawn = (
+        ("a counter and a mileage", ["counter", "pair"], []),
+        ("a counter, a clock and a mileage", ["counter", "clock", "pair"], []),
+        ("none", [], []),
+        ("one whose values come back in 19 of 400 rows, and another one in 20", ["few back"], ["some back"]),
+        (
+            "one that is nearly always new; in another one half of the rows share one value",
+            ["newer"],
+            ["common"],
+        ),
+        ("none, and one that has a single value now", [], ["narrow"]),
+    )
+    for what, naming, more in drawn:
+        chosen = rng.permutation([*honest, *naming, *more])
         kinds = {str(rng.choice(_NAMES[kind])): str(kind) for kind in chosen}
-        n, m = (int(k) for k in rng.integers(250, 400, 2))
+        n, m = int(rng.integers(250, 390)), 400 if more else int(rng.integers(250, 390))
         reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
         want = [name for name, kind in kinds.items() if kind in _NAMING]
-        expect.same_set(answer(reference, current), want, f"a log with columns that name their table: {what}")
+        with expect.defining() if naming else contextlib.nullcontext():
+            expect.same_set(
+                answer(reference, current), want, f"a log with columns that name their table: {what}"
+            )
+
+
+@names_its_table.inputs
+def _tables_with_names(rng):
+    yield (
+        pd.DataFrame({"distance": [184, 184, 1010], "hour": [6, 7, 8], "request": [1, 2, 3]}),
+        pd.DataFrame({"distance": [187, 1013], "hour": [6, 9], "request": [4, 5]}),
+    )
+    for back in (0, 1, 4, 5, 6, 60, 100):  # of 100 rows
+        current = pd.DataFrame(
+            {"a": [1] * back + [2] * (100 - back), "b": ["x"] * (100 - back) + ["y"] * back}
+        )
+        yield pd.DataFrame({"a": [1, 1, 3], "b": ["x", "z", "z"]}), current
+        yield pd.DataFrame({"a": [1] * 50 + list(range(10, 60)), "b": ["y"] * 100}), current
+    times = pd.Series(pd.date_range("2013-02-01", periods=50, freq="h"))
+    yield (
+        pd.DataFrame({"t": times, "c": range(50)}),
+        pd.DataFrame({"t": times + pd.Timedelta("1h"), "c": range(50)}),
+    )
+    yield pd.DataFrame({"t": times}), pd.DataFrame({"t": times + pd.Timedelta("300D")})
+    yield pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [2, 2, 2, 2, 5]})
 
 
 def _chosen_wrongly(seen):
@@ -708,9 +817,15 @@ def _moved_columns(reference, current):
     return {name for name in numbers if moved[name] and recurring[name] >= 0.05}
 
 
+def _chose_what_moved(seen):
+    """Whether every measurement that moved was chosen, and hardly another one."""
+    found = [(_moved_columns(a, b), extra, left) for extra, left, a, b in _chosen_wrongly(seen)]
+    return all(moved and moved <= extra and len(extra - moved) <= 2 for moved, extra, _ in found)
+
+
 @names_its_table.misconception(
     "every column that differs was left out. The temperature really changed: take it away and you have silenced the smoke detector because it rang.",
-    when=lambda seen: all(_moved_columns(a, b) <= extra for extra, _, a, b in _chosen_wrongly(seen)),
+    when=_chose_what_moved,
 )
 def all_that_drifted(reference, current):
     found = []
@@ -744,13 +859,6 @@ def only_unique(reference, current):
 
 @names_its_table.misconception(
     "columns were chosen by the sound of their names. In these logs `ticket` counts, and `idle_minutes` and `queue_time` measure: look at the values.",
-    when=lambda seen: (
-        any(
-            extra & {"idle_minutes", "paid_bags", "queue_time", "taxi_out", "hour"} - _moved_columns(a, b)
-            for extra, _, a, b in _chosen_wrongly(seen)
-        )
-        or any(extra == {"queue_time"} for extra, _, _, _ in _chosen_wrongly(seen))
-    ),
 )
 def by_the_sound(reference, current):
     words = ("id", "time", "row", "hour", "distance")
@@ -762,7 +870,7 @@ def with_sets(reference, current):
     found = []
     for name in reference.columns:
         common = set(reference[name]) & set(current[name])
-        if sum(value in common for value in current[name]) < 0.05 * len(current):
+        if sum(value in common for value in current[name]) / len(current) < 0.05:
             found.append(name)
     return found
 
@@ -773,7 +881,7 @@ def with_counts(reference, current):
     for name in current:
         counts = current[name].value_counts()
         shared = counts[counts.index.isin(reference[name].unique())].sum()
-        if shared / len(current) <= 0.02:
+        if 20 * shared < len(current):
             found.append(name)
     return found
 
@@ -808,6 +916,7 @@ def _slipped(rng, n):
     answers=("foreign",),
     points=4,
     minutes=9,
+    edition=2,
     objective="2.d",
     kind=Function("reference", "current", returns=Array(ndim=1, dtype="bool")),
     hints=(
@@ -828,24 +937,46 @@ def foreign(answer, rng, expect):
 
     def flagged(rows):
         mask = answer(reference, rows)
-        expect.equal(len(mask), len(rows), f"one True or False for each of {len(rows)} rows", show=True)
         return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
 
+    mask = answer(reference, _flown(rng, 7))
+    expect.equal(len(mask), 7, "one True or False for each row of current", show=True)
     clean, _ = mixture(1000, 0, 0)
-    expect.within(flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4 % are flagged", show=True)
-    for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
-        rows, what = mixture(*sizes)
-        mask = flagged(rows)
+    with expect.defining():
         expect.within(
-            mask[what == "own"].mean(), 0, 0.04, f"{share} is foreign: at most 4 % of the others are flagged"
+            flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4 % are flagged", show=True
         )
-        expect.within(mask[what == "far"].mean(), 0.9, 1, f"{share} is foreign: very long flights are found")
-        expect.within(mask[what == "slipped"].mean(), 0.8, 1, f"{share} is foreign: slipped rows are found")
+        for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
+            rows, what = mixture(*sizes)
+            mask = flagged(rows)
+            for kind, low, high, told in (
+                ("own", 0, 0.04, "at most 4 % of the others are flagged"),
+                ("far", 0.9, 1, "at least 90 % of the very long flights are found"),
+                ("slipped", 0.8, 1, "at least 80 % of the slipped rows are found"),
+            ):
+                found = mask[what == kind].mean()
+                said = f"{share} is foreign: {told}"
+                expect.within(found, low, high, said, show=True)
+
+
+@foreign.acceptable
+def _finds_the_foreign(answer, rng):
+    """The statement's three shares, on tables of other sizes than the check's."""
+    for n, n_slipped, n_far in ((400, 0, 0), (800, 60, 60), (500, 250, 250)):
+        reference, own = _flown(rng, 1500), _flown(rng, n)
+        slipped, far = _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)
+        mask = np.asarray(answer(reference, pd.concat([own, slipped, far], ignore_index=True)))
+        if mask.shape != (n + n_slipped + n_far,) or mask.dtype != bool or mask[:n].mean() > 0.04:
+            return False
+        parts = np.split(mask[n:], [n_slipped])
+        if n_far and not (parts[0].mean() >= 0.8 and parts[1].mean() >= 0.9):
+            return False
+    return True
 
 
 def _foreign_shares(seen):
     """What the check measured, by the words it used."""
-    return {what: float(got) for what, _, got, _ in seen.verdicts if not what.startswith("one True")}
+    return {what: float(got) for what, _, got, _ in seen.verdicts if not what.startswith("one True or")}
 
 
 def _found(seen, share, which):
@@ -859,7 +990,8 @@ def _false_flags(seen):
 
 
 def _flags_each_tenth(seen):
-    return 0.04 < _false_flags(seen) < 0.3
+    shares = [np.mean(mask) for mask in seen.outputs[1:]]
+    return max(shares) - min(shares) < 0.03 and min(shares) > 0.02 and max(shares) < 0.8
 
 
 def _is_inverted(seen):
@@ -975,7 +1107,18 @@ EFFORT = {
 }  # minutes of error that it is worth
 BY_HAND = 20.0  # a flight that a person answers costs as much as 20 minutes of error
 N_ROWS = 400
-SITUATIONS = ("quiet", "number", "nearby", "far", "far_labeled", "answers", "slipped", "slipped_labeled")
+SLACK = 0.1  # a share of the best action's cost, for luck and for an action that does no harm
+SITUATIONS = {
+    "quiet": "nothing changed",
+    "number": "nothing changed, but a column names its table",
+    "nearby": "the inputs moved a little",
+    "far": "the inputs moved far, no labels yet",
+    "far_labeled": "the inputs moved far, labels are there",
+    "answers": "the answers changed, the inputs did not",
+    "slipped": "a join slipped",
+    "slipped_labeled": "a join slipped, labels are there",
+}
+CHEAP = ("quiet", "number")  # drawn more often: here a false alarm is rare and costs little
 
 
 def _air_time(distance, wind, by_distance=1.0, detour=0.0):
@@ -1076,6 +1219,33 @@ def _case(rng, kind):
     return report, {action: costs[action] + EFFORT[action] for action in ACTIONS}
 
 
+def draw_weeks(rng):
+    """Weeks of the small flight world, in random order.
+
+    Returns
+    -------
+    list of dict
+        `kind` (a key of `SITUATIONS`), `report` (what `decide` gets) and `costs` (of each action, minutes).
+    """
+    kinds = rng.permutation([kind for kind in SITUATIONS for _ in range(8 if kind in CHEAP else 3)])
+    weeks = []
+    for kind in kinds.tolist():
+        report, costs = _case(rng, kind)
+        weeks.append({"kind": kind, "report": report, "costs": costs})
+    return weeks
+
+
+def cost_table(decide, weeks):
+    """Mean cost of a week by kind: of the actions that `decide` chooses, of leaving it, and of the best action."""
+    rows = {}
+    for kind, told in SITUATIONS.items():
+        of_kind = [week for week in weeks if week["kind"] == kind]
+        costs = pd.DataFrame([week["costs"] for week in of_kind])
+        own = np.mean([week["costs"][decide(dict(week["report"]))] for week in of_kind])
+        rows[told] = {"yours": own, "ignore": costs["ignore"].mean(), "best": costs.mean().min()}
+    return pd.DataFrame(rows).T.round(1)
+
+
 def _rule(report):
     """The order matters: a broken table first, then what labels say, then what the inputs say."""
     if report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4:
@@ -1094,6 +1264,7 @@ def _rule(report):
     points=5,
     minutes=12,
     core=True,
+    edition=2,
     objective="2.e",
     kind=Function("report", returns=Text(options=ACTIONS)),
     hints=(
@@ -1105,31 +1276,32 @@ def _rule(report):
 )
 def decide(answer, rng, expect):
     """`decide(report)`: one action for each report, scored by the errors that follow."""
-    told = {
-        "quiet": "nothing changed",
-        "number": "nothing changed, but a column names its table",
-        "nearby": "the inputs moved a little",
-        "far": "the inputs moved far, no labels yet",
-        "far_labeled": "the inputs moved far, labels are there",
-        "answers": "the answers changed, the inputs did not",
-        "slipped": "a join slipped",
-        "slipped_labeled": "a join slipped, labels are there",
-    }
-    kinds = rng.permutation(np.repeat(SITUATIONS, 3))
-    costs = {kind: [] for kind in SITUATIONS}
-    for kind in kinds:
-        report, cost = _case(rng, str(kind))
-        costs[str(kind)].append((cost[answer(report)], cost["ignore"], cost))
-    for kind, weeks in costs.items():
-        own = np.mean([mine for mine, _, _ in weeks])
-        best = min(np.mean([cost[action] for _, _, cost in weeks]) for action in ACTIONS)
-        # 8 % for luck, and for an action that does no harm
-        expect.within(own, 0, 1.08 * best, f"cost when {told[kind]}", show=True)
-    everything = [week for weeks in costs.values() for week in weeks]
-    expect.true(
-        np.mean([mine for mine, _, _ in everything]) < 0.6 * np.mean([idle for _, idle, _ in everything]),
-        f"over all {len(everything)} weeks it costs far less than leaving everything as it is",
-    )
+    weeks = draw_weeks(rng)
+    chosen = {id(week): answer(week["report"]) for week in weeks}
+    for kind, told in SITUATIONS.items():
+        of_kind = [week for week in weeks if week["kind"] == kind]
+        actions = [chosen[id(week)] for week in of_kind]
+        own = np.mean([week["costs"][action] for week, action in zip(of_kind, actions, strict=True)])
+        mean = {action: np.mean([week["costs"][action] for week in of_kind]) for action in ACTIONS}
+        limit = (1 + SLACK) * min(mean.values())
+        said = ", ".join(f"{action} {actions.count(action)} times" for action in ACTIONS if action in actions)
+        with expect.defining() if kind not in ("quiet", "nearby") else contextlib.nullcontext():
+            expect.true(
+                own <= limit,
+                f"cost when {told}",
+                f"{own:.1f} a week, at most {limit:.1f} is wanted and leaving it costs {mean['ignore']:.1f}; you said {said}",
+            )
+
+
+@decide.acceptable
+def _near_the_best(answer, rng):
+    """Within the stated slack of the best single action, for each kind of week, over twelve weeks each."""
+    for kind in SITUATIONS:
+        weeks = [_case(rng, kind) for _ in range(12)]
+        own = np.mean([costs[answer(dict(report))] for report, costs in weeks])
+        if own > (1 + SLACK) * min(np.mean([costs[action] for _, costs in weeks]) for action in ACTIONS):
+            return False
+    return True
 
 
 def _decisions(seen):
@@ -1156,10 +1328,13 @@ def always_the_same(report):
 
 @decide.misconception(
     "a high AUC sent you to work although nothing had changed. Compare `auc` with `auc_clean`: without the columns that only name their table nothing is left.",
-    when=lambda seen: _often(
-        seen,
-        lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1.3,
-        ("repair", "retrain", "gate", "reweight"),
+    when=lambda seen: (
+        _often(
+            seen,
+            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1.3,
+            ("repair", "retrain", "gate", "reweight"),
+        )
+        and _often(seen, lambda r: r["auc"] < 0.62 and not r["late_error"] > 1.3, ("ignore",))
     ),
 )
 def alarmed_by_a_number(report):
@@ -1181,7 +1356,7 @@ def quiet_is_good(report):
     "a broken table was answered by training. No column moved, and still the rows are told apart: the pairs are wrong. A model that learns from them learns the fault; "
     "repair the join.",
     when=lambda seen: (
-        _often(seen, _slip, ("retrain", "reweight", "gate", "ignore"))
+        _often(seen, _slip, ("retrain", "reweight"))
         or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
     ),
 )
