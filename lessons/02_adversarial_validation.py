@@ -25,7 +25,7 @@
 # %% tags=["express"]
 from mlprod_helpers import Lesson
 
-lesson = Lesson("02", edition=1)
+lesson = Lesson("02", edition=2)
 
 # %% tags=["express"]
 from mlprod_helpers.datasets import load_flights
@@ -126,8 +126,12 @@ rows.assign(Set=[0, 0, 1, 1, 1])
 # ### Exercise 2.1 · The feature "Set"
 # *Full path · 2 points · 4 minutes*
 #
-# Write `make_set(reference, current, target)`. It returns two things: `X`, the rows of both tables (reference first) without the column `target`,
-# and `s`, an array with 0 for each reference row and 1 for each current row. `current` may or may not have the column `target`. The index of `X` is up to you.
+# Write `make_set(reference, current, target)`. It returns two things:
+#
+# - `X`: the rows of both tables, reference first, with all columns but `target`. Every row stays, also one that repeats another or has missing values.
+# - `s`: an array with 0 for each reference row and 1 for each current row.
+#
+# `target` is the name of a column, in `reference` for sure; `current` may or may not have it. The other columns are the same in both tables. The index of `X` is up to you.
 
 # %% tags=["express"]
 import numpy as np
@@ -268,9 +272,12 @@ for name, guess in {"in sample": by_heart, "out of fold": unseen}.items():
 # ### Exercise 2.3 · Out-of-fold AUC
 # *Core · 4 points · 8 minutes*
 #
-# Write `adversarial_auc(reference, current)`: a number between 0 and 1. Both arguments are tables of numbers with the same columns. Use any classifier of scikit-learn; the check's tables have a few
-# hundred rows, so `LogisticRegression()` is quick and good enough. Ranking needs scores: `predict_proba` gives one column a class. Use each row once as a test row; the AUC of all scores together and the mean over
-# the folds both pass.
+# Write `adversarial_auc(reference, current)`: a number between 0 and 1. Both arguments are tables of numbers with the same columns, without missing values.
+#
+# - Use a classifier of scikit-learn that gives each row a probability and looks at all columns. The check's tables have at most about a thousand rows, so `LogisticRegression()` is quick and good enough; a tree or a forest passes, too.
+# - Ranking needs scores: `predict_proba` gives one column a class.
+# - Use each row once as a test row, with rows dealt to the folds at random. The AUC of all scores together and the mean over the folds both pass.
+# - Return the AUC as it is, also where it is below 0.5.
 
 # %% tags=["express"]
 from sklearn.linear_model import LogisticRegression
@@ -307,8 +314,9 @@ lesson.check("2.3")
 # | 0.80 | 1.2 sd | PSI about 1.3 |
 # | 0.98 | 2.9 sd | hardly any overlap |
 #
-# **The usual rule: from an AUC of 0.8 on, the two tables come from different distributions.** The table says how strict that is: one column has to move by more than a whole standard deviation, and much that matters happens below.
-# Two tools, two scales: a team that alarms at "AUC 0.8" and at "PSI 0.25" lets one of them sleep until the shift is more than twice as large, without knowing.
+# **Which AUC is an alarm?** There is no standard. You will hear "0.8" as a rule of thumb, mostly without a source; NannyML's domain classifier alarms above 0.65 unless you change it. The table says how strict 0.8 is: if one
+# column alone moves, it has to move by more than a whole standard deviation, and much that matters happens below. Two tools, two scales: where one column moves, a team that alarms at "AUC 0.8" and at "PSI 0.25" hears the
+# second alarm only when the shift is more than twice as large as at the first. (Many columns that move a little add up in the AUC, and not in the PSI of a single column: lesson 03 shows it.)
 #
 # Now try it. Left are two samples with two columns, right the ROC of two classifiers beside the best possible one. Begin with no flip and move the **shift** to 1.2.
 # Then set the shift back to 0 and move the **flip**: in the reference the two columns rise together, in the current table one rises where the other falls.
@@ -347,7 +355,7 @@ print(f"boosted trees: AUC {compare(january, july).auc:.2f}")
 # ### Exercise 2.4 · What is 0.8 in plain units?
 # *Full path · 2 points · 4 minutes*
 #
-# Write `shift_of(auc)`: the distance $d$, in standard deviations of one normal column, that the best classifier's AUC stands for. Below 0.5 there is no distance to give: return NaN.
+# Write `shift_of(auc)`: the distance $d$, in standard deviations of one normal column, that the best classifier's AUC stands for. `auc` is a number from 0 to below 1. At exactly 0.5 the distance is 0; below 0.5 there is no distance to give: return NaN.
 
 # %%
 from scipy.stats import norm
@@ -431,7 +439,12 @@ print(f"AUC where nothing differs: mean {null.mean():.2f}, one in twenty above {
 # ### Exercise 2.5 · A p-value that holds
 # *Stretch · 3 points · 8 minutes*
 #
-# Write `pvalue(X, s, n_permutations, seed)`: the permutation p-value of `auc_of(s, quick_scores(X, s))`. Use `np.random.default_rng(seed)` to shuffle.
+# Write `pvalue(X, s, n_permutations, seed)`: the permutation p-value of `auc_of(s, quick_scores(X, s))`, with `n_permutations` shuffles.
+#
+# - `X` is an array with a row for each row of both tables. `s` has its labels, 0 or 1, in any order; the two tables may differ in size.
+# - Use `np.random.default_rng(seed)` to shuffle: the same seed gives the same p-value.
+# - Count the shuffles whose AUC is at least the observed one. The observed arrangement is a possible one as well, so the p-value is never 0.
+#
 # Two things go wrong often: what is repeated after a shuffle, and what is counted.
 
 
@@ -501,8 +514,13 @@ for name, why in compare(number_a, number_b).suspects.items():
 # A colleague compares July's log with February's: AUC 1.0. Some columns only name their table, and some really changed (July is warmer, the queues are longer, a new carrier flies). Leaving out the first kind is right. Leaving out
 # the second silences the smoke detector because it rang.
 #
-# Write `names_its_table(reference, current)`: the list of those columns of which fewer than 5 % of the rows in `current` have a value that occurs in `reference` at all. All measurements are recorded in whole units.
-# (A measurement with many decimals would have to be rounded first: its values do not come back either.)
+# Write `names_its_table(reference, current)`: the list of those columns of which fewer than 5 % of the rows in `current` have a value that occurs in `reference` at all.
+#
+# - Count rows of `current`, not different values. A column with exactly 5 % is not on the list.
+# - The tables have the same columns: numbers, texts or times. Their numbers of rows may differ. No value is missing.
+# - All measurements are recorded in whole units. (One with many decimals would have to be rounded first: its values do not come back either.)
+#
+# Example: if `reference` has the distances 184, 184, 1010 and `current` has 187 and 1013, then `distance` is on the list.
 
 
 # %% exercise="2.6"
@@ -519,7 +537,25 @@ lesson.check("2.6")
 # %% [markdown]
 # ## Below 0.5
 #
-# An AUC clearly below 0.5 is no "less than no drift". It says that the rows of the two tables are tied together: copies, retries, the same customer on both sides, or the next hour. Deal the hours of
+# An AUC below 0.5 is no "less than no drift". With few rows it is chance: the AUC of two quiet tables scatters on both sides of 0.5. How far, for two tables of noise in four columns?
+
+# %%
+small = {}
+for n in (20, 250):
+    labels, draws_of_noise = np.repeat([0, 1], n), np.random.default_rng(1)
+    null_aucs = []
+    for seed in range(100):
+        folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+        rows = draws_of_noise.normal(size=(2 * n, 4))
+        scores = cross_val_predict(LogisticRegression(), rows, labels, cv=folds, method="predict_proba")
+        null_aucs.append(roc_auc_score(labels, scores[:, 1]))
+    small[f"{n} rows a table"] = dict(
+        zip(("5% below", "5% above"), np.quantile(null_aucs, [0.05, 0.95]), strict=True)
+    )
+pd.DataFrame(small).T.round(2)
+
+# %% [markdown]
+# An AUC **clearly below what chance reaches** at your number of rows says that the rows of the two tables are tied together: copies, retries, the same customer on both sides, or the next hour. Deal the hours of
 # winter weather to two tables, one to the left, one to the right. What will the AUC be?
 
 # %%
@@ -571,8 +607,11 @@ for name, minutes in {"June": june["air_time"], "June, air time slipped by one r
 # ### Exercise 2.7 · The foreign rows
 # *Stretch · 4 points · 9 minutes*
 #
-# Write `foreign(reference, current)`: an array with True for each row of `current` that is unlike the reference. The tables hold `distance`, `air_time`, `fuel`, `hour`. Of ordinary rows about 1 % may be
-# flagged, also when nothing is foreign; foreign rows (very long flights, and rows whose columns slipped) should be found even when they are half of the table.
+# Write `foreign(reference, current)`: an array with True for each row of `current` that is unlike the reference, and False for the others. Both tables hold the numbers `distance`, `air_time`, `fuel`, `hour`; `reference`
+# has over a thousand rows.
+#
+# - Of the ordinary rows about 1 % may be flagged, whatever else is in `current`, also when nothing is foreign. The check allows 4 %.
+# - Foreign rows should be found even when they are half of the table: at least 90 % of very long flights, and at least 80 % of the rows whose `air_time` and `fuel` slipped.
 
 
 # %% exercise="2.7"
@@ -607,7 +646,8 @@ lesson.check("2.7")
 # ### Weights
 #
 # The classifier has what the weights need. If a reference row gets the score $p$ (the chance of being current), then $p / (1 - p)$ times reference rows over current rows is how much more often such rows occur now. It is the **density ratio**, and
-# every learner with `sample_weight` can use it. The price is that few rows may carry all the weight. The **effective sample size** counts them:
+# every learner with `sample_weight` can use it. This needs **calibrated** scores: of the rows with a score of 0.7, seven in ten are current ones. Logistic regression is usually close to that; boosted trees and forests often are not, so calibrate them
+# first (`CalibratedClassifierCV` in scikit-learn). The price is that few rows may carry all the weight. The **effective sample size** counts them:
 #
 # $$\mathrm{ESS} = \frac{(\sum_i w_i)^2}{\sum_i w_i^2}$$
 #
@@ -660,7 +700,7 @@ lesson.recall("months in which weights help", ", ".join(better.index[better]))
 # - **April**, ESS 9 %: the fit rests on the equivalent of 45 rows. On average both get worse.
 # - **May**, ESS 2 %: the equivalent of eight rows. The curve had found the law and went on along it (error 1.4); weighted, it rests on a handful of warm hours and misses by 7.3.
 #
-# So look at the ESS before you use a weight. A large AUC is not a reason to weight: it is the reason why weighting will fail, for it says that the two tables hardly overlap.
+# So look at the ESS before you use a weight. A large AUC is not a reason to weight. It is a warning that weights may fail: the better the rows can be told apart, the fewer reference rows look like today's.
 #
 # ### A report, and a decision
 #
@@ -699,7 +739,7 @@ reports.round(2)
 # ### Exercise 2.8 · Act or leave it?
 # *Core · 5 points · 12 minutes*
 #
-# Each week your function gets a report, a dict, and returns one of five actions. The check draws 24 weeks of a small flight world, sends you the report of the past week, and counts the **cost in the week after**: the mean error in minutes, plus the price of the action.
+# Each week your function gets a report, a dict, and returns one of five actions. The check draws 36 weeks of a small flight world, sends you the report of the past week, and counts the **cost in the week after**: the mean error in minutes, plus the price of the action.
 #
 # | entry | what it is |
 # | --- | --- |
@@ -719,7 +759,21 @@ reports.round(2)
 # | `"retrain"` | new fit on this week's labeled rows; without labels all stays as it is | 1.5 |
 # | `"gate"` | rows unlike the reference are answered by a person | 1, and 20 for each such row |
 #
-# Write `decide(report)`. You pass when, in every kind of week, your cost is within 8 % of the best action's.
+# Write `decide(report)`. There are eight kinds of weeks, and the report does not name them. You pass when, in every kind, your mean cost is at most 10 % above that of the best single action.
+#
+# Practice first. These weeks are drawn as the check draws its own; each has its `report` and, as you could only know afterwards, the `costs` of each action. Here are two of them, and the cost of leaving everything as it is:
+
+# %% tags=["express"]
+from mlprod_helpers.exercises.lesson_02 import cost_table, draw_weeks
+
+practice = draw_weeks(np.random.default_rng(1))
+pd.DataFrame([week["report"] for week in practice[:2]])
+
+# %% tags=["express"]
+cost_table(lambda report: "ignore", practice)
+
+# %% [markdown] tags=["express"]
+# Try your own with `cost_table(decide, practice)`, and look into the weeks in which it costs much more than the best action: `practice[0]["report"]`, `practice[0]["costs"]`.
 
 
 # %% exercise="2.8" tags=["express"]
