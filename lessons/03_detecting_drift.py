@@ -134,7 +134,7 @@ week = both.iloc[rng.choice(rest, 100)]
 drift.psi(reference["temp"], week["temp"]).plot()
 
 # %% [markdown]
-# With 100 rows, each bin should hold ten, and holds six or fifteen by chance; the tenth of a degree does not matter, only the counts. How large does the PSI get by this alone?
+# With 100 rows, each bin should hold ten, and holds six or fifteen by chance; the tenth of a degree does not matter, only the counts. (The shift in the title is what is left after chance is subtracted; more on that in *How large is it?*) How large does the PSI get by this alone?
 # That has a simple answer (Yurdakul 2018). With $n$ rows of reference, $m$ current ones and $B$ bins, while nothing changes,
 #
 # $$\text{PSI} \approx \left(\frac1n + \frac1m\right) \cdot \chi^2_{B-1}$$
@@ -282,7 +282,7 @@ pd.DataFrame(results).T.round(2)
 
 # %% [markdown]
 # Both promises keep the quiet weeks quiet. They differ when something is going on: then Benjamini-Hochberg finds more of it, and adds false flags. Its mean share of false flags stays below 5 %, and
-# still about one drift week in five has a false flag. In such a week the share is at least one in twenty: with few flags a single false one is a large share.
+# still about one drift week in six has a false flag (15 to 20 % of them, by the seed). In such a week the share is at least one in twenty: with few flags a single false one is a large share.
 #
 # ### Exercise 3.3 · Twenty columns
 # *Stretch · 4 points · 6 minutes*
@@ -810,8 +810,8 @@ pd.DataFrame(
 ).T.round(2)
 
 # %% [markdown]
-# The law is the same all year. In July nearly every hour is warmer than the warmest hour of the training data, the trees answer with what they know of the warmest winter hours, and they are as sure as ever. The gap is as wide as after a real
-# concept drift. So before you read a gap as concept drift, check that the inputs still lie where the training data lay (lesson 02's classifier does that).
+# The law is the same all year. In July nearly every hour is warmer than the warmest hour of the training data, the trees answer with what they know of the warmest winter hours, and they are as sure as ever. The gap is wider than after the
+# concept drift above. So before you read a gap as concept drift, check that the inputs still lie where the training data lay (lesson 02's classifier does that).
 #
 # ## The alarm they still read
 #
