@@ -213,9 +213,28 @@ explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
 # *Core · 2 points · 4 minutes*
 #
 # Write `error_so_far(log, now)`: the mean absolute error, in minutes, over the rows whose label has arrived at `now`.
-# `log` has the columns `time`, `prediction`, `label`, `label_time`. Is nothing known yet, return NaN (`float("nan")`).
 #
-# The cell below tries it on a tiny log; the check uses logs of its own. Be wrong on purpose once, if you like: the feedback is meant to be read.
+# - `log` is a table like `tiny` below. It has the columns `time`, `prediction`, `label` and `label_time`, perhaps others, and its rows stand in no particular order. It is complete: it also holds labels that arrive after `now`.
+# - `now` is a `pd.Timestamp`, in UTC like the times in `log`. A label whose `label_time` is exactly `now` has arrived.
+# - Some labels never arrive, because the flight was diverted. Their `label` and `label_time` are missing. A prediction is never missing.
+# - If no label has arrived yet, or the log has no rows, return NaN (`float("nan")`).
+# - `log` is a copy of your own: you may add columns to it.
+#
+# The check uses logs of its own. Be wrong on purpose once, if you like: the feedback is meant to be read. Here is a tiny log to try your function on:
+
+# %%
+tiny = pd.DataFrame(
+    {
+        "time": pd.to_datetime(["2013-02-12 06:00", "2013-02-12 06:30", "2013-02-12 07:00"], utc=True),
+        "prediction": [50.0, 90.0, 200.0],
+        "label": [53.0, 83.0, 230.0],
+        "label_time": pd.to_datetime(["2013-02-12 07:30", "2013-02-12 08:30", "2013-02-12 11:15"], utc=True),
+    }
+)
+tiny
+
+# %% [markdown]
+# At 9:00 two labels have arrived, with errors of 3 and 7 minutes, so `error_so_far(tiny, pd.Timestamp("2013-02-12 09:00", tz="UTC"))` returns 5.0.
 
 
 # %% exercise="0.1"
@@ -248,8 +267,11 @@ lesson.predict("share of slow pages", ...)  # a number between 0 and 1
 # ### Exercise 0.2 · One slow answer in a hundred
 # *Core · 2 points · 3 minutes*
 #
-# Write `slow_pages(n_requests, slow_share)`: the share of pages (0 to 1) that wait for at least one slow answer, when each page makes `n_requests`
-# independent requests and a share `slow_share` of all requests is slow.
+# Write `slow_pages(n_requests, slow_share)`: the share of pages (0 to 1) that wait for at least one slow answer.
+#
+# - Each page makes `n_requests` requests: a whole number, at least 1.
+# - A share `slow_share` of all requests is slow: from 0 to 1, both included. Requests are slow independently of each other.
+# - Return the exact share, neither simulated nor rounded. `slow_pages(2, 0.5)` is 0.75.
 
 
 # %% exercise="0.2"

@@ -9,22 +9,37 @@ from mlprod_helpers.requestlog import as_of
 EDITION = 1
 
 
-def _day(rng, n=40):
-    """A day's log with predictions and late labels, in minutes."""
-    time = pd.Timestamp("2013-02-12 06:00", tz="UTC") + pd.to_timedelta(
-        np.sort(rng.uniform(0, 14, n)), unit="h"
-    )
+def _day(rng):
+    """A day's log in minutes: late labels, a few that never come, rows in no order, a column that is mostly empty."""
+    n = int(rng.integers(60, 120))
+    time = pd.Timestamp("2013-02-12 06:00", tz="UTC") + pd.to_timedelta(rng.uniform(0, 14, n), unit="h")
     air_time = rng.uniform(40, 300, n).round()
-    return pd.DataFrame(
+    log = pd.DataFrame(
         {
             "time": time,
             "request_id": np.arange(n),
             "version": "v1",
             "prediction": (air_time + rng.normal(4, 9, n)).round(1),
             "label": air_time,
-            "label_time": time + pd.to_timedelta(air_time + rng.uniform(20, 90, n), unit="min"),
-        }
+            "label_time": (time + pd.to_timedelta(air_time + rng.uniform(20, 90, n), unit="min")).floor("s"),
+            "clicked": np.where(rng.random(n) < 0.8, np.nan, 1.0),
+        },
+        index=rng.permutation(n),
     )
+    never = rng.choice(n, size=4, replace=False)
+    return log.assign(
+        label=log["label"].mask(np.isin(np.arange(n), never)),
+        label_time=log["label_time"].mask(np.isin(np.arange(n), never)),
+    )
+
+
+def _known_error(log, now):
+    errors = [
+        abs(label - prediction)
+        for label, prediction, arrived in zip(log["label"], log["prediction"], log["label_time"], strict=True)
+        if arrived <= now
+    ]
+    return sum(errors) / len(errors) if errors else float("nan")
 
 
 @exercise(
@@ -35,7 +50,8 @@ def _day(rng, n=40):
     minutes=4,
     core=True,
     objective="0.b",
-    kind=Function("log", "now", returns=Number()),
+    edition=2,
+    kind=Function("log", "now", returns=Number(), may_change=("log",)),
     hints=(
         "Which rows had a label at `now`? Compare `label_time` with `now`.",
         "Keep those rows, take `label - prediction`, forget the sign, take the mean.",
@@ -45,13 +61,50 @@ def _day(rng, n=40):
 def error_so_far(answer, rng, expect):
     """`error_so_far(log, now)`: mean absolute error in minutes over the labels that have arrived."""
     log = _day(rng)
-    for hour in np.sort(rng.choice(np.arange(9, 20), size=3, replace=False)):
-        now = pd.Timestamp("2013-02-12", tz="UTC") + pd.Timedelta(hours=int(hour))
-        known = log[log["label_time"] <= now]
-        error = (known["label"] - known["prediction"]).abs().mean()
-        expect.close(answer(log, now), float(error), f"the error known at {hour}:00")
+    with expect.defining():
+        for hour in np.sort(rng.choice(np.arange(9, 20), size=3, replace=False)):
+            now = pd.Timestamp("2013-02-12", tz="UTC") + pd.Timedelta(hours=int(hour))
+            expect.close(answer(log, now), _known_error(log, now), f"the error known at {hour}:00")
+    arrivals = log["label_time"].dropna().sort_values()
+    for now in arrivals.iloc[rng.choice(np.arange(5, 30), size=2, replace=False)]:
+        expect.close(
+            answer(log, now),
+            _known_error(log, now),
+            f"{now:%H:%M:%S}, the moment at which a label arrives: that label counts",
+        )
     dawn = pd.Timestamp("2013-02-12 05:00", tz="UTC")
     expect.nan(answer(log, dawn), "before the first label there is no error: NaN")
+    expect.nan(answer(log.iloc[:0], now), "a log without rows: NaN")
+
+
+@error_so_far.inputs
+def _logs(rng):
+    zone = "UTC"
+    tiny = pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2013-02-12 06:00", "2013-02-12 06:30", "2013-02-12 07:00"]).tz_localize(
+                zone
+            ),
+            "prediction": [50.0, 90.0, 200.0],
+            "label": [53.0, 83.0, 230.0],
+            "label_time": pd.to_datetime(
+                ["2013-02-12 07:30", "2013-02-12 08:30", "2013-02-12 11:15"]
+            ).tz_localize(zone),
+        }
+    )
+    for moment in ("09:00", "11:15", "07:30", "06:30", "23:00"):
+        yield tiny, pd.Timestamp(f"2013-02-12 {moment}", tz=zone)
+    yield tiny.iloc[:0], pd.Timestamp("2013-02-12 09:00", tz=zone)
+    gone = tiny.assign(
+        label=[53.0, np.nan, np.nan], label_time=tiny["label_time"].where([True, False, False])
+    )
+    yield gone, pd.Timestamp("2013-02-12 12:00", tz=zone)
+    yield gone.iloc[1:], pd.Timestamp("2013-02-12 12:00", tz=zone)
+    many = pd.concat([tiny] * 50, ignore_index=True)
+    many["label"] += rng.normal(0, 30, len(many)).round(2)
+    many["clicked"] = np.nan
+    yield many.iloc[::-1], pd.Timestamp("2013-02-12 08:30", tz=zone)
+    yield many.sample(frac=1, random_state=1), pd.Timestamp("2013-02-12 10:00", tz=zone)
 
 
 @error_so_far.misconception(
@@ -86,6 +139,14 @@ def unknown_is_zero(log, now):
     return (log["label"] - log["prediction"]).abs().where(known, 0).mean()
 
 
+@error_so_far.misconception(
+    "a label that arrives exactly at `now` was left out. It has arrived: the comparison is `<=`."
+)
+def not_at_the_moment_itself(log, now):
+    known = log[log["label_time"] < now]
+    return (known["label"] - known["prediction"]).abs().mean()
+
+
 @error_so_far.alternative
 def through_as_of(log, now):
     seen = as_of(log, now)
@@ -113,6 +174,7 @@ def in_a_loop(log, now):
     minutes=3,
     core=True,
     objective="0.c",
+    edition=2,
     kind=Function("n_requests", "slow_share", returns=Number()),
     hints=(
         "A page is fast only if every one of its requests is fast.",
@@ -121,12 +183,25 @@ def in_a_loop(log, now):
 )
 def slow_pages(answer, rng, expect):
     """`slow_pages(n_requests, slow_share)`: share of pages that wait for at least one slow answer."""
-    for n in rng.choice(np.arange(2, 60), size=3, replace=False):
-        share = round(float(rng.uniform(0.002, 0.05)), 3)
-        expect.close(
-            answer(int(n), share), 1 - (1 - share) ** int(n), f"a page of {n} requests, {share:.1%} slow"
-        )
-    expect.close(answer(1, 0.01), 0.01, "a page of one request")
+    few, more = rng.choice(np.arange(2, 60), size=2, replace=False)
+    with expect.defining():
+        for n in (few, more, rng.integers(100, 300)):
+            share = round(float(rng.uniform(0.002, 0.05)), 3)
+            expect.close(
+                answer(int(n), share), 1 - (1 - share) ** int(n), f"a page of {n} requests, {share:.1%} slow"
+            )
+    one = round(float(rng.uniform(0.01, 0.4)), 3)
+    expect.close(answer(1, one), one, f"a page of one request, {one:.1%} slow")
+    expect.close(answer(int(few), 0.0), 0.0, "no answer is slow: no page is")
+    expect.close(answer(int(few), 1.0), 1.0, "every answer is slow: every page is")
+
+
+@slow_pages.inputs
+def _pages(rng):
+    yield 20, 0.01
+    for n in (1, 2, 7, 100, 1000):
+        for share in (0.0, 0.001, 0.01, 0.3, 1.0):
+            yield n, share
 
 
 @slow_pages.misconception(
@@ -160,7 +235,7 @@ def one_request_after_the_other(n_requests, slow_share):
 
 @slow_pages.alternative
 def with_logarithms(n_requests, slow_share):
-    return -np.expm1(n_requests * np.log1p(-slow_share))
+    return 1.0 if slow_share == 1 else -np.expm1(n_requests * np.log1p(-slow_share))
 
 
 PLACEMENT = {"auc": "c", "p_value": "f", "p99": "a", "calibration": "h", "out_of_fold": "d"}
