@@ -41,15 +41,16 @@ TWO_SERVICES = {
 @cache
 def _two_services():
     """service -> (rows kept for comparison, July and August), with inputs, predictions, labels and errors."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
+    # one tree, not a boosted hundred: on a busy machine with many threads those take seconds
+    from sklearn.tree import DecisionTreeRegressor
 
     from mlprod_helpers.datasets import load_flights, load_weather
 
-    model = HistGradientBoostingRegressor(max_iter=40, categorical_features="from_dtype", random_state=0)
-
     def served(rows, inputs, target, trained, held_out):
-        model.fit(rows.loc[trained, inputs], rows.loc[trained, target])
-        rows = rows.assign(prediction=model.predict(rows[inputs]), label=rows[target])
+        X = rows[inputs].apply(lambda column: column.cat.codes if column.dtype == "category" else column)
+        tree = DecisionTreeRegressor(min_samples_leaf=5, random_state=0)
+        tree.fit(X[trained].to_numpy(float), rows.loc[trained, target])
+        rows = rows.assign(prediction=tree.predict(X.to_numpy(float)), label=rows[target])
         rows["error"] = (rows["label"] - rows["prediction"]).abs()
         return rows[held_out], rows[rows["month"].isin([7, 8])]
 
@@ -165,10 +166,15 @@ def in_another_order():
 # ------------------------------------------------------------------ 1.2 same inputs, other answers?
 
 
-def _binned(rng, shares, means, n):
-    """A frame with x inside bins of width 10 and y around the mean of its bin."""
-    bins = rng.choice(len(shares), size=n, p=shares)
-    x = 10 * bins + rng.uniform(0.5, 9.5, n)
+def _binned(rng, edges, shares, means, n):
+    """A frame with x inside the bins, never on an edge, and y around the mean of its bin."""
+    shares = np.asarray(shares, float)
+    wanted = np.flatnonzero(
+        shares
+    )  # a bin with a share has a row at least, and not many more where that is tiny
+    bins = np.concatenate([wanted, rng.choice(len(shares), size=n - len(wanted), p=shares / shares.sum())])
+    low, width = np.asarray(edges[:-1])[bins], np.diff(edges)[bins]
+    x = low + width * rng.uniform(0.02, 0.98, n)
     return pd.DataFrame({"x": x, "y": np.asarray(means)[bins] + rng.normal(0, 1, n)})
 
 
@@ -191,7 +197,8 @@ def _inside_bins(reference, current, edges):
     minutes=8,
     core=True,
     objective="1.a",
-    kind=Function("reference", "current", "edges", returns=Number()),
+    edition=2,
+    kind=Function("reference", "current", "edges", returns=Number(), may_change=("reference", "current")),
     hints=(
         "`by_bin` gives size and mean of y for each bin, once for each table. Which difference do you want, and which sizes are its weights?",
         "A bin with rows in only one of the tables has nothing to compare: keep those where both sizes are above 0.",
@@ -200,33 +207,58 @@ def _inside_bins(reference, current, edges):
 )
 def conditional_change(answer, rng, expect):
     """`conditional_change(reference, current, edges)`: how far y moved at the same x, on average over the current rows."""
-    edges = [0, 10, 20, 30, 40]
-    old, new = rng.permutation([0.15, 0.2, 0.25, 0.4]), rng.permutation([0.1, 0.2, 0.2, 0.5])
-    if np.array_equal(old.argsort(), new.argsort()):
-        new = new[::-1]
-    law = np.sort(rng.uniform(20, 60, 4))
-    bent = law + rng.permutation([0.0, 4.0, -7.0, 12.0])
-    gap = new.copy()
-    gap[3] = 0
+    bins = int(rng.integers(5, 9))
+    edges = np.cumsum(rng.uniform(3, 15, bins + 1)).round(1).tolist()
+    old = rng.permutation(np.linspace(1, 3, bins))
+    new = np.roll(old, 1) * rng.uniform(0.8, 1.2, bins)
+    law = rng.permutation(np.linspace(20, 60, bins))
+    bent = law + rng.permutation(np.linspace(-8, 14, bins))
+    new[new.argmin()] = 0.001
+    here, there = np.ones(bins), np.ones(bins)
+    here[-1] = there[0] = 0
     worlds = (
-        ("only the mix of x moved", _binned(rng, old, law, 400), _binned(rng, new, law, 300)),
-        ("the law moved, the mix did not", _binned(rng, old, law, 400), _binned(rng, old, law - 6, 300)),
-        (
-            "both moved, the law not everywhere alike",
-            _binned(rng, old, law, 400),
-            _binned(rng, new, bent, 250),
-        ),
-        (
-            "a region that the reference has never seen",
-            _binned(rng, gap / gap.sum(), law, 400),
-            _binned(rng, new, law + 8, 300),
-        ),
+        ("only the mix of x moved", (old, law, 400), (new, law, 300)),
+        ("the law moved, the mix did not", (old, law, 400), (old, law - 6, 300)),
+        ("both moved, the law not everywhere alike", (old, law, 400), (new, bent, 250)),
+        ("a region that the reference has never seen", (old * here, law, 400), (new, bent, 300)),
+        ("a region from which nothing comes any more", (old, law, 400), (new * there, bent, 300)),
     )
-    for what, reference, current in worlds:
-        want = _inside_bins(reference, current, edges)
-        expect.close(answer(reference, current, edges), want, what)
-    low, high = (_binned(rng, shares, law, 200) for shares in ([0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]))
+    with expect.defining():
+        for what, then, now in worlds[:3]:
+            reference, current = _binned(rng, edges, *then), _binned(rng, edges, *now)
+            expect.close(answer(reference, current, edges), _inside_bins(reference, current, edges), what)
+    for what, then, now in worlds[3:]:
+        reference, current = _binned(rng, edges, *then), _binned(rng, edges, *now)
+        expect.close(answer(reference, current, edges), _inside_bins(reference, current, edges), what)
+    left, right = np.arange(bins) < bins // 2, np.arange(bins) >= bins // 2
+    low, high = (_binned(rng, edges, side, law, 200) for side in (left, right))
     expect.nan(answer(low, high, edges), "no bin has rows of both tables: unknown, so NaN")
+
+
+@conditional_change.inputs
+def _tables_of_x_and_y(rng):
+    usual = list(range(0, 1001, 250))
+    shares, law = np.array([0.4, 0.3, 0.2, 0.1]), np.array([40.0, 90.0, 130.0, 160.0])
+    yield (
+        _binned(rng, usual, shares, law, 60),
+        _binned(rng, usual, shares[::-1], law - 9, 80),
+        usual,
+    )
+    for empty_then, empty_now in (((), ()), ((0,), ()), ((), (3,)), ((1,), (2,)), ((0, 1), (2, 3))):
+        then, now = shares.copy(), shares[::-1].copy()
+        then[list(empty_then)] = now[list(empty_now)] = 0
+        yield (
+            _binned(rng, usual, then, law, 50),
+            _binned(rng, usual, now, law + np.array([0, 5, -9, 30]), 90),
+            usual,
+        )
+    yield _binned(rng, [0.0, 1.0], [1], [5], 7), _binned(rng, [0.0, 1.0], [1], [9], 3), [0.0, 1.0]
+    many = np.cumsum(rng.uniform(1, 9, 31)).tolist()
+    yield (
+        _binned(rng, many, rng.uniform(1, 2, 30), rng.normal(0, 9, 30), 40),
+        _binned(rng, many, rng.uniform(1, 2, 30), rng.normal(0, 9, 30), 70),
+        many,
+    )
 
 
 @conditional_change.misconception(
@@ -307,39 +339,106 @@ def with_numpy(reference, current, edges):
 TYPES = ("concept", "covariate", "prior", "none")
 
 
-def _world(rng, kind, swap, n=20_000):
-    """Two tables of counts, rows x, columns y, of a world in which this kind of drift happened.
+LIMIT, MARGIN = 0.05, 0.002
+"""A share moved if it changed by more than the limit; no share in the check comes closer to it than the margin."""
 
-    With `swap` a concept drift leaves P(y) nearly as it was.
-    """
-    p_x = np.full(4, 0.25) + rng.permutation([-0.03, -0.01, 0.01, 0.03])
-    p_y = rng.permutation([0.25, 0.4, 0.6, 0.75]) + rng.uniform(-0.03, 0.03, 4)
-    lowest, highest = int(p_y.argmin()), int(p_y.argmax())
-    new_x, new_y = p_x.copy(), p_y.copy()
-    if kind == "covariate":
-        donor, taker = rng.permutation([lowest, highest])
-        new_x[[donor, taker]] += [-0.14, 0.14]
+
+def _changes(reference, current):
+    """The largest change of a share of P(x), P(y | x) and P(x | y)."""
+    r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
+    changes = {
+        "x": c.sum(1) / c.sum() - r.sum(1) / r.sum(),
+        "y|x": c / c.sum(1, keepdims=True) - r / r.sum(1, keepdims=True),
+        "x|y": c / c.sum(0) - r / r.sum(0),
+    }
+    return {name: float(np.abs(change).max()) for name, change in changes.items()}
+
+
+def _by_the_rules(reference, current):
+    changes = _changes(reference, current)
+    if changes["y|x"] <= LIMIT:
+        return "covariate" if changes["x"] > LIMIT else "none"
+    return "prior" if changes["x|y"] <= LIMIT else "concept"
+
+
+def _moved_joint(rng, kind, variant, p_x, p_y):
+    """P(x) and P(y = yes | x) after a drift of this kind; the variants are what one rule alone can tell apart."""
+    new_x, new_y, k = p_x.copy(), p_y.copy(), len(p_x)
+    size = rng.uniform(0.05, 0.16) if variant % 2 else rng.uniform(0.05, 0.08)
+    one = int(rng.integers(k))
+    if kind == "none":
+        new_x += rng.permutation(np.linspace(-1, 1, k)) * rng.uniform(0, 0.05)
+        new_y += rng.choice([-1, 1], k) * rng.uniform(0, 0.05, k)
+    elif kind == "covariate":
+        new_x += np.where(np.arange(k) == one, -size, size / (k - 1)) * (1 if variant // 2 % 2 else -1)
     elif kind == "prior":
-        odds = np.exp(rng.choice([-1, 1]) * rng.uniform(1.25, 1.45))
-        joint = np.column_stack([p_x * (1 - p_y), p_x * p_y * odds])
-        joint /= joint.sum()
-        new_x, new_y = joint.sum(axis=1), joint[:, 1] / joint.sum(axis=1)
-    elif kind == "concept":
-        if swap:
-            new_y[[lowest, highest]] = p_y[[highest, lowest]]
-        else:
-            changed = rng.choice([lowest, highest])
-            new_y[changed] = 1 - p_y[changed]
-    else:  # crumbs: significant at this n, and of no weight
-        new_x += rng.permutation([-0.02, 0.0, 0.0, 0.02])
-        new_y += rng.choice([-1, 1], 4) * 0.012
-    return _counts(rng, p_x, p_y, n), _counts(rng, new_x, new_y, n)
+        odds = np.exp(rng.choice([-1, 1]) * (rng.uniform(0.3, 1.4) if variant % 2 else rng.uniform(0.2, 0.3)))
+        new_x, new_y = _of_columns(p_x * (1 - p_y), p_x * p_y * odds)
+    elif variant % 5 < 2:  # the law alone; P(y) moves with it or is made up for elsewhere
+        new_y[one] += rng.choice([-1, 1]) * 2 * size
+        if variant % 5 == 1:
+            other = (one + 1) % k
+            new_y[other] -= (new_y[one] - p_y[one]) * p_x[one] / p_x[other]
+    elif variant % 5 == 2:  # both
+        new_x += np.where(np.arange(k) == one, -size, size / (k - 1))
+        new_y[rng.integers(k)] += rng.choice([-1, 1]) * 2 * size
+    else:  # only the "yes" look different, or only the "no"
+        no, yes = p_x * (1 - p_y), p_x * p_y
+        column = yes if variant % 5 == 3 else no
+        column += np.where(np.arange(k) == one, -size, size / (k - 1)) * column.sum()
+        new_x, new_y = _of_columns(no, yes)
+    return new_x, new_y
+
+
+def _of_columns(no, yes):
+    joint = np.column_stack([no, yes])
+    joint = joint / joint.sum()
+    return joint.sum(axis=1), joint[:, 1] / joint.sum(axis=1)
+
+
+def _world(rng, kind, variant):
+    """Two tables of counts, rows x, columns y, in which this kind of drift happened; every second one close to the limit."""
+    while True:
+        k = int(rng.integers(2, 7)) if variant % 2 else int(rng.integers(4, 7))
+        p_x = rng.uniform(0.7, 1.3, k)
+        spread = 0.05 if kind == "prior" and variant % 3 == 0 else 0.3  # then P(x) hardly moves
+        p_x, p_y = p_x / p_x.sum(), 0.5 + rng.uniform(-0.1, 0.1) + rng.uniform(-spread, spread, k)
+        new_x, new_y = _moved_joint(rng, kind, variant, p_x, p_y)
+        if min(new_x.min(), new_y.min(), p_y.min()) < 0.02 or max(new_y.max(), p_y.max()) > 0.98:
+            continue
+        names = [f"{letter}{k}" for letter in rng.permutation(list("abcdef"))[:k]]
+        tables = [
+            _counts(rng, *shares, int(rng.integers(10_000, 40_000)))
+            for shares in ((p_x, p_y), (new_x, new_y))
+        ]
+        if _clear(kind, variant, tables):
+            return [pd.DataFrame(table, index=names, columns=["no", "yes"]) for table in tables]
+
+
+def _clear(kind, variant, tables):
+    """Whether the rules give this kind, no share is too close to the limit, and the limit itself is asked for often enough."""
+    changes = _changes(*tables)
+    if _by_the_rules(*tables) != kind or any(abs(change - LIMIT) < MARGIN for change in changes.values()):
+        return False
+    if kind == "none":
+        return max(changes.values()) > 0.04 and (variant % 2 == 0 or changes["y|x"] > 0.035)
+    decides = {"covariate": ("x",), "prior": ("y|x",), "concept": ("y|x", "x|y")}[kind]
+    if kind == "prior" and variant % 3 == 0 and changes["x"] > LIMIT:
+        return False
+    return variant % 2 == 1 or min(changes[name] for name in decides) < 0.07
 
 
 def _counts(rng, p_x, p_y, n):
     joint = np.column_stack([p_x * (1 - p_y), p_x * p_y])
-    counts = rng.multinomial(n, joint.ravel() / joint.sum()).reshape(4, 2)
-    return pd.DataFrame(counts, index=list("abcd"), columns=["no", "yes"])
+    return rng.multinomial(n, joint.ravel() / joint.sum()).reshape(-1, 2)
+
+
+TOLD = {
+    "concept": "8 worlds whose law moved",
+    "covariate": "8 worlds in which the mix of x moved, and nothing else",
+    "prior": "8 worlds in which the mix of y moved, and nothing else",
+    "none": "8 worlds in which no share moved by more than 0.05",
+}
 
 
 @exercise(
@@ -349,7 +448,8 @@ def _counts(rng, p_x, p_y, n):
     points=4,
     minutes=9,
     objective="1.a",
-    kind=Function("reference", "current", returns=Text(options=TYPES)),
+    edition=2,
+    kind=Function("reference", "current", returns=Text(options=TYPES), may_change=("reference", "current")),
     hints=(
         "Divide a table by the sums of its rows, and by the sums of its columns: which of the two is P(y | x)?",
         "Ask first whether P(y | x) stands. If it does, only one question is left. If not, ask whether P(x | y) does.",
@@ -357,66 +457,104 @@ def _counts(rng, p_x, p_y, n):
     ),
 )
 def diagnose(answer, rng, expect):
-    """`diagnose(reference, current)` on 24 drawn pairs of tables, six of each kind."""
-    told = {
-        "concept": "6 worlds whose law moved",
-        "covariate": "6 worlds in which the mix of x moved, and nothing else",
-        "prior": "6 worlds in which the mix of y moved, and nothing else",
-        "none": "6 worlds in which no share moved by more than 0.05",
-    }
-    right = dict.fromkeys(told, 0)
-    for i in rng.permutation(24):
-        kind, swap = list(told)[i % 4], i % 8 < 4
-        right[kind] += answer(*_world(rng, kind, swap)) == kind
-    for kind, what in told.items():
-        expect.within(right[kind], 5, 6, f"{what}: at least 5 recognized", show=True)
+    """`diagnose(reference, current)` on 32 drawn pairs of tables, eight of each kind."""
+    right = dict.fromkeys(TOLD, 0)
+    for i in rng.permutation(32):
+        kind = list(TOLD)[i % 4]
+        right[kind] += answer(*_world(rng, kind, int(i) // 4)) == kind
+    expect.within(right["concept"], 8, 8, f"{TOLD['concept']}: all recognized", show=True)
+    with expect.defining():
+        for kind in ("covariate", "prior", "none"):
+            expect.within(right[kind], 8, 8, f"{TOLD[kind]}: all recognized", show=True)
 
 
-def _moved(reference, current):
-    """Which of P(x), P(y), P(y | x), P(x | y) moved by more than 0.05?"""
-    r, c = np.asarray(reference, dtype=float), np.asarray(current, dtype=float)
-    changes = {
-        "x": c.sum(1) / c.sum() - r.sum(1) / r.sum(),
-        "y": c.sum(0) / c.sum() - r.sum(0) / r.sum(),
-        "y|x": c / c.sum(1, keepdims=True) - r / r.sum(1, keepdims=True),
-        "x|y": c / c.sum(0) - r / r.sum(0),
-    }
-    return {name: bool(np.abs(change).max() > 0.05) for name, change in changes.items()}
+@diagnose.inputs
+def _pairs_of_tables(rng):
+    visible = pd.DataFrame(
+        {"no": [5200, 6100, 4700], "yes": [400, 1200, 2400]}, index=["dark", "middle", "bright"]
+    )
+    for rows in ([1, 1, 1], [1.4, 1, 0.8], [0.9, 1.05, 1.02]):
+        for columns in ([1, 1], [0.6, 2], [0.95, 1.1]):
+            for cells in ([[1, 1]] * 3, [[1, 1.6], [1, 1], [1.2, 0.8]], [[1.03, 1], [1, 1.02], [1, 1]]):
+                now = visible * np.array(rows)[:, None] * np.array(columns) * np.array(cells)
+                if all(abs(change - LIMIT) > MARGIN for change in _changes(visible, now.round()).values()):
+                    yield visible, now.round().astype(int)
+    for _ in range(150):
+        k = int(rng.integers(2, 9))
+        then = rng.integers(300, 3000, (k, 2))
+        now = then * np.exp(rng.normal(0, rng.choice([0.02, 0.08, 0.2]), (k, 2)))
+        now = now * np.exp(
+            rng.normal(0, rng.choice([0, 0.2]), (k, 1)) + rng.normal(0, rng.choice([0, 0.3]), (1, 2))
+        )
+        tables = [pd.DataFrame(table, columns=["no", "yes"]) for table in (then, now.round().astype(int))]
+        if all(abs(change - LIMIT) > MARGIN for change in _changes(*tables).values()):
+            yield tuple(tables)
+
+
+def _told(seen):
+    """(the right diagnosis, whether P(x) moved, whether P(y) moved, what was said) of each pair of tables."""
+    rows = []
+    for call in seen.calls:
+        then, now = call.given
+        of_y = np.abs(now.sum() / now.sum().sum() - then.sum() / then.sum().sum()).max()
+        changes = _changes(then, now)
+        rows.append((_by_the_rules(then, now), changes["x"] > LIMIT, bool(of_y > LIMIT), call.output))
+    return rows
+
+
+def _said(seen, kind):
+    """What was said of the worlds of this kind."""
+    return [said for truth, _, _, said in _told(seen) if truth == kind]
+
+
+def _every(said, word):
+    return bool(said) and all(each == word for each in said)
 
 
 @diagnose.misconception(
     "every table whose P(x) moved was called covariate. A prior shift moves P(x) too: more ill people bring more fever. "
     "Ask which conditional stands, P(y | x) or P(x | y).",
-    when=lambda seen: _rights(seen) == (True, True, False, True) and "prior" not in _named(seen),
+    when=lambda seen: (
+        _every([said for truth, x, _, said in _told(seen) if x and truth == "prior"], "covariate")
+        and _every([said for truth, x, _, said in _told(seen) if x and truth == "covariate"], "covariate")
+        and not _every(seen.outputs, "covariate")
+    ),
 )
 def inputs_first(reference, current):
-    moved = _moved(reference, current)
-    if moved["x"]:
+    changes = _changes(reference, current)
+    if changes["x"] > LIMIT:
         return "covariate"
-    return "concept" if moved["y|x"] else "none"
+    return "concept" if changes["y|x"] > LIMIT else "none"
 
 
 @diagnose.misconception(
     "P(y) decided alone. The mix of labels can move because the mix of x moved, and it can stay while the law is turned "
     "upside down. Neither needs the other: look at P(y | x).",
-    when=lambda seen: not _rights(seen)[0] and not _rights(seen)[1] and _rights(seen)[3],
+    when=lambda seen: (
+        len({y for _, _, y, _ in _told(seen)}) == 2
+        and all((said in ("concept", "prior")) == y for truth, _, y, said in _told(seen) if truth != "none")
+    ),
 )
 def labels_decide(reference, current):
-    moved = _moved(reference, current)
-    if moved["y"]:
+    of_y = np.abs(current.sum() / current.sum().sum() - reference.sum() / reference.sum().sum()).max()
+    if of_y > LIMIT:
         return "concept"
-    return "covariate" if moved["x"] else "none"
+    return "covariate" if _changes(reference, current)["x"] > LIMIT else "none"
 
 
 @diagnose.misconception(
-    "every significant difference was called drift. With 20,000 rows each crumb is significant; the task asks how large it is.",
-    when=lambda seen: not _rights(seen)[3] and "none" not in _named(seen) and len(_named(seen)) > 1,
+    "every significant difference was called drift. With 10,000 rows and more each crumb is significant; the task asks how large it is.",
+    when=lambda seen: (
+        "none" not in seen.outputs
+        and len(set(seen.outputs)) > 1
+        and sum(said == "concept" for said in _said(seen, "concept")) >= 7
+    ),
 )
 def by_pvalue(reference, current):
     from scipy.stats import chi2_contingency
 
     r, c = np.asarray(reference), np.asarray(current)
-    law = min(chi2_contingency(np.array([r[i], c[i]])).pvalue for i in range(4))
+    law = min(chi2_contingency(np.array([r[i], c[i]])).pvalue for i in range(len(r)))
     mix = min(chi2_contingency(np.array([r[:, j], c[:, j]])).pvalue for j in range(2))
     if law >= 0.05:
         return "covariate"
@@ -426,22 +564,13 @@ def by_pvalue(reference, current):
 @diagnose.misconception(
     "the two conditionals changed places: dividing by the sums over x gives P(x | y). Check one by hand: in P(y | x) each row of the "
     "table adds up to 1.",
-    when=lambda seen: not _rights(seen)[1] and not _rights(seen)[2] and _rights(seen)[0] and _rights(seen)[3],
+    when=lambda seen: _every(_said(seen, "covariate"), "prior") and "prior" not in _said(seen, "prior"),
 )
 def swapped_conditionals(reference, current):
-    moved = _moved(reference, current)
-    if not moved["x|y"]:
-        return "covariate" if moved["x"] else "none"
-    return "concept" if moved["y|x"] else "prior"
-
-
-def _rights(seen):
-    """Whether concept, covariate, prior and none are recognized."""
-    return tuple(ok for _, ok, *_ in seen.verdicts)
-
-
-def _named(seen):
-    return set(seen.outputs)
+    changes = _changes(reference, current)
+    if changes["x|y"] <= LIMIT:
+        return "covariate" if changes["x"] > LIMIT else "none"
+    return "concept" if changes["y|x"] > LIMIT else "prior"
 
 
 @diagnose.alternative
@@ -450,7 +579,7 @@ def in_plain_loops(reference, current):
     whole = [sum(map(sum, table)) for table in tables]
     labels = [[sum(row[j] for row in table) for j in range(2)] for table in tables]
     inputs = law = within = 0
-    for i in range(4):
+    for i in range(len(tables[0])):
         then, now = (table[i] for table in tables)
         inputs = max(inputs, abs(sum(now) / whole[1] - sum(then) / whole[0]))
         for j in range(2):
@@ -467,11 +596,8 @@ def with_normalized_arrays(reference, current):
     law = abs(c[:, 1] / c.sum(1) - r[:, 1] / r.sum(1)).max()
     within = abs(c / c.sum(0) - r / r.sum(0)).max()
     inputs = abs(c.sum(1) / c.sum() - r.sum(1) / r.sum()).max()
-    if max(law, within, inputs) < 0.05:
-        return "none"
-    if law < 0.05:
-        return "covariate"
-    return "prior" if within < 0.05 else "concept"
+    names = {(False, False): "none", (False, True): "covariate"}
+    return names.get((law >= 0.05, inputs >= 0.05)) or ("prior" if within < 0.05 else "concept")
 
 
 # ------------------------------------------------------------------ 1.4 four patterns
@@ -484,6 +610,7 @@ def with_normalized_arrays(reference, current):
     points=3,
     minutes=6,
     objective="1.c",
+    edition=2,
     kind=Function("n", "pattern", "start", "width", "seed", returns=Array(ndim=1)),
     hints=(
         "`t = np.arange(n)` and `way = np.clip((t - start) / width, 0, 1)` are what gradual and incremental have in common. What differs?",
@@ -493,44 +620,116 @@ def with_normalized_arrays(reference, current):
 )
 def regime(answer, rng, expect):
     """`regime(n, pattern, start, width, seed)`: for each of n rows where it stands between old (0) and new (1)."""
-    n = 4000
+
+    def states(n, pattern, start, width, seed=0):
+        return answer(n, pattern, start, width, seed).astype(float)
+
+    _check_mixture(states, rng, expect)
+    n, start, width = int(rng.integers(900, 1200)), int(rng.integers(300, 400)), int(rng.integers(40, 130))
     t = np.arange(n)
-    start, width = int(rng.integers(700, 1300)), int(rng.integers(500, 900))
-    got = {
-        pattern: answer(n, pattern, start, width, int(rng.integers(1000))).astype(float)
-        for pattern in ("sudden", "gradual", "incremental", "recurring")
-    }
+    with expect.defining():
+        expect.close(
+            states(n, "incremental", start, width),
+            np.clip((t - start) / width, 0, 1),
+            "incremental: the regime itself moves, through states in between",
+            atol=1.5 / width,
+        )
     expect.equal(
-        got["sudden"], (t >= start).astype(float), f"sudden: all new from row {start}, all old before"
+        states(n, "sudden", start, width),
+        (t >= start).astype(float),
+        f"sudden: all new from row {start}, all old before",
     )
-    gradual = got["gradual"]
-    complete = len(gradual) == n
-    expect.true(
-        complete and bool(np.isin(gradual, [0, 1]).all()),
-        "gradual: each row is either old or new",
-        "some rows are in between",
+    expect.equal(
+        states(n, "recurring", start, width),
+        ((t >= start) & ((t - start) // width % 2 == 0)).astype(float),
+        f"recurring: {width} rows new, {width} rows old, and so on",
     )
-    thirds = np.array_split(gradual[start : start + width], 3) if complete else []
-    shares = [float(part.mean()) for part in thirds] or [float("nan")] * 3
-    outside = complete and not gradual[:start].any() and bool((gradual[start + width :] == 1).all())
+    for pattern in ("sudden", "recurring"):
+        wanted = [1, 1, 1, 1, 1] if pattern == "sudden" else [1, 0, 1, 0, 1]
+        expect.equal(
+            states(5, pattern, 0, 1), np.array(wanted, float), f"{pattern} from row 0 on, width 1, 5 rows"
+        )
+    late = [states(n, pattern, n + 5, width) for pattern in ("sudden", "gradual", "incremental", "recurring")]
     expect.true(
-        outside
-        and all(
-            abs(share - wanted) < 0.13 for share, wanted in zip(shares, (1 / 6, 1 / 2, 5 / 6), strict=True)
-        ),
-        "gradual: the share of new rows grows evenly from 0 to 1 within `width`",
+        all(len(each) == n and not each.any() for each in late),
+        "a start behind the last row: all rows are old",
+        "some are not",
+    )
+    unfinished = states(n, "incremental", n - width, 4 * width)
+    expect.true(
+        len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
+        "a change that is not finished at the last row: it stops on its way",
         "it does not",
     )
-    expect.close(
-        got["incremental"],
-        np.clip((t - start) / width, 0, 1),
-        "incremental: the regime itself moves, through states in between",
-        atol=2.5 / width,
+
+
+def _check_mixture(states, rng, expect):
+    """The gradual pattern, on so many rows that a curved ramp shows."""
+    n, start, width = 12_000, int(rng.integers(3000, 3500)), int(rng.integers(4000, 4200))
+    gradual = states(n, "gradual", start, width, int(rng.integers(1000)))
+    complete = len(gradual) == n
+    with expect.defining():
+        expect.true(
+            complete and bool(np.isin(gradual, [0, 1]).all()) and 0 < gradual.mean() < 1,
+            "gradual: each row is either old or new",
+            "some rows are in between, or all are the same" if complete else f"it has {len(gradual)} rows",
+        )
+    way = gradual[start : start + width] if complete else np.full(10, np.nan)
+    tenths = [float(part.mean()) for part in np.array_split(way, 10)]
+    outside = complete and not gradual[:start].any() and bool((gradual[start + width :] == 1).all())
+    even = [
+        abs(tenths[0] - 0.05) < 0.05,
+        abs(tenths[9] - 0.95) < 0.05,
+        abs(np.mean(tenths[:4]) - 0.2) < 0.045,
+        abs(np.mean(tenths[6:]) - 0.8) < 0.045,
+        abs(np.mean(tenths) - 0.5) < 0.035,
+    ]
+    expect.true(
+        outside and all(even),
+        f"gradual: the share of new rows grows evenly from 0 to 1 within {width:,} rows",
+        f"in the tenths of the way it is {', '.join(f'{share:.2f}' for share in tenths)}"
+        + ("" if outside else "; before it some rows are new, or after it some are old"),
     )
-    expect.equal(
-        got["recurring"],
-        ((t >= start) & ((t - start) // width % 2 == 0)).astype(float),
-        "recurring: `width` rows new, `width` rows old, and so on",
+    first, second = rng.choice(1000, size=2, replace=False).tolist()
+    once, again, other = (states(300, "gradual", 20, 250, seed) for seed in (first, first, second))
+    expect.true(
+        np.array_equal(once, again) and not np.array_equal(once, other),
+        "gradual: the same seed draws the same rows, another seed others",
+        "it does not",
+    )
+
+
+@regime.inputs
+def _courses(rng):
+    for pattern in ("recurring", "sudden", "incremental"):
+        yield 6, pattern, 1, 2, 0
+        yield 1, pattern, 0, 1, 3
+        for _ in range(12):
+            n = int(rng.integers(1, 60))
+            yield n, pattern, int(rng.integers(0, 70)), int(rng.integers(1, 40)), int(rng.integers(100))
+
+
+@regime.acceptable
+def _draws_by_the_statement(answer, rng):
+    """Whether each pattern is as the statement says; of gradual, whose rows are drawn, the shares over many seeds."""
+    for n, pattern, start, width, seed in _courses(rng):
+        t = np.arange(n)
+        wanted = {
+            "sudden": t >= start,
+            "incremental": np.clip((t - start) / width, 0, 1),
+            "recurring": (t >= start) & ((t - start) // width % 2 == 0),
+        }[pattern]
+        got = np.asarray(answer(n, pattern, start, width, seed), dtype=float)
+        slack = 1.5 / width if pattern == "incremental" else 0
+        if got.shape != (n,) or np.abs(got - wanted).max() > slack:
+            return False
+    runs = np.array([np.asarray(answer(60, "gradual", 10, 30, seed), dtype=float) for seed in range(600)])
+    again = np.asarray(answer(60, "gradual", 10, 30, 0), dtype=float)
+    share = np.clip((np.arange(60) - 10) / 30, 0, 1)
+    return bool(
+        np.isin(runs, [0, 1]).all()
+        and np.array_equal(runs[0], again)
+        and np.abs(runs.mean(axis=0) - share).max() < 0.12
     )
 
 
@@ -546,16 +745,36 @@ def _regime(n, pattern, start, width, seed):
     return ((t >= start) & ((t - start) // width % 2 == 0)).astype(float)
 
 
-def _pattern_outputs(seen):
-    return dict(
-        zip(("sudden", "gradual", "incremental", "recurring"), map(np.asarray, seen.outputs), strict=True)
+def _course(seen, pattern):
+    """(start, width, states) of the first call for this pattern in which all of its course is seen."""
+    for call in seen.calls:
+        n, name, start, width, _ = call.given
+        if name == pattern and start > 0 and start + 2 * width < n and len(call.output) == n:
+            return start, width, np.asarray(call.output, dtype=float)
+    raise LookupError(pattern)
+
+
+def _creeps(seen, pattern):
+    """Whether a course was made in which the state itself grows, by way of states in between."""
+    start, width, states = _course(seen, pattern)
+    way = states[start : start + width]
+    return bool(
+        ((way > 0) & (way < 1)).mean() > 0.5 and way[: width // 3].mean() < way[-(width // 3) :].mean()
     )
+
+
+def _mixes(seen, pattern):
+    """Whether a course of 0 and 1 was made whose share of 1 grows."""
+    start, width, states = _course(seen, pattern)
+    way = states[start : start + width]
+    early, late = way[: width // 3].mean(), way[-(width // 3) :].mean()
+    return bool(np.isin(states, [0, 1]).all()) and 0 < early < late < 1
 
 
 @regime.misconception(
     "incremental was made as a mixture. Gradual: old and new rows take turns. Incremental: the regime itself moves, and in the middle of the way "
     "each row is of a regime that was never there before.",
-    when=lambda seen: bool(np.isin(_pattern_outputs(seen)["incremental"], [0, 1]).all()),
+    when=lambda seen: _mixes(seen, "incremental"),
 )
 def incremental_as_mixture(n, pattern, start, width, seed):
     return _regime(n, "gradual" if pattern == "incremental" else pattern, start, width, seed)
@@ -564,7 +783,7 @@ def incremental_as_mixture(n, pattern, start, width, seed):
 @regime.misconception(
     "gradual was made as a slow change of the regime. In a gradual drift there are two regimes and nothing in between; what grows is the share of "
     "rows that come from the new one.",
-    when=lambda seen: not np.isin(_pattern_outputs(seen)["gradual"], [0, 1]).all(),
+    when=lambda seen: _creeps(seen, "gradual") and not _mixes(seen, "incremental"),
 )
 def gradual_in_between(n, pattern, start, width, seed):
     return _regime(n, "incremental" if pattern == "gradual" else pattern, start, width, seed)
@@ -572,7 +791,10 @@ def gradual_in_between(n, pattern, start, width, seed):
 
 @regime.misconception(
     "the new regime never went away again. Recurring means that the old one comes back, season after season.",
-    when=lambda seen: bool((_pattern_outputs(seen)["recurring"][1400:] == 1).all()),
+    when=lambda seen: (
+        bool((_course(seen, "recurring")[2][_course(seen, "recurring")[0] + 1 :] == 1).all())
+        and not _course(seen, "recurring")[2][0]
+    ),
 )
 def recurring_stays(n, pattern, start, width, seed):
     return _regime(n, "sudden" if pattern == "recurring" else pattern, start, width, seed)
