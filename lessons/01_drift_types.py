@@ -25,7 +25,7 @@
 # %%
 from mlprod_helpers import Lesson
 
-lesson = Lesson("01", edition=1)
+lesson = Lesson("01", edition=2)
 
 # %%
 from mlprod_helpers.datasets import load_ridership
@@ -212,13 +212,13 @@ print(
 # - a **hygrometer** in software: predicts the *relative humidity* from temperature and dew point; trained on January to March. (The dew point is the temperature at which the air's water would become dew.)
 #
 # Each was trained on the odd days; the even days of the same weeks are kept for comparison, so the errors at the start are honest.
-# Inputs, predictions and labels **alarm** when the mean moved by more than half a standard deviation, the error when it is more than one
-# and a half times its start. (Whether these are good limits is the question of lesson 03.)
+# Inputs, predictions and labels **alarm** when the mean moved by more than half a standard deviation of the rows kept for comparison, in either direction (of the inputs
+# one column is enough); the error alarms when it is more than one and a half times its start. (Whether these are good limits is the question of lesson 03.)
 #
 # ### Exercise 1.1 · Predict the monitors
 # *Core · 2 points · 4 minutes*
 #
-# For each of the eight monitors: `"silent"` or `"alarm"`? The check calculates the truth on 45 days that it draws.
+# For each of the eight monitors: `"silent"` or `"alarm"`? The check trains a small tree for each service and calculates the truth on 45 days that it draws from July and August.
 
 # %% exercise="1.1"
 ### BEGIN SOLUTION
@@ -384,8 +384,14 @@ lesson.recall(
 # *Core · 4 points · 8 minutes*
 #
 # Write `conditional_change(reference, current, edges)`: the change of the mean of y inside the bins, averaged over the bins with the
-# current sizes as weights. Leave out bins that have no rows in one of the tables (also of the weights); if no bin is shared, return
-# NaN. You may use `by_bin`.
+# current sizes as weights.
+#
+# - `reference` and `current` are tables with the numbers `x` and `y`, none of them missing. They may differ in size, and they are copies: you may add columns.
+# - `edges` is an ascending list of two numbers or more, not always in equal steps; a bin lies between two neighbors. Every x lies inside a bin, never on an edge.
+# - The change in a bin is the current mean of y minus the reference mean of y.
+# - Leave out bins that have no rows in one of the tables, also of the weights. If no bin is shared, return NaN (`float("nan")`).
+#
+# You may use `by_bin`. In short: if y rose by 2 in a bin with 30 current rows and fell by 1 in one with 10, the answer is (30 · 2 - 10 · 1) / 40 = 1.25.
 
 
 # %% exercise="1.2"
@@ -466,9 +472,17 @@ pd.DataFrame(rows).round(2)
 # ### Exercise 1.3 · Diagnose from tables
 # *4 points · 9 minutes*
 #
-# `diagnose(reference, current)` gets two tables of counts: a row for each value of x, columns `no` and `yes` for y, 20,000 rows of data
-# in each. Return `"concept"`, `"covariate"`, `"prior"` or `"none"`. Count a share as moved when it changed by more than 0.05; `"none"`
-# when no share of P(x), P(y | x), P(x | y) did. The check draws 24 worlds. Here is what such a table looks like:
+# `diagnose(reference, current)` gets two tables of counts: a row for each value of x, columns `no` and `yes` for y. The two have the same row names in the same order.
+# The number of rows is at least 2, their names are any texts, no row or column is empty, and the totals (10,000 to 40,000) may differ. The tables are copies.
+#
+# Look at all shares of P(x), P(y | x) and P(x | y). One of the three moved if any of its shares changed by more than 0.05 (no share comes closer to this limit than 0.002). Return
+#
+# - `"none"` if neither P(x) nor P(y | x) moved,
+# - `"covariate"` if P(x) moved and P(y | x) stands,
+# - `"prior"` if P(y | x) moved and P(x | y) stands,
+# - `"concept"` if P(y | x) and P(x | y) moved. The law has to be learned anew then, whether P(x) moved as well or not.
+#
+# The check draws 32 worlds, eight of each kind, and asks for all of them. Here is what such a table looks like:
 
 # %%
 counts = pd.crosstab(pd.cut(usual["brightness"], [0, 50, 100, 256], labels=band), usual["coat"])
@@ -536,10 +550,17 @@ drift_explorer()
 # ### Exercise 1.4 · Four patterns
 # *3 points · 6 minutes*
 #
-# Write `regime(n, pattern, start, width, seed)`: an array with one number for each of n rows, telling where the row stands between the
-# old regime (0) and the new one (1), for the four patterns as strings. All begin at row `start`. Sudden: everything is new from there. Gradual and incremental take `width` rows, in a
-# straight line from 0 to 1: for gradual that is the share of new rows, for incremental the state itself. Recurring: `width` rows new, `width` rows old, and so on. Draw where
-# something is to be drawn, with `np.random.default_rng(seed)`.
+# Write `regime(n, pattern, start, width, seed)`: an array with one number for each of the rows 0 to n - 1, telling where the row stands between the
+# old regime (0) and the new one (1). `pattern` is one of four texts; all begin at row `start` (0 or later, perhaps behind the last row), and before it all rows are old.
+#
+# - `"sudden"`: every row from `start` on is new. `width` does not matter.
+# - `"gradual"`: each row is old or new, 0 or 1. The probability of new grows in a straight line from 0 at row `start` to 1 at row `start + width`, and stays there. Draw with
+#   `np.random.default_rng(seed)`: the same seed gives the same rows, another seed others.
+# - `"incremental"`: the state itself goes in a straight line from 0 at row `start` to 1 at row `start + width`, and stays there. (One row earlier or later counts as right.)
+# - `"recurring"`: `width` rows new, `width` rows old, and so on to the end.
+#
+# `width` is a whole number from 1 on; the change need not be finished at the last row. `regime(6, "recurring", 1, 2, 0)` is 0, 1, 1, 0, 0, 1, and
+# `regime(6, "incremental", 1, 4, 0)` is 0, 0, 0.25, 0.5, 0.75, 1.
 
 
 # %% exercise="1.4"
@@ -604,7 +625,7 @@ show(
 # *3 points · 4 minutes*
 #
 # Give the **row** at which each drift begins: the first row that the new regime can touch. A and C count as right within 500 rows, B
-# within 1,000.
+# within 1,000. `onsets` is a dict such as `{"A": 4000, "B": 5000, "C": 6000}`, or a list of the three numbers in this order.
 
 # %% exercise="1.5"
 ### BEGIN SOLUTION
@@ -667,9 +688,12 @@ show(
 # ### Exercise 1.6 · Debug a drift alarm
 # *4 points · 7 minutes*
 #
-# Write `error_by_day(log)`, repaired: a DataFrame with the day of the prediction as its index, every day that is in the log, and the
-# columns `error` (mean absolute error of that day's predictions, as far as labels have come; NaN if none has) and `missing` (share of
-# that day's rows, 0 to 1, whose label has not come).
+# Write `error_by_day(log)`, repaired. `log` has the four columns above, one row or more, in any order. Days are whole numbers that begin anywhere; days without predictions are left out.
+# `prediction` and `day` are never missing; `label` and `label_day` are missing together. The log is a copy: you may add columns. Return a DataFrame with
+#
+# - one row for each day that stands in `log["day"]`, and no other, in any order; the day is the index (or a column `day`),
+# - `error`: mean absolute error of that day's predictions, as far as their labels have come; NaN if none has,
+# - `missing`: share of that day's rows, 0 to 1, whose label has not come.
 
 
 # %% exercise="1.6"
@@ -746,7 +770,7 @@ lesson.check("1.7")
 # %% [markdown]
 # ## What to do about it
 #
-# The last exercise is a decision. Services report to you once a week, 14 weeks long, and in some of them something happens in week 4, 5,
+# The last exercise is a decision. Services report to you once a week, 18 weeks long, and in some of them something happens in week 4, 5,
 # 6 or 7. A report is a dict:
 #
 # | key | what it is | known |
@@ -799,7 +823,7 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # | `"wait"` | 0 | nothing |
 # | `"repair"` | 1 | a fault |
 # | `"reweight"`: correct the odds for the new mix of labels | 1 | a prior shift; else it bends good probabilities: 4 on top |
-# | `"retrain"` on the newest labeled rows | 4 | a concept drift or a prior shift, from the second week after the onset, when there are labels of the new regime; on a broken pipe the model learns the bug: 6 on top |
+# | `"retrain"` on the newest labeled rows | 10 | a concept drift or a prior shift, from the second week after the onset, when there are labels of the new regime; on a broken pipe the model learns the bug: 6 on top |
 #
 # Each week in which a fault, a concept drift or a prior shift is untreated costs 3, the week of the cure included; also a prior shift,
 # since staff is planned by the probabilities. A covariate shift costs nothing here: the law stands, and this model, a straight line,
@@ -808,9 +832,13 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # ### Exercise 1.8 · Which remedy?
 # *6 points · 12 minutes*
 #
-# Write `triage(report, memory)`: it returns the action and the memory that it wants to see next week (a dict, `{}` in the first week).
-# The check runs it on 15 fresh services, three of each kind, and compares the costs with those of always waiting and of somebody who
-# knows the truth.
+# Write `triage(report, memory)`: it returns the action and the memory that it wants to see next week (a dict, `{}` in the first week; yours to change).
+# The check runs it on 15 fresh services: two that lose values, two whose unit changes, three concept drifts, four prior shifts (two up, two down), two
+# covariate shifts and two in which nothing happens. It compares your costs with those of always waiting and of somebody who knows the truth, kind by kind:
+#
+# - both kinds of faults and the concept drifts: save at least 60% of what the one who knows saves,
+# - prior shifts: save at least 75% of it (retraining is too expensive for that),
+# - covariate shifts and quiet services: all four together may cost 15.
 
 
 # %% exercise="1.8"

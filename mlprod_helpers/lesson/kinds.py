@@ -237,12 +237,18 @@ class SeriesOf(Kind):
 
 @dataclass(frozen=True)
 class Mapping(Kind):
-    """A dict, with at least these `keys` if given; its values are of kind `values` if given."""
+    """A dict, with at least these `keys` if given; its values are of kind `values` if given.
+
+    With `in_order` a list with one value for each of `keys`, in their order, is as good.
+    """
 
     keys: tuple = ()
     values: Kind | None = None
+    in_order: bool = False
 
     def take(self, value, name):
+        if self.in_order and isinstance(value, list | tuple | np.ndarray) and len(value) == len(self.keys):
+            value = dict(zip(self.keys, list(value), strict=True))
         if isinstance(value, pd.Series):
             value = value.to_dict()
         if not isinstance(value, dict):
