@@ -448,3 +448,267 @@ def test_a_list_in_the_order_of_the_keys_is_as_good_as_a_dict_where_the_contract
         three.take([1, 2, 3], "it")
     with pytest.raises(Refused):
         Mapping(keys=("A", "B"), values=Number()).take([1, 2], "it")
+
+
+# ---- answers left from an earlier run -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(lesson):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    shell.user_ns["Lesson"] = face.Lesson
+    shell.run_cell("lesson = Lesson('99')")
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+RIGHT = "def mean_of(frame, column):\n    return frame[column].mean()"
+
+
+def checked_in(shell, exercise_id="99.1"):
+    return repr(shell.run_cell(f"lesson.check('{exercise_id}')").result)
+
+
+def test_a_cell_with_a_syntax_error_is_told_with_the_check_of_the_old_function(shell):
+    shell.run_cell(RIGHT)
+    assert "passed" in checked_in(shell) and "last run" not in checked_in(shell)
+    shell.run_cell("def mean_of(frame, column)\n    return 1")
+    said = checked_in(shell)
+    assert "stopped with a SyntaxError" in said and "the `mean_of` of an earlier run" in said
+    shell.run_cell(RIGHT)
+    assert "last run" not in checked_in(shell)
+
+
+def test_a_cell_that_raises_before_its_def_is_told_and_one_that_raises_after_it_is_not(shell):
+    shell.run_cell(RIGHT)
+    shell.run_cell("1 / 0\n" + RIGHT)
+    assert "stopped with a ZeroDivisionError" in checked_in(shell)
+    shell.run_cell(RIGHT + "\n1 / 0")
+    assert "last run" not in checked_in(shell)
+
+
+def test_a_first_cell_that_failed_is_told_too_and_plain_answers_as_well(shell):
+    shell.run_cell("guess = {'a': ")
+    said = checked_in(shell, "99.2")
+    assert "does not exist yet" in said and "Error" in said and "an earlier run" not in said
+    shell.run_cell("guess = dict.fromkeys('abcde', 'up')")
+    shell.run_cell("guess = dict.fromkeys('abcde', nonsense)")
+    assert "stopped with a NameError" in checked_in(shell, "99.2")
+
+
+def test_the_hooks_are_registered_once_a_shell(shell):
+    shell.run_cell("Lesson('99'); Lesson('99')")
+    names = [
+        call.__self__.__class__.__name__
+        for call in shell.events.callbacks["post_run_cell"]
+        if hasattr(call, "__self__")
+    ]
+    assert names.count("Watch") == 1
+
+
+# ---- small mistakes with the lesson itself ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../x", "", "02_adversarial", 1.0, None, True, "x", "०२", ["02"], -1, 100])
+def test_what_is_no_lesson_is_told_what_a_lessons_name_is(name):
+    with pytest.raises(LookupError, match="two digits|no lesson"):
+        face.Lesson(name)
+
+
+def test_a_number_finds_its_lesson():
+    assert [face.Lesson(name).id for name in (1, "1", "01", " 01 ")] == ["01"] * 4
+
+
+def test_predictions_may_be_arrays_lists_and_series(lesson):
+    for name, guess in {"a": np.array([1.0, 2.0]), "b": [1.0, 2.0], "c": pd.Series([1.0, 2.0])}.items():
+        assert "Recorded: [1, 2]." in repr(lesson.predict(name, guess))
+        assert "You predicted [1, 2]. It is [1, 3]." in repr(lesson.recall(name, np.array([1.0, 3.0])))
+    assert "an array of 500 values" in repr(lesson.predict("d", np.zeros(500)))
+    assert "Replace `...`" in repr(lesson.predict("e", [1, ...]))
+    assert "Recorded: up." in repr(lesson.predict("f", "up"))
+    assert "first guess was kept" in repr(lesson.predict("a", np.array([2.0, 2.0])))
+
+
+def test_an_old_notebook_is_told_what_to_do_with_nbgrader_too(lesson, monkeypatch):
+    old = face.Lesson("99", edition=1)
+    assert "copy your answers over" in repr(old.check("99.1")) and "fetch the assignment" in repr(
+        old.check("99.1")
+    )
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(AssertionError, match="edition 2"):
+        old._check("99.1", {})
+
+
+# ---- notes, points and lines ---------------------------------------------------------------------------------------------
+
+
+def test_one_option_everywhere_earns_nothing_and_draws_no_note():
+    for option in ("up", "down", "flat"):
+        verdict = check(guess, {"guess": dict.fromkeys("abcde", option)})
+        assert verdict.points == 0 and not verdict.misconception
+
+
+def test_a_single_wrong_case_is_told_by_its_idea():
+    one_of_all_down = {"a": "up", "b": "down", "c": "flat", "d": "down", "e": "down"}
+    verdict = check(guess, {"guess": one_of_all_down})
+    assert verdict.misconception == "all_down" and verdict.partial
+    assert "The case that is not right looks as if everything was read" in text(verdict)
+
+
+def two_alike(**options):
+    @exercise(
+        "99.4",
+        "Double",
+        answers=("double",),
+        points=4,
+        minutes=1,
+        kind=Function("x", returns=Number()),
+        hints=("Two.",),
+    )
+    def double(answer, rng, expect):
+        for x in (1.0, 2.0, 3.0):
+            expect.close(answer(x), 2 * x, f"double({x:g})")
+
+    @double.misconception("the number itself were asked", **options)
+    def same(x):
+        return x
+
+    @double.misconception("one were enough", **options)
+    def also_same(x):
+        return 1.0 * x
+
+    @double.misconception("half were asked", when=lambda seen: seen.outputs[0] < 1)
+    def half(x):
+        return x / 2
+
+    return double
+
+
+def test_where_two_mistakes_explain_an_answer_neither_is_told():
+    assert not said(lambda x: x, two_alike(), "double").misconception
+    assert not said(lambda x: x, two_alike(when=lambda seen: True), "double").misconception
+    assert said(lambda x: 0.9 * x, two_alike(), "double").misconception == "half"
+
+
+def test_an_exact_replay_counts_for_more_than_a_guess_at_it():
+    assert said(lambda x: x / 2, two_alike(when=lambda seen: True), "double").misconception == "half"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: None,
+        lambda x: "0.1",
+        lambda x: 1 / 0,
+        lambda x: float("nan"),
+        lambda x: float("-inf"),
+        lambda x: x / 2 if x < 2 else 1 / 0,
+    ],
+)
+def test_what_could_not_be_read_accuses_nobody(answer):
+    ex = two_alike(when=lambda seen: True)
+    assert not said(answer, ex, "double").misconception and not said(answer, ex, "double").fault
+
+
+def test_a_failing_line_shows_the_call_and_what_came_back():
+    shown = text(said(lambda x: x + 1, two_alike(), "double"))
+    assert "not   double(2): returned 3, too small" in shown
+    shown = text(said(lambda frame, column: 7.0))
+    assert "`mean_of(a DataFrame of shape (8, 1), 'x')` returned 7, too large" in shown
+    assert "expected" not in shown, "never the wanted value"
+    assert all(len(line) < 200 for line in shown.splitlines())
+
+
+def test_a_small_input_is_shown_whole():
+    @exercise(
+        "99.5",
+        "Largest",
+        answers=("largest",),
+        points=1,
+        minutes=1,
+        kind=Function("values", "by", returns=Number()),
+        hints=("Max.",),
+    )
+    def largest(answer, rng, expect):
+        expect.equal(answer(np.array([3, 1]), {"a": 1.5}), 3, "the largest")
+
+    assert "`largest([3, 1], {'a': 1.5})` returned 1, too small" in text(
+        said(lambda v, by: min(v), largest, "largest")
+    )
+
+
+# ---- another process -----------------------------------------------------------------------------------------------------
+
+PROCESSES = {
+    "global": "dice = {}\ndef f(x):\n    return dice.setdefault(x, random.random())",
+    "number": "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+    "default": "def f(x, dice={}):\n    return dice.setdefault(x, random.random())",
+    "attribute": "def f(x):\n    f.d = getattr(f, 'd', {})\n    return f.d.setdefault(x, np.random.random())",
+    "cache": "@functools.cache\ndef g(x):\n    return random.random()\ndef f(x):\n    return g(x)",
+    "class": "class D:\n    d = {}\ndef f(x):\n    return D.d.setdefault(x, random.random())",
+    "object": "class D: pass\no = D()\no.d = []\ndef f(x):\n    o.d.append(x)\n    return len(o.d)",
+    "globals": "def f(x):\n    return globals().setdefault(f'd{x}', random.random())",
+    "hash": "def f(x):\n    return hash(str(x)) % 1000",
+    "generator": "r = np.random.default_rng(0)\nd = {}\ndef f(x):\n    return d.setdefault(x, r.random())",
+    "closure": "def make():\n    d = {}\n    return lambda x: d.setdefault(x, random.random())\nf = make()",
+    "array": "a = np.zeros(9)\ndef f(x):\n    a[x] = a[x] or random.random()\n    return a[x]",
+}
+
+
+@exercise(
+    "99.6",
+    "Everywhere the same",
+    answers=("f",),
+    points=1,
+    minutes=1,
+    kind=Function("x", returns=Number()),
+    hints=("-",),
+)
+def everywhere(answer, rng, expect):
+    here = {x: answer(x) for x in (1, 2, 3)}
+    there = {x: answer.in_another_process(x) for x in (3, 1, 2)}
+    expect.equal(there, here, "in another process")
+    expect.equal({x: answer(x) for x in (2, 1, 3)}, here, "again")
+
+
+def scope_of(code):
+    import functools
+    import random
+
+    scope = {"__name__": "__main__", "random": random, "np": np, "functools": functools}
+    exec(code, scope)
+    return scope
+
+
+@pytest.mark.parametrize("how", PROCESSES)
+def test_what_a_process_remembers_or_rolls_is_not_there_in_another(how):
+    scope = scope_of(PROCESSES[how])
+    for _ in range(2):  # nor does a check find what an earlier check left
+        verdict = check(everywhere, {"f": scope["f"]})
+        assert not verdict.lines[0].ok and not verdict.fault
+        assert verdict.lines[1].ok == (how not in ("number", "object", "cache"))
+
+
+def test_what_depends_on_its_arguments_alone_is_the_same_everywhere():
+    import hashlib
+
+    code = "table = {1: 5}\ndef f(x):\n    return table.get(x, 0) + hash(x) + len(hashlib.sha256(b'x').hexdigest())"
+    scope = scope_of(code) | {"hashlib": hashlib}
+    exec(code, scope)
+    assert check(everywhere, {"f": scope["f"]}).outcome is Outcome.PASSED
+    assert scope["table"] == {1: 5}
+
+
+def test_a_check_leaves_the_learners_memory_and_dice_as_they_were():
+    import random
+
+    scope = scope_of(
+        "seen = []\nn = 0\ndef f(x):\n    global n\n    n += 1\n    seen.append(x)\n    return random.random()"
+    )
+    seen, dice = scope["seen"], random.getstate()
+    check(everywhere, {"f": scope["f"]})
+    assert scope["seen"] is seen and seen == [] and scope["n"] == 0 and random.getstate() == dice
+    assert hash("x") == "x".__hash__()

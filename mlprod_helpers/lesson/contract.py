@@ -229,6 +229,8 @@ def lesson_ids():
 
 def exists(lesson_id):
     """Whether there is such a lesson; does not import it."""
+    if not (isinstance(lesson_id, str) and lesson_id.isalnum()):  # dots would name another module
+        return False
     return importlib.util.find_spec(_module_name(lesson_id)) is not None
 
 

@@ -6,11 +6,17 @@ import os
 import sys
 from pathlib import Path
 
-from mlprod_helpers.lesson import contract, feedback
+from mlprod_helpers.lesson import cells, contract, feedback
 from mlprod_helpers.lesson.feedback import Message, points_text
-from mlprod_helpers.lesson.progress import Progress
+from mlprod_helpers.lesson.preview import value_text
+from mlprod_helpers.lesson.progress import Progress, best_points, is_older, new_row
+from mlprod_helpers.lesson.values import describe
 
 TRIES_FOR_SOLUTION = 3
+NO_PROOF = (
+    "Points tell you what your answers do. They prove nothing to others: a check runs in your own Python, where a "
+    "determined learner can read it."
+)
 
 
 class Lesson:
@@ -19,7 +25,7 @@ class Lesson:
     Parameters
     ----------
     lesson_id : str
-        Such as "02".
+        Such as "02"; 2 and "2" are understood.
     edition : int, optional
         The edition that the notebook was made for. If the installed course is at another one, every check says so
         instead of judging answers to questions that have changed.
@@ -31,19 +37,19 @@ class Lesson:
     """
 
     def __init__(self, lesson_id, edition=None):
-        lesson_id = f"{lesson_id:02d}" if isinstance(lesson_id, int) else str(lesson_id)
-        if not contract.exists(lesson_id):
-            known = ", ".join(repr(each) for each in contract.lesson_ids())
-            raise LookupError(f"There is no lesson {lesson_id!r}. The lessons with exercises are {known}.")
-        self.id, self.edition = lesson_id, edition
+        self.id, self.edition = _lesson_id(lesson_id), edition
         self._progress = Progress()
         self._contract = None
+        self._watch = cells.watch()
 
     def __repr__(self):
         return f"Lesson({self.id!r})"
 
     def check(self, exercise_id):
-        """Check the answers that this notebook holds for an exercise; feedback is shown as the cell's result."""
+        """Check the answers that this notebook holds for an exercise; feedback is shown as the cell's result.
+
+        Points are no proof: a check runs in your own Python, where a determined learner can read it.
+        """
         # the caller's globals are the notebook's names
         return self._check(exercise_id, sys._getframe(1).f_globals)
 
@@ -53,7 +59,7 @@ class Lesson:
         if isinstance(exercise, Message):
             return exercise
         with self._progress.change() as data:
-            row = self._progress.exercise(data, exercise.id)
+            row = self._progress.exercise(data, exercise.id, exercise.edition)
             shown = row["hints"] = min(row["hints"] + 1, len(exercise.hints))
         more = len(exercise.hints) - shown
         then = f"There {'is' if more == 1 else 'are'} {more} more." if more else "That was the last hint."
@@ -68,10 +74,11 @@ class Lesson:
         exercise = self._find(exercise_id)
         if isinstance(exercise, Message):
             return exercise
-        row = self._progress.read()["exercises"].get(exercise.id, {"passed": False, "tries": []})
+        row = self._progress.read()["exercises"].get(exercise.id, new_row())
         tries = len(row["tries"])
         title = f"Exercise {exercise.id} · solution"
-        if not row["passed"] and tries < TRIES_FOR_SOLUTION:
+        passed = row["passed"] or bool(row["older"] and row["older"]["passed"])
+        if not passed and tries < TRIES_FOR_SOLUTION:
             left = TRIES_FOR_SOLUTION - tries
             return self._say(
                 title,
@@ -85,22 +92,22 @@ class Lesson:
         return self._say(title, code=code)
 
     def predict(self, name, guess):
-        """Record a guess before the reveal. It is not scored; the first guess stays."""
-        if guess is Ellipsis:
+        """Record a guess before the reveal: a number, a text, a list, an array. It is not scored; the first guess stays."""
+        if _is_open(guess):
             return self._say(
                 "Your prediction", "Replace `...` by your guess and run the cell again. Nothing is scored."
             )
         key = f"{self.id}.{name}"
         with self._progress.change() as data:
-            kept = data["predictions"].setdefault(key, _json_text(guess))
-        later = "" if kept == _json_text(guess) else " Your first guess was kept."
+            kept = data["predictions"].setdefault(key, _guess_text(guess))
+        later = "" if kept == _guess_text(guess) else " Your first guess was kept."
         return self._say("Your prediction", f"Recorded: {kept}.{later}")
 
     def recall(self, name, truth):
         """Lay the recorded guess beside what happened."""
         guess = self._progress.read()["predictions"].get(f"{self.id}.{name}")
         said = f"You predicted {guess}." if guess is not None else "You made no prediction here."
-        return self._say("Prediction and outcome", f"{said} It is {_json_text(truth)}.")
+        return self._say("Prediction and outcome", f"{said} It is {_guess_text(truth)}.")
 
     def progress(self):
         """This lesson exercise by exercise, and the course so far."""
@@ -111,15 +118,14 @@ class Lesson:
         rows = []
         for exercise in found.exercises.values():
             row = data["exercises"].get(exercise.id)
-            mark = "open" if not row or not row["tries"] else "done" if row["passed"] else "begun"
-            got = points_text(row["points"]) if row else "0"
-            rows.append((mark, f"{exercise.id} {exercise.title} · {got} of {exercise.points}"))
-        mine = sum(data["exercises"].get(key, {"points": 0})["points"] for key in found.exercises)
-        everything = sum(row["points"] for row in data["exercises"].values())
+            rows.append(
+                (_mark_of(row, exercise), f"{exercise.id} {exercise.title} · {_points_of(row, exercise)}")
+            )
+        mine = sum(best_points(data["exercises"].get(key, new_row())) for key in found.exercises)
+        everything = sum(best_points(row) for row in data["exercises"].values())
         course = [f"All lessons so far: {points_text(everything)} points."] if everything > mine else []
-        return self._say(
-            f"Lesson {self.id} · {points_text(mine)} of {found.points} points", *course, rows=rows
-        )
+        title = f"Lesson {self.id} · {points_text(mine)} of {found.points} points"
+        return self._say(title, *course, NO_PROOF, rows=rows)
 
     def reset(self, exercise_id=None):
         """Forget this lesson's progress, or one exercise's. Your answers stay; the old progress file is kept as a copy."""
@@ -145,17 +151,21 @@ class Lesson:
         if isinstance(exercise, Message):
             return _for_grader(exercise, None)
         verdict = check(exercise, namespace)
-        with self._progress.change() as data:
-            row = self._progress.exercise(data, exercise.id)
-            row["possible"] = exercise.points
-            if verdict.outcome is not Outcome.NOT_ATTEMPTED:
-                row["points"] = max(row["points"], verdict.points)
-                row["passed"] = row["passed"] or verdict.outcome is Outcome.PASSED
-                if verdict.digest not in row["tries"]:
-                    row["tries"].append(verdict.digest)
+        self._progress.record(exercise, verdict, verdict.outcome is not Outcome.NOT_ATTEMPTED)
         message = feedback.of_verdict(verdict)
+        if said := self._stale(exercise.answers, namespace):
+            message.paragraphs.append(said)
         self._add_notice(message)
         return _for_grader(message, verdict)
+
+    def _stale(self, names, namespace):
+        """A sentence where an answer is left from an earlier run, because its cell's last run failed."""
+        found = self._watch.stale(names, namespace) if self._watch else None
+        if not found:
+            return ""
+        name, error, is_there = found
+        judged = f" What was checked is the `{name}` of an earlier run." if is_there else ""
+        return f"The last run of the cell that makes `{name}` stopped with a {error}.{judged} Repair that cell, run it and check again."
 
     def _load(self):
         """The contract, or a message if the notebook was made for another edition."""
@@ -169,6 +179,8 @@ class Lesson:
                     f"edition {self._contract.edition}, and its exercises have changed.",
                     "Open the notebook of the installed edition beside this one and copy your answers over; "
                     "your progress is kept.",
+                    "With nbgrader: fetch the assignment again and copy your answers over. If it is still the old one, your "
+                    "instructor releases it anew (`nbgrader generate_assignment`), or installs the course at the notebook's edition.",
                 ],
             )
         return self._contract
@@ -216,19 +228,74 @@ def _for_grader(message, verdict):
     return verdict.points
 
 
-def _json_text(value):
-    value = value.item() if hasattr(value, "item") else value
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _lesson_id(asked):
+    """The two digits of a lesson."""
+    text = str(asked) if type(asked) is int or isinstance(asked, str) else ""
+    found = text.strip().zfill(2)
+    known = contract.lesson_ids()
+    if not (text and len(found) == 2 and found.isascii() and found.isdigit()):
+        example = known[1] if len(known) > 1 else "02"
+        raise LookupError(
+            f'A lesson is named by its two digits in quotes, as in `Lesson("{example}")`, not by {describe(asked)}. '
+            f"The lessons with exercises are {', '.join(map(repr, known))}."
+        )
+    if not contract.exists(found):
+        raise LookupError(
+            f"There is no lesson {found!r}. The lessons with exercises are {', '.join(map(repr, known))}."
+        )
+    return found
+
+
+def _mark_of(row, exercise):
+    if not row or not (row["tries"] or best_points(row)):
+        return "open"
+    passed = row["passed"] if row["edition"] == exercise.edition else False
+    return "done" if passed else "begun"
+
+
+def _points_of(row, exercise):
+    got = best_points(row) if row else 0
+    old = ", from an older edition: try it again" if row and is_older(row, exercise.edition) else ""
+    return f"{points_text(got)} of {exercise.points}{old}"
+
+
+def _is_open(guess):
+    parts = (
+        guess if isinstance(guess, list | tuple) else guess.values() if isinstance(guess, dict) else [guess]
+    )
+    return any(each is Ellipsis for each in parts)
+
+
+def _guess_text(value):
+    """A guess as it is kept and shown.
+
+    >>> _guess_text(0.97412), _guess_text([1, 2.5]), _guess_text("up")
+    ('0.9741', '[1, 2.5]', 'up')
+    """
+    return value[:200] if type(value) is str else value_text(value, most=200)
 
 
 def _published_solution(lesson_id, exercise_id):
     """The code of the answer cells in the solution notebook next door, or ""."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder of the notebook was deleted
+        here = Path(__file__).resolve().parent
     package = Path(__file__).resolve().parents[2]
     for folder in (here.parent / "solutions", here / "solutions", package / "solutions"):
         for path in sorted(folder.glob(f"{lesson_id}_*.ipynb")):
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            found = ["".join(cell["source"]) for cell in cells if _answers(cell, exercise_id)]
+            try:
+                notebook = json.loads(path.read_text(encoding="utf-8"))["cells"]
+                found = ["".join(cell["source"]) for cell in notebook if _answers(cell, exercise_id)]
+            except (
+                OSError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                RecursionError,
+            ):  # no notebook of ours
+                continue
             if found:
                 return "\n\n".join(found)
     return ""

@@ -1,14 +1,26 @@
-"""What a learner has done so far: one small JSON file beside the notebooks, never lost, never fatal."""
+"""What a learner has done so far: one small JSON file beside the notebooks, never lost, never fatal.
+
+Version 2 of the file: `exercises` has a row for each exercise that was tried (see `new_row`), `predictions` has texts. A file of
+version 1 is read as version 2 whose rows are of edition 1. What cannot be read is kept as a copy beside the file; where the file
+cannot be read or written at all, progress is kept in memory and written as soon as that is possible again.
+"""
 
 import contextlib
+import datetime
 import json
 import os
+import stat
 import tempfile
+import time
 from pathlib import Path
 
 FILE = ".mlprod-progress.json"
 VARIABLE = "MLPROD_PROGRESS"  # "memory" keeps progress in the process, anything else names the file
-_EMPTY = {"version": 1, "exercises": {}, "predictions": {}}
+VERSION = 2
+LONGEST_WAIT = 2.0  # seconds for another notebook that writes
+MOST_BYTES = 10 * 2**20
+MOST_TRIES = 100
+ABANDONED = 3600  # seconds after which a half-written file is of a process that ended
 
 try:  # two notebooks may be open at once
     import fcntl
@@ -16,103 +28,348 @@ except ImportError:  # not on Windows: a lost race there costs one attempt's cou
     fcntl = None
 
 
+def empty():
+    """The progress of somebody who begins."""
+    return {"version": VERSION, "exercises": {}, "predictions": {}}
+
+
+def new_row(edition=1):
+    """What is known of an exercise: best points, the digests of different tries, hints shown, how often each misconception was seen.
+
+    `edition` is the exercise's when the points were earned; `older` holds what was earned in an earlier one. Times are UTC.
+    """
+    return {
+        "edition": edition,
+        "points": 0,
+        "possible": 0,
+        "passed": False,
+        "tries": [],
+        "hints": 0,
+        "first": None,
+        "last": None,
+        "misconceptions": {},
+        "older": None,
+    }
+
+
+def best_points(row):
+    """The points that count: old ones stay until an attempt at the new edition earns as many."""
+    return max(row["points"], row["older"]["points"] if row["older"] else 0)
+
+
+def is_older(row, edition):
+    """Whether the points that count are from an older edition of the exercise."""
+    if row["edition"] < edition:
+        return row["points"] > 0
+    return bool(row["older"]) and row["older"]["points"] > row["points"]
+
+
 class Progress:
     """Reads the file afresh before each change and writes it whole, so that notebooks side by side keep each other's rows."""
 
     def __init__(self, path=None):
         chosen = os.environ.get(VARIABLE) or path or FILE
-        self.path = None if str(chosen) == "memory" else Path(chosen).absolute()
         self.notice = ""  # said once, by whoever shows the next message
-        self._memory = json.loads(json.dumps(_EMPTY))
+        self._has_said = False
+        self._unsaved = None  # what could not be written yet
+        self._gone = set()  # (room, key) of what was forgotten meanwhile
+        self._memory = empty()
+        self.path = None
+        if str(chosen) == "memory":
+            return
+        try:
+            self.path = Path(chosen).absolute()
+        except OSError:  # the folder of the notebook was deleted
+            self._say_why("the folder of this notebook does not exist any more")
 
     def read(self):
+        """The progress as it is now."""
         if self.path is None:
             return self._memory
-        try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-            if not (
-                isinstance(data, dict)
-                and all(isinstance(data.get(k), dict) for k in ("exercises", "predictions"))
-            ):
-                raise ValueError("not a progress file")
-            return data
-        except FileNotFoundError:
-            return json.loads(json.dumps(_EMPTY))
-        except OSError as error:
-            self._give_up(error)
-            return self._memory
-        except ValueError:
-            self._set_aside("broken")
-            return json.loads(json.dumps(_EMPTY))
+        return self._read()[0]
 
     @contextlib.contextmanager
     def change(self):
         """`with progress.change() as data:` edits the data and writes it."""
+        if self.path is None:
+            yield self._memory
+            return
         with self._locked():
-            data = self.read()
+            data, is_readable = self._read()
+            before = {(room, key) for room in ("exercises", "predictions") for key in data[room]}
             yield data
-            if self.path is not None:
-                self._write(data)
+            after = {(room, key) for room in ("exercises", "predictions") for key in data[room]}
+            # a file that cannot be read may hold the points of other lessons: it is not written over
+            if is_readable and self._write(data):
+                self._unsaved, self._gone, self._has_said = None, set(), False
+            else:
+                self._unsaved = data
+                self._gone = (self._gone | (before - after)) - after
 
-    def exercise(self, data, exercise_id):
-        """The row of one exercise: best points, points possible, digests of different tries, hints shown."""
-        empty = {"points": 0, "possible": 0, "passed": False, "tries": [], "hints": 0}
-        return data["exercises"].setdefault(exercise_id, empty)
+    def exercise(self, data, exercise_id, edition=1):
+        """The row of one exercise; what was earned in an older edition is laid aside in it."""
+        row = data["exercises"].setdefault(exercise_id, new_row(edition))
+        if row["edition"] < edition:
+            if row["points"]:
+                older = {key: row[key] for key in ("edition", "points", "passed")}
+                row["older"] = max(row["older"] or older, older, key=lambda each: each["points"])
+            row.update(edition=edition, points=0, passed=False)
+        return row
+
+    def record(self, exercise, verdict, attempted):
+        """Enter a check's verdict."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with self.change() as data:
+            row = self.exercise(data, exercise.id, exercise.edition)
+            row["possible"] = exercise.points
+            if not attempted:
+                return
+            row["first"], row["last"] = row["first"] or now, now
+            row["points"] = max(row["points"], verdict.points)
+            row["passed"] = row["passed"] or verdict.points == exercise.points
+            if verdict.digest not in row["tries"]:
+                row["tries"] = [*row["tries"], verdict.digest][-MOST_TRIES:]
+                if name := verdict.misconception:
+                    row["misconceptions"][name] = row["misconceptions"].get(name, 0) + 1
 
     def reset(self, *prefixes):
         """Forget what has a key that begins with one of `prefixes`. The old file stays beside the new one."""
-        if self.path is not None and self.path.exists():
-            self._set_aside("before-reset", keep=True)
+        if self.path is not None and self._is_file():
+            self._copy_aside("before-reset")
         with self.change() as data:
             for room in ("exercises", "predictions"):
                 data[room] = {key: row for key, row in data[room].items() if not key.startswith(prefixes)}
 
+    def _is_file(self):
+        try:
+            return stat.S_ISREG(os.stat(self.path).st_mode)
+        except OSError:
+            return False
+
+    def _read(self):
+        """The data, what is unsaved included, and whether the file may be written."""
+        data, is_readable = self._load()
+        if self._unsaved is not None:
+            for room, key in self._gone:
+                data[room].pop(key, None)
+            _merge(data, self._unsaved)
+        return data, is_readable
+
+    def _load(self):
+        try:
+            text = self._text()
+        except FileNotFoundError:
+            return empty(), True
+        except OSError as error:
+            self._say_why(error.strerror or "it is not a file")
+            return empty(), False
+        except ValueError:  # too large
+            return empty(), self._set_aside()
+        try:
+            found = json.loads(text.decode("utf-8"))
+            if not isinstance(found, dict) or not isinstance(found.get("exercises", {}), dict):
+                raise ValueError("not a progress file")
+        except (ValueError, RecursionError):
+            return empty(), self._set_aside()
+        version = found.get("version", 1)
+        if version not in (1, 2) or isinstance(version, bool):
+            self._say_why("it was written by another version of the course")
+            return empty(), False
+        data, odd = _cleaned(found)
+        if odd:
+            # written at once, so that the next reading finds nothing odd
+            return data, self._copy_aside(
+                "broken", f"{', '.join(odd)} could not be read in full"
+            ) and self._write(data)
+        return data, True
+
+    def _text(self):
+        # not blocking: something in place of the file may never answer
+        handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError("not a file")
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError("too large")
+        return text
+
     @contextlib.contextmanager
     def _locked(self):
-        if self.path is None or fcntl is None:
-            yield
-            return
+        """One writer at a time. A lock that is refused, or held for long, costs one attempt's count at most: go on."""
+        handle = None
+        if fcntl is not None:
+            with contextlib.suppress(OSError):
+                path = self.path.with_name(self.path.name + ".lock")
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o644)
+                self._wait_for(handle)
         try:
-            handle = open(self.path.with_name(self.path.name + ".lock"), "w")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            self._give_up(error)
             yield
-            return
-        with handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    @staticmethod
+    def _wait_for(handle):
+        end = time.monotonic() + LONGEST_WAIT
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except (BlockingIOError, PermissionError):
+                if time.monotonic() > end:
+                    return
+                time.sleep(0.02)
 
     def _write(self, data):
+        """Write the file whole; False where that is not possible now."""
+        made = None
         try:
+            target = Path(os.path.realpath(self.path))  # a link stays a link
+            _remove_abandoned(target)
             with tempfile.NamedTemporaryFile(
-                "w", dir=self.path.parent, prefix=FILE, suffix=".tmp", delete=False, encoding="utf-8"
-            ) as handle:
-                json.dump(data, handle, indent=1, sort_keys=True)
-            os.replace(handle.name, self.path)
+                "w",
+                dir=target.parent,
+                prefix=f"{target.name}-",
+                suffix=".tmp",
+                delete=False,
+                encoding="utf-8",
+            ) as file:
+                made = file.name
+                json.dump(data, file, indent=1, sort_keys=True)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(made, target)
+            return True
         except OSError as error:
-            self._memory = data
-            self._give_up(error)
+            if made:
+                with contextlib.suppress(OSError):
+                    os.unlink(made)
+            self._say_why(error.strerror or "writing fails")
+            return False
 
-    def _set_aside(self, reason, keep=False):
-        k = 1
-        while (aside := self.path.with_name(f"{self.path.name}.{reason}-{k}")).exists():
-            k += 1
+    def _set_aside(self):
+        """Move a file that cannot be read out of the way; whether that was possible."""
         try:
-            if keep:
-                aside.write_bytes(self.path.read_bytes())
-            else:
-                os.replace(self.path, aside)
+            target = Path(os.path.realpath(self.path))
+            aside = _free_name(target, "broken")
+            os.replace(target, aside)
         except OSError as error:
-            self._give_up(error)
-            return
-        if not keep:
+            self._say_why(error.strerror)
+            return False
+        self.notice = (
+            f"The progress file could not be read. It was kept as `{aside.name}` and a new one was begun."
+        )
+        return True
+
+    def _copy_aside(self, reason, why=""):
+        """Keep a copy of the file; whether that was possible."""
+        try:
+            target = Path(os.path.realpath(self.path))
+            aside = _free_name(target, reason)
+            aside.write_bytes(self._text())
+        except (OSError, ValueError) as error:
+            self._say_why(getattr(error, "strerror", None) or "no copy of it can be made")
+            return False
+        if why:
+            self.notice = f"In the progress file, {why}. A copy was kept as `{aside.name}`."
+        return True
+
+    def _say_why(self, why):
+        """Go on in memory: a folder that cannot be written must not stop the lesson."""
+        if not self._has_said:
+            self._has_said = True
             self.notice = (
-                f"The progress file could not be read. It was kept as `{aside.name}` and a new one was begun."
+                f"Progress is kept for this session only: `{self.path or FILE}` cannot be used ({why})."
             )
 
-    def _give_up(self, error):
-        """Go on in memory: a folder that cannot be written must not stop the lesson."""
-        self.notice = (
-            f"Progress is kept for this session only: `{self.path}` cannot be used ({error.strerror})."
-        )
-        self.path = None
+
+def _free_name(path, reason):
+    k = 1
+    while (aside := path.with_name(f"{path.name}.{reason}-{k}")).exists():
+        k += 1
+    return aside
+
+
+def _remove_abandoned(target):
+    """Half-written files of processes that ended."""
+    for left in target.parent.glob(f"{target.name}*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
+
+
+def _cleaned(found):
+    """The data in the form of version 2, and the keys of rows that were odd."""
+    data, odd = empty(), []
+    for key, row in found.get("exercises", {}).items():
+        if not isinstance(row, dict):
+            odd.append(key)
+            continue
+        clean = _clean_row(row)
+        if any(name in row and row[name] != clean[name] for name in clean):
+            odd.append(key)
+        data["exercises"][key] = clean
+    predictions = found.get("predictions", {})
+    if isinstance(predictions, dict):
+        kept = {key: text for key, text in predictions.items() if isinstance(text, str)}
+        data["predictions"] = kept
+        odd += [key for key in predictions if key not in kept]
+    else:
+        odd.append("predictions")
+    return data, odd
+
+
+def _clean_row(row):
+    """A row with a value of the right type for each key: what is odd is as if it were not there."""
+    clean = new_row()
+    checks = {
+        "edition": lambda x: type(x) is int and 1 <= x < 1000,
+        "points": _is_amount,
+        "possible": _is_amount,
+        "passed": lambda x: type(x) is bool,
+        "tries": lambda x: isinstance(x, list) and all(isinstance(each, str) for each in x),
+        "hints": lambda x: type(x) is int and 0 <= x < 1000,
+        "first": lambda x: x is None or isinstance(x, str),
+        "last": lambda x: x is None or isinstance(x, str),
+        "misconceptions": lambda x: (
+            isinstance(x, dict) and all(type(n) is int and n >= 0 for n in x.values())
+        ),
+        "older": lambda x: (
+            x is None
+            or (
+                isinstance(x, dict)
+                and type(x.get("edition")) is int
+                and _is_amount(x.get("points"))
+                and type(x.get("passed")) is bool
+            )
+        ),
+    }
+    for key, is_fine in checks.items():
+        if key in row and is_fine(row[key]):
+            clean[key] = row[key]
+    return clean
+
+
+def _is_amount(value):
+    return type(value) in (int, float) and 0 <= value < 10_000
+
+
+def _merge(data, unsaved):
+    """Enter what could not be written into what the file has meanwhile."""
+    for key, mine in unsaved["exercises"].items():
+        theirs = data["exercises"].get(key)
+        if theirs is None or theirs["edition"] < mine["edition"]:
+            data["exercises"][key] = mine
+            continue
+        if theirs["edition"] == mine["edition"]:
+            theirs["points"] = max(theirs["points"], mine["points"])
+            theirs["passed"] = theirs["passed"] or mine["passed"]
+        theirs["tries"] = list(dict.fromkeys([*theirs["tries"], *mine["tries"]]))
+        theirs["hints"] = max(theirs["hints"], mine["hints"])
+        theirs["first"] = min(filter(None, (theirs["first"], mine["first"])), default=None)
+        theirs["last"] = max(filter(None, (theirs["last"], mine["last"])), default=None)
+        for name, count in mine["misconceptions"].items():
+            theirs["misconceptions"][name] = max(count, theirs["misconceptions"].get(name, 0))
+    for key, text in unsaved["predictions"].items():
+        data["predictions"].setdefault(key, text)
