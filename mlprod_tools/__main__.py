@@ -50,12 +50,29 @@ def main(argv=None):
         parser.error(f"unknown: {' '.join(rest)}")
     # imported here: `--help` needs none of them
     if options.command == "audit":
+        if problems := _unreadable():
+            print(*problems, sep="\n", file=sys.stderr)
+            return 1
         from mlprod_tools.audit import main as run
     elif options.command == "test":
         from mlprod_tools.testing import main as run
     else:
         from mlprod_tools.build import main as run
     return run(options)
+
+
+def _unreadable():
+    """What keeps the lessons of this checkout from being read."""
+    from pathlib import Path
+
+    from mlprod_tools.build import no_checkout, source
+
+    root = Path(__file__).resolve().parents[1]
+    if why := no_checkout(root):
+        return [f"audit: {why}"]
+    lessons = sorted((root / "lessons").glob("[0-9][0-9]_*.py"))
+    found = (source.undecodable(path, path.relative_to(root).as_posix()) for path in lessons)
+    return [problem for problem in found if problem]
 
 
 if __name__ == "__main__":

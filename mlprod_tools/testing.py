@@ -57,6 +57,11 @@ def environment():
 
 def main(options):
     """Run all steps, also after a red one, so that one run names everything. Exit status 1 if any is red."""
+    from mlprod_tools.build import no_checkout
+
+    if why := no_checkout(ROOT):
+        print(f"mlprod test: {why}", file=sys.stderr)
+        return 1
     red, begin = [], time.monotonic()
     for name, command in steps(options.arguments):
         print(f"\n== {name}", flush=True)

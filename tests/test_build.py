@@ -7,6 +7,10 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -977,3 +981,70 @@ def test_an_output_without_words_is_refused(desk, monkeypatch):
         and "a picture without an alternative text" in problem.message
     )
     assert not desk.solution.exists() and not desk.learner.exists()
+
+
+# ---- outside of a checkout -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The packages as a wheel installs them, without lessons beside them."""
+    site = tmp_path_factory.mktemp("site-packages")
+    root = Path(command_line.__file__).resolve().parents[1]
+    for name in ("mlprod_tools", "mlprod_helpers"):
+        shutil.copytree(
+            root / name, site / name, ignore=shutil.ignore_patterns("__pycache__", "*.csv*", "*.parquet")
+        )
+    return site
+
+
+@pytest.mark.parametrize(
+    "arguments", [["build"], ["build", "--check"], ["build", "--lesson", "02"], ["test"], ["audit"]]
+)
+def test_outside_of_a_checkout_a_command_ends_with_a_sentence(installed, tmp_path, arguments):
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    ran = subprocess.run(
+        [sys.executable, "-m", "mlprod_tools", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    assert (
+        "there are no lessons in" in ran.stderr and "checkout" in ran.stderr and "Traceback" not in ran.stderr
+    )
+    assert len(ran.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["build"], ["build", "--check"]])
+def test_a_root_without_lessons_is_named(tmp_path, capsys, arguments):
+    assert command_line.main([*arguments, "--root", str(tmp_path / "nowhere")]) == 1
+    assert "there are no lessons in" in capsys.readouterr().err
+
+
+def test_a_lesson_that_is_not_utf8_is_named_with_file_and_line(tmp_path, capsys):
+    path = tmp_path / "lessons" / "02_tiny.py"
+    path.parent.mkdir()
+    path.write_bytes(LESSON.encode().replace(b"# # A tiny lesson", b"# # A tiny lesson \xe9"))
+    line = 1 + LESSON[: LESSON.index("# # A tiny")].count("\n")
+    assert command_line.main(["build", "--check", "--root", str(tmp_path)]) == 1
+    assert f"lessons/02_tiny.py:{line}: this is not UTF-8: byte 0xe9" in capsys.readouterr().err
+    path.write_bytes(LESSON.encode() + b"\0")
+    assert command_line.main(["build", "--check", "--root", str(tmp_path)]) == 1
+    assert "lessons/02_tiny.py" in capsys.readouterr().err
+
+
+def test_the_audit_names_a_lesson_that_is_not_utf8(installed, tmp_path):
+    site = tmp_path / "checkout"
+    shutil.copytree(installed, site)
+    (site / "lessons").mkdir()
+    (site / "lessons" / "02_tiny.py").write_bytes(b"x = 1\ny = '\xe9'\n")
+    ran = subprocess.run(
+        [sys.executable, "-m", "mlprod_tools", "audit"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1 and "lessons/02_tiny.py:2: this is not UTF-8" in ran.stderr

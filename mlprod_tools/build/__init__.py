@@ -49,7 +49,11 @@ def add_options(parser):
 
 def main(options):
     """Run `mlprod build`; `options` has `lesson`, `check`, `force`, `root`. Returns the exit status."""
-    builder = Builder(find_root(options.root), installed_contract)
+    root = find_root(options.root)
+    if why := no_checkout(root):
+        print(f"build: {why}", file=sys.stderr)
+        return 1
+    builder = Builder(root, installed_contract)
     problems = (
         builder.check(options.lesson) if options.check else builder.build(options.lesson, force=options.force)
     )
@@ -69,6 +73,13 @@ def find_root(root=None):
         if (folder / "lessons").is_dir():
             return folder
     return Path(__file__).resolve().parents[2]
+
+
+def no_checkout(root):
+    """A sentence if `root` is no checkout of the course, else ""."""
+    if any((root / "lessons").glob("[0-9][0-9]_*.py")):
+        return ""
+    return f"there are no lessons in {root / 'lessons'}: run this in a checkout of the course's repository."
 
 
 def installed_contract(lesson_id):

@@ -127,15 +127,36 @@ def read(path, root=None):
     found = Source(path, shown)
     if not FILE_NAME.match(path.stem):
         found.report(1, f'a lesson is called like 02_adversarial_validation.py, not "{path.name}"')
+    if problem := undecodable(path, shown):
+        found.problems.append(problem)
+        return found
     text = path.read_text(encoding="utf-8")
     try:
         parse(text)
     except SyntaxError as error:
         found.report(error.lineno or 1, f"this is not Python: {error.msg}")
         return found
+    except ValueError as error:  # a zero byte
+        found.report(text[: text.find("\0")].count("\n") + 1, f"this is not Python: {error}")
+        return found
     found.header = _read_header(found, text)
     _read_cells(found, text)
     return found
+
+
+def undecodable(path, shown=None):
+    """The problem of a file that is not UTF-8, or None."""
+    content = Path(path).read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return Problem(
+            shown or str(path),
+            line,
+            f"this is not UTF-8: byte {content[error.start]:#04x}; save the file as UTF-8",
+        )
+    return None
 
 
 def parse(code):
