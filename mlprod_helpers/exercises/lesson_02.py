@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from mlprod_helpers.lesson.contract import (
     Array,
@@ -30,11 +30,10 @@ def _arguments(seen):
 
 
 def _auc(s, scores):
-    """ROC-AUC from ranks; the scores have no ties."""
-    ranks = np.empty(len(s))
-    ranks[np.argsort(scores)] = np.arange(1, len(s) + 1)
+    """ROC-AUC from ranks; rows with equal scores share their rank."""
     n_current = s.sum()
-    return float((ranks[s == 1].sum() - n_current * (n_current + 1) / 2) / (n_current * (len(s) - n_current)))
+    pairs = n_current * (len(s) - n_current)
+    return float((rankdata(scores)[s == 1].sum() - n_current * (n_current + 1) / 2) / pairs)
 
 
 # ------------------------------------------------------------------ 2.1 the feature "Set"
@@ -365,15 +364,15 @@ def adversarial_auc(answer, rng, expect):
     together = answer(reference, current)
     with expect.defining():
         expect.within(together, 0.75, 1, "two columns that tell the tables apart only together")
-    reference, current = _few_values(rng, 1009, 0), _few_values(rng, 101, 1)
-    expect.within(
-        answer(reference, current), 0.62, 0.92, "columns with few values, 10 times as many reference rows"
-    )
+    reference, current = _few_values(rng, 1050, 0), _few_values(rng, 300, 1)
+    uneven = answer(reference, current)
+    with expect.defining():
+        expect.within(uneven, 0.6, 0.76, "columns with few values, 3.5 times as many reference rows")
     while True:
-        reference, current = _few_values(rng, 503, 0), _few_values(rng, 53, 0)
-        if 0.45 < _own_out_of_fold_auc(reference, current) < 0.54:
+        reference, current = _few_values(rng, 525, 0), _few_values(rng, 150, 0)
+        if 0.46 < _own_out_of_fold_auc(reference, current) < 0.53:
             break
-    expect.within(answer(reference, current), 0.34, 0.66, "nothing differs, 10 times as many reference rows")
+    expect.within(answer(reference, current), 0.38, 0.62, "nothing differs, 3.5 times as many reference rows")
     reference = _normals(rng, 90, 20)
     expect.within(
         answer(reference, reference.copy()),
@@ -400,8 +399,8 @@ def _few_values(rng, n, shift):
     """Two columns of whole numbers: a fully grown tree has graded scores too."""
     return pd.DataFrame(
         {
-            "calls": rng.binomial(5, 0.35 + 0.15 * shift, n).astype(float),
-            "parts": rng.binomial(3, 0.35 + 0.15 * shift, n).astype(float),
+            "calls": rng.binomial(5, 0.35 + 0.12 * shift, n).astype(float),
+            "parts": rng.binomial(3, 0.35 + 0.12 * shift, n).astype(float),
         }
     )
 
@@ -433,11 +432,11 @@ def _is_out_of_fold(answer, rng):
             answer(_few_values(rng, n, 0), _few_values(rng, m, 1)),
             answer(_few_values(rng, n, 1), _few_values(rng, m, 0)),
         )
-        for n, m in ((400, 400), (900, 120))
+        for n, m in ((400, 400), (900, 260))
     ]
     pair = answer(_pair_of_columns(rng, 200, 0), _pair_of_columns(rng, 200, 0.5))
     table = _normals(rng, 80, 20)
-    inside = abs(np.mean(nothing) - 0.5) < 0.08 and all(0.62 < auc < 0.92 for both in moved for auc in both)
+    inside = abs(np.mean(nothing) - 0.5) < 0.08 and all(0.59 < auc < 0.77 for both in moved for auc in both)
     return inside and pair > 0.75 and answer(table, table.copy()) < 0.56 and not _is_of_a_part(pair, 200, 200)
 
 
@@ -454,12 +453,12 @@ def _looks_in_sample(seen):
 
 def _looks_like_accuracy(seen):
     _, _, uneven, uneven_nothing, _ = _adversarial_outputs(seen)
-    return 0.87 < uneven < 0.95 and 0.87 < uneven_nothing < 0.95
+    return 0.76 < uneven < 0.82 and 0.76 < uneven_nothing < 0.8
 
 
 def _looks_like_labels(seen):
     nothing, together, uneven, uneven_nothing, _ = _adversarial_outputs(seen)
-    return 0.36 < nothing < 0.64 and together > 0.7 and 0.48 < uneven < 0.6 and 0.45 < uneven_nothing < 0.55
+    return 0.36 < nothing < 0.64 and together > 0.7 and 0.49 < uneven < 0.6 and 0.45 < uneven_nothing < 0.55
 
 
 def _looks_like_the_first_column(seen):
@@ -473,7 +472,7 @@ def _looks_unshuffled(seen):
 
 
 @adversarial_auc.misconception(
-    "accuracy was taken for AUC. When 10 of 11 rows are from one table, saying so for each row is 91 % accurate and has learned nothing. "
+    "accuracy was taken for AUC. When 7 of 9 rows are from one table, saying so for each row is 78 % accurate and has learned nothing. "
     "The baseline of the AUC is 0.5, whatever the sizes.",
     when=_looks_like_accuracy,
 )
