@@ -255,8 +255,14 @@ calm_rate(curve, 0.7)
 # ### Exercise 5.2 · Read a capacity curve
 # *Core · 3 points · 5 minutes*
 #
-# Write `safe_rate(curve, target)`: the highest rate up to which **every** measured p99 is at most `target` seconds. `curve` has the columns `rate` (rising), `throughput`, `mean` and `p99`.
-# Measured curves are noisy: after the first miss a point may lie below the target again. If not even the first rate meets it, return 0.
+# Write `safe_rate(curve, target)`. It returns the highest rate up to which **every** measured p99 is at most `target` seconds.
+#
+# - `curve` is a DataFrame with at least one row. Its columns are `rate` (rising), `throughput`, `mean` and `p99` (both in seconds).
+# - A p99 that is exactly the target meets it.
+# - Measured curves are noisy: after the first miss, a point may lie below the target again. Nothing after the first miss counts.
+# - If not even the first rate meets the target, return 0. If all rates meet it, return the last one.
+#
+# For example, with rates 10, 20, 30, 40 and a p99 of 0.20, 0.25, 0.31 and 0.29 s, the answer for a target of 0.30 s is 20.
 
 
 # %% exercise="5.2"
@@ -288,10 +294,15 @@ load_explorer()
 # ### Exercise 5.3 · How many servers?
 # *Core · 5 points · 9 minutes*
 #
-# Write `servers_needed(hourly_rates, service_s, target_s)`: the fewest servers with which 99 % of the answers come within `target_s` seconds in the busiest hour. `hourly_rates` holds the requests a second of 24 hours,
-# `service_s` the mean of exponential service times. If no number of servers is enough, since the service itself is too slow, return 0.
+# Write `servers_needed(hourly_rates, service_s, target_s)`. It returns the fewest servers with which 99 % of the answers come within `target_s` seconds in the busiest hour.
 #
-# `mmc_percentile(99, rate, service_s, servers)` is the p99 in seconds (infinite in overload). The worked sibling asks the same of the mean wait:
+# - `hourly_rates` is a list with the requests a second of 24 hours; the busiest hour can be any of them.
+# - `service_s` is the mean of exponential service times, in seconds.
+# - `mmc_percentile(99, rate, service_s, servers)` is the p99 in seconds. It is infinite when the servers cannot keep up.
+# - If the service itself is too slow, no number of servers is enough: return 0. In this exercise 100 servers are always enough if any number is, so your search can stop there.
+# - No case lies within 1 % of the target, so rounding does not matter.
+#
+# The worked sibling asks the same question about the mean wait, and always finds an answer:
 
 
 # %%
@@ -316,12 +327,10 @@ def servers_needed(hourly_rates, service_s, target_s):
     """The fewest servers whose p99 meets the target in the busiest hour; 0 if none do."""
     ### BEGIN SOLUTION
     rate = max(hourly_rates)
-    if Exponential(service_s).percentile(99) > target_s:
-        return 0
-    servers = 1
-    while mmc_percentile(99, rate, service_s, servers) > target_s:
-        servers += 1
-    return servers
+    for servers in range(1, 101):
+        if mmc_percentile(99, rate, service_s, servers) <= target_s:
+            return servers
+    return 0
     ### END SOLUTION
 
 
@@ -419,14 +428,17 @@ pd.DataFrame(sizes).T.map(lambda size: order(size) if size == size else "")
 #
 # | key | meaning |
 # | --- | --- |
-# | `requests_per_s`, `peak_per_s` | mean of the month, and the busiest hour |
+# | `requests_per_s`, `peak_per_s` | requests a second: mean of the month, and in the busiest hour |
 # | `seconds_per_request`, `busy` | how long a request keeps a machine busy; for which share of the time a machine may work at the peak |
-# | `machine_hour` | price of a machine for an hour (a month has 730) |
+# | `machine_hour` | price of a machine for an hour (a month has 730 hours) |
 # | `payload_kb`, `gb_price` | kB that leave with each request; price of 1 GB that leaves, for requests and downloads alike |
 # | `devices`, `model_mb`, `updates_per_month` | devices, size of the model, downloads a month and device |
 # | `line_mbit_s` | the user's line, in megabits a second |
 #
-# A machine that stands ready is paid for. 1 GB is 1,000 MB or 1,000,000 kB.
+# - **Cloud:** enough whole machines for the peak stand ready and are paid for all month; there is no half machine. The bytes that leave with the month's requests are added.
+# - **Devices:** the downloads of the model: `updates_per_month` for each device. Nothing else is counted.
+# - **First load:** one download of the model over the user's line. A megabyte is 8 megabits.
+# - 1 GB is 1,000 MB or 1,000,000 kB.
 
 
 # %% exercise="5.5"
@@ -499,11 +511,12 @@ next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 # Write `safe_entry(entry, key, names)` and return a new dict with **only** this:
 #
 # - `request_id`, `version`, `status`, `latency_ms` as they are,
-# - `user_id` as a keyed stand-in: the same for each request of a user, and useless without `key` (bytes),
+# - `user_id` as a keyed stand-in. One user has the same stand-in in each request and in each process that writes the log; two users never share one. It needs the whole `key` (32 bytes), and
+#   without the key nobody can tell the id, not even someone who knows the stand-ins of other users,
 # - `features` with `distance` (miles, rounded down to hundreds) and `carrier`, nothing else,
-# - `comment` with mail addresses, phone numbers and the `names` masked, its other words kept.
+# - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or taken out. Its other words stay.
 #
-# The check hunts with entries of its own, which have fields that you have not seen. For a look: `draw_entry(np.random.default_rng(0))`.
+# Every entry has these fields. It has others too, and the check draws entries with fields that you have not seen. For a look: `draw_entry(np.random.default_rng(0))`.
 
 # %%
 from mlprod_helpers.exercises.lesson_05 import draw_entry
@@ -586,9 +599,10 @@ wrong = {
 #
 # Write `door(payload)`, which returns `(status, reason)`:
 #
-# - 200 when `payload` is a dict whose `rows` is a list of at most 100 dicts, each with `distance` (a number from 50 to 5000) and `hour` (a number from 0 to 23) and nothing else. An empty list is fine.
-# - 413 when there are more than 100 rows,
-# - 400 for anything else; where a distance or an hour is wrong, the reason names it (`"distance"` or `"hour"` occurs in it).
+# - 200 when `payload` is a dict whose `rows` is a list of at most 100 dicts, each with `distance` and `hour` and nothing else. An empty list is fine.
+#   `distance` is a number from 50 to 5000 and `hour` a number from 0 to 23; both ends are allowed, and so are fractions. A number is an `int` or a `float`; `True` and `False` are none.
+# - 413 when `rows` is a list of more than 100 rows, whatever is in them,
+# - 400 for anything else, whatever it is: never 500, and never an exception. Where a distance or an hour is wrong, the reason names it (`"distance"` or `"hour"` occurs in it).
 
 
 # %% exercise="5.7"

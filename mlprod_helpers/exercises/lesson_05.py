@@ -1,9 +1,12 @@
 """Exercises of lesson 05, deployment checklist: from a queue to a record whose promises are replayed."""
 
+import base64
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import hmac
+import itertools
 import json
 import math
 import re
@@ -34,7 +37,7 @@ from mlprod_helpers.checklist import (
 )
 from mlprod_helpers.lesson.contract import Choice, Function, Mapping, Number, Several, Text, exercise
 from mlprod_helpers.queueing import Exponential as ExponentialLaw
-from mlprod_helpers.queueing import Lognormal, mmc, mmc_percentile, plan_capacity
+from mlprod_helpers.queueing import Lognormal, mmc, mmc_percentile, plan_capacity, poisson, simulate
 
 EDITION = 1
 
@@ -129,22 +132,20 @@ def by_who_answers_today():
 
 
 def draw_curve(rng):
-    """(curve, target): a measured capacity curve with noise, which crosses the target and dips below it once more."""
-    capacity = float(rng.uniform(60, 160))
-    rate = np.round(np.linspace(0.1, 1.15, 16) * capacity, 1)
+    """(curve, target): a measured capacity curve that misses its target, and then meets it again in a lucky run or two."""
+    capacity, rows = float(rng.uniform(60, 160)), int(rng.integers(10, 22))
+    rate = np.round(np.linspace(0.1, 1.15, rows) * capacity, 1)
     load = np.minimum(rate / capacity, 0.985)
-    mean = 0.03 / (1 - load**3) * rng.uniform(0.97, 1.03, len(rate))
-    p99 = 4.6 * mean * rng.uniform(0.9, 1.1, len(rate))
-    p99 = np.maximum.accumulate(p99)
-    at = int(rng.integers(9, 12))  # the first rate that misses the target
-    target = round(float((p99[at - 1] + p99[at]) / 2), 4)
-    p99[at] = target * 1.1
-    p99[at + 1] = target * 0.93  # a lucky run
-    p99[at + 2 :] = np.maximum(p99[at + 2 :], target * 1.3)
-    curve = pd.DataFrame(
+    mean = 0.03 / (1 - load**3) * rng.uniform(0.97, 1.03, rows)
+    p99 = 4.6 * mean * rng.uniform(0.9, 1.1, rows)
+    at, lucky = int(rng.integers(rows // 2, rows - 4)), int(rng.integers(1, 3))  # at: the first miss
+    target = round(float(p99[:at].max() * rng.uniform(1.02, 1.1)), 4)
+    p99[at] = target * rng.uniform(1.02, 1.3)
+    p99[at + 1 : at + 1 + lucky] = target * rng.uniform(0.85, 0.98, lucky)
+    p99[at + 1 + lucky :] = np.maximum(p99[at + 1 + lucky :], target * 1.3)
+    return pd.DataFrame(
         {"rate": rate, "throughput": np.minimum(rate, capacity).round(1), "mean": mean, "p99": p99}
-    )
-    return curve, target
+    ), target
 
 
 def highest_safe(curve, target):
@@ -162,6 +163,7 @@ def highest_safe(curve, target):
     minutes=5,
     core=True,
     objective="5.b",
+    edition=2,
     kind=Function("curve", "target", returns=Number(low=0)),
     hints=(
         "Walk along the curve from the left. Where does it go above the target for the first time?",
@@ -171,16 +173,52 @@ def highest_safe(curve, target):
 )
 def safe_rate(answer, rng, expect):
     """`safe_rate(curve, target)`: the highest rate up to which every p99 meets the target."""
-    for number in range(3):
-        curve, target = draw_curve(rng)
-        expect.close(
-            answer(curve, target), highest_safe(curve, target), f"curve {number + 1}, target {target:.3f} s"
+
+    def compare(curve, target, what):
+        got, want = answer(curve, target), highest_safe(curve, target)
+        expect.true(math.isclose(got, want, abs_tol=1e-9), what, _wrong_rate(curve, target, got, want))
+
+    with expect.defining():
+        for number in range(4):
+            curve, target = draw_curve(rng)
+            compare(curve, target, f"curve {number + 1}, target {1000 * target:.0f} ms")
+        first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+        curve.loc[first - 1, "p99"] = target
+        compare(curve, target, "a p99 that is exactly the target meets it")
+    curve, target = draw_curve(rng)
+    calm = curve.iloc[: int(rng.integers(3, 6))]
+    compare(calm, 10.0, "a curve that stays below the target to its end")
+    curve.loc[0, "p99"] = 1.2 * target
+    compare(curve, target, "the first rate misses the target, later ones meet it: 0")
+    compare(curve, float(curve["p99"].min()) / 2, "a target that no rate meets: 0")
+
+
+def _wrong_rate(curve, target, got, want):
+    """What a reader of the curve would say of the answer `got`."""
+    said = f"you returned {got:.4g}"
+    if got != 0 and not np.isclose(curve["rate"], got).any():
+        return f"{said}, which is no rate of this curve"
+    if got > want:
+        miss = curve[(curve["p99"] > target)].iloc[0]
+        return f"{said}, but p99 is {1000 * miss['p99']:.0f} ms already at a rate of {miss['rate']:g}"
+    return f"{said}, but every p99 up to a higher rate meets the target"
+
+
+@safe_rate.inputs
+def curves(rng):
+    seen = pd.DataFrame({"rate": [10.0, 20, 30, 40], "throughput": [10.0, 20, 30, 33]})
+    seen["mean"], seen["p99"] = [0.05, 0.06, 0.08, 0.2], [0.2, 0.25, 0.3, 0.29]
+    for target in (0.1, 0.2, 0.25, 0.28, 0.295, 0.3, 0.31):
+        yield seen, target
+        yield seen.iloc[:1], target
+    for _ in range(30):
+        rows = int(rng.integers(1, 30))
+        p99 = rng.choice([0.1, 0.2, 0.3, 0.4, 0.5], rows)
+        rate = np.cumsum(rng.uniform(1, 9, rows))
+        yield (
+            pd.DataFrame({"rate": rate, "throughput": rate, "mean": p99 / 5, "p99": p99}),
+            float(rng.choice([0.05, 0.2, 0.3, 0.45])),
         )
-    calm = curve.iloc[:6].reset_index(drop=True)
-    expect.close(
-        answer(calm, 10.0), float(calm["rate"].iloc[-1]), "a curve that stays below the target to its end"
-    )
-    expect.equal(answer(curve, float(curve["p99"].min()) / 2), 0.0, "a target that no rate meets: 0")
 
 
 @safe_rate.misconception(
@@ -248,26 +286,35 @@ def draw_day(rng, busiest):
     hours = np.arange(24)
     shape = 0.5 + 0.3 * np.cos(2 * np.pi * (hours - 18) / 24)
     rates = shape * busiest * rng.uniform(0.9, 1.05, 24)
-    rates[int(rng.integers(15, 21))] = busiest
+    rates = np.minimum(np.roll(rates, int(rng.integers(24))), 0.97 * busiest)
+    rates[int(rng.integers(24))] = busiest
     return [round(float(rate), 1) for rate in rates]
 
 
 @functools.cache
 def _sizings():
-    """(rate, service, target, servers) in which no wrong way of counting hits the right number."""
+    """(rate, service, target) in which no wrong way of counting that is common hits the right number."""
     found = []
-    for rate in range(30, 130, 7):
+    for rate in range(30, 260, 7):
         for service in (0.04, 0.05, 0.08, 0.1):
-            for stretch in (4.8, 5.2, 5.8, 6.5):
-                servers = fewest_servers(rate, service, round(stretch * service, 3))
+            for stretch in (4.75, 4.8, 4.9, 5.2):
                 target = round(stretch * service, 3)
+                servers, load = fewest_servers(rate, service, target), rate * service
                 p99 = mmc_percentile(99, rate, service, servers)
                 before = mmc_percentile(99, rate, service, servers - 1)
-                mean = math.ceil(rate * service) + 1
-                clear = p99 < 0.96 * target and before > 1.06 * target
-                if clear and servers > mean and servers > fewest_servers(0.75 * rate, service, target):
+                rules = (load + 1, load / 0.7, load / 0.8, load + math.sqrt(load))
+                by_rule = {math.ceil(rule) for rule in rules} | {round(load / 0.75)}
+                clear = p99 < 0.99 * target and before > 1.01 * target
+                if (
+                    clear
+                    and servers not in by_rule
+                    and servers > fewest_servers(0.75 * rate, service, target)
+                ):
                     found.append((rate, service, target))
     return found
+
+
+MOST_SERVERS = 100
 
 
 @exercise(
@@ -278,25 +325,58 @@ def _sizings():
     minutes=9,
     core=True,
     objective="5.b",
+    edition=2,
     kind=Function("hourly_rates", "service_s", "target_s", returns=Number(low=0, integer=True)),
     hints=(
         "Which of the 24 hours decides? And from how many servers on does the queue not grow for ever?",
-        "Begin with the fewest servers that keep up, and add one until `mmc_percentile(99, rate, service_s, servers)` meets the target.",
-        "No wait at all is the best that servers can buy: what is p99 then? `mmc_percentile(99, rate, service_s, 1000)` tells. Above the target: 0.",
+        "Try 1, 2, 3, ... up to 100 servers: return the first number for which `mmc_percentile(99, rate, service_s, servers)` meets the target.",
+        "When the loop ends without such a number, the service itself is too slow: return 0 after the loop.",
     ),
 )
 def servers_needed(answer, rng, expect):
     """`servers_needed(hourly_rates, service_s, target_s)`: the fewest servers whose p99 meets the target in the busiest hour."""
     cases = _sizings()
-    for at in rng.choice(len(cases), size=4, replace=False):
-        rate, service, target = cases[int(at)]
-        expect.equal(
-            answer(draw_day(rng, float(rate)), service, target),
-            fewest_servers(rate, service, target),
-            f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms",
-        )
-    expect.equal(answer([0.2] * 24, 0.05, 1.0), 1, "a service that hardly anybody asks")
-    expect.equal(answer(draw_day(rng, 40.0), 0.1, 0.4), 0, "100 ms on average, p99 within 400 ms: 0")
+
+    def compare(rates, service, target, what):
+        got, want = answer(rates, service, target), fewest_servers(max(rates), service, target)
+        expect.equal(got, want, what)
+        if got != want:
+            told = _wrong_servers(got, max(rates), service, target)
+            expect.lines[-1] = dataclasses.replace(expect.lines[-1], note=told)
+
+    with expect.defining():
+        for at in rng.choice(len(cases), size=5, replace=False):
+            rate, service, target = cases[int(at)]
+            words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
+            compare(draw_day(rng, float(rate)), service, target, words)
+    compare([0.2] * 24, 0.05, 1.0, "a service that hardly anybody asks")
+    slow = round(float(rng.uniform(0.08, 0.12)), 3)
+    words = f"{1000 * slow:.0f} ms on average, p99 within {4000 * slow:.0f} ms: 0"
+    compare(draw_day(rng, 40.0), slow, 4 * slow, words)
+
+
+def _wrong_servers(got, rate, service, target):
+    if got == 0:
+        return "you returned 0, but some number of servers meets the target"
+    p99 = mmc_percentile(99, rate, service, min(got, 2000))  # a formula for a million servers takes long
+    if p99 <= target:
+        return f"you returned {got}; fewer are enough"
+    return (
+        f"you returned {got}; with {got}, p99 is {1000 * p99:.0f} ms"
+        if p99 < 1e6
+        else f"you returned {got}: they cannot keep up"
+    )
+
+
+@servers_needed.inputs
+def days(rng):
+    yield [80.0] * 24, 0.05, 0.3
+    yield [0.2] * 24, 0.05, 1.0
+    yield [50.0] * 24, 0.1, 0.46
+    for _ in range(30):
+        service = float(rng.uniform(0.01, 0.2))
+        rates = rng.uniform(0, 30 / service, 24).round(1).tolist()
+        yield rates, service, round(float(rng.uniform(4, 9)) * service, 3)
 
 
 def _with_rate(rate_of):
@@ -327,7 +407,7 @@ def mean_of_the_day(hourly_rates, service_s, target_s):
 def mean_latency(hourly_rates, service_s, target_s):
     rate = max(hourly_rates)
     servers = math.floor(rate * service_s) + 1
-    while mmc(rate, service_s, servers).latency > target_s:
+    while mmc(rate, service_s, servers).latency > target_s and servers < MOST_SERVERS:
         servers += 1
     return servers
 
@@ -348,7 +428,7 @@ def with_the_planner(hourly_rates, service_s, target_s):
 @servers_needed.alternative
 def try_them_all(hourly_rates, service_s, target_s):
     rate = np.max(hourly_rates)
-    for servers in range(1, 60):
+    for servers in range(1, MOST_SERVERS + 1):
         if rate * service_s < servers and mmc_percentile(99, rate, service_s, servers) <= target_s:
             return servers
     return 0
@@ -441,46 +521,27 @@ def other_order():
 
 # -------------------------------------------------------------------------------- 5.5 cloud or edge
 
-CASE = (
-    "devices",
-    "requests_per_s",
-    "peak_per_s",
-    "seconds_per_request",
-    "busy",
-    "machine_hour",
-    "payload_kb",
-    "gb_price",
-    "model_mb",
-    "updates_per_month",
-    "line_mbit_s",
-)
 
-
-def draw_case(rng):
-    """Prices, traffic and a model; the number of machines is not near a step."""
-    rate = float(rng.integers(5, 40))
-    machines = int(rng.integers(3, 9))
-    seconds = round(float(rng.uniform(0.02, 0.06)), 3)
-    peak = round((machines - 0.5) * 0.7 / seconds, 1)
-    return dict(
-        zip(
-            CASE,
-            (
-                float(rng.integers(20, 400) * 1000),
-                min(rate, round(0.4 * peak, 1)),
-                peak,
-                seconds,
-                0.7,
-                round(float(rng.uniform(0.1, 0.9)), 2),
-                float(rng.integers(2, 40)),
-                round(float(rng.uniform(0.05, 0.12)), 2),
-                float(rng.integers(5, 120)),
-                float(rng.integers(1, 5)),
-                float(rng.choice([8, 16, 20, 50, 100])),
-            ),
-            strict=True,
-        )
-    )
+def draw_case(rng, part=0.5):
+    """Prices, traffic and a model; at the peak the traffic fills some whole machines, and `part` of one more."""
+    machines, rate = int(rng.integers(3, 9)), float(rng.integers(5, 40))
+    seconds, busy = round(float(rng.uniform(0.02, 0.06)), 3), round(float(rng.uniform(0.5, 0.9)), 2)
+    if part == 0:  # powers of two: the quotient is exact in every order of operations
+        seconds, busy = 0.03125, 0.5
+    peak = (machines - 1 + part) * busy / seconds
+    return {
+        "devices": float(rng.integers(20, 400) * 1000),
+        "requests_per_s": min(rate, round(0.4 * peak, 1)),
+        "peak_per_s": peak if part == 0 else round(peak, 2),
+        "seconds_per_request": seconds,
+        "busy": busy,
+        "machine_hour": round(float(rng.uniform(0.1, 0.9)), 2),
+        "payload_kb": float(rng.integers(2, 40)),
+        "gb_price": round(float(rng.uniform(0.05, 0.12)), 2),
+        "model_mb": float(rng.integers(5, 120)),
+        "updates_per_month": float(rng.integers(2, 6)),
+        "line_mbit_s": float(rng.choice([6, 16, 20, 50, 100])),
+    }
 
 
 def costs(case, *, machines=None, months_updates=True, bits=8):
@@ -501,6 +562,7 @@ def costs(case, *, machines=None, months_updates=True, bits=8):
     points=4,
     minutes=8,
     objective="5.c",
+    edition=2,
     kind=Function(
         "case", returns=Several(Number(), Number(), Number(), names=("cloud", "edge", "first load"))
     ),
@@ -512,12 +574,43 @@ def costs(case, *, machines=None, months_updates=True, bits=8):
 )
 def cloud_and_edge(answer, rng, expect):
     """`cloud_and_edge(case)`: cost of a month in the cloud, on the devices, and the seconds of the first load."""
-    for number in range(3):
-        case = draw_case(rng)
-        cloud, edge, load = answer(dict(case))
-        want = costs(case)
-        for got, right, what in zip((cloud, edge, load), want, ("cloud", "edge", "first load"), strict=True):
-            expect.close(got, right, f"case {number + 1}: {what}")
+    parts = {"a little of one more": 0.2, "most of one more": 0.8, "and nothing over": 0.0}
+    with expect.defining():
+        for words, part in parts.items():
+            case = draw_case(rng, part)
+            machines = case["peak_per_s"] * case["seconds_per_request"] / case["busy"]
+            told = f"the peak fills {int(machines + 1e-9)} machines, {words}"
+            for got, right, what in zip(
+                answer(dict(case)), costs(case), ("cloud", "edge", "first load"), strict=True
+            ):
+                expect.close(
+                    got, right, f"{what} ({told})" if what == "cloud" else f"{what} ({_brief(case)})"
+                )
+
+
+def _brief(case):
+    return f"{case['devices']:,.0f} devices, model of {case['model_mb']:g} MB, line of {case['line_mbit_s']:g} Mbit/s"
+
+
+@cloud_and_edge.inputs
+def months(rng):
+    yield (
+        {
+            "devices": 50_000.0,
+            "requests_per_s": 10.0,
+            "peak_per_s": 70.0,
+            "seconds_per_request": 0.04,
+            "busy": 0.7,
+            "machine_hour": 0.4,
+            "payload_kb": 8.0,
+            "gb_price": 0.09,
+            "model_mb": 20.0,
+            "updates_per_month": 2.0,
+            "line_mbit_s": 16.0,
+        },
+    )
+    for part in (0.0, 0.1, 0.4, 0.6, 0.9, *rng.uniform(0.05, 0.95, 10)):
+        yield (draw_case(rng, part),)
 
 
 @cloud_and_edge.misconception(
@@ -589,7 +682,10 @@ def in_plain_steps(case):
 
 _FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
 _LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
-_UNLISTED = ("seat_neighbor", "loyalty", "trip", "kin")
+_UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge", "bag", "booking")
+_ENDINGS = ("", "_note", "_info", "_ref", "_extra", "_v2")
+_AS_THEY_ARE = ("request_id", "version", "status", "latency_ms")
+_KEPT = {*_AS_THEY_ARE, "user_id", "features", "comment"}
 
 
 def draw_entry(rng, number=0):
@@ -598,21 +694,27 @@ def draw_entry(rng, number=0):
     mail = f"{first.lower()}.{last.lower()}@example.org"
     phone = f"+49 151 {rng.integers(1000000, 9999999)}"
     ip = ".".join(str(part) for part in rng.integers(11, 250, 4))
-    spoken = ["called from", "left a number:", "asked to be called at"][int(rng.integers(3))]
+    spoken = str(rng.choice(["called from", "left a number:", "asked to be called at"]))
+    told = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
+    said = rng.permutation(["gate display frozen at B7", *told[:2], *told[2:][: int(rng.integers(2))]])
+    secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
+    unlisted = [f"{rng.choice(_UNLISTED)}{rng.choice(_ENDINGS)}" for _ in range(3)]
     entry = {
         "request_id": f"r{rng.integers(10_000, 99_999)}",
         "version": f"v{rng.integers(1, 9)}",
-        "status": 200,
+        "status": int(rng.choice([200, 200, 400, 503])),
         "latency_ms": round(float(rng.uniform(5, 400)), 1),
-        "user_id": int(rng.integers(100_000, 999_999)),
+        "user_id": int(rng.integers(100_000, 999_000)),
         "features": {
-            "distance": int(rng.integers(100, 4900)),
+            "distance": int(rng.integers(1, 49) * 100 + (51, 99, 0)[number % 3]),
             "carrier": str(rng.choice(["UA", "DL", "B6"])),
             "passenger": {"name": f"{first} {last}", "mail": mail},
+            unlisted[0]: f"{rng.integers(1, 40)}{rng.choice(list('ABCDEF'))}",
         },
-        "comment": f"gate display frozen, {first} {spoken} {phone}, wrote from {mail.upper()}",
+        "comment": ", ".join(str(part) for part in said) if number != 2 else "gate display frozen at B7",
         "headers": {"agent": "display/2", "forwarded": [ip]},
-        str(rng.choice(_UNLISTED)): {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]},
+        unlisted[1]: secret,
+        f"{unlisted[2]}_id": int(rng.integers(10, 99)),
     }
     return entry, [first, last]
 
@@ -622,10 +724,6 @@ def entry_key(rng):
     return rng.bytes(32)
 
 
-def _text_of(entry):
-    return json.dumps(entry, default=str)
-
-
 @exercise(
     "5.6",
     "A log without people",
@@ -633,6 +731,7 @@ def _text_of(entry):
     points=5,
     minutes=10,
     objective="5.d",
+    edition=2,
     kind=Function("entry", "key", "names", returns=Mapping()),
     hints=(
         "Begin with an empty dict and put in what is allowed. Who begins with the entry and takes things out forgets the field that comes next month.",
@@ -642,76 +741,198 @@ def _text_of(entry):
 )
 def safe_entry(answer, rng, expect):
     """`safe_entry(entry, key, names)`: what the log may keep."""
-    key, other_key = entry_key(rng), entry_key(rng)
-    leaks, kept, coarsened, words, plain = [], True, True, True, False
-    for number in range(3):
-        entry, names = draw_entry(rng, number)
-        got = answer(entry, key, names)
-        hunted = [*names, str(entry["user_id"])]
-        leaks += [trace.kind for trace in find_personal(got, names=hunted)]
-        leaks += ["unlisted field" for name in (*_UNLISTED, "headers") if name in got]
-        kept &= all(
-            got.get(name) == entry[name] for name in ("request_id", "version", "status", "latency_ms")
-        )
-        features = got.get("features")
-        features = features if isinstance(features, dict) else {}
-        coarsened &= features.get("distance") == entry["features"]["distance"] // 100 * 100
-        coarsened &= features.get("carrier") == entry["features"]["carrier"]
-        words &= "gate display frozen" in str(got.get("comment"))
-        plain |= _reversible(got, entry["user_id"])
-    again = dict(draw_entry(rng)[0], user_id=entry["user_id"])
-    same = answer(again, key, names).get("user_id")
-    stranger = answer(dict(entry, user_id=entry["user_id"] - 1), key, names).get("user_id")
-    elsewhere = answer(entry, other_key, names).get("user_id")
-    kinds = ", ".join(sorted(set(leaks)))
-    told = f"{len(leaks)} place{'s' if len(leaks) != 1 else ''} where a person can be found ({kinds})"
-    expect.true(not leaks, "no name, mail, phone, address, user id or unlisted field is left", told)
-    expect.true(kept, "request_id, version, status and latency_ms are as they were")
-    expect.true(coarsened, "features has the distance in hundreds, and the carrier")
-    expect.true(words, "the harmless words of the comment are still there")
-    expect.true(
-        got.get("user_id") is not None and same == got["user_id"] != stranger,
-        "one user has one stand-in, another user another",
-    )
-    expect.true(
-        not plain and got.get("user_id") is not None and elsewhere != got["user_id"],
-        "nobody without the key can find the user id from the stand-in",
-        "there is none" if got.get("user_id") is None else "it can be computed from the id alone",
-    )
+    key = entry_key(rng)
+    entries = [draw_entry(rng, number) for number in range(3)]
+    kept = [(entry, names, answer(entry, key, names)) for entry, names in entries]
+    faults = {
+        what: next(filter(None, (find(*one) for one in kept)), "") for what, find in _IN_AN_ENTRY.items()
+    }
+    with expect.defining():
+        for what in ("no name, mail, phone number or user id is left", "only the listed fields are there"):
+            expect.true(not faults[what], what, faults.pop(what))
+        what = "request_id, version, status and latency_ms are as they were"
+        expect.true(not faults[what], what, faults.pop(what))
+        what = "nobody without the key can find the user id from the stand-in"
+        fault = _found_without_key(answer, kept, key)
+        expect.true(not fault, what, fault)
+    for what, fault in faults.items():
+        expect.true(not fault, what, fault)
+    fault = _not_one_each(answer, kept, key, rng)
+    expect.true(not fault, "one user has one stand-in, another user another", fault)
 
 
-def _reversible(got, user_id):
-    """Whether a plain hash of the id stands in the entry."""
-    text = _text_of(got)
-    return any(
-        hashlib.new(name, str(user_id).encode()).hexdigest()[:8] in text
-        for name in ("md5", "sha1", "sha256", "sha512")
+def _leaks(entry, names, got):
+    person = entry["features"]["passenger"]
+    phone = next(
+        iter(value["note"][1] for value in entry.values() if isinstance(value, dict) and "note" in value)
     )
+    hunted = [*names, person["mail"], str(entry["user_id"]), phone.split()[-1]]
+    found = find_personal(got, names=hunted)
+    return f"{found[0].path} holds {found[0].text!r} ({found[0].kind})" if found else ""
+
+
+def _not_listed(entry, names, got):
+    more = [str(name) for name in got if name not in _KEPT]
+    features = got.get("features")
+    more += (
+        [f"features.{name}" for name in features if name not in ("distance", "carrier")]
+        if isinstance(features, dict)
+        else []
+    )
+    return f"there is also {more[0]}" if more else ""
+
+
+def _changed(entry, names, got):
+    for name in _AS_THEY_ARE:
+        if name not in got:
+            return f"{name} is missing"
+        if got[name] != entry[name]:
+            return f"{name} was {entry[name]!r} and is {got[name]!r}"
+    return ""
+
+
+def _finer(entry, names, got):
+    features, want = got.get("features"), entry["features"]["distance"] // 100 * 100
+    if not isinstance(features, dict):
+        return "features is no dict"
+    if features.get("carrier") != entry["features"]["carrier"]:
+        return f"carrier was {entry['features']['carrier']!r} and is {features.get('carrier')!r}"
+    distance = features.get("distance")
+    return "" if distance == want else f"{entry['features']['distance']} miles became {distance!r}"
+
+
+def _lost_words(entry, names, got):
+    if not isinstance(got.get("comment"), str):
+        return "there is no comment"
+    harmless = mask(entry["comment"], names=names)
+    words = iter(re.findall(r"\w+", got["comment"]))
+    for word in re.findall(r"\w+", re.sub(r"\[\w+\]", " ", harmless)):
+        if word not in words:
+            return f"{entry['comment']!r} became {got['comment']!r}: {word!r} is lost"
+    return ""
+
+
+_IN_AN_ENTRY = {
+    "no name, mail, phone number or user id is left": _leaks,
+    "only the listed fields are there": _not_listed,
+    "request_id, version, status and latency_ms are as they were": _changed,
+    "features has the distance in hundreds, and the carrier": _finer,
+    "the harmless words of the comment are still there": _lost_words,
+}
+
+
+def _stand_in(answer, entry, key, names, **change):
+    return answer(dict(entry, **change), key, names).get("user_id")
+
+
+def _not_one_each(answer, kept, key, rng):
+    """What is wrong with the stand-ins of many users, or ""."""
+    entry, names, got = kept[2]
+    other, others = draw_entry(rng, 2)
+    mine = got.get("user_id")
+    if mine is None:
+        return "there is none"
+    if _stand_in(answer, other, key, others, user_id=entry["user_id"]) != mine:
+        return "two requests of one user have two stand-ins"
+    users = range(entry["user_id"], entry["user_id"] + 150)
+    found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
+    if len(set(found)) < len(found):
+        return f"{len(found)} users have only {len(set(found))} stand-ins"
+    return ""
+
+
+def _found_without_key(answer, kept, key):
+    """How the id can be told from the stand-in, or ""."""
+    entry, names, got = kept[0]
+    user, mine, text = entry["user_id"], got.get("user_id"), json.dumps(got, default=str)
+    if mine is None:
+        return "there is no stand-in"
+    for at in (0, 15, -1):
+        other = bytearray(key)
+        other[at] ^= 1 + at % 7
+        if _stand_in(answer, entry, bytes(other), names) == mine:
+            return "another key gives the same stand-in" if not at else "a part of the key is not used"
+    plain = [
+        hashlib.new(name, str(user).encode()).hexdigest() for name in ("md5", "sha1", "sha256", "sha512")
+    ]
+    if any(one[:8] in text for one in plain):
+        return "a hash of the id alone stands in the entry"
+    if key.hex() in text or repr(key)[2:-1] in text or base64.b64encode(key).decode() in text:
+        return "the key itself stands in the entry"
+    near = [str(_stand_in(answer, entry, key, names, user_id=one)) for one in range(user, user + 12)]
+    alike = [
+        sum(map(str.__eq__, one, two)) / max(len(one), len(two), 1) for one, two in itertools.pairwise(near)
+    ]
+    if np.mean(alike) > 0.6 or _by_arithmetic(near):
+        return f"the stand-ins of neighbors are alike ({near[0]} and {near[1]}): one known user gives away the others"
+    return ""
+
+
+def _by_arithmetic(stand_ins):
+    """Whether numbers (decimal or hexadecimal) go up in equal steps where the ids do."""
+    for base in (10, 16):
+        try:
+            numbers = [int(one, base) for one in stand_ins]
+        except ValueError:
+            continue
+        if len({two - one for one, two in itertools.pairwise(numbers)}) <= 3:
+            return True
+    return False
+
+
+@safe_entry.inputs
+def entries(rng):
+    seen = {"request_id": "r1", "version": "v1", "status": 200, "latency_ms": 41.5, "user_id": 483920}
+    seen |= {"features": {"distance": 1416, "carrier": "UA", "origin": "JFK"}, "headers": {"agent": "x"}}
+    seen["comment"] = "display froze, write to ada.k@example.org or call +49 151 2345678, Ada"
+    yield seen, b"in real life: secrets.token_bytes(32)", ["Ada"]
+    yield seen | {"comment": "all fine"}, rng.bytes(16), ["Ada"]
+    for distance in (0, 1, 99, 100, 150, 4999):
+        features = {"distance": distance, "carrier": "B6", "seat": "12A"}
+        yield seen | {"features": features, "status": 503, "user_id": 7}, rng.bytes(32), ["Ada", "Bo"]
 
 
 def _failed(seen):
     return {what for what, ok, *_ in seen.verdicts if not ok}
 
 
-def _leak_lines(seen):
-    return any(what.startswith("no name") for what in _failed(seen))
+def _entries(seen):
+    """(the entry that was given, what came back) of each call that gave a dict."""
+    return [(call.given[0], call.output) for call in seen.calls if isinstance(call.output, dict)]
 
 
-def _only_outputs(seen):
-    return [output for output in seen.outputs if isinstance(output, dict)]
+def _user_calls(seen):
+    return [
+        (call.given[0]["user_id"], call.given[1], call.output["user_id"])
+        for call in seen.calls
+        if isinstance(call.output, dict) and call.output.get("user_id") is not None
+    ]
 
 
 def _comment_kept(seen):
-    return (
-        _leak_lines(seen)
-        and bool(_only_outputs(seen))
-        and all("@" in str(output.get("comment", "")) for output in _only_outputs(seen))
-    )
+    pairs = [(entry, got) for entry, got in _entries(seen) if "@" in entry["comment"]]
+    return bool(pairs) and all("@" in str(got.get("comment")) for _, got in pairs)
+
+
+def _fields_let_through(seen):
+    return any(set(got) & set(entry) - _KEPT for entry, got in _entries(seen))
+
+
+def _key_not_needed(seen):
+    first = {}
+    for user, key, stand_in in _user_calls(seen):
+        if str(stand_in) == str(user):
+            return False
+        if first.setdefault(user, (key, stand_in))[0] != key and first[user][1] == stand_in:
+            return True
+    return False
 
 
 @safe_entry.misconception(
     "nearly everything was dropped. Nobody can find the slow request in an empty log: keep what a colleague needs at night, and nothing else.",
-    when=lambda seen: len(_failed(seen)) >= 3 and not _leak_lines(seen),
+    when=lambda seen: (
+        bool(_entries(seen)) and all(len(set(_AS_THEY_ARE) - set(got)) >= 2 for _, got in _entries(seen))
+    ),
 )
 def empty_log(entry, key, names):
     return {"request_id": entry["request_id"]}
@@ -722,21 +943,15 @@ def empty_log(entry, key, names):
     when=_comment_kept,
 )
 def key_list(entry, key, names):
-    personal = {"name", "mail", "passenger", "headers", "kin", "seat_neighbor", "loyalty", "trip"}
-    kept = {name: value for name, value in entry.items() if name not in personal}
-    features = {name: entry["features"][name] for name in ("distance", "carrier")}
-    features["distance"] = coarse(features["distance"], 100)
-    return kept | {"features": features, "user_id": pseudonym(entry["user_id"], key)}
+    return right_entry(entry, key, names) | {"comment": entry["comment"]}
 
 
 @safe_entry.misconception(
     "fields were taken out by name. The next release adds a field that is not on your list, and it leaks from the first day: list what may stay instead.",
-    when=lambda seen: (
-        _leak_lines(seen) and any(set(output) & {*_UNLISTED, "headers"} for output in _only_outputs(seen))
-    ),
+    when=_fields_let_through,
 )
 def block_list(entry, key, names):
-    kept = {name: value for name, value in entry.items() if name != "headers"}
+    kept = {name: value for name, value in entry.items() if name not in ("headers", *_UNLISTED)}
     features = {
         "distance": coarse(entry["features"]["distance"], 100),
         "carrier": entry["features"]["carrier"],
@@ -747,10 +962,7 @@ def block_list(entry, key, names):
 
 @safe_entry.misconception(
     "the user id was hashed without the key. There are a million ids: whoever has the log hashes them all in a second and looks yours up. A keyed hash, or nothing.",
-    when=lambda seen: (
-        any(what.startswith("nobody without") for what in _failed(seen))
-        and any(output.get("user_id") is not None for output in _only_outputs(seen))
-    ),
+    when=_key_not_needed,
 )
 def plain_hash(entry, key, names):
     return right_entry(entry, key, names) | {
@@ -836,31 +1048,78 @@ def _rows(rng, n=3):
     ]
 
 
+def _with(rng, n=3, **change):
+    """Good rows, one of them changed; a field that is set to `...` is taken out."""
+    rows = _rows(rng, n)
+    row = rows[int(rng.integers(n))]
+    row |= change
+    for name in [name for name, value in row.items() if value is ...]:
+        del row[name]
+    return {"rows": rows}
+
+
 def draw_payloads(rng):
-    """what -> (payload, status, text that the reason names)."""
-    cases = {"three good rows": (_rows(rng), 200, ""), "no row at all": ([], 200, "")}
+    """rule -> list of (what was sent, payload, status, text that the reason names)."""
+    nan, inf, some = float("nan"), float("inf"), float(rng.integers(1, 900))
+    good = {
+        "three good rows": {"rows": _rows(rng)},
+        "no row at all": {"rows": []},
+        "100 rows": {"rows": _rows(rng, LIMIT)},
+        "distances of 50 and 5000": {"rows": [{"distance": 50, "hour": 9}, {"distance": 5000, "hour": 9}]},
+        "hours 0 and 23": {"rows": [{"distance": 700, "hour": 0}, {"distance": 700.0, "hour": 23}]},
+        "hour 8.5": _with(rng, hour=8.5),
+        "one row whose fields are in another order": {"rows": [{"hour": 7, "distance": 800}]},
+    }
 
-    def broken(what, status=400, names="", **change):
-        rows = _rows(rng)
-        rows[int(rng.integers(len(rows)))].update(change)
-        cases[what] = (rows, status, names)
+    def wrong(name, *values):
+        return [(f"a {name} of {value!r}", _with(rng, **{name: value}), 400, name) for value in values]
 
-    broken("a distance below 0", names="distance", distance=-float(rng.integers(1, 900)))
-    broken("a distance that is NaN", names="distance", distance=float("nan"))
-    broken("an infinite distance", names="distance", distance=float("inf"))
-    broken("a distance of True", names="distance", distance=True)
-    broken("a distance that is a text", names="distance", distance=str(rng.integers(200, 900)))
-    broken("hour 24", names="hour", hour=24)
-    broken("hour -1", names="hour", hour=-1)
-    broken("a field nobody knows", carrier_code="UA")
-    rows = _rows(rng)
-    del rows[-1]["hour"]
-    cases["a row without its hour"] = (rows, 400, "")
-    cases["one row too many"] = ([{"distance": 700.0, "hour": 9}] * (LIMIT + 1), 413, "")
-    cases = {what: ({"rows": rows}, *rest) for what, (rows, *rest) in cases.items()}
-    cases["a payload without rows"] = ({"flights": _rows(rng)}, 400, "")
-    cases["a payload that is a list"] = ([1, 2], 400, "")
-    return cases
+    outside = wrong("distance", -some, 0, 49.9, 5000.5, 1e9, -inf) + wrong("hour", 24, -1, 23.5, -0.5)
+    last = _rows(rng, LIMIT)
+    last[-1]["distance"] = 12
+    fields = {
+        "a field that nobody knows": _with(rng, carrier_code="UA"),
+        "a row without its hour": _with(rng, hour=...),
+        "a row without its distance": _with(rng, distance=...),
+        "an empty row": {"rows": [*_rows(rng), {}]},
+    }
+    shapes = {
+        "a payload without rows": {"flights": _rows(rng)},
+        "a payload that is a list": _rows(rng),
+        "a payload that is None": None,
+        "a payload that is a text": "rows",
+        "rows that are None": {"rows": None},
+        "rows that are a dict": {"rows": {}},
+        "rows that are one row, without a list": {"rows": _rows(rng)[0]},
+        "rows that are an empty text": {"rows": ""},
+        "rows that are a number": {"rows": 3},
+        "a row that is a list": {"rows": [*_rows(rng), [700, 9]]},
+        "a row that is a text": {"rows": ["distance", *_rows(rng)]},
+        "a row that is None": {"rows": [None]},
+    }
+    many = {
+        "101 rows": {"rows": _rows(rng, LIMIT + 1)},
+        "101 rows, one of them wrong": _with(rng, LIMIT + 1, hour=99),
+        "2,000 rows": {"rows": _rows(rng, 1) * 2000},
+    }
+    return {
+        "what is right is let in: 200": [(what, payload, 200, "") for what, payload in good.items()],
+        "NaN and infinity are refused: 400": wrong("distance", nan, inf) + wrong("hour", nan, inf),
+        "True is no number: 400": wrong("hour", True, False) + wrong("distance", True),
+        "numbers out of range are refused: 400": [
+            *outside,
+            ("100 rows, the last one wrong", {"rows": last}, 400, "distance"),
+        ],
+        "texts and None are no numbers: 400": wrong("distance", "700", None, [700])
+        + wrong("hour", "9", None),
+        "unknown and missing fields are refused: 400": [
+            (what, payload, 400, "") for what, payload in fields.items()
+        ],
+        "anything else than a list of dicts is refused: 400": [
+            (what, payload, 400, "") for what, payload in shapes.items()
+        ],
+        "more than 100 rows are too many: 413": [(what, payload, 413, "") for what, payload in many.items()],
+    }
 
 
 @exercise(
@@ -870,6 +1129,7 @@ def draw_payloads(rng):
     points=4,
     minutes=8,
     objective="5.d",
+    edition=2,
     kind=Function("payload", returns=Several(Number(integer=True), Text(), names=("status", "reason"))),
     hints=(
         "Send the five payloads of the cell above through `leaky_door` by hand, and ask of each 200: what would the model have answered?",
@@ -879,27 +1139,115 @@ def draw_payloads(rng):
 )
 def door(answer, rng, expect):
     """`door(payload)`: (status, reason)."""
-    for what, (payload, status, names) in draw_payloads(rng).items():
-        got, reason = answer(payload)
-        told = "the reason names the field" if got == status else _status_words(got, status)
-        expect.true(got == status and names in reason, f"{what}: {status}", told)
+    silent = ""
+    for rule, sent in draw_payloads(rng).items():
+        told = ""
+        for what, payload, status, name in sent:
+            got, reason = answer(payload)
+            if got != status and not told:
+                told = f"{what} gets {got}"
+            elif got == status and name not in reason and not silent:
+                silent = f"for {what} it is {reason!r}"
+        with expect.defining() if rule in _DEFINING else contextlib.nullcontext():
+            expect.true(not told, rule, told)
+    expect.true(not silent, "the reason names the field whose value is wrong", silent)
 
 
-def _status_words(got, want):
-    if got == want:
-        return ""
-    if want != 200 and got == 200:
-        return "it is let in"
-    return f"the status is {got}"
+_DEFINING = ("what is right is let in: 200", "NaN and infinity are refused: 400", "True is no number: 400")
 
 
-def _statuses(seen):
-    return [output[0] for output in seen.outputs if isinstance(output, tuple | list) and len(output) == 2]
+@door.inputs
+def payloads(rng):
+    def row(distance=700, hour=9, **more):
+        return {"distance": distance, "hour": hour, **more}
+
+    nan, inf = float("nan"), float("inf")
+    values = (
+        nan,
+        inf,
+        -inf,
+        True,
+        False,
+        None,
+        "9",
+        [9],
+        8.5,
+        -0.5,
+        0,
+        23,
+        23.5,
+        24,
+        49,
+        50,
+        50.0,
+        5000,
+        5001,
+    )
+    yield ({"rows": [row(distance=nan)]},)
+    for value in values:
+        for name in FIELDS:
+            yield ({"rows": [row(), row(**{name: value}), row()]},)
+    for n in (0, 1, 99, 100, 101, 102, 5000):
+        yield ({"rows": [row()] * n},)
+        yield ({"rows": [row()] * n + [row(hour=99)]},)
+    for rows in (
+        None,
+        "",
+        "ab",
+        3,
+        {},
+        row(),
+        [None],
+        [[700, 9]],
+        [{}],
+        ["ab"],
+        [row(more=1)],
+        [{"hour": 3}],
+        [{"distance": 300}],
+    ):
+        yield ({"rows": rows},)
+    for payload in (None, [], [row()], "rows", 7, {}, {"flights": [row()]}):
+        yield (payload,)
+
+
+def _sent(seen):
+    """(payload, status given, status that is right) of each call that gave a pair."""
+    return [
+        (call.given[0], call.output[0], right_door(call.given[0])[0])
+        for call in seen.calls
+        if isinstance(call.output, tuple | list) and len(call.output) == 2
+    ]
+
+
+def _values(payload):
+    """All values of a payload's rows, where it has such."""
+    rows = payload.get("rows") if isinstance(payload, dict) else None
+    return (
+        [value for row in rows if isinstance(row, dict) for value in row.values()]
+        if isinstance(rows, list)
+        else []
+    )
+
+
+def _let_in(seen, odd):
+    """Whether all wrong payloads of this odd kind were let in, and there were some."""
+    found = [
+        got == 200 for payload, got, want in _sent(seen) if want == 400 and any(map(odd, _values(payload)))
+    ]
+    return bool(found) and all(found)
+
+
+def _is_nan(value):
+    return isinstance(value, float) and value != value
+
+
+def _far_off(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and (value < -1 or value > 1e6)
 
 
 @door.misconception(
     "the service blames itself for what the sender sent. 5xx means that we are broken: it wakes somebody up and starts rollbacks. The sender's fault is a 4xx, with a reason that helps to repair it.",
-    when=lambda seen: 500 in _statuses(seen),
+    when=lambda seen: any(isinstance(got, int | float) and 500 <= got < 600 for _, got, _ in _sent(seen)),
 )
 def our_own_fault(payload):
     status, reason = right_door(payload)
@@ -907,8 +1255,10 @@ def our_own_fault(payload):
 
 
 @door.misconception(
-    "wrong values were replaced by plausible ones. Someone then gets a confident answer to a question that nobody asked, and the sender's bug stays hidden: refuse, and say why.",
-    when=lambda seen: len(_statuses(seen)) > 10 and all(status in (200, 413) for status in _statuses(seen)),
+    "every wrong value was let in, as it was or replaced by a plausible one. Someone then gets a confident answer to a question that nobody asked, and the sender's bug stays hidden: refuse, and say why.",
+    when=lambda seen: (
+        len(_sent(seen)) > 10 and all(got == 200 for _, got, want in _sent(seen) if want == 400)
+    ),
 )
 def default_instead(payload):
     status, reason = right_door(payload)
@@ -917,42 +1267,65 @@ def default_instead(payload):
 
 @door.misconception(
     "comparisons with NaN were trusted. NaN is never below and never above anything, so it slips through each test for what is wrong: test for what is right.",
-    when=lambda seen: (
-        any("NaN" in what and not ok for what, ok, *_ in seen.verdicts) and not _true_passes(seen)
-    ),
+    when=lambda seen: _let_in(seen, _is_nan) and not _let_in(seen, _far_off),
 )
 def nan_slips_through(payload):
-    if isinstance(payload, dict) and isinstance(payload.get("rows"), list) and len(payload["rows"]) <= LIMIT:
-        for row in payload["rows"]:
-            if isinstance(row, dict) and row.get("distance") != row.get("distance"):
-                return 200, "ok"
-    return right_door(payload)
-
-
-def _true_passes(seen):
-    return any("True" in what and not ok for what, ok, *_ in seen.verdicts)
+    status, reason = right_door(payload)
+    return (200, "ok") if status == 400 and any(map(_is_nan, _values(payload))) else (status, reason)
 
 
 @door.misconception(
-    "True went through as the number 1. In Python True is an int, so a switch that a sender mixed up with a distance looks like one mile: ask for bool first.",
-    when=_true_passes,
+    "True went through as the number 1. In Python True is an int, so a switch that a sender mixed up with an hour looks like one o'clock: ask for bool first.",
+    when=lambda seen: _bool_hours_let_in(seen) and not _let_in(seen, _is_nan) and not _let_in(seen, _far_off),
 )
 def true_is_one(payload):
-    if isinstance(payload, dict) and isinstance(payload.get("rows"), list) and len(payload["rows"]) <= LIMIT:
-        for row in payload["rows"]:
-            if isinstance(row, dict) and row.get("distance") is True:
-                return 200, "ok"
-    return right_door(payload)
+    status, reason = right_door(payload)
+    return (200, "ok") if _bool_hour(payload) else (status, reason)
+
+
+def _bool_hour(payload):
+    rows = payload.get("rows") if isinstance(payload, dict) else None
+    return isinstance(rows, list) and any(
+        isinstance(row, dict) and isinstance(row.get("hour"), bool) for row in rows
+    )
+
+
+def _bool_hours_let_in(seen):
+    found = [got == 200 for payload, got, _ in _sent(seen) if _bool_hour(payload)]
+    return bool(found) and all(found)
+
+
+@door.misconception(
+    "the limits themselves were refused. From 50 to 5000 and from 0 to 23 includes both ends, and at most 100 rows includes 100.",
+    when=lambda seen: (
+        any(got != 200 and _at_a_limit(payload) for payload, got, want in _sent(seen) if want == 200)
+        and any(got == 200 and want == 200 for _, got, want in _sent(seen))
+        and all(got == 200 or _at_a_limit(payload) for payload, got, want in _sent(seen) if want == 200)
+    ),
+)
+def limits_refused(payload):
+    status, reason = right_door(payload)
+    return (
+        (400, "distance or hour at its limit") if status == 200 and _at_a_limit(payload) else (status, reason)
+    )
+
+
+def _at_a_limit(payload):
+    return len(payload["rows"]) == LIMIT or any(
+        row["distance"] in (50, 5000) or row["hour"] in (0, 23) for row in payload["rows"]
+    )
 
 
 @door.alternative
 def with_exceptions(payload):
     try:
         rows = payload["rows"]
+        if type(rows) is not list:
+            raise TypeError("rows is no list")
         if len(rows) > LIMIT:
             return 413, "too many rows"
         for row in rows:
-            if sorted(row) != sorted(FIELDS):
+            if sorted(row.keys()) != sorted(FIELDS):
                 raise ValueError("unknown or missing field")
             for name, low, high in (("distance", 50, 5000), ("hour", 0, 23)):
                 if type(row[name]) not in (int, float):
@@ -1007,6 +1380,7 @@ def month_of(servers, runs=30, random_state=None):
     minutes=16,
     core=True,
     objective="5.e",
+    edition=2,
     kind=Mapping(),
     hints=(
         "Let `draft.lint()` lead you: it goes through the rows and says of each finding what to do. Fill the decisions first, each with a why.",
@@ -1024,7 +1398,8 @@ def record(answer, rng, expect):
         return
     findings = held.lint()
     rows = ", ".join(dict.fromkeys(finding.row for finding in findings))
-    expect.true(not findings, "lint has no findings", f"{len(findings)} left: {rows}")
+    with expect.defining():
+        expect.true(not findings, "lint has no findings", f"{len(findings)} left: {rows}")
     sizing = held.sizing
     if sizing is None or not 1 <= sizing.servers <= 100 or sizing.batch is not None:
         expect.true(
@@ -1035,40 +1410,78 @@ def record(answer, rng, expect):
         return
     real = sizing.rate >= 0.95 * RATE and abs(sizing.service.mean / SERVICE.mean - 1) < 0.1
     expect.true(
-        real, "it is sized for the traffic that was measured", "80 requests a second of 50 ms on average"
+        real,
+        "it is sized for the traffic that was measured: 80 requests a second of 50 ms on average",
+        f"the sizing says {sizing.rate:g} a second of {1000 * sizing.service.mean:.0f} ms",
     )
-    promised = any(
+    held.sizing = dataclasses.replace(sizing, seconds=60.0)
+    replay = replay_record(held, rate=RATE, service=SERVICE, runs=30, random_state=rng)
+    month = _month(held.sizing, replay)
+    with expect.defining():
+        expect.true(
+            any(map(_promises_p99, held.latency)),
+            "it promises the display's p99, 300 ms in 95 % of the minutes or better",
+            "; ".join(f'"{claim}", share {claim.share:g}' for claim in held.latency)
+            or "there is no claim on latency",
+        )
+        expect.true(replay.met, "drawn traffic keeps its promises", replay.reason)
+        expect.true(month["cost"] <= CHEAP, f"a month costs at most {CHEAP:.0f} EUR", _bill(month))
+
+
+def _promises_p99(claim):
+    return (
         claim.metric == "p99"
         and claim.at_most is not None
         and claim.unit in ("ms", "s")
         and claim.share >= 0.95
-        and claim.meets(1.0, "s") is not None
         and claim.at_most * (1 if claim.unit == "ms" else 1000) <= NEED_MS
-        for claim in held.latency
-    )
-    expect.true(promised, "it promises the display's p99, 300 ms in 95 % of the minutes or better")
-    held.sizing = dataclasses.replace(sizing, seconds=60.0)
-    replay = replay_record(held, rate=RATE, service=SERVICE, runs=30, random_state=rng)
-    expect.true(replay.met, "drawn traffic keeps its promises", replay.reason)
-    month = _month(held.sizing, replay)
-    low, high = _baseline(4), _baseline(12)
-    expect.true(
-        month <= CHEAP,
-        f"a month costs at most {CHEAP:.0f} EUR (4 servers: {low:,}, 12 servers: {high:,})",
-        f"it costs {month:,.0f}" if month < math.inf else "without a claim on p99 nobody can say",
     )
 
 
 def _month(sizing, replay):
-    if "p99" not in replay.draws:
-        return math.inf
-    missed = float((replay.draws["p99"] * 1000 > NEED_MS).mean())
-    return SERVER_MONTH * sizing.servers + MISSED_MINUTE * MINUTES * missed
+    """What the drawn minutes say of a month's cost."""
+    missed = float((replay.draws["p99"] * 1000 > NEED_MS).mean()) if "p99" in replay.draws else math.inf
+    cost = SERVER_MONTH * sizing.servers + MISSED_MINUTE * MINUTES * missed
+    return {"servers": sizing.servers, "missed": missed, "cost": cost}
 
 
-@functools.cache
-def _baseline(servers):
-    return month_of(servers, random_state=0)["cost"]
+def _bill(month):
+    """The costs of a record and of both baselines, in words."""
+    if month["cost"] == math.inf:
+        return "without a claim on p99 nobody can say what it costs"
+    rows = [month, month_of(4, random_state=0), month_of(12, random_state=0)]
+    names = ("yours", "with 4 servers", "with 12")
+    return "; ".join(
+        f"{name}: {row['servers']} servers {SERVER_MONTH * row['servers']:,.0f} EUR + "
+        f"{row['missed']:.0%} of the busy minutes above 300 ms {MISSED_MINUTE * MINUTES * row['missed']:,.0f} EUR "
+        f"= {row['cost']:,.0f} EUR"
+        for name, row in zip(names, rows, strict=True)
+    ).replace("%", " %")
+
+
+@record.acceptable
+def keeps_the_promise(answer, rng):
+    """By the statement alone: no findings, p99 of 300 ms promised, kept by drawn minutes, and the month within 620 EUR."""
+    held = Record.from_dict(answer)
+    in_ms = {"ms": 1, "s": 1000}
+    promised = any(
+        claim.metric == "p99"
+        and claim.share >= 0.95
+        and claim.at_most * in_ms.get(claim.unit, math.inf) <= 300
+        for claim in held.latency
+        if claim.at_most
+    )
+    if held.lint() or held.sizing is None or held.sizing.batch or not promised:
+        return False
+    late = 0
+    for _ in range(60):
+        arrivals = poisson(RATE * rng.uniform(0.95, 1.05), 60.0, random_state=rng)
+        run = simulate(arrivals, SERVICE, held.sizing.servers, random_state=rng)
+        late += run.p99 * 1000 > NEED_MS
+    return (
+        late / 60 <= 0.05
+        and SERVER_MONTH * held.sizing.servers + MISSED_MINUTE * MINUTES * late / 60 <= CHEAP
+    )
 
 
 def complete_record(servers=6, *, seeds=20, evidence=True, trigger=True, at_most=295.0, within=5):
@@ -1134,6 +1547,10 @@ def _problems(seen):
     return set(Record.from_dict(seen.values["record"]).lint().problems)
 
 
+def _without_trigger(seen):
+    return not Record.from_dict(seen.values["record"]).rollback.triggers
+
+
 def _findings_of(seen, row):
     return Record.from_dict(seen.values["record"]).lint().of(row)
 
@@ -1153,7 +1570,7 @@ def _vague_claim(seen):
 
 @record.misconception(
     "nothing starts the way back. Somebody has to notice, at a value that was fixed before the night it happens, and the old version answers again within a stated time.",
-    when=lambda seen: bool(_findings_of(seen, "rollback")) and len(_findings_of(seen, None)) < 6,
+    when=lambda seen: _without_trigger(seen) and len(_findings_of(seen, None)) < 6,
 )
 def no_trigger():
     return complete_record(trigger=False).to_dict()
