@@ -143,9 +143,8 @@ def draw_curve(rng):
     p99[at] = target * rng.uniform(1.02, 1.3)
     p99[at + 1 : at + 1 + lucky] = target * rng.uniform(0.85, 0.98, lucky)
     p99[at + 1 + lucky :] = np.maximum(p99[at + 1 + lucky :], target * 1.3)
-    return pd.DataFrame(
-        {"rate": rate, "throughput": np.minimum(rate, capacity).round(1), "mean": mean, "p99": p99}
-    ), target
+    done = (np.minimum(rate, capacity) * rng.uniform(0.97, 0.995, rows)).round(2)
+    return pd.DataFrame({"rate": rate, "throughput": done, "mean": mean, "p99": p99}), target
 
 
 def highest_safe(curve, target):
@@ -281,37 +280,45 @@ def fewest_servers(rate, service_s, target_s):
     return servers
 
 
-def draw_day(rng, busiest):
-    """24 hourly rates with a quiet night and one busiest hour."""
+def draw_day(rng, busiest, hour=None):
+    """24 hourly rates with a quiet night and one busiest hour, any one if not given."""
     hours = np.arange(24)
     shape = 0.5 + 0.3 * np.cos(2 * np.pi * (hours - 18) / 24)
     rates = shape * busiest * rng.uniform(0.9, 1.05, 24)
     rates = np.minimum(np.roll(rates, int(rng.integers(24))), 0.97 * busiest)
-    rates[int(rng.integers(24))] = busiest
+    rates[int(rng.integers(24)) if hour is None else hour] = busiest
     return [round(float(rate), 1) for rate in rates]
 
 
 @functools.cache
 def _sizings():
-    """(rate, service, target) in which no wrong way of counting that is common hits the right number."""
-    found = []
-    for rate in range(30, 260, 7):
+    """Two lists of (rate, service, target) in which no common wrong way of counting hits the right number.
+
+    In those of the second list even the mean latency needs more servers than those that just keep up.
+    """
+    found, tight = [], []
+    for rate in range(31, 250, 2):
         for service in (0.04, 0.05, 0.08, 0.1):
-            for stretch in (4.75, 4.8, 4.9, 5.2):
+            load = rate * service
+            barely = math.floor(load) + 1
+            late = mmc(rate, service, barely).latency
+            if rate % 3 and late < 6 * service:
+                continue
+            for stretch in (4.75, 4.9):
                 target = round(stretch * service, 3)
-                servers, load = fewest_servers(rate, service, target), rate * service
+                servers = fewest_servers(rate, service, target)
                 p99 = mmc_percentile(99, rate, service, servers)
                 before = mmc_percentile(99, rate, service, servers - 1)
                 rules = (load + 1, load / 0.7, load / 0.8, load + math.sqrt(load))
-                by_rule = {math.ceil(rule) for rule in rules} | {round(load / 0.75)}
+                by_rule = {math.ceil(rule) for rule in rules} | {barely, barely + 1, round(load / 0.75)}
                 clear = p99 < 0.99 * target and before > 1.01 * target
                 if (
                     clear
                     and servers not in by_rule
                     and servers > fewest_servers(0.75 * rate, service, target)
                 ):
-                    found.append((rate, service, target))
-    return found
+                    (tight if late > 6 * service else found).append((rate, service, target))
+    return found, tight
 
 
 MOST_SERVERS = 100
@@ -335,7 +342,7 @@ MOST_SERVERS = 100
 )
 def servers_needed(answer, rng, expect):
     """`servers_needed(hourly_rates, service_s, target_s)`: the fewest servers whose p99 meets the target in the busiest hour."""
-    cases = _sizings()
+    usual, tight = _sizings()
 
     def compare(rates, service, target, what):
         got, want = answer(rates, service, target), fewest_servers(max(rates), service, target)
@@ -345,10 +352,12 @@ def servers_needed(answer, rng, expect):
             expect.lines[-1] = dataclasses.replace(expect.lines[-1], note=told)
 
     with expect.defining():
-        for at in rng.choice(len(cases), size=5, replace=False):
-            rate, service, target = cases[int(at)]
+        drawn = [usual[int(at)] for at in rng.choice(len(usual), size=4, replace=False)]
+        drawn.append(tight[int(rng.integers(len(tight)))])
+        hours = [0, 23, *(int(hour) for hour in rng.integers(24, size=3))]
+        for (rate, service, target), hour in zip(drawn, hours, strict=True):
             words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
-            compare(draw_day(rng, float(rate)), service, target, words)
+            compare(draw_day(rng, float(rate), hour), service, target, words)
     compare([0.2] * 24, 0.05, 1.0, "a service that hardly anybody asks")
     slow = round(float(rng.uniform(0.08, 0.12)), 3)
     words = f"{1000 * slow:.0f} ms on average, p99 within {4000 * slow:.0f} ms: 0"
@@ -526,14 +535,14 @@ def other_order():
 
 def draw_case(rng, part=0.5):
     """Prices, traffic and a model; at the peak the traffic fills some whole machines, and `part` of one more."""
-    machines, rate = int(rng.integers(3, 9)), float(rng.integers(5, 40))
+    machines = int(rng.integers(4, 10))
     seconds, busy = round(float(rng.uniform(0.02, 0.06)), 3), round(float(rng.uniform(0.5, 0.9)), 2)
     if part == 0:  # powers of two: the quotient is exact in every order of operations
         seconds, busy = 0.03125, 0.5
     peak = (machines - 1 + part) * busy / seconds
     return {
         "devices": float(rng.integers(20, 400) * 1000),
-        "requests_per_s": min(rate, round(0.4 * peak, 1)),
+        "requests_per_s": round(float(rng.uniform(0.4, 0.6)) * peak, 1),
         "peak_per_s": peak if part == 0 else round(peak, 2),
         "seconds_per_request": seconds,
         "busy": busy,
@@ -600,7 +609,7 @@ def months(rng):
         {
             "devices": 50_000.0,
             "requests_per_s": 10.0,
-            "peak_per_s": 70.0,
+            "peak_per_s": 65.0,
             "seconds_per_request": 0.04,
             "busy": 0.7,
             "machine_hour": 0.4,
@@ -685,7 +694,6 @@ def in_plain_steps(case):
 _FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
 _LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
 _UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge", "bag", "booking")
-_ENDINGS = ("", "_note", "_info", "_ref", "_extra", "_v2")
 _AS_THEY_ARE = ("request_id", "version", "status", "latency_ms")
 _KEPT = {*_AS_THEY_ARE, "user_id", "features", "comment"}
 
@@ -698,13 +706,14 @@ def draw_entry(rng, number=0):
     ip = ".".join(str(part) for part in rng.integers(11, 250, 4))
     spoken = str(rng.choice(["called from", "left a number:", "asked to be called at"]))
     told = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
-    said = rng.permutation(["gate display frozen at B7", *told[:2], *told[2:][: int(rng.integers(2))]])
+    said = rng.permutation(["gate display frozen at B7", *told[: 3 - number % 2]])
     secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
-    unlisted = [f"{rng.choice(_UNLISTED)}{rng.choice(_ENDINGS)}" for _ in range(3)]
+    unlisted = [str(rng.choice(_UNLISTED)), *(_made_up(rng) for _ in range(2))]
+    unlisted = [str(name) for name in rng.permutation(unlisted)]
     entry = {
         "request_id": f"r{rng.integers(10_000, 99_999)}",
         "version": f"v{rng.integers(1, 9)}",
-        "status": int(rng.choice([200, 200, 400, 503])),
+        "status": (200, 503, 400)[number % 3],
         "latency_ms": round(float(rng.uniform(5, 400)), 1),
         "user_id": int(rng.integers(100_000, 999_000)),
         "features": {
@@ -719,6 +728,11 @@ def draw_entry(rng, number=0):
         f"{unlisted[2]}_id": int(rng.integers(10, 99)),
     }
     return entry, [first, last]
+
+
+def _made_up(rng):
+    """The name of a field that nobody can have listed."""
+    return "".join(str(rng.choice(list(letters))) for letters in ("bdfgklmnprst", "aeiou") * 3)
 
 
 def entry_key(rng):
@@ -836,7 +850,7 @@ def _not_one_each(answer, kept, key, rng):
         return "there is none"
     if _stand_in(answer, other, key, others, user_id=entry["user_id"]) != mine:
         return "two requests of one user have two stand-ins"
-    users = range(entry["user_id"], entry["user_id"] + 100)
+    users = range(entry["user_id"], entry["user_id"] + 240)
     found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
     if len(set(found)) < len(found):
         return f"{len(found)} users have only {len(set(found))} stand-ins"
@@ -849,11 +863,13 @@ def _found_without_key(answer, kept, key):
     user, mine, text = entry["user_id"], got.get("user_id"), json.dumps(got, default=str)
     if mine is None:
         return "there is no stand-in"
+    if _stand_in(answer, entry, bytes(255 - byte for byte in key), names) == mine:
+        return "another key gives the same stand-in"
     for at in (0, 15, -1):
         other = bytearray(key)
-        other[at] ^= 1 + at % 7
+        other[at] ^= 1
         if _stand_in(answer, entry, bytes(other), names) == mine:
-            return "another key gives the same stand-in" if not at else "a part of the key is not used"
+            return "a part of the key is not used"
     plain = [
         hashlib.new(name, str(user).encode()).hexdigest() for name in ("md5", "sha1", "sha256", "sha512")
     ]
@@ -882,16 +898,39 @@ def _by_arithmetic(stand_ins):
     return False
 
 
-@safe_entry.inputs
-def entries(rng):
-    seen = {"request_id": "r1", "version": "v1", "status": 200, "latency_ms": 41.5, "user_id": 483920}
-    seen |= {"features": {"distance": 1416, "carrier": "UA", "origin": "JFK"}, "headers": {"agent": "x"}}
-    seen["comment"] = "display froze, write to ada.k@example.org or call +49 151 2345678, Ada"
-    yield seen, b"in real life: secrets.token_bytes(32)", ["Ada"]
-    yield seen | {"comment": "all fine"}, rng.bytes(16), ["Ada"]
-    for distance in (0, 1, 99, 100, 150, 4999):
-        features = {"distance": distance, "carrier": "B6", "seat": "12A"}
-        yield seen | {"features": features, "status": 503, "user_id": 7}, rng.bytes(32), ["Ada", "Bo"]
+@safe_entry.acceptable
+def keeps_people_out(answer, rng):
+    """By the statement alone, on an entry of its own."""
+    entry = {name: f"{name} {rng.integers(99)}" for name in _AS_THEY_ARE} | {
+        "user_id": int(rng.integers(9e5))
+    }
+    entry |= {
+        "features": {"distance": int(rng.integers(5000)), "carrier": "HA", "seat": "12A"},
+        "crew": "Ada",
+    }
+    entry["comment"] = "Ada froze, ada@example.org or +49 151 2345678 knows"
+    keys = [rng.bytes(32) for _ in range(3)]
+    one, two, three = (answer(dict(entry), key, ["Ada"]) for key in keys)
+    others = [answer(entry | {"user_id": user}, keys[0], ["Ada"])["user_id"] for user in range(1000, 1400)]
+    words = re.findall(r"\w+", re.sub(r"\[\w+\]", "", one["comment"]))
+    return (
+        {name: value for name, value in one.items() if name not in ("user_id", "comment")}
+        == {name: entry[name] for name in _AS_THEY_ARE}
+        | {"features": {"distance": entry["features"]["distance"] // 100 * 100, "carrier": "HA"}}
+        and words == ["froze", "or", "knows"]
+        and len({str(got["user_id"]) for got in (one, two, three)}) == 3
+        and len(set(map(str, others))) == 400
+        and answer(entry | {"status": 0}, keys[0], ["Ada"])["user_id"] == one["user_id"]
+        and all(
+            answer(dict(entry), keys[0][:at] + b"?" + keys[0][at + 1 :], ["Ada"])["user_id"] != one["user_id"]
+            for at in range(32)
+            if keys[0][at : at + 1] != b"?"
+        )
+        and not {
+            hashlib.new(way, str(entry["user_id"]).encode()).hexdigest() for way in ("md5", "sha1", "sha256")
+        }
+        & {str(one["user_id"])}
+    )
 
 
 def _failed(seen):
@@ -934,13 +973,17 @@ def _next_to_nothing(seen):
 
 
 def _key_not_needed(seen):
-    first = {}
-    for user, key, stand_in in _user_calls(seen):
-        if str(stand_in) == str(user):
-            return False
-        if first.setdefault(user, (key, stand_in))[0] != key and first[user][1] == stand_in:
-            return True
-    return False
+    """Whether the stand-in follows the user, but a wholly different key changes nothing."""
+    calls = _user_calls(seen)
+    by_key = {(user, key): str(stand_in) for user, key, stand_in in calls}
+    pairs = [(one, two) for one, two in itertools.combinations(by_key, 2) if one[0] == two[0]]
+    other_keys = [(one, two) for one, two in pairs if sum(map(int.__ne__, one[1], two[1])) > 16]
+    return (
+        bool(other_keys)
+        and all(by_key[one] == by_key[two] for one, two in other_keys)
+        and len(set(by_key.values())) > 2
+        and not any(str(user) == str(stand_in) for user, _, stand_in in calls)
+    )
 
 
 @safe_entry.misconception(
@@ -1056,7 +1099,7 @@ def _fault(row):
 
 def _rows(rng, n=3):
     return [
-        {"distance": round(float(rng.uniform(80, 4900)), 1), "hour": int(rng.integers(0, 24))}
+        {"distance": round(float(rng.uniform(80, 4900)), 1), "hour": int(rng.integers(1, 23))}
         for _ in range(n)
     ]
 
@@ -1258,6 +1301,10 @@ def _far_off(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and (value < -1 or value > 1e6)
 
 
+def _no_hour(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value in (-1, 24)
+
+
 @door.misconception(
     "the service blames itself for what the sender sent. 5xx means that we are broken: it wakes somebody up and starts rollbacks. The sender's fault is a 4xx, with a reason that helps to repair it.",
     when=lambda seen: any(isinstance(got, int | float) and 500 <= got < 600 for _, got, _ in _sent(seen)),
@@ -1289,7 +1336,9 @@ def nan_slips_through(payload):
 
 @door.misconception(
     "True went through as the number 1. In Python True is an int, so a switch that a sender mixed up with an hour looks like one o'clock: ask for bool first.",
-    when=lambda seen: _bool_hours_let_in(seen) and not _let_in(seen, _is_nan) and not _let_in(seen, _far_off),
+    when=lambda seen: (
+        _bool_hours_let_in(seen) and not any(_let_in(seen, odd) for odd in (_is_nan, _far_off, _no_hour))
+    ),
 )
 def true_is_one(payload):
     status, reason = right_door(payload)
