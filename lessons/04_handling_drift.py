@@ -508,9 +508,9 @@ def window_error(y, width):
 # *Full path · 4 points · 9 minutes*
 #
 # Write `choose(y, candidates)`: `y` is an array with one label a day (100 days in the check), `candidates` a list of five half-lives in days, in any order. Return the candidate with which to predict the days to come:
-# the one that would have predicted the days from day 20 on best. `level(past, half_life)`, below, predicts the day after `past`.
+# the one with the smallest mean error (absolute or squared) over all days from day 20 on. `level(past, half_life)`, below, predicts the day after `past`.
 #
-# The check draws streams whose level wanders fast, a little, not at all, or not until day 40 and then fast. It compares the errors of your choices on the 400 days after with those of the best candidates.
+# The check draws streams whose level wanders fast, a little, not at all, or not until day 30 and then fast. It compares the errors of your choices on the 400 days after with those of the best candidates.
 
 
 # %%
