@@ -79,7 +79,7 @@ def test_a_click_that_nobody_knows_of_does_not_count(dtype):
 def test_text_is_no_click():
     with pytest.raises(ValueError, match="'clicked'.*neither True nor False"):
         one_window(METRICS["ctr"], clicked=["True", "False", "False", "False"])
-    with pytest.raises(ValueError, match="'x' holds 'a', which is no number"):
+    with pytest.raises(ValueError, match="the column 'x' must be numbers, but 'a' is none"):
         one_window(mean_of("x"), x=["a", 1, 2, 3])
 
 

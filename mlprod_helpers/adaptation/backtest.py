@@ -11,6 +11,7 @@ from sklearn.utils.validation import has_fit_parameter
 from mlprod_helpers.adaptation.hybrid import ResidualStream, bands_of
 from mlprod_helpers.adaptation.recency import Clock, effective_rows
 from mlprod_helpers.drift.threads import few_threads
+from mlprod_helpers.requestlog.numbers import as_floats
 
 __all__ = ["BackTest", "Training"]
 
@@ -37,6 +38,8 @@ class BackTest:
             raise ValueError(f"retrain_every={retrain_every!r} must be a whole number from 1.")
         self.model, self.frame, self.band, self.retrain_every = model, frame, band, int(retrain_every)
         self.X, self.y, self.time_name = frame[features], frame[target], time
+        if is_regressor(model):
+            self.y = _labels_of_numbers(self.y)
         self.clock = Clock(frame[time], f"the times in {time!r}")
         self.times = self.clock.times
         self.label_times = self._label_times(delay, label_time)
@@ -165,9 +168,24 @@ class BackTest:
 def _check_columns(frame, names):
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"frame must be a DataFrame, not {type(frame).__name__}.")
+    if not frame.columns.is_unique:
+        raise ValueError("frame has several columns of one name: rename them.")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise ValueError(f"frame has no column {missing}; there are: {', '.join(map(str, frame.columns))}.")
+
+
+def _labels_of_numbers(labels):
+    numbers = as_floats(labels, f"the labels in {labels.name!r}")
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"{np.isinf(numbers).sum()} labels in {labels.name!r} are infinite: leave them missing."
+        )
+    return (
+        labels
+        if labels.dtype.kind in "iuf" and isinstance(labels.dtype, np.dtype)
+        else pd.Series(numbers, labels.index)
+    )
 
 
 def _taker(model, X):

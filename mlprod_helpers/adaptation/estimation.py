@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 __all__ = ["METRICS", "PerformanceEstimate", "estimate_performance"]
 
 METRICS = ("accuracy", "precision", "recall", "f1", "brier", "auc")
@@ -82,14 +84,17 @@ def estimate_performance(p, metric="accuracy", *, threshold=0.5, decision=None):
     >>> round(estimate_performance([0.9, 0.8, 0.3, 0.2], "recall").value, 4)
     0.7727
     """
-    p = np.asarray(p, dtype=float)
+    p = as_floats(p, "p")
     if p.ndim != 1 or not len(p):
         raise ValueError(f"p must be one probability a row, shape (n,) with n > 0, not {p.shape}.")
     if not (p.min() >= 0 and p.max() <= 1):
         raise ValueError("p must be probabilities between 0 and 1, none missing.")
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown; choose one of {', '.join(METRICS)}.")
-    flagged = p >= threshold if decision is None else np.asarray(decision).astype(bool)
+    flagged = p >= threshold if decision is None else as_floats(decision, "decision")
+    if not np.isin(flagged, (0, 1)).all():
+        raise ValueError("decision is True or False for each row, none missing.")
+    flagged = flagged.astype(bool)
     if flagged.shape != p.shape:
         raise ValueError(f"decision has shape {flagged.shape}, p has {p.shape}: one decision a row.")
     value, slope = (

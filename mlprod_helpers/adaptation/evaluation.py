@@ -196,7 +196,8 @@ def compare(errors, against=None, *, higher_is_better=None):
     Returns
     -------
     DataFrame, index = strategy
-        The metric's mean over the periods (each counts the same), `difference` to `against`, `share_better` (in which
+        The metric's mean over the periods (each counts the same; NaN for a strategy without a value in some period
+        where another has one), `difference` to `against`, `share_better` (in which
         share of the periods it was better than `against`), `trainings`, `trained_on` (mean number of rows in the
         model).
 
@@ -221,8 +222,8 @@ def compare(errors, against=None, *, higher_is_better=None):
     gain = table.sub(table[against], axis=0) * (1 if higher_is_better else -1)
     return pd.DataFrame(
         {
-            metric: table.mean(),
-            "difference": table.mean() - table[against].mean(),
+            metric: table.mean(skipna=False),
+            "difference": table.mean(skipna=False) - table[against].mean(skipna=False),
             "share_better": (gain > 0).mean(),
             "trainings": errors.groupby("strategy")["retrained"].sum(),
             "trained_on": errors.groupby("strategy")["trained_on"].mean(),

@@ -5,6 +5,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from mlprod_helpers.drift.columns import kinds_of
+from mlprod_helpers.requestlog.numbers import as_floats
+
 __all__ = ["AnomalyGate"]
 
 _TOGETHER = "numbers"  # the reason of rows whose numeric columns do not go together
@@ -73,7 +76,9 @@ class AnomalyGate(BaseEstimator):
         Parameters
         ----------
         X : DataFrame, shape (n, d)
-            Training rows. Numeric columns go together; all others (text, category, bool) count as categories.
+            Training rows. Columns of numbers, whatever dtype holds them, go together; all others (text, category, bool)
+            count as categories. Dates are refused, and infinite values: they are no example of what is ordinary. In new
+            rows they are strange.
         y : ignored
 
         Returns
@@ -87,6 +92,11 @@ class AnomalyGate(BaseEstimator):
             raise ValueError(
                 f"X must be a DataFrame, not {type(X).__name__}: columns are told apart by name and type."
             )
+        if not X.columns.is_unique:
+            raise ValueError("X has several columns of one name: rename them.")
+        kinds = {c: kinds_of(X[c], X[c])[0] for c in X.columns}
+        if dates := [c for c in X.columns if kinds[c] in ("datetime", "timedelta")]:
+            raise ValueError(f"{dates} hold dates, and each new date is one never seen: leave them out.")
         n_held = int(len(X) * self.holdout)
         rank = int(np.floor((n_held + 1) * self.false_flags))
         if rank < 1:
@@ -97,7 +107,9 @@ class AnomalyGate(BaseEstimator):
         order = np.random.default_rng(self.random_state).permutation(len(X))
         held, kept = X.iloc[order[:n_held]], X.iloc[order[n_held:]]
         self.columns_ = list(X.columns)
-        self.numeric_ = [c for c in X.columns if _is_number(X[c])]
+        self.numeric_ = [c for c in X.columns if kinds[c] == "number" or _is_empty_number(X[c])]
+        if np.isinf(_floats(X[self.numeric_])).any(axis=None):
+            raise ValueError("X has infinite values: replace them, or leave their rows out.")
         self._learn_categories(kept)
         self._learn_numbers(kept)
         # a new ordinary row is equally likely at any rank among these: flagged with at most the chosen probability
@@ -159,7 +171,7 @@ class AnomalyGate(BaseEstimator):
             self.rarity_[column] = share.map(lambda s, share=share: share[share <= s].sum())
 
     def _learn_numbers(self, kept):
-        values = kept[self.numeric_].astype(float)
+        values = _floats(kept[self.numeric_])
         self.center_ = values.median().fillna(0.0)
         spread = (values.quantile(0.75) - values.quantile(0.25)) / 1.349
         # half of the values are the same: fall back on the standard deviation; a constant keeps its unit
@@ -172,16 +184,20 @@ class AnomalyGate(BaseEstimator):
         self.distances_ = np.sort(self._distances(scaled))
 
     def _scaled(self, X):
-        values = X[self.numeric_].astype(float)
+        values = _floats(X[self.numeric_])
         return np.arcsinh(((values - self.center_) / self.scale_).fillna(0.0).to_numpy())
 
     def _distances(self, scaled):
         moved = scaled - self.mean_
-        return ((moved @ self.precision_) * moved).sum(axis=1)
+        infinite = np.isinf(moved).any(axis=1)
+        moved = np.where(infinite[:, None], 0.0, moved)
+        return np.where(infinite, np.inf, ((moved @ self.precision_) * moved).sum(axis=1))
 
     def _tails(self, X):
         """The tail share of each part of each row, one column a part."""
         check_is_fitted(self, "rarity_")
+        if not isinstance(X, pd.DataFrame):
+            raise ValueError(f"X must be a DataFrame, not {type(X).__name__}.")
         missing = [c for c in self.columns_ if c not in X.columns]
         if missing:
             raise ValueError(f"X lacks columns that the gate was fitted on: {missing}.")
@@ -196,8 +212,14 @@ class AnomalyGate(BaseEstimator):
         return pd.DataFrame(parts, index=X.index)
 
 
-def _is_number(column):
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+def _is_empty_number(column):
+    return column.isna().all() and pd.api.types.is_numeric_dtype(column)
+
+
+def _floats(frame):
+    """Numbers as float64, missing ones as NaN; text is refused."""
+    values = {name: as_floats(frame[name], f"the column {name!r}") for name in frame}
+    return pd.DataFrame(values, index=frame.index, columns=frame.columns)
 
 
 def _as_categories(column, numeric):

@@ -5,6 +5,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 __all__ = ["HybridModel", "ResidualStream", "bands_of"]
 
 
@@ -152,7 +154,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self
         """
         check_is_fitted(self, msg="Call fit before partial_fit: the stream corrects a batch model.")
-        y = np.asarray(y, dtype=float)
+        y = as_floats(y, "y")
         if y.shape != (len(X),):
             raise ValueError(f"X has {len(X)} rows, y has shape {y.shape}: give one label a row.")
         if not np.isfinite(y).all():

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 __all__ = ["estimate_prior", "reweigh"]
 
 
@@ -112,7 +114,7 @@ def estimate_prior(p, prior_old, *, tol=1e-8, max_iter=10_000):
 
 def _table(p):
     """Probabilities with one column a class; the flag says that only class 1 was given."""
-    p = np.asarray(p, dtype=float)
+    p = as_floats(p, "p")
     if p.ndim not in (1, 2):
         raise ValueError(f"p must have shape (n,) or (n, k), not {p.shape}.")
     if p.size and not (p.min() >= 0 and p.max() <= 1):
@@ -126,7 +128,7 @@ def _table(p):
 
 def _prior(prior, n_classes, name, binary):
     """A prior as shares of all classes."""
-    shares = np.asarray(prior, dtype=float)
+    shares = as_floats(prior, name)
     if binary and shares.ndim == 0:
         shares = np.array([1 - shares, shares])
     if shares.shape != (n_classes,):

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 __all__ = ["Clock", "effective_rows", "recency_weights"]
 
 NEVER = np.iinfo(np.int64).max  # a date that does not come: later than all others
@@ -50,12 +52,20 @@ class Clock:
                 f"{what}: {missing.sum()} of {len(series)} are missing. Drop or fill them first."
             )
         if not dated:
-            return series.fillna(np.inf).to_numpy(dtype=float)
+            found = series.to_numpy(dtype=float, na_value=np.inf)
+            if not missing_is_never and np.isinf(found).any():
+                raise ValueError(f"{what}: some are infinite. Drop those rows first.")
+            return found
         if (series.dt.tz is not None) != self.aware:
             raise ValueError(f"{what} and the rows' times must both have a time zone, or neither.")
         if self.aware:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
-        numbers = series.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        try:
+            numbers = series.dt.as_unit("ns").to_numpy().astype(np.int64)
+        except pd.errors.OutOfBoundsDatetime:
+            raise ValueError(
+                f"{what}: a date lies outside the years 1678 to 2262. If it stands for 'never', leave it missing."
+            ) from None
         return np.where(missing, NEVER, numbers)
 
     def moment(self, value, what):
@@ -100,6 +110,13 @@ def _series(values, what):
     else:
         values = np.asarray(values) if not isinstance(values, list | tuple) else list(values)
         series = pd.Series(values)
+    if pd.api.types.infer_dtype(series, skipna=True) in (
+        "integer",
+        "floating",
+        "mixed-integer-float",
+        "decimal",
+    ):
+        series = pd.Series(series.to_numpy(dtype=float, na_value=np.nan))
     if series.dtype == object or pd.api.types.is_string_dtype(series):
         try:
             series = pd.Series(
@@ -175,7 +192,7 @@ def effective_rows(weights):
     Parameters
     ----------
     weights : array-like of float, shape (n,)
-        Not negative.
+        Finite, not negative.
 
     Returns
     -------
@@ -193,8 +210,10 @@ def effective_rows(weights):
     >>> round(effective_rows(recency_weights(range(1000), 30)), 1)
     86.6
     """
-    weights = np.asarray(weights, dtype=float)
-    if weights.size and not weights.min() >= 0:
-        raise ValueError("weights must not be negative or missing.")
-    total = weights.sum()
-    return float(total**2 / np.square(weights).sum()) if total > 0 else 0.0
+    weights = as_floats(weights, "weights")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError("weights must not be negative, infinite or missing.")
+    if not weights.any():
+        return 0.0
+    weights = weights / weights.max()  # so that squares neither overflow nor vanish
+    return float(weights.sum() ** 2 / np.square(weights).sum())

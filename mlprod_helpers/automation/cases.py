@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.automation.selective import as_floats
 from mlprod_helpers.queueing import poisson
+from mlprod_helpers.requestlog.numbers import as_floats
 
 
 def cases_of(log, *, confidence="score"):
@@ -39,11 +39,8 @@ def cases_of(log, *, confidence="score"):
         raise ValueError("Some rows have no label yet: leave them out, log[log['label'].notna()].")
     if log["time"].isna().any():
         raise ValueError("Some rows have no time: leave them out, log[log['time'].notna()].")
-    given = log["prediction"].notna()
-    text = [
-        log.loc[given, name].map(lambda value: isinstance(value, str)).any()
-        for name in ("prediction", "label")
-    ]
+    given = log["prediction"].notna().to_numpy()
+    text = [any(isinstance(value, str) for value in log.loc[given, name]) for name in ("prediction", "label")]
     if given.any() and text[0] != text[1]:
         raise ValueError(
             "Only one of prediction and label is text: convert it, or every answer counts as wrong."
@@ -53,7 +50,7 @@ def cases_of(log, *, confidence="score"):
     seconds = (
         (times - times.iloc[0]).dt.total_seconds()
         if pd.api.types.is_datetime64_any_dtype(times)
-        else times.astype(float)
+        else as_floats(times, "time")
     )
     own = {
         "seconds": seconds,

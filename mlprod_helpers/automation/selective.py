@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RiskCoverage:
@@ -340,15 +342,3 @@ def _pairs(confidence, correct):
     if not np.isin(correct, (0, 1)).all():
         raise ValueError("correct says whether the model was right: True or False for each case.")
     return confidence, correct.astype(bool)
-
-
-def as_floats(values, name):
-    """Numbers, whatever dtype holds them; missing ones as NaN."""
-    try:
-        return (
-            pd.Series(values).to_numpy(dtype=float, na_value=np.nan)
-            if np.ndim(values) == 1
-            else np.asarray(values, dtype=float)
-        )
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} holds values that are no numbers.") from None

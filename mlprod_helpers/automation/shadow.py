@@ -129,6 +129,8 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
     easy    0.5        1.0    1.0         0.0
     hard    0.5        0.5    0.0         0.5
     """
+    if not log.columns.is_unique:
+        raise ValueError("The shadow log has several columns of one name: rename them.")
     for name in (*_NEEDED, by, truth):
         if name not in log.columns:
             raise ValueError(f"The shadow log has no column {name!r}; it has {list(log.columns)}.")
@@ -156,7 +158,11 @@ def shadow_report(log, by, *, truth="label", saw="saw", level=0.95):
         }
     )
     rows["both_wrong"] = ~rows["model"] & ~rows["human"]
-    groups = rows.groupby(by, observed=True)
+    try:
+        groups = rows.groupby(by, observed=True)
+        groups.ngroups  # noqa: B018 (finds the groups now)
+    except TypeError:
+        raise ValueError(f"The column {by!r} holds lists or other values that name no stratum.") from None
     table = groups[_AVERAGED].mean()
     table.insert(0, "cases", groups.size())
     shares = blind[by].value_counts(normalize=True)

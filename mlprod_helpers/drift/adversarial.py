@@ -28,6 +28,7 @@ from scipy import special, stats
 
 from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
 from mlprod_helpers.drift.threads import few_threads
+from mlprod_helpers.requestlog.numbers import as_floats
 
 LARGEST_RATIO = 100.0  # a reference row counts for at most so many, before weights are scaled to mean one
 WELL_COVERED = 0.5  # below this share of the current rows, weights are called of little use
@@ -86,7 +87,7 @@ def shift_of_auc(auc):
     >>> round(shift_of_auc(0.8), 2), shift_of_auc(0.5), shift_of_auc(0.3)
     (1.19, 0.0, nan)
     """
-    auc = np.asarray(auc, dtype=float)
+    auc = as_floats(auc, "auc")
     if (auc < 0).any() or (auc > 1).any():
         raise ValueError("An AUC lies between 0 and 1.")
     return _plain(np.where(auc < 0.5, np.nan, np.sqrt(2) * special.ndtri(auc)))
@@ -114,7 +115,7 @@ def effective_sample_size(weights):
     >>> effective_sample_size([1, 1, 1, 1]), round(effective_sample_size([97, 1, 1, 1]), 2)
     (4.0, 1.06)
     """
-    weights = np.asarray(weights, dtype=float)
+    weights = as_floats(weights, "weights")
     if weights.ndim != 1 or len(weights) == 0:
         raise ValueError("Weights are one number a row: pass a one-dimensional array with at least one row.")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():

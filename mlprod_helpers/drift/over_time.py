@@ -89,7 +89,12 @@ def _bins(reference, current, n_bins):
     if ours != theirs:
         raise ValueError(f"{reference.name!r} holds {ours} values in reference, {theirs} values in current")
     if ours in (*CATEGORICAL, "missing"):
-        codes, labels = pd.factorize(pd.concat([reference.astype(object), current.astype(object)]))
+        try:
+            codes, labels = pd.factorize(pd.concat([reference.astype(object), current.astype(object)]))
+        except TypeError:
+            raise TypeError(
+                f"column {reference.name!r} holds lists or other values that are no categories: take it apart first"
+            ) from None
         codes = np.where(codes < 0, len(labels), codes)
         return codes[: len(reference)], codes[len(reference) :], len(labels) + 1
     *both, _ = numbers_of(reference, current, ours)

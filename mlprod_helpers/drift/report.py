@@ -27,6 +27,7 @@ from mlprod_helpers.drift.distances import (
     psi_value,
     sorted_numbers,
 )
+from mlprod_helpers.requestlog.numbers import as_floats
 
 VERDICTS = {
     "drift": "more than chance, and large enough to matter",
@@ -94,7 +95,7 @@ def benjamini_hochberg(pvalues):
 
 
 def _corrected(pvalues, of_ascending):
-    p = np.asarray(pvalues, dtype=float)
+    p = as_floats(pvalues, "pvalues")
     if p.ndim != 1:
         raise ValueError(f"pvalues must be one row of numbers, got {p.ndim} dimensions")
     tested = np.flatnonzero(~np.isnan(p))
@@ -109,8 +110,8 @@ def _corrected(pvalues, of_ascending):
 _CORRECTIONS = {
     "holm": holm,
     "bh": benjamini_hochberg,
-    "bonferroni": lambda p: np.minimum(np.asarray(p, dtype=float) * np.count_nonzero(~np.isnan(p)), 1.0),
-    None: lambda p: np.asarray(p, dtype=float),
+    "bonferroni": lambda pvalues: _corrected(pvalues, lambda p: p * len(p)),
+    None: lambda pvalues: _corrected(pvalues, lambda p: p),
 }
 
 
@@ -343,10 +344,16 @@ _SHOWN = [
 
 def _groups(reference, current, by):
     for role, frame in (("reference", reference), ("current", current)):
-        if by not in frame.columns:
+        if isinstance(by, list) or by not in frame.columns:
             raise ValueError(f"by={by!r} is not a column of {role}: it has {list(frame.columns)}")
-    ours = dict(list(reference.groupby(by, observed=True, dropna=False)))
-    theirs = dict(list(current.groupby(by, observed=True, dropna=False)))
+    try:
+        ours, theirs = (
+            dict(list(frame.groupby(by, observed=True, dropna=False))) for frame in (reference, current)
+        )
+    except TypeError:
+        raise TypeError(
+            f"by={by!r} holds lists or other values that are no groups: take it apart first"
+        ) from None
     # NaN is no equal of itself as a key
     ours, theirs = ({MISSING if pd.isna(k) else k: v for k, v in side.items()} for side in (ours, theirs))
     for group in sorted(ours.keys() | theirs.keys(), key=lambda g: (isinstance(g, str), g)):

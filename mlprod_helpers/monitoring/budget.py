@@ -13,6 +13,7 @@ from mlprod_helpers.monitoring.rules import (
     on_grid,
     run_lengths,
 )
+from mlprod_helpers.requestlog.numbers import as_floats
 
 PERIOD = pd.Timedelta(30, "D")
 
@@ -196,7 +197,10 @@ def burn_rates(bad, total, budget, windows):
     >>> burn_rates(bad, total, ErrorBudget(0.99), ["1h", "2h"]).round(9).values.tolist()
     [[0.0, 0.0], [4.0, 2.0], [0.0, 2.0], [0.0, 0.0]]
     """
-    counts, every = on_grid(pd.DataFrame({"bad": bad, "total": total}).astype(float))
+    counts, every = on_grid(pd.DataFrame({"bad": bad, "total": total}))
+    counts = counts.apply(lambda column: pd.Series(as_floats(column, column.name), counts.index))
+    if np.isinf(counts).any(axis=None):
+        raise ValueError("Some window has infinitely many requests: count them again.")
     sums = np.vstack([np.zeros(2), counts.fillna(0.0).cumsum().to_numpy()])
     if (counts["bad"].fillna(0) > counts["total"].fillna(0)).any() or (counts.min() < 0).any():
         raise ValueError(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 # a factor of 2 ** (1 / 4) from bucket to bucket: no quantile is off by more than 19 %
 BOUNDS_MS = tuple(float(bound) for bound in np.round(2 ** np.arange(0, 16.25, 0.25), 3))
 
@@ -49,7 +51,7 @@ class LatencyHistogram:
     @classmethod
     def of(cls, latencies_ms, bounds=BOUNDS_MS):
         """The histogram of an array of latencies in milliseconds, 0 or more; missing ones are refused."""
-        values = np.asarray(latencies_ms, dtype=float)
+        values = as_floats(latencies_ms, "latencies_ms")
         if np.isnan(values).any() or (values < 0).any():
             raise ValueError(
                 "A latency is a number of milliseconds, 0 or more. A request without an answer counts with the time after "

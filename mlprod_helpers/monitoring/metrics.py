@@ -10,6 +10,7 @@ from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA
 from mlprod_helpers.monitoring.schema import missing_rows, new_category_rows, out_of_range_rows
 from mlprod_helpers.monitoring.windows import Share, Windows, _divide, true_where
+from mlprod_helpers.requestlog.numbers import as_floats
 
 FAMILIES = ("software", "input", "output")
 DIRECTIONS = ("up", "down", "both")
@@ -151,7 +152,7 @@ def wilson(hits, trials, confidence=0.95):
 
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, but it is a share between 0 and 1: write 0.95.")
-    hits, trials = np.asarray(hits, dtype=float), np.asarray(trials, dtype=float)
+    hits, trials = as_floats(hits, "hits"), as_floats(trials, "trials")
     if (hits < 0).any() or (hits > trials).any():
         raise ValueError(
             "Each share needs 0 <= hits <= trials. Were clicks counted twice, or the two swapped?"
@@ -305,6 +306,8 @@ def redone_searches(log, within_us):
         searches &= ~log["request_id"].duplicated().to_numpy()
     rows = np.flatnonzero(searches)
     users = log["user_id"].to_numpy()[rows]
+    if users.dtype == object and any(isinstance(user, list | dict | set) for user in users):
+        raise ValueError("The column 'user_id' holds lists or dicts, which name nobody.")
     if users.dtype.kind not in "iu" or (
         len(users) and (users.min() < 0 or users.max() > 2**62 // len(users))
     ):
@@ -333,9 +336,9 @@ def _share_of_rows(which, schema, name, what):
 def _lengths(column):
     """Characters of each text; of a categorical only each category is counted."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        lengths = np.append(column.cat.categories.str.len().to_numpy(dtype=float), np.nan)
+        lengths = np.append(_lengths(column.cat.categories.to_series()), np.nan)
         return lengths[column.cat.codes.to_numpy()]  # code -1, missing, takes the NaN at the end
-    if not isinstance(column.dtype, pd.StringDtype) and column.dtype != object:
+    if pd.api.types.infer_dtype(column, skipna=True) not in ("string", "mixed", "mixed-integer", "empty"):
         raise ValueError(
             f"The column {column.name!r} holds {column.dtype}, no text: its length says nothing."
         )
@@ -348,17 +351,19 @@ def _throughput(windows):
 
 
 def _status(low, high):
-    return lambda windows: windows.share(
-        windows.log["status"].between(low, high), among=windows.log["status"].notna()
-    )
+    def compute(windows):
+        status = windows.values("status")
+        return windows.share((status >= low) & (status <= high), among=~np.isnan(status))
+
+    return compute
 
 
 def _missing_outputs(windows):
-    return windows.share(windows.log["prediction"].isna(), among=windows.log["status"] < 400)
+    return windows.share(windows.log["prediction"].isna(), among=windows.values("status") < 400)
 
 
 def _ctr(windows):
-    shown = windows.log["status"] < 400 if "status" in windows.log else None
+    shown = windows.values("status") < 400 if "status" in windows.log else None
     return windows.share(windows.log["clicked"], among=shown)
 
 
@@ -399,7 +404,9 @@ _READY = (
     Metric(
         "retry_rate",
         *("software", "share", "up"),
-        lambda windows: windows.share(windows.log["attempts"] > 1, among=windows.log["attempts"].notna()),
+        lambda windows: windows.share(
+            windows.values("attempts") > 1, among=~np.isnan(windows.values("attempts"))
+        ),
         ("attempts",),
         "share of requests that the client had to send more than once",
     ),

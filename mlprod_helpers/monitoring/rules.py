@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
-from mlprod_helpers.monitoring.windows import as_floats
+from mlprod_helpers.requestlog.numbers import as_floats
 
 SEVERITIES = {"page": "wakes somebody now", "ticket": "waits for the working day"}
 HOURS_OF_DAY, HOURS_OF_WEEK = 24, 168
@@ -426,7 +426,7 @@ def values_of(measured, metric):
         )
     if not measured.columns.is_unique:
         raise ValueError("The measured frame has several columns of one name: rename them.")
-    return as_floats(measured[metric])
+    return as_floats(measured[metric], f"the metric {metric!r}")
 
 
 def run_lengths(mask):

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
-from mlprod_helpers.monitoring.windows import as_floats, true_where
+from mlprod_helpers.monitoring.windows import true_where
+from mlprod_helpers.requestlog.numbers import as_floats
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def out_of_range_rows(frame: pd.DataFrame, schema):
     for name, field in schema.items():
         if field.low is None and field.high is None:
             continue
-        values = as_floats(_column(frame, name))
+        values = as_floats(_column(frame, name), f"the column {name!r}")
         wrong = np.zeros(len(frame), dtype=bool)
         if field.low is not None:
             wrong |= values < field.low

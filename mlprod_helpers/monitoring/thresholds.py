@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.monitoring.rules import duration, hour_of_day, hour_of_week, looks, on_grid
+from mlprod_helpers.requestlog.numbers import as_floats
 
 WEEK = pd.Timedelta(7, "D")
 
@@ -38,7 +39,7 @@ def choose_threshold(
     Raises
     ------
     ValueError
-        For a reference of less than two weeks, or hours of which it has no value.
+        For a reference of less than two weeks, hours of which it has no value, or more infinite values than pages.
 
     Source: leave-one-out calibration as in cross-conformal prediction (Vovk 2015); MAD times 1.4826 estimates a normal's sd.
 
@@ -61,7 +62,7 @@ def choose_threshold(
         raise ValueError(
             f"The reference has {weeks:.1f} weeks: a threshold needs two at least, to learn and to hold out."
         )
-    values = sign * measured["metric"].to_numpy(dtype=float)
+    values = sign * as_floats(measured["metric"], "the reference")
     hour = hour_of_day(measured.index)
     off = np.full(len(values), np.nan)  # from what the other weeks say is normal
     for held_out in range(int(week.max()) + 1):
@@ -123,4 +124,8 @@ def _level(score, more, allowed):
     peak = int(starts.argmax())  # below it alerts merge until one rings all the time
     too_many = np.maximum.accumulate((starts > allowed)[::-1])[::-1]
     too_many[:peak] = True
+    if too_many.all():
+        raise ValueError(
+            "The reference has more infinite values than may page: find out what they are first."
+        )
     return float(max(levels[~too_many][0], 0.0))

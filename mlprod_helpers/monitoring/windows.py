@@ -7,6 +7,7 @@ import pandas as pd
 
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.requestlog import served
+from mlprod_helpers.requestlog.numbers import as_floats
 
 MOST_WINDOWS = 10_000_000
 
@@ -93,7 +94,7 @@ class Windows:
         if not isinstance(column, str):
             return np.asarray(column, dtype=float)
         if column not in self._cache:
-            self._cache[column] = as_floats(self._series(column))
+            self._cache[column] = as_floats(self._series(column), f"the column {column!r}")
         return self._cache[column]
 
     def count(self, mask):
@@ -167,17 +168,6 @@ class Windows:
         if column not in self.log.columns:
             raise KeyError(f"The log has no column {column!r}: {nearest_name(column, self.log.columns)}.")
         return self.log[column]
-
-
-def as_floats(column):
-    """A column's values as floats, missing ones as NaN; a ValueError that names one that is no number."""
-    try:
-        return column.to_numpy(dtype=float, na_value=np.nan)
-    except (ValueError, TypeError):
-        odd = next((v for v in column.dropna() if pd.isna(pd.to_numeric(v, errors="coerce"))), column.iloc[0])
-        raise ValueError(
-            f"The column {column.name!r} holds {odd!r}, which is no number: convert it first."
-        ) from None
 
 
 def true_where(mask):

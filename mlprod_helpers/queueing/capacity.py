@@ -10,6 +10,7 @@ from mlprod_helpers.queueing.arrivals import poisson
 from mlprod_helpers.queueing.laws import Exponential, as_law
 from mlprod_helpers.queueing.simulation import simulate
 from mlprod_helpers.queueing.theory import mmc_percentile
+from mlprod_helpers.requestlog.numbers import as_floats
 
 _ENOUGH = 1_000_000  # servers; who needs more has mixed up seconds and milliseconds
 
@@ -137,7 +138,7 @@ def capacity_curve(rates, service, n_servers=1, *, n=20_000, batch=None, runs=1,
         raise ValueError(f"runs is {runs}, but it is a whole number of at least 1.")
     rows = []
     seeds = np.random.default_rng(random_state).integers(2**63, size=int(runs))
-    for rate, seed in product(np.asarray(rates, dtype=float), seeds):
+    for rate, seed in product(as_floats(rates, "rates"), seeds):
         rng = np.random.default_rng(seed)  # the same gaps and services at every rate
         run = simulate(
             poisson(rate, n=n, random_state=rng), service, n_servers, batch=batch, random_state=rng
@@ -165,7 +166,7 @@ class _Looks:
 
     def __init__(self, rate, service, target, batch, n, runs, random_state):
         self.service, self.target, self.batch = service, target, batch
-        trace = None if np.ndim(rate) == 0 else np.asarray(rate, dtype=float)
+        trace = None if np.ndim(rate) == 0 else as_floats(rate, "rate")
         if trace is None:
             self.rate = float(rate)
             if not 0 <= self.rate < np.inf:

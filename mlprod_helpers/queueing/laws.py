@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
 
 class Law:
     """A law of service times: `mean` (s), `cv` (standard deviation / mean), `sample`, `percentile`."""
@@ -99,7 +101,7 @@ class Measured(Law):
     """
 
     def __init__(self, seconds):
-        seconds = np.asarray(seconds, dtype=float).ravel()
+        seconds = as_floats(seconds, "seconds").ravel()
         if len(seconds) == 0:
             raise ValueError("No service time was measured: at least one is needed.")
         if not (np.isfinite(seconds).all() and (seconds >= 0).all() and seconds.any()):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlprod_helpers.queueing.laws import Law, as_law
 from mlprod_helpers.queueing.theory import check_servers
+from mlprod_helpers.requestlog.numbers import as_floats
 
 SERVED, REFUSED, GAVE_UP = 0, 1, 2
 
@@ -288,11 +289,9 @@ def mean_level(begin, end, edges):
     >>> mean_level([0.0, 1.0], [2.0, 2.0], [0.0, 1.0, 2.0, 4.0])
     array([1., 2., 0.])
     """
-    edges = np.asarray(edges, dtype=float)
+    begin, end, edges = (as_floats(x, "begin, end and edges") for x in (begin, end, edges))
     origin = edges[0] if len(edges) else 0.0  # sums of seconds since 1970 would swallow the differences
-    opened = _sum_since(np.asarray(begin, dtype=float) - origin, edges - origin) - _sum_since(
-        np.asarray(end, dtype=float) - origin, edges - origin
-    )
+    opened = _sum_since(begin - origin, edges - origin) - _sum_since(end - origin, edges - origin)
     return np.diff(opened) / np.diff(edges)
 
 
@@ -407,7 +406,7 @@ def _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit):
 
 
 def _arrival_times(arrivals):
-    arrival = np.asarray(arrivals, dtype=float)
+    arrival = as_floats(arrivals, "arrivals")
     if arrival.ndim != 1:
         raise ValueError(f"arrivals has shape {arrival.shape}, but it is a plain list of times in seconds.")
     if not np.isfinite(arrival).all():
@@ -420,7 +419,7 @@ def _arrival_times(arrivals):
 def _service_times(service, n, random_state):
     if isinstance(service, Law) or np.isscalar(service):
         return as_law(service).sample(n, random_state)
-    service = np.asarray(service, dtype=float)
+    service = as_floats(service, "service")
     if service.shape != (n,):
         raise ValueError(
             f"{n} requests arrive, but service has shape {service.shape}: one time a request, or a law."

@@ -137,7 +137,12 @@ def validate(log):
         _refuse(
             log, name, log[name].isna(), "is missing", "Every request needs it; drop the row or fill it in."
         )
-    repeated = log.duplicated(list(KEY)) if not log["request_id"].is_unique else None
+    try:
+        repeated = log.duplicated(list(KEY)) if not log["request_id"].is_unique else None
+    except TypeError:
+        raise LogError(
+            "Request log, column 'request_id': an id is text or a whole number, no list."
+        ) from None
     if repeated is not None:
         todo = "One row a request and version: count retries in 'attempts', give a new request a new id."
         _refuse(log, "request_id", repeated, "stands twice for the same version", todo)

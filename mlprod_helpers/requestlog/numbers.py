@@ -1,0 +1,48 @@
+"""Numbers out of whatever holds them: the one way in for functions that compute with plain floats."""
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+
+def as_floats(values, name="values"):
+    """An array of floats, missing values as NaN.
+
+    Parameters
+    ----------
+    values : number, array-like or Series of numbers, booleans or missing values, in any dtype
+    name : str, what an error calls them
+
+    Raises
+    ------
+    ValueError
+        For text, dates, complex numbers and other values that are no numbers.
+
+    Examples
+    --------
+    >>> as_floats(pd.array([1, None], dtype="Int64")).tolist()
+    [1.0, nan]
+    >>> as_floats(["late"], "delays")
+    Traceback (most recent call last):
+    ValueError: delays must be numbers, but 'late' is none: convert it or leave it out.
+    """
+    odd = f"of type {getattr(values, 'dtype', type(values).__name__)}"
+    try:
+        if np.ndim(values) != 1:
+            return np.asarray(values, dtype=float)
+        column = pd.Series(values)
+        kind = types.infer_dtype(column, skipna=True) if column.dtype == object else ""
+        dates = types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column)
+        if not (dates or types.is_complex_dtype(column) or "date" in kind or "timedelta" in kind):
+            return column.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError):
+        odd = next((repr(value) for value in np.ravel(values) if not _is_number(value)), odd)
+    raise ValueError(f"{name} must be numbers, but {odd} is none: convert it or leave it out.")
+
+
+def _is_number(value):
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value is None or value is pd.NA
+    return True
