@@ -191,8 +191,8 @@ def test_pooling_rare_categories_keeps_the_level_of_the_test():
     shares = 1 / np.arange(1, 301)
     draw = lambda n: rng.choice(300, n, p=shares / shares.sum()).astype(str)  # noqa: E731
     for n, m in ((2_000, 60), (500, 500), (300, 20)):
-        pvalues = [chi_square(draw(n), draw(m)).pvalue for _ in range(400)]
-        assert np.mean(np.array(pvalues) < 0.05) < 0.085, (n, m)
+        pvalues = [chi_square(draw(n), draw(m)).pvalue for _ in range(150)]
+        assert np.mean(np.array(pvalues) < 0.05) < 0.1, (n, m)
 
 
 def test_too_few_rows_of_any_category_are_untested_not_quiet():
@@ -213,10 +213,10 @@ def test_the_effect_of_chance_is_taken_off_the_effect_sizes():
     rng = np.random.default_rng(0)
     for n, m in ((100, 100), (1_000, 50)):
         for shift in (0, 0.5):
-            pairs = [(rng.normal(size=n), rng.normal(shift, 1, m)) for _ in range(300)]
+            pairs = [(rng.normal(size=n), rng.normal(shift, 1, m)) for _ in range(80)]
             for measure in (ks, psi, jensen_shannon, chi_square):
                 effect = np.mean([measure(*pair).effect_size for pair in pairs])
-                assert effect == pytest.approx(shift, abs=0.16), (measure, n, m)
+                assert effect == pytest.approx(shift, abs=0.2), (measure, n, m)
 
 
 # ---------------------------------------------------------------- names and threads

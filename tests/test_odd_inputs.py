@@ -104,6 +104,12 @@ def measured(column):
     return pd.DataFrame({"x": column.array}, index=HOURS[: len(column)])
 
 
+def quick():
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(max_iter=3, categorical_features="from_dtype")
+
+
 def fit_gate(column):
     frame = pd.DataFrame({"x": column.array, "y": np.arange(len(column)) % 7})
     gate = adaptation.AnomalyGate(0.1, random_state=0).fit(frame)
@@ -148,7 +154,7 @@ ONE_COLUMN = {
     "psi_over_time": lambda c: drift.psi_over_time(c.to_frame("x"), c.to_frame("x"), np.arange(len(c)) % 3),
     "psi_over_time by": lambda c: drift.psi_over_time(FLOATS.to_frame("x"), FLOATS.to_frame("x"), c),
     "adversarial_validation": lambda c: drift.adversarial_validation(
-        c.to_frame("x"), FLOATS.to_frame("x"), cv=2, random_state=0
+        c.to_frame("x"), FLOATS.to_frame("x"), cv=2, random_state=0, estimator=quick()
     ),
     "adversarial_validation with itself": lambda c: (
         drift.adversarial_validation(c.to_frame("x"), c.to_frame("x"), cv=2, random_state=0).importances

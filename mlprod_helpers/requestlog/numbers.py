@@ -36,7 +36,14 @@ def as_floats(values, name="values"):
         if not (dates or types.is_complex_dtype(column) or "date" in kind or "timedelta" in kind):
             return column.to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError):
-        odd = next((repr(value) for value in np.ravel(values) if not _is_number(value)), odd)
+        odd = next(
+            (
+                repr(value)
+                for value in np.asarray(values, dtype=object).ravel().tolist()
+                if not _is_number(value)
+            ),
+            odd,
+        )
     raise ValueError(f"{name} must be numbers, but {odd} is none: convert it or leave it out.")
 
 
