@@ -15,6 +15,9 @@ import pandas as pd
 from mlprod_helpers.lesson.values import describe
 
 
+LONGEST_COMMENT = 96  # of the line that lists the options of a choice
+
+
 class Refused(Exception):
     """An answer of the wrong kind. The message is a sentence for the learner."""
 
@@ -96,7 +99,8 @@ class Text(Kind):
         if not isinstance(value, str):
             _refuse(name, value, "a text")
         if self.options and value not in self.options:
-            raise Refused(f"{name} is {describe(value)}; choose one of {_listed(self.options)}.")
+            options = _listed(self.options, len(self.options))
+            raise Refused(f"{name} is {describe(value)}; choose one of {options}.")
         return value
 
 
@@ -114,9 +118,13 @@ class Choice(Kind):
         )
 
     def template(self):
-        options = _listed(self.options)
+        # all of them: what is not shown cannot be chosen
+        options = _wrapped("each is one of", [_quoted(option) for option in self.options])
         rows = "".join(f"    {_quoted(key)}: ...,  # {text}\n" for key, text in self.cases.items())
-        return f"{{  # each is one of {options}\n{rows}}}"
+        if len(options) == 1:
+            return f"{{  # {options[0]}\n{rows}}}"
+        comments = "".join(f"    # {line}\n" for line in options)
+        return f"{{\n{comments}{rows}}}"
 
     def take(self, value, name):
         if not isinstance(value, dict):
@@ -132,7 +140,8 @@ class Choice(Kind):
         for key, choice in value.items():
             if not (isinstance(choice, str) and choice in self.options):
                 raise Refused(
-                    f"{name}[{_quoted(key)}] is {describe(choice)}; choose one of {_listed(self.options)}."
+                    f"{name}[{_quoted(key)}] is {describe(choice)}; choose one of "
+                    f"{_listed(self.options, len(self.options))}."
                 )
         return {key: value[key] for key in self.cases}
 
@@ -339,6 +348,18 @@ def _quoted(text):
         if isinstance(text, str)
         else repr(text)
     )
+
+
+def _wrapped(begins, names):
+    """A list of names in lines that break between two of them."""
+    lines = [begins]
+    for i, name in enumerate(names):
+        name += "," if i + 1 < len(names) else ""
+        if len(lines[-1]) + len(name) < LONGEST_COMMENT:
+            lines[-1] += f" {name}"
+        else:
+            lines.append(name)
+    return lines
 
 
 def _listed(names, most=8):
