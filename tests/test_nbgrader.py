@@ -84,4 +84,4 @@ def test_an_untouched_notebook_scores_nothing(course):
 
 
 def test_partly_right_answers_score_their_part(course):
-    assert scores(course, "partly") == {"check-0-1": (0, 2), "check-0-2": (2, 2), "check-0-3": (4, 5)}
+    assert scores(course, "partly") == {"check-0-1": (0, 2), "check-0-2": (2, 2), "check-0-3": (3.5, 5)}
