@@ -14,7 +14,6 @@ import pandas as pd
 
 from mlprod_helpers.lesson.values import describe
 
-
 LONGEST_COMMENT = 96  # of the line that lists the options of a choice
 
 
