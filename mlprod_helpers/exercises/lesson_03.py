@@ -478,7 +478,7 @@ def flag(answer, rng, expect):
             expect.equal(int(asked(pvalues, alpha).sum()), 0, what, show=True)
         n, found = int(rng.integers(20, 30)), int(rng.integers(8, 12))
         tiny = rng.uniform(0, 0.9, found) * 0.2 / n
-        tiny[:2] = tiny[0]
+        tiny[:2], tiny[-1] = tiny[0], 0.98 * 0.2 / n
         pvalues, places = among([*tiny, 1.03 * _sidak(0.2, n - found)], n)
         mask = asked(pvalues, 0.2)
         what = f"{found} of {n} columns drifted, two of them alike, alpha 0.2: all are found"
@@ -490,6 +490,12 @@ def flag(answer, rng, expect):
         pvalues, _ = among([0.1 * 1.5 / n, *rng.uniform(0.07, 0.099, n // 2)], n)
         what = f"{n // 2 + 1} of {n} p-values are below alpha 0.1, none by much: no flag"
         expect.equal(int(asked(pvalues, 0.1).sum()), 0, what, show=True)
+        n = int(rng.integers(3, 8))
+        mask = asked(rng.uniform(0.2, 0.9, n) * 0.1 / n, 0.1)
+        what = f"all {n} columns drifted, alpha 0.1: all are flagged"
+        expect.true(mask.all(), what, f"{int((~mask).sum())} left out")
+        mask = asked(np.array([0.04]), 0.05)
+        expect.true(bool(mask[0]), "a single p-value of 0.04, alpha 0.05: it is flagged", "it is left out")
     pvalues, places = among([1.1 * 0.05 / 5, 1.2 * 0.05 / 5], 5)
     mask = asked(pvalues, 0.05)[places]
     expect.true(
