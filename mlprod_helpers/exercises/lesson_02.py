@@ -708,6 +708,12 @@ def pvalue(answer, rng, expect):
             )
         if number == 2:
             expect.true(len(set(got)) > 1, "another seed gives other shuffles", "five seeds give one p-value")
+    # six rows, one column: one shuffle in ten gives just the observed AUC, 1, and counts
+    order = rng.permutation(6)
+    X = (np.array([0.0, 1, 2, 7, 8, 9]) + rng.uniform(0, 0.5, 6))[order, None]
+    got = answer(X, np.repeat([0, 1], 3)[order], 120, int(rng.integers(1000)))
+    with expect.defining():
+        expect.within(got, 0.02, 0.3, "3 against 3 rows, AUC 1: some shuffles do exactly as well")
     s = np.repeat([0, 1], 20)
     X = rng.normal(size=(40, 10))
     X[s == 1] += 1.5
@@ -738,12 +744,12 @@ def _is_a_permutation_p(answer, rng):
 def _pvalues_seen(seen):
     """p-values where nothing differs, and where everything does."""
     outputs = [float(output) for output in seen.outputs]
-    return outputs[:-2], outputs[-1]
+    return outputs[:-3], outputs[-1]
 
 
 def _shuffles_labels_alone(seen):
     """Whether the p-values are those of scores that stay while the labels are shuffled."""
-    for call in seen.calls[:-2]:
+    for call in seen.calls[:-3]:
         X, s, _, _ = call.given
         scores, rng = _quick_scores(X, s), np.random.default_rng(0)
         null = np.array([_auc(rng.permutation(s), scores) for _ in range(200)])
