@@ -250,7 +250,9 @@ def one_load(service, law, cv, rate, seconds, rounds):
             raise SystemExit("A request of the waiting test was not answered.")
         mean, due = called(service, before), seen["due"].to_numpy()
         drawn = queueing.Constant(mean) if law == "constant" else queueing.Exponential(mean)
-        simulated = np.mean([queueing.simulate(due, drawn, random_state=k).mean_latency for k in range(20)])
+        simulated = np.mean(
+            [queueing.simulate(due, drawn, random_state=1000 + k).mean_latency for k in range(20)]
+        )
         found.append(
             (mean, seen["latency_ms"].mean() / 1000, queueing.mgc(rate, mean, cv).latency, simulated)
         )

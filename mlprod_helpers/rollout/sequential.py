@@ -197,11 +197,13 @@ def _variance(residuals, n, users):
     of_stable, of_canary = (
         np.bincount(part, minlength=users.max() + 1).astype(float) for part in (users[:n], users[n:])
     )
-    pairs = ((of_stable + of_canary) ** 2).sum() - both
+    of_both = of_stable + of_canary
+    pairs = (of_both**2).sum() - both
     if not pairs:  # one request a user
         return variance
     # residuals add up to 0, which takes away one user of them: k / (k - 1)
-    correction = len(of_stable) / max(len(of_stable) - 1, 1)
+    k = np.count_nonzero(of_both)
+    correction = k / max(k - 1, 1)
     covariance = ((np.bincount(users, weights=residuals) ** 2).sum() * correction - squares) / pairs
     alike = ((of_stable / n - of_canary / m) ** 2).sum() - (1 / n + 1 / m)
     return variance + min(max(covariance, 0.0), squares / both) * alike
@@ -218,7 +220,9 @@ def _codes(users, n, m):
             "canary: give (stable's users, canary's users), one name a request."
         )
     if all(part.dtype.kind in "iu" for part in names):
-        return np.unique(np.concatenate(names), return_inverse=True)[1]
+        codes = np.concatenate(names)
+        is_code = codes.min() >= 0 and codes.max() < 10 * len(codes)  # as `Metrics` numbers them
+        return codes if is_code else pd.factorize(codes)[0]
     codes, found = pd.factorize(np.concatenate([part.astype(object) for part in names]))
     nobody = codes < 0
     codes[nobody] = len(found) + np.arange(nobody.sum())

@@ -51,10 +51,12 @@ A classifier with probabilities also gives `score` (`scores`), the probability o
 (1 to 64 of `A-Z a-z 0-9 . _ : -`; made up when absent, always in the answer's body and header `X-Request-Id`), `X-User-Id` (the same
 alphabet, 1 to 64), `X-Shadow: 1` (this copy is logged with `served` False; or 0), `X-API-Key` (needed on `/predict` and `/label` when the
 environment has `MLPROD_API_KEY`). Rows of a request of many are logged as `r1.0`, `r1.1`, ... (its `request_ids`); a label names one of them. A
-hybrid learns once from each request: a label that is sent again is logged, and not learned.
+hybrid learns once from each request, from its first label. A label may be corrected once, which is logged and not learned; the same
+label again changes nothing.
 
 **Refusals** have the body `{"error": "<one word>", "request_id", "detail": [{"where", "what"}]}` and repeat nothing that was
-sent: 400 no JSON, 401 no key, 404, 405, 408 body too slow, 413 too large, 415 not `application/json`, 422 not a valid request,
+sent: 400 no JSON, or one of these headers twice, 401 no key, 403 the `Origin` of another page, 404, 405, 408 body too slow, 409 the label
+was corrected already, 413 too large, 415 not `application/json`, 421 a `Host` that is not this machine, 422 not a valid request,
 429 this client asks too often (`Retry-After`), 500 the model failed, 503 the queue is full or the service not ready (`Retry-After`), 504
 the model took longer than `timeout_s`.
 
