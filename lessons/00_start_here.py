@@ -19,7 +19,7 @@
 # > flights were still in the air; when they landed, their error turned out to be 9.8 minutes. It was larger on every one of the 14 days.
 #
 # Nothing was wrong with the model or with the arithmetic. Short flights land first, so the truth about easy cases comes
-# first. In production you always look at a part of the picture, and seldom at a random part. This course is about working well in spite of it.
+# first. In production you usually see only a part of the picture, and seldom a random part. This course is about working well in spite of it.
 
 # %% [markdown]
 # ## What you will do
@@ -167,7 +167,8 @@ show(
 )
 
 # %% [markdown]
-# On every single day. Keep this picture: **what arrives first is not a random sample of what happened.** Fraud is reported
+# On every single day of these two weeks. (With the model retrained for other weeks of 2013, the late flights were again worse on average, though not on every day.)
+# Keep this picture: **what arrives first is often not a random sample of what happened.** Fraud is reported
 # after weeks, loans default after years, the users who left do not click. You will meet late labels again in lessons 01 and 04.
 #
 # Move the clock through 12 February yourself. Where is the gap between answers and labels widest? What has happened to it at midnight?
@@ -258,7 +259,7 @@ lesson.check("0.1")
 # answers take less than 80 milliseconds, and one takes longer. One in a hundred sounds rare. But a page of the display shows 20 flights, asks 20 times, and appears when
 # the last answer is there.
 #
-# Say a number before you calculate: **what share of the pages waits for at least one slow answer?** Most people's first guess is wrong; ours was, too.
+# Say a number before you calculate: **what share of the pages waits for at least one slow answer?**
 
 # %%
 lesson.predict("share of slow pages", ...)  # a number between 0 and 1
@@ -340,7 +341,7 @@ lesson.check("0.3")
 # Assume that nothing has changed. How often would chance alone give a difference as large as the one seen, or larger? That share is the p-value.
 # A small one says: rare, if nothing had changed. It does not say how likely a change is, and not how large.
 # With a million rows, tiny differences have tiny p-values: always ask for the size too.
-# Twenty tests of nothing give at least one p below 0.05 in 64 % of the cases. Needed in lessons 02, 03 and 06.
+# Twenty independent tests of nothing give at least one p below 0.05 in 64 % of the cases. Needed in lessons 02, 03 and 06.
 #
 # </details>
 #
@@ -348,7 +349,7 @@ lesson.check("0.3")
 #
 # p99 is the value that 99 % of the values stay below. p50 is the median.
 # It says nothing of how far above the last 1 % lies.
-# Percentiles do not average: the mean of two servers' p99 is not the p99 of both together.
+# Percentiles do not average: in general the mean of two servers' p99 is not the p99 of both together.
 # In pandas: `column.quantile(0.99)`. Needed in lessons 05, 08 and 09.
 #
 # </details>
@@ -365,7 +366,7 @@ lesson.check("0.3")
 # <details><summary><b>Out-of-fold</b></summary>
 #
 # Split the rows into five folds. Train on four, score the fifth, five times over: each row is scored once, by a model that has not seen it.
-# Scores of rows from the training set are too good: the model knows them by heart.
+# Scores of rows from the training set are too good, as the model has learned from these very rows: a flexible one knows them by heart.
 # So every quality in this course is measured on rows that the model has not seen.
 # In scikit-learn: `cross_val_predict`. Needed in lesson 02.
 #
@@ -387,7 +388,7 @@ lesson.progress()
 # | --- | --- | --- | --- |
 # | frozen model | trained once, answering live data | `version` in the log | watch it, retrain it (lesson 04) |
 # | late label | the truth comes hours or years after the answer | `label_time - time` | judge by `label_time`, never by tomorrow's answers |
-# | biased first look | early labels are not a random sample | compare the inputs of labeled and unlabeled rows | wait, or judge like with like |
+# | biased first look | early labels are seldom a random sample | compare the inputs of labeled and unlabeled rows | wait, or judge like with like |
 # | tail latency | the slowest of many answers decides | p99, not the mean | fewer requests a page, spare capacity (lesson 05) |
 #
 # | here | elsewhere |

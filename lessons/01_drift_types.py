@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Drift types: what moved?
 #
-# > **For thirteen years the error grew, and neither inputs nor predictions ever noticed.** A model learned the daily rides at Chicago's station Clark/Lake
+# > **Within thirteen years the error grew to more than five times its start, and neither inputs nor predictions ever noticed.** A model learned the daily rides at Chicago's station Clark/Lake
 # > in 2001 to 2003, from weekday, day of year, holiday, temperature and precipitation. Then nobody touched it. On years that it had not seen its error was
-# > 0.96 thousand rides a day; in the twelve months to August 2016 it was 5.35, more than five times as much. Through all these years the mean of each input stayed within
-# > 0.4 standard deviations of its start, and the mean of the predictions within 0.04.
+# > 0.96 thousand rides a day; in the twelve months to August 2016 it was 5.35. (It did not grow in each single year: in 2009 and 2013 it fell a little.) Through all these years the
+# > twelve-month mean of each input stayed within 0.4 standard deviations of its start, and that of the predictions within 0.04.
 #
 # The labels told it, and so did the error. But labels come late, and an error needs labels. Here is the proof first; then we ask what it
 # was that moved.
@@ -133,15 +133,18 @@ report.table[["test", "effect_size", "verdict"]].round(2)
 # - first x, then y: **P(x)** says which inputs come, **P(y | x)** which label an input gets. P(y | x) is the *law* that a model learns.
 # - first y, then x: **P(y)** says how many of each label there are (the *prior*, or the mix of labels), **P(x | y)** what they look like.
 #
-# When one of these parts moves and the other of its pair stands, the drift has a name. The table has holes; you will fill them.
+# The drift has a name by the part that moves and the one that stands. The table has holes; you will fill them.
 #
 # | type | what moves | what stands | how one sees it | what one does |
 # | --- | --- | --- | --- | --- |
-# | **concept drift** | P(y \| x), the law | P(x) | ? | ? |
+# | **concept drift** | P(y \| x), the law | often P(x), but it need not | ? | ? |
 # | **data drift: covariate shift** | P(x) | P(y \| x) | ? | ? |
 # | **data drift: prior shift** | P(y) | P(x \| y) | ? | ? |
 #
-# Clark/Lake is a concept drift, and now you see why it was silent. Weekdays and temperatures came as ever: P(x) stands. A frozen model is
+# (For concept drift the definitions differ. Moreno-Torres and others 2012 ask that P(x) stand still. Gama and others 2014 do not: a law that moves is a concept drift
+# "with or without" a change of P(x). We follow Gama. The pure case, P(x) standing, is the one that no monitor of inputs can see.)
+#
+# Clark/Lake is a concept drift, of the pure kind as far as these columns tell, and now you see why it was silent. Weekdays and temperatures came as ever: P(x) stands. A frozen model is
 # a fixed function of x, so its predictions stood too. The same Tuesday in May just brought more and more people:
 
 # %%
@@ -461,11 +464,11 @@ pd.DataFrame(rows).round(2)
 # second. A model that says 0.17 for such a photo ranks the photos as well as ever; only its probabilities are wrong, all by the same
 # factor on the odds, p / (1 - p). So nothing has to be learned anew. (Lesson 04 corrects the odds with one line.)
 #
-# This is why a look at P(x) and P(y) is not enough: in a prior shift *three* of the four parts move. Ask which conditional stands.
+# This is why a look at P(x) and P(y) is not enough: in a prior shift *three* of the four parts move (P(x) only a little where x says little about y). Ask which conditional stands.
 #
 # | | P(x) | P(y \| x) | P(x \| y) | P(y) |
 # | --- | --- | --- | --- | --- |
-# | concept drift | stands | **moves** | moves | may move |
+# | concept drift | may move | **moves** | moves | may move |
 # | covariate shift | **moves** | stands | moves | may move |
 # | prior shift | moves | moves | stands | **moves** |
 #
@@ -542,8 +545,8 @@ drift_explorer()
 # <details><summary><b>What there is to see</b></summary>
 #
 # 1. Covariate and prior. The law stands in the first, and this model knows it also where the new rows are (a straight line does extrapolate). In the second, the cut at 0.5 is no longer the best one, but the rows close to it are few: the share of wrong answers hardly moves, while the probabilities are off.
-# 2. Gradual and incremental: their means are alike. Only the single rows differ: a mixture of two laws, or one law in between.
-# 3. Inputs and predictions, for covariate and prior. A concept drift is seen by nobody until its labels come.
+# 2. Gradual and incremental: their means are nearly alike. Only the single rows differ: a mixture of two laws, or one law in between.
+# 3. Inputs and predictions, for covariate and prior. A concept drift under the same inputs is seen by none of the four until its labels come.
 #
 # </details>
 #
@@ -636,7 +639,7 @@ onsets = {"A": 11_250, "B": 9_700, "C": 7_500}
 lesson.check("1.5")
 
 # %% [markdown]
-# The time from the onset to the moment at which somebody notices is the **detection delay**. With late labels it is at least as long as
+# The time from the onset to the moment at which somebody notices is the **detection delay**. Where only labels can show the drift, it is at least as long as
 # the labels take: that part nobody can tune away. Lesson 03 is about the rest.
 #
 # ## Late labels, and an alarm that praises itself
@@ -710,7 +713,7 @@ def error_by_day(log):
 lesson.check("1.6")
 
 # %% [markdown]
-# Repaired, the alarm goes off on the right day. It is still too friendly at the end, because the short routes' labels come first (lesson
+# Repaired, the alarm goes off on the right day. It tends to be too friendly at the end, because the short routes' labels come first (lesson
 # 00 showed the same at noon). That cannot be repaired, but `missing` says how far to trust the last days.
 #
 # ## Drift, or a fault?
@@ -737,9 +740,24 @@ print(", ".join(f"{part['error'].mean():.1f} minutes in {name}" for name, part i
 print(seal.reveal()[0])
 
 # %% [markdown]
-# In a table of monitors this is a huge covariate shift. But no route became longer. The marks of a fault: it is sudden, at the minute of
-# a release; it hits all rows of a column, or of a sender; mean, spread and maximum change by *the same factor*, or values go missing. The
-# remedy is in the pipe. A model that is retrained on broken rows learns the bug, and is wrong again on the day of the repair.
+# In a table of monitors this is a huge covariate shift. But no route became longer. The usual marks of a fault: it is sudden, at the minute of
+# a release; it hits all rows of a column, or of a sender; values go missing, or mean, spread and maximum change by *the same factor*.
+#
+# The last mark needs units that share their zero. Where they do not, an **offset** comes on top, and only the spread shows the factor. Here are the
+# temperatures of June in both units:
+
+# %%
+fahrenheit = weather.loc[weather["month"] == 6, "temp"]
+units = pd.DataFrame({"Fahrenheit": fahrenheit, "Celsius": (fahrenheit - 32) / 1.8}).agg(
+    ["mean", "std", "max"]
+)
+units.assign(ratio=units["Celsius"] / units["Fahrenheit"]).round(2)
+
+# %% [markdown]
+# The spread is divided by 1.8, the mean by more than three. A pure offset (a clock one hour off, Kelvin for Celsius) moves mean and maximum by the same *amount* and
+# leaves the spread as it was: look at all three, and at the difference as well as the ratio.
+#
+# The remedy for a fault is in the pipe. A model that is retrained on broken rows learns the bug, and is wrong again on the day of the repair.
 #
 # And sometimes nothing happened: the mean error of 40 rows jumps about by itself. So ask in this order: **is the pipe broken? Are there
 # enough rows? Then: which of P(x), P(y | x), P(x | y) stands?**
@@ -863,10 +881,10 @@ lesson.check("1.8")
 #
 # | type | meaning | identification | solution |
 # | --- | --- | --- | --- |
-# | **concept drift** | P(y \| x) moves, P(x) stands. The same inputs get other answers: wind, fraud, a growing city | inputs and predictions silent; late labels show it: error, and the change inside bins | learn the new law: retrain on recent labels, weight by recency, correct the frozen model by late residuals (04); or find the input that is the cause |
+# | **concept drift** | P(y \| x) moves, whether P(x) does or not. The same inputs get other answers: wind, fraud, a growing city | inputs and predictions silent where P(x) stands; late labels show it: error, and the change inside bins | learn the new law: retrain on recent labels, weight by recency, correct the frozen model by late residuals (04); or find the input that is the cause |
 # | **data drift: covariate shift** | P(x) moves, P(y \| x) stands. Other inputs, the same answers: summer, a new airport, a campaign | inputs alarm at once, no label needed; per column (03) or all together (02). Inside shared bins nothing changes; where no bin is shared, nobody can tell | nothing, if the model knows the law there; else labels from the new region, reweighting while enough rows overlap, a gate for foreign rows (04) |
 # | **data drift: prior shift** | P(y) moves, P(x \| y) stands. Another mix of the same classes: flu season, winter returns | inputs, predictions and labels move together; inside each class nothing changes. The error rate may stay | correct the odds or the threshold for the new mix, no new model (04) |
-# | *no drift: a fault* | the pipe changed, not the world | sudden, at a release, one column or sender; same factor in mean and spread, or missing values | repair; keep the rows away from training |
+# | *no drift: a fault* | the pipe changed, not the world | mostly sudden, at a release, one column or sender; missing values, one factor in the spread, or one amount added to all values | repair; keep the rows away from training |
 # | *no drift: chance* | too few rows | look at `rows` before all else (03) | wait |
 #
 # | pattern | meaning | identification | solution |
@@ -884,7 +902,7 @@ lesson.check("1.8")
 # | covariate shift | data drift, feature drift, input drift, virtual drift |
 # | prior shift | label shift, target shift; "target drift" in evidently is any change of P(y) |
 # | predictions monitor | prediction drift; "output drift" |
-# | shift in standard deviations | standardized mean difference, Cohen's d |
+# | shift in standard deviations of the reference | standardized mean difference: Glass's delta (Cohen's d divides by the pooled standard deviation of both) |
 # | the change inside bins | the unexplained part of an Oaxaca-Blinder decomposition |
 # | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (gradual there is a sigmoid, here a straight line) |
 # | sudden, gradual, incremental, recurring | abrupt, gradual, incremental, reoccurring |
