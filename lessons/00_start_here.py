@@ -39,7 +39,7 @@
 # %%
 from mlprod_helpers import Lesson
 
-lesson = Lesson("00", edition=1)
+lesson = Lesson("00", edition=2)
 
 # %% [markdown]
 # ## A model, trained once
@@ -215,7 +215,7 @@ explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
 #
 # Write `error_so_far(log, now)`: the mean absolute error, in minutes, over the rows whose label has arrived at `now`.
 #
-# - `log` is a table like `tiny` below. It has the columns `time`, `prediction`, `label` and `label_time`, perhaps others, and its rows stand in no particular order. It is complete: it also holds labels that arrive after `now`.
+# - `log` is a table like `tiny` below. It has the columns `time`, `request_id`, `version`, `prediction`, `label` and `label_time`, perhaps others, and its rows stand in no particular order. It is complete: it also holds labels that arrive after `now`.
 # - `now` is a `pd.Timestamp`, in UTC like the times in `log`. A label whose `label_time` is exactly `now` has arrived.
 # - Some labels never arrive, because the flight was diverted. Their `label` and `label_time` are missing. A prediction is never missing.
 # - If no label has arrived yet, or the log has no rows, return NaN (`float("nan")`).
@@ -227,6 +227,8 @@ explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
 tiny = pd.DataFrame(
     {
         "time": pd.to_datetime(["2013-02-12 06:00", "2013-02-12 06:30", "2013-02-12 07:00"], utc=True),
+        "request_id": ["r1", "r2", "r3"],
+        "version": "v1",
         "prediction": [50.0, 90.0, 200.0],
         "label": [53.0, 83.0, 230.0],
         "label_time": pd.to_datetime(["2013-02-12 07:30", "2013-02-12 08:30", "2013-02-12 11:15"], utc=True),

@@ -6,7 +6,7 @@ import pandas as pd
 from mlprod_helpers.lesson.contract import Choice, Function, Number, exercise
 from mlprod_helpers.requestlog import as_of
 
-EDITION = 1
+EDITION = 2
 
 
 def _day(rng):
@@ -26,11 +26,12 @@ def _day(rng):
         },
         index=rng.permutation(n),
     )
-    never = rng.choice(n, size=4, replace=False)
-    return log.assign(
-        label=log["label"].mask(np.isin(np.arange(n), never)),
-        label_time=log["label_time"].mask(np.isin(np.arange(n), never)),
-    )
+    first, *others, last = np.argsort(log["label_time"].to_numpy())[[0, *range(2, n), 1]]
+    never = np.isin(np.arange(n), rng.choice(others[40:], size=4, replace=False))
+    log = log.assign(label=log["label"].mask(never), label_time=log["label_time"].mask(never))
+    return log.iloc[
+        [first, *rng.permutation(others), last]
+    ]  # the earliest labels at both ends: no row is idle
 
 
 def _known_error(log, now):
@@ -85,6 +86,8 @@ def _logs(rng):
             "time": pd.to_datetime(["2013-02-12 06:00", "2013-02-12 06:30", "2013-02-12 07:00"]).tz_localize(
                 zone
             ),
+            "request_id": ["r1", "r2", "r3"],
+            "version": "v1",
             "prediction": [50.0, 90.0, 200.0],
             "label": [53.0, 83.0, 230.0],
             "label_time": pd.to_datetime(
@@ -102,7 +105,7 @@ def _logs(rng):
     yield gone.iloc[1:], pd.Timestamp("2013-02-12 12:00", tz=zone)
     many = pd.concat([tiny] * 50, ignore_index=True)
     many["label"] += rng.normal(0, 30, len(many)).round(2)
-    many["clicked"] = np.nan
+    many["clicked"], many["request_id"] = np.nan, np.arange(len(many))
     yield many.iloc[::-1], pd.Timestamp("2013-02-12 08:30", tz=zone)
     yield many.sample(frac=1, random_state=1), pd.Timestamp("2013-02-12 10:00", tz=zone)
 
