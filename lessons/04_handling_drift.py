@@ -863,7 +863,10 @@ pd.DataFrame(costs).round(0).astype(int)
 
 # %% exercise="4.8" tags=["express"]
 def policy(observation, memory):
-    """What to do this week: an action and the memory."""
+    """What to do this week, and the memory.
+
+    "keep", "retrain 1", "retrain 4", "retrain 12", "retrain all" or "rollback".
+    """
     ### BEGIN SOLUTION
     errors, held_back = observation["errors"], observation["held_back"]
     if max(held_back[-2:]) > 0.2:  # the newest rows are not sound: nothing good can be learned

@@ -796,7 +796,7 @@ def plan():
 
 
 def release_judge(stable, canary):
-    """(outcome, reason) from summaries by airport."""
+    """(outcome, reason) from summaries by airport; the outcome is "pass", "fail" or "nodata"."""
     ### BEGIN SOLUTION
     for airport, new in canary.items():
         before = stable[airport]

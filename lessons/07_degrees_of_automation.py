@@ -569,7 +569,10 @@ pd.DataFrame(people_only).T.round(2)
 
 # %% exercise="7.8"
 def policy(observation, memory):
-    """((degree, threshold, audit share), memory)"""
+    """((degree, threshold, audit share), memory)
+
+    The degree is "human only", "shadow", "assistance", "partial" or "full".
+    """
     ### BEGIN SOLUTION
     # the last 16 hours of audits: enough to tell 25 % from the usual 10 to 15 %
     recent = [*memory.get("recent", []), (observation["audits"], observation["disagreements"])][-8:]

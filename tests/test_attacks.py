@@ -676,3 +676,27 @@ def test_a_lesson_shows_each_of_them(monkeypatch, tmp_path):
     for what in ("error of half a character", "error without name", "recursion"):
         assert "98.2" in lesson._check("98.2", {"x": FUNCTIONS[what]})._repr_html_()
     assert os.path.getsize(tmp_path / "progress.json")
+
+
+def test_in_a_real_kernel_a_loop_is_stopped_exit_does_not_end_it_and_a_failed_cell_is_told(tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    cells = [
+        "from mlprod_helpers.lesson import Lesson\nlesson = Lesson('00')\n"
+        "from mlprod_helpers.lesson import contract\n"
+        "contract.load('00').exercises['0.1'].seconds = 0.5",
+        "def error_so_far(log, now):\n    while True:\n        try:\n            x = 1\n        except:\n            pass",
+        "lesson.check('0.1')",
+        "def error_so_far(log, now):\n    exit()",
+        "lesson.check('0.1')",
+        "def error_so_far(log, now)\n    return 1",
+        "lesson.check('0.1')",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=60, allow_errors=True, resources=resources).execute()
+    said = [cell.outputs[0].get("data", {}).get("text/plain", "") for cell in notebook.cells[2::2]]
+    assert "was stopped after 0.5 s, in the loop of line 2 of its cell, `while True:`" in said[0]
+    assert "in line 2 of its cell, `exit()`: SystemExit" in said[1]
+    assert "SystemExit" in said[2] and "stopped with a SyntaxError" in said[2]

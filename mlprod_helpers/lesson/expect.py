@@ -98,7 +98,7 @@ class Expect:
     def nan(self, got, what):
         """NaN: there is no number to give."""
         ok = isinstance(got, float) and math.isnan(got)
-        return self._add(what, ok, f"is {values.describe(got)}", got, math.nan)
+        return self._add(what, ok, "is not NaN", got, math.nan)
 
     def same_set(self, got, want, what):
         """The same names, in any order; says how many are missing or too many, not which."""
