@@ -379,7 +379,7 @@ def row_by_row(log, start, end):
 # ------------------------------------------------------------------ 4.4 choose the half-life
 
 CANDIDATES = (0.5, 3, 16, 64, 256)
-N_PAST, N_NEXT, STREAMS = 100, 400, 4
+N_PAST, N_NEXT, STREAMS = 100, 400, 5
 
 
 def _level(rng, speed, n):
@@ -423,10 +423,10 @@ def choose(answer, rng, expect):
     """`choose(y, candidates)`: the half-life that would have predicted the past best, walking forward."""
     n = N_PAST + N_NEXT
     worlds = (
-        ("a level that wanders fast", lambda: _level(rng, rng.uniform(2, 3), n), 30),
-        ("a level that wanders a little", lambda: _level(rng, rng.uniform(0.5, 0.8), n), 50),
+        ("a level that wanders fast", lambda: _level(rng, rng.uniform(2, 3), n), 25),
+        ("a level that wanders a little", lambda: _level(rng, rng.uniform(0.5, 0.8), n), 35),
         ("a level that stands still", lambda: _level(rng, 0.0, n), 10),
-        ("a level that wanders fast from day 30 on", lambda: _wakes_up(rng, n), 50),
+        ("a level that wanders fast from day 30 on", lambda: _wakes_up(rng, n), 35),
     )
     with expect.defining():
         for what, draw, percent in worlds:
@@ -535,7 +535,7 @@ def with_matrices(y, candidates):
 
 def _events(rng, n=60):
     """Requests and late labels in the order in which they happen; one band appears only in the second half."""
-    names = ["short", "middle", "long", "ocean", "north", "south", "7", "Z"]
+    names = ["near", "far", "islands", "ocean", "north", "south", "7", "Z"]
     *bands, new = (str(name) for name in rng.permutation(names)[:4])
     shifts = dict(zip((*bands, new), (2.0, 8.0, 20.0, 30.0), strict=True))
     waiting, events = [], []
@@ -759,11 +759,11 @@ def click_rates(answer, rng, expect):
     """`click_rates(batch, views, now, window, strength)`: each item's click rate, shrunk towards the batch rate."""
     n_items, now, window = (
         int(rng.integers(5, 12)),
-        float(rng.integers(200, 500)),
+        float(rng.integers(310, 500)),
         float(rng.integers(20, 90)),
     )
     batch = rng.uniform(0.02, 0.3, n_items).round(3)
-    views, strength = _views(rng, n_items, now), float(rng.integers(10, 40))
+    views, strength = _views(rng, n_items, now), round(float(rng.uniform(10, 40)), 2)
 
     def compare(views, what):
         got, want = answer(batch, views, now, window, strength), _rates(batch, views, now, window, strength)
@@ -778,6 +778,8 @@ def click_rates(answer, rng, expect):
     with expect.defining():
         nan = np.nan
         compare(views_of_one((5.0, now - 4.0)), "one view with a click, four minutes ago")
+        late = views_of_one((window + 30, now - 5.0), (window + 40, nan))
+        compare(late, "a click that came after the window counts as well")
         compare(
             views_of_one((5.0, nan), (window + 9, nan)), "two views without a click, one of them too young"
         )
