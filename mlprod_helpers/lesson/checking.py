@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlprod_helpers.lesson import elsewhere, values
-from mlprod_helpers.lesson.contract import bundle
+from mlprod_helpers.lesson.contract import Raised, bundle
 from mlprod_helpers.lesson.expect import Expect, Line, pattern
 from mlprod_helpers.lesson.kinds import Choice, Function, Refused
 from mlprod_helpers.lesson.limit import Clock, TimeIsUp
@@ -104,14 +104,6 @@ class Call:
 
 class NotAttempted(Exception):
     """An answer is still `...`, or its cell was never run."""
-
-
-class Raised(Exception):
-    """The learner's own code raised `error`."""
-
-    def __init__(self, error, call):
-        super().__init__(call)
-        self.error, self.call = error, call
 
 
 class Stopped(Exception):

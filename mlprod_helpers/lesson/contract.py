@@ -55,6 +55,7 @@ __all__ = [
     "Names",
     "Number",
     "Order",
+    "Raised",
     "Sequence",
     "SeriesOf",
     "Several",
@@ -254,6 +255,14 @@ def load(lesson_id):
             found[item.id] = item
     by_number = sorted(found, key=lambda key: [int(part) for part in key.split(".")])
     return LessonContract(lesson_id, module.EDITION, {key: found[key] for key in by_number})
+
+
+class Raised(Exception):
+    """The learner's own code raised `error`."""
+
+    def __init__(self, error, call):
+        super().__init__(call)
+        self.error, self.call = error, call
 
 
 def bundle(values):
