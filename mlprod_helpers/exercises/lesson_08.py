@@ -1,5 +1,6 @@
 """Exercises of lesson 08, monitoring metrics: what to measure, what is normal, and whom to wake."""
 
+import contextlib
 import itertools
 import math
 import statistics
@@ -21,7 +22,7 @@ from mlprod_helpers.monitoring import Rule, choose_threshold, duration, evaluate
 from mlprod_helpers.monitoring.metrics import METRICS, measure
 from mlprod_helpers.monitoring.quiet import service_log
 
-EDITION = 1
+EDITION = 2
 
 # ------------------------------------------------------------------ 8.1 brainstorm, then match
 
@@ -143,10 +144,12 @@ def metric_by_metric():
 
 REQUIRED = ["distance", "delay", "carrier"]
 CODES = {"distance": [0], "carrier": ["", "N/A"]}
+OFFERS = ["price", "title"]  # another sender's table, whose codes also name a column that nobody requires
+OFFER_CODES = {"price": [-1, 0, -999], "title": ["?"], "stars": [0]}
 
 
 def _flights(rng, n, holes=(), codes=(), twice=0.0):
-    """A frame of flights: `holes` are (column, share) of NaN, `codes` of placeholders; `twice` empties two columns."""
+    """A frame of flights: `holes` are (column, share) of missing values, `codes` of placeholders; `twice` empties two columns."""
     frame = pd.DataFrame(
         {
             "distance": rng.integers(80, 2500, n).astype(float),
@@ -156,12 +159,25 @@ def _flights(rng, n, holes=(), codes=(), twice=0.0):
         }
     )
     for column, share in holes:
-        frame.loc[_some(rng, n, share), column] = np.nan
+        frame.loc[_some(rng, n, share), column] = None if column == "carrier" else np.nan
     for column, share in codes:
-        frame.loc[_some(rng, n, share), column] = CODES[column][-1]
+        rows = np.flatnonzero(_some(rng, n, share))
+        for i, row in enumerate(rows):  # each of the column's codes in turn
+            frame.loc[row, column] = CODES[column][i % len(CODES[column])]
     both = _some(rng, n, twice)
     frame.loc[both, ["distance", "delay"]] = np.nan
     return frame
+
+
+def _offers(rng, n, share):
+    """A frame with other columns, in which some prices are codes and many stars are."""
+    price = rng.choice([9.5, 20.0, 35.0], n)
+    price = np.where(_some(rng, n, share), rng.choice(OFFER_CODES["price"], n), price)
+    title = rng.choice(["lamp", "", "0"], n).astype(object)  # these are titles; only "?" and None are not
+    title[_some(rng, n, share / 2)] = "?"
+    title[_some(rng, n, share / 2)] = None
+    stars = rng.choice([0, 3, 5], n)
+    return pd.DataFrame({"title": title, "stars": stars, "price": price, "note": np.full(n, np.nan)})
 
 
 def _some(rng, n, share):
@@ -183,6 +199,7 @@ def _missing(frame, required=REQUIRED, codes=CODES):
     points=3,
     minutes=5,
     objective="8.b",
+    edition=2,
     kind=Function("frame", "required", "codes", returns=Number()),
     hints=(
         "First a table of True and False, one cell a value: is it missing? Then the question of rows.",
@@ -192,28 +209,65 @@ def _missing(frame, required=REQUIRED, codes=CODES):
 )
 def missing_rows(answer, rng, expect):
     """`missing_rows(frame, required, codes)`: the share of rows in which a required value is missing."""
-    a, b, c = (float(x) for x in rng.uniform(0.05, 0.25, 3))
+    a, b, c = (float(x) for x in rng.uniform(0.08, 0.25, 3))
     n = int(rng.integers(120, 200))
-    cases = (
+    flights = (
         (
             _flights(rng, n, holes=[("distance", a), ("delay", b), ("carrier", c)]),
-            "holes here and there, in three columns",
+            "missing values here and there, in three columns",
         ),
-        (_flights(rng, n, holes=[("delay", 1.0)]), "one column is empty altogether"),
-        (_flights(rng, n, twice=a + 0.1), "two holes in the same rows"),
+        (_flights(rng, n, holes=[("delay", 1.0)]), "one column is completely empty"),
+        (_flights(rng, n, twice=a + 0.1), "two missing values in the same rows"),
         (
             _flights(rng, n, codes=[("distance", a), ("carrier", b)]),
-            "placeholders instead of holes, and a delay of 0 minutes",
+            "placeholders instead of missing values, and delays of 0 minutes",
         ),
         (
             _flights(rng, n, holes=[("delay", c)], codes=[("distance", b)], twice=a),
-            "holes and placeholders together",
+            "missing values and placeholders together",
         ),
         (_flights(rng, n), "every required value is there; many labels are still to come"),
     )
-    for frame, what in cases:
-        want = _missing(frame).any(axis=1).mean()
-        expect.close(answer(frame, REQUIRED, CODES), float(want), what)
+    first, *defining, last = flights
+    _ask_missing(expect, answer, first[0], REQUIRED, CODES, first[1])
+    with expect.defining():
+        for frame, what in defining:
+            _ask_missing(expect, answer, frame, REQUIRED, CODES, what)
+    _ask_missing(expect, answer, last[0], REQUIRED, CODES, last[1])
+    offers = _offers(rng, n + 7, a + b)
+    _ask_missing(expect, answer, offers, OFFERS, OFFER_CODES, "other columns, other codes")
+    holes = _flights(rng, n + 3, holes=[("distance", a), ("carrier", b)], codes=[("carrier", c)])
+    _ask_missing(expect, answer, holes, ["carrier"], {}, "one required column, no codes")
+
+
+def _ask_missing(expect, answer, frame, required, codes, what):
+    want = float(_missing(frame, required, codes).any(axis=1).mean())
+    of_rows = f"; {round(want * len(frame))} of {len(frame)} rows" if want in (0, 1) else ""
+    expect.close(answer(frame, list(required), codes), want, f"{what} ({len(frame)} rows{of_rows})")
+
+
+@missing_rows.inputs
+def _tables(rng):
+    small = pd.DataFrame(
+        {"distance": [200.0, 0.0, np.nan, 900.0], "carrier": ["UA", "DL", "B6", "N/A"], "label": [np.nan] * 4}
+    )
+    yield small, ["distance", "carrier"], {"distance": [0], "carrier": ["", "N/A"]}
+    yield small, ["distance"], {"carrier": ["", "N/A"]}
+    yield small, ["carrier", "distance"], {}
+    yield small.head(1), ["distance"], {"distance": [0]}
+    yield small.assign(carrier=[None, "", "0", "nan"]), ["carrier"], {"carrier": [""], "distance": [0]}
+    for _ in range(20):
+        n = int(rng.integers(1, 30))
+        frame = pd.DataFrame(
+            {
+                "w": rng.choice([1.0, 2.0, -1.0, np.nan], n),
+                "x": rng.choice([0.0, 3.0, np.inf], n),
+                "y": rng.choice(np.array(["a", "b", "", None], dtype=object), n),
+                "z": rng.choice([5, 6, 7], n),
+            }
+        )
+        required = rng.permutation(["w", "x", "y", "z"])[: int(rng.integers(1, 5))].tolist()
+        yield frame, required, {"w": [-1], "y": ["", "b"], "z": [6, 7]}
 
 
 @missing_rows.misconception(
@@ -263,8 +317,8 @@ def whole_row_empty(frame, required, codes):
 @missing_rows.alternative
 def replace_the_codes_first(frame, required, codes):
     clean = frame[required].copy()
-    for column, values in codes.items():
-        clean[column] = clean[column].where(~clean[column].isin(values))
+    for column in required:
+        clean[column] = clean[column].where(~clean[column].isin(codes.get(column, [])))
     return 1 - len(clean.dropna()) / len(clean)
 
 
@@ -305,6 +359,7 @@ def _clicks(rng, n, rate, twice=0.0, other=0):
     points=4,
     minutes=7,
     objective="8.b",
+    edition=2,
     kind=Function(
         "views", "clicks", returns=Several(Number(), Number(), Number(), names=("rate", "low", "high"))
     ),
@@ -326,13 +381,34 @@ def ctr(answer, rng, expect):
         (_clicks(rng, few, 0), f"0 clicks of {few} views"),
         (_clicks(rng, 3, 1.0), "3 clicks of 3 views"),
     )
-    for (views, clicks), what in cases:
-        hits = views["request_id"].isin(clicks["request_id"]).sum()
-        got_rate, *got = answer(views, clicks)
-        expect.close(got_rate, float(hits / len(views)), f"{what}: the rate")
-        expect.close(
-            np.array(got), np.array(_wilson(hits, len(views))), f"{what}: the interval", rtol=2e-3, atol=1e-4
-        )
+    with expect.defining():
+        for (views, clicks), what in cases[1:4]:
+            _ask_ctr(expect, answer, views, clicks, what)
+    for (views, clicks), what in (cases[0], cases[4]):
+        _ask_ctr(expect, answer, views, clicks, what)
+
+
+def _ask_ctr(expect, answer, views, clicks, what):
+    hits = views["request_id"].isin(clicks["request_id"]).sum()
+    got_rate, *got = answer(views, clicks)
+    counts = f"{len(views)} views of {views['user_id'].nunique()} people, {len(clicks)} click events"
+    expect.close(got_rate, float(hits / len(views)), f"{what}: the rate ({counts})")
+    for got_end, want_end, side in zip(got, _wilson(hits, len(views)), ("low", "high"), strict=True):
+        expect.close(got_end, want_end, f"{what}: the interval's {side} end", rtol=2e-3, atol=1e-4)
+
+
+@ctr.inputs(atol=1e-4)
+def _days(rng):
+    views = pd.DataFrame({"request_id": [11, 12, 13, 14], "user_id": [1, 1, 2, 3]})
+    yield views, pd.DataFrame({"request_id": [12, 12, 14, 99]})
+    yield views, pd.DataFrame({"request_id": np.array([], dtype=int)})
+    yield views.head(1), pd.DataFrame({"request_id": [11, 11, 11]})
+    yield views, pd.DataFrame({"request_id": [98, 99]})
+    for _ in range(20):
+        n = int(rng.integers(1, 300))
+        ids = rng.permutation(3 * n)
+        views = pd.DataFrame({"request_id": ids[:n], "user_id": rng.integers(0, max(n // 4, 1), n)})
+        yield views, pd.DataFrame({"request_id": rng.choice(ids, int(rng.integers(0, 2 * n)))})
 
 
 def _rated(hits, n, interval=_wilson):
@@ -406,12 +482,12 @@ def by_scipy(views, clicks):
 # ------------------------------------------------------------------ 8.4 they searched again
 
 
-def _searches(rng, users=25, *, quick=0.3, pages=0.0, retries=0.0, tomorrow=0.0, window=60):
-    """A log of searches: per user a few, `quick` of them again within the window, the rest much later."""
+def _searches(rng, users=16, *, quick=0.3, pages=0.0, retries=0.0, tomorrow=0.0, window=60, waits=None):
+    """A log of searches: per user a few, `quick` of them again within the window, the rest much later; or after `waits` seconds."""
     rows, number = [], 0
     start = pd.Timestamp("2025-03-03 08:00", tz="UTC")
     for user in range(users):
-        at = float(rng.uniform(0, 20_000))
+        at = float(rng.uniform(0, 20_000)) if waits is None else float(rng.integers(0, 20_000))
         for _ in range(int(rng.integers(2, 6))):
             number += 1
             name = f"r{number:04d}"
@@ -420,9 +496,14 @@ def _searches(rng, users=25, *, quick=0.3, pages=0.0, retries=0.0, tomorrow=0.0,
                 rows.append((at + float(rng.uniform(1, 0.4 * window)), name, f"u{user:02d}", 1))
             if rng.random() < pages:
                 number += 1
-                rows.append((at + float(rng.uniform(2, 0.4 * window)), f"r{number:04d}", f"u{user:02d}", 2))
+                page = int(rng.integers(2, 5))
+                rows.append(
+                    (at + float(rng.uniform(2, 0.4 * window)), f"r{number:04d}", f"u{user:02d}", page)
+                )
             draw = rng.random()
-            if draw < quick:
+            if waits is not None:
+                at += float(rng.choice(waits))
+            elif draw < quick:
                 at += float(rng.uniform(0.5, 0.95)) * window
             elif draw < quick + tomorrow:
                 at += 86_400 + float(rng.uniform(0.1, 0.9)) * window
@@ -453,6 +534,7 @@ def _redo(log, window_s, *, pages=False, retries=False, users=True, window=True,
     points=4,
     minutes=8,
     objective="8.b",
+    edition=2,
     kind=Function("log", "window_s", returns=Number()),
     hints=(
         "First keep the rows that are searches: page 1, and each `request_id` once.",
@@ -464,18 +546,73 @@ def redo_rate(answer, rng, expect):
     """`redo_rate(log, window_s)`: share of the searches that the same user soon searched again."""
     window = int(rng.integers(40, 120))
     quick = float(rng.uniform(0.25, 0.5))
-    cases = (
-        (_searches(rng, quick=quick, window=window), "searches by many users at the same time"),
-        (_searches(rng, quick=quick, pages=0.5, window=window), "some look at page 2"),
-        (
-            _searches(rng, quick=quick, retries=0.4, window=window),
-            "some requests were sent twice by the client",
-        ),
-        (_searches(rng, quick=0.2, tomorrow=0.4, window=window), "some come back a day later"),
-        (_searches(rng, quick=0.0, window=window), "nobody searches again within the window"),
+    by_many = _searches(rng, quick=quick, window=window)
+    with expect.defining():
+        _ask_redo(expect, answer, by_many, window, "searches by many users at the same time")
+        log = _searches(rng, quick=quick, pages=0.5, window=window)
+        _ask_redo(expect, answer, log, window, "some look at pages 2, 3 and 4")
+        log = _searches(rng, quick=quick, retries=0.4, window=window)
+        _ask_redo(expect, answer, log, window, "some requests were sent twice by the client")
+        log = _sent_again(rng, window)
+        _ask_redo(
+            expect,
+            answer,
+            log,
+            window,
+            "the client sends a request again, and again, also after the next search",
+        )
+        log = _searches(rng, quick=0.2, tomorrow=0.4, window=window)
+        _ask_redo(expect, answer, log, window, "some come back a day later")
+    _ask_redo(
+        expect, answer, by_many, 20 * window, "the first log, and a window that is twenty times as long"
     )
-    for log, what in cases:
-        expect.close(answer(log, window), _redo(log, window), what)
+    log = _searches(rng, window=window, waits=[window - 1, window, window, window + 1])
+    _ask_redo(expect, answer, log, window, "many search again after exactly `window_s` seconds")
+    log = _searches(rng, window=window, waits=[0.5 * window, window + 0.4, window + 0.4])
+    _ask_redo(expect, answer, log, window, "many search again 0.4 seconds after the window has passed")
+    log = _searches(rng, quick=0.0, window=window)
+    _ask_redo(expect, answer, log, window, "nobody searches again within the window")
+
+
+def _ask_redo(expect, answer, log, window_s, what):
+    rows = f"{len(log)} rows, {log['request_id'].nunique()} ids, {log['user_id'].nunique()} users"
+    expect.close(answer(log, window_s), _redo(log, window_s), f"{what} (window {window_s} s; {rows})")
+
+
+def _sent_again(rng, window):
+    """Each user searches twice, less or more than the window apart; the client repeats the first request before and after the second."""
+    rows = []
+    for user in range(int(rng.integers(15, 25))):
+        at = float(rng.uniform(0, 20_000))
+        gap = float(rng.choice([0.9, 1.2])) * window
+        rows += [(at, f"r{user}a", f"u{user}"), (at + gap, f"r{user}b", f"u{user}")]
+        rows += [(at + part * gap, f"r{user}a", f"u{user}") for part in (0.3, 0.6, 1.2)]
+    frame = pd.DataFrame(rows, columns=["time", "request_id", "user_id"]).assign(page=1)
+    frame = frame.sort_values("time", ignore_index=True)
+    start = pd.Timestamp("2025-03-03 08:00", tz="UTC")
+    frame["time"] = start + pd.to_timedelta(frame["time"].round(3), unit="s")
+    return frame
+
+
+@redo_rate.inputs
+def _logs(rng):
+    def log(*rows):
+        frame = pd.DataFrame(rows, columns=["time", "request_id", "user_id", "page"])
+        frame["time"] = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(frame["time"], unit="s")
+        return frame
+
+    yield log((0, 1, 7, 1), (5, 2, 8, 1), (20, 3, 7, 2), (50, 4, 7, 1), (60, 4, 7, 1)), 60
+    yield log((0, 1, 7, 1)), 60
+    yield log((0, 1, 7, 1), (60, 2, 7, 1), (120.5, 3, 7, 1), (86_500, 4, 7, 1)), 60
+    yield log((0, 1, 7, 1), (50, 1, 7, 1), (80, 2, 7, 1), (100, 3, 7, 3), (150, 4, 7, 1)), 60
+    for _ in range(30):
+        n = int(rng.integers(1, 40))
+        time = np.sort(rng.choice(400, n, replace=False) * float(rng.choice([0.5, 1, 30])))
+        ids = np.sort(rng.integers(0, n, n))
+        users = pd.Series(rng.integers(0, 4, n)).groupby(ids).transform("first").to_numpy()
+        page = pd.Series(rng.choice([1, 1, 1, 2, 3], n)).groupby(ids).transform("first").to_numpy(copy=True)
+        page[0] = 1
+        yield log(*zip(time, ids, users, page, strict=True)), int(rng.choice([1, 10, 60, 3600]))
 
 
 @redo_rate.misconception(
@@ -585,6 +722,7 @@ def draw_history(rng):
     minutes=9,
     core=True,
     objective="8.c",
+    edition=2,
     kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),
     hints=(
         "What is usual on a Tuesday at 10? Not what is usual at all. And what happened in the incident is usual nowhere.",
@@ -601,16 +739,40 @@ def thresholds(answer, rng, expect):
         return
     fresh = quiet_weeks(rng, usual, 40)
     pages = float((fresh > limits).sum() / 40)
-    expect.within(pages, 0, 1.25, f"40 fresh quiet weeks: {pages:.1f} pages a week (wanted: about 1 at most)")
     doubled = 2 * quiet_weeks(rng, usual, 40) > limits
     night = usual <= np.quantile(usual, 0.4)
-    for hours, what in (
-        (~night, "by day and evening"),
-        (night, "at night and in the quiet hours"),
-        (np.isin(np.arange(HOURS_OF_WEEK), incident), "in the hours of the week in which the incident was"),
-    ):
-        share = float(doubled[:, hours].mean())
-        expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted 80 %)")
+    with expect.defining():
+        expect.within(
+            pages, 0, 1.25, f"40 fresh quiet weeks: {pages:.1f} pages a week (wanted: about 1 at most)"
+        )
+        _ask_doubled(expect, doubled, ~night, "by day and evening")
+        _ask_doubled(expect, doubled, night, "at night and in the quiet hours")
+    hours = np.isin(np.arange(HOURS_OF_WEEK), incident)
+    _ask_doubled(expect, doubled, hours, "in the hours of the week in which the incident was")
+
+
+def _ask_doubled(expect, doubled, hours, what):
+    share = float(doubled[:, hours].mean())
+    expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80 %)")
+
+
+@thresholds.acceptable
+def _calls_seldom_and_notices(answer, rng):
+    """Exact chances instead of drawn weeks: log(value / usual) is normal with sd `_NOISE`."""
+    normal = statistics.NormalDist()
+    for _ in range(4):
+        usual, history, incident = draw_history(rng)
+        limits = np.asarray(answer(history), float)
+        if limits.shape != (HOURS_OF_WEEK,) or not (np.isfinite(limits) & (limits > 0)).all():
+            return False
+        above = np.log(limits / usual)
+        if sum(normal.cdf(-each / _NOISE) for each in above) > 1.25:
+            return False
+        noticed = np.array([normal.cdf((math.log(2) - each) / _NOISE) for each in above])
+        night = usual <= np.quantile(usual, 0.4)
+        if min(noticed[~night].mean(), noticed[night].mean(), noticed[incident].mean()) < 0.8:
+            return False
+    return True
 
 
 def _of_week(history):
@@ -650,7 +812,7 @@ def by_hour_of_day(history):
 
 @thresholds.misconception(
     "the incident were a part of normal. It stretched the limits of just those hours in which it happened: next time nobody would notice.",
-    when=lambda seen: seen.verdicts[3][2] < 0.4 < min(seen.verdicts[1][2], seen.verdicts[2][2]),
+    when=lambda seen: not seen.verdicts[3][1] and _stretched_by_the_incident(seen),
 )
 def incident_left_in(history):
     return _by_hour(history, lambda x: x.mean() + 4.5 * x.std())
@@ -659,7 +821,10 @@ def incident_left_in(history):
 @thresholds.misconception(
     "the spread of each hour were known. Each was estimated from twelve values, and one hour in a hundred looks calmer than it is; with 168 hours that is enough to page each week. Take the spread from all hours together, or leave more room.",
     when=lambda seen: (
-        not seen.verdicts[0][1] and all(ok for _, ok, *_ in seen.verdicts[1:]) and not _is_the_record(seen)
+        not seen.verdicts[0][1]
+        and all(ok for _, ok, *_ in seen.verdicts[1:])
+        and not _is_the_record(seen)
+        and np.std(_above_usual(seen)) > 0.06
     ),
 )
 def three_sd_of_each(history):
@@ -671,6 +836,19 @@ def _is_the_record(seen):
     return any(
         np.allclose(limits, _by_hour(rows, np.max)) for rows in (history, history[~history["incident"]])
     )
+
+
+def _above_usual(seen):
+    """How far each limit is above what is usual at its hour, as a logarithm: (168,)."""
+    history, limits = seen.calls[0].given[0], np.asarray(seen.outputs[0], float)
+    return np.log(limits / _by_hour(history[~history["incident"]], np.median))
+
+
+def _stretched_by_the_incident(seen):
+    """Are the limits of the incident's hours half as high again as the others, measured by what is usual?"""
+    history, above = seen.calls[0].given[0], _above_usual(seen)
+    hit = np.isin(np.arange(HOURS_OF_WEEK), _of_week(history[history["incident"]]))
+    return np.median(above[hit]) > np.median(above[~hit]) + math.log(1.5)
 
 
 def _repeats_daily(seen):
@@ -701,22 +879,38 @@ def robust_with_the_incident(history):
 # ------------------------------------------------------------------ 8.6 a p99 of many servers
 
 EDGES = [50.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0, 2000.0, 5000.0]
+COARSE = [80.0, 250.0, 1000.0, 9000.0]
 
 
-def _counts(rng, sizes, medians, timeouts):
+def _counts(rng, sizes, medians, timeouts, edges=EDGES):
     """Requests of each server by bucket of latency, and how many had no answer."""
-    edges = np.array([0, *EDGES])
     rows = []
     for n, median in zip(sizes, medians, strict=True):
-        times = np.minimum(median * np.exp(0.5 * rng.normal(size=n)), 4999)
-        rows.append(np.histogram(times, edges)[0])
+        times = np.minimum(median * np.exp(0.5 * rng.normal(size=n)), edges[-1] - 1)
+        rows.append(np.histogram(times, np.array([0, *edges]))[0])
     return np.array(rows), np.array(timeouts)
 
 
-def _smallest_edge(counts, none=0):
+def _exactly(rng, without=False):
+    """Three servers, 1,000 or 2,000 requests, of which exactly 99 % are within an edge that is not the last."""
+    total = 1000 * int(rng.integers(1, 3))
+    reached = int(rng.integers(2, 6))
+    slow = total // 100
+    counts = np.zeros((3, len(EDGES)), dtype=int)
+    parts = rng.multinomial(
+        total - slow - 3 * (reached + 1), np.full(3 * (reached + 1), 1 / (3 * (reached + 1)))
+    )
+    counts[:, : reached + 1] = 1 + parts.reshape(3, reached + 1)
+    if without:
+        return counts, np.array([0, slow, 0])
+    counts[1, reached + 1 + int(rng.integers(0, 3))] = slow
+    return counts, np.zeros(3, dtype=int)
+
+
+def _smallest_edge(counts, none=0, edges=EDGES):
     total = counts.sum() + none
-    reached = np.flatnonzero(np.cumsum(counts) >= 0.99 * total)
-    return EDGES[reached[0]] if len(reached) else math.inf
+    reached = np.flatnonzero(100 * np.cumsum(counts) >= 99 * total)
+    return edges[reached[0]] if len(reached) else math.inf
 
 
 @exercise(
@@ -726,6 +920,7 @@ def _smallest_edge(counts, none=0):
     points=3,
     minutes=6,
     objective="8.d",
+    edition=2,
     kind=Function("counts", "edges", "timeouts", returns=Number()),
     hints=(
         "Which 99 %? 99 % of all requests, whichever server answered them. What can be added up, percentiles or counts?",
@@ -737,47 +932,96 @@ def p99(answer, rng, expect):
     """`p99(counts, edges, timeouts)`: the smallest edge below which 99 % of all requests were answered."""
     busy = int(rng.integers(6000, 9000))
     calm = [busy, busy, busy // 2, busy // 2]
-    cases = (
-        (_counts(rng, calm, [60, 65, 60, 62], [0, 0, 0, 0]), "four servers alike"),
-        (_counts(rng, [*calm[:3], 40], [60, 60, 60, 1300], [0, 0, 0, 0]), "an idle server is slow"),
-        (_counts(rng, calm, [60, 60, 700, 60], [0, 0, 0, 0]), "one of the busy servers is slow"),
+    cases = [
+        (*_counts(rng, calm, [60, 65, 60, 62], [0, 0, 0, 0]), EDGES, "four servers alike"),
         (
-            _counts(rng, calm, [60, 60, 60, 60], [0, 0, busy // 2, 0]),
+            *_counts(rng, [*calm[:3], 40], [60, 60, 60, 1300], [0, 0, 0, 0]),
+            EDGES,
+            "an idle server is slow",
+        ),
+        (*_counts(rng, calm, [60, 60, 700, 60], [0, 0, 0, 0]), EDGES, "one of the busy servers is slow"),
+        (
+            *_counts(rng, calm, [60, 60, 60, 60], [0, 0, busy // 2, 0]),
+            EDGES,
             "one server often gives no answer at all",
         ),
-        (_counts(rng, calm, [60, 250, 60, 60], [0, busy // 120, 0, 0]), "a few requests have no answer"),
-    )
-    for (counts, timeouts), what in cases:
-        want = _smallest_edge(counts.sum(axis=0), timeouts.sum())
-        expect.equal(answer(counts, list(EDGES), timeouts), want, what)
+        (*_late_edge(rng, busy), EDGES, "a few requests have no answer"),
+        (
+            *_counts(rng, [busy // 4] * 6, [60, 60, 60, 60, 60, 600], [0, 3, 0, 0, 0, busy // 250], COARSE),
+            COARSE,
+            "six servers and four other edges",
+        ),
+        (*_exactly(rng), EDGES, "exactly 99 % of the requests are within one edge"),
+        (*_exactly(rng, without=True), EDGES, "exactly 99 % are within one edge, the others have no answer"),
+    ]
+    for number, (counts, timeouts, edges, what) in enumerate(cases):
+        with expect.defining() if number in (1, 2, 3) else contextlib.nullcontext():
+            _ask_p99(expect, answer, counts, timeouts, edges, what)
+
+
+def _ask_p99(expect, answer, counts, timeouts, edges, what):
+    want = _smallest_edge(counts.sum(axis=0), timeouts.sum(), edges)
+    got = answer(counts, list(edges), timeouts)
+    servers = f"{counts.sum(axis=1).tolist()} answered, {timeouts.tolist()} not"
+    side = "is NaN" if got != got else f"returned {got:g}, which is too {'large' if got > want else 'small'}"
+    expect.true(got == want, f"{what}: {servers}", side)
+
+
+def _late_edge(rng, busy):
+    """Four servers; with the requests that have no answer the 99 % are reached one edge later than without."""
+    while True:
+        counts, none = _counts(
+            rng, [busy, busy, busy // 2, busy // 2], [60, 250, 60, 60], [0, busy // 40, 0, 0]
+        )
+        total = counts.sum(axis=0)
+        if _smallest_edge(total) != _smallest_edge(total, none.sum()):
+            return counts, none
+        busy += 100
+
+
+@p99.inputs
+def _histograms(rng):
+    yield np.array([[900, 90, 10], [10, 20, 70]]), [50, 100, 500], [0, 0]
+    yield np.array([[99, 1]]), [10, 20], [0]
+    yield np.array([[99, 0]]), [10, 20], [1]
+    yield np.array([[98, 0], [0, 1]]), [10, 20], [0, 1]
+    yield np.array([[0, 0], [0, 5]]), [10, 20], [0, 0]
+    yield np.array([[5, 0], [0, 0]]), [10, 20], [400, 0]
+    for _ in range(40):
+        servers, buckets = int(rng.integers(1, 5)), int(rng.integers(1, 7))
+        counts = rng.integers(0, 40, (servers, buckets)) * rng.choice([1, 5, 100], buckets)
+        counts[0, 0] += 1
+        none = rng.integers(0, 3, servers) * int(rng.choice([0, 1, 20]))
+        yield counts, np.cumsum(rng.integers(1, 300, buckets)).tolist(), none
 
 
 @p99.misconception(
     "percentiles could be averaged. The mean of the servers' p99 belongs to no request; add up what can be added, the counts.",
 )
 def mean_of_p99(counts, edges, timeouts):
-    return float(np.mean([_smallest_edge(row) for row in counts]))
+    return float(np.mean([_smallest_edge(row, edges=edges) for row in counts]))
 
 
 @p99.misconception(
     "weights would repair the average. Percentiles do not average, weighted or not: which request is the 99th of 100 depends on all of them together.",
 )
 def weighted_mean(counts, edges, timeouts):
-    return float(np.average([_smallest_edge(row) for row in counts], weights=counts.sum(axis=1)))
+    each = [_smallest_edge(row, edges=edges) for row in counts]
+    return float(np.average(each, weights=counts.sum(axis=1)))
 
 
 @p99.misconception(
     "the worst server spoke for all. It is an upper bound: one idle server with forty requests decides what thousands are said to have waited.",
 )
 def worst_server(counts, edges, timeouts):
-    return float(max(_smallest_edge(row, none) for row, none in zip(counts, timeouts, strict=True)))
+    return float(max(_smallest_edge(row, none, edges) for row, none in zip(counts, timeouts, strict=True)))
 
 
 @p99.misconception(
     "only answers had a latency. Those who never got one waited the longest: leave them out, and the worse it gets the better it looks.",
 )
 def answered_only(counts, edges, timeouts):
-    return float(_smallest_edge(counts.sum(axis=0)))
+    return float(_smallest_edge(counts.sum(axis=0), edges=edges))
 
 
 @p99.alternative
@@ -1014,49 +1258,89 @@ KINDS = {
     "bad results": "output",
 }
 DEADLINE = "5h"
+MOST_FALSE = 3  # pages a week
 _START = pd.Timestamp("2024-01-01 00:00Z")
+_BY_WEEKDAY = np.array([0.92, 0.90, 0.90, 0.92, 1.00, 1.20, 1.16])  # traffic, Monday first
+# What is usual in one shop, and what is usual in another: a limit that fits both does not exist.
+LEVELS = {
+    "latency_p95": (140.0, 1100.0),
+    "brightness": (70.0, 190.0),
+    "error_rate": (0.002, 0.03),
+    "missing_rows": (0.005, 0.15),
+    "missing_outputs": (0.002, 0.06),
+    "redo_rate": (0.03, 0.14),
+    "ctr": (0.05, 0.16),
+    "input_length": (12.0, 40.0),
+    "score_mean": (0.6, 0.8),
+    "memory_mb": (400.0, 3000.0),
+}
 
 
-def draw_month(rng, incidents=True, days=28):
-    """(measured, table of incidents): a month of the search by the hour, with one-hour blips that pass by themselves."""
-    log = service_log(days, rate=0.03, start=_START, random_state=rng)
-    for day in rng.choice(days - 2, 10, replace=False):
-        log = _blip(log, _START + pd.Timedelta(days=int(day), hours=int(rng.integers(0, 24))), rng)
+def draw_shops(rng):
+    """Two shops: metric -> its usual level, where one has a low level the other has a high one; and `rate`, searches a second."""
+    first, second = {"rate": rng.uniform(0.03, 0.06)}, {"rate": rng.uniform(0.03, 0.06)}
+    for name, levels in LEVELS.items():
+        low, high = levels * rng.uniform(0.9, 1.1, 2)
+        first[name], second[name] = (low, high) if rng.random() < 0.5 else (high, low)
+    return first, second
+
+
+def draw_month(rng, shop=None, *, incidents=True, days=28):
+    """(measured, table of incidents): a month of a shop's search by the hour, with one-hour blips that pass by themselves."""
+    shop = draw_shops(rng)[0] if shop is None else shop
+    hours = np.arange(24 * days)
+    of_day = hours % 24
+    load = (1 + 0.67 * np.cos(2 * np.pi * (of_day - 20) / 24)) * _BY_WEEKDAY[hours // 24 % 7]
+    n = rng.poisson(3600 * shop["rate"] * load)
+    share = {name: np.full(len(hours), level) for name, level in shop.items()}
+    share["brightness"] *= 1 + 0.1 * np.cos(2 * np.pi * (of_day - 13) / 24)
+    share["latency_p95"] *= 0.79 / (1 - 0.6 * (0.1 + 0.25 * load))  # waiting grows with the load
+    begins = rng.choice(days - 2, 20, replace=False) * 24 + rng.integers(0, 24, 20)
+    share["latency_p95"][begins] *= 4
+    share["error_rate"][begins] += 0.5
     rows = []
     slots = np.arange(1, days - 3, 4)[: len(KINDS)] if incidents else []
     for day, kind in zip(slots, rng.permutation(list(KINDS)), strict=bool(incidents)):
-        begin = _START + pd.Timedelta(days=int(day), hours=int(rng.integers(0, 48)))
-        end = begin + pd.Timedelta(hours=int(rng.integers(16, 30)))
-        log = _break(log, str(kind), (log["time"] >= begin) & (log["time"] < end), rng)
-        rows.append((str(kind), begin, end))
-    measured = measure(log, [METRICS[name] for name in WATCHED], "1h").iloc[: 24 * days]
-    return measured, pd.DataFrame(rows, columns=["kind", "start", "end"])
+        begin = int(day) * 24 + int(rng.integers(0, 48))
+        end = begin + int(rng.integers(16, 30))
+        _break(share, str(kind), slice(begin, end), rng)
+        rows.append((str(kind), *(_START + pd.Timedelta(hours=hour) for hour in (begin, end))))
+    measured = pd.DataFrame(_measured(share, n, load, rng), _START + pd.to_timedelta(hours, unit="h"))
+    return measured[list(WATCHED)], pd.DataFrame(rows, columns=["kind", "start", "end"])
 
 
-def _blip(log, begin, rng):
-    hit = (log["time"] >= begin) & (log["time"] < begin + pd.Timedelta(hours=1))
-    hit &= rng.random(len(log)) < 0.5
-    return log.assign(latency_ms=log["latency_ms"].mask(hit, 1200.0), status=log["status"].mask(hit, 503))
-
-
-def _break(log, kind, hit, rng):
-    luck = pd.Series(rng.random(len(log)), log.index)
+def _break(share, kind, hit, rng):
+    """One incident: what it changes is far from usual in each of its hours."""
     if kind == "slow answers":
-        return log.assign(latency_ms=log["latency_ms"].mask(hit & (luck < 0.4), 1500.0))
-    if kind == "errors":
-        failed = hit & (luck < 0.35)
-        return log.assign(status=log["status"].mask(failed, 500), clicked=log["clicked"] & ~failed)
-    if kind == "feed outage":
-        return log.assign(price=log["price"].mask(hit & (luck < rng.uniform(0.5, 0.9))))
-    if kind == "dark camera":
-        return log.assign(brightness=log["brightness"].mask(hit, log["brightness"] * rng.uniform(0.45, 0.6)))
-    if kind == "empty answers":
-        return log.assign(prediction=log["prediction"].mask(hit & (luck < rng.uniform(0.3, 0.6))))
-    again = log[hit & (luck < 0.5) & (log["page"] == 1)].copy()
-    again["request_id"] = again["request_id"] + 10_000_000 + int(rng.integers(1000)) * 1_000_000
-    again["time"] = again["time"] + pd.to_timedelta(rng.integers(5, 60, len(again)), unit="s")
-    fewer = log.assign(clicked=log["clicked"] & ~(hit & (luck < 0.5)))
-    return pd.concat([fewer, again.assign(clicked=False)]).sort_values("time", ignore_index=True)
+        share["latency_p95"][hit] *= rng.uniform(2.5, 4)
+    elif kind == "errors":
+        share["error_rate"][hit] += rng.uniform(0.25, 0.45)
+    elif kind == "feed outage":
+        share["missing_rows"][hit] += rng.uniform(0.5, 0.8)
+    elif kind == "dark camera":
+        share["brightness"][hit] *= rng.uniform(0.45, 0.6)
+    elif kind == "empty answers":
+        share["missing_outputs"][hit] += rng.uniform(0.3, 0.6)
+    else:  # bad results: people search again
+        share["redo_rate"][hit] += rng.uniform(0.3, 0.4)
+        share["ctr"][hit] *= 0.6
+
+
+def _measured(share, n, load, rng):
+    """The metrics of each hour, as `n` requests show them."""
+    some = np.maximum(n, 1)
+    luck = {name: rng.normal(size=len(n)) / np.sqrt(some) for name in WATCHED}
+    counted = ("error_rate", "missing_rows", "missing_outputs", "redo_rate", "ctr")
+    return {
+        **{name: rng.binomial(some, np.minimum(share[name], 1)) / some for name in counted},
+        "throughput": n / 3600,
+        "latency_p95": share["latency_p95"] * np.exp(0.95 * luck["latency_p95"]),
+        "memory_mb": share["memory_mb"] * (1 + 0.05 * load + 0.1 * luck["memory_mb"]),
+        "cpu": 0.13 + 0.2 * load + 0.07 * luck["cpu"],
+        "brightness": share["brightness"] * (1 + 0.3 * luck["brightness"]),
+        "input_length": share["input_length"] * (1 + 0.5 * luck["input_length"]),
+        "score_mean": share["score_mean"] * (1 + 0.25 * luck["score_mean"]),
+    }
 
 
 def rules_of(plan):
@@ -1086,29 +1370,30 @@ def score(plan, measured, incidents):
     minutes=15,
     core=True,
     objective="8.e",
+    edition=2,
     kind=Function("reference", returns=Sequence(items=Mapping(keys=("metric",)))),
     hints=(
         "One rule for each problem that you want to know of. Which metric shows a dark camera, and on which side? Which shows a result that nobody wanted?",
         "The one-hour blips pass by themselves. With `for_` a rule fires only if the condition still holds.",
-        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h", margin=100)` gives 24 limits; use them as `"above"`, with the same `for_`.',
+        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 limits; use them as `"above"`, with the same `for_`. A `margin` that is part of the usual level keeps luck out.',
     ),
 )
 def plan(answer, rng, expect):
-    """`plan(reference)` -> a list of rules, as dicts; judged on two drawn months with six incidents each."""
-    reference, _ = draw_month(rng, incidents=False)
-    rules = answer(reference)
-    try:
-        readable = rules_of(rules)
-        unknown = [rule.metric for rule in readable if rule.metric not in WATCHED]
-        if unknown:
-            raise ValueError(f"there is no metric {unknown[0]!r}")
-        if not 1 <= len(readable) <= 40:
-            raise ValueError(f"it has {len(readable)} rules; 1 to 40 are read")
-    except Exception as error:
-        expect.true(False, "the rules can be read", str(error).strip("'\"") or type(error).__name__)
-        return
-    found = [score(rules, *draw_month(rng)) for _ in range(2)]
-    table = pd.concat([each[-1] for each in found])
+    """`plan(reference)` -> a list of rules, as dicts; judged on a month with six incidents in each of two shops."""
+    tables, false, by_rule = [], [], pd.Series(dtype=int)
+    for number, shop in enumerate(draw_shops(rng), 1):
+        reference, _ = draw_month(rng, shop, incidents=False)
+        rules = answer(reference)
+        if why := _unreadable(rules):
+            expect.true(False, "the rules can be read", why)
+            return
+        month, incidents = draw_month(rng, shop)
+        *_, of_month, table = score(rules, month, incidents)
+        tables.append(table.assign(shop=number))
+        false.append(of_month)
+        if of_month > MOST_FALSE / 2:
+            by_rule = by_rule.add(_false_alerts(rules, month, incidents), fill_value=0)
+    table = pd.concat(tables, ignore_index=True)
     for family in ("software", "input", "output"):
         own = table[table["kind"].map(KINDS) == family]
         kinds = ", ".join(kind for kind, name in KINDS.items() if name == family)
@@ -1116,11 +1401,70 @@ def plan(answer, rng, expect):
         expect.true(
             rung >= len(own) - 1 if family == "output" else rung == len(own),
             f"{family} ({kinds}): {rung} of {len(own)} noticed",
+            _in_words(own[own["outcome"] == "missed"]),
         )
-    in_time = int((table["outcome"] == "caught").sum())
-    expect.within(in_time, 10, 12, f"{in_time} of 12 noticed within 5 hours (wanted: at least 10)")
-    false = float(np.mean([each[3] for each in found]))
-    expect.within(false, 0, 1, f"{false:.1f} false pages a week (wanted: at most 1)")
+    in_time, weekly = int((table["outcome"] == "caught").sum()), float(np.mean(false))
+    with expect.defining():
+        expect.true(
+            in_time >= 10,
+            f"{in_time} of 12 noticed within 5 hours (wanted: at least 10)",
+            _in_words(table[table["outcome"] == "late"]),
+        )
+        loudest = by_rule.sort_values(ascending=False).head(3)
+        expect.true(
+            weekly <= MOST_FALSE,
+            f"{weekly:.1f} false pages a week, mean of the two shops (wanted: at most {MOST_FALSE})",
+            "most of them from " + ", ".join(f"{name} ({count:.0f})" for name, count in loudest.items()),
+        )
+
+
+def _unreadable(rules):
+    """Why these rules cannot be read, or ""."""
+    try:
+        readable = rules_of(rules)
+    except Exception as error:
+        return str(error).strip("'\"") or type(error).__name__
+    unknown = [rule.metric for rule in readable if rule.metric not in WATCHED]
+    if unknown:
+        return f"there is no metric {unknown[0]!r}"
+    return "" if 1 <= len(readable) <= 40 else f"it has {len(readable)} rules; 1 to 40 are read"
+
+
+def _false_alerts(rules, measured, incidents):
+    """Alerts outside of every incident, by metric."""
+    alerts = judge(evaluate(rules_of(rules), measured), incidents, measured, grace="1h").alerts
+    return alerts.loc[~alerts["true"], "metric"].value_counts()
+
+
+def _in_words(table):
+    """Incidents that were missed or late, for the feedback."""
+    said = []
+    for row in table.itertuples():
+        when = "missed" if row.outcome == "missed" else f"after {row.delay / pd.Timedelta('1h'):.0f} hours"
+        said.append(f"{row.kind} in shop {row.shop} {when}")
+    return ", ".join(said)
+
+
+@plan.acceptable
+def _wakes_for_incidents(answer, rng):
+    """Six shops, each with its own month; the statement's limits with a little room for the luck of single months."""
+    noticed, in_time, false = [], [], []
+    for _ in range(3):
+        for shop in draw_shops(rng):
+            reference, _ = draw_month(rng, shop, incidents=False)
+            rules = answer(reference)
+            if _unreadable(rules):
+                return False
+            month, incidents = draw_month(rng, shop)
+            caught, late, _, of_month, _ = score(rules, month, incidents)
+            noticed.append((caught + late) / len(incidents))
+            in_time.append(caught / len(incidents))
+            false.append(of_month)
+    return np.mean(noticed) > 11 / 12 - 0.02 and np.mean(in_time) > 10 / 12 and np.mean(false) <= MOST_FALSE
+
+
+def _metrics(seen):
+    return {rule.get("metric") for rule in _rules(seen)}
 
 
 def _rules(seen):
@@ -1135,6 +1479,13 @@ def _for(rule):
     return duration(rule.get("for_", 0))
 
 
+_OF_FAMILY = {
+    "software": {"throughput", "latency_p95", "error_rate", "memory_mb", "cpu"},
+    "input": {"missing_rows", "brightness", "input_length"},
+    "output": {"missing_outputs", "redo_rate", "ctr", "score_mean"},
+}
+
+
 def _three_sd(reference, names, for_="0h", k=3):
     rules = []
     for name in names:
@@ -1145,16 +1496,14 @@ def _three_sd(reference, names, for_="0h", k=3):
 
 
 def _good(reference, for_="2h", per_week=0.2, per="hour_of_day"):
-    margins = {
-        "latency_p95": (100, "above"),
-        "error_rate": (0.08, "above"),
-        "missing_rows": (0.12, "above"),
-        "brightness": (18, "below"),
-        "missing_outputs": (0.08, "above"),
-        "redo_rate": (0.1, "above"),
-    }
+    """One rule for each problem; the margin is a part of the usual level, or of the share that may still get worse."""
+    sides = dict.fromkeys(
+        ("latency_p95", "error_rate", "missing_rows", "missing_outputs", "redo_rate"), "above"
+    )
     rules = []
-    for name, (margin, side) in margins.items():
+    for name, side in (sides | {"brightness": "below"}).items():
+        usual = float(reference[name].median())
+        margin = {"latency_p95": 0.5 * usual, "brightness": 0.25 * usual}.get(name, 0.1)
         limit = choose_threshold(
             reference[name], side, per=per, pages_per_week=per_week, for_=for_, margin=margin
         )
@@ -1164,7 +1513,11 @@ def _good(reference, for_="2h", per_week=0.2, per="hour_of_day"):
 
 @plan.misconception(
     "no page were the best page. Nobody was woken, and the incidents were noticed by customers.",
-    when=lambda seen: len(_kept(seen)) == 5 and not any(_kept(seen)[:3]) and _kept(seen)[4],
+    when=lambda seen: (
+        len(_kept(seen)) == 5
+        and all("0 of 4 noticed" in what for what, *_ in seen.verdicts[:3])
+        and "0.0 false" in seen.verdicts[4][0]
+    ),
 )
 def never(reference):
     return _three_sd(reference, ["cpu"], k=40)
@@ -1172,7 +1525,7 @@ def never(reference):
 
 @plan.misconception(
     "everything that can be measured should page. With so many rules luck alone rings again and again, and the true pages drown: begin with the problems, and take one metric for each.",
-    when=lambda seen: len(_kept(seen)) == 5 and len(_rules(seen)) > 9 and not _kept(seen)[4],
+    when=lambda seen: len(_kept(seen)) == 5 and len(_metrics(seen)) > 9 and not _kept(seen)[4],
 )
 def every_metric(reference):
     return _three_sd(reference, WATCHED, k=2)
@@ -1180,7 +1533,12 @@ def every_metric(reference):
 
 @plan.misconception(
     "who watches the inputs sees everything. Empty answers and bad results come from perfect inputs: look at what goes out, too.",
-    when=lambda seen: len(_kept(seen)) == 5 and _kept(seen)[1] and not _kept(seen)[2] and _kept(seen)[4],
+    when=lambda seen: (
+        len(_kept(seen)) == 5
+        and _kept(seen)[1]
+        and not _kept(seen)[2]
+        and not _metrics(seen) & _OF_FAMILY["output"]
+    ),
 )
 def inputs_only(reference):
     return [rule for rule in _good(reference) if rule["metric"] in ("missing_rows", "brightness")]
@@ -1188,7 +1546,7 @@ def inputs_only(reference):
 
 @plan.misconception(
     "a running service were a working one. Machine and network are well watched, what comes in and goes out is not.",
-    when=lambda seen: len(_kept(seen)) == 5 and _kept(seen)[0] and not _kept(seen)[1],
+    when=lambda seen: len(_kept(seen)) == 5 and _kept(seen)[0] and _metrics(seen) <= _OF_FAMILY["software"],
 )
 def software_only(reference):
     return [rule for rule in _good(reference) if rule["metric"] in ("latency_p95", "error_rate")]
@@ -1211,12 +1569,32 @@ def too_patient(reference):
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[4]
-        and len(_rules(seen)) <= 9
-        and min(_for(rule) for rule in _rules(seen)) < pd.Timedelta("1h")
+        and len(_metrics(seen)) <= 9
+        and any(
+            _for(rule) < pd.Timedelta("1h")
+            for rule in _rules(seen)
+            if rule.get("metric") in ("latency_p95", "error_rate")
+        )
     ),
 )
 def without_for(reference):
     return [rule | {"for_": "0h"} for rule in _good(reference)]
+
+
+@plan.misconception(
+    "one set of numbers fitted every service. The two shops here differ by a factor of eight in latency, and one has brighter photos: take each limit from `reference`.",
+    when=lambda seen: (
+        len(_kept(seen)) == 5
+        and len(seen.outputs) == 2
+        and seen.outputs[0] == seen.outputs[1]
+        and len(_metrics(seen)) >= 4
+    ),
+)
+def numbers_by_heart(reference):
+    shares = ("error_rate", "missing_rows", "missing_outputs", "redo_rate")
+    limits = {"latency_p95": 600.0} | dict.fromkeys(shares, 0.2)
+    rules = [{"metric": name, "above": limit, "for_": "2h"} for name, limit in limits.items()]
+    return [*rules, {"metric": "brightness", "below": 80.0, "for_": "2h"}]
 
 
 @plan.alternative
@@ -1225,23 +1603,32 @@ def by_the_hour_of_day(reference):
 
 
 @plan.alternative
+def by_the_course_alone(reference):
+    sides = {"brightness": "below"}
+    rules = []
+    for name in ("latency_p95", "error_rate", "missing_rows", "brightness", "missing_outputs", "redo_rate"):
+        side = sides.get(name, "above")
+        limit = choose_threshold(reference[name], side, per="hour_of_day", pages_per_week=0.2, for_="2h")
+        rules.append({"metric": name, side: limit, "for_": "2h"})
+    return rules
+
+
+@plan.alternative
 def by_hand(reference):
     usual = reference.median()
-    return [
-        {"metric": "latency_p95", "above": 600.0, "for_": "2h"},
-        {"metric": "error_rate", "above": 0.12, "for_": "2h"},
-        {"metric": "missing_rows", "above": 0.2, "for_": "2h"},
-        {"metric": "brightness", "below": 0.78 * float(usual["brightness"]), "for_": "2h"},
-        {"metric": "missing_outputs", "above": 0.1, "for_": "2h"},
-        {"metric": "redo_rate", "above": 0.18, "for_": "2h"},
-    ]
+    rules = [{"metric": "latency_p95", "above": 1.9 * float(usual["latency_p95"]), "for_": "2h"}]
+    rules += [{"metric": "brightness", "below": 0.72 * float(usual["brightness"]), "for_": "2h"}]
+    for name in ("error_rate", "missing_rows", "missing_outputs", "redo_rate"):
+        rules.append({"metric": name, "above": float(usual[name]) + 0.15, "for_": "2h"})
+    return rules
 
 
 @plan.alternative
 def by_quantiles(reference):
     rules = []
-    for name in ("latency_p95", "error_rate", "missing_rows", "missing_outputs", "redo_rate"):
-        top = float(reference[name].quantile(0.97))
-        rules.append({"metric": name, "above": 1.4 * top + 0.05, "for_": "2h"})
+    for name in ("error_rate", "missing_rows", "missing_outputs", "redo_rate"):
+        rules.append({"metric": name, "above": 0.08 + float(reference[name].quantile(0.95)), "for_": "2h"})
+    top = float(reference["latency_p95"].quantile(0.95))
     low = float(reference["brightness"].quantile(0.005))
-    return [*rules, {"metric": "brightness", "below": 0.97 * low, "for_": "2h"}]
+    rules.append({"metric": "latency_p95", "above": 1.2 * top, "for_": "2h"})
+    return [*rules, {"metric": "brightness", "below": 0.95 * low, "for_": "2h"}]
