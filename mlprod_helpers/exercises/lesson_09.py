@@ -1,10 +1,12 @@
 """Exercises of lesson 09, model serving: what a request meets between the door and the log, and who decides when it goes wrong."""
 
+import contextlib
 import itertools
 import json
 import math
 
 import numpy as np
+import pandas as pd
 
 from mlprod_helpers.exercises import serving_runs
 from mlprod_helpers.exercises.serving_runs import LATE_MS, OFF_MIN, SHIFT_S
@@ -14,27 +16,29 @@ from mlprod_helpers.lesson.contract import (
     Mapping,
     Number,
     Order,
+    Raised,
     Sequence,
     Several,
     Text,
     exercise,
 )
-from mlprod_helpers.queueing import poisson, simulate
+from mlprod_helpers.queueing import simulate
 
-EDITION = 1
+EDITION = 2
 
 
 def _held(seen):
-    """What each expectation asked -> whether it holds."""
-    return {what: ok for what, ok, *_ in seen.verdicts}
+    """What each expectation asked, without the counts in brackets -> whether it holds."""
+    return {what.split(" (")[0]: ok for what, ok, *_ in seen.verdicts}
 
 
 # ------------------------------------------------------------------ 9.1 open or closed loop
 
-SCHEDULED, QUIET, GAVE_UP, LOST = (
+SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST = (
     "a tester with a schedule, and a pause of the server",
     "users on their own, no pause",
     "users on their own, who give up during a pause",
+    "users on their own, a pause, and one request in 200 that was never answered",
     "some requests that were never answered",
 )
 
@@ -51,6 +55,7 @@ def _given_up(due, finish, timeout):
     minutes=7,
     core=True,
     objective="9.b",
+    edition=2,
     kind=Function("due", "sent", "finish", "timeout", returns=Number()),
     hints=(
         "When does a user begin to wait: when the request was due, or when the tester got round to sending it?",
@@ -65,13 +70,42 @@ def p99(answer, rng, expect):
     timeout = float(rng.integers(2, 5))
     due, sent, finish = serving_runs.users_around_the_pause(rng)
     cases.append((GAVE_UP, due, sent, _given_up(due, finish, timeout), timeout))
+    due, sent, finish = serving_runs.users_around_the_pause(rng)
+    lost = rng.permutation(len(due)) < len(due) // 200
+    cases.append((FEW_LOST, due, sent, np.where(lost, np.nan, finish), 60.0))
     due, sent, finish = serving_runs.users_in_peace(rng)
     lost = rng.random(len(due)) < rng.uniform(0.02, 0.05)
     cases.append((LOST, due, sent, np.where(lost, np.nan, finish), 1.0))
     for what, due, sent, finish, timeout in cases:
         got = answer(due, sent, finish, timeout)
         rtol = 0.1 if what == QUIET else 0.03  # in a thin tail the conventions of a quantile differ
-        expect.close(got, _p99(due, finish, timeout), what, rtol=rtol, show=True)
+        defining = what in (SCHEDULED, LOST, GAVE_UP)
+        counts = f"{len(due)} requests, {np.isnan(finish).sum()} without an answer, timeout {timeout:g} s"
+        with expect.defining() if defining else contextlib.nullcontext():
+            expect.close(got, _p99(due, finish, timeout), f"{what} ({counts})", rtol=rtol)
+
+
+@p99.acceptable
+def _near_the_99th(answer, rng):
+    """Between the 98.9th and the 99.1st of 100 by counting, on logs that are made up."""
+    for lost in (0.0, 0.004, 0.03):
+        n = int(rng.integers(3000, 5000))
+        due = np.sort(rng.uniform(0, 100, n))
+        stop = rng.uniform(30, 60)
+        finish = np.maximum(due, np.where((due > stop) & (due < stop + 8), stop + 8, 0)) + 0.001
+        sent = np.where((due > stop) & (due < stop + 8), finish - 0.001, due)
+        finish = np.where(rng.random(n) < lost, np.nan, finish)
+        waited = np.sort(np.where(np.isnan(finish), 20.0, finish - due))
+        low, high = waited[int(0.988 * n)], waited[min(int(0.992 * n) + 1, n - 1)]
+        if not low - 1e-9 <= float(answer(due, sent, finish, 20.0)) <= high + 1e-9:
+            return False
+    return True
+
+
+def _is_about(seen, case, wrong):
+    """Whether the output of a case is what `wrong(due, sent, finish, timeout)` gives, up to the kind of quantile."""
+    call = seen.calls[case]
+    return abs(call.output / wrong(*call.given) - 1) < 0.1
 
 
 def _p99(since, finish, timeout):
@@ -80,14 +114,14 @@ def _p99(since, finish, timeout):
 
 @p99.misconception(
     "the wait began when the request was sent. During the pause this tester did not send anything: it waited with the server, and its users waited longer than it says. Count from the moment a request was due.",
-    when=lambda seen: not _held(seen)[SCHEDULED] and 0 < (seen.outputs[0] or 0) < 0.1,
+    when=lambda seen: not _held(seen)[SCHEDULED] and _is_about(seen, 0, lambda d, s, f, t: _p99(s, f, t)),
 )
 def from_the_moment_of_sending(due, sent, finish, timeout):
     return _p99(sent, finish, timeout)
 
 
 @p99.misconception(
-    "no answer meant no wait. A request that was given up counts as 0 seconds here, the fastest of all; it is one of the slowest."
+    "no answer meant no wait. A request that was given up counts as 0 seconds or hardly more here; it is one of the slowest."
 )
 def given_up_is_zero(due, sent, finish, timeout):
     return float(np.quantile(np.nan_to_num(finish - due), 0.99))
@@ -95,7 +129,9 @@ def given_up_is_zero(due, sent, finish, timeout):
 
 @p99.misconception(
     "requests without an answer could be left out. They are the slowest of all: count each with at least the time after which its user gave up.",
-    when=lambda seen: _held(seen)[SCHEDULED] and not _held(seen)[LOST] and 0 < (seen.outputs[3] or 0) < 0.99,
+    when=lambda seen: (
+        not _held(seen)[LOST] and all(_is_about(seen, case, answered_only) for case in (2, 3, 4))
+    ),
 )
 def answered_only(due, sent, finish, timeout):
     answered = ~np.isnan(finish)
@@ -172,6 +208,7 @@ def _before(order, *chain):
     minutes=4,
     core=True,
     objective="9.a",
+    edition=2,
     kind=Order(tuple(STEPS)),
     hints=(
         "Begin with what must be there even for a request that is refused at the very next step.",
@@ -184,11 +221,12 @@ def life(answer, rng, expect):
     first = min(answer.index(step) for step in ("size", "parse", "validate", "queue"))
     expect.true(answer.index("id") < first, NAMED, "some step may refuse it before it has one")
     expect.true(_before(answer, "size", "parse"), SMALL, "it is in memory before its size is looked at")
-    expect.true(_before(answer, "parse", "validate", "predict"), VALID, "something gets past the checks")
     expect.true(answer.index("clock") < first, TIMED, "a part of the time would be in no metric")
-    expect.true(_before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent unseen")
-    expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "it is written too early")
     expect.true(_before(answer, "queue", "predict"), LET_IN, "the model works before anybody counts")
+    with expect.defining():
+        expect.true(_before(answer, "parse", "validate", "predict"), VALID, "something gets past the checks")
+        expect.true(_before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent unseen")
+        expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "it is written too early")
 
 
 def _moved(step, place):
@@ -280,14 +318,17 @@ FINE, NO_JSON, NO_OBJECT, MISSING, UNKNOWN, RANGE, INFINITE, TYPES, LARGE, NO_AN
     "JSON that is no object: 4xx",
     "a field is missing: 4xx",
     "a field that nobody knows: 4xx",
-    "-5 miles, 900,000 miles, hour 24, an unknown airport: 4xx",
+    "a value out of range, an unknown airport: 4xx",
     "NaN and Infinity, which Python's json reads: 4xx",
-    "a number in quotes, a list, true: 4xx",
+    "a value of the wrong type, or half an hour: 4xx",
     "a body that is too long: 4xx",
     "valid, but the model has no answer: 5xx, and no eta",
-    "no refusal repeats what was sent",
+    "no refusal repeats a value that was sent",
     "each refusal has an error that says something",
 )
+
+
+RAISED = "raised"  # key of the reply that stands for an exception
 
 
 def _valid(rng):
@@ -302,6 +343,7 @@ def _valid(rng):
     points=5,
     minutes=9,
     objective="9.a",
+    edition=2,
     kind=Function(
         "body",
         returns=Several(Number(low=100, high=599, integer=True), Mapping(), names=("status", "reply")),
@@ -315,49 +357,178 @@ def _valid(rng):
 def handle(answer, rng, expect):
     """`handle(body)` -> (status, reply): a text comes in, hostile or not."""
     secret = f"K{int(rng.integers(10**8, 10**9))}"  # a passport number, say
+    far_off, half = int(rng.integers(10**6, 10**7)), int(rng.integers(1, 22)) + 0.5
     refused = []
 
-    def wrong(what, *bodies, kind=4):
-        replies = [answer(body) for body in bodies]
+    def ask(body):
+        try:
+            return answer(body)
+        except Raised as raised:  # what a framework makes of it
+            return 500, {RAISED: type(raised.error).__name__}
+
+    def wrong(what, *bodies):
+        replies = [(body, *ask(body)) for body in bodies]
         refused.extend(replies)
-        bad = [status for status, _ in replies if status // 100 != kind]
-        expect.true(not bad, what, f"one of them gets {bad[0]}" if bad else "")
+        bad = [_said(*each) for each in replies if each[1] // 100 != 4]
+        expect.true(not bad, what, bad[0] if bad else "")
 
     def body(**changes):
-        return json.dumps(_valid(rng) | changes)
+        return json.dumps(changes | {key: value for key, value in _valid(rng).items() if key not in changes})
 
-    good = [_valid(rng) for _ in range(4)] + [_valid(rng) | {"distance": float(rng.integers(400, 900)) + 0.5}]
+    good = [_valid(rng) for _ in range(3)] + [_valid(rng) | {"distance": float(rng.integers(400, 900)) + 0.5}]
     good.append({"hour": 0, "origin": "LGA", "distance": int(rng.integers(100, 1600))})
-    replies = [answer(json.dumps(row)) for row in good]
-    etas = [reply.get("eta") for _, reply in replies]
-    right = all(
-        status == 200 and type(eta) in (int, float) and abs(eta - eta_model(**row)) < 0.51
-        for (status, _), eta, row in zip(replies, etas, good, strict=True)
-    )
-    expect.true(right, FINE, "some valid request does not get it")
+    good += [_valid(rng) | {"hour": hour} for hour in (17, 23)]
+    good += [_valid(rng) | {"distance": 50}, {"distance": 5000, "origin": "EWR", "hour": 16}]
+    texts = [json.dumps(row) for row in good]
+    texts[0] = texts[0].ljust(2000)  # exactly as long as a body may be
+    lost = None
+    for text, row in zip(texts, good, strict=True):
+        status, reply = ask(text)
+        eta = reply.get("eta")
+        if status != 200 or type(eta) not in (int, float) or not abs(eta - eta_model(**row)) < 0.51:
+            lost = lost or _said(text, status, reply) + (" and another eta" if status == 200 else "")
+    with expect.defining():
+        expect.true(lost is None, FINE, lost or "")
     cut = body(passport=secret)
     wrong(NO_JSON, "", "distance=200", cut[: len(cut) - 2], f"{{'passport': '{secret}'}}")
-    wrong(NO_OBJECT, "[1, 2, 3]", "1400", "null", f'"{secret}"')
-    missing = str(rng.choice(("distance", "origin", "hour")))
-    wrong(MISSING, "{}", json.dumps({k: v for k, v in _valid(rng).items() if k != missing}))
-    wrong(UNKNOWN, body(passport=secret), body(is_admin=True))
-    miles = int(rng.integers(1, 50))
-    wrong(RANGE, body(distance=-miles), body(distance=900_000), body(hour=24), body(origin=secret))
-    wrong(INFINITE, *(body(distance=value) for value in (math.nan, math.inf, -math.inf)), body(hour=math.nan))
-    wrong(TYPES, body(distance=str(miles * 50)), body(distance=[500]), body(hour=True), body(origin=None))
-    wrong(LARGE, body() + " " * 5000, "[" * 4000)
-    far = int(rng.integers(1700, 2500))
-    no_answer = answer(body(origin="LGA", distance=far))
-    expect.true(
-        no_answer[0] // 100 == 5 and "eta" not in no_answer[1],
-        NO_ANSWER,
-        f"it gets {no_answer[0]}" + (" with an eta" if "eta" in no_answer[1] else ""),
+    wrong(NO_OBJECT, "[1, 2, 3]", "1400", "null", f'"{secret}"', '["distance", "origin", "hour"]')
+    wrong(
+        MISSING, "{}", *(json.dumps(_without(_valid(rng), name)) for name in ("distance", "origin", "hour"))
     )
-    refused.append(no_answer)
-    texts = [json.dumps(reply, default=str) for _, reply in refused]
-    expect.true(not any(secret in text for text in texts), SILENT, "a passport number came back")
-    told = [reply.get("error") for status, reply in refused if status // 100 in (4, 5)]
-    expect.true(told and all(isinstance(text, str) and text.strip() for text in told), TOLD, "some have none")
+    wrong(UNKNOWN, body(passport=secret), body(is_admin=True), json.dumps({"Hour": 7} | _valid(rng)))
+    outside = [
+        {"distance": miles} for miles in (-int(rng.integers(51, 2000)), 49, 49.9, 5000.5, 5001, far_off)
+    ]
+    outside += [{"hour": hour} for hour in (-1, 24, far_off)]
+    outside += [{"origin": origin} for origin in (secret, "", "jfk", "BOS")]
+    wrong(RANGE, *(body(**changes) for changes in outside))
+    endless = (math.nan, math.inf, -math.inf)
+    wrong(
+        INFINITE,
+        *(body(distance=value) for value in endless),
+        *(body(hour=value) for value in endless),
+        body(distance=1234567).replace("1234567", "1e999"),
+    )
+    kinds = [{"distance": value} for value in (str(far_off % 4000 + 60), [500], True, None, {"miles": 500})]
+    kinds += [{"hour": value} for value in (half, "8", True, False, None, [8])]
+    kinds += [{"origin": value} for value in (None, ["JFK"], {"JFK": 1}, 1, True)]
+    wrong(TYPES, *(body(**changes) for changes in kinds))
+    wrong(LARGE, body().ljust(2001), body() + " " * 5000, "[" * 4000)
+    with expect.defining():
+        far = int(rng.integers(1700, 2500))
+        text = body(origin="LGA", distance=far)
+        status, reply = ask(text)
+        expect.true(
+            status // 100 == 5 and "eta" not in reply and RAISED not in reply,
+            NO_ANSWER,
+            _said(text, status, reply) + (" with an eta" if "eta" in reply else ""),
+        )
+    parrots = [sent for sent, _, reply in refused if _repeats(reply, (secret, str(far_off), str(half)), sent)]
+    with expect.defining():
+        expect.true(not parrots, SILENT, f"a part of `{_shown(parrots[0])}` came back" if parrots else "")
+    dumb = [sent for sent, code, reply in [*refused, (text, status, reply)] if _is_dumb(code, reply)]
+    expect.true(not dumb, TOLD, f"the reply to `{_shown(dumb[0])}` has none" if dumb else "")
+
+
+def _said(body, status, reply):
+    if RAISED in reply:
+        return f"`{_shown(body)}` raises {reply[RAISED]}, which reaches the sender as a 500"
+    return f"`{_shown(body)}` gets {status}"
+
+
+def _without(row, name):
+    return {key: value for key, value in row.items() if key != name}
+
+
+def _repeats(reply, values, sent):
+    """Does the reply hold one of these values, if it was in what was sent?"""
+    text = json.dumps(reply, default=str)
+    return any(value in sent and value in text for value in values)
+
+
+def _is_dumb(status, reply):
+    error = reply.get("error")
+    return status // 100 not in (4, 5) or not isinstance(error, str) or not error.strip()
+
+
+def _shown(body):
+    return body if len(body) <= 90 else f"{body[:40]} ... ({len(body)} characters)"
+
+
+@handle.inputs
+def _bodies(rng):
+    flight = {"distance": 1400, "origin": "JFK", "hour": 8}
+    yield (json.dumps(flight),)
+    odd = [
+        None,
+        True,
+        False,
+        "8",
+        "",
+        8,
+        8.5,
+        49,
+        50,
+        49.99,
+        5000,
+        5000.01,
+        24,
+        23,
+        0,
+        -1,
+        [],
+        {},
+        "JFK",
+        "jfk",
+    ]
+    odd += ["LGA", math.nan, math.inf, -math.inf, 16, 19, 2400]
+    for name in flight:
+        yield (json.dumps(_without(flight, name)),)
+        for value in odd:
+            if not (name == "hour" and value == 8 and type(value) is float):
+                yield (json.dumps(flight | {name: value}),)
+    for text in (
+        "",
+        " ",
+        "null",
+        "[]",
+        "{}",
+        "1",
+        '"JFK"',
+        "{",
+        "nonsense",
+        '["distance", "origin", "hour"]',
+    ):
+        yield (text,)
+    yield (json.dumps(flight | {"password": "x"}),)
+    yield (json.dumps(flight | {"origin": "LGA", "distance": 2400}),)
+    for length in (1999, 2000, 2001, 9000):
+        yield (json.dumps(flight).ljust(length),)
+        yield ("[" * length,)
+
+
+@handle.acceptable
+def _serves_and_refuses(answer, rng):
+    """By the first digit of the status, the eta, and an error; several statuses and wordings are right."""
+    for (text,) in _bodies(rng):
+        try:
+            given = json.loads(text) if len(text) <= LONGEST_BODY else None
+        except (ValueError, RecursionError):
+            given = None
+        status, reply = answer(text)
+        if given is None or _problem(given):
+            if status // 100 != 4 or _is_dumb(status, reply):
+                return False
+            continue
+        eta = eta_model(**given)
+        if math.isnan(eta):
+            if status // 100 != 5 or "eta" in reply or _is_dumb(status, reply):
+                return False
+        elif status != 200 or type(reply.get("eta")) not in (int, float) or abs(reply["eta"] - eta) > 0.51:
+            return False
+    marked = json.dumps({"password": "K7", "distance": 918273, "origin": "Q8Q", "hour": 4.25})
+    said = json.dumps(answer(marked)[1], default=str)
+    return not any(value in said for value in ("K7", "918273", "Q8Q", "4.25"))
 
 
 def _problem(given):
@@ -371,9 +542,25 @@ def _problem(given):
         return "distance: a number of miles from 50 to 5000 is expected"
     if type(hour) is not int or not 0 <= hour <= 23:
         return "hour: a whole number from 0 to 23 is expected"
-    if given["origin"] not in AIRPORTS:
+    if not isinstance(given["origin"], str) or given["origin"] not in AIRPORTS:
         return "origin: EWR, JFK or LGA is expected"
     return None
+
+
+def _lets_in(seen, *parts):
+    """Does a body with one of these parts get a 200?"""
+    return any(
+        call.output[0] == 200
+        for call in seen.calls
+        if not call.error and any(part in call.given[0] for part in parts)
+    )
+
+
+def _refused_as_500(seen):
+    """Are all bodies that cannot be read or lack a field answered, and with a 5xx?"""
+    found = [call for call in seen.calls if call.given[0] in ("", "{}", "null", "distance=200")]
+    bad = [500 if call.error else call.output[0] for call in found]
+    return not any(call.error for call in found) and all(status // 100 == 5 for status in bad)
 
 
 def _handled(body, problem=_problem, *, longest=LONGEST_BODY, bad=422, echo="", broken=500):
@@ -394,7 +581,7 @@ def _handled(body, problem=_problem, *, longest=LONGEST_BODY, bad=422, echo="", 
 
 @handle.misconception(
     "an exception were an answer. Whatever your code does not catch reaches the caller as a 500: your pager rings for their typo.",
-    when=lambda seen: bool(seen.calls and seen.calls[-1].error),
+    when=lambda seen: sum(bool(call.error) for call in seen.calls) > 5,
 )
 def lets_it_crash(body):
     given = json.loads(body)
@@ -403,7 +590,7 @@ def lets_it_crash(body):
 
 @handle.misconception(
     "a bad request were the server's fault. 5xx means *we* failed: clients send it again, and your pager rings for their typo. 4xx means that it will not work however often they try.",
-    when=lambda seen: not _held(seen)[MISSING] and not _held(seen)[RANGE] and _held(seen)[NO_ANSWER],
+    when=lambda seen: not _held(seen)[MISSING] and not _held(seen)[RANGE] and _refused_as_500(seen),
 )
 def everything_is_500(body):
     return _handled(body, bad=500)
@@ -411,7 +598,13 @@ def everything_is_500(body):
 
 @handle.misconception(
     "200 with an empty answer were harmless. Nobody counts it as an error, and the display shows a blank: the caller must see from the status that there is none.",
-    when=lambda seen: not _held(seen)[NO_ANSWER] and seen.calls[-1].output[0] == 200,
+    when=lambda seen: (
+        not _held(seen)[NO_ANSWER]
+        and _held(seen)[FINE]
+        and not seen.calls[-1].error
+        and seen.calls[-1].output[0] == 200
+        and seen.calls[-1].output[1].get("eta") in (None, "", "NaN")
+    ),
 )
 def answers_with_null(body):
     return _handled(body, broken=200)
@@ -427,7 +620,7 @@ def repeats_the_input(body):
 
 @handle.misconception(
     "a comparison stopped everything that is no proper number. `True` is 1 for Python, and NaN fails each comparison, so that `distance < 50 or distance > 5000` is False for it: ask for the type, and whether it lies inside.",
-    when=lambda seen: (not _held(seen)[INFINITE] or not _held(seen)[TYPES]) and _held(seen)[RANGE],
+    when=lambda seen: _held(seen)[RANGE] and _held(seen)[FINE] and _lets_in(seen, "NaN", "true"),
 )
 def compares_only(body):
     def problem(given):
@@ -445,7 +638,7 @@ def compares_only(body):
 
 @handle.misconception(
     "unknown fields could be passed over. A misspelled name then silently takes no part in the prediction, and whoever sends `is_admin` may try: refuse what you do not know.",
-    when=lambda seen: not _held(seen)[UNKNOWN],
+    when=lambda seen: not _held(seen)[UNKNOWN] and _lets_in(seen, '"passport"', "is_admin"),
 )
 def passes_over_the_unknown(body):
     def problem(given):
@@ -469,7 +662,14 @@ def passes_over_the_unknown(body):
 
 @handle.misconception(
     "a body could be as long as it likes. Reading it costs memory and time before the first check: look at its length first.",
-    when=lambda seen: not _held(seen)[LARGE],
+    when=lambda seen: (
+        not _held(seen)[LARGE]
+        and any(
+            call.output[0] == 200
+            for call in seen.calls
+            if not call.error and len(call.given[0]) > 2 * LONGEST_BODY
+        )
+    ),
 )
 def any_length(body):
     try:
@@ -521,7 +721,7 @@ def one_try_around_all(body):
 
 # ------------------------------------------------------------------ 9.4 the micro-batcher
 
-ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY = (
+ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY, ON_TIME, NOBODY = (
     "each request is answered once",
     "each gets its own eta",
     "a bad row gets 422, at once",
@@ -529,6 +729,8 @@ ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY = (
     "a full batch goes at once",
     "a lonely request waits for max_wait, not longer",
     "a steady trickle does not put off the batch",
+    "who comes exactly `max_wait` after the first still joins its batch",
+    "no requests, no answers; batches of one",
 )
 
 
@@ -575,7 +777,7 @@ def _batched(requests, max_size, max_wait):
 def _requests(rng, times, bad=()):
     ids = rng.permutation(900)[: len(times)] + 100
     distances = rng.choice(np.arange(60, 2600), len(times), replace=False).tolist()
-    for place, value in zip(bad, itertools.cycle((-5, None, "800")), strict=False):
+    for place, value in zip(bad, itertools.cycle((-5, None, "800", True, 49, 5001)), strict=False):
         distances[place] = value
     rows = zip(ids.tolist(), np.round(times, 4).tolist(), distances, strict=True)
     return [{"id": f"r{name}", "time": time, "distance": miles} for name, time, miles in rows]
@@ -588,6 +790,7 @@ def _requests(rng, times, bad=()):
     points=5,
     minutes=9,
     objective="9.c",
+    edition=2,
     kind=Function(
         "requests",
         "max_size",
@@ -607,64 +810,148 @@ def serve_in_batches(answer, rng, expect):
     alone = np.array([0.0, 5.5, 11.2]) * wait + rng.integers(1, 50)
     trickle = np.arange(size - 1) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
     mixed = np.sort(rng.uniform(0, 6 * wait, 5 * size))
+    whole = int(rng.integers(1, 50)) + wait * np.array([0, 1, 3, 3.5, 4, 6])  # two come in the last moment
     cases = {
-        "burst": _requests(rng, burst),
-        "alone": _requests(rng, alone),
-        "trickle": _requests(rng, np.append(trickle, trickle[-1] + 4.3 * wait)),
-        "mixed": _requests(rng, mixed),
-        # two good rows, then a bad one among good ones, close together
-        "bad": _requests(rng, np.sort(rng.uniform(0, 0.5, 4 * size)) + 3, bad=(2, size + 1, 3 * size - 1)),
+        "burst": (_requests(rng, burst), size, wait),
+        "alone": (_requests(rng, alone), size, wait),
+        "trickle": (_requests(rng, np.append(trickle, trickle[-1] + 4.3 * wait)), size, wait),
+        "mixed": (_requests(rng, mixed), size, wait),
+        # good rows and bad ones, close together; and a bad one while a good one waits
+        "bad": (_requests(rng, np.sort(rng.uniform(0, 0.5, 6 * size)) + 3, _bad_places(size)), size, wait),
+        "bad and late": (_requests(rng, np.array([1, 1 + 0.5 * wait, 1 + 3 * wait]), bad=(1,)), size, wait),
+        "in time": (_requests(rng, whole), 3, wait),
+        "ones": (_requests(rng, burst[:4]), 1, wait),
+        "nobody": ([], size, wait),
     }
-    got = {name: answer(rows, size, wait) for name, rows in cases.items()}
-    want = {name: _batched(rows, size, wait) for name, rows in cases.items()}
-    by_id = {name: {row["id"]: row for row in rows} for name, rows in got.items()}
-    expect.true(
-        all(sorted(row["id"] for row in got[name]) == sorted(want[name]) for name in cases),
-        ALL_ANSWERED,
-        "some are missing, or answered twice",
-    )
-
-    def agree(name, wanted, *, what):
-        """Do the wanted requests have this?"""
-        for key in wanted:
-            status, eta, time = want[name][key]
-            row = by_id[name].get(key)
-            if row is None:
-                return False
-            if what == "eta" and row["status"] == 200 and not _near(row["eta"], eta):
-                return False
-            if what == "status" and row["status"] != status:
-                return False
-            if what == "time" and not _near(row["time"], time):
-                return False
-        return True
-
+    got = {name: answer(*each) for name, each in cases.items()}
+    want = {name: _batched(*each) for name, each in cases.items()}
+    seen = _Compared(got, want)
     good = {name: [key for key, (status, *_) in want[name].items() if status == 200] for name in cases}
-    sent_back = [key for key in want["bad"] if key not in good["bad"]]
-    answered = {name: [key for key in good[name] if key in by_id[name]] for name in cases}
-    expect.true(
-        all(agree(name, answered[name], what="eta") for name in cases)
-        and any(by_id["burst"][key]["status"] == 200 for key in answered["burst"]),
-        OWN_ANSWER,
-        "somebody gets another's",
-    )
-    expect.true(
-        agree("bad", sent_back, what="status") and agree("bad", sent_back, what="time"),
-        BAD_ROW,
-        "its status or its time is another",
-    )
-    expect.true(agree("bad", good["bad"], what="status"), OTHERS, "some of them failed too")
-    expect.true(agree("burst", good["burst"], what="time"), FULL_BATCH, "answered at another moment")
-    expect.true(agree("alone", good["alone"], what="time"), LONELY, "answered at another moment")
-    expect.true(
-        agree("trickle", good["trickle"], what="time") and agree("mixed", good["mixed"], what="time"),
-        STEADY,
-        "a batch ends max_wait after its first request, or when it is full",
-    )
+    bad = {name: [key for key in want[name] if key not in good[name]] for name in cases}
+    with expect.defining():
+        count = [
+            f"{len(got[name])} answers to {len(want[name])} requests ({name})"
+            for name in cases
+            if sorted(str(row["id"]) for row in got[name]) != sorted(want[name])
+        ]
+        expect.true(not count, ALL_ANSWERED, count[0] if count else "")
+        off = seen.first_off({name: seen.answered(name, good[name]) for name in cases}, "eta")
+        expect.true(not off and seen.answered("burst", good["burst"]), OWN_ANSWER, off or "nobody gets one")
+        off = seen.first_off({name: good[name] for name in ("bad", "bad and late")}, "status")
+        expect.true(not off, OTHERS, off)
+    off = seen.first_off({name: bad[name] for name in ("bad", "bad and late")}, "status", "time", "eta")
+    expect.true(not off, BAD_ROW, off)
+    for what, names in (
+        (FULL_BATCH, ("burst", "bad")),
+        (LONELY, ("alone", "bad and late")),
+        (STEADY, ("trickle", "mixed")),
+        (ON_TIME, ("in time",)),
+        (NOBODY, ("ones", "nobody")),
+    ):
+        off = seen.first_off({name: good[name] for name in names}, "status", "time")
+        extra = any(len(got[name]) != len(want[name]) for name in names) and what == NOBODY
+        expect.true(not off and not extra, what, off or ("an answer too many" if extra else ""))
+
+
+def _bad_places(size):
+    return (2, size + 1, 3 * size - 1, 3 * size, 4 * size + 1, 5 * size)
+
+
+class _Compared:
+    """Answers of a batcher beside those that are right, by case and id."""
+
+    def __init__(self, got, want):
+        self.want = want
+        self.got = {name: {row["id"]: row for row in rows} for name, rows in got.items()}
+
+    def answered(self, name, keys):
+        """Those of the requests that got a 200."""
+        return [key for key in keys if self.got[name].get(key, {}).get("status") == 200]
+
+    def first_off(self, keys_of, *parts):
+        """The first request whose status, eta or time is another, in words; "" if there is none."""
+        for name, keys in keys_of.items():
+            for key in keys:
+                right = dict(zip(("status", "eta", "time"), self.want[name][key], strict=True))
+                row = self.got[name].get(key)
+                if row is None:
+                    return f"{key} ({name}) has no answer"
+                for part in parts:
+                    if not _same(row[part], right[part]):
+                        return f"{part} of {key} ({name}) is {row[part]!r}"
+        return ""
+
+
+def _same(got, want):
+    return got is None if want is None else _near(got, want)
+
+
+@serve_in_batches.inputs
+def _evenings(rng):
+    evening = [("r7", 0.0, 800), ("r2", 0.01, 1600), ("r5", 0.02, 400), ("r9", 0.03, -5), ("r1", 9.0, 240)]
+    evening = [dict(zip(("id", "time", "distance"), row, strict=True)) for row in evening]
+    yield evening, 2, 0.05
+    yield [], 3, 1.0
+    yield evening, 1, 1.0
+    yield evening, 3, 8.97
+    for _ in range(40):
+        n = int(rng.integers(1, 15))
+        times = np.sort(rng.integers(0, 40, n) / 2.0)
+        names = rng.permutation(100)[:n]
+        miles = rng.choice(np.array([100, 200.5, 5000, 50, 49, None, "800", True, -1], dtype=object), n)
+        rows = [
+            {"id": f"q{name}", "time": float(time), "distance": each}
+            for name, time, each in zip(names, times, miles, strict=True)
+        ]
+        yield rows, int(rng.integers(1, 5)), float(rng.integers(1, 6)) / 2
+
+
+@serve_in_batches.acceptable
+def _each_once(answer, rng):
+    """By id, in any order."""
+    for given in _evenings(rng):
+        want, got = _batched(*given), answer(*given)
+        if len(got) != len(want) or {row["id"] for row in got} != set(want):
+            return False
+        for row in got:
+            if not all(
+                _same(row[part], each)
+                for part, each in zip(("status", "eta", "time"), want[row["id"]], strict=True)
+            ):
+                return False
+    return True
 
 
 def _near(got, want):
     return type(got) in (int, float) and abs(got - want) < 1e-3
+
+
+def _kept_waiting(seen, case):
+    """Does the first request of a case get its answer later than `max_wait` after it came, or never?"""
+    requests, _, wait = seen.calls[case].given
+    times = [row["time"] for row in seen.outputs[case] if row["id"] == requests[0]["id"]]
+    return not times or times[0] > requests[0]["time"] + wait + 1e-6
+
+
+def _waits_for_company(seen):
+    """Is a lonely request answered only when the next one has come, or never?"""
+    first, second = seen.calls[1].given[0][:2]
+    times = [row["time"] for row in seen.outputs[1] if row["id"] == first["id"]]
+    return not times or times[0] >= second["time"]
+
+
+def _swapped(seen):
+    """Does some request of the burst get an eta that belongs to another one?"""
+    etas = {row["id"]: eta_batch([row["distance"]])[0] for row in seen.calls[0].given[0]}
+    got = {row["id"]: row["eta"] for row in seen.outputs[0] if row["status"] == 200}
+    return any(eta != etas[name] and eta in etas.values() for name, eta in got.items())
+
+
+def _punished(seen):
+    """Is some good request refused where there are bad ones, and none where there are not?"""
+    peace = all(row["status"] == 200 for row in seen.outputs[0])
+    bad = {row["id"] for row in seen.calls[4].given[0] if _bad(row["distance"])}
+    return peace and any(row["status"] != 200 for row in seen.outputs[4] if row["id"] not in bad)
 
 
 def _rows(answers):
@@ -698,7 +985,7 @@ def as_it_was(requests, max_size, max_wait):
 
 @serve_in_batches.misconception(
     "a batch had to be full. A lonely request at night then waits for company until the morning: its time is up `max_wait` after it came.",
-    when=lambda seen: not _held(seen)[LONELY] and _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS],
+    when=lambda seen: _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS] and _waits_for_company(seen),
 )
 def waits_until_full(requests, max_size, max_wait):
     answers, batch = {}, []
@@ -707,7 +994,7 @@ def waits_until_full(requests, max_size, max_wait):
             answers[request["id"]] = (422, None, request["time"])
             continue
         batch.append(request)
-        if len(batch) == max_size or request is requests[-1]:
+        if len(batch) == max_size:
             etas = eta_batch([each["distance"] for each in batch])
             answers |= {
                 each["id"]: (200, eta, request["time"]) for each, eta in zip(batch, etas, strict=True)
@@ -723,7 +1010,7 @@ def waits_until_full(requests, max_size, max_wait):
 
 @serve_in_batches.misconception(
     "answers came back in some order of their own. The model answers row by row, in the order in which it was asked: carry the id with each row.",
-    when=lambda seen: not _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS],
+    when=lambda seen: not _held(seen)[OWN_ANSWER] and _held(seen)[OTHERS] and _swapped(seen),
 )
 def mixes_up_the_answers(requests, max_size, max_wait):
     answers = _batched(requests, max_size, max_wait)
@@ -740,7 +1027,7 @@ def mixes_up_the_answers(requests, max_size, max_wait):
 
 @serve_in_batches.misconception(
     "one bad row were everybody's bad luck. The others in its batch have done nothing wrong: look at each row before it joins.",
-    when=lambda seen: not _held(seen)[OTHERS] and _held(seen)[OWN_ANSWER],
+    when=lambda seen: not _held(seen)[OTHERS] and _held(seen)[OWN_ANSWER] and _punished(seen),
 )
 def fails_the_whole_batch(requests, max_size, max_wait):
     stand_in = {row["id"]: (100 if _bad(row["distance"]) else row["distance"]) for row in requests}
@@ -761,7 +1048,7 @@ def fails_the_whole_batch(requests, max_size, max_wait):
 
 @serve_in_batches.misconception(
     "each newcomer started the clock again. With one every few milliseconds the first one waits as long as they keep coming: the time counts from the first of the batch.",
-    when=lambda seen: not _held(seen)[STEADY] and _held(seen)[LONELY],
+    when=lambda seen: _held(seen)[LONELY] and _kept_waiting(seen, 2),
 )
 def starts_the_clock_again(requests, max_size, max_wait):
     answers, batch = {}, []
@@ -832,7 +1119,8 @@ def one_row_at_a_time(requests, max_size, max_wait):
 
 
 def _limit(service, servers, target):
-    return int((target - service) * servers / service + 1e-9)
+    """All servers may have begun a request just now: they finish in rounds of `servers`, and whole rounds fit into the target."""
+    return max(servers * math.floor(target / service - 1 + 1e-9), 0)
 
 
 @exercise(
@@ -843,69 +1131,80 @@ def _limit(service, servers, target):
     minutes=7,
     core=True,
     objective="9.c",
+    edition=2,
     kind=Function("service", "servers", "target", returns=Number(low=0, integer=True)),
     hints=(
-        "You are the last one in a full queue. How many leave it each second, and how long until it is your turn?",
-        "`servers / service` requests leave each second. Your wait plus your own service must fit into the target.",
-        "(limit) x service / servers + service <= target. Solve for the limit, and round down.",
+        "All servers have begun a request at this very moment, and the queue is full. In which round is its last one served?",
+        "Everybody waits for the round that runs now. Then `servers` of them are served in each round of `service` seconds.",
+        "How many whole rounds fit into `target`? One of them runs already. The others have `servers` places each: `servers * floor(target / service - 1)`.",
     ),
 )
 def queue_limit(answer, rng, expect):
-    """`queue_limit(service, servers, target)`: how many may wait, so that all who are let in are answered in time?"""
-    for servers, overload in ((1, 1.3), (int(rng.integers(3, 6)), float(rng.uniform(1.3, 1.8)))):
-        service = float(rng.integers(20, 60)) / 1000
-        target = float(np.round(service * rng.uniform(5, 7), 3))
-        limit = answer(service, servers, target)
-        if limit != limit:
-            expect.true(False, "the limit is a number", "is NaN")
-            return
-        limit = int(min(limit, 10**6))
-        name = f"{servers} server{'s' if servers > 1 else ''} of {1000 * service:.0f} ms"
-        best = _limit(service, servers, target)
-        rate = overload * servers / service
-        run = simulate(poisson(rate, n=2500, random_state=rng), service, servers, queue_limit=limit)
-        late = float(np.quantile(run.latency[~run.dropped], 0.99))
-        expect.within(
-            late,
-            0,
-            1.1 * target,
-            f"{name}, {overload:.1f} times too much: p99 of those let in is at most {target:.2f} s",
-            show=True,
+    """`queue_limit(service, servers, target)`: how many may wait, so that nobody who is let in is ever late?"""
+    with expect.defining():
+        _ask_limit(expect, answer, 1, *_rounds(rng, 5, 8))
+        _ask_limit(expect, answer, int(rng.integers(3, 7)), *_rounds(rng, 4, 7))
+        _ask_limit(expect, answer, int(rng.integers(8, 20)), *_rounds(rng, 2, 5))
+    # fractions that a computer holds exactly
+    service = float(rng.choice([0.03125, 0.0625, 0.125]))
+    rounds = int(rng.integers(3, 7))
+    _ask_limit(
+        expect, answer, int(rng.integers(2, 6)), service, service * rounds, "; to end just in time is in time"
+    )
+    _ask_limit(expect, answer, int(rng.integers(2, 6)), *_rounds(rng, 1, 2), "; one round and no more")
+    service, _ = _rounds(rng, 1, 2)
+    _ask_limit(expect, answer, int(rng.integers(2, 6)), service, 0.6 * service, "; nobody can be in time")
+
+
+def _rounds(rng, low, high):
+    """(service, target): a target of so many rounds and a part of one more."""
+    service = int(rng.integers(20, 60)) / 1000
+    rounds = int(rng.integers(low, high)) + float(rng.uniform(0.55, 0.9))
+    return service, round(service * rounds, 4)
+
+
+def _ask_limit(expect, answer, servers, service, target, more=""):
+    """One promise: the limit is the largest that keeps it, whatever the servers are doing when the queue fills."""
+    limit, best = answer(service, servers, target), _limit(service, servers, target)
+    name = f"{servers} server{'s' if servers > 1 else ''} of {1000 * service:g} ms, target {1000 * target:g} ms{more}"
+    if limit != limit:
+        expect.true(False, name, "the limit is NaN")
+        return
+    why = ""
+    if limit > best:
+        crowd = servers + int(min(limit, best + 3 * servers))
+        last = simulate(np.zeros(crowd), service, servers).latency.max()
+        why = f"{crowd} requests in one moment are let in, and the last has its answer after {1000 * last:.0f} ms"
+    elif limit < best:
+        why = f"a queue of {limit + 1:.0f} would be served in time, too, and one of them is sent away"
+    expect.true(limit == best, name, why)
+
+
+@queue_limit.inputs
+def _promises(rng):
+    yield 0.010, 1, 0.25
+    yield 0.047, 4, 0.26
+    yield 0.5, 3, 0.4
+    yield 0.5, 3, 0.5
+    yield 0.5, 3, 1.0
+    yield 0.25, 1, 0.5
+    for _ in range(60):
+        service = int(rng.integers(1, 64)) / 64
+        yield (
+            service,
+            int(rng.integers(1, 30)),
+            int(rng.integers(0, 40)) / 4 * service + int(rng.integers(0, 2)) / 128,
         )
-        # so many more than leave that a full queue has nearly built up, and no more come
-        excess, spread = round(0.7 * best), service / servers
-        burst = np.sort(rng.uniform(0, spread, servers + excess))
-        refused = simulate(burst, service, servers, queue_limit=limit).dropped.sum()
-        expect.true(
-            refused == 0,
-            f"{name}: {servers + excess} at once, all of whom could be answered in time, are let in",
-            f"{refused} are sent away",
-        )
 
 
-def _limits(seen):
-    return [float(call.output) for call in seen.calls]
-
-
-def _late(seen):
-    return [ok for what, ok, *_ in seen.verdicts if "times too much" in what]
-
-
-def _let_in(seen):
-    return [ok for what, ok, *_ in seen.verdicts if "at once" in what]
-
-
-def _is_one_service_too_long(seen):
-    waits = [
-        limit * call.given[0] / call.given[1] for limit, call in zip(_limits(seen), seen.calls, strict=True)
-    ]
-    targets = [call.given[2] for call in seen.calls]
-    return all(0.8 * target < wait < 1.25 * target for wait, target in zip(waits, targets, strict=True))
+def _pairs(seen):
+    """(limit that was returned, service, servers, target) of each call."""
+    return [(float(call.output), *call.given) for call in seen.calls]
 
 
 @queue_limit.misconception(
     "everybody could be served. They are, one after the other, and all too late: in overload a queue without an end only decides how long each of them waits.",
-    when=lambda seen: min(_limits(seen)) > 100,
+    when=lambda seen: all(limit > 1000 for limit, *_ in _pairs(seen)),
 )
 def no_limit(service, servers, target):
     return 1_000_000
@@ -913,7 +1212,7 @@ def no_limit(service, servers, target):
 
 @queue_limit.misconception(
     "waiting were a fault. Without a queue two requests in the same millisecond are one too many: a burst that could be answered in time is sent away.",
-    when=lambda seen: max(_limits(seen)) <= 1,
+    when=lambda seen: all(limit == 0 for limit, *_ in _pairs(seen)),
 )
 def nobody_waits(service, servers, target):
     return 0
@@ -921,31 +1220,53 @@ def nobody_waits(service, servers, target):
 
 @queue_limit.misconception(
     "one server emptied the queue. All of them do: the more there are, the more may wait.",
-    when=lambda seen: _late(seen) == [True, True] and _let_in(seen) == [True, False],
 )
 def forgets_the_servers(service, servers, target):
-    return int((target - service) / service + 1e-9)
+    return max(int(target / service - 1 + 1e-9), 0)
 
 
 @queue_limit.misconception(
     "the answer were there when the wait is over. The last in the queue also has to be served: wait and service together must fit into the target.",
-    when=lambda seen: not all(_late(seen)) and all(_let_in(seen)) and _is_one_service_too_long(seen),
 )
 def forgets_the_service(service, servers, target):
-    return math.ceil(target * servers / service)
+    return servers * math.floor(target / service + 1e-9)
+
+
+@queue_limit.misconception(
+    "requests left the queue one at a time, evenly. When all servers have begun in the same moment they finish together: the queue moves in rounds of `servers`, and the last ones of a part of a round are late.",
+)
+def in_parts_of_a_round(service, servers, target):
+    return max(int((target - service) * servers / service + 1e-9), 0)
+
+
+@queue_limit.misconception(
+    "the servers' own requests were a part of the queue. They do not count as waiting.",
+)
+def counts_those_in_service(service, servers, target):
+    return servers * max(math.floor(target / service + 1e-9), 0) + servers
 
 
 @queue_limit.alternative
 def count_up(service, servers, target):
+    rounds = 0
+    while (rounds + 2) * service <= target * (1 + 1e-9):
+        rounds += 1
+    return rounds * servers
+
+
+@queue_limit.alternative
+def round_by_round(service, servers, target):
     limit = 0
-    while (limit + 1) * service / servers + service <= target + 1e-12:
+    # the next one in the queue would be served in round number 2, 3, ...
+    while (limit // servers + 2) * service <= target + 1e-9:
         limit += 1
     return limit
 
 
 @queue_limit.alternative
-def a_little_careful(service, servers, target):
-    return math.floor(0.9 * (target / service - 1) * servers)
+def with_divmod(service, servers, target):
+    rounds = int(round(target / service, 6) // 1)
+    return servers * (rounds - 1) if rounds > 0 else 0
 
 
 # ------------------------------------------------------------------ 9.6 alive or ready
@@ -1059,17 +1380,18 @@ def with_the_other_school():
 # ------------------------------------------------------------------ 9.7 close the loop
 
 MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
-FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE = (
+FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE = (
     "v2 fails for one request in twenty: rolled back before 15 of its tries have failed",
     "the same, and the router tries again elsewhere, so that users see no error: rolled back as well",
     "v2 is as good as v1, and both fail now and then: it stays",
     "copies go to a v3 that fails half of the time; v2 is fine: it stays",
     "the network is down for both for a while: it stays",
+    "the same when v2 has more users than v1: it stays",
 )
 
 
 def draw_watch(rng):
-    """Five recorded rollouts: what it is -> a list of windows, each the tries since the last look.
+    """Six recorded rollouts: what it is -> a list of windows, each the tries since the last look.
 
     Returns
     -------
@@ -1082,6 +1404,7 @@ def draw_watch(rng):
         AS_GOOD: draw("good", rng, failures=(2, 3)),
         COPIES: draw("copies", rng, failures=(1, 3)),
         OUTAGE: draw("outage", rng, begin=(20, 45)),
+        LATE_OUTAGE: draw("outage", rng, begin=(20, 45), stable=0.06),
     }
 
 
@@ -1104,9 +1427,11 @@ def watch(on_tick, windows):
     minutes=10,
     core=True,
     objective="9.e",
+    edition=2,
     kind=Function(
         "window",
         "memory",
+        may_change=("memory",),
         returns=Several(Text(options=("continue", "rollback")), Mapping(), names=("action", "memory")),
     ),
     hints=(
@@ -1116,17 +1441,51 @@ def watch(on_tick, windows):
     ),
 )
 def on_tick(answer, rng, expect):
-    """`on_tick(window, memory)` -> (action, memory), over five recorded rollouts."""
+    """`on_tick(window, memory)` -> (action, memory), over six recorded rollouts."""
     for title, windows in draw_watch(rng).items():
-        look, failed = watch(answer, windows)
-        if title in (FAILING, RETRIED):
-            expect.true(
-                look is not None and failed <= MOST_FAILED,
-                title,
-                f"{failed} have failed, and v2 is still there" if look is None else f"{failed} had failed",
+        with expect.defining() if title not in (COPIES, LATE_OUTAGE) else contextlib.nullcontext():
+            _ask_watch(expect, title, windows, *watch(answer, windows))
+
+
+def _ask_watch(expect, title, windows, look, failed):
+    if title in (FAILING, RETRIED):
+        still = f"{failed} of its tries have failed, and it is still there"
+        why = still if look is None else f"{failed} had failed when it was rolled back at look {look}"
+        expect.true(look is not None and failed <= MOST_FAILED, title, why)
+        return
+    tries = pd.concat(windows[:look])
+    counts = {
+        v: (tries["version"] == v, (tries["version"] == v) & (tries["status"] >= 500)) for v in ("v1", "v2")
+    }
+    said = " and ".join(f"{bad.sum()} of {mine.sum()} tries of {v}" for v, (mine, bad) in counts.items())
+    expect.true(look is None, title, f"rolled back at look {look}; until then {said} had failed")
+
+
+@on_tick.acceptable
+def _guards(answer, rng):
+    """On made-up logs: a v2 at ten times v1's rate goes, one at v1's rate stays, with any share of the users."""
+    for share, rate, usual, stays in (
+        (0.2, 0.05, 0.005, False),
+        (0.2, 0.004, 0.005, True),
+        (0.7, 0.004, 0.005, True),
+        (0.6, 0.06, 0.06, True),
+    ):
+        memory, action, ends = {}, "continue", False
+        for _ in range(10):
+            n = int(rng.integers(150, 200))
+            version = np.where(rng.random(n) < share, "v2", "v1")
+            is_v2 = version == "v2"
+            order = np.arange(n) + int(rng.integers(1000))
+            every = np.where(is_v2, 1 / rate, 1 / usual)
+            failed = order % np.maximum(every.astype(int), 1) == 0
+            window = pd.DataFrame(
+                {"version": version, "served": True, "status": np.where(failed, 500, 200), "attempts": 1}
             )
-        else:
-            expect.true(look is None, title, f"rolled back at look {look}")
+            action, memory = answer(window, memory)
+            ends = ends or action == "rollback"
+        if ends == stays:
+            return False
+    return True
 
 
 def _counted(window, memory, rows, least=6, times=3.0, absolute=None):
@@ -1143,9 +1502,33 @@ def _counted(window, memory, rows, least=6, times=3.0, absolute=None):
     return ("rollback" if bad else "continue"), seen
 
 
+def _played(seen):
+    """title -> the calls of this rollout: it ends with a rollback, or after the last look."""
+    games, calls = [], []
+    for call in seen.calls:
+        calls.append(call)
+        if call.output[0] == "rollback" or len(calls) == serving_runs.LOOKS:
+            games.append(calls)
+            calls = []
+    return dict(zip((FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE), games, strict=True))
+
+
+def _stays(seen, title):
+    return _played(seen)[title][-1].output[0] == "continue"
+
+
+def _at_the_first_failure(seen, title):
+    """Was v2 rolled back at the very look at which it first failed?"""
+    failures = []
+    for call in _played(seen)[title]:
+        window = call.given[0]
+        failures.append(int(((window["version"] == "v2") & (window["status"] >= 500)).sum()))
+    return failures[-1] > 0 and not any(failures[:-1])
+
+
 @on_tick.misconception(
     "what users saw were all. The router has made up for the failed tries elsewhere, so nobody saw an error: v2 fails as before, each failure costs a second try, and one day there is nobody to try. Count tries, also those that were not served.",
-    when=lambda seen: _held(seen)[FAILING] and not _held(seen)[RETRIED],
+    when=lambda seen: _held(seen)[FAILING] and not _held(seen)[RETRIED] and _stays(seen, RETRIED),
 )
 def only_what_was_served(window, memory):
     return _counted(window, memory, lambda rows: rows["served"])
@@ -1153,7 +1536,7 @@ def only_what_was_served(window, memory):
 
 @on_tick.misconception(
     "every failed row were v2's. Copies go to another version, whose answers no user gets: `version` says whose failure it is.",
-    when=lambda seen: not _held(seen)[COPIES] and _held(seen)[AS_GOOD],
+    when=lambda seen: not _held(seen)[COPIES] and _held(seen)[AS_GOOD] and _held(seen)[OUTAGE],
 )
 def all_but_v1(window, memory):
     renamed = window.assign(version=window["version"].replace("v3", "v2"))
@@ -1162,7 +1545,7 @@ def all_but_v1(window, memory):
 
 @on_tick.misconception(
     "a failure proved something. Both versions fail now and then, and the first failure of a good one sends it home: ask for more failures than v1's rate explains.",
-    when=lambda seen: not _held(seen)[AS_GOOD],
+    when=lambda seen: not _held(seen)[AS_GOOD] and _at_the_first_failure(seen, AS_GOOD),
 )
 def at_the_first_failure(window, memory):
     failed = ((window["version"] == "v2") & (window["status"] >= 500)).sum()
@@ -1171,19 +1554,42 @@ def at_the_first_failure(window, memory):
 
 @on_tick.misconception(
     "a fixed limit could judge. In the outage v1 fails alike, and going back to it helps nobody: compare with v1 in the same minutes.",
-    when=lambda seen: not _held(seen)[OUTAGE] and _held(seen)[AS_GOOD],
+    when=lambda seen: not _held(seen)[OUTAGE] and not _held(seen)[LATE_OUTAGE] and _held(seen)[AS_GOOD],
 )
 def by_a_fixed_limit(window, memory):
     return _counted(window, memory, lambda rows: rows["version"] != "", absolute=0.025)
 
 
 @on_tick.misconception(
-    "the truth had to come first. Nobody has rolled back while one try in twenty failed: the status is there at once, labels in hours.",
-    when=lambda seen: not _held(seen)[FAILING] and all(call.output[0] == "continue" for call in seen.calls),
+    "one could wait and see. Nobody has rolled back while one try in twenty failed: labels come hours later, but the status is there at once.",
+    when=lambda seen: all(_stays(seen, title) for title in _played(seen)),
 )
 def waits_for_labels(window, memory):
     bad = "label" in window and window["label"].isna().mean() > 0.5
     return ("rollback" if bad else "continue"), memory
+
+
+@on_tick.misconception(
+    "the version with more failures were the worse one. It may just have more requests: divide the failures of each version by its tries.",
+    when=lambda seen: (
+        not _held(seen)[LATE_OUTAGE] and all(ok for title, ok in _held(seen).items() if title != LATE_OUTAGE)
+    ),
+)
+def counts_in_place_of_rates(window, memory):
+    for version in ("v1", "v2"):
+        mine = window.loc[window["version"] == version, "status"]
+        memory[version] = memory.get(version, 0) + int((mine >= 500).sum())
+    return ("rollback" if memory["v2"] >= 6 and memory["v2"] > memory["v1"] else "continue"), memory
+
+
+@on_tick.alternative
+def in_place(window, memory):
+    for version in ("v1", "v2"):
+        mine = window[window["version"] == version]
+        memory.setdefault(version, []).extend((mine["status"] >= 500).tolist())
+    rate = {version: np.mean(failed) if failed else 0 for version, failed in memory.items()}
+    worse = sum(memory["v2"]) > 6 and rate["v2"] > 2.5 * rate["v1"]
+    return ("rollback" if worse else "continue"), memory
 
 
 @on_tick.alternative
@@ -1260,17 +1666,16 @@ class _Afternoon:
 
     def _observed(self, tick, window, mine, weight):
         observation = {"tick": tick, "weight": weight}
-        known = self.label_second <= tick * TICK  # NaN: never
+        known = np.flatnonzero(self.label_second[: window.stop] <= tick * TICK)  # NaN: never
         for role, of in self.of.items():
             got = mine if role == "canary" else ~mine
             here = np.flatnonzero(got[window]) + window.start
-            until = got & known & (self.second < tick * TICK)
-            errors = of["error"][until]
+            errors = of["error"][known[got[known]]]
             errors = errors[~np.isnan(errors)]
             observation[role] = {
                 "requests": len(here),
                 "errors": int(of["failed"][here].sum()),
-                "p50": round(float(np.median(of["latency"][here])), 1) if len(here) else None,
+                "p50": round(_median(of["latency"][here]), 1) if len(here) else None,
                 "labels": len(errors),
                 "off": round(float(np.mean(errors > OFF_MIN)), 3) if len(errors) else None,
             }
@@ -1289,6 +1694,12 @@ class _Afternoon:
         """(everybody gets v2 at once and keeps it, nobody ever gets it)."""
         everybody = np.ones(len(self.harm), dtype=bool)
         return self._regret(everybody, 100), self._regret(~everybody, 0)
+
+
+def _median(values):
+    """As `numpy.median`, in a tenth of its time for a dozen values."""
+    values = np.sort(values)
+    return float((values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2)
 
 
 class _Shift:
@@ -1333,9 +1744,11 @@ def _limit_of(bang, never):
     points=7,
     minutes=14,
     objective="9.e",
+    edition=2,
     kind=Function(
         "observation",
         "memory",
+        may_change=("memory",),
         returns=Several(Number(low=0, high=100), Mapping(), names=("weight", "memory")),
     ),
     hints=(
@@ -1349,14 +1762,15 @@ def shift(answer, rng, expect):
     for afternoon in draw_shift(rng):
         bang, never = afternoon.baselines()
         limit = _limit_of(bang, never)
-        cost = afternoon.play(answer).cost
-        expect.within(
-            cost,
-            -math.inf,
-            limit,
-            f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {cost} requests "
-            f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
-        )
+        played = afternoon.play(answer)
+        weights = ", ".join(f"{weight:.0f}" for weight in played.weights[1::5])
+        with expect.defining() if afternoon.name in ("good", "slow", "wrong") else contextlib.nullcontext():
+            expect.true(
+                played.cost <= limit,
+                f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {played.cost} requests "
+                f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
+                f"your weight at looks 1, 6, 11, ...: {weights}",
+            )
 
 
 def _lost(seen):
@@ -1418,7 +1832,7 @@ def promotes_before_the_labels(observation, memory):
 
 @shift.misconception(
     "caution were free. Each minute without a better version costs answers that it would have got right: decide when you know enough.",
-    when=lambda seen: "good" in _lost(seen) and max(_weights(seen)) < 100,
+    when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
 )
 def never_decides(observation, memory):
     return _shifted(observation, memory, weight=5, labels=None)
@@ -1429,12 +1843,6 @@ def never_decides(observation, memory):
     when=lambda seen: _lost(seen) == {"fails"},
 )
 def passes_over_failures(observation, memory):
-    return (
-        _shifted(observation, memory, failed=False, labels=None) if False else _ignoring(observation, memory)
-    )
-
-
-def _ignoring(observation, memory):
     weight, memory = _shifted(observation, memory, failed=False)
     if memory["final"] == 0 and observation["canary"]["labels"] >= 100 and memory["slow"] < 2:
         off = observation["canary"]["off"] - observation["stable"]["off"]

@@ -10,8 +10,6 @@ import math
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.rollout import bucket
-
 # ------------------------------------------------------------------ 9.1: load tables
 
 PAUSED = (45.0, 55.0)  # seconds in which the recorded service was stopped
@@ -68,7 +66,7 @@ def _watched(case):
     return seconds, names, users, log[["version", "served", "status", "attempts"]]
 
 
-def draw_log(case, rng, *, failures=(0, math.inf), begin=None):
+def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0):
     """A rollout as ten windows: some of the recorded users, the clock begun anywhere.
 
     Parameters
@@ -77,6 +75,7 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None):
     rng : Generator
     failures : (least, most) tries of v2 that fail: luck alone shall not decide
     begin : (earliest, latest) second at which the outage begins; v2 is then not the unlucky one
+    stable : share of v1's users that are looked at; with fewer of them v2 has most of the traffic
 
     Returns
     -------
@@ -85,26 +84,32 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None):
     seconds, names, users, log = _watched(case)
     failed, is_v2 = (log["status"] >= 500).to_numpy(), (log["version"] == "v2").to_numpy()
     start = rng.uniform(0, WATCH_S) if begin is None else OUTAGE[0] - rng.uniform(*begin)
+    clock = (seconds - start) % WATCH_S
+    look = np.minimum((clock * LOOKS / WATCH_S).astype(int), LOOKS - 1)
     for _ in range(500):
-        kept = (bucket(names, f"part {int(rng.integers(10**6))}") < KEPT)[users]
-        lucky = begin is None or _hit_alike(seconds, kept, failed, is_v2)
+        kept = (rng.random(len(names)) < KEPT)[users]
+        kept &= is_v2 | (rng.random(len(names)) < stable)[users]
+        lucky = begin is None or _hit_alike(look, kept, failed, is_v2)
         if lucky and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
             break
-    clock = (seconds - start) % WATCH_S
     rows = np.flatnonzero(kept)
     rows = rows[np.argsort(clock[rows], kind="stable")]
-    cuts = np.searchsorted(clock[rows], np.linspace(0, WATCH_S, LOOKS + 1)[1:-1])
-    edges = [0, *cuts, len(rows)]
-    return [log.iloc[rows[a:b]].reset_index(drop=True) for a, b in itertools.pairwise(edges)]
+    cuts = np.searchsorted(look[rows], np.arange(1, LOOKS))
+    edges, part = [0, *cuts, len(rows)], log.take(rows)
+    return [part.iloc[a:b].reset_index(drop=True) for a, b in itertools.pairwise(edges)]
 
 
-def _hit_alike(seconds, kept, failed, is_v2):
-    """Does v2 fail no more than v1 in the first half of the outage, and in all of it?"""
-    for end in (np.mean(OUTAGE), OUTAGE[1]):
-        down = kept & (seconds >= OUTAGE[0]) & (seconds < end)
-        if failed[down & is_v2].mean() > failed[down & ~is_v2].mean():
-            return False
-    return True
+def _hit_alike(look, kept, failed, is_v2):
+    """Has v2 failed no more often than v1, at each look at which it has failed more than twice?"""
+    sums = {
+        (mine, bad): np.cumsum(
+            np.bincount(look[kept & (is_v2 == mine) & (failed | (not bad))], minlength=LOOKS)
+        )
+        for mine in (True, False)
+        for bad in (True, False)
+    }
+    rate, usual = (sums[mine, True] / np.maximum(sums[mine, False], 1) for mine in (True, False))
+    return bool((rate <= usual)[sums[True, True] > 2].all())
 
 
 # ------------------------------------------------------------------ 9.8: both answers to each request
@@ -136,14 +141,21 @@ def draw_afternoon(case, rng):
 
     A canary that fails is dealt so that it meets its failures: luck alone shall not decide.
     """
-    both = both_answers(case)
+    both, users = both_answers(case), _users(case)
     start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
-    both = both.assign(second=(both["second"] - start) % SHIFT_S).sort_values("second", ignore_index=True)
-    second = both["second"].to_numpy()
+    second = (both["second"].to_numpy() - start) % SHIFT_S
+    order = np.argsort(second, kind="stable")
+    both, users, second = both.take(order).reset_index(drop=True), users[order], second[order]
     failed = both["failed_v2"].to_numpy() & (second < 42)  # before labels could decide
     for _ in range(500):
-        place = bucket(both["user_id"].to_numpy(), f"release {int(rng.integers(10**6))}")
+        place = rng.random(users.max() + 1)[users]
         flat, ramp = place < 0.2, place < np.where(second < 12, 0.1, 0.3)
         if case != "fails" or ((failed & flat).sum() >= 8 and (failed & ramp).sum() >= 12):
             break
-    return both.assign(place=place, label_second=both["second"] + rng.uniform(10, 25, len(both)))
+    return both.assign(second=second, place=place, label_second=second + rng.uniform(10, 25, len(both)))
+
+
+@functools.cache
+def _users(case):
+    """A number for each row of `both_answers`: the same for the same user."""
+    return np.unique(both_answers(case)["user_id"], return_inverse=True)[1]
