@@ -1,13 +1,11 @@
 """Exercises of lesson 06, deployment strategies: who meets a new version, who judges it, and what it costs."""
 
-import builtins
 import contextlib
 import functools
 import hashlib
 import math
 import random
 import statistics
-import sys
 import zlib
 
 import numpy as np
@@ -57,6 +55,7 @@ def _harm(steps, rate, old_error, new_error):
     minutes=5,
     core=True,
     objective="6.a",
+    edition=2,
     kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),
     hints=(
         "How many requests does the new version get in one step? Minutes, seconds, percent.",
@@ -65,26 +64,42 @@ def _harm(steps, rate, old_error, new_error):
     ),
 )
 def harm(answer, rng, expect):
-    """`harm(steps, rate, old_error, new_error)`: requests that fail because of the new version."""
+    """`harm(steps, rate, old_error, new_error)`: how many more requests fail than with the old version alone."""
     rate = int(rng.integers(10, 60))
     old, new = round(float(rng.uniform(0.005, 0.03)), 3), round(float(rng.uniform(0.06, 0.2)), 3)
     late = int(rng.integers(20, 60))
     ramp = [
-        (int(minutes), percent)
-        for minutes, percent in zip(rng.integers(2, 15, 4), (1, 5, 20, 50), strict=True)
+        (float(minutes), percent)
+        for minutes, percent in zip(rng.integers(4, 30, 4) / 2, (0.5, 5, 20, 50), strict=True)
     ]
     plans = (
         ([(2, 100)], "everybody for 2 minutes"),
         ([(40, 5)], "one user in twenty for 40 minutes"),
         (ramp, "a ramp of four steps of different length"),
         ([(10, 0), *ramp[:2], (late, 100)], f"nobody, two steps, then everybody for {late} minutes"),
+        ([(6, 50), (6, 10)], "fewer users in the second step"),
     )
-    for steps, what in plans:
-        expect.close(answer(steps, rate, old, new), _harm(steps, rate, old, new), what, rtol=1e-3)
+    with expect.defining():
+        for steps, what in plans:
+            expect.close(answer(steps, rate, old, new), _harm(steps, rate, old, new), what)
     expect.close(
         answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
     )
+    expect.close(answer(ramp, rate, new, old), _harm(ramp, rate, new, old), "a version that fails less")
     expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
+
+
+@harm.inputs
+def harm_inputs(rng):
+    yield [(2, 100)], 20, 0.01, 0.06
+    yield [(10, 5), (10, 20)], 20, 0.01, 0.06
+    yield [], 20, 0.01, 0.06
+    yield [(7, 0)], 20, 0.01, 0.06
+    yield [(5, 10), (5, 10)], 3, 0.2, 0.1
+    yield [(0.5, 0.25), (30, 100), (1, 3)], 0.5, 0.0, 1.0
+    for _ in range(10):
+        steps = [(int(rng.integers(1, 90)), float(rng.integers(0, 101))) for _ in range(rng.integers(1, 8))]
+        yield steps, float(rng.uniform(0.1, 500)), float(rng.uniform(0, 0.3)), float(rng.uniform(0, 0.3))
 
 
 @harm.misconception(
@@ -328,21 +343,25 @@ def from_groups():
 # ------------------------------------------------------------------ 6.4 a sticky split
 
 
-@contextlib.contextmanager
-def _another_process():
-    """Let `hash` answer, to code of learners, what it would answer in another process: Python salts it for texts there."""
-    own = builtins.hash
+def _draw_users(rng, count):
+    """Names of users, of several styles: a number in the name is no draw of luck."""
+    words = ("ana", "ben", "cem", "dia", "eva", "fay", "gus", "ida")
+    numbers = rng.choice(100_000, count, replace=False).tolist()
+    styles = ("user {}", "{word}{}@mail.example", "{word}-{:x}")
+    return [styles[i % 3].format(number, word=words[number % len(words)]) for i, number in enumerate(numbers)]
 
-    def hash_elsewhere(value):
-        module = sys._getframe(1).f_globals.get("__name__", "")
-        foreign = module in sys.modules and module != "__main__" and not module.startswith(__name__)
-        return own(value) if foreign else own(("another process", value))
 
-    builtins.hash = hash_elsewhere
-    try:
-        yield
-    finally:
-        builtins.hash = own
+def _sent(answer, users, weight, salt):
+    return [answer(user, weight, salt) for user in users]
+
+
+def _first_weight(answer, user, salt):
+    """The smallest whole weight at which this user gets the new version, if nobody is ever sent back."""
+    without, has = 0, 100
+    while has - without > 1:
+        middle = (without + has) // 2
+        without, has = (without, middle) if answer(user, middle, salt) else (middle, has)
+    return has
 
 
 @exercise(
@@ -352,6 +371,7 @@ def _another_process():
     points=4,
     minutes=8,
     objective="6.b",
+    edition=2,
     kind=Function("user_id", "weight", "salt", returns=Boolean()),
     hints=(
         "The answer may depend on the name and the salt alone: give each user a place on a line, and let the canary have the beginning of that line.",
@@ -361,46 +381,83 @@ def _another_process():
 )
 def route(answer, rng, expect):
     """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
-    users = [f"user {number}" for number in rng.choice(100_000, 130, replace=False)]
+    many = _draw_users(rng, 500)
+    users = many[:40]
     salt = f"release {rng.integers(10, 99)}"
-    asked = functools.partial(_asked, answer)
-    at_20 = asked(users, 20, salt)
-    expect.equal(asked(users[:20], 20, salt), at_20[:20], "a user who asks again gets the same version")
-    with _another_process():
-        elsewhere = asked(users[:40], 20, salt)
-    expect.equal(elsewhere, at_20[:40], "a router in another process sends them the same way")
-    expect.within(sum(at_20) / len(users), 0.06, 0.36, "at 20 %, about a fifth of the users")
-    at_40 = asked(users, 40, salt)
-    stay = all(later for earlier, later in zip(at_20, at_40, strict=True) if earlier)
+    sent = functools.partial(_sent, answer)
+    with expect.defining():
+        at_20 = sent(many[:300], 20, salt)
+        expect.true(
+            sent(users, 20, salt) == at_20[:40],
+            "a user who asks again gets the same version",
+            "with the same weight and salt, some users changed their version",
+        )
+        elsewhere = [answer.in_another_process(user, 20, salt) for user in users[:30]]
+        here = sent(users[:30], 20, salt)
+        expect.true(
+            elsewhere == here,
+            "a router in another process sends them the same way",
+            f"{sum(a != b for a, b in zip(elsewhere, here, strict=True))} of 30 users meet another version there",
+        )
+        at_40 = sent(many[:130], 40, salt)
+        lost = sum(earlier and not later for earlier, later in zip(at_20, at_40, strict=False))
+        expect.true(
+            not lost, "from 20 to 40 % nobody is sent back to the old version", f"{lost} users lost it again"
+        )
+        for weight, got in ((20, at_20), (40, at_40)):
+            share = sum(got) / len(got)
+            spread = 4.5 * (weight / 100 * (1 - weight / 100) / len(got)) ** 0.5
+            expect.true(
+                abs(share - weight / 100) <= spread,
+                f"at {weight} %, about that share of {len(got)} users",
+                f"{share:.0%} of them get the new version",
+            )
+    # so many, that a hundred places with one of them on the wrong side of the limit would show
+    nobody, without = sum(sent(many, 0, salt)), 400 - sum(sent(many[:400], 100, salt))
     expect.true(
-        stay, "from 20 to 40 % nobody is sent back to the old version", "some who had it have lost it"
+        nobody == 0 and without == 0,
+        "at 0 % nobody, at 100 % everybody",
+        f"{nobody} of {len(many)} users get it at 0 %, {without} of 400 do not at 100 %",
     )
-    expect.within(sum(at_40) / len(users), 0.2, 0.6, "at 40 %, about two fifths of the users")
-    edges = asked(users[:15], 0, salt), asked(users[:15], 100, salt)
-    expect.true(not any(edges[0]) and all(edges[1]), "at 0 % nobody, at 100 % everybody")
-    other = asked(users, 20, f"{salt}b")
-    expect.true(other != at_20, "another salt chooses other users", "the same users test every release")
+    places = [_first_weight(answer, user, salt) for user in users]
+    # 40 users on 100 places sit on 33 different ones, give or take 2.3
+    expect.true(
+        len(set(places)) >= 23,
+        "each percent more adds some users: 40 users come in at many different weights",
+        f"they come in at {len(set(places))} different weights only",
+    )
+    with expect.defining():
+        moved = [
+            (later - earlier) % 100
+            for earlier, later in zip(
+                places, (_first_weight(answer, user, f"{salt}b") for user in users), strict=True
+            )
+        ]
+        expect.true(
+            len(set(moved)) >= 15,
+            "another salt puts each user at a place that has nothing to do with the first",
+            "all of them stay where they were, or move by the same step",
+        )
 
 
-def _asked(answer, users, weight, salt):
-    return [answer(user, weight, salt) for user in users]
-
-
-def _held(seen):
-    return [ok for _, ok, *_ in seen.verdicts]
+def _line(seen, beginning):
+    """Whether the expectation whose text begins like this holds; None if it was not reached."""
+    return next((line.ok for line in seen.lines if line.what.startswith(beginning)), None)
 
 
 @route.misconception(
     "each request were dealt anew. A user then flips between two versions from one page to the next, and a click cannot be told to either.",
-    when=lambda seen: not _held(seen)[0],
+    when=lambda seen: _line(seen, "a user who asks again") is False,
 )
 def dealt_anew(user_id, weight, salt):
     return random.random() < weight / 100
 
 
 @route.misconception(
-    "Python's own `hash` were the same everywhere. For texts it is salted anew in each process, so that two routers disagree; `hashlib` agrees.",
-    when=lambda seen: _held(seen)[0] and not _held(seen)[1],
+    "what one process knows were known everywhere. Python's own `hash` is salted anew in each process, and dice kept in a variable are thrown again in the next one, so that two routers disagree; `hashlib` agrees.",
+    when=lambda seen: (
+        _line(seen, "a user who asks again") and _line(seen, "a router in another process") is False
+    ),
 )
 def python_hash(user_id, weight, salt):
     return hash(f"{salt}:{user_id}") % 10_000 / 100 < weight
@@ -408,7 +465,12 @@ def python_hash(user_id, weight, salt):
 
 @route.misconception(
     "the users were shuffled anew at each weight. A ramp may only add: who has the new version at 5 % keeps it at 10 %.",
-    when=lambda seen: _held(seen)[1] and not _held(seen)[3],
+    when=lambda seen: (
+        _line(seen, "a router in another process")
+        and _line(seen, "from 20 to 40 %") is False
+        and _line(seen, "at 20 %")
+        and _line(seen, "at 40 %")
+    ),
 )
 def anew_at_each_step(user_id, weight, salt):
     return _place(f"{salt}:{weight}:{user_id}") < weight / 100
@@ -416,14 +478,47 @@ def anew_at_each_step(user_id, weight, salt):
 
 @route.misconception(
     "the salt did not matter. It is what makes the next release begin with other users; otherwise the same few test everything you release.",
-    when=lambda seen: _held(seen)[3] and not _held(seen)[-1],
+    when=lambda seen: (
+        _line(seen, "another salt") is False
+        and all(line.ok for line in seen.lines if not line.what.startswith("another salt"))
+        and _ignores_salt(seen)
+    ),
 )
 def without_salt(user_id, weight, salt):
     return _place(user_id) < weight / 100
 
 
+def _ignores_salt(seen):
+    """Whether each answer is the same for both salts, wherever a user was asked at the same weight."""
+    told = {}
+    for call in seen.calls:
+        user, weight, salt = call.given
+        told.setdefault((user, weight), {})[salt] = call.output
+    both = [set(answers.values()) for answers in told.values() if len(answers) > 1]
+    return len(both) > 20 and all(len(answers) == 1 for answers in both)
+
+
 def _place(text):
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
+
+
+@route.acceptable
+def route_by_the_statement(answer, rng):
+    """Sticky in each process, rising with the weight, of the right size at each weight, another line for another salt."""
+    users = [f"{name} {number}" for name in ("user", "Zoë", "") for number in rng.integers(1 << 40, size=500)]
+    places = {}
+    for salt in ("", "release 7", "release 8"):
+        got = np.array([[answer(user, weight, salt) for user in users] for weight in range(0, 101, 5)])
+        if got[0].any() or not got[-1].all() or (np.diff(got.astype(int), axis=0) < 0).any():
+            return False
+        share = got.mean(axis=1)
+        if np.abs(share - np.linspace(0, 1, 21)).max() > 0.06 or np.diff(share).min() < 0.015:
+            return False
+        if any(answer(user, 20, salt) != there for user, there in zip(users[:200], got[4], strict=False)):
+            return False
+        places[salt] = 21 - got.sum(axis=0)
+    moves = (places["release 8"] - places["release 7"]) % 20
+    return np.bincount(moves, minlength=20).max() < 0.12 * len(users)
 
 
 @route.alternative
@@ -447,18 +542,28 @@ AIRPORTS = ("EWR", "JFK", "LGA")
 OUTCOMES = ("pass", "fail", "nodata")
 
 
-def _told(rng, requests, error=0.02, p99=200.0, **by_airport):
-    """Summaries by airport whose error rates and p99 are near what is said; `JFK={"error": 0.1}` changes one."""
-    told = {}
-    for airport, share in zip(AIRPORTS, (0.5, 0.3, 0.2), strict=True):
-        own = {"error": error, "p99": p99, "requests": requests * share} | by_airport.get(airport, {})
-        n = round(own["requests"])
-        told[airport] = {
-            "requests": n,
-            "errors": round(n * own["error"] * rng.uniform(0.985, 1.015)),
-            "latency_p99": round(own["p99"] * float(rng.uniform(0.95, 1.05)), 1) if n else None,
-        }
-    return told
+def _told(requests, errors=0, p99=200.0):
+    """The summary of one airport."""
+    return {"requests": requests, "errors": errors, "latency_p99": p99 if requests else None}
+
+
+def _near(rng, requests, error=0.02, p99=200.0):
+    """A summary whose error rate and p99 are near what is said."""
+    errors = round(requests * error * rng.uniform(0.985, 1.015))
+    return _told(requests, errors, round(p99 * float(rng.uniform(0.95, 1.05)), 1))
+
+
+def _pair(rng, odd=None, *, airports=AIRPORTS, n=1200, old=(0.02, 200.0), new=None, first=None):
+    """(stable, canary) of these airports, each in an order of its own; `odd` is airport -> (summary of stable or None, of canary)."""
+    odd, new = odd or {}, new or old
+    names = sorted(rng.permutation(airports).tolist(), key=lambda airport: airport == first)
+    stable, canary = {}, {}
+    for airport in names:
+        before, after = odd.get(airport, (None, None))
+        stable[airport] = before or _near(rng, 10 * n, *old)
+        canary[airport] = after or _near(rng, n, *new)
+    order = sorted(rng.permutation(names).tolist(), key=lambda airport: airport != first)
+    return stable, {airport: canary[airport] for airport in order}
 
 
 @exercise(
@@ -469,6 +574,7 @@ def _told(rng, requests, error=0.02, p99=200.0, **by_airport):
     minutes=9,
     core=True,
     objective="6.c",
+    edition=2,
     kind=Function(
         "stable", "canary", returns=Several(Text(options=OUTCOMES), Text(), names=("outcome", "reason"))
     ),
@@ -480,52 +586,133 @@ def _told(rng, requests, error=0.02, p99=200.0, **by_airport):
 )
 def judge(answer, rng, expect):
     """`judge(stable, canary)` -> (outcome, reason), from summaries by airport."""
-    one = AIRPORTS[int(rng.integers(1, 3))]  # not the largest: a mean would show it
-    bad, outage = float(rng.uniform(0.07, 0.1)), float(rng.uniform(0.3, 0.45))
-    many = int(rng.integers(9_000, 15_000))
-    usual = _told(rng, many)
-    draws = (
-        (usual, _told(rng, 1200), "pass", None, "as good as the old version"),
-        (usual, _told(rng, 1200, error=0.004, p99=150), "pass", None, "better than the old version"),
-        (usual, _told(rng, 1200, error=bad), "fail", None, "worse at each airport"),
-        (usual, _told(rng, 0), "nodata", None, "no request of the new version at all"),
-        (usual, _told(rng, 10), "nodata", None, "ten requests, none failed"),
-        (usual, _told(rng, 1200, **{one: {"error": 0.13}}), "fail", one, "it fails at one airport alone"),
-        (usual, _told(rng, 1200, **{one: {"p99": 900.0}}), "fail", one, "slow at one airport, no errors"),
-        (
-            _told(rng, many, error=outage),
-            _told(rng, 1200, error=outage),
-            "pass",
-            None,
-            "an outage that hits both alike",
-        ),
-        (usual, _told(rng, 1200, **{one: {"requests": 12}}), "nodata", None, "one airport has 12 requests"),
-        (
-            usual,
-            _told(rng, 1200, **{"EWR": {"error": 0.13}, "LGA": {"requests": 12}}),
-            "fail",
-            "EWR",
-            "one airport fails, another has 12 requests",
-        ),
+    one, other, third = rng.permutation(AIRPORTS).tolist()
+    few = int(rng.integers(20, 60))
+    outage = float(rng.uniform(0.3, 0.45))
+    big, small = _near(rng, 40_000), _near(rng, 6000)  # a small airport: the mean of all does not show it
+    fails = small, _told(150, int(rng.integers(9, 14)))
+    slow = small, _told(150, 3, round(float(rng.uniform(450, 900)), 1))
+    best = {"old": (0.05, 200.0), "new": (0.004, 150.0)}
+    more = ["ATL", "BOS", "DEN", "SFO", "SEA"][: int(rng.integers(3, 6))]
+
+    with expect.defining():
+        told = _pair(rng, {one: fails, other: (big, _near(rng, 9000))})
+        _says(expect, answer, told, "fail", "it fails at one small airport alone", names=one)
+        told = _pair(rng, {one: (small, _told(few, 1))})
+        _says(expect, answer, told, "nodata", f"one airport has {few} requests, the others are fine")
+        _says(expect, answer, _pair(rng), "pass", "as good as the old version")
+    _says(expect, answer, _pair(rng, **best), "pass", "better than the old version")
+    told = _pair(rng, new=(float(rng.uniform(0.07, 0.1)), 200.0))
+    _says(expect, answer, told, "fail", "worse at each airport")
+    told = _pair(rng, {one: slow, other: (big, _near(rng, 9000))})
+    _says(expect, answer, told, "fail", "slow at one small airport, no more errors", names=one)
+    told = _pair(rng, old=(outage, 200.0))
+    _says(expect, answer, told, "pass", "an outage that hits both alike")
+    nobody = {airport: (None, _told(0)) for airport in AIRPORTS}
+    _says(expect, answer, _pair(rng, nobody), "nodata", "no request of the new version at all")
+    for first, when in ((one, "after"), (other, "before")):
+        told = _pair(rng, {one: (small, _told(few, 1)), other: fails}, first=first)
+        what = f"one airport fails and stands {when} another that has {few} requests"
+        _says(expect, answer, told, "fail", what, names=other)
+    told = _pair(rng, {one: (small, _told(few, few // 2, 900.0))})
+    _says(expect, answer, told, "nodata", f"half of the {few} requests of one airport fail")
+    told = _pair(rng, {more[1]: fails}, airports=[*more, one])
+    _says(expect, answer, told, "fail", f"{len(more) + 1} airports, one of them fails", names=more[1])
+    # the new version meets the bad airport more often than the old one: each is as before, their mean is not
+    mixed = {one: (_told(20_000, 200), _told(200, 2)), other: (_told(2_000, 200), _told(2_000, 200))}
+    _says(
+        expect,
+        answer,
+        _pair(rng, mixed, first=other),
+        "pass",
+        "another mix of airports, each of them as before",
     )
-    named = []
-    for stable, canary, want, airport, what in draws:
+    told = _pair(rng, {one: (_told(1000, 0), _told(100, 2)), other: (_told(1000, 0), _told(1000, 20))})
+    _says(expect, answer, told, "pass", "100 requests, exactly 2 points more errors")
+    told = _pair(rng, {one: (_told(1000, 10), _told(1000, 32))})
+    _says(expect, answer, told, "fail", "2.2 points more errors", names=one)
+    told = _pair(rng, {one: (_told(1000, 10), _told(1000, 28))})
+    _says(expect, answer, told, "pass", "1.8 points more errors")
+    told = _pair(rng, {one: (_told(1000, 20, 200.0), _told(100, 2, 300.0))})
+    _says(expect, answer, told, "pass", "p99 exactly 1.5 times the old one")
+    told = _pair(rng, {one: (_told(1000, 20, 100.0), _told(1000, 20, 155.0))})
+    _says(expect, answer, told, "fail", "p99 1.55 times the old one", names=one)
+    told = _pair(rng, {one: (_told(1000, 20), _told(99, 30, 999.0)), third: (small, _told(100, 1))})
+    _says(expect, answer, told, "nodata", "99 requests are too few, 100 are enough")
+
+
+def _says(expect, answer, told, want, what, names=None):
+    """One verdict; the reason of a failure names the airport that fails, and no other."""
+    outcome, reason = answer(*told)
+    named = [airport for airport in told[0] if airport in reason]
+    ok = outcome == want and (names is None or named == [names])
+    why = f'your judge says "{outcome}"'
+    if outcome == want:
+        why = f"the reason names {', '.join(named) or 'no airport'}: name the one that fails, and only that"
+    expect.true(ok, what, f"{why}. {_summary_of(*told)}")
+
+
+def _summary_of(stable, canary):
+    """Both summaries in a line, for the feedback."""
+    return "; ".join(
+        f"{airport}: {_in_words(stable[airport])} before, {_in_words(new)} now"
+        for airport, new in canary.items()
+    )
+
+
+def _in_words(each):
+    n, p99 = each["requests"], each["latency_p99"]
+    return f"{each['errors']} errors of {n}, p99 {p99:g} ms" if n else "no requests"
+
+
+def _judge_cases(rng):
+    """Summaries that the statement allows, the smallest and the ties first."""
+    visible = {"JFK": _told(360, 7, 212.0)}
+    yield visible, visible
+    yield visible, {"JFK": _told(0)}
+    yield {"A": _told(1000, 0), "B": _told(1000, 0)}, {"B": _told(100, 2), "A": _told(99, 99)}
+    yield {"A": _told(1000, 0), "B": _told(1000, 0)}, {"B": _told(100, 3), "A": _told(99, 99)}
+    for p99 in (150.0, 150.5):
+        yield {"A": _told(400, 40, 100.0)}, {"A": _told(400, 40, p99)}
+    yield {"A": _told(100, 100)}, {"A": _told(100, 100)}
+    for _ in range(60):
+        names = [f"{letter}XX" for letter in "ABCDEFG"[: rng.integers(1, 8)]]
+        usual = float(rng.uniform(0, 0.4))
+        canary, stable = {}, {}
+        for name in rng.permutation(names).tolist():
+            stable[name] = _near(rng, int(rng.integers(100, 20_000)), usual)
+            n = int(rng.choice([0, 50, 99, 100, 101, 400, 2000], p=[0.03, 0.04, 0.03, 0.1, 0.1, 0.4, 0.3]))
+            worse = min(usual + rng.choice([0.0, 0.01, 0.03, 0.3], p=[0.7, 0.1, 0.1, 0.1]), 1.0)
+            slower = 200 * rng.choice([0.5, 1.0, 1.4, 1.7, 3.0], p=[0.2, 0.5, 0.2, 0.05, 0.05])
+            canary[name] = _near(rng, n, worse, slower) if n else _told(0)
+        yield {name: stable[name] for name in names}, canary
+
+
+@judge.acceptable
+def judge_by_the_statement(answer, rng):
+    for stable, canary in _judge_cases(rng):
+        heard = [airport for airport, new in canary.items() if new["requests"] >= 100]
+        fails = [
+            airport
+            for airport in heard
+            if canary[airport]["errors"] / canary[airport]["requests"]
+            > stable[airport]["errors"] / stable[airport]["requests"] + 0.02
+            or canary[airport]["latency_p99"] > 1.5 * stable[airport]["latency_p99"]
+        ]
         outcome, reason = answer(stable, canary)
-        expect.equal(outcome, want, what)
-        named.append(bool(reason.strip()) and (outcome != "fail" or airport is None or airport in reason))
-    expect.true(all(named), "each reason says something, and a failure names its airport")
+        want = "fail" if fails else "nodata" if len(heard) < len(canary) else "pass"
+        named = [airport for airport in canary if airport in reason]
+        if outcome != want or (fails and not (named and set(named) <= set(fails))):
+            return False
+    return True
 
 
-def _verdict(
-    stable, canary, *, needed=100, margin=0.02, ratio=1.5, empty="nodata", absolute=None, first=False
-):
+def _verdict(stable, canary, *, needed=100, margin=0.02, ratio=1.5, empty="nodata", absolute=None):
     waiting = ""
     for airport in canary:
         old, new = stable[airport], canary[airport]
         if new["requests"] < needed:
             waiting = waiting or f"{airport}: {new['requests']} requests, {needed} needed"
-            if first:
-                return "nodata", waiting
             continue
         rate = new["errors"] / new["requests"]
         usual = old["errors"] / old["requests"] + margin if absolute is None else absolute
@@ -536,21 +723,26 @@ def _verdict(
     return (empty, waiting) if waiting else ("pass", "all airports within limits")
 
 
-def _lines(seen):
-    return {what: ok for what, ok, *_ in seen.verdicts}
+def _explained(seen, wrong, least=0.6):
+    """Whether what this answer got wrong is what `wrong` gets wrong, and at least this share of that."""
+    mine = theirs = 0
+    for call in seen.calls:
+        right, said, mistake = _verdict(*call.given)[0], call.output[0], wrong(*call.given)[0]
+        if said not in (right, mistake):
+            return False
+        mine += said != right
+        theirs += mistake != right
+    return mine > 0 and mine >= least * theirs
 
 
-def _fails_only(seen, *wrong):
-    """Whether these lines fail and the plain cases hold."""
-    lines = _lines(seen)
-    return all(not lines[what] for what in wrong) and lines["as good as the old version"]
+def _blamed_for_an_outage(call):
+    stable, _ = call.given
+    return call.output[0] == "fail" and all(old["errors"] > 0.25 * old["requests"] for old in stable.values())
 
 
 @judge.misconception(
     "no complaint were a pass. No traffic is no evidence: the old version keeps its users, and the rollout waits.",
-    when=lambda seen: (
-        not _lines(seen)["no request of the new version at all"] and _lines(seen)["worse at each airport"]
-    ),
+    when=lambda seen: _explained(seen, empty_passes),
 )
 def empty_passes(stable, canary):
     return _verdict(stable, canary, empty="pass")
@@ -558,7 +750,7 @@ def empty_passes(stable, canary):
 
 @judge.misconception(
     "all airports were thrown together. A fault at one of them drowns in the mean of all: look at each.",
-    when=lambda seen: _fails_only(seen, "it fails at one airport alone"),
+    when=lambda seen: _explained(seen, overall_mean, least=0.9),
 )
 def overall_mean(stable, canary):
     def whole(told):
@@ -572,12 +764,12 @@ def overall_mean(stable, canary):
             }
         }
 
-    return _verdict(whole(stable), whole(canary), margin=0.04)
+    return _verdict(whole(stable), whole(canary))
 
 
 @judge.misconception(
     "the new version were judged by a fixed limit. When the network is down both fail alike, and the release is not the cause: compare with the old version in the same minutes.",
-    when=lambda seen: _fails_only(seen, "an outage that hits both alike"),
+    when=lambda seen: _explained(seen, by_a_fixed_limit) and any(map(_blamed_for_an_outage, seen.calls)),
 )
 def by_a_fixed_limit(stable, canary):
     return _verdict(stable, canary, absolute=0.05)
@@ -585,15 +777,15 @@ def by_a_fixed_limit(stable, canary):
 
 @judge.misconception(
     "a slow answer were no fault. Nothing fails, and users leave: p99 is the second thing to compare.",
-    when=lambda seen: _fails_only(seen, "slow at one airport, no errors"),
+    when=lambda seen: _explained(seen, errors_only),
 )
 def errors_only(stable, canary):
     return _verdict(stable, canary, ratio=None)
 
 
 @judge.misconception(
-    "the first airport with too few requests ended the question. A failure elsewhere needs no further evidence: look at all of them before you wait.",
-    when=lambda seen: _fails_only(seen, "one airport fails, another has 12 requests"),
+    "an airport with too few requests ended the question. A failure elsewhere needs no further evidence: look at all of them before you wait.",
+    when=lambda seen: _explained(seen, waits_first),
 )
 def waits_first(stable, canary):
     if any(each["requests"] < 100 for each in canary.values()):
@@ -603,13 +795,33 @@ def waits_first(stable, canary):
 
 @judge.misconception(
     "it were enough that any airport has data. Those that nobody has seen would pass unseen.",
-    when=lambda seen: _fails_only(seen, "one airport has 12 requests"),
+    when=lambda seen: _explained(seen, any_data_will_do),
 )
 def any_data_will_do(stable, canary):
-    if sum(each["requests"] for each in canary.values()) < 100:
+    if all(each["requests"] < 100 for each in canary.values()):
         return "nodata", "too few requests"
     outcome, reason = _verdict(stable, canary)
     return ("pass" if outcome == "nodata" else outcome), reason or "fine"
+
+
+@judge.misconception(
+    "a rate of few requests could convict. Half of 30 is a fault, or it is a bad minute: below 100 requests an airport is waited for, whatever they show.",
+    when=lambda seen: _explained(seen, convicts_on_few),
+)
+def convicts_on_few(stable, canary):
+    failing = {
+        airport: new for airport, new in canary.items() if new["requests"] and _worse(stable[airport], new)
+    }
+    if failing:
+        return "fail", next(iter(failing))
+    return _verdict(stable, canary)
+
+
+def _worse(old, new):
+    return (
+        new["errors"] / new["requests"] - old["errors"] / old["requests"] > 0.02
+        or new["latency_p99"] > 1.5 * old["latency_p99"]
+    )
 
 
 @judge.alternative
@@ -655,6 +867,7 @@ def _solved(shape, looks):
     points=4,
     minutes=9,
     objective="6.d",
+    edition=2,
     kind=Function("looks", returns=Array(ndim=1)),
     hints=(
         "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
@@ -664,27 +877,58 @@ def _solved(shape, looks):
 )
 def bars(answer, rng, expect):
     """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
-    for looks in (int(rng.integers(4, 7)), int(rng.integers(8, 13))):
+    for looks in (2, int(rng.integers(4, 7)), int(rng.integers(9, 14))):
         got = np.abs(answer(looks).astype(float))
         if len(got) != looks or np.isnan(got).any():
-            expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
+            with expect.defining():
+                expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
             continue
         got = np.minimum(got, 50.0)
         errs = crossing(got)[-1]
-        expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
+        with expect.defining():
+            expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
         found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
-        expect.within(
-            found, 0.9 * fair, 1, f"{looks} looks: a bad version is found in {found:.0%} of the rollouts"
+        what = f"{looks} looks: a bad version is found in {found:.0%} (wanted at least {0.9 * fair:.0%})"
+        expect.within(found, 0.9 * fair, 1, what)
+        early = math.ceil(0.6 * looks)
+        if early == looks:
+            continue
+        half = crossing(got, drift=6.0)[early - 1]
+        what = (
+            f"{looks} looks: a very bad one is stopped by look {early} in {half:.0%} (wanted at least 60 %)"
         )
-        half = crossing(got, drift=6.0)[math.ceil(0.6 * looks) - 1]
-        expect.within(
-            half, 0.6, 1, f"{looks} looks: a very bad one is stopped after 60 % of the data in {half:.0%}"
-        )
+        with expect.defining():
+            expect.within(half, 0.6, 1, what)
+
+
+@bars.acceptable
+def bars_by_simulation(answer, rng):
+    for looks in (1, 2, 3, 5, 8, 16):
+        got = np.abs(np.asarray(answer(looks), dtype=float))
+        if got.shape != (looks,) or np.isnan(got).any():
+            return False
+        z = rng.normal(size=(40_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
+        share = np.sqrt(np.arange(1, looks + 1) / looks)
+        if not 0.028 <= (np.abs(z) > got).any(axis=1).mean() <= 0.062:
+            return False
+        bad, fair = (np.abs(z + 3 * share) > bar for bar in (got, _solved("pocock", looks)))
+        if bad.any(axis=1).mean() < 0.89 * fair.any(axis=1).mean():
+            return False
+        early = math.ceil(0.6 * looks)
+        if early < looks and (np.abs(z + 6 * share) > got)[:, :early].any(axis=1).mean() < 0.59:
+            return False
+    return True
+
+
+def _each(seen, holds):
+    """Whether there were bars for at least three numbers of looks, and this holds for all of them."""
+    outputs = [np.abs(np.asarray(bars, dtype=float)) for bars in seen.outputs]
+    return len(outputs) > 2 and all(len(bars) > 1 and holds(bars) for bars in outputs)
 
 
 @bars.misconception(
     "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
-    when=lambda seen: all(np.ptp(np.asarray(x, float)) < 1e-6 and abs(x[0]) < 2.01 for x in seen.outputs),
+    when=lambda seen: _each(seen, lambda bars: np.ptp(bars) < 1e-6 and 1.9 < bars[0] < 2.01),
 )
 def the_same_bar(looks):
     return np.full(looks, 1.96)
@@ -692,7 +936,7 @@ def the_same_bar(looks):
 
 @bars.misconception(
     "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
-    when=lambda seen: all(min(np.abs(x[:-1])) > 4.9 for x in seen.outputs),
+    when=lambda seen: _each(seen, lambda bars: bars[:-1].min() > 4.9 and 1.9 < bars[-1] < 2.1),
 )
 def one_look_at_the_end(looks):
     return np.append(np.full(looks - 1, np.inf), 1.96)
@@ -701,9 +945,7 @@ def one_look_at_the_end(looks):
 @bars.misconception(
     "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
     "the bar may be lower and find more.",
-    when=lambda seen: all(
-        np.allclose(np.asarray(x, float), _Z(1 - 0.025 / len(x)), atol=0.02) for x in seen.outputs
-    ),
+    when=lambda seen: _each(seen, lambda bars: np.allclose(bars, _Z(1 - 0.025 / len(bars)), atol=0.02)),
 )
 def shared_out(looks):
     return np.full(looks, _Z(1 - 0.025 / looks))
@@ -711,7 +953,9 @@ def shared_out(looks):
 
 @bars.misconception(
     "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
-    when=lambda seen: all(x[0] > x[-1] + 0.2 and 0 < x[-1] < 2.0 for x in seen.outputs),
+    when=lambda seen: _each(
+        seen, lambda bars: bars[0] > bars[-1] + 0.2 and 1.9 < bars[-1] < 2.0 and crossing(bars)[-1] > 0.06
+    ),
 )
 def falling_to_the_single_bar(looks):
     return np.linspace(2.6, 1.96, looks)
@@ -745,6 +989,7 @@ _Z = statistics.NormalDist().inv_cdf
     points=4,
     minutes=6,
     objective="6.d",
+    edition=2,
     kind=(
         Function("p", "lift", "power", returns=Number()),
         Function("views", "rate", "percent", returns=Number()),
@@ -762,15 +1007,35 @@ def views_needed(answer, rng, expect):
         (round(float(rng.uniform(0.02, 0.05)), 3), 0.1, 0.9),
         (round(float(rng.uniform(0.05, 0.2)), 2), -0.1, 0.8),
         (0.1, round(float(rng.uniform(0.2, 0.4)), 2), 0.95),
+        (round(float(rng.uniform(0.4, 0.6)), 2), round(float(rng.uniform(0.1, 0.3)), 2), 0.5),
     ]
-    for p, lift, power in draws:
-        want = _requests_needed(p, p * (1 + lift), power=power)
-        what = f"rate {p:g}, {lift:+g} of it, power {power:g}"
-        expect.close(answer.views_needed(p, lift, power), want, what, rtol=0.05)
-    for rate, percent in ((20, 5), (int(rng.integers(30, 90)), int(rng.integers(1, 20)))):
-        want = 90_000 / (rate * percent / 100) / 3600
-        what = f"hours for 90,000 views at {percent} % of {rate} a second"
-        expect.close(answer.hours_needed(90_000, rate, percent), want, what, rtol=1e-3)
+    with expect.defining():
+        for p, lift, power in draws:
+            want = _views(p, lift, power)
+            what = f"rate {p:g}, {lift:+g} of it, power {power:g}"
+            expect.close(answer.views_needed(p, lift, power), want, what, rtol=0.05)
+    hours = (
+        (90_000, 20, 5),
+        (int(rng.integers(1000, 9000)), int(rng.integers(30, 90)), int(rng.integers(2, 20))),
+        (int(rng.integers(10**6, 10**7)), 0.5, 100),
+    )
+    for views, rate, percent in hours:
+        what = f"hours for {views:,} views at {percent} % of {rate:g} a second"
+        expect.close(answer.hours_needed(views, rate, percent), _hours(views, rate, percent), what, rtol=1e-3)
+
+
+@views_needed.inputs(atol=1e-6)
+def views_needed_inputs(rng):
+    yield "views_needed", (0.0043, 0.21, 0.8)
+    yield "hours_needed", (91_617, 20, 5)
+    yield "hours_needed", (30_000, 0.5, 100)
+    for _ in range(30):
+        p, lift = float(10 ** rng.uniform(-4, -0.6)), float(rng.choice([-1, 1]) * rng.uniform(0.02, 0.9))
+        yield "views_needed", (p, lift, float(rng.uniform(0.3, 0.99)))
+        yield (
+            "hours_needed",
+            (int(rng.integers(1, 10**7)), float(rng.uniform(0.1, 500)), float(rng.uniform(0.1, 100))),
+        )
 
 
 def _views(p, lift, power, alpha=0.05):
@@ -782,28 +1047,27 @@ def _hours(views, rate, percent):
     return views / (rate * percent / 100) / 3600
 
 
-def _off_by(factor):
-    """Whether each number of views is wrong by this factor of the draw, to a few percent."""
+def _views_by(formula):
+    """Whether all numbers of views are those of another formula, to a few percent, and not the right ones."""
 
-    def seen_is(seen):
+    def when(seen):
         calls = [call for call in seen.calls if call.name == "views_needed"]
-        return len(calls) == 4 and all(
-            math.isclose(call.output, _views(*call.given) * factor(*call.given), rel_tol=0.06)
-            for call in calls
+        return len(calls) == 5 and all(
+            math.isclose(call.output, formula(*call.given), rel_tol=0.03) for call in calls
         )
 
-    return seen_is
+    return when
 
 
 def _absolute(p, lift, power):
-    q = min(p + abs(lift), 0.99)
+    q = p + lift
     return (_Z(0.975) + _Z(power)) ** 2 * (p * (1 - p) + q * (1 - q)) / lift**2
 
 
 @views_needed.misconception(
     "the lift were in percentage points. It is relative: 21 % more than 0.43 % is 0.52 %, not 21.43 %.",
-    when=lambda seen: all(
-        call.output < 0.25 * _views(*call.given) for call in seen.calls if call.name == "views_needed"
+    when=lambda seen: (
+        _views_by(_absolute)(seen) or _views_by(lambda p, lift, power: _absolute(p, abs(lift), power))(seen)
     ),
 )
 def lift_as_points():
@@ -812,7 +1076,7 @@ def lift_as_points():
 
 @views_needed.misconception(
     "the power were left out. With so few views every second bad version is missed: a difference of just 1.96 standard errors falls below the bar half of the time.",
-    when=_off_by(lambda p, lift, power: (_Z(0.975) / (_Z(0.975) + _Z(power))) ** 2),
+    when=_views_by(lambda p, lift, power: _views(p, lift, 0.5)),
 )
 def power_of_a_half():
     return {"views_needed": lambda p, lift, power: _views(p, lift, 0.5), "hours_needed": _hours}
@@ -820,30 +1084,42 @@ def power_of_a_half():
 
 @views_needed.misconception(
     "both arms were counted together. The question is for one arm, because the smaller one decides how long it takes.",
-    when=_off_by(lambda p, lift, power: 2),
+    when=_views_by(lambda p, lift, power: 2 * _views(p, lift, power)),
 )
 def both_arms():
     return {"views_needed": lambda p, lift, power: 2 * _views(p, lift, power), "hours_needed": _hours}
 
 
+def _one_arm(p, lift, power):
+    return (_Z(0.975) + _Z(power)) ** 2 * p * (1 - p) / (p * lift) ** 2
+
+
 @views_needed.misconception(
     "only one of the two arms varied by chance. The old version's rate is measured on as few views, so the variances of both add up.",
-    when=_off_by(lambda p, lift, power: p * (1 - p) / (p * (1 - p) + p * (1 + lift) * (1 - p * (1 + lift)))),
+    when=_views_by(_one_arm),
 )
 def one_variance():
-    def views(p, lift, power):
-        return (_Z(0.975) + _Z(power)) ** 2 * p * (1 - p) / (p * lift) ** 2
+    return {"views_needed": _one_arm, "hours_needed": _hours}
 
-    return {"views_needed": views, "hours_needed": _hours}
+
+@views_needed.misconception(
+    "the bar were the one-sided 1.645. Two-sided at 5 % leaves 2.5 % on each side: `inv_cdf(0.975)`.",
+    when=_views_by(lambda p, lift, power: _views(p, lift, power, alpha=0.1)),
+)
+def one_sided():
+    return {"views_needed": lambda p, lift, power: _views(p, lift, power, alpha=0.1), "hours_needed": _hours}
+
+
+def _all_traffic(seen):
+    calls = [call for call in seen.calls if call.name == "hours_needed"]
+    return len(calls) == 3 and all(
+        math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3) for call in calls
+    )
 
 
 @views_needed.misconception(
     "the canary got all of the traffic. The views are right, but its arm fills at its own share of them.",
-    when=lambda seen: all(
-        math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3)
-        for call in seen.calls
-        if call.name == "hours_needed"
-    ),
+    when=lambda seen: _all_traffic(seen) and _views_by(_views)(seen),
 )
 def all_of_the_traffic():
     return {"views_needed": _views, "hours_needed": lambda views, rate, percent: views / rate / 3600}
@@ -886,13 +1162,14 @@ def draw_world(rng):
     trace = traffic(arrivals, users=1500, segments={"origin": shares}, random_state=rng)
     begin = float(rng.uniform(200, 450))
     outage = Symptom(error_rate=0.3, after=begin, until=begin + 300)
-    local = Symptom(error_rate=float(rng.uniform(0.4, 0.55)), where={"origin": min(shares, key=shares.get)})
+    local = Symptom(error_rate=float(rng.uniform(0.37, 0.45)), where={"origin": min(shares, key=shares.get)})
     news = {
         "good": Behavior(error_rate=float(rng.uniform(0.015, 0.025))),
         "good but noisy": Behavior(error_rate=float(rng.uniform(0.02, 0.03)), spread=0.6, symptoms=outage),
         "bad": Behavior(error_rate=float(rng.uniform(0.18, 0.24))),
         "slow": Behavior(error_rate=0.03, latency_ms=float(rng.uniform(320, 400))),
-        "bad for one airport": Behavior(error_rate=0.025, symptoms=local),
+        # so much better elsewhere, that all airports together show little
+        "bad for one airport": Behavior(error_rate=0.01, symptoms=local),
     }
     old = Behavior(error_rate=0.05)
     olds = dict.fromkeys(news, old) | {"good but noisy": Behavior(error_rate=0.05, symptoms=outage)}
@@ -957,6 +1234,7 @@ def costs(plan, judge, world):
     minutes=14,
     core=True,
     objective="6.e",
+    edition=2,
     kind=(
         Function(returns=Mapping(keys=("strategy",))),
         Function(
@@ -985,12 +1263,10 @@ def plan_and_judge(answer, rng, expect):
     found = costs(lambda: chosen, answer.release_judge, world)
     for kind, (mine, bang, never) in found.items():
         limit = max(0.1 * bang, 0.35 * never)
-        expect.within(
-            mine,
-            -math.inf,
-            limit,
-            f"{kind}: {mine} (big bang {bang}, never {never}; wanted at most {limit:.0f})",
-        )
+        what = f"{kind}: costs {mine} (big bang {bang}, never {never}; wanted at most {limit:.0f})"
+        # to stop everything, or nothing, is no judge
+        with expect.defining() if kind in ("good", "bad") else contextlib.nullcontext():
+            expect.within(mine, -math.inf, limit, what)
 
 
 def _plan_of(seen):
@@ -1025,6 +1301,12 @@ def _costs_of_lines(seen):
     return {what.split(":")[0]: ok for what, ok, *_ in seen.verdicts}
 
 
+def _reached_everybody(seen, kind):
+    """Whether this version cost about what it costs when everybody has it and nobody looks."""
+    line = next(line for line in seen.lines if line.what.startswith(f"{kind}:"))
+    return line.got > 0.8 * float(line.what.split("big bang ")[1].split(",")[0])
+
+
 def _fails_on_luck(seen):
     """How many checks failed although no airport was behind by more than luck, and errors were as usual?"""
     odd = 0
@@ -1043,6 +1325,34 @@ def _fails_on_luck(seen):
     return odd
 
 
+def _misses_one_airport(seen):
+    """Whether a check passed although one airport was far behind and had enough requests to show it."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "pass"
+        and any(
+            call.given[1][airport]["errors"] >= 5
+            and _behind(call.given[0][airport], call.given[1][airport]) > 4
+            for airport in AIRPORTS
+        )
+        for call in seen.calls
+    )
+
+
+def _misses_slowness(seen):
+    """Whether a check passed although half of the answers took three times as long as the old version's."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "pass"
+        and any(
+            new["requests"] >= 15
+            and (new["latency_p50"] or 0) > 3 * (call.given[0][airport]["latency_p50"] or math.inf)
+            for airport, new in call.given[1].items()
+        )
+        for call in seen.calls
+    )
+
+
 def _behind(old, new):
     """By how many standard errors is the new version's error rate the higher one?"""
     n, m = old["requests"], new["requests"]
@@ -1055,7 +1365,10 @@ def _behind(old, new):
 
 @plan_and_judge.misconception(
     "time were evidence. The rollout went on after checks that had hardly a request to look at, and a bad version was promoted with the good ones: too little data is `nodata`.",
-    when=lambda seen: any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen)),
+    when=lambda seen: (
+        any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
+        and not _costs_of_lines(seen)["bad"]
+    ),
 )
 def promoted_on_time():
     return {
@@ -1067,7 +1380,9 @@ def promoted_on_time():
 @plan_and_judge.misconception(
     "nobody could say no. Not one check has failed, so each bad version reached all users and stayed: decide what makes the judge fail.",
     when=lambda seen: (
-        all(outcome != "fail" for *_, outcome in _outcomes_of(seen)) and _promoted_in_time(seen)
+        all(outcome != "fail" for *_, outcome in _outcomes_of(seen))
+        and _reached_everybody(seen, "bad")
+        and not any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
     ),
 )
 def never_fails():
@@ -1079,7 +1394,12 @@ def never_fails():
 
 @plan_and_judge.misconception(
     "caution were free. Safe, and late: each minute without the good version costs failures that it would have avoided. Ramp faster once the first checks have passed.",
-    when=lambda seen: _never_through(seen) and not _costs_of_lines(seen)["good"],
+    when=lambda seen: (
+        _never_through(seen)
+        and _plan_of(seen).strategy != "shadow"
+        and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
+        and [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["good", "good but noisy"]
+    ),
 )
 def one_percent_for_ever():
     return {
@@ -1092,6 +1412,7 @@ def one_percent_for_ever():
     "all airports were thrown together. The version that fails at one of them came through, or stayed for long: look at each.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
+        and _misses_one_airport(seen)
     ),
 )
 def all_airports_together():
@@ -1103,7 +1424,9 @@ def all_airports_together():
 
 @plan_and_judge.misconception(
     "errors were all that can go wrong. Nothing failed, and a part of the answers came too late for anybody: look at the latency as well.",
-    when=lambda seen: [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"],
+    when=lambda seen: (
+        [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"] and _misses_slowness(seen)
+    ),
 )
 def only_errors():
     return {
@@ -1114,7 +1437,11 @@ def only_errors():
 
 @plan_and_judge.misconception(
     "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
-    when=lambda seen: _fails_on_luck(seen) >= 1 and not _costs_of_lines(seen)["good"],
+    when=lambda seen: (
+        _fails_on_luck(seen) >= 1
+        and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
+        and not _costs_of_lines(seen)["good"]
+    ),
 )
 def any_difference():
     return {
