@@ -38,7 +38,7 @@ from mlprod_helpers.rollout import (
 from mlprod_helpers.rollout import bucket as _bucket
 from mlprod_helpers.rollout import requests_needed as _requests_needed
 
-EDITION = 1
+EDITION = 2
 
 # ------------------------------------------------------------------ 6.1 count the harm
 

@@ -1,5 +1,6 @@
 """Exercises of lesson 07, degrees of automation: who decides, how far a model may be trusted, and when to step down."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ from mlprod_helpers.lesson.contract import (
 )
 from mlprod_helpers.queueing import Exponential, diurnal, mgc
 
-EDITION = 1
+EDITION = 2
 
 # ------------------------------------------------------------------ 7.1 which degree?
 
@@ -128,6 +129,7 @@ def degree_by_degree():
     points=3,
     minutes=6,
     objective="7.b",
+    edition=2,
     kind=Function("both", "model_only", "human_only", "follow_right", "follow_wrong", returns=Number()),
     hints=(
         "Three kinds of cases can end well: both are right, only the model is, only the person is.",
@@ -137,18 +139,30 @@ def degree_by_degree():
 )
 def joint(answer, rng, expect):
     """`joint(...)`: how often a person who sees the suggestion is right."""
-    for what in ("errors persuade", "wary of errors", "another team"):
-        shares = rng.dirichlet([8, 2, 2, 1])[:3]
-        low, high = float(rng.uniform(0.1, 0.35)), float(rng.uniform(0.6, 0.95))
-        right, wrong = (low, high) if what == "errors persuade" else (high, low)
-        both, model_only, human_only = (float(x) for x in shares)
-        want = both + model_only * right + human_only * (1 - wrong)
-        expect.close(answer(both, model_only, human_only, right, wrong), want, what)
+    with expect.defining():
+        for what in ("errors persuade", "wary of errors", "another team"):
+            shares = rng.dirichlet([8, 2, 2, 1])[:3]
+            low, high = float(rng.uniform(0.1, 0.35)), float(rng.uniform(0.6, 0.95))
+            right, wrong = (low, high) if what == "errors persuade" else (high, low)
+            both, model_only, human_only = (float(x) for x in shares)
+            want = both + model_only * right + human_only * (1 - wrong)
+            expect.close(answer(both, model_only, human_only, right, wrong), want, what)
     both, model_only, human_only = (float(x) for x in rng.dirichlet([8, 2, 2, 1])[:3])
     expect.close(answer(both, model_only, human_only, 0.0, 0.0), both + human_only, "nobody ever follows")
     expect.close(
         answer(both, model_only, human_only, 1.0, 1.0), both + model_only, "everybody always follows"
     )
+    expect.close(answer(0.0, 0.0, 0.0, 0.5, 0.5), 0.0, "neither is ever right")
+
+
+@joint.inputs
+def joint_inputs(rng):
+    yield 0.765, 0.135, 0.085, 0.7, 0.7
+    yield 0.765, 0.135, 0.085, 0.5, 0.95
+    yield 0.0, 0.0, 0.0, 1.0, 1.0
+    yield 1.0, 0.0, 0.0, 0.3, 0.6
+    for _ in range(20):
+        yield (*(float(x) for x in rng.dirichlet([2, 1, 1, 1])[:3]), *(float(x) for x in rng.random(2)))
 
 
 @joint.misconception(
@@ -224,6 +238,7 @@ def _coverage(confidence, correct, max_risk):
     points=4,
     minutes=7,
     objective="7.c",
+    edition=2,
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
         "Try each confidence that occurs as the threshold: who is at least as confident is automated.",
@@ -239,16 +254,41 @@ def coverage_at(answer, rng, expect):
     lucky[1][np.argmax(lucky[0])] = False  # the most confident answer of all is wrong
     lucky[1][np.argsort(-lucky[0])[1:60]] = True
     ties = _overconfident(rng, n, levels=20)
+    modest = _overconfident(rng, n)
+    # 10 of the first 40 are wrong and nearly all later ones: a risk of exactly a quarter, and of more for all others
+    exact = np.sort(rng.uniform(0.3, 0.9, n))[::-1], np.zeros(n, bool)
+    exact[1][rng.choice(39, 30, replace=False)] = True
+    order = rng.permutation(n)
+    one = np.full(12, 0.75), np.arange(12) < 9
     cases = (
         (*usual, 0.0913, "a risk of at most 9.13 %"),
         (*lucky, 0.0513, "the single most confident answer is wrong"),
         (*ties, 0.1013, "equal confidences: no threshold parts them"),
+        (modest[0] / 2 - 0.2, modest[1], 0.1213, "confidences from 0.05 to 0.3"),
+        (0.9 + usual[0] / 1000, usual[1], 0.0913, "confidences that differ in the fourth digit"),
+        (exact[0][order], exact[1][order], 0.25, "a risk of exactly max_risk is allowed"),
+        (*one, 0.25, "all cases equally sure, as many wrong as allowed"),
+        (*one, 0.2, "all cases equally sure, too many wrong"),
         (usual[0], np.zeros(n, bool), 0.05, "a model that is always wrong"),
-        (usual[0], np.ones(n, bool), 0.05, "a model that is always right"),
+        (usual[0], np.ones(n, bool), 0.0, "a model that is always right, and a risk of 0"),
     )
-    for confidence, correct, max_risk, what in cases:
-        got = answer(confidence.copy(), correct.copy(), max_risk)
-        expect.close(got, _coverage(confidence, correct, max_risk), what)
+    for i, (confidence, correct, max_risk, what) in enumerate(cases):
+        with expect.defining() if i < 3 else contextlib.nullcontext():
+            got = answer(confidence.copy(), correct.copy(), max_risk)
+            expect.close(got, _coverage(confidence, correct, max_risk), what)
+
+
+@coverage_at.inputs
+def coverage_at_inputs(rng):
+    yield np.array([0.9, 0.8, 0.8, 0.6]), np.array([True, True, False, False]), 0.34
+    yield np.array([0.5]), np.array([False]), 0.5
+    yield np.array([0.5]), np.array([True]), 0.0
+    yield np.array([0.2, 0.9, 0.2, 0.9]), np.array([False, True, True, False]), 0.5
+    yield np.linspace(0.0, 1.0, 8), np.arange(8) > 1, 0.25
+    for _ in range(30):
+        n = int(rng.integers(1, 80))
+        confidence = np.round(rng.random(n), int(rng.integers(1, 6)))
+        yield confidence, rng.random(n) < confidence, float(rng.choice([0.0, 0.1, 0.25, 0.5, 1.0]))
 
 
 @coverage_at.misconception(
@@ -321,6 +361,7 @@ def _decide(p, cost_error, cost_human):
     minutes=6,
     core=True,
     objective="7.c",
+    edition=2,
     kind=Function("p", "cost_error", "cost_human", returns=Array(ndim=1, dtype="text")),
     hints=(
         "What does it cost on average to say yes to a case with p = 0.7? And to ask?",
@@ -333,19 +374,34 @@ def decide(answer, rng, expect):
     cases = (
         (20.0, float(rng.uniform(1.5, 4)), "an error costs several times a look"),
         (float(rng.uniform(90, 110)), float(rng.uniform(2, 4)), "errors are very expensive"),
+        (float(rng.uniform(3, 5)), 1.0, "errors cost little more than a look"),
         (2.0, float(rng.uniform(1.2, 3)), "a look costs more than any doubt"),
     )
     for cost_error, cost_human, what in cases:
-        p = rng.uniform(0.001, 0.999, 60)
+        p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 1.0])
         loss = np.minimum(p, 1 - p)
         p = p[(np.abs(loss - cost_human / cost_error) > 0.005) & (np.abs(p - 0.5) > 0.005)]
         got = answer(p, cost_error, cost_human)
         want = _decide(p, cost_error, cost_human)
-        expect.true(
-            len(got) == len(want) and bool((np.asarray(got) == want).all()),
-            f"{what}: {cost_error:.0f} and {cost_human:.1f}",
-            "some cases would have been cheaper otherwise",
-        )
+        ok = len(got) == len(want) and bool((np.asarray(got) == want).all())
+        why = f"{len(got)} answers to {len(want)} probabilities"
+        if not ok and len(got) == len(want):
+            i = int(np.argmax(np.asarray(got) != want))
+            why = f'"{got[i]}" for p = {p[i]:.3f} is not the cheapest'
+        with expect.defining() if cost_error > 2 else contextlib.nullcontext():
+            expect.true(ok, f"{what}: {cost_error:.4g} and {cost_human:.3g}", why)
+
+
+@decide.inputs
+def decide_inputs(rng):
+    yield np.array([0.03, 0.3, 0.7, 0.98]), 20.0, 1.0
+    yield np.array([0.0, 1.0]), 20.0, 1.0
+    yield np.array([0.01, 0.4, 0.6, 0.99]), 2.0, 1.5
+    for _ in range(30):
+        cost_error, cost_human = float(rng.uniform(1, 200)), float(rng.uniform(0.01, 20))
+        p = rng.random(40)
+        tie = (np.abs(np.minimum(p, 1 - p) - cost_human / cost_error) < 1e-9) | (p == 0.5)
+        yield p[~tie], cost_error, cost_human
 
 
 @decide.misconception(
@@ -410,17 +466,49 @@ def _cost_at(threshold, confidence, correct, rate, count):
     return float(curve["cost"].iloc[0])
 
 
-def _settled(threshold, confidence, correct, rate, count):
+def _measured(taken, correct):
+    return float((taken & ~correct).mean())
+
+
+def _settled(threshold, confidence, correct, rate, count, wrong=_measured):
     """Cost of a case by hand: errors of the model and of people, looks, delay."""
     taken = confidence >= threshold
     left = float(1 - taken.mean())
-    wrong = float((taken & ~correct).mean())
+    wrong = wrong(taken, correct)
     delay = 0.0
     if left > 0:
         if rate * left * 60 / count >= 1:
             return math.inf
         delay = left * (mgc(rate * left, 60.0, 1.0, count).wait + 60) / 3600
     return 20 * (wrong + 0.05 * left) + left + 3 * delay
+
+
+def _mostly(low, high):
+    """Cases of which most have a confidence from low to high, and are as often right."""
+
+    def draw(rng, n):
+        usual = rng.random(n) < 0.85
+        confidence = np.where(usual, rng.uniform(low, high, n), rng.uniform(0.5, 1.0, n))
+        return confidence, rng.random(n) < confidence
+
+    return draw
+
+
+def _boastful(rng, n):
+    """Wrong four times as often as it says."""
+    return _overconfident(rng, n, worse=4.0)
+
+
+# (reviewers, load if people looked at everything, what it is, how the cases are drawn); with 20 for an error and 1 for a
+# look, asking pays below 0.90: two of the crowds of cases lie just above that and just below
+_TEAMS = (
+    (3, (0.25, 0.35), "people with time", _overconfident),
+    (2, (1.35, 1.5), "two people, too many cases for them", _overconfident),
+    (1, (1.8, 2.4), "one person, twice as many cases as they can look at", _overconfident),
+    (4, (0.3, 0.4), "people with time, most confidences from 0.91 to 0.94", _mostly(0.91, 0.94)),
+    (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
+    (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
+)
 
 
 @exercise(
@@ -430,6 +518,7 @@ def _settled(threshold, confidence, correct, rate, count):
     points=5,
     minutes=8,
     objective="7.d",
+    edition=2,
     kind=Function("confidence", "correct", "rate", "count", returns=Number()),
     hints=(
         "For one threshold: which share is left to people, and at which rate do those cases arrive?",
@@ -439,24 +528,35 @@ def _settled(threshold, confidence, correct, rate, count):
 )
 def cheapest(answer, rng, expect):
     """`cheapest(confidence, correct, rate, count)`: the threshold that costs least once the queue has settled."""
-    n = 1500
-    cases = (
-        (3, float(rng.uniform(0.25, 0.35)), "people with time"),
-        (2, float(rng.uniform(1.35, 1.5)), "two people, too many cases for them"),
-        (1, float(rng.uniform(1.8, 2.4)), "one person, twice as many cases as they can look at"),
-    )
-    for count, load, what in cases:
-        confidence, correct = _overconfident(rng, n)
-        rate = load * count / 60
+    for count, load, what, draw in _TEAMS:
+        confidence, correct = draw(rng, 1500)
+        rate = float(rng.uniform(*load)) * count / 60
         best = float(
             cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"].min()
         )
         got = answer(confidence.copy(), correct.copy(), rate, count)
         cost = _cost_at(got, confidence, correct, rate, count) if math.isfinite(got) else math.inf
         told = "the backlog grows without end" if math.isinf(cost) else f"a case costs {cost:.2f}"
-        expect.true(
-            cost <= 1.05 * best, f"{what}: within 5 % of the cheapest", f"{told}, the best {best:.2f}"
-        )
+        with expect.defining():
+            expect.true(
+                cost <= 1.05 * best,
+                f"{what}: within 5 % of the cheapest",
+                f"at {got:.3g} {told}, the best is {best:.2f}",
+            )
+
+
+@cheapest.acceptable
+def cheapest_by_hand(answer, rng):
+    """Within 5 % of the best of a fine grid, by the formula of the statement and not by the course's curve."""
+    for count, load, _, draw in _TEAMS:
+        for _ in range(3):
+            confidence, correct = draw(rng, 2500)
+            rate = float(rng.uniform(*load)) * count / 60
+            best = min(_settled(each, confidence, correct, rate, count) for each in _GRID)
+            got = answer(confidence, correct, rate, count)
+            if not _settled(got, confidence, correct, rate, count) <= 1.051 * best:
+                return False
+    return True
 
 
 @cheapest.misconception(
@@ -464,6 +564,42 @@ def cheapest(answer, rng, expect):
 )
 def chow_without_queue(confidence, correct, rate, count):
     return 0.9
+
+
+@cheapest.misconception(
+    "a case that is left to people cost only one of two things. It costs the look, 1, and in 5 % an error of theirs, 20 x 0.05: count both.",
+    when=lambda seen: _same_thresholds(seen, people_never_err),
+)
+def people_never_err(confidence, correct, rate, count):
+    people = Reviewers(count, Exponential(60.0), error=0.0)
+    return float(cost_curve(confidence, correct, rate, people, PRICES)["cost"].idxmin())
+
+
+@cheapest.misconception(
+    "a confidence were a promise. Where the model is wrong more often than it says, the threshold must be higher: count the errors in `correct`.",
+    when=lambda seen: _same_thresholds(seen, believes_the_model),
+)
+def believes_the_model(confidence, correct, rate, count):
+    # what each threshold would cost if the confidence were true
+    costs = [
+        _settled(
+            each,
+            confidence,
+            1 - confidence,
+            rate,
+            count,
+            wrong=lambda taken, doubt: doubt[taken].sum() / len(doubt),
+        )
+        for each in _GRID
+    ]
+    return float(_GRID[int(np.argmin(costs))])
+
+
+def _same_thresholds(seen, wrong):
+    """Whether every threshold is that of `wrong`, to 0.02."""
+    return len(seen.calls) == len(_TEAMS) and all(
+        abs(call.output - wrong(*call.given)) < 0.021 for call in seen.calls
+    )
 
 
 @cheapest.misconception(
@@ -538,6 +674,7 @@ def _honest(log, mix, blind=True, known=True, against="label", own="prediction")
     points=5,
     minutes=8,
     objective="7.e",
+    edition=2,
     kind=Function("log", "mix", returns=Mapping(keys=("easy", "hard", "new", "all"), values=Number())),
     hints=(
         "What does agreement with somebody who has seen the answer tell? And agreement with somebody who is wrong?",
@@ -550,10 +687,23 @@ def report(answer, rng, expect):
     for what in ("a first shadow run", "another one"):
         log, mix = draw_shadow(rng)
         want = _honest(log, mix)
+        mix = {kind: mix[kind] for kind in rng.permutation(list(mix)).tolist()}
         got = answer(log.copy(), dict(mix))
         for name in ("easy", "hard", "new"):
             expect.close(got[name], want[name], f"{what}: {name} cases")
-        expect.close(got["all"], want["all"], f"{what}: all of production")
+        with expect.defining():
+            expect.close(got["all"], want["all"], f"{what}: all of production")
+
+
+@report.inputs
+def report_inputs(rng):
+    yield draw_shadow(np.random.default_rng(3), n=4000)
+    for n in (150, 400, 900):
+        log, mix = draw_shadow(rng, n)
+        yield log, mix
+        log.index = log.index[::-1]  # the index says nothing
+        yield log, dict(reversed(mix.items()))
+        yield log.sort_values("kind"), {"easy": 0.0, "hard": 0.5, "new": 0.5}
 
 
 @report.misconception(
@@ -630,14 +780,23 @@ def by_counting(log, mix):
 
 # ------------------------------------------------------------------ 7.7 is it really safe?
 
-_FEW = 12
-_DRAWS = 60
 FLOOR = 0.1
+_LEVELS = np.round(
+    np.arange(0.5, 1.0, 0.02), 2
+)  # few different confidences: to try all of them takes no time
 
 
-def _true_risk(threshold, worse):
-    """Risk above a threshold when confidence is uniform from 0.5 to 1 and errors are `worse` times as frequent."""
-    return worse * (1 - max(threshold, 0.5)) / 2
+def _draw_levels(rng, n, worse):
+    """(confidence, correct): each level as often as any other; wrong `worse` times as often as the confidence says."""
+    confidence = rng.choice(_LEVELS, n)
+    return confidence, rng.random(n) >= np.minimum(worse * (1 - confidence), 0.95)
+
+
+def _truth(threshold, worse):
+    """(coverage, risk) of a threshold on fresh cases of that kind."""
+    taken = np.extract(np.greater_equal(_LEVELS, threshold), _LEVELS)
+    risk = float(np.minimum(worse * (1 - taken), 0.95).mean()) if len(taken) else 0.0
+    return len(taken) / len(_LEVELS), risk
 
 
 @exercise(
@@ -647,6 +806,7 @@ def _true_risk(threshold, worse):
     points=5,
     minutes=9,
     objective="7.c",
+    edition=2,
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
         "At each threshold there are n automated cases and k errors. How large may the true error rate be? `upper_bound(k, n)`.",
@@ -656,28 +816,55 @@ def _true_risk(threshold, worse):
 )
 def safe_threshold(answer, rng, expect):
     """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; above 1 if nothing is."""
-    few = np.sort(rng.uniform(0.6, 0.99, _FEW))
-    got = answer(few, np.ones(_FEW, bool), FLOOR)
-    expect.true(got > few[-1], "12 cases, all of them right: too few to trust any", "0 of 12 is not 0 %")
-    worse = float(rng.uniform(0.9, 1.1))
-    chosen = np.array([answer(*_overconfident(rng, 1000, worse), FLOOR) for _ in range(_DRAWS)])
-    broken = float(np.mean([_true_risk(each, worse) > FLOOR for each in chosen if each < 1] or [0]))
-    broken *= float((chosen < 1).mean())
-    expect.within(
-        broken,
-        0,
-        0.2,
-        f"an honest model, {_DRAWS} samples of 1000: on fresh cases {100 * broken:.0f} % of the thresholds break the floor (at most 20 %)",
+    few = np.sort(rng.uniform(0.6, 0.99, 12))
+    got = answer(few, np.ones(12, bool), FLOOR)
+    with expect.defining():
+        what = "12 cases, all of them right: too few to trust any"
+        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0 %")
+    cases = (
+        (12, float(rng.uniform(0.85, 1.0)), FLOOR, 0.1, "an honest model, at most 10 % wrong"),
+        (12, float(rng.uniform(0.9, 1.1)), 0.2, 0.4, "an honest model, at most 20 % wrong"),
+        (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
     )
-    some = float(np.mean(np.clip(2 * (1 - chosen), 0, 1)))
-    expect.true(
-        some >= 0.1, f"they automate {100 * some:.0f} % of the cases on average (at least 10 %)", "too timid"
-    )
-    chosen = np.array([answer(*_overconfident(rng, 1500, 2.5), FLOOR) for _ in range(15)])
-    broken = float(np.mean([each < 1 and _true_risk(each, 2.5) > FLOOR for each in chosen]))
-    expect.within(
-        broken, 0, 0.4, "after a change, wrong 2.5 times as often as it says: the floor still holds"
-    )
+    for draws, worse, max_risk, least, what in cases:
+        chosen = [
+            answer(*_draw_levels(rng, int(rng.integers(900, 1100)), worse), max_risk) for _ in range(draws)
+        ]
+        covers, risks = zip(*(_truth(each, worse) for each in chosen), strict=True)
+        broken = sum(risk > max_risk + 1e-9 for risk in risks)
+        with expect.defining():
+            expect.true(
+                broken <= draws / 4,
+                f"{what}: {broken} of {draws} thresholds break the floor on fresh cases (at most a quarter)",
+                f"their risk there is {100 * np.mean(risks):.0f} % on average",
+            )
+            if least:
+                expect.true(
+                    np.mean(covers) >= least,
+                    f"{what}: they automate {100 * np.mean(covers):.0f} % on average (at least {100 * least:.0f} %)",
+                    "too timid",
+                )
+
+
+@safe_threshold.acceptable
+def safe_threshold_by_the_statement(answer, rng):
+    """Few cases are not trusted; on many samples the floor is nearly always kept, and enough is automated."""
+    for n in (0, 1, 12):
+        few = rng.uniform(0.6, 0.99, n)
+        if n and not answer(few, np.ones(n, bool), FLOOR) > few.max():
+            return False
+    for worse, max_risk, least in (
+        (0.9, 0.1, 0.1),
+        (1.0, 0.2, 0.4),
+        (2.5, 0.05, 0.0),
+        (1.6, 0.1, 0.0),
+        (1.2, 0.3, 0.4),
+    ):
+        found = [_truth(answer(*_draw_levels(rng, 1000, worse), max_risk), worse) for _ in range(40)]
+        covers, risks = np.array(found).T
+        if (risks > max_risk + 1e-9).mean() > 0.25 or covers.mean() < least:
+            return False
+    return True
 
 
 @safe_threshold.misconception(
@@ -730,14 +917,14 @@ def by_fixed_sequence(confidence, correct, max_risk):
 
 @safe_threshold.alternative
 def by_bonferroni(confidence, correct, max_risk):
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     grid = np.linspace(0.8, 0.96, 5)
     taken = np.asarray(confidence)[:, None] >= grid
     n = taken.sum(axis=0)
     k = (taken & ~np.asarray(correct)[:, None]).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        bound = np.where(n > k, beta.ppf(1 - 0.1 / len(grid), k + 1, np.maximum(n - k, 1)), 1.0)
+        bound = np.where(n > k, betaincinv(k + 1, np.maximum(n - k, 1), 1 - 0.1 / len(grid)), 1.0)
     good = grid[bound <= max_risk]
     return good.min() if len(good) else math.inf
 
@@ -816,9 +1003,11 @@ def score_week(result):
     minutes=15,
     core=True,
     objective="7.e",
+    edition=2,
     kind=Function(
         "observation",
         "memory",
+        may_change=("memory",),
         returns=Several(
             Several(
                 Text(options=NAMES),
@@ -843,18 +1032,20 @@ def policy(answer, rng, expect):
         found[kind] = score_week(run_week(answer, draw_week(rng, kind), int(rng.integers(1 << 30))))
     for kind in ("dying lamp", "new range"):
         week = found[kind]
-        expect.true(
-            week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
-            f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f} % of its last 36 hours (at most 15 %)",
-            "it was trusted for too long",
-        )
+        with expect.defining():
+            expect.true(
+                week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
+                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f} % of its last 36 hours (at most 15 %)",
+                "it was trusted for too long",
+            )
     calm = found["dark season"]
-    expect.within(
-        calm["cost"],
-        0,
-        2.4,
-        f"dark season: a case costs {calm['cost']:.2f} (at most 2.40; the model is as good as ever)",
-    )
+    with expect.defining():
+        expect.within(
+            calm["cost"],
+            0,
+            2.4,
+            f"dark season: a case costs {calm['cost']:.2f} (at most 2.40; the model is as good as ever)",
+        )
     expect.within(
         calm["backlog"], 0, 150, f"dark season: up to {calm['backlog']:.0f} cases wait (at most 150)"
     )
@@ -868,9 +1059,16 @@ def _actions(seen):
     return [call.output[0] for call in seen.calls if isinstance(call.output, tuple)]
 
 
+def _follows_brightness(seen):
+    """Whether the model lost its cases in the dark hours, and nobody was asked to judge what it had decided."""
+    told = [(call.given[0]["brightness"], *call.output[0]) for call in seen.calls]
+    dark = [name for light, name, *_ in told if light is not None and light < 55]
+    return all(share == 0 for *_, share in told) and bool(dark) and dark.count("human only") > 0.8 * len(dark)
+
+
 @policy.misconception(
-    "a threshold were chosen once and for all. The floor was broken from the middle of the week on, and nothing in your policy can notice: what would tell you?",
-    when=lambda seen: _ok(seen) == [False, False, True, True],
+    "a threshold were chosen once and for all. The floor was broken from the middle of the week on, and your policy did the same in every hour: what would tell it, soon enough?",
+    when=lambda seen: _ok(seen) == [False, False, True, True] and len(set(_actions(seen))) == 1,
 )
 def fixed(observation, memory):
     return ("partial", 0.9, 0.0), memory
@@ -888,7 +1086,7 @@ def never_trust(observation, memory):
 
 @policy.misconception(
     "darker were worse. In one of the weeks only the season was dark, and in another the pictures were bright and the model wrong: brightness is a reason to look, not a verdict.",
-    when=lambda seen: _ok(seen)[:3] == [True, False, False],
+    when=lambda seen: _ok(seen)[:3] == [True, False, False] and _follows_brightness(seen),
 )
 def first_flicker(observation, memory):
     if observation["brightness"] is not None and observation["brightness"] < 60:
@@ -898,7 +1096,9 @@ def first_flicker(observation, memory):
 
 @policy.misconception(
     "what breaks a model shows in its inputs. You had no label where you trusted it most: let people judge a share of the automated cases.",
-    when=lambda seen: _ok(seen)[:3] == [True, False, True],
+    when=lambda seen: (
+        _ok(seen)[:3] == [True, False, True] and all(share == 0 for *_, share in _actions(seen))
+    ),
 )
 def never_audits(observation, memory):
     if observation["brightness"] is not None and observation["brightness"] < 38:
@@ -920,7 +1120,9 @@ def audits_everything(observation, memory):
 
 @policy.misconception(
     "full automation were the aim. It decides what it does not know as quickly as what it does.",
-    when=lambda seen: _ok(seen)[:3] == [False, False, False],
+    when=lambda seen: (
+        _ok(seen)[:3] == [False, False, False] and all(name == "full" for name, *_ in _actions(seen))
+    ),
 )
 def always_full(observation, memory):
     return ("full", 0.0, 0.0), memory
