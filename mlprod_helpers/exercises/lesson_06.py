@@ -842,7 +842,8 @@ def by_outcomes(stable, canary):
 def with_pandas(stable, canary):
     import pandas as pd
 
-    old, new = pd.DataFrame(stable).T.astype(float), pd.DataFrame(canary).T.astype(float)
+    old = pd.DataFrame(stable).T.astype(float)
+    new = pd.DataFrame(canary).T.astype(float).loc[old.index]
     enough = new["requests"] >= 100
     worse = (new["errors"] / new["requests"]) > (old["errors"] / old["requests"]) + 0.02
     slow = new["latency_p99"] > 1.5 * old["latency_p99"]
