@@ -13,7 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlprod_helpers import adaptation, automation, detectors, drift, monitoring, queueing, requestlog
+from mlprod_helpers import (
+    adaptation,
+    automation,
+    checklist,
+    detectors,
+    drift,
+    faults,
+    monitoring,
+    queueing,
+    requestlog,
+)
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -102,6 +112,10 @@ HOURS = pd.date_range("2024-01-01", periods=N, freq="1h", tz="UTC")
 
 def measured(column):
     return pd.DataFrame({"x": column.array}, index=HOURS[: len(column)])
+
+
+def frame_of(column):
+    return pd.DataFrame({"x": column.array, "y": 1.0})
 
 
 def quick():
@@ -246,6 +260,31 @@ ONE_COLUMN = {
     "shadow_report strata": lambda c: automation.shadow_report(
         pd.DataFrame({"human": 1, "prediction": 1, "label": 1, "kind": c}), "kind"
     ),
+    **{
+        f"fault {fault.kind}": (lambda c, fault=fault: faults.apply(frame_of(c), fault, 0)[0])
+        for fault in (
+            faults.MissingValues("x", share=0.5),
+            faults.UnitChange("x", 2.0),
+            faults.StuckSensor("x", start=1),
+            faults.MisalignedJoin("x"),
+            faults.NewCategory("x", "zz"),
+            faults.EncodingBug("x"),
+            faults.FeedOutage("x"),
+        )
+    },
+    **{
+        f"fault {fault.kind} of {name}": (lambda c, f=fault, n=name: faults.apply(log_with(n, c), f, 0)[0])
+        for fault in (faults.SlowDependency(), faults.RetryStorm(), faults.RedoSurge())
+        for name in ("time", "latency_ms", "clicked")
+    },
+    "k_anonymity": lambda c: checklist.k_anonymity(frame_of(c), ["x", "y"]),
+    "k_anonymity of users": lambda c: checklist.k_anonymity(frame_of(c), ["y"], user="x"),
+    "measured": lambda c: checklist.measured(c, "s", "tried"),
+    "from_trials": lambda c: checklist.from_trials(c, "tried"),
+    "from_log times": lambda c: checklist.from_log(log_with("time", c), every="1h"),
+    "from_log latencies": lambda c: checklist.from_log(log_with("latency_ms", c)),
+    "from_log statuses": lambda c: checklist.from_log(log_with("status", c), "error_rate"),
+    "redact": lambda c: [checklist.redact({"x": v}, pseudonyms=["x"], key=b"0123456789abcdef") for v in c],
     "simulate": lambda c: queueing.simulate(c, 1.0),
     "simulate service": lambda c: queueing.simulate(np.arange(len(c)), c),
     "mean_level": lambda c: queueing.mean_level(c, c, [0, 1, 2]),

@@ -12,7 +12,9 @@ from mlprod_helpers.automation import (
     shadow_report,
     simulate_triage,
 )
+from mlprod_helpers.checklist import from_log, pseudonym, redact
 from mlprod_helpers.detectors import detect, errors_of, score_alarms
+from mlprod_helpers.faults import NewCategory, apply
 from mlprod_helpers.monitoring import (
     METRICS,
     Field,
@@ -229,3 +231,24 @@ def test_a_capacity_curve_of_several_runs_gives_their_range():
     assert many.loc[9, "p99_low"] < many.loc[9, "p99_high"]
     with pytest.raises(ValueError, match="at least 1"):
         capacity_curve([5], 0.1, runs=0)
+
+
+def test_one_user_has_one_pseudonym_whether_the_id_is_whole_or_a_float():
+    key = b"0123456789abcdef"
+    assert pseudonym(7, key) == pseudonym(7.0, key) == pseudonym(np.int64(7), key) == pseudonym("7", key)
+    assert redact({"u": np.nan}, pseudonyms=["u"], key=key) == {"u": None}
+    with pytest.raises(ValueError, match="names nobody"):
+        pseudonym(None, key)
+
+
+def test_evidence_of_a_log_is_refused_where_latencies_or_times_are_missing():
+    log = pd.DataFrame({"time": HOUR, "latency_ms": [1.0, None, 3, 4], "status": 200})
+    with pytest.raises(ValueError, match="1 requests have no latency_ms"):
+        from_log(log)
+    with pytest.raises(ValueError, match="none missing"):
+        from_log(log.assign(latency_ms=1.0, time=[*HOUR[:3], pd.NaT]), every="1h")
+
+
+def test_a_new_category_can_come_among_numbers():
+    frame = pd.DataFrame({"x": pd.array([1, None, 3], dtype="Int64")})
+    assert apply(frame, NewCategory("x", "zz", start=2))[0]["x"].tolist()[2] == "zz"

@@ -14,6 +14,7 @@ from mlprod_helpers.checklist.parts import Evidence, RecordError, figure_of
 from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.queueing import CapacityPlan, QueueResult
 from mlprod_helpers.requestlog import served
+from mlprod_helpers.requestlog.numbers import as_floats
 
 
 def measured(figure, unit, how, *, source="measurement", **conditions):
@@ -35,7 +36,7 @@ def measured(figure, unit, how, *, source="measurement", **conditions):
     >>> measured([0.011, 0.013, 0.012], "s", "predict of 1,000 rows", rows=1000, machine="laptop")
     Evidence(0.013 s, worst of 3 draws, measurement, rows 1000, machine laptop: predict of 1,000 rows)
     """
-    draws = () if np.ndim(figure) == 0 else tuple(np.asarray(figure, dtype=float))
+    draws = () if np.ndim(figure) == 0 else tuple(as_floats(figure, "figure"))
     if np.ndim(figure) and not draws:
         raise RecordError("There is no figure: measure at least once.")
     return Evidence(max(draws) if draws else figure, unit, source, how, conditions, draws)
@@ -158,6 +159,10 @@ def from_log(log, metric="p99", *, every=None, **conditions):
     -------
     Evidence : latencies in ms, the error rate as a share
 
+    Raises
+    ------
+    RecordError, ValueError : an empty log, a missing column, time, status or latency.
+
     >>> log = pd.DataFrame({"time": pd.date_range("2013-01-01", periods=200, freq="min", tz="UTC"),
     ...                     "latency_ms": [10.0] * 199 + [900.0], "status": [200] * 198 + [503, 200]})
     >>> from_log(log, "error_rate").figure, from_log(log, "p99").figure, from_log(log, "p99.9").figure
@@ -174,6 +179,13 @@ def from_log(log, metric="p99", *, every=None, **conditions):
     known = (*PERCENTILES, "mean_latency", "error_rate")
     if metric not in known:
         raise RecordError(f"A log does not say {metric!r}: {nearest_name(metric, known)}.")
+    if not pd.api.types.is_datetime64_any_dtype(log["time"]) or log["time"].isna().any():
+        raise RecordError(
+            "The column 'time' holds dates, none missing: convert it, leave out rows without one."
+        )
+    for name in ("status", "latency_ms"):
+        if name in log and (gaps := int(np.isnan(as_floats(log[name], f"the column {name!r}")).sum())):
+            raise RecordError(f"{gaps} requests have no {name}: say what became of them, or leave them out.")
     groups = [log] if every is None else [part for _, part in log.groupby(log["time"].dt.floor(every))]
     draws = tuple(_figure_of_log(part, metric) for part in groups)
     first, last = log["time"].min(), log["time"].max()
@@ -186,10 +198,10 @@ def from_log(log, metric="p99", *, every=None, **conditions):
 
 
 def _figure_of_log(log, metric):
-    failed = (log["status"] >= 500).to_numpy() if "status" in log else np.zeros(len(log), dtype=bool)
+    failed = as_floats(log["status"]) >= 500 if "status" in log else np.zeros(len(log), dtype=bool)
     if metric == "error_rate":
         return float(failed.mean())
-    latency = log["latency_ms"].to_numpy(dtype=float)
+    latency = as_floats(log["latency_ms"])
     if metric == "mean_latency":
         return float(latency[~failed].mean()) if not failed.all() else np.inf
     latency = np.where(failed, np.inf, latency)

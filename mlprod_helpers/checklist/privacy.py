@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlprod_helpers.checklist.parts import Evidence, RecordError
+from mlprod_helpers.requestlog.table import is_missing
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _IP = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
@@ -131,7 +132,7 @@ def pseudonym(value, key, *, length=16):
 
     Parameters
     ----------
-    value : text or number
+    value : text or number; 7 and 7.0 are the same user, a missing one is refused
     key : bytes, at least 16; random, from `secrets.token_bytes(32)`
     length : int, hex digits to keep, 8 to 64
 
@@ -146,6 +147,10 @@ def pseudonym(value, key, *, length=16):
         )
     if not 8 <= length <= 64:
         raise RecordError(f"length is {length}, but it is 8 to 64 hex digits.")
+    if is_missing(value):
+        raise RecordError("A missing value names nobody: leave it missing.")
+    if isinstance(value, Real) and not isinstance(value, bool) and value == value // 1:
+        value = int(value)  # pandas makes floats of ids where some are missing
     return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:length]
 
 
@@ -192,7 +197,7 @@ def redact(entry, *, keep=(), pseudonyms=(), coarsen=None, free_text=(), key=Non
         raise RecordError("Pseudonyms need a key: secrets.token_bytes(32), kept apart from the log.")
     steps = dict(coarsen or {})
     ways = {name: lambda value: value for name in keep}
-    ways |= {name: lambda value: None if value is None else pseudonym(value, key) for name in pseudonyms}
+    ways |= {name: lambda value: None if is_missing(value) else pseudonym(value, key) for name in pseudonyms}
     ways |= {name: lambda value, step=step: coarse(value, step) for name, step in steps.items()}
     ways |= {
         name: lambda value: None if value is None else mask(str(value), names=names) for name in free_text
@@ -257,8 +262,15 @@ def _groups(log, columns, user):
             raise RecordError(f"The log has no column {name!r}.")
     if not columns or len(log) == 0:
         raise RecordError("k-anonymity needs at least one column and one row.")
-    groups = log.groupby(columns[0] if len(columns) == 1 else columns, dropna=False, observed=True)
-    return groups[user].nunique(dropna=False) if user else groups.size()
+    if not log.columns.is_unique:
+        raise RecordError("The log has several columns of one name: rename them.")
+    try:
+        groups = log.groupby(columns[0] if len(columns) == 1 else columns, dropna=False, observed=True)
+        return groups[user].nunique(dropna=False) if user else groups.size()
+    except TypeError:
+        raise RecordError(
+            "A column holds lists or other values that form no groups: take it apart."
+        ) from None
 
 
 def from_leaks(entries, *, names=(), **conditions):

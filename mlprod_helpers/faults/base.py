@@ -191,6 +191,8 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
 def need_column(frame, name):
     if name not in frame.columns:
         raise KeyError(f"no column {name!r}: {nearest_name(name, frame.columns)}")
+    if not frame.columns.is_unique:
+        raise ValueError("the frame has several columns of one name: rename them")
 
 
 def _window(data, fault):

@@ -132,8 +132,10 @@ class StuckSensor(ColumnFault):
 
     def change_column(self, column, hit):
         first = int(np.argmax(hit))
-        before = column.iloc[:first].dropna()
-        return column.mask(hit, before.iloc[-1] if len(before) else column.iloc[first])
+        before = np.flatnonzero(column.notna() & (np.arange(len(column)) < first))
+        rows = np.arange(len(column))
+        rows[hit] = before[-1] if len(before) else first
+        return pd.Series(column.array.take(rows), index=column.index, name=column.name)
 
 
 @dataclass(frozen=True)
@@ -194,4 +196,6 @@ class NewCategory(ColumnFault):
     def change_column(self, column, hit):
         if isinstance(column.dtype, pd.CategoricalDtype) and self.value not in column.cat.categories:
             column = column.cat.add_categories([self.value])
+        elif pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            column = column.astype(object)  # text among numbers
         return column.mask(hit, self.value)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mlprod_helpers.faults.base import Fault, nearest_name, need_column
 from mlprod_helpers.faults.frames import ColumnFault
+from mlprod_helpers.requestlog.numbers import as_floats
 
 
 class LogFault(Fault):
@@ -26,6 +27,10 @@ class LogFault(Fault):
             raise TypeError(f"{self.kind} breaks a request log, not a {type(data).__name__}")
         for name in self.needs:
             need_column(data, name)
+        if not pd.api.types.is_datetime64_any_dtype(data["time"]) or data["time"].isna().any():
+            raise ValueError(f"{self.kind} needs a column 'time' of dates, none missing")
+        if data["time"].max().year > 2261:
+            raise ValueError(f"{self.kind} needs times up to the year 2261")
         return self.change_log(data, hit, rng)
 
     def change_log(self, log, hit, rng):
@@ -116,6 +121,8 @@ class EncodingBug(ColumnFault):
     def change_column(self, column, hit):
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
             raise TypeError(f"column {column.name!r} is {column.dtype}: only text has an encoding")
+        if any(isinstance(value, list | dict | set) for value in column):
+            raise TypeError(f"column {column.name!r} holds lists or dicts: only text has an encoding")
         texts = column.unique()  # each text is worked on once, however many rows have it
         broken = {text: _FORMS[self.form](text) for text in texts if isinstance(text, str)}
         if isinstance(column.dtype, pd.CategoricalDtype):
@@ -169,7 +176,7 @@ class SlowDependency(LogFault):
 
     def change_log(self, log, hit, rng):
         extra = rng.exponential(self.extra_ms, len(log))
-        before = log["latency_ms"].to_numpy()
+        before = as_floats(log["latency_ms"], "latency_ms")
         after = np.where(hit, np.maximum(np.minimum(before + extra, self.timeout_ms), before), before)
         log["latency_ms"] = after
         log = _click_later(log, after - before)
