@@ -617,7 +617,7 @@ def test_a_failing_line_shows_the_call_and_what_came_back():
     shown = text(said(lambda x: x + 1, two_alike(), "double"))
     assert "not   double(2): returned 3, too small" in shown
     shown = text(said(lambda frame, column: 7.0))
-    assert "`mean_of(a DataFrame of shape (8, 1), 'x')` returned 7, too large" in shown
+    assert "`mean_of(a 8 x 1 DataFrame, 'x')` returned 7, too large" in shown
     assert "expected" not in shown, "never the wanted value"
     assert all(len(line) < 200 for line in shown.splitlines())
 
@@ -712,3 +712,13 @@ def test_a_check_leaves_the_learners_memory_and_dice_as_they_were():
     check(everywhere, {"f": scope["f"]})
     assert scope["seen"] is seen and seen == [] and scope["n"] == 0 and random.getstate() == dice
     assert hash("x") == "x".__hash__()
+
+
+def test_a_mask_is_told_by_its_count_and_numbers_by_the_first_that_differs():
+    from mlprod_helpers.lesson.expect import Expect
+
+    expect = Expect()
+    expect.equal([True, False], [False, False], "a mask")
+    expect.close(np.array([1.0, 2.5]), np.array([1.0, 2.0]), "numbers")
+    assert expect.lines[0].note == "1 of 2 values differ"
+    assert expect.lines[1].note == "1 of 2 values differ, the first at 1, where 2.5 is too large"

@@ -217,7 +217,9 @@ def _difference(got, want):
             numbers = np.asarray(got, float), np.asarray(want, float)
             off = ~np.isclose(*numbers, equal_nan=True)
             first = tuple(int(i) for i in np.argwhere(off)[0]) if off.any() else ()
-            where = _first_off(first, *(array[first] for array in numbers)) if first else ""
+            # which True is wrong would say what is right there
+            tells = first and np.asarray(want).dtype != bool and np.asarray(got).dtype != bool
+            where = _first_off(first, *(array[first] for array in numbers)) if tells else ""
             return f"{int(off.sum())} of {off.size} values differ{where}"
         except (TypeError, ValueError):
             return "some values differ"

@@ -28,7 +28,7 @@ def arguments_text(arguments, most=100):
     """The arguments of a call, shorter where they would not fit into one line.
 
     >>> arguments_text([0.83, "x", np.zeros((30, 2))])
-    "0.83, 'x', an array of shape (30, 2)"
+    "0.83, 'x', a 30 x 2 array"
     """
     for width in (MOST, 30, 20):
         text = ", ".join(value_text(each, 6, width) for each in arguments)
@@ -80,6 +80,9 @@ def _text(value, digits):
 
 
 def _summary(value):
+    if isinstance(value, pd.DataFrame) or (isinstance(value, np.ndarray) and value.ndim == 2):
+        rows, columns = value.shape
+        return f"a {rows} x {columns} {'DataFrame' if isinstance(value, pd.DataFrame) else 'array'}"
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return f"an array of {len(value)} values"
     if isinstance(value, str):
