@@ -374,14 +374,16 @@ def adversarial_auc(answer, rng, expect):
             break
     expect.within(answer(reference, current), 0.38, 0.62, "nothing differs, 3.5 times as many reference rows")
     reference = _normals(rng, 90, 20)
-    expect.within(
-        answer(reference, reference.copy()),
-        0,
-        0.56,
-        "a table against a copy of itself: no row is easy to place, so no AUC above one half",
-    )
+    copy = answer(reference, reference.copy())
     part = _is_of_a_part(nothing, 113, 107) and _is_of_a_part(together, 157, 149)
-    expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
+    with expect.defining():
+        expect.within(
+            copy,
+            0,
+            0.56,
+            "a table against a copy of itself: no row is easy to place, so no AUC above one half",
+        )
+        expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
 
 
 def _normals(rng, n, columns):
@@ -448,7 +450,7 @@ def _adversarial_outputs(seen):
 
 def _looks_in_sample(seen):
     nothing, together, *_ = _adversarial_outputs(seen)
-    return nothing > 0.64 and together > 0.75
+    return nothing > 0.64 and together > 0.75 and not _is_of_a_part(nothing, 113, 107)
 
 
 def _looks_like_accuracy(seen):
