@@ -548,3 +548,11 @@ def test_the_open_loop_equals_a_queue_whose_first_request_in_the_pause_takes_lon
 def test_bad_input_is_refused_with_what_to_do(call, message):
     with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def test_one_seed_for_arrivals_and_services_draws_them_independently():
+    waits = [
+        simulate(poisson(40, n=50_000, random_state=s), Exponential(0.02), random_state=s).mean_latency
+        for s in range(4)
+    ]
+    assert np.mean(waits) == pytest.approx(0.1, rel=0.1)  # 1 / (50 - 40); correlated draws gave 0.047

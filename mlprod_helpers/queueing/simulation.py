@@ -418,6 +418,9 @@ def _arrival_times(arrivals):
 
 def _service_times(service, n, random_state):
     if isinstance(service, Law) or np.isscalar(service):
+        if isinstance(random_state, int | np.integer):
+            # a seed that also drew the arrivals must not draw the same numbers again
+            random_state = np.random.default_rng([random_state, 1])
         return as_law(service).sample(n, random_state)
     service = as_floats(service, "service")
     if service.shape != (n,):
