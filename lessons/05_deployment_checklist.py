@@ -424,13 +424,14 @@ lesson.check("5.4")
 # %%
 from mlprod_helpers.checklist import model_bytes, peak_memory
 
+SIZES = (("1 kB", 1e3), ("10 kB", 1e4), ("100 kB", 1e5), ("1 MB", 1e6), ("10 MB", 1e7), ("100 MB", 1e8))
+
 
 def order(n_bytes):
     """The order of magnitude in words."""
     return next(f"< {limit}" for limit, most in SIZES if n_bytes < most)
 
 
-SIZES = (("1 kB", 1e3), ("10 kB", 1e4), ("100 kB", 1e5), ("1 MB", 1e6), ("10 MB", 1e7), ("100 MB", 1e8))
 sizes = {name: model_bytes(m) for name, m in (("line", simple), ("boosted trees", model))}
 sizes["boosted trees"]["3,000 rows at work"] = peak_memory(lambda: model.predict(history[inputs][:3000]))
 pd.DataFrame(sizes).T.map(lambda size: order(size) if size == size else "")
