@@ -1,22 +1,20 @@
-"""One house style for every figure, each with a text alternative.
+"""Figures in one house style, each with a text alternative.
 
-Figures are drawn to a small PNG inside an `<img>` whose `alt` says what to notice, so the same output reads well in
-JupyterLab, on a web page, and aloud. Each carries its own opaque paper and dark ink: light and dark themes both work.
-Nothing here depends on the matplotlib backend, and matplotlib is imported only when something is drawn.
-
-Colors are those of Okabe and Ito, "Color universal design" (2008), which color-blind readers can tell apart.
+A figure becomes a small PNG inside an `<img>` whose `alt` says what to notice. It has its own opaque background and dark text, so it is
+readable in light and dark themes. matplotlib is imported only when something is drawn, and its backend does not matter. The colors are
+those of Okabe and Ito, "Color universal design" (2008), which color-blind readers can tell apart.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import html
 import io
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -36,89 +34,20 @@ SOFT_INK = "#565E68"
 RULE = "#DDDAD2"
 DPI = 110  # pixels of the screen per inch of the figure: 10 point text is 15 pixels high
 
-_STYLE = {
-    "font.family": ["DejaVu Sans"],  # the one font that comes with matplotlib: equal on every machine
-    "font.size": 9.5,
-    "text.color": INK,
-    "figure.facecolor": PAPER,
-    "figure.dpi": DPI,
-    "figure.titlesize": 12,
-    "figure.titleweight": "bold",
-    "figure.constrained_layout.h_pad": 0.1,
-    "figure.constrained_layout.w_pad": 0.1,
-    "axes.facecolor": PAPER,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": SOFT_INK,
-    "axes.labelsize": 9.5,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.xmargin": 0.02,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": SOFT_INK,
-    "ytick.labelcolor": SOFT_INK,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "ytick.major.size": 0,
-    "lines.linewidth": 1.9,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "date.converter": "concise",
-}
-_DRAWING = (
-    *("plot", "step", "stairs", "hist", "bar", "barh", "bar_label", "scatter", "errorbar", "fill_between"),
-    *("axhline", "axvline", "axhspan", "axvspan", "text", "annotate", "legend", "set_title", "set_xlabel"),
-    *(
-        "set_ylabel",
-        "imshow",
-        "pcolormesh",
-        "boxplot",
-        "stackplot",
-        "hlines",
-        "vlines",
-        "set_xticks",
-        "set_yticks",
-    ),
-)
-
-
-def _house_style():
-    import matplotlib
-
-    return matplotlib.rc_context({**_STYLE, "axes.prop_cycle": matplotlib.cycler(color=COLORS)})
+_STYLE_SHEET = Path(__file__).with_name("house.mplstyle")
 
 
 @functools.cache
-def _house_axes():
-    """Axes that keep to the house style whatever the learner's own matplotlib settings are.
+def _style():
+    import matplotlib
 
-    matplotlib reads its settings when something is drawn, not when the axes are made.
-    """
-    from matplotlib.axes import Axes
-
-    def styled(draw):
-        @functools.wraps(draw)
-        def in_house_style(*args, **kw):
-            with _house_style():
-                return draw(*args, **kw)
-
-        return in_house_style
-
-    return type("HouseAxes", (Axes,), {name: styled(getattr(Axes, name)) for name in _DRAWING})
+    return matplotlib.rc_params_from_file(_STYLE_SHEET, use_default_template=False)
 
 
 def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **kw):
     """An empty figure in the house style, to draw on and hand to `show`.
+
+    It sets matplotlib's `rcParams`, which count when something is drawn, so figures made later in the same notebook have the style too.
 
     Parameters
     ----------
@@ -144,16 +73,15 @@ def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **k
     >>> show(fig, alt="A line that doubles at each step, from 1 to 8.")
     Figure: A line that doubles at each step, from 1 to 8.
     """
+    import matplotlib
     from matplotlib.figure import Figure as MatplotlibFigure
 
+    matplotlib.rcParams.update(_style())
     size = size or (7.4 if ncols == 1 else 8.6, 3.3 * nrows)
-    kw["subplot_kw"] = {"axes_class": _house_axes()} | kw.get("subplot_kw", {})
-    with _house_style():
-        fig = MatplotlibFigure(figsize=size, layout=layout)
-        axes = fig.subplots(nrows, ncols, **kw)
-        if title:
-            fig.suptitle(title, x=0.012, ha="left")
-    return fig, axes
+    fig = MatplotlibFigure(figsize=size, layout=layout)
+    if title:
+        fig.suptitle(title, x=0.012, ha="left")
+    return fig, fig.subplots(nrows, ncols, **kw)
 
 
 class Figure:
@@ -281,20 +209,14 @@ class Still:
         for artist in self.moving:
             artist.set_animated(True)
         self._canvas = FigureCanvasAgg(fig)
-        with _house_style():
-            self._canvas.draw()
+        self._canvas.draw()
         self._background = self._canvas.copy_from_bbox(fig.bbox)
 
-    def picture(self, alt, *, styled=True):
-        """The picture as the moving artists stand now.
-
-        `styled=False` leaves matplotlib's global settings alone, which a thread beside the learner's own cells must do: the
-        artists have had their style since they were made.
-        """
+    def picture(self, alt):
+        """The picture with the moving artists as they are now. It may be called from a thread beside the learner's cells."""
         self._canvas.restore_region(self._background)
-        with _house_style() if styled else contextlib.nullcontext():
-            for artist in self.moving:
-                artist.draw(self._canvas.get_renderer())
+        for artist in self.moving:
+            artist.draw(self._canvas.get_renderer())
         return Figure.from_png(_encode(np.asarray(self._canvas.buffer_rgba())), alt)
 
 
@@ -306,8 +228,7 @@ def _png_of(fig):
         fig.dpi = DPI
         if paper[3] != 1:  # a transparent or half-transparent figure would vanish on one of the two themes
             fig.set_facecolor(PAPER)
-        with _house_style():
-            canvas.draw()
+        canvas.draw()
         return _encode(np.array(canvas.buffer_rgba()))
     finally:
         fig.set_facecolor(paper)
@@ -431,214 +352,7 @@ def name_colors(ax, names_colors):
         ax.set_title(ax.get_title(loc="left"), loc="left", pad=25)  # room for the line
 
 
-def _percent_axis(axis):
-    from matplotlib.ticker import FuncFormatter
-
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g} %"))
-
-
-def two_histograms(
-    reference,
-    current,
-    *,
-    labels=("reference", "current"),
-    bins=30,
-    xlabel="",
-    title="",
-    ax=None,
-    alt=None,
-):
-    """How is one column distributed in two samples?
-
-    Parameters
-    ----------
-    reference, current : array-like, one column each
-        Numbers, or categories (then the twelve most frequent are shown). Missing values are left out and counted.
-    labels : (str, str)
-        What the two samples are called.
-    bins : int or array
-        Number of bins over both samples together, or their edges.
-    xlabel, title : str
-    ax : Axes, optional
-        Where to draw; a new figure otherwise.
-    alt : str, optional
-        In place of the computed text.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> two_histograms([1, 2, 2, 3], [2, 3, 3, 4], bins=[0.5, 1.5, 2.5, 3.5, 4.5], xlabel="hours")
-    Figure: Distribution of hours. reference: 4 rows, median 2, middle half 1.75 to 2.25. current: 4 rows, median 3,
-    middle half 2.75 to 3.25. current lies 1.41 standard deviations of reference higher; the two overlap by 50 %.
-    """
-    from pandas.api.types import is_numeric_dtype
-
-    columns = [_column(column) for column in (reference, current)]
-    missing = [int(column.isna().sum()) for column in columns]
-    columns = [column.dropna() for column in columns]
-    for name, column in zip(labels, columns, strict=True):
-        if column.empty:
-            raise ValueError(f"{name} has no value that is not missing: there is no distribution to draw.")
-    ax = _panel(ax, title, xlabel=xlabel, ylabel="share of rows")
-    draw = _bin_numbers if all(is_numeric_dtype(column) for column in columns) else _count_categories
-    described = draw(ax, columns, labels, bins)
-    name_colors(ax, dict(zip(labels, (REFERENCE, CURRENT), strict=True)))
-    _percent_axis(ax.yaxis)
-    notes = [
-        f" {name} has {say(count)} missing." for name, count in zip(labels, missing, strict=True) if count
-    ]
-    text = f"Distribution of {xlabel or title or 'one column'}. {described}{''.join(notes)}"
-    return Figure(ax.figure, alt or text)
-
-
-def _column(values):
-    """One column as a Series in which what is not a value is missing."""
-    import pandas as pd
-
-    values = pd.Series(list(values) if isinstance(values, list | tuple) else values)
-    return values.replace([np.inf, -np.inf], np.nan) if pd.api.types.is_float_dtype(values) else values
-
-
-def _bin_numbers(ax, columns, labels, bins):
-    values = [column.to_numpy(dtype=float) for column in columns]
-    edges = np.histogram_bin_edges(np.concatenate(values), bins=bins)
-    shares = [np.histogram(column, edges)[0] / len(column) for column in values]
-    for share, color in zip(shares, (REFERENCE, CURRENT), strict=True):
-        ax.stairs(share, edges, fill=True, color=color, alpha=0.3)
-        ax.stairs(share, edges, color=ink(color), linewidth=1.4)
-    ax.set_ylim(bottom=0)
-    sentences = []
-    for name, column in zip(labels, values, strict=True):
-        low, median, high = np.quantile(column, [0.25, 0.5, 0.75])
-        sentences.append(
-            f"{name}: {say(len(column))} rows, median {say(median)}, middle half {say(low)} to {say(high)}."
-        )
-    spread = values[0].std()
-    shift = (values[1].mean() - values[0].mean()) / spread if spread > 0 else np.nan
-    if abs(shift) < 0.05:
-        place = f"{labels[1]} lies in the same place"
-    elif np.isnan(shift):
-        place = f"{labels[0]} is constant"
-    else:
-        place = f"{labels[1]} lies {say(abs(shift))} standard deviations of {labels[0]} {'higher' if shift > 0 else 'lower'}"
-    sentences.append(f"{place}; the two overlap by {percent(np.minimum(*shares).sum())}.")
-    return " ".join(sentences)
-
-
-def _count_categories(ax, columns, labels, _):
-    import pandas as pd
-
-    shares = pd.DataFrame(
-        {i: column.astype(str).value_counts(normalize=True) for i, column in enumerate(columns)}
-    ).fillna(0.0)
-    shares = shares.loc[shares.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    left_out, shares = len(shares) - 12, shares.head(12)
-    at = np.arange(len(shares))
-    for i, color in enumerate((REFERENCE, CURRENT)):
-        ax.bar(at + 0.2 * (2 * i - 1), shares[i], width=0.38, color=color)
-    crowded = sum(map(len, shares.index)) > 60
-    ax.set_xticks(at, shares.index, **({"rotation": 30, "ha": "right"} if crowded else {}))
-    change = (shares[1] - shares[0]).abs().idxmax()
-    before, after = (percent(share) for share in shares.loc[change])
-    text = f"Most different is {change}: {before} of {labels[0]}, {after} of {labels[1]}."
-    return text + (f" {left_out} rarer categories are not shown." if left_out > 0 else "")
-
-
-def two_scatters(
-    reference, current, *, labels=("reference", "current"), xlabel="", ylabel="", title="", ax=None, alt=None
-):
-    """How do two columns go together in two samples?
-
-    Parameters
-    ----------
-    reference, current : frame or array, rows x 2 (the first two columns count)
-    labels : (str, str)
-        What the two samples are called.
-    xlabel, ylabel, title : str
-        Axes are named after the columns of a frame if not given.
-    ax : Axes, optional
-        Where to draw; a new figure otherwise.
-    alt : str, optional
-        In place of the computed text.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> two_scatters([[0, 0], [1, 1], [2, 2]], [[0, 2], [1, 1], [2, 0]], xlabel="x", ylabel="y")
-    Figure: Scatter of y against x. reference: 3 rows, centered at (1, 1), correlation 1. current: 3 rows, centered at
-    (1, 1), correlation -1.
-    """
-    names = list(getattr(reference, "columns", ["", ""]))[:2]
-    xlabel, ylabel = xlabel or str(names[0]), ylabel or str(names[1])
-    ax = _panel(ax, title, xlabel=xlabel, ylabel=ylabel)
-    if ax.figure.axes == [ax]:
-        ax.figure.set_size_inches(5.2, 4.4)
-    ax.grid(True, axis="both")
-    sentences = []
-    for name, sample, color in zip(labels, (reference, current), (REFERENCE, CURRENT), strict=True):
-        x, y = np.asarray(sample, dtype=float)[:, :2].T
-        ax.scatter(x, y, s=14, color=color, alpha=0.55, linewidths=0)
-        r = np.corrcoef(x, y)[0, 1] if x.std() > 0 and y.std() > 0 else np.nan
-        sentences.append(
-            f"{name}: {say(len(x))} rows, centered at ({say(x.mean())}, {say(y.mean())}), correlation {say(r)}."
-        )
-    name_colors(ax, dict(zip(labels, (REFERENCE, CURRENT), strict=True)))
-    text = (
-        f"Scatter of {ylabel or 'the second column'} against {xlabel or 'the first'}. {' '.join(sentences)}"
-    )
-    return Figure(ax.figure, alt or text)
-
-
-def roc_points(y_true, y_score):
-    """The ROC curve and the area under it.
-
-    Parameters
-    ----------
-    y_true : array of shape (rows,)
-        1 or True for the rows that should score high.
-    y_score : array of shape (rows,)
-
-    Returns
-    -------
-    (false_positive_rate, true_positive_rate, auc)
-        Arrays from (0, 0) to (1, 1), one point a different score, and a float.
-
-    Raises
-    ------
-    ValueError
-        When one of the two classes is missing, or a score is.
-
-    Examples
-    --------
-    >>> fpr, tpr, auc = roc_points([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
-    >>> float(auc)
-    0.75
-    """
-    truth, score = np.asarray(y_true).astype(bool), np.asarray(y_score, dtype=float)
-    if truth.shape != score.shape or truth.ndim != 1:
-        raise ValueError(
-            f"A ROC curve needs one score a row: got {truth.shape} rows and {score.shape} scores."
-        )
-    if truth.all() or not truth.any():
-        raise ValueError("A ROC curve needs rows of both classes.")
-    if np.isnan(score).any():
-        raise ValueError("A ROC curve needs a score for each row: some are missing.")
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.append(np.diff(score[order]) != 0, True)
-    true_positives = np.cumsum(truth[order])[last_of_tie]
-    false_positives = np.flatnonzero(last_of_tie) + 1 - true_positives
-    tpr = np.append(0.0, true_positives / truth.sum())
-    fpr = np.append(0.0, false_positives / (~truth).sum())
-    return fpr, tpr, np.trapezoid(tpr, fpr)
-
-
-def roc(y_true, y_score, *, label="classifier", also=None, title="", ax=None, alt=None):
+def roc(y_true, y_score, *, label="classifier"):
     """How well does a score separate two classes?
 
     Parameters
@@ -648,13 +362,6 @@ def roc(y_true, y_score, *, label="classifier", also=None, title="", ax=None, al
     y_score : array of shape (rows,)
     label : str
         What the score is called.
-    also : dict, optional
-        More curves: name -> (y_true, y_score).
-    title : str
-    ax : Axes, optional
-        Where to draw; a new figure otherwise.
-    alt : str, optional
-        In place of the computed text.
 
     Returns
     -------
@@ -665,32 +372,19 @@ def roc(y_true, y_score, *, label="classifier", also=None, title="", ax=None, al
     >>> roc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], label="out of fold")
     Figure: ROC curve. out of fold: AUC 0.75, clearly above the diagonal of guessing.
     """
-    alone = ax is None
-    ax = _panel(ax, title, xlabel="false positive rate", ylabel="true positive rate")
-    if alone:
-        ax.figure.set_size_inches(4.9, 4.4)
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (2, 3)))
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    fpr, tpr, _ = roc_curve(y_true, y_score)
+    auc = roc_auc_score(y_true, y_score)
+    _, ax = figure(size=(4.9, 4.4))
+    ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     ax.grid(True, axis="both")
-    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    sentences = []
-    curves = {label: (y_true, y_score), **(also or {})}
-    palette = [color for color in COLORS if color != GREY]
-    for i, (name, (truth, score)) in enumerate(curves.items()):
-        fpr, tpr, auc = roc_points(truth, score)
-        color = palette[i % len(palette)]
-        ax.plot(fpr, tpr, color=color, linewidth=2, clip_on=False)
-        ax.text(
-            0.98,
-            0.05 + 0.075 * (len(curves) - 1 - i),
-            f"{name}  AUC {auc:.2f}",
-            color=ink(color),
-            ha="right",
-            fontsize=10,
-            fontweight="bold",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
-        )
-        sentences.append(f"{name}: AUC {auc:.2f}, {_auc_in_words(auc)}.")
-    return Figure(ax.figure, alt or f"ROC curve{'s' if len(curves) > 1 else ''}. {' '.join(sentences)}")
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (2, 3)))
+    ax.plot(fpr, tpr, color=BLUE, linewidth=2, clip_on=False)
+    words = {"color": ink(BLUE), "ha": "right", "fontsize": 10, "fontweight": "bold"}
+    ax.text(0.98, 0.05, f"{label}  AUC {auc:.2f}", **words)
+    return Figure(ax.figure, f"ROC curve. {label}: AUC {auc:.2f}, {_auc_in_words(auc)}.")
 
 
 def _auc_in_words(auc):

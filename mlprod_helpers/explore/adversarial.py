@@ -143,9 +143,14 @@ def _best_curve(shift, correlation):
         flip = 2 * correlation * x[:, 1] * (x[:, 0] + away)
         return x[:, 0] ** 2 - away**2 - flip
 
-    return plots.roc_points(
-        np.repeat([0, 1], len(reference)), np.r_[log_ratio(reference), log_ratio(current)]
-    )
+    return _roc_points(np.repeat([0, 1], len(reference)), np.r_[log_ratio(reference), log_ratio(current)])
+
+
+def _roc_points(is_current, scores):
+    """False and true positive rates, and the area under the curve."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    return *roc_curve(is_current, scores)[:2], roc_auc_score(is_current, scores)
 
 
 @functools.cache
@@ -228,8 +233,8 @@ def adversarial_picture(shift=0.0, correlation=0.8):
     curved = np.column_stack([rows, rows**2, rows[:, 0] * rows[:, 1]])
     points = {
         "best possible": (*_best_curve(shift, correlation)[:2], best),
-        "quadratic": plots.roc_points(is_current, _out_of_fold(curved, is_current)),
-        "linear": plots.roc_points(is_current, _out_of_fold(rows, is_current)),
+        "quadratic": _roc_points(is_current, _out_of_fold(curved, is_current)),
+        "linear": _roc_points(is_current, _out_of_fold(rows, is_current)),
     }
     still, clouds, curves, numbers = _adversarial_still()
     for cloud, sample in zip(clouds, samples, strict=True):

@@ -214,7 +214,7 @@ def cockpit_picture(log, now=None, *, window=60.0, versions=()):
     with _ONE_AT_A_TIME:
         still = _still(drawn, window)
         _draw(still, rows, 0.0 if pd.isna(now) else now.timestamp(), window)
-        return still.picture(_in_words(state, rows, now, window), styled=False)
+        return still.picture(_in_words(state, rows, now, window))
 
 
 def _draw(still, rows, now, window):
