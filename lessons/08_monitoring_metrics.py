@@ -260,7 +260,7 @@ print(
 #
 # - `frame` is a DataFrame with at least one row. `required` is a list of its columns. The other columns, such as labels that come later, may be empty.
 # - NaN is a missing value. In some columns the sender writes a code instead. `codes` says which, for example `{"distance": [0], "carrier": ["", "N/A"]}`. It may be empty.
-# - A code counts only in its own column, and only if that column is required.
+# - A code counts only in its own column. All columns that `codes` names are required.
 #
 # With `required = ["distance", "carrier"]` and these codes, the rows (0, "UA"), (200, "N/A"), (300, "DL") and (NaN, "") give 0.75.
 
@@ -271,8 +271,7 @@ def missing_rows(frame, required, codes):
     ### BEGIN SOLUTION
     missing = frame[required].isna()
     for column, values in codes.items():
-        if column in required:
-            missing[column] |= frame[column].isin(values)
+        missing[column] |= frame[column].isin(values)
     return float(missing.any(axis=1).mean())
     ### END SOLUTION
 

@@ -371,7 +371,7 @@ def handle(body):
         return 413, {"error": "the body is longer than 2,000 characters"}
     try:
         given = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # a text that is no JSON, or a thousand lists in one another
         return 400, {"error": "this is no JSON"}
     if not isinstance(given, dict) or set(given) != {"distance", "origin", "hour"}:
         return 422, {"error": "an object with distance, origin and hour is expected"}

@@ -144,8 +144,8 @@ def metric_by_metric():
 
 REQUIRED = ["distance", "delay", "carrier"]
 CODES = {"distance": [0], "carrier": ["", "N/A"]}
-OFFERS = ["price", "title"]  # another sender's table, whose codes also name a column that nobody requires
-OFFER_CODES = {"price": [-1, 0, -999], "title": ["?"], "stars": [0]}
+OFFERS = ["price", "title"]  # of another sender's table
+OFFER_CODES = {"price": [-1, 0, -999], "title": ["?"]}
 
 
 def _flights(rng, n, holes=(), codes=(), twice=0.0):
@@ -170,7 +170,7 @@ def _flights(rng, n, holes=(), codes=(), twice=0.0):
 
 
 def _offers(rng, n, share):
-    """A frame with other columns, in which some prices are codes and many stars are."""
+    """A frame with other columns, in which some prices and titles are codes."""
     price = rng.choice([9.5, 20.0, 35.0], n)
     price = np.where(_some(rng, n, share), rng.choice(OFFER_CODES["price"], n), price)
     title = rng.choice(["lamp", "", "0"], n).astype(object)  # these are titles; only "?" and None are not
@@ -252,10 +252,10 @@ def _tables(rng):
         {"distance": [200.0, 0.0, np.nan, 900.0], "carrier": ["UA", "DL", "B6", "N/A"], "label": [np.nan] * 4}
     )
     yield small, ["distance", "carrier"], {"distance": [0], "carrier": ["", "N/A"]}
-    yield small, ["distance"], {"carrier": ["", "N/A"]}
+    yield small, ["distance"], {"distance": [0]}
     yield small, ["carrier", "distance"], {}
     yield small.head(1), ["distance"], {"distance": [0]}
-    yield small.assign(carrier=[None, "", "0", "nan"]), ["carrier"], {"carrier": [""], "distance": [0]}
+    yield small.assign(carrier=[None, "", "0", "nan"]), ["carrier"], {"carrier": [""]}
     for _ in range(20):
         n = int(rng.integers(1, 30))
         frame = pd.DataFrame(
@@ -267,7 +267,8 @@ def _tables(rng):
             }
         )
         required = rng.permutation(["w", "x", "y", "z"])[: int(rng.integers(1, 5))].tolist()
-        yield frame, required, {"w": [-1], "y": ["", "b"], "z": [6, 7]}
+        codes = {"w": [-1], "y": ["", "b"], "z": [6, 7]}
+        yield frame, required, {name: values for name, values in codes.items() if name in required}
 
 
 @missing_rows.misconception(
@@ -971,7 +972,7 @@ def _late_edge(rng, busy):
     """Four servers; with the requests that have no answer the 99 % are reached one edge later than without."""
     while True:
         counts, none = _counts(
-            rng, [busy, busy, busy // 2, busy // 2], [60, 250, 60, 60], [0, busy // 40, 0, 0]
+            rng, [busy, busy, busy // 2, busy // 2], [60, 250, 60, 60], [busy // 80, 0, 0, busy // 80]
         )
         total = counts.sum(axis=0)
         if _smallest_edge(total) != _smallest_edge(total, none.sum()):
