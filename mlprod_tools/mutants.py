@@ -544,7 +544,11 @@ def _is_right(exercise, solution, answers):
     if exercise.judge:
         for seed in range(EQUIVALENCE_SEEDS):
             with _quiet():
-                if not exercise.judge(bundle(answers), np.random.default_rng([7, seed])):
+                try:
+                    right = exercise.judge(bundle(answers), np.random.default_rng([7, seed]))
+                except Exception:  # it raises on an input that the statement allows
+                    return False
+                if not right:
                     return False
         return True
     plain = [
