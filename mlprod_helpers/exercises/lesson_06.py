@@ -414,10 +414,11 @@ def route(answer, rng, expect):
             )
     # so many, that a hundred places with one of them on the wrong side of the limit would show
     nobody, without = sum(sent(many, 0, salt)), 400 - sum(sent(many[:400], 100, salt))
+    few = 200 - sum(sent(many[:200], 95, salt))
     expect.true(
-        nobody == 0 and without == 0,
-        "at 0 % nobody, at 100 % everybody",
-        f"{nobody} of {len(many)} users get it at 0 %, {without} of 400 do not at 100 %",
+        nobody == 0 and without == 0 and few > 0,
+        "at 0 % nobody, at 95 % nearly all, at 100 % everybody",
+        f"{nobody} of {len(many)} users get it at 0 %; {few} of 200 do not at 95 %, {without} of 400 do not at 100 %",
     )
     places = [_first_weight(answer, user, salt) for user in users]
     # 40 users on 100 places sit on 33 different ones, give or take 2.3
@@ -1272,6 +1273,18 @@ def plan_and_judge(answer, rng, expect):
         # to stop everything, or nothing, is no judge
         with expect.defining() if kind in ("good", "bad") else contextlib.nullcontext():
             expect.within(mine, -math.inf, limit, what)
+
+
+@plan_and_judge.acceptable
+def cheap_in_most_hours(answer, rng):
+    """Within the limits of the statement in at least two of three hours: a good judge may have bad luck once."""
+    if Plan.from_dict(answer.plan()).interval < CALLS_APART:
+        return False
+    kept = 0
+    for _ in range(3):
+        found = costs(answer.plan, answer.release_judge, draw_world(rng)).values()
+        kept += all(mine <= max(0.1 * bang, 0.35 * never) for mine, bang, never in found)
+    return kept >= 2
 
 
 def _plan_of(seen):

@@ -378,7 +378,7 @@ def decide(answer, rng, expect):
         (2.0, float(rng.uniform(1.2, 3)), "a look costs more than any doubt"),
     )
     for cost_error, cost_human, what in cases:
-        p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 1.0])
+        p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.49, 0.51, 0.54, 1.0])
         loss = np.minimum(p, 1 - p)
         p = p[(np.abs(loss - cost_human / cost_error) > 0.005) & (np.abs(p - 0.5) > 0.005)]
         got = answer(p, cost_error, cost_human)
@@ -505,7 +505,7 @@ _TEAMS = (
     (3, (0.25, 0.35), "people with time", _overconfident),
     (2, (1.35, 1.5), "two people, too many cases for them", _overconfident),
     (1, (1.8, 2.4), "one person, twice as many cases as they can look at", _overconfident),
-    (4, (0.3, 0.4), "people with time, most confidences from 0.91 to 0.94", _mostly(0.91, 0.94)),
+    (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
     (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
     (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
 )
@@ -529,7 +529,7 @@ _TEAMS = (
 def cheapest(answer, rng, expect):
     """`cheapest(confidence, correct, rate, count)`: the threshold that costs least once the queue has settled."""
     for count, load, what, draw in _TEAMS:
-        confidence, correct = draw(rng, 1500)
+        confidence, correct = draw(rng, 3000)
         rate = float(rng.uniform(*load)) * count / 60
         best = float(
             cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"].min()
@@ -686,6 +686,9 @@ def report(answer, rng, expect):
     """`report(log, mix)`: how often the model is right on blind cases, by kind, and weighted by production's mix."""
     for what in ("a first shadow run", "another one"):
         log, mix = draw_shadow(rng)
+        ends = [0, len(log) - 1]  # the first and the last row count like any other
+        log.loc[ends, "saw"] = False
+        log.loc[ends, "label"] = log.loc[ends, "label"].fillna(log.loc[ends, "prediction"])
         want = _honest(log, mix)
         mix = {kind: mix[kind] for kind in rng.permutation(list(mix)).tolist()}
         got = answer(log.copy(), dict(mix))
@@ -822,8 +825,8 @@ def safe_threshold(answer, rng, expect):
         what = "12 cases, all of them right: too few to trust any"
         expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0 %")
     cases = (
-        (12, float(rng.uniform(0.85, 1.0)), FLOOR, 0.1, "an honest model, at most 10 % wrong"),
-        (12, float(rng.uniform(0.9, 1.1)), 0.2, 0.4, "an honest model, at most 20 % wrong"),
+        (12, float(rng.uniform(0.85, 1.0)), FLOOR, 0.08, "an honest model, at most 10 % wrong"),
+        (12, float(rng.uniform(0.9, 1.1)), 0.2, 0.35, "an honest model, at most 20 % wrong"),
         (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
     )
     for draws, worse, max_risk, least, what in cases:
@@ -840,7 +843,7 @@ def safe_threshold(answer, rng, expect):
             )
             if least:
                 expect.true(
-                    np.mean(covers) >= least,
+                    np.mean(covers) >= least - 1e-9,
                     f"{what}: they automate {100 * np.mean(covers):.0f} % on average (at least {100 * least:.0f} %)",
                     "too timid",
                 )
@@ -854,15 +857,15 @@ def safe_threshold_by_the_statement(answer, rng):
         if n and not answer(few, np.ones(n, bool), FLOOR) > few.max():
             return False
     for worse, max_risk, least in (
-        (0.9, 0.1, 0.1),
-        (1.0, 0.2, 0.4),
+        (0.9, 0.1, 0.08),
+        (1.0, 0.2, 0.35),
         (2.5, 0.05, 0.0),
         (1.6, 0.1, 0.0),
         (1.2, 0.3, 0.4),
     ):
         found = [_truth(answer(*_draw_levels(rng, 1000, worse), max_risk), worse) for _ in range(40)]
         covers, risks = np.array(found).T
-        if (risks > max_risk + 1e-9).mean() > 0.25 or covers.mean() < least:
+        if (risks > max_risk + 1e-9).mean() > 0.25 or covers.mean() < least - 1e-9:
             return False
     return True
 
@@ -919,7 +922,7 @@ def by_fixed_sequence(confidence, correct, max_risk):
 def by_bonferroni(confidence, correct, max_risk):
     from scipy.special import betaincinv
 
-    grid = np.linspace(0.8, 0.96, 5)
+    grid = np.linspace(0.76, 0.92, 5)
     taken = np.asarray(confidence)[:, None] >= grid
     n = taken.sum(axis=0)
     k = (taken & ~np.asarray(correct)[:, None]).sum(axis=0)
@@ -1049,6 +1052,17 @@ def policy(answer, rng, expect):
     expect.within(
         calm["backlog"], 0, 150, f"dark season: up to {calm['backlog']:.0f} cases wait (at most 150)"
     )
+
+
+@policy.acceptable
+def right_in_most_weeks(answer, rng):
+    """Within the limits of the statement in at least two of three sets of weeks."""
+    kept = 0
+    for seed in range(3):
+        lamp, calm, new = (score_week(run_week(answer, draw_week(rng, kind), seed)) for kind in WEEKS)
+        trusted = all(week["wrong"] <= 800 and week["wrong_late"] <= 0.15 for week in (lamp, new))
+        kept += trusted and calm["cost"] <= 2.4 and calm["backlog"] <= 150
+    return kept >= 2
 
 
 def _ok(seen):
