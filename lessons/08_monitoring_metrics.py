@@ -941,7 +941,7 @@ print(
 #
 # - all incidents of software (slow answers, errors) and input (feed outage, dark camera) are noticed, and all but one of output (empty answers, bad results);
 # - at least ten of the twelve are noticed within five hours;
-# - at most three false pages a week, on average. Alerts that overlap are one page.
+# - at most three false pages a week, on average. Alerts that overlap are one page; a page that stays open outside of an incident wakes somebody again every 12 hours.
 #
 # Rehearse: `score(plan(quiet), month, incidents)`.
 

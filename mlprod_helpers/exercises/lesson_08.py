@@ -472,12 +472,12 @@ def by_merging(views, clicks):
 
 
 @ctr.alternative
-def by_scipy(views, clicks):
-    from scipy.stats import binomtest
-
-    hits = len(set(views["request_id"]) & set(clicks["request_id"]))
-    interval = binomtest(hits, len(views)).proportion_ci(0.95, method="wilson")
-    return hits / len(views), float(interval.low), float(interval.high)
+def by_the_quadratic(views, clicks):
+    hits, n = len(set(views["request_id"]) & set(clicks["request_id"])), len(views)
+    rate, z2 = hits / n, 1.96**2
+    # both ends p solve (rate - p)^2 = z^2 p (1 - p) / n
+    low, high = sorted(np.roots([1 + z2 / n, -(2 * rate + z2 / n), rate * rate]).real)
+    return rate, low, high
 
 
 # ------------------------------------------------------------------ 8.4 they searched again
@@ -733,47 +733,49 @@ def draw_history(rng):
 )
 def thresholds(answer, rng, expect):
     """`thresholds(history)`: for each hour of the week, the p99 above which somebody is called."""
-    usual, history, incident = draw_history(rng)
-    limits = np.asarray(answer(history), float)
-    if not np.isfinite(limits).all():
-        expect.true(False, "168 limits, each a number", "some are missing or infinite")
-        return
-    fresh = quiet_weeks(rng, usual, 40)
-    pages = float((fresh > limits).sum() / 40)
-    doubled = 2 * quiet_weeks(rng, usual, 40) > limits
-    night = usual <= np.quantile(usual, 0.4)
+    pages, noticed = [], []
+    for factor in (1.0, float(rng.uniform(3, 5))):  # two services, the second one slower
+        usual, history, incident = draw_history(rng)
+        usual, history = factor * usual, history.assign(p99_ms=(factor * history["p99_ms"]).round(1))
+        limits = np.asarray(answer(history), float)
+        if not np.isfinite(limits).all():
+            expect.true(False, "168 limits, each a number", "some are missing or infinite")
+            return
+        pages.append(float((quiet_weeks(rng, usual, 40) > limits).sum() / 40))
+        doubled = 2 * quiet_weeks(rng, usual, 40) > limits
+        night = usual <= np.quantile(usual, 0.4)
+        hit = np.isin(np.arange(HOURS_OF_WEEK), incident)
+        noticed.append([float(doubled[:, hours].mean()) for hours in (~night, night, hit)])
+    most = max(pages)
+    day, quiet, again = np.min(noticed, axis=0)
     with expect.defining():
-        expect.within(
-            pages, 0, 1.25, f"40 fresh quiet weeks: {pages:.1f} pages a week (wanted: about 1 at most)"
-        )
-        _ask_doubled(expect, doubled, ~night, "by day and evening")
-        _ask_doubled(expect, doubled, night, "at night and in the quiet hours")
-    hours = np.isin(np.arange(HOURS_OF_WEEK), incident)
-    _ask_doubled(expect, doubled, hours, "in the hours of the week in which the incident was")
+        what = f"two services, 40 fresh quiet weeks each: up to {most:.1f} pages a week (wanted: about 1 at most)"
+        expect.within(most, 0, 1.25, what)
+        _ask_doubled(expect, day, "by day and evening")
+        _ask_doubled(expect, quiet, "at night and in the quiet hours")
+    _ask_doubled(expect, again, "in the hours of the week in which the incident was")
 
 
-def _ask_doubled(expect, doubled, hours, what):
-    share = float(doubled[:, hours].mean())
+def _ask_doubled(expect, share, what):
     expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80 %)")
 
 
 @thresholds.acceptable
 def _calls_seldom_and_notices(answer, rng):
-    """Exact chances instead of drawn weeks: log(value / usual) is normal with sd `_NOISE`."""
+    """Exact chances instead of drawn weeks, on average: log(value / usual) is normal with sd `_NOISE`."""
     normal = statistics.NormalDist()
-    for _ in range(4):
+    pages, noticed = [], []
+    for _ in range(6):
         usual, history, incident = draw_history(rng)
         limits = np.asarray(answer(history), float)
         if limits.shape != (HOURS_OF_WEEK,) or not (np.isfinite(limits) & (limits > 0)).all():
             return False
         above = np.log(limits / usual)
-        if sum(normal.cdf(-each / _NOISE) for each in above) > 1.25:
-            return False
-        noticed = np.array([normal.cdf((math.log(2) - each) / _NOISE) for each in above])
+        pages.append(sum(normal.cdf(-each / _NOISE) for each in above))
+        caught = np.array([normal.cdf((math.log(2) - each) / _NOISE) for each in above])
         night = usual <= np.quantile(usual, 0.4)
-        if min(noticed[~night].mean(), noticed[night].mean(), noticed[incident].mean()) < 0.8:
-            return False
-    return True
+        noticed.append([caught[~night].mean(), caught[night].mean(), caught[incident].mean()])
+    return np.mean(pages) <= 1.25 and np.mean(noticed, axis=0).min() >= 0.8
 
 
 def _of_week(history):
@@ -908,6 +910,16 @@ def _exactly(rng, without=False):
     return counts, np.zeros(3, dtype=int)
 
 
+def _one_short(rng):
+    """Two servers; a whole number of requests is never exactly 99 %, and within one edge one is lacking."""
+    total = 1000 * int(rng.integers(1, 3)) + 50
+    need = -(-99 * total // 100)
+    counts = np.zeros((2, len(EDGES)), dtype=int)
+    counts[:, 2] = 200, need - 1 - 200
+    counts[0, 5] = total - need + 1
+    return counts, np.zeros(2, dtype=int)
+
+
 def _smallest_edge(counts, none=0, edges=EDGES):
     total = counts.sum() + none
     reached = np.flatnonzero(100 * np.cumsum(counts) >= 99 * total)
@@ -953,6 +965,7 @@ def p99(answer, rng, expect):
             "six servers and four other edges",
         ),
         (*_exactly(rng), EDGES, "exactly 99 % of the requests are within one edge"),
+        (*_one_short(rng), EDGES, "one request more within an edge, and it would be 99 %"),
         (*_exactly(rng, without=True), EDGES, "exactly 99 % are within one edge, the others have no answer"),
     ]
     for number, (counts, timeouts, edges, what) in enumerate(cases):
@@ -1260,6 +1273,7 @@ KINDS = {
 }
 DEADLINE = "5h"
 MOST_FALSE = 3  # pages a week
+AGAIN = 12  # hours after which an open page wakes somebody again
 _START = pd.Timestamp("2024-01-01 00:00Z")
 _BY_WEEKDAY = np.array([0.92, 0.90, 0.90, 0.92, 1.00, 1.20, 1.16])  # traffic, Monday first
 # What is usual in one shop, and what is usual in another: a limit that fits both does not exist.
@@ -1359,8 +1373,20 @@ def score(plan, measured, incidents):
     alerts = evaluate(rules_of(plan), measured)
     verdict = judge(alerts, incidents, measured, deadline=DEADLINE, grace="1h")
     pages = judge(grouped(alerts), incidents, measured, deadline=DEADLINE, grace="1h")
-    false = pages.false_pages / pages.weeks
+    false = (pages.false_pages + _woken_again(pages.alerts, incidents, measured.index)) / pages.weeks
     return verdict.caught, verdict.late, verdict.missed, false, verdict.incidents
+
+
+def _woken_again(pages, incidents, hours):
+    """How often a page that stays open outside of every incident wakes somebody once more: each twelve hours."""
+    quiet = np.ones(len(hours), dtype=bool)
+    for start, end in zip(incidents["start"], incidents["end"], strict=True):
+        begin, stop = hours.searchsorted([start, end + pd.Timedelta("2h")])
+        quiet[begin:stop] = False
+    so_far = np.append(0, np.cumsum(quiet))
+    ends = pages["end"].fillna(hours[-1])
+    begin, stop = hours.searchsorted(pages["start"]), hours.searchsorted(ends)
+    return int(((so_far[stop] - so_far[np.minimum(begin, stop)]) // AGAIN).sum())
 
 
 @exercise(

@@ -235,6 +235,16 @@ def _moved(step, place):
     return order
 
 
+@life.acceptable
+def _can_be_defended(answer, rng):
+    """Pairs of steps, the first of which must come before the second."""
+    pairs = [(early, late) for early in ("id", "clock") for late in ("size", "parse", "validate", "queue")]
+    pairs += [("size", "parse"), ("parse", "validate"), ("validate", "predict"), ("queue", "predict")]
+    pairs += [("predict", "plausible"), ("plausible", "respond"), ("plausible", "record")]
+    order = list(answer)
+    return sorted(order) == sorted(STEPS) and all(order.index(a) < order.index(b) for a, b in pairs)
+
+
 @life.misconception(
     "the model could be asked first and the input checked later. It has then answered for a flight of -5 miles, and you have paid for it.",
     when=lambda seen: not _held(seen)[VALID],
@@ -1214,11 +1224,10 @@ def no_limit(service, servers, target):
 
 
 @queue_limit.misconception(
-    "waiting were a fault. Without a queue two requests in the same millisecond are one too many: a burst that could be answered in time is sent away.",
-    when=lambda seen: all(limit == 0 for limit, *_ in _pairs(seen)),
+    "each server had one place in the queue. How many may wait depends on how much time the promise leaves, and on how fast the servers are.",
 )
-def nobody_waits(service, servers, target):
-    return 0
+def one_place_a_server(service, servers, target):
+    return servers
 
 
 @queue_limit.misconception(
@@ -1319,6 +1328,15 @@ def care(answer, rng, expect):
     if answer["leak"] == "out_of_rotation":  # first out, then a new one: the order in which it is done
         right["leak"] = "out_of_rotation"
     expect.cases(answer, right)
+
+
+@care.acceptable
+def _does_no_harm(answer, rng):
+    """Two of the states are treated in two ways, both with good reasons."""
+    also = {"database": "out_of_rotation", "leak": "out_of_rotation"}
+    return set(answer) == set(RIGHT_STATES) and all(
+        action in (RIGHT_STATES[state], also.get(state)) for state, action in answer.items()
+    )
 
 
 @care.misconception(
