@@ -443,7 +443,12 @@ def test_an_argument_that_is_the_learners_own_may_be_changed_and_no_other():
 
 def test_a_list_in_the_order_of_the_keys_is_as_good_as_a_dict_where_the_contract_says_so():
     three = Mapping(keys=("A", "B"), values=Number(), in_order=True)
-    assert three.take([1, 2.5], "it") == three.take({"A": 1, "B": 2.5}, "it") == {"A": 1, "B": 2.5}
+    assert (
+        three.take(np.array([1, 2.5]), "it")
+        == three.take([1, 2.5], "it")
+        == three.take({"A": 1, "B": 2.5}, "it")
+        == {"A": 1, "B": 2.5}
+    )
     with pytest.raises(Refused):
         three.take([1, 2, 3], "it")
     with pytest.raises(Refused):

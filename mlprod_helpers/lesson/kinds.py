@@ -256,7 +256,8 @@ class Mapping(Kind):
 
     def take(self, value, name):
         if self.in_order and isinstance(value, list | tuple | np.ndarray) and len(value) == len(self.keys):
-            value = dict(zip(self.keys, list(value), strict=True))
+            items = value.tolist() if isinstance(value, np.ndarray) else value
+            value = dict(zip(self.keys, items, strict=True))
         if isinstance(value, pd.Series):
             value = value.to_dict()
         if not isinstance(value, dict):
