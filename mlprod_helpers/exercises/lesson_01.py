@@ -1300,6 +1300,7 @@ def in_alphabetical_order():
 
 WEEKS, ROWS, FEW, DELAY = 18, 400, 20, 2
 _REFERENCE, _BINS = 1600, 5
+LATE_KEYS = ("labels", "error", "law", "within", "labeled_rows")
 INCIDENTS = ("concept", "covariate", "prior", "fault", "nothing")
 ACTIONS = ("wait", "repair", "reweight", "retrain")
 CURES = {"fault": ("repair",), "concept": ("retrain",), "prior": ("reweight", "retrain")}
@@ -1328,11 +1329,15 @@ def weekly_reports(kind, random_state):
     (18, None, True)
     """
     rng = np.random.default_rng(random_state)
-    return _draw_reports(rng, kind, lost=rng.random() < 0.5, sign=int(rng.choice([-1, 1])))
+    reports, onset = _draw_service(rng, kind, lost=rng.random() < 0.5, sign=int(rng.choice([-1, 1])))
+    return list(reports), onset
 
 
-def _draw_reports(rng, kind, lost=True, sign=1):
-    """`weekly_reports` of a fault that loses values or changes a unit, of a prior shift up or down."""
+def _draw_service(rng, kind, lost, sign):
+    """As `weekly_reports`, of a fault that loses values or changes a unit, of a prior shift up or down.
+
+    The reports come one by one: a case that is cured early costs no time.
+    """
     onset = int(rng.integers(4, 8))
     start = _REFERENCE + onset * ROWS
     drifts, faults = [], []
@@ -1355,17 +1360,20 @@ def _draw_reports(rng, kind, lost=True, sign=1):
         random_state=int(rng.integers(2**31)),
     )
     few = rng.choice(WEEKS - DELAY, size=2, replace=False)
+    return _week_by_week(stream, few), onset
+
+
+def _week_by_week(stream, few):
     model = _Frozen(stream.X[:_REFERENCE], stream.y[:_REFERENCE])
-    reports = []
-    for week in range(WEEKS):
+
+    def rows(week):
         first = _REFERENCE + week * ROWS
         rows = slice(first, first + (FEW if week in few else ROWS))
-        reports.append((model.at_once(stream.X[rows]), model.with_labels(stream.X[rows], stream.y[rows])))
-    unknown = dict.fromkeys(reports[0][1])
-    late = [unknown] * DELAY + [known for _, known in reports[:-DELAY]]
-    return [
-        {"week": week, **now, **then} for week, ((now, _), then) in enumerate(zip(reports, late, strict=True))
-    ], onset
+        return stream.X[rows], stream.y[rows]
+
+    for week in range(WEEKS):
+        late = dict.fromkeys(LATE_KEYS) if week < DELAY else model.with_labels(*rows(week - DELAY))
+        yield {"week": week, **model.at_once(rows(week)[0]), **late}
 
 
 class _Frozen:
@@ -1454,6 +1462,17 @@ def _waiting(report, memory):
     return "wait", memory
 
 
+def _costs(answer, rng, kind, lost, sign):
+    """What the answer, always waiting and the one who knows the truth cost on one drawn service."""
+    reports, onset = _draw_service(rng, kind, lost, sign)
+    weeks = [{"week": week} for week in range(WEEKS)]  # all that the last two read
+    return (
+        _cost(answer, kind, reports, onset),
+        _cost(_waiting, kind, weeks, onset),
+        _cost(_knowing(kind, onset), kind, weeks, onset),
+    )
+
+
 @exercise(
     "1.8",
     "Which remedy?",
@@ -1480,9 +1499,9 @@ def triage(answer, rng, expect):
     bills = {name: [0, 0, 0] for name in (*SAVE, "quiet")}
     for i in rng.permutation(len(STREAMS)):
         name, kind, lost, sign = STREAMS[i]
-        reports, onset = _draw_reports(rng, kind, lost, sign)
-        for j, policy in enumerate((answer, _waiting, _knowing(kind, onset))):
-            bills[name][j] += _cost(policy, kind, reports, onset)
+        bills[name] = [
+            sum(pair) for pair in zip(bills[name], _costs(answer, rng, kind, lost, sign), strict=True)
+        ]
     told = {
         "lost": "2 services whose pipe loses values",
         "unit": "2 services whose pipe changes a unit",
@@ -1524,9 +1543,7 @@ def _saves_enough(answer, rng):
     """Whether the answer saves on many services what the statement asks, for each cure on its own."""
     bills = {}
     for name, kind, lost, sign in STREAMS * 4:
-        reports, onset = _draw_reports(rng, kind, lost, sign)
-        costs = [_cost(policy, kind, reports, onset) for policy in (answer, _waiting, _knowing(kind, onset))]
-        bills[name] = np.add(bills.get(name, 0), costs)
+        bills[name] = np.add(bills.get(name, 0), _costs(answer, rng, kind, lost, sign))
     saves = all(
         bills[name][0] <= bills[name][1] - share / 100 * (bills[name][1] - bills[name][2])
         for name, share in SAVE.items()
