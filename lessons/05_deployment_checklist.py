@@ -276,7 +276,7 @@ calm_rate(curve, 0.7)
 #
 # Write `safe_rate(curve, target)`. It returns the highest rate up to which **every** measured p99 is at most `target` seconds.
 #
-# - `curve` is a DataFrame with at least one row. Its columns are `rate` (rising), `throughput`, `mean` and `p99` (both in seconds).
+# - `curve` is a DataFrame with at least one row. Its columns are `rate` (rising), `throughput`, `mean` and `p99` (both in seconds); its index can begin anywhere.
 # - A p99 that is exactly the target meets it.
 # - Measured curves are noisy: after the first miss, a point may lie below the target again. Nothing after the first miss counts.
 # - If not even the first rate meets the target, return 0. If all rates meet it, return the last one.
@@ -532,7 +532,7 @@ next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 #
 # - `request_id`, `version`, `status`, `latency_ms` as they are,
 # - `user_id` as a keyed stand-in. One user has the same stand-in in each request and in each process that writes the log; two users never share one. It needs the whole `key` (32 bytes), and
-#   without the key nobody can tell the id, not even someone who knows the stand-ins of other users,
+#   without the key nobody can tell the id or a part of it, not even someone who knows the stand-ins of other users,
 # - `features` with `distance` (miles, rounded down to hundreds) and `carrier`, nothing else,
 # - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or taken out. Its other words stay.
 #
@@ -630,7 +630,7 @@ wrong = {
 # - 200 when `payload` is a dict whose `rows` is a list of at most 100 dicts, each with `distance` and `hour` and nothing else. An empty list is fine.
 #   `distance` is a number from 50 to 5000 and `hour` a number from 0 to 23; both ends are allowed, and so are fractions. A number is an `int` or a `float`; `True` and `False` are none.
 # - 413 when `rows` is a list of more than 100 rows, whatever is in them,
-# - 400 for anything else, whatever it is: never 500, and never an exception. Where a distance or an hour is wrong, the reason names it (`"distance"` or `"hour"` occurs in it).
+# - 400 for anything else, whatever it is: never 500, and never an exception. Where a distance or an hour is wrong, the reason names it and not the other (`"distance"` or `"hour"` occurs in it).
 
 
 # %% exercise="5.7"

@@ -305,8 +305,9 @@ def _odd_row(log, start, end, name, got, want):
         return f"`{name}` has {len(got)} values for {len(want)} rows"
     at = int(np.argmax(np.asarray(got) != want))
     row, stands = log.iloc[at], "is in" if got[at] else "is not in"
-    label = "that never came" if np.isnan(row["label_time"]) else f"at {row['label_time']:g}"
-    return f"start {start:g}, end {end:g}: the request at {row['time']:g} with its label {label} {stands} `{name}`"
+    label = row["label_time"]
+    told = ", whose label never came," if np.isnan(label) else f" with its label at {label:g}"
+    return f"start {start:g}, end {end:g}: the request at {row['time']:g}{told} {stands} `{name}`"
 
 
 @split.inputs
@@ -612,6 +613,8 @@ def serve(answer, rng, expect):
     compare(first, "one request, its label, one more request")
     two = [["label", "short", 100.0, 110.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
     compare(two, "a label of another band leaves a band as it was")
+    zero = [["label", "short", 100.0, 100.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
+    compare(zero, "a correction of 0 is a band's own as well")
     with expect.defining():
         other = [*first, ["label", "short", 80.0, 100.0], ["request", "long", 300.0]]
         compare(other, "a band without a label yet gets the correction of all rows")
@@ -818,9 +821,10 @@ def _wrong_item(views, now, window, got, want):
         return _lengths(got, want)
     own = views[views["item"] == at]
     clicked, old = own["click_time"].notna(), own["time"] <= now - window
+    side = "too low" if got[at] < want[at] else "too high" if got[at] > want[at] else "no rate"
     return (
-        f"item {at} got {got[at]:.4g}: {clicked.sum()} views with a click, {(old & ~clicked).sum()} without one at least "
-        f"{window:g} minutes old, {(~old & ~clicked).sum()} younger ones"
+        f"item {at} got {got[at]:.4g}, which is {side}. It has views with a click: {clicked.sum()}, without one and at least "
+        f"{window:g} minutes old: {(old & ~clicked).sum()}, without one and younger: {(~old & ~clicked).sum()}"
     )
 
 

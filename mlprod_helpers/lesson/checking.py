@@ -484,7 +484,8 @@ def _choice_misconception(exercise, seen):
         theirs = exercise.answers_of(candidate.make)[_choice_name(exercise)]
         mistakes = {key for key in want if theirs.get(key) != want[key]}
         made = {key for key in mistakes if got.get(key) == theirs.get(key)}
-        if mistakes and made == mistakes and 2 * len(made) >= len(wrong):
+        alike = len(set(theirs.values())) == 1  # "always" this option does not explain another one
+        if mistakes and made == mistakes and (made == wrong if alike else 2 * len(made) >= len(wrong)):
             whole.append((len(made), candidate))
         elif len(wrong) == 1 and made == wrong:
             part.append(candidate)

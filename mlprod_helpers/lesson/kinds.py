@@ -292,8 +292,9 @@ class Several(Kind):
         self.kinds, self.names = kinds, tuple(names) or tuple(f"value {i + 1}" for i in range(len(kinds)))
 
     def take(self, value, name):
-        wanted = f"{len(self.kinds)} values ({', '.join(self.names)})"
-        if not isinstance(value, tuple | list) or len(value) != len(self.kinds):
+        wanted = f"a tuple of {len(self.kinds)} ({', '.join(self.names)})"
+        array = isinstance(value, np.ndarray) and value.ndim > 0
+        if (not isinstance(value, tuple | list) and not array) or len(value) != len(self.kinds):
             _refuse(name, value, wanted)
         return tuple(
             kind.take(item, f"{part} of {name}")

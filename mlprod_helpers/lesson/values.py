@@ -344,6 +344,8 @@ def _advice(value):
         return ": was it called?"
     if hasattr(type(value), "predict"):
         return ": return its predictions, or its name"
+    if hasattr(type(value), "to_dict"):
+        return ": give what its `to_dict()` returns"
     return ""
 
 
