@@ -17,7 +17,7 @@ def test_four_servers_reach_300_ms_at_57_requests_a_second():
         p99[rate] = 1000 * np.mean([np.percentile(run.latency[20_000:], 99) for run in runs])
     assert p99[57] == pytest.approx(295, abs=4)
     assert p99[58] == pytest.approx(301, abs=4)
-    assert p99[60] == pytest.approx(315, abs=5)
+    assert p99[60] == pytest.approx(317, abs=6)
 
 
 def test_the_order_of_two_slow_servers_and_a_fast_one_turns_at_a_cv_of_about_two():
