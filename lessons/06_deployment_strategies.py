@@ -829,7 +829,7 @@ print("weight in the first minutes:", exposed, "percent;", hour)
 # - `release_judge(stable, canary)` -> `(outcome, reason)` as in 6.5, for the time since the last check that had enough data. Each airport's summary also has `latency_p50` and `error_rate` (`None` without requests). With `watch`, checks go on after
 #   the promotion, when *stable* has no requests any more.
 #
-# For each version, the cost may be at most a tenth of what the big bang costs or 35 % of what never releasing costs, whichever is more. If *good* or *bad* costs more than that, the answer earns a quarter of the points at most. Try it on the practice versions: `costs(plan, release_judge, world)`. Where it goes wrong, look: `rehearse(plan, release_judge, world, "good").plot()`.
+# Each version comes for an hour, *good* and *bad for one airport* for a second one. For each, the cost may be at most a tenth of what the big bang costs or 35 % of what never releasing costs, whichever is more. If *good* or *bad* costs more than that, the answer earns a quarter of the points at most. Try it on the practice versions: `costs(plan, release_judge, world)`. Where it goes wrong, look: `rehearse(plan, release_judge, world, "good").plot()`.
 
 
 # %% exercise="6.8"

@@ -630,6 +630,11 @@ def by_the_curve(confidence, correct, rate, count):
     return cost_curve(confidence, correct, rate, people, PRICES, thresholds=grid)["cost"].idxmin()
 
 
+cheapest.survives(
+    "alternative by_the_curve: `60.0` -> `66.0`",
+    "A look of 66 seconds moves the cheapest threshold so little that the cost stays near the 5 % that the statement allows.",
+)
+
 # ------------------------------------------------------------------ 7.6 debug a shadow report
 
 
