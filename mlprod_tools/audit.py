@@ -1,7 +1,8 @@
 """`mlprod audit`: try every exercise with right, wrong and nonsensical answers, on many seeds.
 
 For each exercise and seed: the stub is not attempted; the lesson's solution and each alternative pass with full points; each
-misconception fails and draws its own feedback, not another's; garbage is never passed, never breaks the check and draws no note; a
+misconception fails and draws its own feedback, not another's; garbage is never passed, never breaks the check and draws no note (unless it is
+the misconception itself); a
 constant answer earns a quarter of the points at most. The notebook's own seed is one of the seeds.
 
 With `--mutants` also: small wrong versions of every right answer do not pass (mutants.py). With `--notes`: which wrong answers draw each
@@ -216,16 +217,19 @@ def _audit_garbage(row, exercise, solution, seed):
                 row.faults.append(f"seed {seed}: {what}: passed")
             elif verdict.fault:
                 row.faults.append(f"seed {seed}: {what}: the check broke: {verdict.fault}")
-            elif verdict.note and verdict.outcome.name != "NOT_ATTEMPTED":
+            elif verdict.misconception and not _is_exactly(exercise, verdict.misconception):
                 row.faults.append(f"seed {seed}: {what} draws the note of {verdict.misconception}")
     row.garbage = count
+
+
+def _is_exactly(exercise, name):
+    """Whether a note is drawn by the same outputs alone: garbage such as an empty list may be the misconception itself."""
+    return any(each.name == name and each.when is None for each in exercise.misconceptions)
 
 
 def _audit_constants(row, exercise, solution, seed):
     from mlprod_tools import garbage
 
-    if not hasattr(garbage, "constants"):
-        return
     for what, answers in garbage.constants(exercise, solution):
         verdict = _check(exercise, answers, seed)
         if verdict.points > MOST_FOR_A_CONSTANT * exercise.points:
