@@ -131,7 +131,7 @@ rows.assign(Set=[0, 0, 1, 1, 1])
 # - `X`: the rows of both tables, reference first, with all columns but `target`. Every row stays, also one that repeats another or has missing values.
 # - `s`: an array with 0 for each reference row and 1 for each current row.
 #
-# `target` is the name of a column, in `reference` for sure; `current` may or may not have it. The other columns are the same in both tables. The index of `X` is up to you.
+# `target` is the name of a column, in `reference` for sure; `current` may or may not have it. The other columns are the same in both tables, perhaps in another order. The index of `X` is up to you.
 
 # %% tags=["express"]
 import numpy as np

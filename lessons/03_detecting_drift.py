@@ -331,22 +331,23 @@ pd.DataFrame(crumb).transpose()
 # deviations (sd), of a normal column that would give the same distance*. 0.2 is small, 0.5 medium, 0.8 large. The p-value shrinks as rows are added; the effect size does not, it settles at the true shift.
 #
 # **With few rows the distance itself is mostly chance.** It can only be too large, never below zero. Nothing has changed below, and still two samples of 100 rows are as far apart as after a shift
-# of 0.3 sd. So subtract what chance adds before you read a distance as a size (for the PSI the course does this, as in the title of the figure above), and report the number of rows beside it:
+# of 0.3 sd. So subtract what chance adds before you read a distance as a size. The course's `effect_size` of a KS or a PSI does this (so does the title of the figure above). A little is left
+# where rows are few, because a size is never below zero: report the number of rows beside it.
 
 # %%
 rng_small = np.random.default_rng(6)
 quiet_size = {}
 for n in (100, 1_000, 10_000):
     pairs = [rng_small.normal(size=(2, n)) for _ in range(200)]
-    quiet_ks = np.mean([drift.ks(*pair).statistic for pair in pairs])
-    quiet_psi = np.mean([drift.psi(*pair).statistic for pair in pairs])
-    corrected = np.mean([drift.psi(*pair).effect_size for pair in pairs])
+    by_ks, by_psi = ([test(*pair) for pair in pairs] for test in (drift.ks, drift.psi))
+    quiet_ks, quiet_psi = (np.mean([found.statistic for found in each]) for each in (by_ks, by_psi))
     quiet_size[f"{n:,} rows"] = {
         "mean KS": quiet_ks,
         "as a shift (sd)": drift.shift_of_ks(quiet_ks),
+        "its effect size": np.mean([found.effect_size for found in by_ks]),
         "mean PSI": quiet_psi,
         "as a shift (sd) ": drift.shift_of_psi(quiet_psi),
-        "PSI without what chance adds (sd)": corrected,
+        "its effect size ": np.mean([found.effect_size for found in by_psi]),
     }
 pd.DataFrame(quiet_size).T.round(3)
 
