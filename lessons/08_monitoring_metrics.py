@@ -647,7 +647,7 @@ halves.insert(0, "all", campaign["clicked"].groupby(half).mean())
 (100 * halves.rename_axis(None)).round(1)
 
 # %% [markdown]
-# The total falls by almost a fifth. Desktops stand where they stood or a little better, and so do phones (13.3 for 13.6 is luck: we did not touch those that stayed). Nobody made the model
+# The total falls by about a fifth. Desktops stand where they stood or a little better, and so do phones (13.3 for 13.6 is luck: we did not touch those that stayed). Nobody made the model
 # worse: the **mix** changed. It also happens the other way round (each part falls, and the total stands still because the better part grew): that is *Simpson's paradox*, and there a
 # single number hides a real loss. Watch the parts that differ most, and the size of each part.
 # The titles of 2007 and the brightness of sandals were the same story.
@@ -762,7 +762,7 @@ explore(
 )
 
 # %% [markdown]
-# No setting catches all three. The best catch two, with fourteen false pages: low thresholds ring each busy noon, high ones miss what happens at night. That is what the 168 limits of
+# In these two weeks no setting catches all three. The best catch two, with fourteen false pages: low thresholds ring each busy noon, high ones miss what happens at night. That is what the 168 limits of
 # exercise 8.5 are for, and `for` takes care of the blips:
 
 # %%

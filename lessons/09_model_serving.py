@@ -545,7 +545,7 @@ for law, found in load_recorded("latency").items():
     print(f"{off[~calm].min():+.0f} to {off[~calm].max():+.0f} % at 80 and 90 %")
 
 # %% [markdown]
-# The formula has the shape of the curve: flat, then steep. It does not have every value. Close to 100 % even minutes are too short to see the long-run mean. The machine also had other work to do, above all to play the testers, and the formula knows nothing of that; a second recording gives other differences. How much service times differ matters, too: by theory, with exponential ones the mean time in the queue is twice that with constant ones.
+# The formula has the shape of the curve: flat, then steep. It does not have every value. Close to 100 % even minutes are too short to see the long-run mean. There one run may lie a third off. The machine also had other work to do, above all to play the testers, and the formula knows nothing of that; a second recording gives other differences. How much service times differ matters, too: by theory, with exponential ones the mean time in the queue is twice that with constant ones.
 #
 # ### Throughput against latency
 #
@@ -862,7 +862,7 @@ if LIVE:
 #
 # ### The cockpit
 #
-# All of it by hand, if you like: change load and weights, kill the canary with SIGKILL (no farewell at all), and look who notices. The cockpit shows a lab of its own, which stays open while you go on. `mine.close()` ends it, its ten minutes do, and so does the end of the kernel; run the cell again for another one.
+# All of it by hand, if you like: change load and weights, kill the canary with SIGKILL (no farewell at all), and look who notices. The cockpit shows a lab of its own, which stays open while you go on. *Close* or `mine.close()` ends it, its ten minutes do, and so does the end of the kernel; run the cell again for another one.
 
 # %% tags=["nbval-ignore-output"]
 from mlprod_helpers.explore import cockpit

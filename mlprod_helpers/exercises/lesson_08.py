@@ -822,7 +822,7 @@ def incident_left_in(history):
 
 
 @thresholds.misconception(
-    "the spread of each hour were known. Each was estimated from twelve values, and one hour in a hundred looks calmer than it is; with 168 hours that is enough to page each week. Take the spread from all hours together, or leave more room.",
+    "the spread of each hour were known. Each was estimated from twelve values. A limit of 2.7 such spreads is passed in one new hour of 80, not of 290; with 168 hours that is two pages a week. Take the spread from all hours together, or leave more room.",
     when=lambda seen: (
         not seen.verdicts[0][1]
         and all(ok for _, ok, *_ in seen.verdicts[1:])
