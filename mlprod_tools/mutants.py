@@ -1,6 +1,6 @@
 """Mutants: small wrong versions of every right answer, made from its syntax tree, to find out what a check overlooks.
 
-A mutant is dead when the check refuses it. One that passes is *equivalent* when it does the same as the lesson's solution on inputs
+A mutant is dead when the check refuses it. One that passes is *equivalent* when it does the same as the answer it was made from on inputs
 written from the exercise's statement (`@exercise.inputs`, or `@exercise.acceptable` where many answers are right), and a *survivor*
 otherwise: the check needs a case that tells the two apart, or the contract says why none is needed (`exercise.survives`).
 """
@@ -290,7 +290,7 @@ def _calls(node):
         elif name in ("min", "max", "any", "all"):
             new.func.id = _NAME[name]
             yield new
-    if name in _WRAPPERS and len(node.args) == 1 and not node.keywords:
+    if name in _WRAPPERS and len(node.args) == 1 and not isinstance(node.args[0], ast.Constant):
         yield fresh(node.args[0])
     if name in _METHODS and isinstance(function, ast.Attribute) and not _is_module(function.value):
         yield fresh(function.value)
@@ -437,11 +437,12 @@ def try_exercise(exercise, solved, *, seeds, sample=None):
     options = _options(exercise)
     for source, code, build in _right_answers(exercise, solved):
         made = mutants(ast.parse(code), source=source, options=options, visible=visible)
-        jobs += [(mutant, build) for mutant in made]
+        right = build(ast.parse(code))
+        jobs += [(mutant, build, right) for mutant in made]
     if sample is not None and sample < len(jobs):
         jobs = random.Random(exercise.id).sample(jobs, sample)
-    for mutant, build in jobs:
-        _try(report, exercise, solved.answers, mutant, build, seeds)
+    for mutant, build, right in jobs:
+        _try(report, exercise, right, mutant, build, seeds)
     known = {name for name, _ in report.excused}
     if sample is None:
         for name in exercise.survivors:

@@ -1048,11 +1048,12 @@ def error_by_day(answer, rng, expect):
     done = log.dropna(subset=["label"]).assign(day=lambda rows: rows["day"] + 7)
     want, got = _error_by_day(done), answer(done)
     error, missing = _by_day(got, want.index.tolist())
-    expect.true(
-        _agree(error, want["error"]) and _agree(missing, want["missing"]),
-        "a log in which every label has come: missing is 0 on every day",
-        "something else is there",
-    )
+    with expect.defining():
+        expect.true(
+            _agree(error, want["error"]) and _agree(missing, want["missing"]),
+            "a log in which every label has come: missing is 0 on every day",
+            "something else is there",
+        )
 
 
 def _agree(got, want):

@@ -433,6 +433,8 @@ def _is_of_a_part(auc, n, m):
 
     def counts(a, b):
         pairs = 2 * auc * a * b
+        if not np.isfinite(pairs):
+            return False
         return abs(pairs - round(pairs)) < 1e-6
 
     if counts(n, m):

@@ -753,7 +753,6 @@ def most_important_column():
 
 @read_the_report.misconception(
     'no column deserved a look. Drift without a consequence can wait, but look again at the column `worth` where the verdict is "drift".',
-    when=lambda seen: not seen.values["for_a_person"],
 )
 def none_at_all():
     return []
