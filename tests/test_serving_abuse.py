@@ -203,8 +203,8 @@ def test_a_text_with_a_colon_is_no_name_that_stands_twice():
         )
 
 
-def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile, monkeypatch):
-    names = {f"x{i}": 0 for i in range(100_000)}
+def test_30_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile, monkeypatch):
+    names = {f"x{i}": 0 for i in range(30_000)}
     row = {"distance": 1400, "hour": 7, "origin": "JFK"}
     bodies = [{"features": row | names}, {"rows": [row, row | names]}, {"features": row} | names]
     bodies = [json.dumps(told).encode() for told in bodies]
@@ -215,7 +215,7 @@ def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(ho
     for body in bodies:
         with pytest.raises(Refused) as refused:
             BodySchema(FEATURES, rows=1000).parse(body)
-        assert refused.value.problems == [("unknown", "", "100000 fields that are not known here")]
+        assert refused.value.problems == [("unknown", "", "30000 fields that are not known here")]
     with pytest.raises(Refused) as refused:
         LabelSchema(None).parse(json.dumps({"request_id": "r1", "label": 1} | names).encode())
     assert len(refused.value.problems) == 1

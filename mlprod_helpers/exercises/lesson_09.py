@@ -1634,7 +1634,7 @@ def by_a_test(window, memory):
     n, a, m, b = counts
     pooled = (a + b + 1) / (n + m + 2)
     z = (b / max(m, 1) - a / max(n, 1)) / math.sqrt(pooled * (1 - pooled) * (1 / max(n, 1) + 1 / max(m, 1)))
-    return ("rollback" if z > 3.5 and b > 4 else "continue"), {"counts": counts}
+    return ("rollback" if z > 3.0 and b > 4 else "continue"), {"counts": counts}
 
 
 # ------------------------------------------------------------------ 9.8 your shift
@@ -1792,6 +1792,18 @@ def shift(answer, rng, expect):
                 f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
                 f"your weight at looks 1, 6, 11, ...: {weights}",
             )
+
+
+@shift.acceptable
+def _cheap(answer, rng):
+    """By the statement's limits on fresh afternoons; luck may take one of them over its limit, not to twice, and not all together."""
+    costs = []
+    for afternoon in draw_shift(rng):
+        bang, never = afternoon.baselines()
+        costs.append((afternoon.play(answer).cost, max(bang / 20, 0.35 * never)))
+    return all(cost <= 2 * limit for cost, limit in costs) and sum(c for c, _ in costs) <= sum(
+        m for _, m in costs
+    )
 
 
 def _lost(seen):
