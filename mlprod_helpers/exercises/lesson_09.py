@@ -1901,7 +1901,7 @@ def careful_ramp(observation, memory):
     for role, told in (("c", new), ("s", old)):
         memory[role + "n"] = memory.get(role + "n", 0) + told["requests"]
         memory[role + "e"] = memory.get(role + "e", 0) + told["errors"]
-    slow = new["requests"] >= 5 and new["p50"] > old["p50"] + 100
+    slow = new["requests"] >= 5 and new["p50"] > 2 * old["p50"] + 20
     memory["late"] = memory.get("late", 0) + slow
     expected = memory["cn"] * (memory["se"] + 1) / (memory["sn"] + 1)
     if memory["late"] >= 3 or memory["ce"] > 4 + 3 * expected:
