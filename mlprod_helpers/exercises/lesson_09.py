@@ -1906,7 +1906,7 @@ def careful_ramp(observation, memory):
     expected = memory["cn"] * (memory["se"] + 1) / (memory["sn"] + 1)
     if memory["late"] >= 3 or memory["ce"] > 4 + 3 * expected:
         memory["end"] = 0
-    elif new["labels"] >= 120:
+    elif new["labels"] >= 200:
         memory["end"] = 100 if new["off"] <= 0.8 * old["off"] else 0
     return memory.get("end", 10 if observation["tick"] < 4 else 30), memory
 
