@@ -857,7 +857,7 @@ pd.DataFrame(costs).round(0).astype(int)
 # next six weeks. To pass, your policy
 #
 # - closes at least half of the gap between the better baseline and the oracle, over all ten seasons,
-# - costs at most half of what weekly training costs in the quiet seasons,
+# - costs at most 42 % of what weekly training costs in the quiet seasons,
 # - costs at most 36 minutes more than leaving the model alone, in the two fault seasons together,
 # - never trains while the gate holds back a fifth of the newest rows or more (the last entry of `held_back`).
 

@@ -436,18 +436,18 @@ def choose(answer, rng, expect):
         (
             "a level that wanders fast",
             lambda: _telling(lambda: _level(rng, rng.uniform(2, 3), n), 0.5, 2.0),
-            25,
+            20,
         ),
         (
             "a level that wanders a little",
             lambda: _telling(lambda: _level(rng, rng.uniform(0.5, 0.8), n), 3, 1.3),
-            35,
+            25,
         ),
-        ("a level that stands still", lambda: _level(rng, 0.0, n), 10),
+        ("a level that stands still", lambda: _level(rng, 0.0, n), 7),
         (
             "a level that wanders fast from day 30 on",
             lambda: _telling(lambda: _wakes_up(rng, n), 0.5, 2.0),
-            35,
+            25,
         ),
     )
     with expect.defining():
@@ -1181,8 +1181,8 @@ def policy(answer, rng, expect):
             f"it costs {total:.0f}" if total >= better else f"the costs: {table}",
         )
         expect.true(
-            costs["quiet"] <= 0.5 * warm["quiet"],
-            "quiet seasons: at most half of what weekly training costs",
+            costs["quiet"] <= 0.42 * warm["quiet"],
+            "quiet seasons: at most 42 % of what weekly training costs",
             f"it costs {costs['quiet']:.0f} of {warm['quiet']:.0f} minutes",
         )
         expect.true(
@@ -1222,7 +1222,7 @@ def pays(answer, rng):
     return (
         all(sound)
         and total <= half
-        and costs["quiet"] <= 0.5 * warm["quiet"]
+        and costs["quiet"] <= 0.42 * warm["quiet"]
         and costs["fault"] <= cold["fault"] + 72
     )
 
@@ -1310,7 +1310,11 @@ def evidence_that_adds_up(observation, memory):
     return "keep", {"total": total}
 
 
-policy.survives(
-    "solution: `np.mean(errors[-2:]) > 9.3 and observation['age'] >= 3` -> `observation['age'] >= 3`",
-    "Training every third week behind the gate costs about what the two limits allow, so the seasons that are drawn decide.",
+choose.survives(
+    "alternative with_matrices: `np.maximum(age, 1) / half_life` -> `half_life / np.maximum(age, 1)`",
+    "The choice is judged, and upside down these weights rank the half-lives mostly as the right ones do.",
+)
+choose.survives(
+    "alternative with_matrices: `weights.sum(axis=1)` -> `weights.sum()`",
+    "The choice is judged: the shortest wins wherever the level moves, and where it stands still luck decides.",
 )
