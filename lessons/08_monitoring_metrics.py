@@ -762,7 +762,7 @@ explore(
 )
 
 # %% [markdown]
-# In these two weeks no setting catches all three. The best catch two, with fourteen false pages: low thresholds ring each busy noon, high ones miss what happens at night. That is what the 168 limits of
+# In these two weeks no setting catches all three. The best catch two, with seventeen false pages: low thresholds ring each busy afternoon, high ones miss what happens at night. That is what the 168 limits of
 # exercise 8.5 are for, and `for` takes care of the blips:
 
 # %%

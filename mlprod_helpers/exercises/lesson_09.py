@@ -789,7 +789,11 @@ def _batched(requests, max_size, max_wait):
 
 def _requests(rng, times, bad=()):
     ids = rng.permutation(900)[: len(times)] + 100
-    distances = rng.choice(np.arange(60, 2600), len(times), replace=False).tolist()
+    distances = (
+        rng.choice(np.arange(60, 2600), len(times), replace=False) + 0.5 * (rng.random() < 0.5)
+    ).tolist()
+    for place, value in zip(rng.permutation(len(times))[:2], (50, 5000), strict=False):  # both are allowed
+        distances[place] = value
     for place, value in zip(bad, itertools.cycle((-5, None, "800", True, 49, 5001)), strict=False):
         distances[place] = value
     rows = zip(ids.tolist(), np.round(times, 4).tolist(), distances, strict=True)
@@ -821,13 +825,13 @@ def serve_in_batches(answer, rng, expect):
     size, wait = int(rng.integers(3, 6)), float(rng.integers(5, 20))
     burst = np.sort(rng.uniform(0, 0.8, 3 * size)) + rng.integers(1, 50)
     alone = np.array([0.0, 5.5, 11.2]) * wait + rng.integers(1, 50)
-    trickle = np.arange(size - 1) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
+    trickle = np.arange(5) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
     mixed = np.sort(rng.uniform(0, 6 * wait, 5 * size))
     whole = int(rng.integers(1, 50)) + wait * np.array([0, 1, 3, 3.5, 4, 6])  # two come in the last moment
     cases = {
         "burst": (_requests(rng, burst), size, wait),
         "alone": (_requests(rng, alone), size, wait),
-        "trickle": (_requests(rng, np.append(trickle, trickle[-1] + 4.3 * wait)), size, wait),
+        "trickle": (_requests(rng, np.append(trickle, trickle[-1] + wait * np.array([4.3, 4.6]))), 6, wait),
         "mixed": (_requests(rng, mixed), size, wait),
         # good rows and bad ones, close together; and a bad one while a good one waits
         "bad": (_requests(rng, np.sort(rng.uniform(0, 0.5, 6 * size)) + 3, _bad_places(size)), size, wait),
@@ -1420,12 +1424,12 @@ def draw_watch(rng):
     """
     draw = serving_runs.draw_log
     return {
-        FAILING: draw("fails", rng, failures=(15, 30)),
-        RETRIED: draw("retried", rng, failures=(15, 30)),
-        AS_GOOD: draw("good", rng, failures=(2, 3)),
+        FAILING: draw("fails", rng, failures=(15, 32), fair=serving_runs.clearly_worse),
+        RETRIED: draw("retried", rng, failures=(15, 32), fair=serving_runs.clearly_worse),
+        AS_GOOD: draw("good", rng, failures=(2, 3), fair=serving_runs.fails_early),
         COPIES: draw("copies", rng, failures=(1, 3)),
-        OUTAGE: draw("outage", rng, begin=(20, 45)),
-        LATE_OUTAGE: draw("outage", rng, begin=(20, 45), stable=0.06),
+        OUTAGE: draw("outage", rng, begin=(20, 45), fair=serving_runs.hit_alike),
+        LATE_OUTAGE: draw("outage", rng, begin=(20, 45), stable=0.06, fair=serving_runs.more_but_not_worse),
     }
 
 
@@ -1487,9 +1491,9 @@ def _guards(answer, rng):
     """On made-up logs: a v2 at ten times v1's rate goes, one at v1's rate stays, with any share of the users."""
     for share, rate, usual, stays in (
         (0.2, 0.05, 0.005, False),
-        (0.2, 0.004, 0.005, True),
-        (0.7, 0.004, 0.005, True),
-        (0.6, 0.06, 0.06, True),
+        (0.2, 0.003, 0.005, True),
+        (0.7, 0.003, 0.005, True),
+        (0.6, 0.05, 0.06, True),
     ):
         memory, action, ends = {}, "continue", False
         for _ in range(10):

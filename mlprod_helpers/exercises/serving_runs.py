@@ -66,7 +66,7 @@ def _watched(case):
     return seconds, names, users, log[["version", "served", "status", "attempts"]]
 
 
-def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0):
+def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, fair=None):
     """A rollout as ten windows: some of the recorded users, the clock begun anywhere.
 
     Parameters
@@ -74,8 +74,9 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0):
     case : a case of the recording "canary_fails"
     rng : Generator
     failures : (least, most) tries of v2 that fail: luck alone shall not decide
-    begin : (earliest, latest) second at which the outage begins; v2 is then not the unlucky one
+    begin : (earliest, latest) second at which the outage begins
     stable : share of v1's users that are looked at; with fewer of them v2 has most of the traffic
+    fair : (failures, tries) -> bool, each (version is v2: sums up to each look): whether the draw decides what it should
 
     Returns
     -------
@@ -83,14 +84,14 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0):
     """
     seconds, names, users, log = _watched(case)
     failed, is_v2 = (log["status"] >= 500).to_numpy(), (log["version"] == "v2").to_numpy()
-    start = rng.uniform(0, WATCH_S) if begin is None else OUTAGE[0] - rng.uniform(*begin)
-    clock = (seconds - start) % WATCH_S
-    look = np.minimum((clock * LOOKS / WATCH_S).astype(int), LOOKS - 1)
     for _ in range(500):
+        start = rng.uniform(0, WATCH_S) if begin is None else OUTAGE[0] - rng.uniform(*begin)
+        clock = (seconds - start) % WATCH_S
+        look = np.minimum((clock * LOOKS / WATCH_S).astype(int), LOOKS - 1)
         kept = (rng.random(len(names)) < KEPT)[users]
         kept &= is_v2 | (rng.random(len(names)) < stable)[users]
-        lucky = begin is None or _hit_alike(look, kept, failed, is_v2)
-        if lucky and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
+        sums = _sums(look, kept, failed, is_v2)
+        if (fair is None or fair(*sums)) and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
             break
     rows = np.flatnonzero(kept)
     rows = rows[np.argsort(clock[rows], kind="stable")]
@@ -99,17 +100,36 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0):
     return [part.iloc[a:b].reset_index(drop=True) for a, b in itertools.pairwise(edges)]
 
 
-def _hit_alike(look, kept, failed, is_v2):
+def _sums(look, kept, failed, is_v2):
+    """(failures, tries) up to each look: dicts of arrays (LOOKS,), True for v2 and False for v1."""
+    counted = []
+    for rows in (kept & failed, kept):
+        of = {mine: np.bincount(look[rows & (is_v2 == mine)], minlength=LOOKS) for mine in (True, False)}
+        counted.append({mine: np.cumsum(each) for mine, each in of.items()})
+    return tuple(counted)
+
+
+def hit_alike(failures, tries):
     """Has v2 failed no more often than v1, at each look at which it has failed more than twice?"""
-    sums = {
-        (mine, bad): np.cumsum(
-            np.bincount(look[kept & (is_v2 == mine) & (failed | (not bad))], minlength=LOOKS)
-        )
-        for mine in (True, False)
-        for bad in (True, False)
-    }
-    rate, usual = (sums[mine, True] / np.maximum(sums[mine, False], 1) for mine in (True, False))
-    return bool((rate <= usual)[sums[True, True] > 2].all())
+    rate, usual = (failures[mine] / np.maximum(tries[mine], 1) for mine in (True, False))
+    return bool((rate <= usual)[failures[True] > 2].all())
+
+
+def more_but_not_worse(failures, tries):
+    """The same, and has v2 more than twice as many failures as v1 in the end, having more users?"""
+    return hit_alike(failures, tries) and failures[True][-1] > 2.5 * failures[False][-1]
+
+
+def clearly_worse(failures, tries):
+    """Can it be told by the tenth failure of v2 or so: at five times v1's rate, before fifteen have failed?"""
+    at = int(np.argmax(failures[True] >= 9))
+    rate, usual = (failures[mine][at] / max(tries[mine][at], 1) for mine in (True, False))
+    return 9 <= failures[True][at] <= 13 and rate >= max(0.036, 5 * usual)
+
+
+def fails_early(failures, tries):
+    """Does v2 fail at one of the first two looks?"""
+    return failures[True][1] > 0
 
 
 # ------------------------------------------------------------------ 9.8: both answers to each request
