@@ -1311,10 +1311,6 @@ def evidence_that_adds_up(observation, memory):
 
 
 choose.survives(
-    "alternative with_matrices: `np.maximum(age, 1) / half_life` -> `half_life / np.maximum(age, 1)`",
-    "The choice is judged, and upside down these weights rank the half-lives mostly as the right ones do.",
-)
-choose.survives(
     "alternative with_matrices: `weights.sum(axis=1)` -> `weights.sum()`",
     "The choice is judged: the shortest wins wherever the level moves, and where it stands still luck decides.",
 )
