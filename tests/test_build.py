@@ -18,7 +18,7 @@ import pytest
 
 from mlprod_tools import __main__ as command_line
 from mlprod_tools import build
-from mlprod_tools.build import Builder, execute, figures, notebook, source, stub
+from mlprod_tools.build import Builder, digest, execute, figures, notebook, source, stub
 
 HEADER = """\
 # ---
@@ -120,13 +120,9 @@ class Desk:
     """A repository with one lesson, and a builder of it."""
 
     def __init__(self, root):
-        self.root, self.contract, self.contract_text, self.told = (
-            root,
-            contract(),
-            "EDITION = 7",
-            io.StringIO(),
-        )
-        self.builder = Builder(root, lambda lesson_id: (self.contract, self.contract_text), self.told)
+        self.root, self.contract, self.told = root, contract(), io.StringIO()
+        self.checks = {"2.1": "one", "2.2": "two"}
+        self.builder = Builder(root, lambda lesson_id: (self.contract, self.checks), self.told)
         self.lesson = root / "lessons" / "02_tiny.py"
         self.learner = root / "notebooks" / "02_tiny.ipynb"
         self.solution = root / "solutions" / "02_tiny.ipynb"
@@ -396,7 +392,7 @@ def test_prose_is_built_without_executing(desk, monkeypatch):
     [
         lambda desk: desk.edit("result = 2 * x", "result = x + x"),
         lambda desk: desk.edit('tags=["nbval-ignore-output"]', 'tags=["other"]'),
-        lambda desk: setattr(desk, "contract_text", "EDITION = 7  # other feedback"),
+        lambda desk: desk.checks.update({"2.2": "other feedback"}),
         lambda desk: desk.solution.write_text(desk.solution.read_text().replace("print(total)", "print(0)")),
         lambda desk: desk.solution.write_text(desk.solution.read_text().replace('"execution_count": 2', '"execution_count": null')),
         lambda desk: desk.solution.write_text("not a notebook"),
@@ -410,6 +406,55 @@ def test_what_outputs_follow_from_executes_again(desk, monkeypatch, change):
     change(desk)
     assert desk.builder.build() == []
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("result = 2 * x", "result = (2 *  x)"), ("print(total)", "print(total)  # all of them")],
+)
+def test_other_spaces_and_comments_execute_nothing(desk, monkeypatch, old, new):
+    runs = ran_by_hand(monkeypatch)
+    desk.builder.build()
+    desk.edit(old, new)
+    assert desk.builder.build() == []
+    assert len(runs) == 1
+    assert new in desk.solution.read_text()
+    assert desk.builder.check() == []
+
+
+CHECK = """
+LIMIT = 3
+
+@exercise("2.1", "Twice", hints=("Add it to itself.",), points=2)
+def twice(answer, rng, expect):
+    expect.close(answer(LIMIT), doubled(LIMIT))
+
+@twice.misconception("It was squared.")
+def squared(x):
+    return x ** 2
+"""
+SUPPORT = """
+def doubled(x):
+    return 2 * x
+
+def halved(x):
+    return x / 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "support", "same"),
+    [
+        (CHECK.replace("Add it to itself.", "What is x + x?"), SUPPORT, True),
+        (CHECK.replace("It was squared.", "You squared it.") + "\n\n# a comment\n", SUPPORT, True),
+        (CHECK, SUPPORT.replace("x / 2", "x * 0.5"), True),
+        (CHECK, SUPPORT.replace("2 * x", "x + x"), False),
+        (CHECK.replace("LIMIT = 3", "LIMIT = 4"), SUPPORT, False),
+        (CHECK.replace("points=2", "points=3"), SUPPORT, False),
+    ],
+)
+def test_the_digest_of_a_check_covers_what_a_right_answer_shows(text, support, same):
+    assert (digest.of_check("twice", text, support) == digest.of_check("twice", CHECK, SUPPORT)) == same
 
 
 def test_force_executes_all(desk, monkeypatch):
@@ -465,7 +510,8 @@ def test_check_names_file_and_cell_of_an_edited_source(built):
         (lambda made: made.metadata.update(widgets={}), "metadata `widgets` should not be there"),
         (lambda made: made.metadata.mlprod.update(edition=6), "metadata `mlprod` is"),
         (lambda made: made.metadata.language_info.update(version="3.11.7"), "metadata `language_info` is"),
-        (lambda made: made.metadata.mlprod.update(digest="0"), "was executed for other code or another contract"),
+        (lambda made: made.metadata.mlprod.digest.update(code="0"), "was executed for other code"),
+        (lambda made: made.metadata.mlprod.digest.pop("2.2"), "was executed for another check of exercise 2.2"),
         (lambda made: made.cells.pop(0), "cell cell-001 is missing"),
         (lambda made: made.cells.append(nbformat.v4.new_code_cell("1", id="extra")), "cell extra is not in the lesson"),
         (lambda made: made.cells.insert(0, made.cells.pop(1)), "the cells are in another order"),
@@ -502,7 +548,7 @@ def test_notebooks_without_a_lesson_are_named(built):
 
 
 def test_the_command_tells_by_its_exit_status(built, monkeypatch, capsys):
-    monkeypatch.setattr(build, "installed_contract", lambda lesson_id: (built.contract, built.contract_text))
+    monkeypatch.setattr(build, "installed_contract", lambda lesson_id: (built.contract, built.checks))
     root = ["--root", str(built.root)]
     assert command_line.main(["build", "--check", *root]) == 0
     built.edit("print(total)", "print(total + 1)")

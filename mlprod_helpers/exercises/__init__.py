@@ -1,1 +1,1 @@
-"""The contract of every exercise, one module a lesson."""
+"""The contract of every exercise: one folder a lesson, one file an exercise."""

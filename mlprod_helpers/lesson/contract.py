@@ -1,6 +1,6 @@
 """The contract of an exercise: what is asked, how it is checked, which wrong and right answers are known.
 
-A lesson's contracts stand in `mlprod_helpers/exercises/lesson_NN.py`, one decorated check function each:
+Each stands in a file of its own, `mlprod_helpers/exercises/lesson_NN/eK_name.py`, and in the lesson's `EXERCISES`:
 
     @exercise("2.4", "What is 0.8 in plain units?", answers=("shift_of",), points=2, minutes=4,
               kind=Function("auc", returns=Number()), hints=("AUC = Phi(d / sqrt(2)). Solve for d.",))
@@ -20,6 +20,7 @@ This file is a leaf: it knows kinds and values, no subject, no display.
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -108,6 +109,7 @@ class Exercise:
         """Register the decorated function as a wrong answer that draws the feedback `text`."""
 
         def register(make):
+            self._refuse_twice(make)
             self.misconceptions.append(Misconception(make.__name__, text, make, when, atol))
             return make
 
@@ -115,6 +117,7 @@ class Exercise:
 
     def alternative(self, make):
         """Register the decorated function as a right answer that is written differently from the lesson's."""
+        self._refuse_twice(make)
         self.alternatives.append(make)
         return make
 
@@ -144,6 +147,15 @@ class Exercise:
     def survives(self, mutant, reason):
         """Say why a wrong answer of `mlprod audit --mutants` may pass: `mutant` as the audit prints it, `reason` a sentence."""
         self.survivors[mutant] = reason
+
+    def _refuse_twice(self, make):
+        """A second function of one name would hide the first one, or the exercise itself, from Python."""
+        for other in (self.check, *(each.make for each in self.misconceptions), *self.alternatives):
+            if other.__name__ == make.__name__:
+                raise ValueError(
+                    f"exercise {self.id}: {make.__name__} at {_place(make)} is already the name of what stands at "
+                    f"{_place(other)}; rename one of them"
+                )
 
     def answers_of(self, make):
         """The answers (name -> value) that a misconception or an alternative stands for."""
@@ -197,6 +209,11 @@ def exercise(
     return decorate
 
 
+def _place(function):
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+
+
 @dataclass(frozen=True)
 class LessonContract:
     """All exercises of one lesson, and its edition: a number that grows when an old notebook no longer fits."""
@@ -247,14 +264,38 @@ def load(lesson_id):
         raise LookupError(f"there is no lesson {lesson_id!r}; the lessons are {', '.join(lesson_ids())}")
     name = _module_name(lesson_id)
     module = sys.modules.get(name) or importlib.import_module(name)
-    found = {}
-    for item in vars(module).values():
-        if isinstance(item, Exercise):
-            if item.id in found and found[item.id] is not item:
-                raise ValueError(f"{name} defines exercise {item.id} twice")
-            found[item.id] = item
-    by_number = sorted(found, key=lambda key: [int(part) for part in key.split(".")])
-    return LessonContract(lesson_id, module.EDITION, {key: found[key] for key in by_number})
+    return LessonContract(lesson_id, module.EDITION, register(lesson_id, module.EXERCISES))
+
+
+def register(lesson_id, exercises):
+    """The exercises of a lesson by id, in their order.
+
+    Raises
+    ------
+    ValueError
+        If one is no exercise or another lesson's, or if two have the same id or ask for the same answer; with both places.
+    """
+    found, owners = {}, {}
+    for each in exercises:
+        if not isinstance(each, Exercise):
+            raise ValueError(f"lesson {lesson_id}: {each!r} in EXERCISES is no exercise")
+        if int(each.id.partition(".")[0]) != int(lesson_id):
+            raise ValueError(
+                f"lesson {lesson_id}: exercise {each.id} at {_place(each.check)} is another lesson's"
+            )
+        if each.id in found:
+            raise ValueError(
+                f"exercise {each.id} is defined twice, at {_place(found[each.id].check)} and {_place(each.check)}"
+            )
+        for name in each.answers:
+            if name in owners:
+                raise ValueError(
+                    f"the answer {name} belongs to exercise {owners[name].id} at {_place(owners[name].check)} "
+                    f"and to {each.id} at {_place(each.check)}"
+                )
+            owners[name] = each
+        found[each.id] = each
+    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
 
 
 class Raised(Exception):

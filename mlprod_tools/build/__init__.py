@@ -14,8 +14,8 @@ A lesson is built only when nothing in it is wrong, and every fault is named at 
 - a figure without alternative text, before and after execution; an output with an error, stderr, or the address of
   an object (figures.py).
 
-Only changed lessons are executed again. A solution notebook stores a digest of what its outputs follow from: the code cells
-with their tags, and the contract's file. While it is the same, the outputs are kept, and prose is built without a
+Only changed lessons are executed again. A solution notebook stores digests of what its outputs follow from: the code cells
+with their tags, and the check of each exercise (digest.py). While they are the same, the outputs are kept, and prose is built without a
 kernel. A change in the helpers does not execute anything either: nbval compares every output with a fresh run and finds what it
 does; `--force` then executes all.
 
@@ -83,14 +83,22 @@ def no_checkout(root):
 
 
 def installed_contract(lesson_id):
-    """The contract of a lesson and the text of its file."""
-    import importlib.util
+    """The contract of a lesson, and the digest of each exercise's check."""
+    import inspect
 
     from mlprod_helpers.lesson import contract
+    from mlprod_tools.build.digest import of_check
 
-    loaded = contract.load(lesson_id)
-    spec = importlib.util.find_spec(f"mlprod_helpers.exercises.lesson_{lesson_id}")
-    return loaded, Path(spec.origin).read_text(encoding="utf-8")
+    loaded, checks = contract.load(lesson_id), {}
+    for exercise in loaded.exercises.values():
+        file = Path(inspect.getfile(exercise.check))
+        support = file.with_name("support.py")
+        checks[exercise.id] = of_check(
+            exercise.check.__name__,
+            file.read_text(encoding="utf-8"),
+            support.read_text(encoding="utf-8") if support.exists() else "",
+        )
+    return loaded, checks
 
 
 @dataclass
@@ -102,7 +110,7 @@ class Builder:
     root : Path
         The folder with `lessons/`, `notebooks/` and `solutions/`.
     contract_of : callable, optional
-        Lesson id -> (contract, text of its file).
+        Lesson id -> (contract, digest of each exercise's check).
     stream : file, optional
         Where progress is told; standard output if not given.
     """
@@ -157,10 +165,10 @@ class Builder:
         lesson = source.read(path, self.root)
         if not lesson.cells and not lesson.problems:
             lesson.report(1, "the lesson has no cells")
-        contract, text = None, ""
+        contract, checks = None, {}
         if isinstance(lesson.header.get("lesson"), str):
             try:
-                contract, text = self.contract_of(lesson.header["lesson"])
+                contract, checks = self.contract_of(lesson.header["lesson"])
             except Exception as error:  # whatever goes wrong while somebody's module is imported
                 lesson.report(1, f"the contract cannot be loaded: {type(error).__name__}: {error}")
         if not lesson.parses:
@@ -181,7 +189,7 @@ class Builder:
                 lesson.report(cell.first + line - 1, message, cell)
         if lesson.problems or contract is None:
             return None, sorted(set(lesson.problems))
-        return make_pair(lesson, regions, contract, text), []
+        return make_pair(lesson, regions, contract, checks), []
 
     def _build_one(self, path, force):
         from mlprod_tools.build.notebook import read_notebook, reuse_outputs, to_text, write_text

@@ -5,7 +5,6 @@ exercise, no metadata names a machine, a version or a time. So a rebuild without
 """
 
 import difflib
-import hashlib
 import json
 import os
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from mlprod_tools.build.digest import of_code
 from mlprod_tools.build.stub import without_answers, without_markers
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -38,7 +38,7 @@ class Pair:
     lines: dict
 
 
-def make_pair(source, regions, contract, contract_text):
+def make_pair(source, regions, contract, checks):
     """Both notebooks of a lesson, without outputs.
 
     Parameters
@@ -48,8 +48,8 @@ def make_pair(source, regions, contract, contract_text):
     regions : dict
         Cell id -> the regions of that cell.
     contract : Contract
-    contract_text : str
-        The file of the contract. It counts for the digest: feedback in the outputs comes from it.
+    checks : dict
+        Exercise id -> the digest of its check, for feedback in the outputs comes from it.
     """
     about = {key: source.header[key] for key in ("lesson", "title", "minutes", "express", "needs", "ideas")}
     about["edition"] = contract.edition
@@ -67,7 +67,8 @@ def make_pair(source, regions, contract, contract_text):
         solved, lines[cell.id] = without_markers(cell, own)
         learner.cells.append(new_code_cell(stub, id=cell.id, metadata=metadata))
         solution.cells.append(new_code_cell(solved, id=cell.id, metadata=metadata))
-    solution.metadata["mlprod"]["digest"] = digest(solution, contract_text)
+    code = [cell for cell in solution.cells if cell.cell_type == "code"]
+    solution.metadata["mlprod"]["digest"] = {"code": of_code(code), **checks}
     return Pair(learner, solution, lines)
 
 
@@ -99,19 +100,6 @@ def _exercise_metadata(cell, exercise):
     return {"mlprod": own, "nbgrader": grader}
 
 
-def digest(solution, contract_text):
-    """What the outputs of a solution notebook follow from, as one short string.
-
-    It covers the code cells with their tags, and the text of the contract. Prose is left out: a new sentence needs no
-    execution. The helpers are left out too: nbval runs every solution again and finds what their change does.
-    """
-    parts = [
-        [cell.source, cell.metadata.get("tags", [])] for cell in solution.cells if cell.cell_type == "code"
-    ]
-    text = json.dumps([parts, contract_text.replace("\r\n", "\n")], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def read_notebook(path):
     """A notebook from a file; None where there is none or it cannot be read."""
     try:
@@ -127,7 +115,7 @@ def reuse_outputs(solution, old):
     new_cells, old_cells = (
         [cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (solution, old)
     )
-    if [cell.source for cell in new_cells] != [cell.source for cell in old_cells]:
+    if of_code(new_cells) != of_code(old_cells):  # somebody edited the notebook
         return False
     if [cell.execution_count for cell in old_cells] != list(range(1, len(old_cells) + 1)):
         return False
@@ -193,8 +181,12 @@ def differences(expected, stored):
     ours, theirs = dict(expected.metadata), dict(stored.metadata)
     ours["mlprod"], our_digest = _without_digest(ours)
     theirs["mlprod"], their_digest = _without_digest(theirs)
-    if our_digest != their_digest:
-        yield "", "was executed for other code or another contract"
+    for key in sorted({*our_digest, *their_digest}):
+        if our_digest.get(key) != their_digest.get(key):
+            yield (
+                "",
+                f"was executed for {'other code' if key == 'code' else f'another check of exercise {key}'}",
+            )
     for key in sorted({*ours, *theirs}):
         if ours.get(key) != theirs.get(key):
             yield "", f"metadata `{key}` {_how(ours.get(key), theirs.get(key))}"
@@ -225,8 +217,8 @@ def differences(expected, stored):
 
 def _without_digest(metadata):
     about = dict(metadata.get("mlprod") or {})
-    stored = about.pop("digest", None)
-    return about or None, stored
+    stored = about.pop("digest", {})
+    return about or None, stored if isinstance(stored, dict) else {"code": stored}
 
 
 def _how(expected, stored):

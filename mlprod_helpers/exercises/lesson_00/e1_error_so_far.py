@@ -1,0 +1,167 @@
+"""Exercise 0.1, The error so far."""
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+from mlprod_helpers.requestlog import as_of
+
+
+def _day(rng):
+    """A day's log in minutes: late labels, a few that never come, rows in no order, a column that is mostly empty."""
+    n = int(rng.integers(60, 120))
+    time = pd.Timestamp("2013-02-12 06:00", tz="UTC") + pd.to_timedelta(rng.uniform(0, 14, n), unit="h")
+    air_time = rng.uniform(40, 300, n).round()
+    log = pd.DataFrame(
+        {
+            "time": time,
+            "request_id": np.arange(n),
+            "version": "v1",
+            "prediction": (air_time + rng.normal(4, 9, n)).round(1),
+            "label": air_time,
+            "label_time": (time + pd.to_timedelta(air_time + rng.uniform(20, 90, n), unit="min")).floor("s"),
+            "clicked": np.where(rng.random(n) < 0.8, np.nan, 1.0),
+        },
+        index=rng.permutation(n),
+    )
+    first, *others, last = np.argsort(log["label_time"].to_numpy())[[0, *range(2, n), 1]]
+    never = np.isin(np.arange(n), rng.choice(others[40:], size=4, replace=False))
+    log = log.assign(label=log["label"].mask(never), label_time=log["label_time"].mask(never))
+    return log.iloc[
+        [first, *rng.permutation(others), last]
+    ]  # the earliest labels at both ends: no row is idle
+
+
+def _known_error(log, now):
+    errors = [
+        abs(label - prediction)
+        for label, prediction, arrived in zip(log["label"], log["prediction"], log["label_time"], strict=True)
+        if arrived <= now
+    ]
+    return sum(errors) / len(errors) if errors else float("nan")
+
+
+@exercise(
+    "0.1",
+    "The error so far",
+    answers=("error_so_far",),
+    points=2,
+    minutes=4,
+    core=True,
+    objective="0.b",
+    edition=2,
+    kind=Function("log", "now", returns=Number(), may_change=("log",)),
+    hints=(
+        "Which rows had a label at `now`? Compare `label_time` with `now`.",
+        "Keep those rows, take `label - prediction`, forget the sign, take the mean.",
+        '`known = log[log["label_time"] <= now]`, and the mean of an empty column is NaN by itself.',
+    ),
+)
+def error_so_far(answer, rng, expect):
+    """`error_so_far(log, now)`: mean absolute error in minutes over the labels that have arrived."""
+    log = _day(rng)
+    with expect.defining():
+        for hour in np.sort(rng.choice(np.arange(9, 20), size=3, replace=False)):
+            now = pd.Timestamp("2013-02-12", tz="UTC") + pd.Timedelta(hours=int(hour))
+            expect.close(answer(log, now), _known_error(log, now), f"the error known at {hour}:00")
+    arrivals = log["label_time"].dropna().sort_values()
+    for now in arrivals.iloc[rng.choice(np.arange(5, 30), size=2, replace=False)]:
+        expect.close(
+            answer(log, now),
+            _known_error(log, now),
+            f"{now:%H:%M:%S}, the moment at which a label arrives: that label counts",
+        )
+    dawn = pd.Timestamp("2013-02-12 05:00", tz="UTC")
+    expect.nan(answer(log, dawn), "before the first label there is no error: NaN")
+    expect.nan(answer(log.iloc[:0], now), "a log without rows: NaN")
+
+
+@error_so_far.inputs
+def _logs(rng):
+    zone = "UTC"
+    tiny = pd.DataFrame(
+        {
+            "time": pd.to_datetime(["2013-02-12 06:00", "2013-02-12 06:30", "2013-02-12 07:00"]).tz_localize(
+                zone
+            ),
+            "request_id": ["r1", "r2", "r3"],
+            "version": "v1",
+            "prediction": [50.0, 90.0, 200.0],
+            "label": [53.0, 83.0, 230.0],
+            "label_time": pd.to_datetime(
+                ["2013-02-12 07:30", "2013-02-12 08:30", "2013-02-12 11:15"]
+            ).tz_localize(zone),
+        }
+    )
+    for moment in ("09:00", "11:15", "07:30", "06:30", "23:00"):
+        yield tiny, pd.Timestamp(f"2013-02-12 {moment}", tz=zone)
+    yield tiny.iloc[:0], pd.Timestamp("2013-02-12 09:00", tz=zone)
+    gone = tiny.assign(
+        label=[53.0, np.nan, np.nan], label_time=tiny["label_time"].where([True, False, False])
+    )
+    yield gone, pd.Timestamp("2013-02-12 12:00", tz=zone)
+    yield gone.iloc[1:], pd.Timestamp("2013-02-12 12:00", tz=zone)
+    many = pd.concat([tiny] * 50, ignore_index=True)
+    many["label"] += rng.normal(0, 30, len(many)).round(2)
+    many["clicked"], many["request_id"] = np.nan, np.arange(len(many))
+    yield many.iloc[::-1], pd.Timestamp("2013-02-12 08:30", tz=zone)
+    yield many.sample(frac=1, random_state=1), pd.Timestamp("2013-02-12 10:00", tz=zone)
+
+
+@error_so_far.misconception(
+    "all labels of the day were used, also those that had not arrived. At `now` nobody knows them yet."
+)
+def with_tomorrows_answers(log, now):
+    return (log["label"] - log["prediction"]).abs().mean()
+
+
+@error_so_far.misconception(
+    "errors above and below were allowed to cancel. Ten minutes early and ten minutes late are two errors, not none: "
+    "take the absolute value of each first."
+)
+def signed(log, now):
+    known = log[log["label_time"] <= now]
+    return (known["prediction"] - known["label"]).mean()
+
+
+@error_so_far.misconception(
+    "the requests so far were chosen by `time`. Their planes may still be in the air: a label counts from its `label_time`."
+)
+def by_request_time(log, now):
+    asked = log[log["time"] <= now]
+    return (asked["label"] - asked["prediction"]).abs().mean()
+
+
+@error_so_far.misconception(
+    "a prediction without a label was counted as if it had no error. Unknown is not zero: leave these rows out of the mean."
+)
+def unknown_is_zero(log, now):
+    known = log["label_time"] <= now
+    return (log["label"] - log["prediction"]).abs().where(known, 0).mean()
+
+
+@error_so_far.misconception(
+    "a label that arrives exactly at `now` was left out. It has arrived: the comparison is `<=`."
+)
+def not_at_the_moment_itself(log, now):
+    known = log[log["label_time"] < now]
+    return (known["label"] - known["prediction"]).abs().mean()
+
+
+@error_so_far.alternative
+def through_as_of(log, now):
+    seen = as_of(log, now)
+    return (
+        float(np.nanmean(np.abs(seen["label"] - seen["prediction"])))
+        if seen["label"].notna().any()
+        else np.nan
+    )
+
+
+@error_so_far.alternative
+def in_a_loop(log, now):
+    errors = []
+    for row in log.itertuples():
+        if row.label_time <= now:
+            errors.append(abs(row.label - row.prediction))
+    return sum(errors) / len(errors) if errors else float("nan")

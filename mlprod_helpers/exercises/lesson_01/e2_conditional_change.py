@@ -1,0 +1,178 @@
+"""Exercise 1.2, Same inputs, other answers?"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+def _binned(rng, edges, shares, means, n):
+    """A frame with x inside the bins, never on an edge, and y around the mean of its bin."""
+    shares = np.asarray(shares, float)
+    wanted = np.flatnonzero(
+        shares
+    )  # a bin with a share has a row at least, and not many more where that is tiny
+    bins = np.concatenate([wanted, rng.choice(len(shares), size=n - len(wanted), p=shares / shares.sum())])
+    low, width = np.asarray(edges[:-1])[bins], np.diff(edges)[bins]
+    x = low + width * rng.uniform(0.02, 0.98, n)
+    return pd.DataFrame({"x": x, "y": np.asarray(means)[bins] + rng.normal(0, 1, n)})
+
+
+def _inside_bins(reference, current, edges):
+    """Reference implementation: (sum of weights x changes) / sum of weights over shared bins."""
+    total = rows = 0.0
+    for low, high in pairwise(edges):
+        old = reference["y"][(reference["x"] > low) & (reference["x"] <= high)]
+        new = current["y"][(current["x"] > low) & (current["x"] <= high)]
+        if len(old) and len(new):
+            total, rows = total + len(new) * (new.mean() - old.mean()), rows + len(new)
+    return total / rows if rows else float("nan")
+
+
+@exercise(
+    "1.2",
+    "Same inputs, other answers?",
+    answers=("conditional_change",),
+    points=4,
+    minutes=8,
+    core=True,
+    objective="1.a",
+    edition=2,
+    kind=Function("reference", "current", "edges", returns=Number(), may_change=("reference", "current")),
+    hints=(
+        "`by_bin` gives size and mean of y for each bin, once for each table. Which difference do you want, and which sizes are its weights?",
+        "A bin with rows in only one of the tables has nothing to compare: keep those where both sizes are above 0.",
+        "`change = new['mean'] - old['mean']` over the shared bins, then its mean weighted by `new['size']`; NaN if there is no shared bin.",
+    ),
+)
+def conditional_change(answer, rng, expect):
+    """`conditional_change(reference, current, edges)`: how far y moved at the same x, on average over the current rows."""
+    bins = int(rng.integers(5, 9))
+    edges = np.cumsum(rng.uniform(3, 15, bins + 1)).round(1).tolist()
+    old = rng.permutation(np.linspace(1, 3, bins))
+    new = np.roll(old, 1) * rng.uniform(0.8, 1.2, bins)
+    law = rng.permutation(np.linspace(20, 60, bins))
+    bent = law + rng.permutation(np.linspace(-8, 14, bins))
+    new[new.argmin()] = 1e-6  # a bin with a single row counts as well, in either table
+    once = old.copy()
+    once[old.argmax()] = 1e-6
+    here, there = np.ones(bins), np.ones(bins)
+    here[-1] = there[0] = 0
+    worlds = (
+        ("only the mix of x moved", (old, law, 400), (new, law, 300)),
+        ("the law moved, the mix did not", (old, law, 400), (old, law - 6, 300)),
+        ("both moved, the law not everywhere alike", (once, law, 400), (new, bent, 250)),
+        ("a region that the reference has never seen", (old * here, law, 400), (new, bent, 300)),
+        ("a region from which nothing comes any more", (old, law, 400), (new * there, bent, 300)),
+    )
+    with expect.defining():
+        for what, then, now in worlds[:3]:
+            reference, current = _binned(rng, edges, *then), _binned(rng, edges, *now)
+            expect.close(answer(reference, current, edges), _inside_bins(reference, current, edges), what)
+    for what, then, now in worlds[3:]:
+        reference, current = _binned(rng, edges, *then), _binned(rng, edges, *now)
+        expect.close(answer(reference, current, edges), _inside_bins(reference, current, edges), what)
+    left, right = np.arange(bins) < bins // 2, np.arange(bins) >= bins // 2
+    low, high = (_binned(rng, edges, side, law, 200) for side in (left, right))
+    expect.nan(answer(low, high, edges), "no bin has rows of both tables: unknown, so NaN")
+
+
+@conditional_change.inputs
+def _tables_of_x_and_y(rng):
+    usual = list(range(0, 1001, 250))
+    shares, law = np.array([0.4, 0.3, 0.2, 0.1]), np.array([40.0, 90.0, 130.0, 160.0])
+    yield (
+        _binned(rng, usual, shares, law, 60),
+        _binned(rng, usual, shares[::-1], law - 9, 80),
+        usual,
+    )
+    for empty_then, empty_now in (((), ()), ((0,), ()), ((), (3,)), ((1,), (2,)), ((0, 1), (2, 3))):
+        then, now = shares.copy(), shares[::-1].copy()
+        then[list(empty_then)] = now[list(empty_now)] = 0
+        yield (
+            _binned(rng, usual, then, law, 50),
+            _binned(rng, usual, now, law + np.array([0, 5, -9, 30]), 90),
+            usual,
+        )
+    yield _binned(rng, [0.0, 1.0], [1], [5], 7), _binned(rng, [0.0, 1.0], [1], [9], 3), [0.0, 1.0]
+    many = np.cumsum(rng.uniform(1, 9, 31)).tolist()
+    yield (
+        _binned(rng, many, rng.uniform(1, 2, 30), rng.normal(0, 9, 30), 40),
+        _binned(rng, many, rng.uniform(1, 2, 30), rng.normal(0, 9, 30), 70),
+        many,
+    )
+
+
+@conditional_change.misconception(
+    "the two overall means were compared (bins cut at each table's own quantiles come to the same). They move as soon as "
+    "the mix of x moves, also where every answer stays the same. Compare inside the bins first.",
+    atol=0.5,
+)
+def overall(reference, current, edges):
+    return current["y"].mean() - reference["y"].mean()
+
+
+def _by_bin(frame, edges):
+    return frame.groupby(pd.cut(frame["x"], edges), observed=False)["y"].agg(["size", "mean"])
+
+
+@conditional_change.misconception(
+    "a bin without rows in one of the tables was counted as no change. Nothing to compare means unknown, not unchanged: "
+    "leave it out, of the weights as well."
+)
+def empty_is_unchanged(reference, current, edges):
+    old, new = _by_bin(reference, edges), _by_bin(current, edges)
+    change = (new["mean"] - old["mean"]).fillna(0)
+    return float((change * new["size"]).sum() / new["size"].sum())
+
+
+@conditional_change.misconception(
+    "each bin had one vote, the crowded and the nearly empty. The question is what today's rows feel, so each bin counts as "
+    "often as the current table has rows in it."
+)
+def unweighted(reference, current, edges):
+    return float((_by_bin(current, edges)["mean"] - _by_bin(reference, edges)["mean"]).mean())
+
+
+@conditional_change.misconception(
+    "the bins were weighted by the reference rows. That answers how the old mix would feel today; "
+    "the question is what the current rows feel."
+)
+def weighted_by_the_past(reference, current, edges):
+    old, new = _by_bin(reference, edges), _by_bin(current, edges)
+    shared = (old["size"] > 0) & (new["size"] > 0)
+    change, size = (new["mean"] - old["mean"])[shared], old["size"][shared]
+    return float((change * size).sum() / size.sum()) if shared.any() else float("nan")
+
+
+@conditional_change.misconception(
+    "the difference was taken the wrong way round. A change is the current value minus the reference."
+)
+def backwards(reference, current, edges):
+    return -_inside_bins(reference, current, edges)
+
+
+@conditional_change.alternative
+def row_by_row(reference, current, edges):
+    """Each current row minus the reference mean of its bin, then the mean of all."""
+    bins = pd.cut(reference["x"], edges, labels=False)
+    known = reference["y"].groupby(bins).mean()
+    expected = pd.cut(current["x"], edges, labels=False).map(known)
+    return float((current["y"] - expected).mean())
+
+
+@conditional_change.alternative
+def with_numpy(reference, current, edges):
+    k = len(edges) - 1
+    sums = []
+    for frame in (reference, current):
+        at = np.digitize(frame["x"], edges) - 1
+        sums.append((np.bincount(at, minlength=k), np.bincount(at, frame["y"], minlength=k)))
+    (n_old, y_old), (n_new, y_new) = sums
+    both = (n_old > 0) & (n_new > 0)
+    if not both.any():
+        return float("nan")
+    change = y_new[both] / n_new[both] - y_old[both] / n_old[both]
+    return np.average(change, weights=n_new[both])

@@ -1,0 +1,231 @@
+"""Exercise 1.4, Four patterns."""
+
+import numpy as np
+
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+from mlprod_helpers.streams import Drift
+
+
+@exercise(
+    "1.4",
+    "Four patterns",
+    answers=("regime",),
+    points=3,
+    minutes=6,
+    objective="1.c",
+    edition=2,
+    kind=Function("n", "pattern", "start", "width", "seed", returns=Array(ndim=1)),
+    hints=(
+        "`t = np.arange(n)` and `way = np.clip((t - start) / width, 0, 1)` are what gradual and incremental have in common. What differs?",
+        "Gradual: at row t the new regime has the chance `way[t]`, and each row is old or new. `rng.random(n) < way` draws that.",
+        "Recurring: `(t - start) // width` counts the seasons since the start; the even ones are new.",
+    ),
+)
+def regime(answer, rng, expect):
+    """`regime(n, pattern, start, width, seed)`: for each of n rows where it stands between old (0) and new (1)."""
+
+    def states(n, pattern, start, width, seed=0):
+        return answer(n, pattern, start, width, seed).astype(float)
+
+    _check_mixture(states, rng, expect)
+    n, start, width = int(rng.integers(900, 1200)), int(rng.integers(300, 400)), int(rng.integers(40, 130))
+    t = np.arange(n)
+    with expect.defining():
+        expect.close(
+            states(n, "incremental", start, width),
+            np.clip((t - start) / width, 0, 1),
+            "incremental: the regime itself moves, through states in between",
+            atol=1.5 / width,
+        )
+    expect.equal(
+        states(n, "sudden", start, width),
+        (t >= start).astype(float),
+        f"sudden: all new from row {start}, all old before",
+    )
+    expect.equal(
+        states(n, "recurring", start, width),
+        ((t >= start) & ((t - start) // width % 2 == 0)).astype(float),
+        f"recurring: {width} rows new, {width} rows old, and so on",
+    )
+    for pattern in ("sudden", "recurring"):
+        wanted = [1, 1, 1, 1, 1] if pattern == "sudden" else [1, 0, 1, 0, 1]
+        expect.equal(
+            states(5, pattern, 0, 1), np.array(wanted, float), f"{pattern} from row 0 on, width 1, 5 rows"
+        )
+    late = [states(n, pattern, n + 5, width) for pattern in ("sudden", "gradual", "incremental", "recurring")]
+    expect.true(
+        all(len(each) == n and not each.any() for each in late),
+        "a start behind the last row: all rows are old",
+        "some are not",
+    )
+    unfinished = states(n, "incremental", n - width, 4 * width)
+    expect.true(
+        len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
+        "a change that is not finished at the last row: it stops on its way",
+        "it does not",
+    )
+
+
+def _check_mixture(states, rng, expect):
+    """The gradual pattern, on so many rows that a curved ramp shows."""
+    n, start, width = 12_000, int(rng.integers(3000, 3500)), int(rng.integers(4000, 4200))
+    gradual = states(n, "gradual", start, width, int(rng.integers(1000)))
+    complete = len(gradual) == n
+    with expect.defining():
+        expect.true(
+            complete and bool(np.isin(gradual, [0, 1]).all()) and 0 < gradual.mean() < 1,
+            "gradual: each row is either old or new",
+            "some rows are in between, or all are the same" if complete else f"it has {len(gradual)} rows",
+        )
+    way = gradual[start : start + width] if complete else np.full(10, np.nan)
+    tenths = [float(part.mean()) for part in np.array_split(way, 10)]
+    outside = complete and not gradual[:start].any() and bool((gradual[start + width :] == 1).all())
+    even = [
+        abs(tenths[0] - 0.05) < 0.05,
+        abs(tenths[9] - 0.95) < 0.05,
+        abs(np.mean(tenths[:4]) - 0.2) < 0.045,
+        abs(np.mean(tenths[6:]) - 0.8) < 0.045,
+        abs(np.mean(tenths) - 0.5) < 0.035,
+    ]
+    expect.true(
+        outside and all(even),
+        f"gradual: the share of new rows grows evenly from 0 to 1 within {width:,} rows",
+        f"in the tenths of the way it is {', '.join(f'{share:.2f}' for share in tenths)}"
+        + ("" if outside else "; before it some rows are new, or after it some are old"),
+    )
+    first, second = rng.choice(1000, size=2, replace=False).tolist()
+    once, again, other = (states(300, "gradual", 20, 250, seed) for seed in (first, first, second))
+    expect.true(
+        np.array_equal(once, again) and not np.array_equal(once, other),
+        "gradual: the same seed draws the same rows, another seed others",
+        "it does not",
+    )
+
+
+@regime.inputs
+def _courses(rng):
+    for pattern in ("recurring", "sudden", "incremental"):
+        yield 6, pattern, 1, 2, 0
+        yield 1, pattern, 0, 1, 3
+        for _ in range(12):
+            n = int(rng.integers(1, 60))
+            yield n, pattern, int(rng.integers(0, 70)), int(rng.integers(1, 40)), int(rng.integers(100))
+
+
+@regime.acceptable
+def _draws_by_the_statement(answer, rng):
+    """Whether each pattern is as the statement says; of gradual, whose rows are drawn, the shares over many seeds."""
+    for n, pattern, start, width, seed in _courses(rng):
+        t = np.arange(n)
+        wanted = {
+            "sudden": t >= start,
+            "incremental": np.clip((t - start) / width, 0, 1),
+            "recurring": (t >= start) & ((t - start) // width % 2 == 0),
+        }[pattern]
+        got = np.asarray(answer(n, pattern, start, width, seed), dtype=float)
+        slack = 1.5 / width if pattern == "incremental" else 0
+        if got.shape != (n,) or np.abs(got - wanted).max() > slack:
+            return False
+    runs = np.array([np.asarray(answer(60, "gradual", 10, 30, seed), dtype=float) for seed in range(600)])
+    again = np.asarray(answer(60, "gradual", 10, 30, 0), dtype=float)
+    share = np.clip((np.arange(60) - 10) / 30, 0, 1)
+    return bool(
+        np.isin(runs, [0, 1]).all()
+        and np.array_equal(runs[0], again)
+        and np.abs(runs.mean(axis=0) - share).max() < 0.12
+    )
+
+
+def _regime(n, pattern, start, width, seed):
+    t = np.arange(n)
+    way = np.clip((t - start) / width, 0, 1)
+    if pattern == "sudden":
+        return (t >= start).astype(float)
+    if pattern == "gradual":
+        return (np.random.default_rng(seed).random(n) < way).astype(float)
+    if pattern == "incremental":
+        return way
+    return ((t >= start) & ((t - start) // width % 2 == 0)).astype(float)
+
+
+def _course(seen, pattern):
+    """(start, width, states) of the first call for this pattern in which all of its course is seen."""
+    for call in seen.calls:
+        n, name, start, width, _ = call.given
+        if name == pattern and start > 0 and start + 2 * width < n and len(call.output) == n:
+            return start, width, np.asarray(call.output, dtype=float)
+    raise LookupError(pattern)
+
+
+def _creeps(seen, pattern):
+    """Whether a course was made in which the state itself grows, by way of states in between."""
+    start, width, states = _course(seen, pattern)
+    way = states[start : start + width]
+    return bool(
+        ((way > 0) & (way < 1)).mean() > 0.5 and way[: width // 3].mean() < way[-(width // 3) :].mean()
+    )
+
+
+def _mixes(seen, pattern):
+    """Whether a course of 0 and 1 was made whose share of 1 grows."""
+    start, width, states = _course(seen, pattern)
+    way = states[start : start + width]
+    early, late = way[: width // 3].mean(), way[-(width // 3) :].mean()
+    return bool(np.isin(states, [0, 1]).all()) and 0 < early < late < 1
+
+
+@regime.misconception(
+    "incremental was made as a mixture. Gradual: old and new rows take turns. Incremental: the regime itself moves, and in the middle of the way "
+    "each row is of a regime that was never there before.",
+    when=lambda seen: _mixes(seen, "incremental"),
+)
+def incremental_as_mixture(n, pattern, start, width, seed):
+    return _regime(n, "gradual" if pattern == "incremental" else pattern, start, width, seed)
+
+
+@regime.misconception(
+    "gradual was made as a slow change of the regime. In a gradual drift there are two regimes and nothing in between; what grows is the share of "
+    "rows that come from the new one.",
+    when=lambda seen: _creeps(seen, "gradual") and not _mixes(seen, "incremental"),
+)
+def gradual_in_between(n, pattern, start, width, seed):
+    return _regime(n, "incremental" if pattern == "gradual" else pattern, start, width, seed)
+
+
+@regime.misconception(
+    "the new regime never went away again. Recurring means that the old one comes back, season after season.",
+    when=lambda seen: (
+        bool((_course(seen, "recurring")[2][_course(seen, "recurring")[0] + 1 :] == 1).all())
+        and not _course(seen, "recurring")[2][0]
+    ),
+)
+def recurring_stays(n, pattern, start, width, seed):
+    return _regime(n, "sudden" if pattern == "recurring" else pattern, start, width, seed)
+
+
+@regime.misconception("the change came one row late. At `t = start` the new regime already holds.")
+def one_row_late(n, pattern, start, width, seed):
+    return _regime(n, pattern, start + 1, width, seed)
+
+
+@regime.alternative
+def in_a_loop(n, pattern, start, width, seed):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for t in range(n):
+        if t < start:
+            rows.append(0.0)
+        elif pattern == "sudden":
+            rows.append(1.0)
+        elif pattern == "recurring":
+            rows.append(float((t - start) // width % 2 == 0))
+        else:
+            way = min((t - start) / width, 1.0)
+            rows.append(way if pattern == "incremental" else float(rng.random() < way))
+    return rows
+
+
+@regime.alternative
+def with_drift(n, pattern, start, width, seed):
+    share = Drift("concept", pattern, start, 0 if pattern == "sudden" else width).new_share(np.arange(n))
+    return np.random.default_rng(seed).binomial(1, share) if pattern == "gradual" else share

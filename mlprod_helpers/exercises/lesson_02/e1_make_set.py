@@ -1,0 +1,181 @@
+"""Exercise 2.1, The feature "Set"."""
+
+import contextlib
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_02.support import _arguments
+from mlprod_helpers.lesson.contract import Array, Frame, Function, Several, exercise
+
+
+def _requests(rng, n, start):
+    """A few requests of the display with their air time, under an index that begins at `start`."""
+    distance = rng.integers(90, 2600, n)
+    return pd.DataFrame(
+        {
+            "distance": distance,
+            "carrier": rng.choice(["AA", "B6", "DL", "UA"], n),
+            "hour": rng.integers(5, 23, n),
+            "air_time": (distance / 7.5 + rng.normal(20, 6, n)).round(),
+        },
+        index=np.arange(start, start + n),
+    )
+
+
+@exercise(
+    "2.1",
+    'The feature "Set"',
+    answers=("make_set",),
+    points=2,
+    minutes=4,
+    edition=2,
+    objective="2.a",
+    kind=Function(
+        "reference", "current", "target", returns=Several(Frame(), Array(ndim=1), names=("X", "s"))
+    ),
+    hints=(
+        "Two things come back: a table with the rows of both, and an array that says where each row came from.",
+        "`pd.concat` puts tables below each other, `drop(columns=...)` removes a column, `np.repeat([0, 1], [n, m])` makes the labels.",
+    ),
+)
+def make_set(answer, rng, expect):
+    """`make_set(reference, current, target)`: the rows of both without the target, and 0 or 1 for each."""
+    for told, target, labeled in (
+        ("labels in both tables", "air_time", True),
+        ("no labels yet in the current table", "air_time", False),
+        ("rows that repeat, missing values, another target, columns in another order", "delay", False),
+    ):
+        n, m = (int(k) for k in rng.choice(np.arange(8, 30), size=2, replace=False))
+        reference, current = _requests(rng, n, 0), _requests(rng, m, int(rng.integers(0, n)))
+        if target == "delay":  # here the air time is an input
+            for table in (reference, current):
+                table.insert(0, "delay", rng.normal(8, 20, len(table)).round())
+                table["air_time"] = table["air_time"].mask(rng.random(len(table)) < 0.2)
+                table.loc[table.index[3], "carrier"] = None
+                table.iloc[-2:] = table.iloc[:2].to_numpy()
+            current = current[current.columns[::-1]]
+        if not labeled:
+            current = current.drop(columns=target)
+        X, s = answer(reference, current, target)
+        inputs = [name for name in reference.columns if name != target]
+        with expect.defining():
+            expect.true(
+                set(X.columns) == set(inputs),
+                f"`X` has the inputs as its columns ({told})",
+                f"its columns are {', '.join(str(name) for name in X.columns)}"[:200],
+            )
+        with expect.defining() if target == "delay" else contextlib.nullcontext():
+            expect.true(
+                set(inputs) <= set(X.columns)
+                and len(X) == n + m
+                and _cells(X, inputs) == [*_cells(reference, inputs), *_cells(current, inputs)],
+                f"`X` holds every row, reference first ({told})",
+                f"it has {len(X)} rows, {n + m} came in"
+                if len(X) != n + m
+                else "values or their order differ",
+            )
+        with expect.defining() if labeled else contextlib.nullcontext():
+            expect.equal(
+                s.astype(float), np.repeat([0.0, 1.0], [n, m]), f"`s` tells where each row came from ({told})"
+            )
+
+
+def _cells(table, names):
+    """The rows as tuples; None where a value is missing."""
+    rows = table[names].astype(object)
+    return [tuple(row) for row in rows.where(rows.notna(), None).to_numpy().tolist()]
+
+
+@make_set.acceptable
+def _keeps_every_row(answer, rng):
+    """All rows of both tables in their order, all columns but the target, and a label for each."""
+    for n, m, target, labeled in ((3, 2, "air_time", True), (1, 40, "hour", False), (60, 1, "y", False)):
+        reference, current = _requests(rng, n, 5), _requests(rng, m, 5)
+        for table in (reference, current):
+            table["y"] = np.nan
+            table.iloc[-1] = table.iloc[0]
+        current = current[current.columns[::-1]]
+        current = current if labeled else current.drop(columns=target)
+        X, s = answer(reference.copy(), current.copy(), target)
+        names = [name for name in reference.columns if name != target]
+        if set(X.columns) != set(names) or _cells(X, names) != [
+            *_cells(reference, names),
+            *_cells(current, names),
+        ]:
+            return False
+        if np.asarray(s, dtype=float).tolist() != [0.0] * n + [1.0] * m:
+            return False
+    return True
+
+
+def _columns_added(seen):
+    """Columns of X that neither table has, as (column, s)."""
+    for (reference, current, _), (X, s) in zip(_arguments(seen), seen.outputs, strict=True):
+        for name in X.columns:
+            if name not in reference.columns and name not in current.columns:
+                yield X[name], np.asarray(s)
+
+
+def _is_the_set(column, s):
+    return column.nunique() == 2 and abs(np.corrcoef(column.astype(float), s)[0, 1]) > 0.999
+
+
+@make_set.misconception(
+    "the set itself stayed in `X`. A classifier would read its answer off that column: AUC 1.0 for any two tables, also for two equal ones.",
+    when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
+)
+def set_left_in(reference, current, target):
+    both = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).drop(columns=target)
+    return both, both["Set"].to_numpy()
+
+
+@make_set.misconception(
+    "the old row numbers became a column. They tell which file a row was in, and nothing about the world: let the index go.",
+    when=lambda seen: any(not _is_the_set(column, s) for column, s in _columns_added(seen)),
+)
+def index_kept(reference, current, target):
+    both = pd.concat([reference, current]).drop(columns=target).reset_index()
+    return both, np.repeat([0, 1], [len(reference), len(current)])
+
+
+@make_set.misconception(
+    "the target stayed in `X`. Fresh requests have no label yet; whether the label is there would already separate the tables.",
+    when=lambda seen: any(
+        target in X.columns and set(reference.columns) <= set(X.columns)
+        for (reference, _, target), (X, _) in zip(_arguments(seen), seen.outputs, strict=True)
+    ),
+)
+def target_kept(reference, current, target):
+    return pd.concat([reference, current], ignore_index=True), np.repeat(
+        [0, 1], [len(reference), len(current)]
+    )
+
+
+@make_set.misconception(
+    "0 and 1 were swapped. The current rows are what we look for, so they are the positive class: 1.",
+    when=lambda seen: (
+        bool(seen.outputs)
+        and all(
+            np.array_equal(np.asarray(s, dtype=float), np.repeat([1.0, 0.0], [len(a), len(b)]))
+            for (a, b, _), (_, s) in zip(_arguments(seen), seen.outputs, strict=True)
+        )
+    ),
+)
+def swapped(reference, current, target):
+    X = pd.concat([reference, current], ignore_index=True).drop(columns=target)
+    return X, np.repeat([1, 0], [len(reference), len(current)])
+
+
+@make_set.alternative
+def by_a_column(reference, current, target):
+    both = pd.concat([reference.assign(Set=False), current.assign(Set=True)])
+    s = both.pop("Set")
+    return both[[name for name in both if name != target]], s
+
+
+@make_set.alternative
+def with_numpy(reference, current, target):
+    names = [name for name in reference.columns if name != target]
+    rows = {name: np.concatenate([reference[name], current[name]]) for name in names}
+    return pd.DataFrame(rows), np.r_[np.zeros(len(reference)), np.ones(len(current))]

@@ -1,0 +1,285 @@
+"""Exercise 2.3, Out-of-fold AUC."""
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_02.support import _auc
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+def _out_of_fold(reference, current, method="predict_proba", shuffle=True):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+
+    X = pd.concat([reference, current], ignore_index=True).to_numpy()
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0) if shuffle else KFold(5)
+    scores = cross_val_predict(LogisticRegression(), X, s, cv=folds, method=method)
+    return s, scores[:, 1] if method == "predict_proba" else scores
+
+
+def _own_out_of_fold_auc(reference, current):
+    """Fisher's linear discriminant in five folds: what logistic regression finds here, in a tenth of its time."""
+    X = np.vstack([reference, current])
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    scores = np.empty(len(s))
+    fold = np.concatenate([np.arange(len(reference)), np.arange(len(current))]) % 5
+    for k in range(5):
+        train = fold != k
+        old, new = X[train & (s == 0)], X[train & (s == 1)]
+        spread = (np.cov(old.T) * len(old) + np.cov(new.T) * len(new)) / train.sum()
+        direction = np.linalg.solve(spread, new.mean(axis=0) - old.mean(axis=0))
+        scores[~train] = (X[~train] - (old.mean(axis=0) + new.mean(axis=0)) / 2) @ direction
+    return _auc(s, scores)
+
+
+@exercise(
+    "2.3",
+    "Out-of-fold AUC",
+    answers=("adversarial_auc",),
+    seconds=20,
+    points=4,
+    minutes=8,
+    core=True,
+    edition=2,
+    objective="2.a",
+    kind=Function("reference", "current", returns=Number(low=0, high=1)),
+    hints=(
+        "Four steps: put the tables below each other, label the rows 0 and 1, score each row by a model that has not seen it, compare scores with labels.",
+        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the folds: the rows come table by table.',
+        "`folds = StratifiedKFold(5, shuffle=True, random_state=0)`, then `roc_auc_score(s, scores)`.",
+    ),
+)
+def adversarial_auc(answer, rng, expect):
+    """`adversarial_auc(reference, current)`: AUC of out-of-fold scores for "this row is from current"."""
+    while True:  # an ordinary draw of nothing: other classifiers agree on it
+        reference, current = _normals(rng, 113, 30), _normals(rng, 107, 30)
+        if 0.45 < _own_out_of_fold_auc(reference, current) < 0.54:
+            break
+    nothing = answer(reference, current)
+    with expect.defining():
+        expect.within(nothing, 0.37, 0.63, "nothing differs, 30 columns")
+    reference, current = (
+        pd.concat([_few_values(rng, n, 0)[["parts"]], _pair_of_columns(rng, n, shift)], axis=1)
+        for n, shift in ((157, 0), (149, 0.5))
+    )
+    together = answer(reference, current)
+    with expect.defining():
+        expect.within(together, 0.75, 1, "two of three columns tell the tables apart, but only together")
+    reference, current = _few_values(rng, 1050, 0), _few_values(rng, 300, 1)
+    uneven = answer(reference, current)
+    with expect.defining():
+        expect.within(uneven, 0.6, 0.76, "columns with few values, 3.5 times as many reference rows")
+    while True:
+        reference, current = _few_values(rng, 525, 0), _few_values(rng, 150, 0)
+        if 0.46 < _own_out_of_fold_auc(reference, current) < 0.53:
+            break
+    # cut without shuffling, or at the length of the shorter table, they differ
+    reference = reference.sort_values(["calls", "parts"], ascending=False, ignore_index=True)
+    current = current.sort_values(["calls", "parts"], ignore_index=True)
+    with expect.defining():
+        expect.within(
+            answer(reference, current),
+            0.38,
+            0.62,
+            "nothing differs, 3.5 times as many reference rows, both tables sorted by their values",
+        )
+    reference = _normals(rng, 90, 20)
+    copy = answer(reference, reference.copy())
+    part = _is_of_a_part(nothing, 113, 107) and _is_of_a_part(together, 157, 149)
+    with expect.defining():
+        expect.within(
+            copy,
+            0,
+            0.56,
+            "a table against a copy of itself: no row is easy to place, so no AUC above one half",
+        )
+        expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
+
+
+def _normals(rng, n, columns):
+    return pd.DataFrame(rng.normal(size=(n, columns)), columns=[f"x{i}" for i in range(columns)])
+
+
+def _pair_of_columns(rng, n, shift):
+    """Two columns that go together; one moves up and one down, each by less than its spread hides."""
+    common = rng.normal(size=n)
+    own = 0.25 * rng.normal(size=(n, 2)) + [shift, -shift]
+    return pd.DataFrame(common[:, None] + own, columns=["x0", "x1"])
+
+
+def _few_values(rng, n, shift):
+    """Two columns of whole numbers: a fully grown tree has graded scores too."""
+    return pd.DataFrame(
+        {
+            "calls": rng.binomial(5, 0.35 + 0.12 * shift, n).astype(float),
+            "parts": rng.binomial(3, 0.35 + 0.12 * shift, n).astype(float),
+        }
+    )
+
+
+def _is_of_a_part(auc, n, m):
+    """Whether this is the AUC of a usual hold-out of n and m rows, and cannot be that of all of them.
+
+    An AUC counts halves of pairs: times 2 n m it is a whole number.
+    """
+
+    def counts(a, b):
+        pairs = 2 * auc * a * b
+        if not np.isfinite(pairs):
+            return False
+        return abs(pairs - round(pairs)) < 1e-6
+
+    if counts(n, m):
+        return False
+    totals = {
+        round(share * (n + m)) + extra for share in (0.1, 0.2, 0.25, 0.3, 1 / 3, 0.4, 0.5) for extra in (0, 1)
+    }
+    return any(counts(a, total - a) for total in totals for a in range(1, total))
+
+
+@adversarial_auc.acceptable
+def _is_out_of_fold(answer, rng):
+    """About one half where nothing differs, near the best AUC where a column moved, at any sizes."""
+    nothing = [answer(_normals(rng, 120, 20), _normals(rng, 120, 20)) for _ in range(3)]
+    moved = [
+        (
+            answer(_few_values(rng, n, 0), _few_values(rng, m, 1)),
+            answer(_few_values(rng, n, 1), _few_values(rng, m, 0)),
+        )
+        for n, m in ((400, 400), (900, 260))
+    ]
+    pair = answer(_pair_of_columns(rng, 200, 0), _pair_of_columns(rng, 200, 0.5))
+    ordered = answer(
+        _few_values(rng, 600, 0).sort_values(["calls", "parts"]),
+        _few_values(rng, 200, 0).sort_values(["calls", "parts"], ascending=False),
+    )
+    table = _normals(rng, 80, 20)
+    inside = abs(np.mean(nothing) - 0.5) < 0.08 and all(0.59 < auc < 0.77 for both in moved for auc in both)
+    inside = inside and abs(ordered - 0.5) < 0.14
+    return inside and pair > 0.75 and answer(table, table.copy()) < 0.56 and not _is_of_a_part(pair, 200, 200)
+
+
+def _adversarial_outputs(seen):
+    """The five AUCs of the check, in its order."""
+    nothing, together, uneven, uneven_nothing, copy = (float(output) for output in seen.outputs)
+    return nothing, together, uneven, uneven_nothing, copy
+
+
+def _looks_in_sample(seen):
+    nothing, together, *_ = _adversarial_outputs(seen)
+    return nothing > 0.64 and together > 0.75 and not _is_of_a_part(nothing, 113, 107)
+
+
+def _looks_like_accuracy(seen):
+    _, _, uneven, uneven_nothing, _ = _adversarial_outputs(seen)
+    return 0.76 < uneven < 0.82 and 0.76 < uneven_nothing < 0.8
+
+
+def _looks_like_labels(seen):
+    nothing, together, uneven, uneven_nothing, _ = _adversarial_outputs(seen)
+    return 0.36 < nothing < 0.64 and together > 0.7 and 0.49 < uneven < 0.6 and 0.45 < uneven_nothing < 0.55
+
+
+def _looks_like_the_first_column(seen):
+    _, together, uneven, *_ = _adversarial_outputs(seen)
+    return together < 0.3 and uneven < 0.4
+
+
+def _looks_unshuffled(seen):
+    nothing, together, *_ = _adversarial_outputs(seen)
+    return nothing < 0.36 and together > 0.3
+
+
+@adversarial_auc.misconception(
+    "accuracy was taken for AUC. When 7 of 9 rows are from one table, saying so for each row is 78 % accurate and has learned nothing. "
+    "The baseline of the AUC is 0.5, whatever the sizes.",
+    when=_looks_like_accuracy,
+)
+def accuracy(reference, current):
+    s, said = _out_of_fold(reference, current, method="predict")
+    return float((s == said).mean())
+
+
+@adversarial_auc.misconception(
+    "the scores pointed at the reference. `predict_proba` has one column a class, in the order 0, 1: take the one that says how likely a row is to be from the current table.",
+    when=_looks_like_the_first_column,
+)
+def the_first_column(reference, current):
+    s, scores = _out_of_fold(reference, current)
+    return _auc(s, -scores)
+
+
+@adversarial_auc.misconception(
+    "rows were scored by a model that was trained on them. It found a difference where there is none: it had learned these very rows by heart. "
+    "Score each row by a model that has not seen it. (If you do, see whether the label is among the columns of `X`.)",
+    when=_looks_in_sample,
+)
+def in_sample(reference, current):
+    from sklearn.linear_model import LogisticRegression
+
+    X = pd.concat([reference, current], ignore_index=True).to_numpy()
+    s = np.repeat([0, 1], [len(reference), len(current)])
+    return _auc(s, LogisticRegression().fit(X, s).decision_function(X))
+
+
+@adversarial_auc.misconception(
+    "the folds were cut without shuffling. The rows come table by table, so a fold is one table, and the model was trained with too little of it: "
+    'it says "the other one". Shuffle, and keep the shares of both tables in each fold.',
+    when=_looks_unshuffled,
+)
+def unshuffled(reference, current):
+    s, scores = _out_of_fold(reference, current, shuffle=False)
+    return _auc(s, scores)
+
+
+@adversarial_auc.misconception(
+    "hard labels, 0 or 1, were ranked. They throw the order of the rows away, and with it a part of the area: the AUC needs scores, "
+    "such as the second column of `predict_proba`.",
+    when=_looks_like_labels,
+)
+def hard_labels(reference, current):
+    from sklearn.metrics import roc_auc_score
+
+    return roc_auc_score(*_out_of_fold(reference, current, method="predict"))
+
+
+@adversarial_auc.alternative
+def with_a_tree(reference, current):
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+    from sklearn.tree import DecisionTreeClassifier
+
+    X = np.concatenate([reference.to_numpy(), current.to_numpy()])
+    s = np.array([0] * len(reference) + [1] * len(current))
+    scores = {}
+    for train, out in StratifiedKFold(5, shuffle=True, random_state=7).split(X, s):
+        tree = DecisionTreeClassifier(random_state=0).fit(X[train], s[train])
+        scores |= dict(zip(out.tolist(), tree.predict_proba(X[out])[:, 1], strict=True))
+    return roc_auc_score(s, [scores[row] for row in range(len(s))])
+
+
+@adversarial_auc.alternative
+def mean_over_folds(reference, current):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    X = np.vstack([reference, current])
+    s = np.r_[np.zeros(len(reference)), np.ones(len(current))]
+    folds = StratifiedKFold(5, shuffle=True, random_state=3)
+    return cross_val_score(LogisticRegression(), X, s, cv=folds, scoring="roc_auc").mean()
+
+
+@adversarial_auc.alternative
+def in_a_loop(reference, current):
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.metrics import roc_auc_score
+
+    X = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).sample(frac=1, random_state=1)
+    s = X.pop("Set").to_numpy()
+    scores = np.empty(len(s))
+    for fold in range(4):
+        out = np.arange(len(s)) % 4 == fold
+        model = LinearDiscriminantAnalysis().fit(X[~out], s[~out])
+        scores[out] = model.predict_proba(X[out])[:, 1]
+    return float(roc_auc_score(s, scores))

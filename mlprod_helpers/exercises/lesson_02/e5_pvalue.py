@@ -1,0 +1,180 @@
+"""Exercise 2.5, A p-value that holds."""
+
+import math
+
+import numpy as np
+
+from mlprod_helpers.exercises.lesson_02.support import _auc
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+def _quick_scores(X, s):
+    """The lesson's `quick_scores`: fits on all rows and scores the same rows."""
+    return X @ (X[s == 1].mean(axis=0) - X[s == 0].mean(axis=0))
+
+
+def _whole_procedure(X, s, n_permutations, rng):
+    """AUC of the data, and the AUC after each shuffle of the labels; the whole procedure for all shuffles at once."""
+    labels = np.vstack([s, rng.permuted(np.tile(s, (n_permutations, 1)), axis=1)])
+    n_current, n_reference = s.sum(), (1 - s).sum()
+    scores = (labels @ X / n_current - (1 - labels) @ X / n_reference) @ X.T
+    ranks = 1 + scores.argsort(axis=1).argsort(axis=1)
+    aucs = ((ranks * labels).sum(axis=1) - n_current * (n_current + 1) / 2) / (n_current * n_reference)
+    return aucs[0], aucs[1:]
+
+
+@exercise(
+    "2.5",
+    "A p-value that holds",
+    answers=("pvalue",),
+    seconds=20,
+    points=3,
+    minutes=8,
+    edition=2,
+    objective="2.c",
+    kind=Function("X", "s", "n_permutations", "seed", returns=Number(low=0, high=1)),
+    hints=(
+        "If nothing has changed, the labels 0 and 1 are arbitrary. So shuffle `s`, and do again everything that was done with the true `s`.",
+        "The whole procedure is two lines: `scores = quick_scores(X, s)`, `auc_of(s, scores)`. Both need the shuffled labels.",
+        "Count how often chance gave at least the observed AUC. The observed table is one of the `n_permutations + 1` arrangements: (1 + count) / (1 + n_permutations).",
+    ),
+)
+def pvalue(answer, rng, expect):
+    """`pvalue(X, s, n_permutations, seed)`: permutation test of the whole procedure."""
+    n_permutations = int(rng.integers(55, 65))
+    sizes = ((20, 20), (26, 14), (12, 30))
+    for number, (n, m) in enumerate(sizes, 1):
+        s = rng.permutation(np.repeat([0, 1], [n, m]))
+        while True:  # until it is an ordinary draw of nothing
+            X = rng.normal(size=(n + m, 10))
+            if number == 3:  # nearly the same column ten times: less to learn by heart
+                X = 0.1 * X + rng.normal(size=(n + m, 1))
+            observed, null = _whole_procedure(X, s, 300, rng)
+            want = (1 + (null >= observed).sum()) / 301
+            if 0.2 < want < (0.4 if number == 3 else 0.8):
+                break
+        seeds = [int(seed) for seed in rng.choice(10_000, 5 if number == 2 else 1, replace=False)]
+        got = [answer(X, s, n_permutations, seed) for seed in seeds]
+        slack = 4.5 * math.sqrt(want * (1 - want) * (1 / n_permutations / len(seeds) + 1 / 300)) + 0.01
+        with expect.defining():
+            expect.within(
+                np.mean(got),
+                want - slack,
+                want + slack,
+                f"nothing differs, {n} against {m} rows{', columns that go together' if number == 3 else ''}: chance alone does as much",
+            )
+        if number == 1:
+            expect.true(
+                answer(X, s, n_permutations, seeds[0]) == got[0],
+                "the same seed gives the same p-value",
+                "a second call gives another one",
+            )
+        if number == 2:
+            expect.true(len(set(got)) > 1, "another seed gives other shuffles", "five seeds give one p-value")
+    # six rows, one column: one shuffle in three gives just the observed AUC, 1, and counts
+    order = rng.permutation(6)
+    X = (np.array([0.0, 1, 2, 7, 8, 9]) + rng.uniform(0, 0.5, 6))[order, None]
+    got = answer(X, np.repeat([0, 1], [5, 1])[order], 400, int(rng.integers(1000)))
+    with expect.defining():
+        expect.within(got, 0.23, 0.44, "5 against 1 row, AUC 1: some shuffles do exactly as well")
+    s = np.repeat([0, 1], 20)
+    X = rng.normal(size=(40, 10))
+    X[s == 1] += 1.5
+    for few in (n_permutations, 19):
+        got = answer(X, s, few, int(rng.integers(1000)))
+        with expect.defining():
+            expect.close(got, 1 / (few + 1), f"everything differs: no shuffle of {few} comes near")
+
+
+@pvalue.acceptable
+def _is_a_permutation_p(answer, rng):
+    """Close to many shuffles of the whole procedure, in steps of 1/(n + 1), never 0, and fixed by its seed."""
+    for n, m, columns, shift in ((20, 20, 10, 0), (30, 10, 4, 0), (15, 25, 6, 0.3), (20, 20, 10, 2)):
+        s = rng.permutation(np.repeat([0, 1], [n, m]))
+        X = rng.normal(size=(n + m, columns)) + shift * s[:, None]
+        if columns == 6:
+            X[:, 1:] = X[:, :1] + 0.1 * X[:, 1:]
+        observed, null = _whole_procedure(X, s, 2_000, rng)
+        want = (1 + (null >= observed).sum()) / 2_001
+        got = [answer(X.copy(), s.copy(), 60, seed) for seed in (1, 2, 3, 4, 4)]
+        if got[3] != got[4] or (0.2 < want < 0.8 and len(set(got)) == 1):
+            return False
+        if not all(p > 0 and math.isclose(p * 61, round(p * 61), abs_tol=1e-6) for p in got):
+            return False
+        if abs(np.mean(got[:4]) - want) > 4 * math.sqrt(want * (1 - want) / 240) + 0.015:
+            return False
+    return True
+
+
+def _pvalues_seen(seen):
+    """p-values where nothing differs, and where everything does."""
+    outputs = [float(output) for output in seen.outputs]
+    return outputs[:-3], outputs[-1]
+
+
+def _shuffles_labels_alone(seen):
+    """Whether the p-values are those of scores that stay while the labels are shuffled."""
+    for call in seen.calls[:-2]:
+        X, s, n, _ = call.given
+        scores, rng = _quick_scores(X, s), np.random.default_rng(0)
+        null = np.array([_auc(rng.permutation(s), scores) for _ in range(200)])
+        want = (1 + (null >= _auc(s, scores)).sum()) / 201
+        if abs(call.output - want) > 4 * math.sqrt(want * (1 - want) * (1 / n + 1 / 200)) + 0.02:
+            return False
+    return _varies(seen)
+
+
+def _varies(seen):
+    """Whether calls that differ in nothing but the seed gave different p-values."""
+    return (
+        len({call.output for call in seen.calls if len(call.given[1]) == 40 and call.given[1].sum() == 14})
+        > 1
+    )
+
+
+@pvalue.misconception(
+    "only the labels were shuffled, and the scores stayed those of the true labels. Then the null does not know how well your procedure learns rows by heart. "
+    "Fit again after each shuffle: the whole procedure, from the beginning.",
+    when=_shuffles_labels_alone,
+)
+def scores_stay(X, s, n_permutations, seed):
+    rng = np.random.default_rng(seed)
+    scores = _quick_scores(X, s)
+    null = np.array([_auc(rng.permutation(s), scores) for _ in range(n_permutations)])
+    return (1 + (null >= _auc(s, scores)).sum()) / (1 + n_permutations)
+
+
+@pvalue.misconception(
+    "the shuffles alone were counted. A p-value of 0 would claim certainty from a few shuffles: the table that was observed is itself one of the possible "
+    "arrangements, so it counts above and below.",
+    when=lambda seen: _pvalues_seen(seen)[1] == 0 and min(_pvalues_seen(seen)[0]) > 0,
+)
+def without_the_observed(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
+    return (null >= observed).mean()
+
+
+@pvalue.misconception(
+    "the wrong tail was counted. Two tables that differ have a large AUC; ask how often chance does at least as well.",
+    when=lambda seen: _pvalues_seen(seen)[1] > 0.9 and max(_pvalues_seen(seen)[0]) < 0.9 and _varies(seen),
+)
+def the_wrong_tail(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed))
+    return (1 + (null <= observed).sum()) / (1 + n_permutations)
+
+
+@pvalue.alternative
+def shuffling_rows(X, s, n_permutations, seed):
+    rng = np.random.default_rng([seed, 7])
+    at_least = 1
+    for _ in range(n_permutations):
+        rows = X[rng.permutation(len(X))]  # moving the rows under the labels is the same thing
+        at_least += _auc(s, _quick_scores(rows, s)) >= _auc(s, _quick_scores(X, s))
+    return at_least / (n_permutations + 1)
+
+
+@pvalue.alternative
+def by_ranks(X, s, n_permutations, seed):
+    observed, null = _whole_procedure(X, s, n_permutations, np.random.default_rng(seed + 1))
+    everything = np.sort(np.append(null, observed))
+    return float(1 - np.searchsorted(everything, observed) / len(everything))

@@ -1,0 +1,233 @@
+"""Exercise 2.6, AUC 1.0: panic?"""
+
+import contextlib
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_02.support import _arguments
+from mlprod_helpers.lesson.contract import Function, Names, exercise
+
+
+def _logged(rng, n, kinds, late):
+    """One table of the log: each column of one of the kinds below; `late` for the current table."""
+    make = {
+        "counter": lambda: np.arange(n) + 70_000 + 9_000 * late,
+        "clock": lambda: (
+            pd.Timestamp("2013-07-01" if late else "2013-02-01").as_unit("us")
+            + pd.to_timedelta(rng.permutation(n) * 13, unit="min").as_unit("us")
+        ),
+        "pair": lambda: rng.choice(
+            np.arange(229, 2400, 97) + late, n
+        ),  # one value an airport pair, as mileage is
+        "warmer": lambda: rng.normal(41 + 26 * late, 9, n).round().astype(int),
+        "busier": lambda: rng.poisson(20 + 13 * late, n),
+        "same": lambda: rng.integers(5, 23, n),
+        "wait": lambda: rng.exponential(22, n).round().astype(int),
+        "new": lambda: rng.choice(
+            ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
+        ),
+        # of 400 current rows 19 have a value of before: just fewer than 5 %; or 20: just not
+        "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else round(0.043 * n)),
+        "some back": lambda: _coming_back(rng, n, late, 20 if n == 400 else round(0.06 * n)),
+        # nearly all have the new version now; all of before is still seen
+        "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
+        # one of many values is left: hardly a row of before has it, every row of now
+        "narrow": lambda: np.full(n, 31) if late else rng.permutation(np.r_[31, np.arange(n - 1) % 97 + 40]),
+        # most values are new, most rows are not
+        "common": lambda: rng.permutation(
+            np.r_[np.zeros(n // 2, int), np.arange(n - n // 2) + 10 + 5_000 * late]
+        ),
+    }
+    return pd.DataFrame({name: make[kind]() for name, kind in kinds.items()})
+
+
+def _coming_back(rng, n, late, rows):
+    """A code that is new in all but `rows` of the current rows; at 5 %, each row of either table counts.
+
+    The first and the last reference row have values of their own, which come back once; of 400 current rows the first
+    and the last come back. Elsewhere it is the last rows that do: a sample from one end misleads.
+    """
+    if not late:
+        return np.r_[9_000, 10_000 + np.arange(n - 2) % 60, 9_001]
+    new, back = rng.integers(50_000, 50_060, n - rows), rng.integers(10_000, 10_009, rows)
+    back[1:3] = 9_000, 9_001
+    if n != 400:
+        return np.r_[new, back]
+    return np.r_[back[0], rng.permutation(np.r_[new, back[1:-1]]), back[-1]]
+
+
+_NAMES = {
+    "counter": ("request_id", "ticket", "row"),
+    "clock": ("created_at", "time", "logged"),
+    "pair": ("distance", "route_miles", "gate_code"),
+    "warmer": ("temp", "apron_temp", "dewp"),
+    "busier": ("queue_time", "planes_ahead"),
+    "same": ("hour", "paid_bags"),
+    "wait": ("idle_minutes", "taxi_out"),
+    "new": ("carrier", "airline"),
+    "few back": ("crew_code", "pairing"),
+    "some back": ("tail_number", "plane"),
+    "newer": ("app_version", "schema"),
+    "narrow": ("runway", "desk"),
+    "common": ("remark", "voucher"),
+}
+
+_NAMING = {"counter", "clock", "pair", "few back", "newer"}
+
+
+def _recurring(reference, current):
+    """Share of the current rows, per column, whose value the reference has too."""
+    return pd.Series({name: current[name].isin(reference[name]).mean() for name in reference.columns})
+
+
+@exercise(
+    "2.6",
+    "AUC 1.0: panic?",
+    answers=("names_its_table",),
+    seconds=15,
+    points=3,
+    minutes=6,
+    edition=2,
+    objective="2.d",
+    kind=Function("reference", "current", returns=Names()),
+    hints=(
+        "What have a counter, a time stamp and a mileage in common, that a temperature has not, even when the summer is much warmer?",
+        "Take one column. Of the rows in `current`, what share has a value that occurs in `reference` at all?",
+        "`current[name].isin(reference[name]).mean()`: close to 0 for a name of the table, far above for a measurement that moved.",
+    ),
+)
+def names_its_table(answer, rng, expect):
+    """`names_its_table(reference, current)`: columns whose values hardly ever occur in both tables."""
+    honest = ["warmer", "busier", "same", "wait", "new"]
+    drawn = (
+        ("a counter and a mileage", ["counter", "pair"], [], 0),
+        ("a counter, a clock and a mileage", ["counter", "clock", "pair"], [], 0),
+        ("none", [], [], 0),
+        (
+            "one whose values come back in 19 of 400 rows, and another one in 20",
+            ["few back"],
+            ["some back"],
+            400,
+        ),
+        ("one whose values come back in the last 30 of 700 rows", ["few back"], [], 700),
+        ("none, and one whose values come back in the last 12 of 200 rows", [], ["some back"], 200),
+        (
+            "one that is nearly always new; in another one half of the rows share one value",
+            ["newer"],
+            ["common"],
+            400,
+        ),
+        ("none, and one that has a single value now", [], ["narrow"], 400),
+    )
+    for what, naming, more, rows in drawn:
+        chosen = list(rng.permutation([*honest, *naming, *more]))
+        if what == "a counter and a mileage":
+            chosen.sort(key=["counter", *honest, "pair"].index)  # at both ends
+        kinds = {str(rng.choice(_NAMES[kind])): str(kind) for kind in chosen}
+        n, m = int(rng.integers(250, 390)), rows or int(rng.integers(250, 390))
+        reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
+        want = [name for name, kind in kinds.items() if kind in _NAMING]
+        with expect.defining() if naming or more else contextlib.nullcontext():
+            expect.same_set(
+                answer(reference, current), want, f"a log with columns that name their table: {what}"
+            )
+
+
+@names_its_table.inputs
+def _tables_with_names(rng):
+    yield (
+        pd.DataFrame({"distance": [184, 184, 1010], "hour": [6, 7, 8], "request": [1, 2, 3]}),
+        pd.DataFrame({"distance": [187, 1013], "hour": [6, 9], "request": [4, 5]}),
+    )
+    for back in (0, 1, 4, 5, 6, 60, 100):  # of 100 rows
+        current = pd.DataFrame(
+            {"a": [1] * back + [2] * (100 - back), "b": ["x"] * (100 - back) + ["y"] * back}
+        )
+        yield pd.DataFrame({"a": [1, 1, 3], "b": ["x", "z", "z"]}), current
+        yield pd.DataFrame({"a": [1] * 50 + list(range(10, 60)), "b": ["y"] * 100}), current
+    times = pd.Series(pd.date_range("2013-02-01", periods=50, freq="h"))
+    yield (
+        pd.DataFrame({"t": times, "c": range(50)}),
+        pd.DataFrame({"t": times + pd.Timedelta("1h"), "c": range(50)}),
+    )
+    yield pd.DataFrame({"t": times}), pd.DataFrame({"t": times + pd.Timedelta("300D")})
+    yield pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [2, 2, 2, 2, 5]})
+
+
+def _chosen_wrongly(seen):
+    """Of each call: honest columns that were chosen, naming columns that were not, and the tables."""
+    for (reference, current), output in zip(_arguments(seen), seen.outputs, strict=True):
+        recurring = _recurring(reference, current)
+        naming = set(recurring.index[recurring < 0.05])
+        yield set(output) - naming, naming - set(output), reference, current
+
+
+def _moved_columns(reference, current):
+    """Measurements whose mean moved by more than one standard deviation."""
+    numbers = reference.select_dtypes("number").columns
+    moved = (current[numbers].mean() - reference[numbers].mean()).abs() > reference[numbers].std()
+    recurring = _recurring(reference, current)
+    return {name for name in numbers if moved[name] and recurring[name] >= 0.05}
+
+
+def _chose_what_moved(seen):
+    """Whether every measurement that moved was chosen, and hardly another one."""
+    found = [(_moved_columns(a, b), extra, left) for extra, left, a, b in _chosen_wrongly(seen)]
+    return all(moved and moved <= extra and len(extra - moved) <= 2 for moved, extra, _ in found)
+
+
+@names_its_table.misconception(
+    "every column that differs was left out. The temperature really changed: take it away and you have silenced the smoke detector because it rang.",
+    when=_chose_what_moved,
+)
+def all_that_drifted(reference, current):
+    found = []
+    for name in reference.columns:
+        values_of = [
+            pd.to_numeric(frame[name]) if frame[name].dtype.kind != "O" else None
+            for frame in (reference, current)
+        ]
+        if str(reference[name].dtype) in ("str", "object", "category"):
+            continue
+        a, b = (np.asarray(column, dtype=float) for column in values_of)
+        if abs(a.mean() - b.mean()) > a.std() or not set(a) & set(b):
+            found.append(name)
+    return found
+
+
+@names_its_table.misconception(
+    "only columns without any repeated value were taken for names. A mileage repeats all the time, once a flight, and yet belongs to one pair of airports: "
+    "it is an id in disguise. Ask which values occur in both tables.",
+)
+def only_unique(reference, current):
+    return [name for name in reference.columns if reference[name].is_unique and current[name].is_unique]
+
+
+@names_its_table.misconception(
+    "columns were chosen by the sound of their names. In these logs `ticket` counts, and `idle_minutes` and `queue_time` measure: look at the values.",
+)
+def by_the_sound(reference, current):
+    words = ("id", "time", "row", "hour", "distance")
+    return [name for name in reference.columns if any(word in name for word in words)]
+
+
+@names_its_table.alternative
+def with_sets(reference, current):
+    found = []
+    for name in reference.columns:
+        common = set(reference[name]) & set(current[name])
+        if sum(value in common for value in current[name]) / len(current) < 0.05:
+            found.append(name)
+    return found
+
+
+@names_its_table.alternative
+def with_counts(reference, current):
+    found = []
+    for name in current:
+        counts = current[name].value_counts()
+        shared = counts[counts.index.isin(reference[name].unique())].sum()
+        if 20 * shared < len(current):
+            found.append(name)
+    return found

@@ -1,0 +1,212 @@
+"""Exercise 2.7, The foreign rows."""
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+
+
+def _flown(rng, n, far=0.0):
+    """Distance, air time, fuel and hour of n flights: the first three go together. `far` moves the distances."""
+    distance = rng.uniform(200, 2400, n) + far
+    air_time = distance / 7.5 + 18 + rng.normal(0, 5, n)
+    fuel = 0.02 * air_time + 1.1 + rng.normal(0, 0.15, n)
+    return pd.DataFrame(
+        {"distance": distance, "air_time": air_time, "fuel": fuel, "hour": rng.integers(5, 23, n)}
+    )
+
+
+def _slipped(rng, n):
+    """Flights whose air time and fuel are those of other flights; each value on its own is an ordinary one."""
+    rows = _flown(rng, 6 * n)
+    others = rng.permutation(6 * n)
+    rows[["air_time", "fuel"]] = rows[["air_time", "fuel"]].to_numpy()[others]
+    really = (
+        rows["air_time"] - rows["distance"] / 7.5 - 18
+    ).abs() > 60  # by luck some pairs fit all the same
+    return rows[really].head(n)
+
+
+@exercise(
+    "2.7",
+    "The foreign rows",
+    answers=("foreign",),
+    points=4,
+    minutes=9,
+    edition=2,
+    objective="2.d",
+    kind=Function("reference", "current", returns=Array(ndim=1, dtype="bool")),
+    hints=(
+        "Learn from `reference` alone what is normal, as one number a row: how far is this row from the others?",
+        "Mahalanobis distance: `z = X - center`, then `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`. It knows which values go together.",
+        "The limit is the 99 % quantile of that number over the reference rows: about 1 % of ordinary rows lie above it, whatever is in `current`.",
+    ),
+)
+def foreign(answer, rng, expect):
+    """`foreign(reference, current)`: True for the rows of current that are unlike the reference."""
+    reference = _flown(rng, 1200)
+
+    def mixture(n_own, n_slipped, n_far):
+        rows = pd.concat([_flown(rng, n_own), _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)])
+        what = np.repeat(["own", "slipped", "far"], [n_own, n_slipped, n_far])
+        order = rng.permutation(len(rows))
+        return rows.iloc[order].reset_index(drop=True), what[order]
+
+    def flagged(rows):
+        mask = answer(reference, rows)
+        return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
+
+    mask = answer(reference, _flown(rng, 7))
+    expect.equal(len(mask), 7, "one True or False for each row of current", show=True)
+    clean, _ = mixture(1000, 0, 0)
+    with expect.defining():
+        expect.within(
+            flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4 % are flagged", show=True
+        )
+        for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
+            rows, what = mixture(*sizes)
+            mask = flagged(rows)
+            for kind, low, high, told in (
+                ("own", 0, 0.04, "at most 4 % of the others are flagged"),
+                ("far", 0.9, 1, "at least 90 % of the very long flights are found"),
+                ("slipped", 0.8, 1, "at least 80 % of the slipped rows are found"),
+            ):
+                found = mask[what == kind].mean()
+                said = f"{share} is foreign: {told}"
+                expect.within(found, low, high, said, show=True)
+
+
+@foreign.acceptable
+def _finds_the_foreign(answer, rng):
+    """The statement's three shares, on tables of other sizes than the check's."""
+    for n, n_slipped, n_far in ((400, 0, 0), (800, 60, 60), (500, 250, 250)):
+        reference, own = _flown(rng, 1500), _flown(rng, n)
+        slipped, far = _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)
+        mask = np.asarray(answer(reference, pd.concat([own, slipped, far], ignore_index=True)))
+        if mask.shape != (n + n_slipped + n_far,) or mask.dtype != bool or mask[:n].mean() > 0.04:
+            return False
+        parts = np.split(mask[n:], [n_slipped])
+        if n_far and not (parts[0].mean() >= 0.8 and parts[1].mean() >= 0.9):
+            return False
+    return True
+
+
+def _foreign_shares(seen):
+    """What the check measured, by the words it used."""
+    return {what: float(got) for what, _, got, _ in seen.verdicts if not what.startswith("one True or")}
+
+
+def _found(seen, share, which):
+    return next(
+        got for what, got in _foreign_shares(seen).items() if what.startswith(share) and which in what
+    )
+
+
+def _false_flags(seen):
+    return next(got for what, got in _foreign_shares(seen).items() if what.startswith("nothing"))
+
+
+def _flags_each_tenth(seen):
+    shares = [np.mean(mask) for mask in seen.outputs[1:]]
+    return max(shares) - min(shares) < 0.03 and min(shares) > 0.02 and max(shares) < 0.8
+
+
+def _is_inverted(seen):
+    lost = [_found(seen, "one row in two", kind) < 0.5 for kind in ("slipped", "very long")]
+    return _false_flags(seen) > 0.9 and all(lost)
+
+
+def _learned_from_current(seen):
+    """Finds slipped rows while they are few, loses them when they are many."""
+    few, many = (_found(seen, share, "slipped") for share in ("one row in ten", "one row in two"))
+    return (
+        _false_flags(seen) <= 0.04 and few - many > 0.25 and _found(seen, "one row in two", "very long") < 0.3
+    )
+
+
+def _looks_at_columns(seen):
+    return (
+        _false_flags(seen) <= 0.04
+        and _found(seen, "one row in two", "very long") >= 0.7
+        and _found(seen, "one row in two", "slipped") < 0.8
+    )
+
+
+def _distances(fitted, rows):
+    z = (rows - fitted.mean()).to_numpy()
+    return (z @ np.linalg.inv(np.cov(fitted.to_numpy().T)) * z).sum(axis=1)
+
+
+@foreign.misconception(
+    "a fixed share of the rows were flagged, foreign or not. When nothing is foreign you still send every tenth flight to a person. Set the limit by what the "
+    "reference rows reach among themselves.",
+    when=_flags_each_tenth,
+)
+def each_tenth(reference, current):
+    distance = _distances(reference, current)
+    return distance > np.quantile(distance, 0.9)
+
+
+@foreign.misconception(
+    "True and False were swapped: nearly all ordinary rows are flagged. scikit-learn's novelty detectors say 1 for an ordinary row and -1 for a strange one.",
+    when=_is_inverted,
+)
+def the_ordinary_ones(reference, current):
+    return _distances(reference, current) <= np.quantile(_distances(reference, reference), 0.99)
+
+
+@foreign.misconception(
+    "the current rows helped to define what is normal. Once the foreign rows are many, they are the norm. Learn normal from the reference alone.",
+    when=_learned_from_current,
+)
+def fitted_on_current(reference, current):
+    distance = _distances(current, current)
+    return distance > 18.5
+
+
+@foreign.misconception(
+    "the columns were not looked at together. In a slipped row every value is ordinary, and the combination is not: a short flight with the air time of a long one. "
+    "Use a distance that knows which values go together.",
+    when=_looks_at_columns,
+)
+def column_by_column(reference, current):
+    z = (current - reference.mean()) / reference.std()
+    return (z.abs() > 3).any(axis=1).to_numpy()
+
+
+@foreign.alternative
+def far_from_neighbors(reference, current):
+    # whitened, then the distance to the fifth nearest reference row
+    center = reference.mean().to_numpy()
+    whiten = np.linalg.inv(np.linalg.cholesky(np.cov(reference.to_numpy().T))).T
+    known, new = (reference.to_numpy() - center) @ whiten, (current.to_numpy() - center) @ whiten
+    tree = cKDTree(known)
+    limit = np.quantile(tree.query(known, k=6)[0][:, 5], 0.99)
+    return tree.query(new, k=5)[0][:, 4] > limit
+
+
+@foreign.alternative
+def with_a_covariance_model(reference, current):
+    from sklearn.covariance import EmpiricalCovariance
+
+    model = EmpiricalCovariance().fit(reference.to_numpy())
+    limit = np.quantile(model.mahalanobis(reference.to_numpy()), 0.99)
+    return list(model.mahalanobis(current.to_numpy()) > limit)
+
+
+@foreign.alternative
+def residuals_and_range(reference, current):
+    def parts(rows):
+        return np.column_stack(
+            [
+                (rows["air_time"] - rows["distance"] / 7.5).to_numpy(),
+                (rows["fuel"] - 0.02 * rows["air_time"]).to_numpy(),
+                rows["distance"].to_numpy(),
+            ]
+        )
+
+    known = parts(reference)
+    low, high = known.min(axis=0), known.max(axis=0)
+    new = parts(current)
+    return ((new < low) | (new > high)).any(axis=1)

@@ -1,0 +1,179 @@
+"""Exercise 2.8, Act or leave it?"""
+
+import contextlib
+
+import numpy as np
+
+from mlprod_helpers.exercises.lesson_02.support import ACTIONS, SITUATIONS, _arguments, _case, draw_weeks
+from mlprod_helpers.lesson.contract import Function, Text, exercise
+
+SLACK = 0.1  # a share of the best action's cost, for luck and for an action that does no harm
+
+
+def _rule(report):
+    """The order matters: a broken table first, then what labels say, then what the inputs say."""
+    if report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4:
+        return "repair"
+    if report["labels"] >= 30 and report["late_error"] > 1.3:
+        return "retrain"
+    if report["pvalue"] > 0.01:
+        return "ignore"
+    return "reweight" if report["ess"] > 0.1 else "gate"
+
+
+@exercise(
+    "2.8",
+    "Act or leave it?",
+    answers=("decide",),
+    points=5,
+    minutes=12,
+    core=True,
+    edition=2,
+    objective="2.e",
+    kind=Function("report", returns=Text(options=ACTIONS)),
+    hints=(
+        "Begin with what would make every other number meaningless: which entries of the report tell of a table that is put together wrongly?",
+        "`late_error` sees what no adversarial validation can see: the answers. It is NaN as long as there are few labels, and a comparison with NaN is False.",
+        'An order that works: slipped join, then late error, then "is there anything at all?", then weights if enough rows carry them, else the gate.',
+        "A slipped join: `auc_clean` is high and `largest_shift` is small. Enough rows: `ess` above 0.1, say.",
+    ),
+)
+def decide(answer, rng, expect):
+    """`decide(report)`: one action for each report, scored by the errors that follow."""
+    weeks = draw_weeks(rng)
+    chosen = {id(week): answer(week["report"]) for week in weeks}
+    for kind, told in SITUATIONS.items():
+        of_kind = [week for week in weeks if week["kind"] == kind]
+        actions = [chosen[id(week)] for week in of_kind]
+        own = np.mean([week["costs"][action] for week, action in zip(of_kind, actions, strict=True)])
+        mean = {action: np.mean([week["costs"][action] for week in of_kind]) for action in ACTIONS}
+        limit = (1 + SLACK) * min(mean.values())
+        said = ", ".join(f"{action} {actions.count(action)} times" for action in ACTIONS if action in actions)
+        with expect.defining() if kind not in ("quiet", "nearby") else contextlib.nullcontext():
+            expect.true(
+                own <= limit,
+                f"cost when {told}",
+                f"{own:.1f} a week, at most {limit:.1f} is wanted and leaving it costs {mean['ignore']:.1f}; you said {said}",
+            )
+
+
+@decide.acceptable
+def _near_the_best(answer, rng):
+    """Within the stated slack of the best single action, for each kind of week, over twelve weeks each."""
+    for kind in SITUATIONS:
+        weeks = [_case(rng, kind) for _ in range(12)]
+        own = np.mean([costs[answer(dict(report))] for report, costs in weeks])
+        if own > (1 + SLACK) * min(np.mean([costs[action] for _, costs in weeks]) for action in ACTIONS):
+            return False
+    return True
+
+
+def _decisions(seen):
+    return [(arguments[0], output) for arguments, output in zip(_arguments(seen), seen.outputs, strict=True)]
+
+
+def _slip(report):
+    return report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4
+
+
+def _often(seen, which, actions):
+    """Whether most of the reports of one sort got one of these actions."""
+    chosen = [action in actions for report, action in _decisions(seen) if which(report)]
+    return bool(chosen) and np.mean(chosen) > 0.5
+
+
+@decide.misconception(
+    "every week got the same action. Each action is the best one in some kind of week; the report tells which kind it is.",
+    when=lambda seen: len({action for _, action in _decisions(seen)}) == 1,
+)
+def always_the_same(report):
+    return "retrain"
+
+
+@decide.misconception(
+    "a high AUC sent you to work although nothing had changed. Compare `auc` with `auc_clean`: without the columns that only name their table nothing is left.",
+    when=lambda seen: (
+        _often(
+            seen,
+            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1.3,
+            ("repair", "retrain", "gate", "reweight"),
+        )
+        and _often(seen, lambda r: r["auc"] < 0.62 and not r["late_error"] > 1.3, ("ignore",))
+    ),
+)
+def alarmed_by_a_number(report):
+    if report["auc"] > 0.95 and report["auc_clean"] < 0.65:
+        return "retrain"
+    return _rule(report)
+
+
+@decide.misconception(
+    "a quiet AUC were good news. It says something about the inputs alone. When the answers change and the inputs do not, AUC stays at 0.5 and the error grows: "
+    "`late_error` is the only witness.",
+    when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
+)
+def quiet_is_good(report):
+    return "ignore" if report["auc"] < 0.65 else _rule(report)
+
+
+@decide.misconception(
+    "a broken table was answered by training. No column moved, and still the rows are told apart: the pairs are wrong. A model that learns from them learns the fault; "
+    "repair the join.",
+    when=lambda seen: (
+        _often(seen, _slip, ("retrain", "reweight"))
+        or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
+    ),
+)
+def trains_on_a_broken_join(report):
+    if report["late_error"] > 1.3:
+        return "retrain"
+    rule = _rule(report)
+    return "reweight" if rule == "repair" else rule
+
+
+@decide.misconception(
+    "weights were used without a look at `ess`. At 1 % a handful of the reference rows carries the whole fit, and what comes out is luck. Too few familiar rows "
+    "is a reason to let a person answer.",
+    when=lambda seen: _often(
+        seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
+    ),
+)
+def weights_whatever(report):
+    rule = _rule(report)
+    return "reweight" if rule == "gate" else rule
+
+
+@decide.misconception(
+    "drift were always worth an action of force. The inputs moved a little and most reference rows still count: weights cost nearly nothing and were enough.",
+    when=lambda seen: _often(
+        seen,
+        lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
+        ("retrain", "gate", "repair"),
+    ),
+)
+def always_with_force(report):
+    rule = _rule(report)
+    return "gate" if rule == "reweight" else rule
+
+
+@decide.alternative
+def from_another_side(report):
+    if report["pvalue"] < 0.001 and report["auc_clean"] >= 0.62:
+        if report["largest_shift"] <= 0.35:
+            return "repair"
+        if report["labels"] > 50:
+            return "retrain"
+        return "gate" if report["ess"] < 0.08 else "reweight"
+    return "retrain" if np.nan_to_num(report["late_error"], nan=1.0) > 1.25 else "ignore"
+
+
+@decide.alternative
+def as_a_table(report):
+    checks = (
+        ("repair", report["auc_clean"] > 0.64 and report["largest_shift"] < 0.5),
+        ("retrain", report["late_error"] >= 1.4),
+        ("gate", report["ess"] < 0.1),
+        ("reweight", report["largest_shift"] > 0.4),
+        ("ignore", True),
+    )
+    return next(action for action, holds in checks if holds)

@@ -1,0 +1,90 @@
+"""Exercise 3.4, Read the report."""
+
+from mlprod_helpers.exercises.lesson_03.support import BUSY
+from mlprod_helpers.lesson.contract import Names, exercise
+
+_DESERVE = ["wind", "taxi_queue"]
+
+
+@exercise(
+    "3.4",
+    "Read the report",
+    answers=("for_a_person",),
+    points=2,
+    minutes=4,
+    core=True,
+    edition=2,
+    objective="3.b",
+    kind=Names(options=tuple(BUSY)),
+    hints=(
+        "Three questions to each row: more than chance? Large enough? And would the model notice?",
+        "Read the column `worth`: a column that the model hardly uses can go where it likes.",
+        "A column can drift without any of its values changing.",
+    ),
+)
+def read_the_report(answer, rng, expect):
+    """The columns of the report that deserve a person's time today."""
+    can_wait, left_out = set(answer) - set(_DESERVE), set(_DESERVE) - set(answer)
+    with expect.defining():
+        expect.true(
+            bool(answer) and not can_wait,
+            "every column on the list is worth a person's time",
+            f"{len(can_wait)} of {len(answer)} can wait" if answer else "the list is empty",
+        )
+    expect.true(
+        not left_out, "every column that is worth a person's time is on the list", "something is left out"
+    )
+
+
+@read_the_report.misconception(
+    "significant were taken for important. At 100,000 rows all twelve columns are significant; p says that something moved, not how far.",
+    when=lambda seen: len(set(seen.values["for_a_person"])) >= 7,
+)
+def all_that_is_significant():
+    return list(BUSY)
+
+
+@read_the_report.misconception(
+    "the largest effect were the most important. The model does not use that column: it may go where it likes, and a smaller effect in a column that carries "
+    "the prediction is worse.",
+    when=lambda seen: "fuel_price" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+)
+def largest_effect():
+    return ["fuel_price"]
+
+
+@read_the_report.misconception(
+    "only the values were looked at. One column's values are as before, where it has any: seven times as many rows have none. That is probably a fault, and "
+    "somebody can repair it.",
+    when=lambda seen: (
+        "taxi_queue" not in seen.values["for_a_person"] and "wind" in seen.values["for_a_person"]
+    ),
+)
+def values_only():
+    return ["wind"]
+
+
+@read_the_report.misconception(
+    "a column that matters to the model were a column that has changed. What carries most of the prediction moved by three hundredths of a standard deviation.",
+    when=lambda seen: "distance" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+)
+def most_important_column():
+    return ["distance", "wind", "taxi_queue"]
+
+
+@read_the_report.misconception(
+    'no column deserved a look. Drift without a consequence can wait, but look again at the column `worth` where the verdict is "drift".',
+)
+def none_at_all():
+    return []
+
+
+@read_the_report.alternative
+def the_other_way_round():
+    return tuple(reversed(_DESERVE))
+
+
+@read_the_report.alternative
+def by_rule():
+    moved = {name for name, (size, _) in BUSY.items() if size >= 0.2 or name == "taxi_queue"}
+    return [name for name in moved if BUSY[name][1] > 0]

@@ -1,0 +1,217 @@
+"""Exercise 3.8, The alarm they still read."""
+
+import math
+
+import numpy as np
+from scipy.special import gammaincc
+from scipy.stats import chi2
+
+from mlprod_helpers.exercises.lesson_03.support import (
+    N_WEEKS,
+    SIZES,
+    cost_by_size,
+    draw_services,
+    never,
+    usual_limit,
+)
+from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, exercise
+
+
+@exercise(
+    "3.8",
+    "The alarm they still read",
+    answers=("alarm",),
+    points=6,
+    minutes=14,
+    core=True,
+    objective="3.e",
+    kind=Function(
+        "observation",
+        "memory",
+        returns=Several(Boolean(), Mapping(), names=("page", "memory")),
+        may_change=("memory",),
+    ),
+    edition=2,
+    hints=(
+        "Two questions before a page: could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
+        "For the first: the law of the quiet PSI, with a limit so strict that half a year of ten columns seldom reaches it. For the second: what chance adds to the PSI, "
+        "9 x (1/n + 1/m), is no effect; a shift of 0.2 sd adds 0.04.",
+        "`memory` can hold which columns were high last week: the same column two weeks in a row is seldom chance. It costs a week of delay.",
+    ),
+)
+def alarm_policy(answer, rng, expect):
+    """`alarm(observation, memory)`: page or not, week after week, for twelve services."""
+    services = draw_services(rng)
+    costs = cost_by_size(answer, services)
+    silent, usual = cost_by_size(never, services), cost_by_size(usual_limit, services)
+    for size in SIZES:
+        expect.within(
+            costs[size],
+            0,
+            0.35 * silent[size],
+            f"{size} rows a week: costs {costs[size]} (never paging {silent[size]}, PSI above 0.1 {usual[size]}; "
+            f"wanted at most {0.35 * silent[size]:.0f})",
+        )
+    total, limit = sum(costs.values()), 0.2 * sum(silent.values())
+    with expect.defining():
+        expect.within(
+            total,
+            0,
+            limit,
+            f"all twelve services: costs {total} (never paging {sum(silent.values())}, PSI above 0.1 {sum(usual.values())}; "
+            f"wanted at most {limit:.0f})",
+        )
+
+
+@alarm_policy.acceptable
+def _pays_on_average(answer, rng):
+    """The statement's two bounds, on the mean of eight draws of twelve services."""
+    costs, silent = dict.fromkeys(SIZES, 0), dict.fromkeys(SIZES, 0)
+    for _ in range(8):
+        services = draw_services(rng)
+        for size, cost in cost_by_size(answer, services).items():
+            costs[size] += cost
+        for size, cost in cost_by_size(never, services).items():
+            silent[size] += cost
+    within = all(costs[size] <= 0.35 * silent[size] for size in SIZES)
+    return within and sum(costs.values()) <= 0.2 * sum(silent.values())
+
+
+def _unit(observation):
+    return 1 / observation["n_reference"] + 1 / observation["n_current"]
+
+
+def _complete(seen):
+    return len(seen.calls) == 12 * N_WEEKS
+
+
+def _paged(seen):
+    """(rows, largest PSI, chance of one column, page) of each call."""
+    rows = []
+    for call in seen.calls:
+        (observation, _), (page, _) = call.given, call.output
+        largest = max(observation["psi"])
+        chance = float(gammaincc(4.5, largest / _unit(observation) / 2))
+        rows.append((observation["n_current"], largest, chance, bool(page)))
+    return rows
+
+
+def _one_limit_for_all(seen):
+    rows = _paged(seen)
+    paged, silent = ([x for _, x, _, page in rows if page is wanted] for wanted in (True, False))
+    return bool(paged) and bool(silent) and min(paged) >= max(silent)
+
+
+def _any_small_p(seen):
+    """Whether each service with few rows has a limit that chance alone reaches now and then."""
+    rows = [(n, largest, chance, page) for n, largest, chance, page in _paged(seen) if n < 10_000]
+    for service in {n for n, *_ in rows}:
+        paged, silent = (
+            [largest for n, largest, _, page in rows if n == service and page is wanted]
+            for wanted in (True, False)
+        )
+        if paged and silent and min(paged) < max(silent):
+            return False
+    chances = [chance for *_, chance, page in rows if page]
+    return len(chances) > 15 and np.mean([chance > 0.006 for chance in chances]) > 0.1
+
+
+def _pages_for_crumbs(seen):
+    many = [(largest, page) for n, largest, _, page in _paged(seen) if n > 10_000]
+    paged, silent = ([largest for largest, page in many if page is wanted] for wanted in (True, False))
+    # what was paged is larger than what was not: no page by the calendar, or by the reverse of a rule
+    return sum(largest < 0.05 for largest in paged) > 20 and (not silent or np.mean(paged) > np.mean(silent))
+
+
+@alarm_policy.misconception(
+    "the phone never rang. Quiet, and wrong for months: every week of drift costs five times a page.",
+    when=lambda seen: _complete(seen) and not any(page for *_, page in _paged(seen)),
+)
+def never_page(observation, memory):
+    return False, memory
+
+
+@alarm_policy.misconception(
+    "there was a page each week. After the third false one nobody looks any more, and the fourth was true.",
+    when=lambda seen: _complete(seen) and all(page for *_, page in _paged(seen)),
+)
+def always_page(observation, memory):
+    return True, memory
+
+
+@alarm_policy.misconception(
+    "one limit served all services. Where rows are few, chance alone goes above a low one, and after three false pages nobody looks; where rows are many, a high one sees late or never. "
+    "How high a quiet week goes depends on the rows.",
+    when=_one_limit_for_all,
+)
+def psi_above_a_tenth(observation, memory):
+    return max(observation["psi"]) > 0.1, memory
+
+
+@alarm_policy.misconception(
+    "what chance does now and then rang the bell. Ten columns in 26 weeks are 260 tests: at 5 % each that makes thirteen false flags a service, and three false pages are too "
+    "many. Ask for more: a stricter limit, or the same column twice.",
+    when=_any_small_p,
+)
+def five_percent(observation, memory):
+    return bool((chi2.sf(np.array(observation["psi"]) / _unit(observation), 9) < 0.05).any()), memory
+
+
+@alarm_policy.misconception(
+    "whatever is more than chance was paged. Where rows are many, crumbs of less than a tenth of a standard deviation are more than chance, every week. Ask also "
+    "whether it is large enough to cost anything.",
+    when=_pages_for_crumbs,
+)
+def more_than_chance(observation, memory):
+    return bool(gammaincc(4.5, max(observation["psi"]) / _unit(observation) / 2) < 1e-5), memory
+
+
+def _few_and_late(seen):
+    paged = [(largest, chance) for _, largest, chance, page in _paged(seen) if page]
+    late = sum(largest > 0.05 and chance < 1e-4 for _, largest, chance, page in _paged(seen) if not page)
+    return (
+        _complete(seen)
+        and 0 < len(paged) <= 15
+        and late > 30
+        and all(largest > 0.05 and chance < 1e-3 for largest, chance in paged)
+        and not any(ok for _, ok, *_ in seen.verdicts)
+    )
+
+
+@alarm_policy.misconception(
+    "the alarm was too cautious. Its pages are few and true, but weeks with clear drift pass without one: each costs as much as five pages.",
+    when=_few_and_late,
+)
+def ten_weeks_in_a_row(observation, memory):
+    high = max(observation["psi"]) > 0.05 + 28 * _unit(observation)
+    weeks = memory.get("weeks", 0) + 1 if high else 0
+    return weeks >= 10, {"weeks": weeks}
+
+
+@alarm_policy.alternative
+def a_limit_that_knows_the_rows(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    return max(observation["psi"]) > 0.05 + 28 * unit, memory
+
+
+@alarm_policy.alternative
+def same_column_twice(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    high = [i for i, value in enumerate(observation["psi"]) if value > 21.7 * unit and value > 0.05]
+    again = set(high) & set(memory.get("high", []))
+    return bool(again), {"high": high}
+
+
+@alarm_policy.alternative
+def mean_of_the_columns(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    excess = np.mean(observation["psi"]) - 9 * unit
+    return bool(excess > 0.015 + 4.5 * unit * math.sqrt(18 / 10)), memory
+
+
+@alarm_policy.alternative
+def evidence_that_adds_up(observation, memory):
+    unit = 1 / observation["n_reference"] + 1 / observation["n_current"]
+    excess = np.array(observation["psi"]) / unit - 9 - max(8, 0.035 / unit)
+    total = np.maximum(0, np.array(memory.get("total", [0] * len(excess))) + excess)
+    return bool((total > 24).any()), {"total": total.tolist()}

@@ -1,0 +1,107 @@
+"""Exercise 4.1, Half-life."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_04.support import agree, first_odd, lengths
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+
+
+def _fading(times, half_life, now):
+    age = now - np.asarray(times, dtype=float)
+    return np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half_life), 0.0)
+
+
+@exercise(
+    "4.1",
+    "Half-life",
+    answers=("fading",),
+    points=2,
+    minutes=5,
+    core=True,
+    objective="4.b",
+    edition=2,
+    kind=Function("times", "half_life", "now", returns=Array(ndim=1)),
+    hints=(
+        "First the age of each row. What is left after one half-life? After two?",
+        "`0.5 ** (age / half_life)`. Then think of the rows after `now`: their age is negative.",
+        "`np.where(age >= 0, ..., 0)` gives 0 where a row was not there yet.",
+    ),
+)
+def fading(answer, rng, expect):
+    """`fading(times, half_life, now)`: weights that halve with each half-life of age, 0 for rows after now."""
+    half_life, now = float(rng.integers(5, 40)), float(rng.integers(200, 300))
+
+    def compare(times, what):
+        got, want = answer(times, half_life, now), _fading(times, half_life, now)
+        at = first_odd(got, want)
+        told = f"a row of age {now - times[at]:.2f} days got {got[at]:.4g}" if at is not None else ""
+        expect.true(agree(got, want), what, told or lengths(got, want))
+
+    with expect.defining():
+        compare(now - half_life * np.array([3.0, 2.0, 1.0, 0.0]), "rows of age 3, 2, 1 and 0 half-lives")
+        busy = np.sort(np.r_[rng.uniform(0, now, 6), np.full(5, now - half_life)])
+        compare(busy, "a busy day among quiet ones")
+        mixed = rng.permutation(np.r_[rng.uniform(0, now, 8), rng.uniform(now, now + 30, 2), now])
+        compare(mixed, "rows that are not in order")
+        compare(
+            np.r_[now - half_life, now + 0.01, now + rng.uniform(1, 30, 3)], "rows after `now` get no weight"
+        )
+
+
+@fading.inputs
+def moments(rng):
+    yield np.array([0.0, 40, 300, 380, 400]), 365.0, 400.0
+    yield np.array([400, 0, 380, 401, 40]), 30, 400
+    yield np.array([5.0]), 2.0, 5.0
+    yield np.array([5.0, 5.0, 5.001]), 0.5, 5.0
+    for n in (1, 2, 7, 50):
+        yield rng.uniform(-50, 150, n), float(rng.uniform(0.2, 80)), float(rng.uniform(0, 100))
+        yield rng.integers(0, 20, n), 3, 10
+
+
+@fading.misconception(
+    "the weight was exp(-age / half_life). At an age of one half-life that leaves 0.37, and half is what the name promises."
+)
+def natural_decay(times, half_life, now):
+    age = now - np.asarray(times)
+    return np.where(age >= 0, np.exp(-np.maximum(age, 0) / half_life), 0.0)
+
+
+@fading.misconception(
+    "rows were counted in place of days. Then one busy day pushes the whole past away. Age is time, not the number of rows that came since."
+)
+def by_row_number(times, half_life, now):
+    n = len(times)
+    return 0.5 ** ((n - 1 - np.arange(n)) / half_life)
+
+
+@fading.misconception(
+    "rows after `now` weigh more than 1. A model that is trained now cannot have seen them at all."
+)
+def future_rows_count_most(times, half_life, now):
+    return 0.5 ** ((now - np.asarray(times)) / half_life)
+
+
+@fading.misconception(
+    "the half-life was used as a window: all or nothing. A weight fades; it is never cut off."
+)
+def as_a_window(times, half_life, now):
+    age = now - np.asarray(times)
+    return ((age >= 0) & (age <= half_life)).astype(float)
+
+
+@fading.alternative
+def by_a_loop(times, half_life, now):
+    weights = []
+    for time in times:
+        weights.append(0.0 if time > now else 2 ** ((time - now) / half_life))
+    return weights
+
+
+@fading.alternative
+def with_pandas(times, half_life, now):
+    age = now - pd.Series(times)
+    return np.exp(-math.log(2) * age / half_life).where(age >= 0, 0.0).to_numpy()

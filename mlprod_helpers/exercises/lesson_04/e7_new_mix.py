@@ -1,0 +1,102 @@
+"""Exercise 4.7, The mix changed, not the disease."""
+
+import numpy as np
+
+from mlprod_helpers.exercises.lesson_04.support import agree, first_odd, lengths
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+
+
+def _reweighed(p, old, new):
+    p = np.asarray(p, dtype=float)
+    yes, no = p * new / old, (1 - p) * (1 - new) / (1 - old)
+    return yes / (yes + no)
+
+
+@exercise(
+    "4.7",
+    "The mix changed, not the disease",
+    answers=("new_mix",),
+    points=3,
+    minutes=6,
+    objective="4.d",
+    edition=2,
+    kind=Function("p", "prior_old", "prior_new", returns=Array(ndim=1)),
+    hints=(
+        "Odds are p / (1 - p). Bayes' rule: odds after the evidence = odds before it x a factor that the evidence gives. The evidence stays.",
+        "Multiply the odds of p by the new prior odds, divide by the old ones.",
+        "Back from odds: p = odds / (1 + odds).",
+    ),
+)
+def new_mix(answer, rng, expect):
+    """`new_mix(p, prior_old, prior_new)`: probabilities corrected for another share of class 1, by odds."""
+    old, new = round(rng.uniform(0.05, 0.3), 2), round(rng.uniform(0.4, 0.8), 2)
+    p = rng.permutation(np.r_[rng.uniform(0.05, 0.95, 5).round(3), 0.95, 0.004])
+    expect.close(answer(p, old, old), p, "the same mix: nothing changes")
+    expect.close(answer(np.array([old]), old, new), [new], "a row that says nothing: its p was the old share")
+    with expect.defining():
+        for before, after, what in (
+            (old, new, "more of class 1 than before"),
+            (new, old, "less of class 1 than before"),
+        ):
+            got, want = answer(p, before, after), _reweighed(p, before, after)
+            at = first_odd(got, want)
+            told = f"p = {p[at]:g} became {got[at]:.4g}" if at is not None else lengths(got, want)
+            expect.true(agree(got, want), f"{what}: from {before:g} to {after:g}", told)
+
+
+@new_mix.inputs
+def mixes(rng):
+    yield np.array([0.1, 0.2, 0.5]), 0.2, 0.5
+    yield np.array([0.5]), 0.5, 0.01
+    yield np.array([1e-6, 1 - 1e-6]), 0.3, 0.6
+    for n in (1, 4, 30):
+        yield rng.uniform(0.001, 0.999, n), float(rng.uniform(0.01, 0.99)), float(rng.uniform(0.01, 0.99))
+
+
+@new_mix.misconception(
+    "the probability itself was multiplied. That can give 1.4, which is no probability, and it forgets that the other class changes too. Multiply the odds."
+)
+def probability_times_ratio(p, prior_old, prior_new):
+    return np.asarray(p) * prior_new / prior_old
+
+
+@new_mix.misconception(
+    "the probability itself was multiplied, and what came out above 1 was cut off. Certain is not the same as likely: multiply the odds, and nothing has to be cut."
+)
+def multiplied_and_cut(p, prior_old, prior_new):
+    return np.clip(np.asarray(p) * prior_new / prior_old, 0, 1)
+
+
+@new_mix.misconception(
+    "the new mix was divided out where it should come in: more late flights made each flight less likely to be late."
+)
+def upside_down(p, prior_old, prior_new):
+    return _reweighed(p, prior_new, prior_old)
+
+
+@new_mix.misconception(
+    "the difference of the shares was added. Rows near 0 or 1 have hardly any room to move; odds respect that."
+)
+def added(p, prior_old, prior_new):
+    return np.asarray(p) + prior_new - prior_old
+
+
+@new_mix.misconception(
+    "the probabilities stayed as they were. The ranking is still fine, but 0.3 no longer means that 30 of 100 such flights are late."
+)
+def unchanged(p, prior_old, prior_new):
+    return np.asarray(p, dtype=float)
+
+
+@new_mix.alternative
+def by_log_odds(p, prior_old, prior_new):
+    def logit(share):
+        return np.log(share) - np.log1p(-share)
+
+    return 1 / (1 + np.exp(-(logit(np.asarray(p)) + logit(prior_new) - logit(prior_old))))
+
+
+@new_mix.alternative
+def one_by_one(p, prior_old, prior_new):
+    factor = prior_new / (1 - prior_new) / (prior_old / (1 - prior_old))
+    return [share * factor / (1 + share * (factor - 1)) for share in p]

@@ -1,0 +1,144 @@
+"""Exercise 5.2, Read a capacity curve."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+def draw_curve(rng):
+    """(curve, target): a measured capacity curve that misses its target, and then meets it again in a lucky run or two."""
+    capacity, rows = float(rng.uniform(60, 160)), int(rng.integers(10, 22))
+    rate = np.round(np.linspace(0.1, 1.15, rows) * capacity, 1)
+    load = np.minimum(rate / capacity, 0.985)
+    mean = 0.03 / (1 - load**3) * rng.uniform(0.97, 1.03, rows)
+    p99 = 4.6 * mean * rng.uniform(0.9, 1.1, rows)
+    at, lucky = int(rng.integers(rows // 2, rows - 4)), int(rng.integers(1, 3))  # at: the first miss
+    target = round(float(p99[:at].max() * rng.uniform(1.02, 1.1)), 4)
+    p99[at] = target * rng.uniform(1.02, 1.3)
+    p99[at + 1 : at + 1 + lucky] = target * rng.uniform(0.85, 0.98, lucky)
+    p99[at + 1 + lucky :] = np.maximum(p99[at + 1 + lucky :], target * 1.3)
+    done = (np.minimum(rate, capacity) * rng.uniform(0.97, 0.995, rows)).round(2)
+    return pd.DataFrame({"rate": rate, "throughput": done, "mean": mean, "p99": p99}), target
+
+
+def highest_safe(curve, target):
+    """The highest rate up to which each measured p99 meets the target; 0 if not even the first does."""
+    misses = np.flatnonzero(curve["p99"].to_numpy() > target)
+    end = misses[0] if len(misses) else len(curve)
+    return float(curve["rate"].iloc[end - 1]) if end else 0.0
+
+
+@exercise(
+    "5.2",
+    "Read a capacity curve",
+    answers=("safe_rate",),
+    points=3,
+    minutes=5,
+    core=True,
+    objective="5.b",
+    edition=2,
+    kind=Function("curve", "target", returns=Number(low=0)),
+    hints=(
+        "Walk along the curve from the left. Where does it go above the target for the first time?",
+        "The rate before that is the answer. What lies further right may look fine again: one lucky run.",
+        "`missed = curve['p99'] > target`, and `missed.cummax()` stays True from the first miss on.",
+    ),
+)
+def safe_rate(answer, rng, expect):
+    """`safe_rate(curve, target)`: the highest rate up to which every p99 meets the target."""
+
+    def compare(curve, target, what):
+        got, want = answer(curve, target), highest_safe(curve, target)
+        expect.true(math.isclose(got, want, abs_tol=1e-9), what, _wrong_rate(curve, target, got, want))
+
+    with expect.defining():
+        for number in range(4):
+            curve, target = draw_curve(rng)
+            compare(curve, target, f"curve {number + 1}, target {1000 * target:.0f} ms")
+        first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+        curve.loc[first - 1, "p99"] = target
+        compare(curve, target, "a p99 that is exactly the target meets it")
+    curve, target = draw_curve(rng)
+    compare(curve.iloc[2:], target, "a curve whose first two rates are cut off: its index begins at 2")
+    calm = curve.iloc[: int(rng.integers(3, 6))]
+    compare(calm, 10.0, "a curve that stays below the target to its end")
+    curve.loc[0, "p99"] = 1.2 * target
+    compare(curve, target, "the first rate misses the target, later ones meet it: 0")
+    compare(curve, float(curve["p99"].min()) / 2, "a target that no rate meets: 0")
+
+
+def _wrong_rate(curve, target, got, want):
+    """What a reader of the curve would say of the answer `got`."""
+    if got != 0 and not np.isclose(curve["rate"], got).any():
+        return "that is no rate of this curve"
+    if got > want:
+        miss = curve[(curve["p99"] > target)].iloc[0]
+        return f"p99 is {1000 * miss['p99']:.0f} ms already at a rate of {miss['rate']:g}"
+    return "every p99 up to a higher rate meets the target" if got < want else ""
+
+
+@safe_rate.inputs
+def curves(rng):
+    seen = pd.DataFrame({"rate": [10.0, 20, 30, 40], "throughput": [10.0, 20, 30, 33]})
+    seen["mean"], seen["p99"] = [0.05, 0.06, 0.08, 0.2], [0.2, 0.25, 0.3, 0.29]
+    for target in (0.1, 0.2, 0.25, 0.28, 0.295, 0.3, 0.31):
+        yield seen, target
+        yield seen.iloc[:1], target
+    for _ in range(30):
+        rows = int(rng.integers(1, 30))
+        p99 = rng.choice([0.1, 0.2, 0.3, 0.4, 0.5], rows)
+        rate = np.cumsum(rng.uniform(1, 9, rows))
+        yield (
+            pd.DataFrame({"rate": rate, "throughput": rate, "mean": p99 / 5, "p99": p99}),
+            float(rng.choice([0.05, 0.2, 0.3, 0.45])),
+        )
+
+
+@safe_rate.misconception(
+    "the mean was held against the target. Most users are then fine and one in a hundred waits several times as long: the target is a p99."
+)
+def by_the_mean(curve, target):
+    return float(curve["rate"][curve["mean"] <= target].max()) if (curve["mean"] <= target).any() else 0.0
+
+
+@safe_rate.misconception(
+    "the last point below the target was taken, wherever it lies. The curve had been above already: a point that dips "
+    "is a lucky run, and the queue is less kind tomorrow."
+)
+def last_point_below(curve, target):
+    good = curve["p99"] <= target
+    return float(curve["rate"][good].max()) if good.any() else 0.0
+
+
+@safe_rate.misconception(
+    "the highest throughput was looked for. It is reached when all servers work all the time, and there the queue has no end."
+)
+def saturation(curve, target):
+    return float(curve["rate"][curve["throughput"].idxmax()])
+
+
+@safe_rate.misconception(
+    "the first rate that misses the target was returned. You found the right place: the service is safe one step before it."
+)
+def one_step_too_far(curve, target):
+    missed = curve["p99"] > target
+    return float(curve["rate"][missed].min() if missed.any() else curve["rate"].max())
+
+
+@safe_rate.alternative
+def step_by_step(curve, target):
+    best = 0.0
+    for row in curve.itertuples():
+        if row.p99 > target:
+            break
+        best = row.rate
+    return best
+
+
+@safe_rate.alternative
+def with_cummax(curve, target):
+    good = curve["rate"][curve["p99"].cummax() <= target]
+    return float(good.max()) if len(good) else 0

@@ -1,0 +1,161 @@
+"""Exercise 5.5, Cloud or edge."""
+
+import math
+
+from mlprod_helpers.lesson.contract import Function, Number, Several, exercise
+
+
+def draw_case(rng, part=0.5):
+    """Prices, traffic and a model; at the peak the traffic fills some whole machines, and `part` of one more."""
+    machines = int(rng.integers(4, 10))
+    seconds, busy = round(float(rng.uniform(0.02, 0.06)), 3), round(float(rng.uniform(0.5, 0.9)), 2)
+    if part == 0:  # powers of two: the quotient is exact in every order of operations
+        seconds, busy = 0.03125, 0.5
+    peak = (machines - 1 + part) * busy / seconds
+    return {
+        "devices": float(rng.integers(20, 400) * 1000),
+        "requests_per_s": round(float(rng.uniform(0.4, 0.6)) * peak, 1),
+        "peak_per_s": peak if part == 0 else round(peak, 2),
+        "seconds_per_request": seconds,
+        "busy": busy,
+        "machine_hour": round(float(rng.uniform(0.1, 0.9)), 2),
+        "payload_kb": float(rng.integers(2, 40)),
+        "gb_price": round(float(rng.uniform(0.05, 0.12)), 2),
+        "model_mb": float(rng.integers(5, 120)),
+        "updates_per_month": float(rng.integers(2, 6)),
+        "line_mbit_s": float(rng.choice([6, 16, 20, 50, 100])),
+    }
+
+
+def costs(case, *, machines=None, months_updates=True, bits=8):
+    """(cloud, edge, first load)."""
+    if machines is None:
+        machines = math.ceil(case["peak_per_s"] * case["seconds_per_request"] / case["busy"])
+    sent_gb = case["requests_per_s"] * 3600 * 730 * case["payload_kb"] / 1e6
+    cloud = machines * 730 * case["machine_hour"] + sent_gb * case["gb_price"]
+    loaded_gb = case["devices"] * case["updates_per_month"] * case["model_mb"] / 1000
+    edge = loaded_gb * case["gb_price"] if months_updates else 0.0
+    return cloud, edge, bits * case["model_mb"] / case["line_mbit_s"]
+
+
+@exercise(
+    "5.5",
+    "Cloud or edge",
+    answers=("cloud_and_edge",),
+    points=4,
+    minutes=8,
+    objective="5.c",
+    edition=2,
+    kind=Function(
+        "case", returns=Several(Number(), Number(), Number(), names=("cloud", "edge", "first load"))
+    ),
+    hints=(
+        "Cloud: how many machines stand ready at the peak, if each may be `busy` for that share of the time? They are paid for all 730 hours. Then add the bytes that leave.",
+        "A month has 730 * 3600 seconds. 1 GB is 1,000 MB or 1,000,000 kB. Round machines up: there is no half machine.",
+        "A file is counted in bytes and a line in bits: 8 bits are a byte.",
+    ),
+)
+def cloud_and_edge(answer, rng, expect):
+    """`cloud_and_edge(case)`: cost of a month in the cloud, on the devices, and the seconds of the first load."""
+    parts = {"a little of one more": 0.2, "most of one more": 0.8, "and nothing over": 0.0}
+    with expect.defining():
+        for words, part in parts.items():
+            case = draw_case(rng, part)
+            machines = case["peak_per_s"] * case["seconds_per_request"] / case["busy"]
+            told = f"the peak fills {int(machines + 1e-9)} machines, {words}"
+            for got, right, what in zip(
+                answer(dict(case)), costs(case), ("cloud", "edge", "first load"), strict=True
+            ):
+                expect.close(
+                    got, right, f"{what} ({told})" if what == "cloud" else f"{what} ({_brief(case)})"
+                )
+
+
+def _brief(case):
+    return f"{case['devices']:,.0f} devices, model of {case['model_mb']:g} MB, line of {case['line_mbit_s']:g} Mbit/s"
+
+
+@cloud_and_edge.inputs
+def months(rng):
+    yield (
+        {
+            "devices": 50_000.0,
+            "requests_per_s": 10.0,
+            "peak_per_s": 65.0,
+            "seconds_per_request": 0.04,
+            "busy": 0.7,
+            "machine_hour": 0.4,
+            "payload_kb": 8.0,
+            "gb_price": 0.09,
+            "model_mb": 20.0,
+            "updates_per_month": 2.0,
+            "line_mbit_s": 16.0,
+        },
+    )
+    for part in (0.0, 0.1, 0.4, 0.6, 0.9, *rng.uniform(0.05, 0.95, 10)):
+        yield (draw_case(rng, part),)
+
+
+@cloud_and_edge.misconception(
+    "the line was taken for bytes. Its provider counts bits: the first load takes eight times as long."
+)
+def bytes_for_bits(case):
+    return costs(case, bits=1)
+
+
+@cloud_and_edge.misconception(
+    "machines were paid by the request. A machine that works 3 % of the time costs as much as a busy one: you pay its hour."
+)
+def paid_by_the_request(case):
+    return costs(case, machines=case["requests_per_s"] * case["seconds_per_request"])
+
+
+@cloud_and_edge.misconception(
+    "the mean traffic decided how many machines there are. In the busiest hour they would not do, and somebody has to have paid for those that stand ready."
+)
+def sized_for_the_mean(case):
+    busy = case["requests_per_s"] * case["seconds_per_request"] / case["busy"]
+    return costs(case, machines=math.ceil(busy))
+
+
+@cloud_and_edge.misconception(
+    "the devices were free. Each of them loads the model, and loads it again with each update."
+)
+def free_edge(case):
+    return costs(case, months_updates=False)
+
+
+@cloud_and_edge.alternative
+def with_the_calculators(case):
+    from mlprod_helpers.checklist import cloud_cost, edge_cost, transfer_seconds
+
+    cloud = cloud_cost(
+        case["requests_per_s"],
+        case["seconds_per_request"],
+        case["machine_hour"],
+        peak=case["peak_per_s"],
+        busy=case["busy"],
+        payload_bytes=1000 * case["payload_kb"],
+        price_per_gb=case["gb_price"],
+    )
+    edge = edge_cost(
+        case["devices"],
+        1e6 * case["model_mb"],
+        updates_per_month=case["updates_per_month"],
+        price_per_gb=case["gb_price"],
+    )
+    return cloud["month"], edge["month"], transfer_seconds(1e6 * case["model_mb"], case["line_mbit_s"])
+
+
+@cloud_and_edge.alternative
+def in_plain_steps(case):
+    machines = -int(-(case["peak_per_s"] * case["seconds_per_request"]) // case["busy"])
+    hours = 730
+    requests = case["requests_per_s"] * 60 * 60 * hours
+    traffic = requests * case["payload_kb"] * 1000 / 1e9 * case["gb_price"]
+    downloads = case["devices"] * case["updates_per_month"] * case["model_mb"] * 1e6 / 1e9
+    return [
+        machines * hours * case["machine_hour"] + traffic,
+        downloads * case["gb_price"],
+        case["model_mb"] * 1e6 * 8 / (case["line_mbit_s"] * 1e6),
+    ]

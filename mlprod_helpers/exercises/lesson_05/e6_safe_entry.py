@@ -1,0 +1,367 @@
+"""Exercise 5.6, A log without people."""
+
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import math
+import re
+
+import numpy as np
+
+from mlprod_helpers.checklist import coarse, find_personal, mask, pseudonym, redact
+from mlprod_helpers.exercises.lesson_05.support import UNLISTED, draw_entry
+from mlprod_helpers.lesson.contract import Function, Mapping, exercise
+
+_AS_THEY_ARE = ("request_id", "version", "status", "latency_ms")
+
+_KEPT = {*_AS_THEY_ARE, "user_id", "features", "comment"}
+
+
+def entry_key(rng):
+    """A key for this check."""
+    return rng.bytes(32)
+
+
+@exercise(
+    "5.6",
+    "A log without people",
+    answers=("safe_entry",),
+    points=5,
+    minutes=10,
+    objective="5.d",
+    edition=2,
+    kind=Function("entry", "key", "names", returns=Mapping()),
+    hints=(
+        "Begin with an empty dict and put in what is allowed. Who begins with the entry and takes things out forgets the field that comes next month.",
+        "`pseudonym(user_id, key)` for the user, `coarse(distance, 100)` for the distance, `mask(comment, names=names)` for the comment.",
+        "Inside `features` only distance and carrier are allowed: build that inner dict anew as well.",
+    ),
+)
+def safe_entry(answer, rng, expect):
+    """`safe_entry(entry, key, names)`: what the log may keep."""
+    key = entry_key(rng)
+    entries = [draw_entry(rng, number) for number in range(3)]
+    kept = [(entry, names, answer(entry, key, names)) for entry, names in entries]
+    faults = {
+        what: next(filter(None, (find(*one) for one in kept)), "") for what, find in _IN_AN_ENTRY.items()
+    }
+    with expect.defining():
+        for what in ("no name, mail, phone number or user id is left", "only the listed fields are there"):
+            expect.true(not faults[what], what, faults.pop(what))
+        what = "request_id, version, status and latency_ms are as they were"
+        expect.true(not faults[what], what, faults.pop(what))
+        what = "nobody without the key can find the user id from the stand-in"
+        fault = _found_without_key(answer, kept, key)
+        expect.true(not fault, what, fault)
+        fault = _not_one_each(answer, kept, key, rng)
+        expect.true(not fault, "one user has one stand-in in every process, another user another", fault)
+    for what, fault in faults.items():
+        expect.true(not fault, what, fault)
+
+
+def _leaks(entry, names, got):
+    person = entry["features"]["passenger"]
+    phone = next(
+        iter(value["note"][1] for value in entry.values() if isinstance(value, dict) and "note" in value)
+    )
+    kinds = {person["mail"]: "mail", str(entry["user_id"]): "user id", phone.split()[-1]: "phone"}
+    found = find_personal(got, names=[*names, *kinds])
+    if not found:
+        return ""
+    kind = kinds.get(found[0].text.lower(), found[0].kind)
+    return f"{found[0].path} holds {found[0].text!r} ({kind})"
+
+
+def _not_listed(entry, names, got):
+    more = [str(name) for name in got if name not in _KEPT]
+    features = got.get("features")
+    more += (
+        [f"features.{name}" for name in features if name not in ("distance", "carrier")]
+        if isinstance(features, dict)
+        else []
+    )
+    return f"there is also {more[0]}" if more else ""
+
+
+def _changed(entry, names, got):
+    for name in _AS_THEY_ARE:
+        if name not in got:
+            return f"{name} is missing"
+        if got[name] != entry[name]:
+            return f"{name} was {entry[name]!r} and is {got[name]!r}"
+    return ""
+
+
+def _finer(entry, names, got):
+    features, want = got.get("features"), entry["features"]["distance"] // 100 * 100
+    if not isinstance(features, dict):
+        return "features is no dict"
+    if features.get("carrier") != entry["features"]["carrier"]:
+        return f"carrier was {entry['features']['carrier']!r} and is {features.get('carrier')!r}"
+    distance = features.get("distance")
+    return "" if distance == want else f"{entry['features']['distance']} miles became {distance!r}"
+
+
+def _lost_words(entry, names, got):
+    if not isinstance(got.get("comment"), str):
+        return "there is no comment"
+    harmless = mask(entry["comment"], names=names)
+    words = iter(re.findall(r"\w+", got["comment"]))
+    for word in re.findall(r"\w+", re.sub(r"\[\w+\]", " ", harmless)):
+        if word not in words:
+            return f"{entry['comment']!r} became {got['comment']!r}: {word!r} is lost"
+    return ""
+
+
+_IN_AN_ENTRY = {
+    "no name, mail, phone number or user id is left": _leaks,
+    "only the listed fields are there": _not_listed,
+    "request_id, version, status and latency_ms are as they were": _changed,
+    "features has the distance in hundreds, and the carrier": _finer,
+    "the harmless words of the comment are still there": _lost_words,
+}
+
+
+def _stand_in(answer, entry, key, names, **change):
+    return answer(dict(entry, **change), key, names).get("user_id")
+
+
+def _not_one_each(answer, kept, key, rng):
+    """What is wrong with the stand-ins of many users, or ""."""
+    entry, names, got = kept[2]
+    other, others = draw_entry(rng, 2)
+    mine = got.get("user_id")
+    if mine is None:
+        return "there is none"
+    if _stand_in(answer, other, key, others, user_id=entry["user_id"]) != mine:
+        return "two requests of one user have two stand-ins"
+    elsewhere = answer.in_another_process(entry, key, names).get("user_id")
+    if elsewhere != mine:
+        return f"this process gives {mine!r}, and another one {elsewhere!r} for the same user"
+    users = range(entry["user_id"], entry["user_id"] + 240)
+    found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
+    if len(set(found)) < len(found):
+        return f"{len(found)} users have only {len(set(found))} stand-ins"
+    room = math.prod(len(set(signs)) for signs in itertools.zip_longest(*found))
+    if room < 0.9e6:
+        return f"there is room for {room:,} different stand-ins at most, and a million users may come"
+    return ""
+
+
+def _found_without_key(answer, kept, key):
+    """How the id can be told from the stand-in, or ""."""
+    entry, names, got = kept[0]
+    user, mine, text = entry["user_id"], got.get("user_id"), json.dumps(got, default=str)
+    if mine is None:
+        return "there is no stand-in"
+    if _stand_in(answer, entry, bytes(255 - byte for byte in key), names) == mine:
+        return "another key gives the same stand-in"
+    for at in (0, 15, -1):
+        other = bytearray(key)
+        other[at] ^= 1
+        if _stand_in(answer, entry, bytes(other), names) == mine:
+            return "a part of the key is not used"
+    plain = [
+        hashlib.new(name, str(user).encode()).hexdigest() for name in ("md5", "sha1", "sha256", "sha512")
+    ]
+    if any(one[:8] in text for one in plain):
+        return "a hash of the id alone stands in the entry"
+    if key.hex() in text or repr(key)[2:-1] in text or base64.b64encode(key).decode() in text:
+        return "the key itself stands in the entry"
+    near = [str(_stand_in(answer, entry, key, names, user_id=one)) for one in range(user, user + 12)]
+    alike = [
+        sum(map(str.__eq__, one, two)) / max(len(one), len(two), 1) for one, two in itertools.pairwise(near)
+    ]
+    others = [(user + 73_001 * i) % 1_000_000 for i in range(8)]
+    twice = [
+        [str(_stand_in(answer, entry, one, names, user_id=who)) for who in others]
+        for one in (key, bytes(255 - byte for byte in key))
+    ]
+    if _shown_in_both(*twice):
+        return "a part of the stand-in is the same with any key, and differs from user to user"
+    if _by_arithmetic(near):
+        return "from one user to the next the stand-ins go up in equal steps: two known users give away all others"
+    if np.mean(alike) > 0.6:
+        return f"the stand-ins of neighbors are alike ({near[0]} and {near[1]}): one known user gives away the others"
+    return ""
+
+
+def _shown_in_both(one, two):
+    """Whether some place of the stand-ins, from the left or the right, tells users apart and does not depend on the key."""
+    for step in (1, -1):
+        places = zip(
+            *(zip(a[::step], b[::step], strict=False) for a, b in zip(one, two, strict=True)), strict=False
+        )
+        for pairs in places:
+            if all(a == b for a, b in pairs) and len(set(pairs)) > 1:
+                return True
+    return False
+
+
+def _by_arithmetic(stand_ins):
+    """Whether numbers (decimal or hexadecimal) go up in equal steps where the ids do."""
+    for base in (10, 16):
+        try:
+            numbers = [int(one, base) for one in stand_ins]
+        except ValueError:
+            continue
+        if len({two - one for one, two in itertools.pairwise(numbers)}) <= 3:
+            return True
+    return False
+
+
+@safe_entry.acceptable
+def keeps_people_out(answer, rng):
+    """By the statement alone, on an entry of its own."""
+    entry = {name: f"{name} {rng.integers(99)}" for name in _AS_THEY_ARE} | {
+        "user_id": int(rng.integers(9e5))
+    }
+    entry |= {
+        "features": {"distance": int(rng.integers(5000)), "carrier": "HA", "seat": "12A"},
+        "crew": "Ada",
+    }
+    entry["comment"] = "Ada froze, ada@example.org or +49 151 2345678 knows"
+    keys = [rng.bytes(32) for _ in range(3)]
+    one, two, three = (answer(dict(entry), key, ["Ada"]) for key in keys)
+    others = [answer(entry | {"user_id": user}, keys[0], ["Ada"])["user_id"] for user in range(1000, 1400)]
+    words = re.findall(r"\w+", re.sub(r"\[\w+\]", "", one["comment"]))
+    return (
+        {name: value for name, value in one.items() if name not in ("user_id", "comment")}
+        == {name: entry[name] for name in _AS_THEY_ARE}
+        | {"features": {"distance": entry["features"]["distance"] // 100 * 100, "carrier": "HA"}}
+        and words == ["froze", "or", "knows"]
+        and len({str(got["user_id"]) for got in (one, two, three)}) == 3
+        and len(set(map(str, others))) == 400
+        and answer(entry | {"status": 0}, keys[0], ["Ada"])["user_id"] == one["user_id"]
+        and all(
+            answer(dict(entry), keys[0][:at] + b"?" + keys[0][at + 1 :], ["Ada"])["user_id"] != one["user_id"]
+            for at in range(32)
+            if keys[0][at : at + 1] != b"?"
+        )
+        and not {
+            hashlib.new(way, str(entry["user_id"]).encode()).hexdigest() for way in ("md5", "sha1", "sha256")
+        }
+        & {str(one["user_id"])}
+    )
+
+
+def _entries(seen):
+    """(the entry that was given, what came back) of each call that gave a dict."""
+    return [(call.given[0], call.output) for call in seen.calls if isinstance(call.output, dict)]
+
+
+def _user_calls(seen):
+    return [
+        (call.given[0]["user_id"], call.given[1], call.output["user_id"])
+        for call in seen.calls
+        if isinstance(call.output, dict) and call.output.get("user_id") is not None
+    ]
+
+
+def _comment_kept(seen):
+    pairs = [(entry, got) for entry, got in _entries(seen) if "@" in entry["comment"]]
+    return bool(pairs) and all(
+        got.get("comment") == entry["comment"] and set(entry) - _KEPT <= set(entry) - set(got)
+        for entry, got in pairs
+    )
+
+
+def _fields_let_through(seen):
+    """Whether some fields of the entry were taken out, and others that are not listed were not."""
+    pairs = _entries(seen)
+    return any(set(got) & set(entry) - _KEPT for entry, got in pairs) and any(
+        (set(entry) - _KEPT) - set(got) for entry, got in pairs
+    )
+
+
+def _next_to_nothing(seen):
+    """Whether hardly anything of what was asked for is left, but something is."""
+    pairs = _entries(seen)
+    some = any(got.get(name) == entry[name] for entry, got in pairs for name in _AS_THEY_ARE)
+    return some and all(len(set(_AS_THEY_ARE) - set(got)) >= 2 for _, got in pairs)
+
+
+def _key_not_needed(seen):
+    """Whether the stand-in follows the user, but a wholly different key changes nothing."""
+    calls = _user_calls(seen)
+    by_key = {(user, key): str(stand_in) for user, key, stand_in in calls}
+    pairs = [(one, two) for one, two in itertools.combinations(by_key, 2) if one[0] == two[0]]
+    other_keys = [(one, two) for one, two in pairs if sum(map(int.__ne__, one[1], two[1])) > 16]
+    return (
+        bool(other_keys)
+        and all(by_key[one] == by_key[two] for one, two in other_keys)
+        and len(set(by_key.values())) > 2
+        and not any(str(user) == str(stand_in) for user, _, stand_in in calls)
+    )
+
+
+@safe_entry.misconception(
+    "nearly everything was dropped. Nobody can find the slow request in an empty log: keep what a colleague needs at night, and nothing else.",
+    when=_next_to_nothing,
+)
+def empty_log(entry, key, names):
+    return {"request_id": entry["request_id"]}
+
+
+@safe_entry.misconception(
+    "keys were looked at, and texts were not. The mail address and the phone number stood inside the comment, where no key announces them.",
+    when=_comment_kept,
+)
+def key_list(entry, key, names):
+    return right_entry(entry, key, names) | {"comment": entry["comment"]}
+
+
+@safe_entry.misconception(
+    "fields were taken out by name. The next release adds a field that is not on your list, and it leaks from the first day: list what may stay instead.",
+    when=_fields_let_through,
+)
+def block_list(entry, key, names):
+    kept = {name: value for name, value in entry.items() if name not in ("headers", *UNLISTED)}
+    features = {
+        "distance": coarse(entry["features"]["distance"], 100),
+        "carrier": entry["features"]["carrier"],
+    }
+    comment = mask(entry["comment"], names=names)
+    return kept | {"features": features, "comment": comment, "user_id": pseudonym(entry["user_id"], key)}
+
+
+@safe_entry.misconception(
+    "the stand-in is made without the key. There are a million ids: whoever has the log tries them all in a second and finds yours. A keyed hash, or nothing.",
+    when=_key_not_needed,
+)
+def plain_hash(entry, key, names):
+    return right_entry(entry, key, names) | {
+        "user_id": hashlib.sha256(str(entry["user_id"]).encode()).hexdigest()[:16]
+    }
+
+
+def right_entry(entry, key, names):
+    return redact(
+        entry,
+        keep=("request_id", "version", "status", "latency_ms", "features.carrier"),
+        coarsen={"features.distance": 100},
+        pseudonyms=("user_id",),
+        free_text=("comment",),
+        key=key,
+        names=names,
+    )
+
+
+safe_entry.alternative(right_entry)
+
+
+@safe_entry.alternative
+def by_hand(entry, key, names):
+    comment = re.sub(r"[^\s,]+@[^\s,]+", "[mail]", entry["comment"])
+    comment = re.sub(r"\+?\d[\d ]{6,}\d", "[phone]", comment)
+    for name in names:
+        comment = re.sub(name, "[name]", comment, flags=re.IGNORECASE)
+    kept = {name: entry[name] for name in ("request_id", "version", "status", "latency_ms")}
+    kept["features"] = {
+        "distance": round(entry["features"]["distance"] // 100) * 100,
+        "carrier": entry["features"]["carrier"],
+    }
+    digest = hmac.new(key, str(entry["user_id"]).encode(), "sha256").hexdigest()
+    return kept | {"comment": comment, "user_id": digest}

@@ -1,0 +1,112 @@
+"""What several exercises of lesson 05 share."""
+
+import dataclasses
+import math
+
+from mlprod_helpers.checklist import Claim, Record, Sizing, replay_record
+from mlprod_helpers.queueing import Lognormal, mmc_percentile
+
+
+def fewest_servers(rate, service_s, target_s):
+    """By the closed form of M/M/c; 0 when no number is enough."""
+    if -service_s * math.log(0.01) > target_s:
+        return 0
+    servers = max(1, math.floor(rate * service_s) + 1)
+    while mmc_percentile(99, rate, service_s, servers) > target_s:
+        servers += 1
+    return servers
+
+
+def with_rate(rate_of):
+    def count(hourly_rates, service_s, target_s):
+        return fewest_servers(rate_of(hourly_rates), service_s, target_s)
+
+    return count
+
+
+FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
+
+LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
+
+UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge", "bag", "booking")
+
+
+def draw_entry(rng, number=0):
+    """(entry, names): a log entry that tells too much, in many places."""
+    first, last = str(rng.choice(FIRST)), str(rng.choice(LAST))
+    mail = f"{first.lower()}.{last.lower()}@example.org"
+    phone = f"+49 151 {rng.integers(1000000, 9999999)}"
+    ip = ".".join(str(part) for part in rng.integers(11, 250, 4))
+    spoken = str(rng.choice(["called from", "left a number:", "asked to be called at"]))
+    told = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
+    said = rng.permutation(["gate display frozen at B7", *told[: 3 - number % 2]])
+    if not number:  # whoever masks the first of each kind alone leaves these
+        said = [*said, f"{last} and {first} wait: {phone} or {mail}"]
+    secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
+    unlisted = [str(rng.choice(UNLISTED)), *(made_up(rng) for _ in range(2))]
+    unlisted = [str(name) for name in rng.permutation(unlisted)]
+    entry = {
+        "request_id": f"r{rng.integers(10_000, 99_999)}",
+        "version": f"v{rng.integers(1, 9)}",
+        "status": (200, 503, 400)[number % 3],
+        "latency_ms": round(float(rng.uniform(5, 400)), 1),
+        "user_id": int(rng.integers(100_000, 999_000)),
+        "features": {
+            "distance": int(rng.integers(1, 49) * 100 + (51, 99, 0)[number % 3]),
+            "carrier": str(rng.choice(["UA", "DL", "B6"])),
+            "passenger": {"name": f"{first} {last}", "mail": mail},
+            unlisted[0]: f"{rng.integers(1, 40)}{rng.choice(list('ABCDEF'))}",
+        },
+        "comment": ", ".join(str(part) for part in said) if number != 2 else "gate display frozen at B7",
+        "headers": {"agent": "display/2", "forwarded": [ip]},
+        unlisted[1]: secret,
+        f"{unlisted[2]}_id": int(rng.integers(10, 99)),
+    }
+    return entry, [first, last]
+
+
+def made_up(rng):
+    """The name of a field that nobody can have listed."""
+    return "".join(str(rng.choice(list(letters))) for letters in ("bdfgklmnprst", "aeiou") * 3)
+
+
+def leaky_door(payload):
+    """The door as it stands: it lets through what it should not."""
+    try:
+        for row in payload["rows"]:
+            if row["distance"] < 0 or row["hour"] > 23:
+                return 400, "distance or hour out of range"
+        return 200, "ok"
+    except Exception:
+        return 500, "something went wrong"
+
+
+RATE, SERVICE = 80.0, Lognormal(0.05, cv=1.0)
+
+NEED_MS = 300.0
+
+SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
+
+
+def month_of(servers, runs=30, random_state=None):
+    """What a month costs: servers, and the busy minutes in which p99 was above the need.
+
+    Parameters
+    ----------
+    servers : int, or a Sizing with other options too
+    runs : int, minutes of traffic that are drawn around the busiest hour's rate
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    dict : `servers`, `missed` (share of the minutes), `cost` (EUR)
+    """
+    sizing = servers if isinstance(servers, Sizing) else Sizing(RATE, servers, SERVICE)
+    record = Record(
+        sizing=dataclasses.replace(sizing, seconds=60.0),
+        latency=[Claim(metric="p99", at_most=NEED_MS, unit="ms")],
+    )
+    replay = replay_record(record, rate=RATE, service=SERVICE, runs=runs, random_state=random_state)
+    missed = 1 - float(replay.claims["kept"].iloc[0])
+    cost = SERVER_MONTH * sizing.servers + MISSED_MINUTE * MINUTES * missed
+    return {"servers": sizing.servers, "missed": round(missed, 3), "cost": round(cost)}

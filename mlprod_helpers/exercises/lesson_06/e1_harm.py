@@ -1,0 +1,118 @@
+"""Exercise 6.1, Count the harm."""
+
+import statistics
+
+import numpy as np
+
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+def _harm(steps, rate, old_error, new_error):
+    return sum(60 * minutes * percent / 100 for minutes, percent in steps) * rate * (new_error - old_error)
+
+
+@exercise(
+    "6.1",
+    "Count the harm",
+    answers=("harm",),
+    points=3,
+    minutes=5,
+    core=True,
+    objective="6.a",
+    edition=2,
+    kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),
+    hints=(
+        "How many requests does the new version get in one step? Minutes, seconds, percent.",
+        "Of these, how many go wrong that would not have gone wrong with the old version?",
+        "Add up `minutes * 60 * percent / 100` over the steps, as the worked example does; then times the rate, times the difference of the two error rates.",
+    ),
+)
+def harm(answer, rng, expect):
+    """`harm(steps, rate, old_error, new_error)`: how many more requests fail than with the old version alone."""
+    rate = int(rng.integers(10, 60))
+    old, new = round(float(rng.uniform(0.005, 0.03)), 3), round(float(rng.uniform(0.06, 0.2)), 3)
+    late = int(rng.integers(20, 60))
+    ramp = [
+        (float(minutes), percent)
+        for minutes, percent in zip(rng.integers(4, 30, 4) / 2, (0.5, 5, 20, 50), strict=True)
+    ]
+    plans = (
+        ([(2, 100)], "everybody for 2 minutes"),
+        ([(40, 5)], "one user in twenty for 40 minutes"),
+        (ramp, "a ramp of four steps of different length"),
+        ([(10, 0), *ramp[:2], (late, 100)], f"nobody, two steps, then everybody for {late} minutes"),
+        ([(6, 50), (6, 10)], "fewer users in the second step"),
+    )
+    with expect.defining():
+        for steps, what in plans:
+            expect.close(answer(steps, rate, old, new), _harm(steps, rate, old, new), what)
+    expect.close(
+        answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
+    )
+    expect.close(answer(ramp, rate, new, old), _harm(ramp, rate, new, old), "a version that fails less")
+    expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
+
+
+@harm.inputs
+def harm_inputs(rng):
+    yield [(2, 100)], 20, 0.01, 0.06
+    yield [(10, 5), (10, 20)], 20, 0.01, 0.06
+    yield [], 20, 0.01, 0.06
+    yield [(7, 0)], 20, 0.01, 0.06
+    yield [(5, 10), (5, 10)], 3, 0.2, 0.1
+    yield [(0.5, 0.25), (30, 100), (1, 3)], 0.5, 0.0, 1.0
+    for _ in range(10):
+        steps = [(int(rng.integers(1, 90)), float(rng.integers(0, 101))) for _ in range(rng.integers(1, 8))]
+        yield steps, float(rng.uniform(0.1, 500)), float(rng.uniform(0, 0.3)), float(rng.uniform(0, 0.3))
+
+
+@harm.misconception(
+    "the last weight had been there from the beginning. A ramp is a sum: each step lasts its own minutes at its own weight."
+)
+def last_weight_all_the_time(steps, rate, old_error, new_error):
+    minutes = sum(minutes for minutes, _ in steps)
+    return _harm([(minutes, steps[-1][1])] if steps else [], rate, old_error, new_error)
+
+
+@harm.misconception(
+    "each failure of the new version were its fault. Some of these requests would have failed with the old one too: subtract them."
+)
+def all_its_errors(steps, rate, old_error, new_error):
+    return _harm(steps, rate, 0, new_error)
+
+
+@harm.misconception(
+    "a percentage were a share. 5 % of the users is 0.05 of them, not five times all of them."
+)
+def percent_as_share(steps, rate, old_error, new_error):
+    return 100 * _harm(steps, rate, old_error, new_error)
+
+
+@harm.misconception("minutes were multiplied with a rate that is given per second.")
+def minutes_as_seconds(steps, rate, old_error, new_error):
+    return _harm(steps, rate, old_error, new_error) / 60
+
+
+@harm.misconception(
+    "the weights were averaged as if every step lasted as long as any other. A long step counts for more than a short one."
+)
+def mean_of_the_weights(steps, rate, old_error, new_error):
+    if not steps:
+        return 0.0
+    mean = statistics.mean(percent for _, percent in steps)
+    return _harm([(sum(minutes for minutes, _ in steps), mean)], rate, old_error, new_error)
+
+
+@harm.alternative
+def with_numpy(steps, rate, old_error, new_error):
+    minutes, percent = np.array(steps, dtype=float).reshape(-1, 2).T
+    return float(minutes @ percent) * 0.6 * rate * (new_error - old_error)
+
+
+@harm.alternative
+def in_a_loop(steps, rate, old_error, new_error):
+    wrong = 0.0
+    for minutes, percent in steps:
+        requests = rate * minutes * 60 * percent / 100
+        wrong += requests * new_error - requests * old_error
+    return wrong

@@ -1,0 +1,211 @@
+"""Exercise 6.4, A sticky split."""
+
+import functools
+import hashlib
+import random
+import zlib
+
+import numpy as np
+
+from mlprod_helpers.lesson.contract import Boolean, Function, exercise
+from mlprod_helpers.rollout import bucket as _bucket
+
+
+def _draw_users(rng, count):
+    """Names of users, of several styles: a number in the name is no draw of luck."""
+    words = ("ana", "ben", "cem", "dia", "eva", "fay", "gus", "ida")
+    numbers = rng.choice(100_000, count, replace=False).tolist()
+    styles = ("user {}", "{word}{}@mail.example", "{word}-{:x}")
+    return [styles[i % 3].format(number, word=words[number % len(words)]) for i, number in enumerate(numbers)]
+
+
+def _sent(answer, users, weight, salt):
+    return [answer(user, weight, salt) for user in users]
+
+
+def _first_weight(answer, user, salt):
+    """The smallest whole weight at which this user gets the new version, if nobody is ever sent back."""
+    without, has = 0, 100
+    while has - without > 1:
+        middle = (without + has) // 2
+        without, has = (without, middle) if answer(user, middle, salt) else (middle, has)
+    return has
+
+
+@exercise(
+    "6.4",
+    "A sticky split",
+    answers=("route",),
+    points=4,
+    minutes=8,
+    objective="6.b",
+    edition=2,
+    kind=Function("user_id", "weight", "salt", returns=Boolean()),
+    hints=(
+        "The answer may depend on the name and the salt alone: give each user a place on a line, and let the canary have the beginning of that line.",
+        "`hashlib.sha256(text.encode()).hexdigest()` is the same in each process and on each machine, and looks like chance. Its first digits make a number.",
+        "A place from 0 to 100: `int(digest[:8], 16) % 10_000 / 100`. Compare it with the weight.",
+    ),
+)
+def route(answer, rng, expect):
+    """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
+    many = _draw_users(rng, 500)
+    users = many[:40]
+    salt = f"release {rng.integers(10, 99)}"
+    sent = functools.partial(_sent, answer)
+    with expect.defining():
+        at_20 = sent(many[:300], 20, salt)
+        expect.true(
+            sent(users, 20, salt) == at_20[:40],
+            "a user who asks again gets the same version",
+            "with the same weight and salt, some users changed their version",
+        )
+        elsewhere = [answer.in_another_process(user, 20, salt) for user in users[:30]]
+        here = sent(users[:30], 20, salt)
+        expect.true(
+            elsewhere == here,
+            "a router in another process sends them the same way",
+            f"{sum(a != b for a, b in zip(elsewhere, here, strict=True))} of 30 users meet another version there",
+        )
+        at_40 = sent(many[:130], 40, salt)
+        lost = sum(earlier and not later for earlier, later in zip(at_20, at_40, strict=False))
+        expect.true(
+            not lost, "from 20 to 40 % nobody is sent back to the old version", f"{lost} users lost it again"
+        )
+        for weight, got in ((20, at_20), (40, at_40)):
+            share = sum(got) / len(got)
+            spread = 4.5 * (weight / 100 * (1 - weight / 100) / len(got)) ** 0.5
+            expect.true(
+                abs(share - weight / 100) <= spread,
+                f"at {weight} %, about that share of {len(got)} users",
+                f"{share:.0%} of them get the new version",
+            )
+    # so many, that a hundred places with one of them on the wrong side of the limit would show
+    nobody, without = sum(sent(many, 0, salt)), 400 - sum(sent(many[:400], 100, salt))
+    few = 200 - sum(sent(many[:200], 95, salt))
+    expect.true(
+        nobody == 0 and without == 0 and few > 0,
+        "at 0 % nobody, at 95 % nearly all, at 100 % everybody",
+        f"{nobody} of {len(many)} users get it at 0 %; {few} of 200 do not at 95 %, {without} of 400 do not at 100 %",
+    )
+    places = [_first_weight(answer, user, salt) for user in users]
+    # 40 users on 100 places sit on 33 different ones, give or take 2.3
+    expect.true(
+        len(set(places)) >= 23,
+        "each percent more adds some users: 40 users come in at many different weights",
+        f"they come in at {len(set(places))} different weights only",
+    )
+    with expect.defining():
+        moved = [
+            (later - earlier) % 100
+            for earlier, later in zip(
+                places, (_first_weight(answer, user, f"{salt}b") for user in users), strict=True
+            )
+        ]
+        expect.true(
+            len(set(moved)) >= 15,
+            "another salt puts each user at a place that has nothing to do with the first",
+            "all of them stay where they were, or move by the same step",
+        )
+
+
+def _line(seen, beginning):
+    """Whether the expectation whose text begins like this holds; None if it was not reached."""
+    return next((line.ok for line in seen.lines if line.what.startswith(beginning)), None)
+
+
+@route.misconception(
+    "each request were dealt anew. A user then flips between two versions from one page to the next, and a click cannot be told to either.",
+    when=lambda seen: _line(seen, "a user who asks again") is False,
+)
+def dealt_anew(user_id, weight, salt):
+    return random.random() < weight / 100
+
+
+@route.misconception(
+    "what one process knows were known everywhere. Python's own `hash` is salted anew in each process, and dice kept in a variable are thrown again in the next one, so that two routers disagree; `hashlib` agrees.",
+    when=lambda seen: (
+        _line(seen, "a user who asks again") and _line(seen, "a router in another process") is False
+    ),
+)
+def python_hash(user_id, weight, salt):
+    return hash(f"{salt}:{user_id}") % 10_000 / 100 < weight
+
+
+@route.misconception(
+    "the users were shuffled anew at each weight. A ramp may only add: who has the new version at 5 % keeps it at 10 %.",
+    when=lambda seen: (
+        _line(seen, "a router in another process")
+        and _line(seen, "from 20 to 40 %") is False
+        and _line(seen, "at 20 %")
+        and _line(seen, "at 40 %")
+    ),
+)
+def anew_at_each_step(user_id, weight, salt):
+    return _place(f"{salt}:{weight}:{user_id}") < weight / 100
+
+
+@route.misconception(
+    "the salt did not matter. It is what makes the next release begin with other users; otherwise the same few test everything you release.",
+    when=lambda seen: (
+        _line(seen, "another salt") is False
+        and all(line.ok for line in seen.lines if not line.what.startswith("another salt"))
+        and _ignores_salt(seen)
+    ),
+)
+def without_salt(user_id, weight, salt):
+    return _place(user_id) < weight / 100
+
+
+def _ignores_salt(seen):
+    """Whether each answer is the same for both salts, wherever a user was asked at the same weight."""
+    told = {}
+    for call in seen.calls:
+        user, weight, salt = call.given
+        told.setdefault((user, weight), {})[salt] = call.output
+    both = [set(answers.values()) for answers in told.values() if len(answers) > 1]
+    return len(both) > 20 and all(len(answers) == 1 for answers in both)
+
+
+def _place(text):
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 16**8
+
+
+@route.acceptable
+def route_by_the_statement(answer, rng):
+    """Sticky in each process, rising with the weight, of the right size at each weight, another line for another salt."""
+    users = [f"{name} {number}" for name in ("user", "Zoë", "") for number in rng.integers(1 << 40, size=500)]
+    places = {}
+    for salt in ("", "release 7", "release 8"):
+        got = np.array([[answer(user, weight, salt) for user in users] for weight in range(0, 101, 5)])
+        if got[0].any() or not got[-1].all() or (np.diff(got.astype(int), axis=0) < 0).any():
+            return False
+        share = got.mean(axis=1)
+        if np.abs(share - np.linspace(0, 1, 21)).max() > 0.06 or np.diff(share).min() < 0.015:
+            return False
+        if any(answer(user, 20, salt) != there for user, there in zip(users[:200], got[4], strict=False)):
+            return False
+        places[salt] = 21 - got.sum(axis=0)
+    moves = (places["release 8"] - places["release 7"]) % 20
+    return np.bincount(moves, minlength=20).max() < 0.12 * len(users)
+
+
+@route.alternative
+def by_checksum(user_id, weight, salt):
+    return zlib.crc32(f"{user_id}/{salt}".encode()) % 1000 < 10 * weight
+
+
+route.survives(
+    "alternative by_checksum: `1000` -> `1001`",
+    "it sends one user in a thousand astray at 100 % only, which a few hundred users seldom show.",
+)
+
+
+@route.alternative
+def by_the_library(user_id, weight, salt):
+    return bool(_bucket([user_id], salt)[0] * 100 < weight)
+
+
+@route.alternative
+def by_a_seeded_generator(user_id, weight, salt):
+    return random.Random(f"{salt}|{user_id}").uniform(0, 100) < weight

@@ -1,0 +1,132 @@
+"""Exercise 6.6, The impatient judge."""
+
+import functools
+import math
+
+import numpy as np
+
+from mlprod_helpers.exercises.lesson_06.support import Z
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+from mlprod_helpers.rollout import crossing, obrien_fleming, pocock
+
+
+@functools.cache
+def _solved(shape, looks):
+    return (obrien_fleming if shape == "obrien_fleming" else pocock)(looks, 0.05)
+
+
+@exercise(
+    "6.6",
+    "The impatient judge",
+    answers=("bars",),
+    points=4,
+    minutes=9,
+    objective="6.d",
+    edition=2,
+    kind=Function("looks", returns=Array(ndim=1)),
+    hints=(
+        "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
+        "Simulate: thousands of quiet rollouts as in the figure, the largest |z| of each, and the value that 95 % of them stay below.",
+        "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
+    ),
+)
+def bars(answer, rng, expect):
+    """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
+    for looks in (2, int(rng.integers(4, 7)), int(rng.integers(9, 14))):
+        got = np.abs(answer(looks).astype(float))
+        if len(got) != looks or np.isnan(got).any():
+            with expect.defining():
+                expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
+            continue
+        got = np.minimum(got, 50.0)
+        errs = crossing(got)[-1]
+        with expect.defining():
+            expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
+        found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
+        what = f"{looks} looks: a bad version is found in {found:.0%} (wanted at least {0.9 * fair:.0%})"
+        expect.within(found, 0.9 * fair, 1, what)
+        early = math.ceil(0.6 * looks)
+        if early == looks:
+            continue
+        half = crossing(got, drift=6.0)[early - 1]
+        what = (
+            f"{looks} looks: a very bad one is stopped by look {early} in {half:.0%} (wanted at least 60 %)"
+        )
+        with expect.defining():
+            expect.within(half, 0.6, 1, what)
+
+
+@bars.acceptable
+def bars_by_simulation(answer, rng):
+    for looks in (1, 2, 3, 5, 8, 16):
+        got = np.abs(np.asarray(answer(looks), dtype=float))
+        if got.shape != (looks,) or np.isnan(got).any():
+            return False
+        z = rng.normal(size=(40_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
+        share = np.sqrt(np.arange(1, looks + 1) / looks)
+        if not 0.028 <= (np.abs(z) > got).any(axis=1).mean() <= 0.062:
+            return False
+        bad, fair = (np.abs(z + 3 * share) > bar for bar in (got, _solved("pocock", looks)))
+        if bad.any(axis=1).mean() < 0.89 * fair.any(axis=1).mean():
+            return False
+        early = math.ceil(0.6 * looks)
+        if early < looks and (np.abs(z + 6 * share) > got)[:, :early].any(axis=1).mean() < 0.59:
+            return False
+    return True
+
+
+def _each(seen, holds):
+    """Whether there were bars for at least three numbers of looks, and this holds for all of them."""
+    outputs = [np.abs(np.asarray(bars, dtype=float)) for bars in seen.outputs]
+    return len(outputs) > 2 and all(len(bars) > 1 and holds(bars) for bars in outputs)
+
+
+@bars.misconception(
+    "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
+    when=lambda seen: _each(seen, lambda bars: np.ptp(bars) < 1e-6 and 1.9 < bars[0] < 2.01),
+)
+def the_same_bar(looks):
+    return np.full(looks, 1.96)
+
+
+@bars.misconception(
+    "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
+    when=lambda seen: _each(seen, lambda bars: bars[:-1].min() > 4.9 and 1.9 < bars[-1] < 2.1),
+)
+def one_look_at_the_end(looks):
+    return np.append(np.full(looks - 1, np.inf), 1.96)
+
+
+@bars.misconception(
+    "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
+    "the bar may be lower and find more.",
+    when=lambda seen: _each(seen, lambda bars: np.allclose(bars, Z(1 - 0.025 / len(bars)), atol=0.02)),
+)
+def shared_out(looks):
+    return np.full(looks, Z(1 - 0.025 / looks))
+
+
+@bars.misconception(
+    "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
+    when=lambda seen: _each(
+        seen, lambda bars: bars[0] > bars[-1] + 0.2 and 1.9 < bars[-1] < 2.0 and crossing(bars)[-1] > 0.06
+    ),
+)
+def falling_to_the_single_bar(looks):
+    return np.linspace(2.6, 1.96, looks)
+
+
+@bars.alternative
+def by_simulation(looks):
+    z = np.random.default_rng(3).normal(size=(4000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
+    return [float(np.quantile(np.abs(z).max(axis=1), 0.95))] * looks
+
+
+@bars.alternative
+def falling(looks):
+    return _solved("obrien_fleming", looks)
+
+
+@bars.alternative
+def same_at_each(looks):
+    return _solved("pocock", looks)

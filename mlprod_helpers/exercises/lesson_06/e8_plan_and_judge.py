@@ -1,0 +1,400 @@
+"""Exercise 6.8, The plan and the judge."""
+
+import contextlib
+import math
+
+from mlprod_helpers.exercises.lesson_06.support import AIRPORTS, HOUR, OUTCOMES, costs, draw_world
+from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
+from mlprod_helpers.rollout import Plan
+
+TWICE = ("good", "bad for one airport")
+
+CALLS_APART = 60  # seconds: the shortest interval of a plan
+
+
+@exercise(
+    "6.8",
+    "The plan and the judge",
+    answers=("plan", "release_judge"),
+    points=7,
+    minutes=14,
+    core=True,
+    objective="6.e",
+    edition=2,
+    kind=(
+        Function(returns=Mapping(keys=("strategy",))),
+        Function(
+            "stable", "canary", returns=Several(Text(options=OUTCOMES), Text(), names=("outcome", "reason"))
+        ),
+    ),
+    hints=(
+        "First the plan: how many requests does an airport's canary see between two checks? At 5 requests a second, 10 % and five minutes make 150, a quarter of them from LGA.",
+        "Then the judge: which differences would chance alone show among so few requests, with three airports and a dozen checks? Fail only beyond that, or let `threshold` forgive one.",
+        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` tells what happened at each check. A good version must be through well before the hour is over.',
+    ),
+)
+def plan_and_judge(answer, rng, expect):
+    """A plan (as a dict) and a judge, over an hour of traffic with each of five sealed versions."""
+    chosen = answer.plan()
+    try:
+        plan = Plan.from_dict(chosen)
+        lasts = float(plan.interval)
+    except Exception as error:
+        expect.true(False, "the plan can be read", str(error).strip("'\"") or type(error).__name__)
+        return
+    if not lasts >= CALLS_APART:
+        expect.true(False, "the plan's checks are at least 60 seconds apart", f"its interval is {lasts:g}")
+        return
+    world, again = draw_world(rng), draw_world(rng)
+    # what luck decides most is tried in a second hour
+    again["versions"] = {kind: again["versions"][kind] for kind in TWICE}
+    found = costs(lambda: chosen, answer.release_judge, world)
+    found |= {
+        f"{kind}, another hour": cost
+        for kind, cost in costs(lambda: chosen, answer.release_judge, again).items()
+    }
+    for kind, (mine, bang, never) in found.items():
+        limit = max(0.1 * bang, 0.35 * never)
+        what = f"{kind}: costs {mine} (big bang {bang}, never {never}; wanted at most {limit:.0f})"
+        # to stop everything, or nothing, is no judge
+        with expect.defining() if kind in ("good", "bad") else contextlib.nullcontext():
+            expect.within(mine, -math.inf, limit, what)
+
+
+@plan_and_judge.acceptable
+def cheap_in_most_hours(answer, rng):
+    """Within the limits of the statement in at least two of three hours: a good judge may have bad luck once."""
+    if Plan.from_dict(answer.plan()).interval < CALLS_APART:
+        return False
+    kept = 0
+    for _ in range(3):
+        found = costs(answer.plan, answer.release_judge, draw_world(rng)).values()
+        kept += all(mine <= max(0.1 * bang, 0.35 * never) for mine, bang, never in found)
+    return kept >= 2
+
+
+def _plan_of(seen):
+    return Plan.from_dict(next(call.output for call in seen.calls if call.name == "plan"))
+
+
+def _outcomes_of(seen):
+    """(all requests, errors of the old; of the new; outcome) of each call of the judge."""
+    rows = []
+    for call in seen.calls:
+        if call.name == "plan":
+            continue
+        stable, canary = call.given
+        sums = [
+            sum(each[what] for each in told.values())
+            for told in (stable, canary)
+            for what in ("requests", "errors")
+        ]
+        rows.append((*sums, call.output[0]))
+    return rows
+
+
+def _never_through(seen):
+    return _plan_of(seen).schedule().iloc[-1] < 100 or not _promoted_in_time(seen)
+
+
+def _promoted_in_time(seen):
+    return _plan_of(seen).schedule().index[-1] < 0.75 * HOUR
+
+
+def _costs_of_lines(seen):
+    """Kind of version -> whether its cost was within the limit, in each hour that it was tried."""
+    kept = {}
+    for what, ok, *_ in seen.verdicts:
+        kind = what.split(":")[0].removesuffix(", another hour")
+        kept[kind] = kept.get(kind, True) and ok
+    return kept
+
+
+def _reached_everybody(seen, kind):
+    """Whether this version cost about what it costs when everybody has it and nobody looks."""
+    line = next(line for line in seen.lines if line.what.startswith(f"{kind}:"))
+    return line.got > 0.8 * float(line.what.split("big bang ")[1].split(",")[0])
+
+
+def _fails_on_luck(seen):
+    """How many checks failed although no airport was behind by more than luck, and errors were as usual?"""
+    odd = 0
+    for call in seen.calls:
+        if call.name == "plan" or call.output[0] != "fail":
+            continue
+        stable, canary = call.given
+        n, errors = (sum(each[what] for each in stable.values()) for what in ("requests", "errors"))
+        slow = any((each["latency_p50"] or 0) > 200 for each in canary.values())
+        if errors < 0.09 * n and not slow:
+            # one failure or two among a handful of requests are luck, whatever a normal approximation says
+            odd += all(
+                canary[airport]["errors"] <= 2 or _behind(stable[airport], canary[airport]) < 2.5
+                for airport in AIRPORTS
+            )
+    return odd
+
+
+def _misses_one_airport(seen):
+    """Whether a check passed although one airport was far behind and had enough requests to show it."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "pass"
+        and any(
+            call.given[1][airport]["errors"] >= 5
+            and _behind(call.given[0][airport], call.given[1][airport]) > 4
+            for airport in AIRPORTS
+        )
+        for call in seen.calls
+    )
+
+
+def _misses_slowness(seen):
+    """Whether a check passed although half of the answers took three times as long as the old version's."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "pass"
+        and any(
+            new["requests"] >= 15
+            and (new["latency_p50"] or 0) > 3 * (call.given[0][airport]["latency_p50"] or math.inf)
+            for airport, new in call.given[1].items()
+        )
+        for call in seen.calls
+    )
+
+
+def _behind(old, new):
+    """By how many standard errors is the new version's error rate the higher one?"""
+    n, m = old["requests"], new["requests"]
+    if not n or not m:
+        return 0.0
+    pooled = (old["errors"] + new["errors"]) / (n + m)
+    luck = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return (new["errors"] / m - old["errors"] / n) / luck if luck else 0.0
+
+
+@plan_and_judge.misconception(
+    "time were evidence. The rollout went on after checks that had hardly a request to look at, and a bad version was promoted with the good ones: too little data is `nodata`.",
+    when=lambda seen: (
+        any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
+        and not _costs_of_lines(seen)["bad"]
+    ),
+)
+def promoted_on_time():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [1, 2, 3], "interval": 60},
+        "release_judge": lambda stable, canary: ("pass", "nothing was heard"),
+    }
+
+
+@plan_and_judge.misconception(
+    "nobody could say no. Not one check has failed, so each bad version reached all users and stayed: decide what makes the judge fail.",
+    when=lambda seen: (
+        all(outcome != "fail" for *_, outcome in _outcomes_of(seen))
+        and _reached_everybody(seen, "bad")
+        and not any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
+    ),
+)
+def never_fails():
+    return {
+        "plan": lambda: {"strategy": "blue_green", "keep_old": 600},
+        "release_judge": lambda stable, canary: ("pass", "looks fine"),
+    }
+
+
+@plan_and_judge.misconception(
+    "caution were free. Safe, and late: each minute without the good version costs failures that it would have avoided. Ramp faster once the first checks have passed.",
+    when=lambda seen: (
+        _never_through(seen)
+        and _plan_of(seen).strategy != "shadow"
+        and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
+        and [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["good", "good but noisy"]
+    ),
+)
+def one_percent_for_ever():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weight": 1, "max_weight": 20, "interval": 300},
+        "release_judge": _strict_judge,
+    }
+
+
+@plan_and_judge.misconception(
+    "all airports were thrown together. The version that fails at one of them came through, or stayed for long: look at each.",
+    when=lambda seen: (
+        [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
+        and _misses_one_airport(seen)
+    ),
+)
+def all_airports_together():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [30, 60], "interval": 300, "threshold": 1},
+        "release_judge": _together,
+    }
+
+
+@plan_and_judge.misconception(
+    "errors were all that can go wrong. Nothing failed, and a part of the answers came too late for anybody: look at the latency as well.",
+    when=lambda seen: (
+        [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"] and _misses_slowness(seen)
+    ),
+)
+def only_errors():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1},
+        "release_judge": lambda stable, canary: _strict_judge(stable, canary, slow=False),
+    }
+
+
+@plan_and_judge.misconception(
+    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
+    when=lambda seen: (
+        _fails_on_luck(seen) >= 1
+        and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
+        and not _costs_of_lines(seen)["good"]
+    ),
+)
+def any_difference():
+    return {
+        "plan": lambda: {
+            "strategy": "canary",
+            "step_weights": [5, 10, 20, 40],
+            "interval": 120,
+            "threshold": 1,
+        },
+        "release_judge": _any_worse,
+    }
+
+
+@plan_and_judge.misconception(
+    "a fixed limit could judge a release. An outage that both versions share crosses it, and so does bad luck among few requests; a good version was sent home for it: compare with the old one in the same minutes.",
+    when=lambda seen: (
+        not _costs_of_lines(seen)["good but noisy"]
+        and (
+            any(
+                outcome == "fail" and m and errors > 0.1 * n and failed / m < 1.6 * errors / n
+                for n, errors, m, failed, outcome in _outcomes_of(seen)
+            )
+            or (_costs_of_lines(seen)["good"] and _fails_on_luck(seen) >= 1)
+        )
+    ),
+)
+def by_fixed_limits():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1},
+        "release_judge": _fixed,
+    }
+
+
+def _strict_judge(stable, canary, slow=True, bar=3.5):
+    for airport, new in canary.items():
+        old = stable[airport]
+        if new["requests"] < 15 or old["requests"] < 15:
+            return "nodata", f"{airport}: {new['requests']} requests"
+        n, m = old["requests"], new["requests"]
+        pooled = (old["errors"] + new["errors"]) / (n + m)
+        error = math.sqrt(max(pooled * (1 - pooled), 1e-9) * (1 / n + 1 / m))
+        if new["errors"] / m - old["errors"] / n > bar * error:
+            return "fail", f"{airport}: {new['errors']} of {m} requests failed"
+        if slow and new["latency_p50"] > 2 * old["latency_p50"]:
+            return "fail", f"{airport}: p50 {new['latency_p50']:.0f} ms"
+    return "pass", "within limits"
+
+
+def _together(stable, canary):
+    def whole(told):
+        return {
+            "requests": sum(each["requests"] for each in told.values()),
+            "errors": sum(each["errors"] for each in told.values()),
+            "latency_p50": max((each["latency_p50"] or 0) for each in told.values()),
+        }
+
+    old, new = whole(stable), whole(canary)
+    if new["requests"] < 100:
+        return "nodata", "too few requests"
+    if (
+        new["errors"] / new["requests"] > 0.08 + old["errors"] / old["requests"]
+        or new["latency_p50"] > 2 * old["latency_p50"]
+    ):
+        return "fail", "worse overall"
+    return "pass", "fine overall"
+
+
+def _fixed(stable, canary):
+    if any(each["requests"] < 15 for each in canary.values()):
+        return "nodata", "too few requests"
+    for airport, each in canary.items():
+        if each["errors"] / each["requests"] > 0.12 or each["latency_p50"] > 200:
+            return "fail", f"{airport} above the limit"
+    return "pass", "below the limits"
+
+
+def _any_worse(stable, canary):
+    for airport, new in canary.items():
+        old = stable[airport]
+        if not new["requests"] or not old["requests"]:
+            return "nodata", "nobody there"
+        if (
+            new["errors"] / new["requests"] > old["errors"] / old["requests"]
+            or new["latency_p99"] > old["latency_p99"]
+        ):
+            return "fail", f"{airport} is worse"
+    return "pass", "not worse"
+
+
+@plan_and_judge.alternative
+def copies_then_a_switch():
+    return {
+        "plan": lambda: {
+            "strategy": "blue_green",
+            "preview": 600,
+            "copies": 30,
+            "interval": 300,
+            "threshold": 1,
+            "keep_old": 1800,
+            "watch": 1800,
+        },
+        "release_judge": _strict_judge,
+    }
+
+
+@plan_and_judge.alternative
+def steady_steps():
+    def enough(stable, canary):
+        for airport, new in canary.items():
+            old = stable[airport]
+            if new["requests"] < 20:
+                return "nodata", "waiting for " + airport
+            expected = new["requests"] * max(old["errors"] / max(old["requests"], 1), 0.02)
+            if new["errors"] > expected + 4 * math.sqrt(expected) + 1:
+                return "fail", f"{new['errors']} failures at {airport}, {expected:.1f} expected"
+            if new["latency_p50"] > old["latency_p50"] + 100:
+                return "fail", "slow at " + airport
+        return "pass", "ok"
+
+    return {
+        "plan": lambda: {
+            "strategy": "canary",
+            "step_weight": 10,
+            "max_weight": 50,
+            "interval": 240,
+            "threshold": 1,
+        },
+        "release_judge": enough,
+    }
+
+
+@plan_and_judge.alternative
+def forgiving_and_quick():
+    def quick(stable, canary):
+        if min(each["requests"] for each in canary.values()) < 12:
+            return "nodata", "too few requests"
+        for airport, new in canary.items():
+            usual = stable[airport]["errors"] / max(stable[airport]["requests"], 1)
+            noise = math.sqrt((usual * (1 - usual) + 0.01) / new["requests"])
+            if new["error_rate"] > usual + 2.7 * noise or new["latency_p50"] > 180:
+                return "fail", airport
+        return "pass", "fine"
+
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [8, 20, 50], "interval": 180, "threshold": 2},
+        "release_judge": quick,
+    }

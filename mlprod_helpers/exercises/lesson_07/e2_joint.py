@@ -1,0 +1,86 @@
+"""Exercise 7.2, Better together?"""
+
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+
+@exercise(
+    "7.2",
+    "Better together?",
+    answers=("joint",),
+    points=3,
+    minutes=6,
+    objective="7.b",
+    edition=2,
+    kind=Function("both", "model_only", "human_only", "follow_right", "follow_wrong", returns=Number()),
+    hints=(
+        "Three kinds of cases can end well: both are right, only the model is, only the person is.",
+        "Where only the model is right it takes following; where only the person is right it takes *not* following.",
+        "The third part is `human_only * (1 - follow_wrong)`.",
+    ),
+)
+def joint(answer, rng, expect):
+    """`joint(...)`: how often a person who sees the suggestion is right."""
+    with expect.defining():
+        for what in ("errors persuade", "wary of errors", "another team"):
+            shares = rng.dirichlet([8, 2, 2, 1])[:3]
+            low, high = float(rng.uniform(0.1, 0.35)), float(rng.uniform(0.6, 0.95))
+            right, wrong = (low, high) if what == "errors persuade" else (high, low)
+            both, model_only, human_only = (float(x) for x in shares)
+            want = both + model_only * right + human_only * (1 - wrong)
+            expect.close(answer(both, model_only, human_only, right, wrong), want, what)
+    both, model_only, human_only = (float(x) for x in rng.dirichlet([8, 2, 2, 1])[:3])
+    expect.close(answer(both, model_only, human_only, 0.0, 0.0), both + human_only, "nobody ever follows")
+    expect.close(
+        answer(both, model_only, human_only, 1.0, 1.0), both + model_only, "everybody always follows"
+    )
+    expect.close(answer(0.0, 0.0, 0.0, 0.5, 0.5), 0.0, "neither is ever right")
+
+
+@joint.inputs
+def joint_inputs(rng):
+    yield 0.765, 0.135, 0.085, 0.7, 0.7
+    yield 0.765, 0.135, 0.085, 0.5, 0.95
+    yield 0.0, 0.0, 0.0, 1.0, 1.0
+    yield 1.0, 0.0, 0.0, 0.3, 0.6
+    for _ in range(20):
+        yield (*(float(x) for x in rng.dirichlet([2, 1, 1, 1])[:3]), *(float(x) for x in rng.random(2)))
+
+
+@joint.misconception(
+    "together they were as good as the better of the two. Only if people knew when to follow.",
+)
+def as_the_better(both, model_only, human_only, follow_right, follow_wrong):
+    return both + max(model_only, human_only)
+
+
+@joint.misconception(
+    "together they were the mean of the two. It depends on whom they follow when they differ.",
+)
+def as_the_mean(both, model_only, human_only, follow_right, follow_wrong):
+    return both + (model_only + human_only) / 2
+
+
+@joint.misconception(
+    "good and bad advice were followed alike. Persuasive errors pull harder: that is what the second number is for.",
+)
+def one_way_of_following(both, model_only, human_only, follow_right, follow_wrong):
+    return both + model_only * follow_right + human_only * (1 - follow_right)
+
+
+@joint.misconception(
+    "following a wrong suggestion made it right. Where only the person is right, it is *not* following that saves the case.",
+)
+def following_always_helps(both, model_only, human_only, follow_right, follow_wrong):
+    return both + model_only * follow_right + human_only * follow_wrong
+
+
+@joint.alternative
+def from_what_goes_wrong(both, model_only, human_only, follow_right, follow_wrong):
+    neither = 1 - both - model_only - human_only
+    return 1 - neither - model_only * (1 - follow_right) - human_only * follow_wrong
+
+
+@joint.alternative
+def from_the_person(both, model_only, human_only, follow_right, follow_wrong):
+    alone = both + human_only
+    return alone + follow_right * model_only - follow_wrong * human_only

@@ -1,0 +1,114 @@
+"""Exercise 7.4, Chow's rule."""
+
+import contextlib
+
+import numpy as np
+
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+
+
+def _decide(p, cost_error, cost_human):
+    p = np.asarray(p)
+    own = np.where(p >= 0.5, "yes", "no")
+    return np.where(np.minimum(p, 1 - p) * cost_error > cost_human, "ask", own)
+
+
+@exercise(
+    "7.4",
+    "Chow's rule",
+    answers=("decide",),
+    points=4,
+    minutes=6,
+    core=True,
+    objective="7.c",
+    edition=2,
+    kind=Function("p", "cost_error", "cost_human", returns=Array(ndim=1, dtype="text")),
+    hints=(
+        "What does it cost on average to say yes to a case with p = 0.7? And to ask?",
+        "How sure the model is: `np.maximum(p, 1 - p)`. How wrong it will be: 1 minus that.",
+        '`np.where(expected_loss > cost_human, "ask", np.where(p >= 0.5, "yes", "no"))`',
+    ),
+)
+def decide(answer, rng, expect):
+    """`decide(p, cost_error, cost_human)` -> "yes", "no" or "ask" for each p, at the least expected cost."""
+    cases = (
+        (20.0, float(rng.uniform(1.5, 4)), "an error costs several times a look"),
+        (float(rng.uniform(90, 110)), float(rng.uniform(2, 4)), "errors are very expensive"),
+        (float(rng.uniform(3, 5)), 1.0, "errors cost little more than a look"),
+        (2.0, float(rng.uniform(1.2, 3)), "a look costs more than any doubt"),
+    )
+    for cost_error, cost_human, what in cases:
+        p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.49, 0.51, 0.54, 1.0])
+        loss = np.minimum(p, 1 - p)
+        p = p[(np.abs(loss - cost_human / cost_error) > 0.005) & (np.abs(p - 0.5) > 0.005)]
+        got = answer(p, cost_error, cost_human)
+        want = _decide(p, cost_error, cost_human)
+        ok = len(got) == len(want) and bool((np.asarray(got) == want).all())
+        why = f"{len(got)} answers to {len(want)} probabilities"
+        if not ok and len(got) == len(want):
+            i = int(np.argmax(np.asarray(got) != want))
+            why = f'"{got[i]}" for p = {p[i]:.3f} is not the cheapest'
+        with expect.defining() if cost_error > 2 else contextlib.nullcontext():
+            expect.true(ok, f"{what}: {cost_error:.4g} and {cost_human:.3g}", why)
+
+
+@decide.inputs
+def decide_inputs(rng):
+    yield np.array([0.03, 0.3, 0.7, 0.98]), 20.0, 1.0
+    yield np.array([0.0, 1.0]), 20.0, 1.0
+    yield np.array([0.01, 0.4, 0.6, 0.99]), 2.0, 1.5
+    for _ in range(30):
+        cost_error, cost_human = float(rng.uniform(1, 200)), float(rng.uniform(0.01, 20))
+        p = rng.random(40)
+        tie = (np.abs(np.minimum(p, 1 - p) - cost_human / cost_error) < 1e-9) | (p == 0.5)
+        yield p[~tie], cost_error, cost_human
+
+
+@decide.misconception(
+    "the model had to say something each time. With 0.5 alone nobody ever asks a person.",
+)
+def never_ask(p, cost_error, cost_human):
+    return np.where(np.asarray(p) >= 0.5, "yes", "no")
+
+
+@decide.misconception(
+    "a low p were an unsure one. 0.02 is very sure, too: of no.",
+)
+def low_is_unsure(p, cost_error, cost_human):
+    p = np.asarray(p)
+    return np.where((1 - p) * cost_error > cost_human, "ask", np.where(p >= 0.5, "yes", "no"))
+
+
+@decide.misconception(
+    "people should see the sure cases. You automate the hard ones and ask about the easy ones.",
+)
+def the_wrong_way_round(p, cost_error, cost_human):
+    p = np.asarray(p)
+    loss = np.minimum(p, 1 - p) * cost_error
+    return np.where(loss < cost_human, "ask", np.where(p >= 0.5, "yes", "no"))
+
+
+@decide.misconception(
+    "0.9 were sure enough for everybody. What is sure enough depends on what an error costs, and what a look costs.",
+)
+def always_ninety(p, cost_error, cost_human):
+    p = np.asarray(p)
+    return np.where(np.maximum(p, 1 - p) < 0.9, "ask", np.where(p >= 0.5, "yes", "no"))
+
+
+@decide.alternative
+def cheapest_of_three(p, cost_error, cost_human):
+    costs = np.stack([(1 - p) * cost_error, p * cost_error, np.full(len(p), cost_human)])
+    return np.array(["yes", "no", "ask"])[costs.argmin(axis=0)]
+
+
+@decide.alternative
+def case_by_case(p, cost_error, cost_human):
+    sure = 1 - cost_human / cost_error
+    said = []
+    for each in p:
+        if max(each, 1 - each) < sure:
+            said.append("ask")
+        else:
+            said.append("yes" if each > 0.5 else "no")
+    return said

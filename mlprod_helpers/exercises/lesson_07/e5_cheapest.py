@@ -1,0 +1,188 @@
+"""Exercise 7.5, The queue answers."""
+
+import math
+
+import numpy as np
+
+from mlprod_helpers.automation import Costs, Reviewers, cost_curve
+from mlprod_helpers.exercises.lesson_07.support import GRID, overconfident
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+from mlprod_helpers.queueing import Exponential, mgc
+
+PRICES = Costs(error=20, review=1, delay=3)
+
+
+def _cost_at(threshold, confidence, correct, rate, count):
+    people = Reviewers(count, Exponential(60.0))
+    curve = cost_curve(confidence, correct, rate, people, PRICES, thresholds=[threshold])
+    return float(curve["cost"].iloc[0])
+
+
+def _measured(taken, correct):
+    return float((taken & ~correct).mean())
+
+
+def _settled(threshold, confidence, correct, rate, count, wrong=_measured):
+    """Cost of a case by hand: errors of the model and of people, looks, delay."""
+    taken = confidence >= threshold
+    left = float(1 - taken.mean())
+    wrong = wrong(taken, correct)
+    delay = 0.0
+    if left > 0:
+        if rate * left * 60 / count >= 1:
+            return math.inf
+        delay = left * (mgc(rate * left, 60.0, 1.0, count).wait + 60) / 3600
+    return 20 * (wrong + 0.05 * left) + left + 3 * delay
+
+
+def _mostly(low, high):
+    """Cases of which most have a confidence from low to high, and are as often right."""
+
+    def draw(rng, n):
+        usual = rng.random(n) < 0.85
+        confidence = np.where(usual, rng.uniform(low, high, n), rng.uniform(0.5, 1.0, n))
+        return confidence, rng.random(n) < confidence
+
+    return draw
+
+
+def _boastful(rng, n):
+    """Wrong four times as often as it says."""
+    return overconfident(rng, n, worse=4.0)
+
+
+# (reviewers, load if people looked at everything, what it is, how the cases are drawn); with 20 for an error and 1 for a
+# look, asking pays below 0.90: two of the crowds of cases lie just above that and just below
+_TEAMS = (
+    (3, (0.25, 0.35), "people with time", overconfident),
+    (2, (1.35, 1.5), "two people, too many cases for them", overconfident),
+    (1, (1.8, 2.4), "one person, twice as many cases as they can look at", overconfident),
+    (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
+    (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
+    (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
+)
+
+
+@exercise(
+    "7.5",
+    "The queue answers",
+    answers=("cheapest",),
+    points=5,
+    minutes=8,
+    objective="7.d",
+    edition=2,
+    kind=Function("confidence", "correct", "rate", "count", returns=Number()),
+    hints=(
+        "For one threshold: which share is left to people, and at which rate do those cases arrive?",
+        "A case costs 20 x (wrong and automated + 0.05 x left) + 1 x left + 3 x left x (wait + 60 s) in hours. The wait is infinite from a load of 1 on.",
+        "`cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60)), Costs(error=20, review=1, delay=3))` tries all thresholds at once; whose cost is least?",
+    ),
+)
+def cheapest(answer, rng, expect):
+    """`cheapest(confidence, correct, rate, count)`: the threshold that costs least once the queue has settled."""
+    for count, load, what, draw in _TEAMS:
+        confidence, correct = draw(rng, 3000)
+        rate = float(rng.uniform(*load)) * count / 60
+        best = float(
+            cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"].min()
+        )
+        got = answer(confidence.copy(), correct.copy(), rate, count)
+        cost = _cost_at(got, confidence, correct, rate, count) if math.isfinite(got) else math.inf
+        told = "the backlog grows without end" if math.isinf(cost) else f"a case costs {cost:.2f}"
+        with expect.defining():
+            expect.true(
+                cost <= 1.05 * best,
+                f"{what}: within 5 % of the cheapest",
+                f"at {got:.3g} {told}, the best is {best:.2f}",
+            )
+
+
+@cheapest.acceptable
+def cheapest_by_hand(answer, rng):
+    """Within 5 % of the best of a fine grid, by the formula of the statement and not by the course's curve."""
+    for count, load, _, draw in _TEAMS:
+        for _ in range(3):
+            confidence, correct = draw(rng, 2500)
+            rate = float(rng.uniform(*load)) * count / 60
+            best = min(_settled(each, confidence, correct, rate, count) for each in GRID)
+            got = answer(confidence, correct, rate, count)
+            if not _settled(got, confidence, correct, rate, count) <= 1.051 * best:
+                return False
+    return True
+
+
+@cheapest.misconception(
+    "people were always free. Chow's threshold is right for them; yours cannot look at all that it leaves.",
+)
+def chow_without_queue(confidence, correct, rate, count):
+    return 0.9
+
+
+@cheapest.misconception(
+    "a case that is left to people cost only one of two things. It costs the look, 1, and in 5 % an error of theirs, 20 x 0.05: count both.",
+    when=lambda seen: _same_thresholds(seen, people_never_err),
+)
+def people_never_err(confidence, correct, rate, count):
+    people = Reviewers(count, Exponential(60.0), error=0.0)
+    return float(cost_curve(confidence, correct, rate, people, PRICES)["cost"].idxmin())
+
+
+@cheapest.misconception(
+    "a confidence were a promise. Where the model is wrong more often than it says, the threshold must be higher: count the errors in `correct`.",
+    when=lambda seen: _same_thresholds(seen, believes_the_model),
+)
+def believes_the_model(confidence, correct, rate, count):
+    # what each threshold would cost if the confidence were true
+    costs = [
+        _settled(
+            each,
+            confidence,
+            1 - confidence,
+            rate,
+            count,
+            wrong=lambda taken, doubt: doubt[taken].sum() / len(doubt),
+        )
+        for each in GRID
+    ]
+    return float(GRID[int(np.argmin(costs))])
+
+
+def _same_thresholds(seen, wrong):
+    """Whether every threshold is that of `wrong`, to 0.02."""
+    return len(seen.calls) == len(_TEAMS) and all(
+        abs(call.output - wrong(*call.given)) < 0.021 for call in seen.calls
+    )
+
+
+@cheapest.misconception(
+    "people had to be busy all the time. At a load near 1 each burst of cases becomes a backlog that hardly ever returns.",
+)
+def load_of_one(confidence, correct, rate, count):
+    fits = [each for each in GRID if rate * float((confidence < each).mean()) * 60 / count < 1]
+    return float(max(fits))
+
+
+@cheapest.misconception(
+    "an empty queue were the aim. Nobody waits, and each unsure case is decided by the one who is unsure.",
+)
+def automate_all(confidence, correct, rate, count):
+    return 0.5
+
+
+@cheapest.alternative
+def by_hand(confidence, correct, rate, count):
+    costs = [_settled(each, confidence, correct, rate, count) for each in GRID]
+    return float(GRID[int(np.argmin(costs))])
+
+
+@cheapest.alternative
+def by_the_curve(confidence, correct, rate, count):
+    people = Reviewers(count, Exponential(60.0))
+    grid = np.arange(0.5, 1.005, 0.005)
+    return cost_curve(confidence, correct, rate, people, PRICES, thresholds=grid)["cost"].idxmin()
+
+
+cheapest.survives(
+    "alternative by_the_curve: `60.0` -> `66.0`",
+    "A look of 66 seconds moves the cheapest threshold so little that the cost stays near the 5 % that the statement allows.",
+)

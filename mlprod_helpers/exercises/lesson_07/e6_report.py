@@ -1,0 +1,131 @@
+"""Exercise 7.6, Repair a shadow report."""
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_07.support import draw_shadow
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, exercise
+
+
+def _honest(log, mix, blind=True, known=True, against="label", own="prediction"):
+    rows = log[~log["saw"]] if blind else log
+    rows = rows[rows["label"].notna()] if known else rows
+    right = rows[own] == rows[against]
+    each = right.groupby(rows["kind"]).mean()
+    return {str(name): float(value) for name, value in each.items()} | {
+        "all": float(sum(mix[name] * each[name] for name in each.index))
+    }
+
+
+@exercise(
+    "7.6",
+    "Repair a shadow report",
+    answers=("report",),
+    points=5,
+    minutes=8,
+    objective="7.e",
+    edition=2,
+    kind=Function("log", "mix", returns=Mapping(keys=("easy", "hard", "new", "all"), values=Number())),
+    hints=(
+        "What does agreement with somebody who has seen the answer tell? And agreement with somebody who is wrong?",
+        'Keep the rows with `~log["saw"]` whose label is there. Then ask how often the prediction is the label, for each kind.',
+        "For all together, each kind counts by its share in production: `sum(mix[kind] * accuracy[kind])`.",
+    ),
+)
+def report(answer, rng, expect):
+    """`report(log, mix)`: how often the model is right on blind cases, by kind, and weighted by production's mix."""
+    for what in ("a first shadow run", "another one"):
+        log, mix = draw_shadow(rng)
+        ends = [0, len(log) - 1]  # the first and the last row count like any other
+        log.loc[ends, "saw"] = False
+        log.loc[ends, "label"] = log.loc[ends, "label"].fillna(log.loc[ends, "prediction"])
+        want = _honest(log, mix)
+        mix = {kind: mix[kind] for kind in rng.permutation(list(mix)).tolist()}
+        got = answer(log.copy(), dict(mix))
+        for name in ("easy", "hard", "new"):
+            expect.close(got[name], want[name], f"{what}: {name} cases")
+        with expect.defining():
+            expect.close(got["all"], want["all"], f"{what}: all of production")
+
+
+@report.inputs
+def report_inputs(rng):
+    yield draw_shadow(np.random.default_rng(3), n=4000)
+    for n in (150, 400, 900):
+        log, mix = draw_shadow(rng, n)
+        yield log, mix
+        log.index = log.index[::-1]  # the index says nothing
+        yield log, dict(reversed(mix.items()))
+        yield log.sort_values("kind"), {"easy": 0.0, "hard": 0.5, "new": 0.5}
+
+
+@report.misconception(
+    "agreement were accuracy. Both may be wrong together, and where they differ the model may be the one that is right: ask the late truth.",
+)
+def agreement(log, mix):
+    return _honest(log, mix, against="human")
+
+
+@report.misconception(
+    "easy cases told enough. You left out the hard ones; they are why you ask.",
+)
+def without_the_hard_ones(log, mix):
+    found = _honest(log, mix)
+    return found | {"all": found["easy"]}
+
+
+@report.misconception(
+    "each kind counted alike. State the mix of production: a plain mean is that of no stream at all.",
+)
+def unweighted(log, mix):
+    found = _honest(log, mix)
+    return found | {"all": (found["easy"] + found["hard"] + found["new"]) / 3}
+
+
+@report.misconception(
+    "the run's own mix were that of production. Here easy cases came first and were many.",
+)
+def mix_of_the_run(log, mix):
+    rows = log[~log["saw"] & log["label"].notna()]
+    return _honest(log, mix) | {"all": float((rows["prediction"] == rows["label"]).mean())}
+
+
+@report.misconception(
+    "a truth that has not come yet were a mistake. Nobody knows yet: such a row counts neither way.",
+)
+def unknown_is_wrong(log, mix):
+    return _honest(log, mix, known=False)
+
+
+@report.misconception(
+    "all rows counted. The task is about blind cases: those of the people who had seen the prediction are another sample, chosen by who looked.",
+)
+def not_only_blind(log, mix):
+    return _honest(log, mix, blind=False)
+
+
+@report.misconception(
+    "the person was to be judged. They are right or wrong, too, but it is the model that wants the next degree.",
+)
+def of_the_person(log, mix):
+    return _honest(log, mix, own="human")
+
+
+@report.alternative
+def by_shadow_report(log, mix):
+    from mlprod_helpers.automation import shadow_report
+
+    found = shadow_report(log, by="kind")
+    return found.table["model"].to_dict() | {"all": float(found.weighted(mix)["model"])}
+
+
+@report.alternative
+def by_counting(log, mix):
+    hits, seen = dict.fromkeys(mix, 0), dict.fromkeys(mix, 0)
+    for row in log.to_dict("records"):
+        if row["saw"] or pd.isna(row["label"]):
+            continue
+        seen[row["kind"]] += 1
+        hits[row["kind"]] += row["prediction"] == row["label"]
+    shares = {name: hits[name] / seen[name] for name in mix}
+    return {**shares, "all": sum(shares[name] * mix[name] for name in mix)}

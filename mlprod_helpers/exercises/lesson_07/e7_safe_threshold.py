@@ -1,0 +1,158 @@
+"""Exercise 7.7, Safe, or lucky?"""
+
+import math
+
+import numpy as np
+
+from mlprod_helpers.automation import upper_bound
+from mlprod_helpers.exercises.lesson_07.support import GRID, by_threshold
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+FLOOR = 0.1
+
+_LEVELS = np.round(
+    np.arange(0.5, 1.0, 0.02), 2
+)  # few different confidences: to try all of them takes no time
+
+
+def _draw_levels(rng, n, worse):
+    """(confidence, correct): each level as often as any other; wrong `worse` times as often as the confidence says."""
+    confidence = rng.choice(_LEVELS, n)
+    return confidence, rng.random(n) >= np.minimum(worse * (1 - confidence), 0.95)
+
+
+def _truth(threshold, worse):
+    """(coverage, risk) of a threshold on fresh cases of that kind."""
+    taken = np.extract(np.greater_equal(_LEVELS, threshold), _LEVELS)
+    risk = float(np.minimum(worse * (1 - taken), 0.95).mean()) if len(taken) else 0.0
+    return len(taken) / len(_LEVELS), risk
+
+
+@exercise(
+    "7.7",
+    "Safe, or lucky?",
+    answers=("safe_threshold",),
+    points=5,
+    minutes=9,
+    objective="7.c",
+    edition=2,
+    kind=Function("confidence", "correct", "max_risk", returns=Number()),
+    hints=(
+        "At each threshold there are n automated cases and k errors. How large may the true error rate be? `upper_bound(k, n)`.",
+        "0 errors of 12 allow for an error rate of 22 %. Take thresholds of a fixed grid whose *bound* is at most `max_risk`.",
+        "`safe_points(confidence, correct, max_risk)` tries the grid so that all of it holds together; its column `safe` says where. If nothing is safe, return 2.0.",
+    ),
+)
+def safe_threshold(answer, rng, expect):
+    """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; above 1 if nothing is."""
+    few = np.sort(rng.uniform(0.6, 0.99, 12))
+    got = answer(few, np.ones(12, bool), FLOOR)
+    with expect.defining():
+        what = "12 cases, all of them right: too few to trust any"
+        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0 %")
+    cases = (
+        (12, float(rng.uniform(0.85, 1.0)), FLOOR, 0.08, "an honest model, at most 10 % wrong"),
+        (12, float(rng.uniform(0.9, 1.1)), 0.2, 0.35, "an honest model, at most 20 % wrong"),
+        (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
+    )
+    for draws, worse, max_risk, least, what in cases:
+        chosen = [
+            answer(*_draw_levels(rng, int(rng.integers(900, 1100)), worse), max_risk) for _ in range(draws)
+        ]
+        covers, risks = zip(*(_truth(each, worse) for each in chosen), strict=True)
+        broken = sum(risk > max_risk + 1e-9 for risk in risks)
+        with expect.defining():
+            expect.true(
+                broken <= draws / 4,
+                f"{what}: {broken} of {draws} thresholds break the floor on fresh cases (at most a quarter)",
+                f"their risk there is {100 * np.mean(risks):.0f} % on average",
+            )
+            if least:
+                expect.true(
+                    np.mean(covers) >= least - 1e-9,
+                    f"{what}: they automate {100 * np.mean(covers):.0f} % on average (at least {100 * least:.0f} %)",
+                    "too timid",
+                )
+
+
+@safe_threshold.acceptable
+def safe_threshold_by_the_statement(answer, rng):
+    """Few cases are not trusted; on many samples the floor is nearly always kept, and enough is automated."""
+    for n in (0, 1, 12):
+        few = rng.uniform(0.6, 0.99, n)
+        if n and not answer(few, np.ones(n, bool), FLOOR) > few.max():
+            return False
+    for worse, max_risk, least in (
+        (0.9, 0.1, 0.08),
+        (1.0, 0.2, 0.35),
+        (2.5, 0.05, 0.0),
+        (1.6, 0.1, 0.0),
+        (1.2, 0.3, 0.4),
+    ):
+        found = [_truth(answer(*_draw_levels(rng, 1000, worse), max_risk), worse) for _ in range(40)]
+        covers, risks = np.array(found).T
+        if (risks > max_risk + 1e-9).mean() > 0.25 or covers.mean() < least - 1e-9:
+            return False
+    return True
+
+
+@safe_threshold.misconception(
+    "what was measured were what is. 0 errors of 12 is not 0 %, and of many thresholds the luckiest looks best: ask how large the error rate may still be.",
+)
+def point_estimate(confidence, correct, max_risk):
+    good = [
+        each
+        for each, _, risk in by_threshold(np.asarray(confidence), np.asarray(correct))
+        if risk <= max_risk
+    ]
+    return min(good) if good else 2.0
+
+
+@safe_threshold.misconception(
+    "a confidence were a promise. It may keep its number and lose its meaning: count the errors of these cases.",
+)
+def the_model_says_so(confidence, correct, max_risk):
+    return 1 - 2 * max_risk
+
+
+@safe_threshold.misconception(
+    "safe meant never. A threshold that lets nothing through breaks no floor, and helps nobody.",
+)
+def nothing_at_all(confidence, correct, max_risk):
+    return 2.0
+
+
+@safe_threshold.misconception(
+    "a bound had to be below the risk at *some* end. The lower one is easy to keep: it is the upper one that says how bad it may be.",
+)
+def lower_bound(confidence, correct, max_risk):
+    confidence, correct = np.asarray(confidence), np.asarray(correct)
+    for each in GRID[:-2]:
+        taken = confidence >= each
+        n, k = int(taken.sum()), int((~correct[taken]).sum())
+        if n and 1 - upper_bound(n - k, n) <= max_risk:
+            return float(each)
+    return 2.0
+
+
+@safe_threshold.alternative
+def by_fixed_sequence(confidence, correct, max_risk):
+    from mlprod_helpers.automation import safe_points
+
+    table = safe_points(confidence, correct, max_risk)
+    safe = table.index[table["safe"]]
+    return float(safe.min()) if len(safe) else 2.0
+
+
+@safe_threshold.alternative
+def by_bonferroni(confidence, correct, max_risk):
+    from scipy.special import betaincinv
+
+    grid = np.linspace(0.76, 0.92, 5)
+    taken = np.asarray(confidence)[:, None] >= grid
+    n = taken.sum(axis=0)
+    k = (taken & ~np.asarray(correct)[:, None]).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        bound = np.where(n > k, betaincinv(k + 1, np.maximum(n - k, 1), 1 - 0.1 / len(grid)), 1.0)
+    good = grid[bound <= max_risk]
+    return good.min() if len(good) else math.inf

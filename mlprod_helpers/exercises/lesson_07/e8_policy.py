@@ -1,0 +1,179 @@
+"""Exercise 7.8, A week with a dying lamp."""
+
+from mlprod_helpers.exercises.lesson_07.support import NAMES, WEEKS, draw_week, run_week, score_week
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, exercise
+
+
+@exercise(
+    "7.8",
+    "A week with a dying lamp",
+    answers=("policy",),
+    points=8,
+    minutes=15,
+    core=True,
+    objective="7.e",
+    edition=2,
+    kind=Function(
+        "observation",
+        "memory",
+        may_change=("memory",),
+        returns=Several(
+            Several(
+                Text(options=NAMES),
+                Number(low=0, high=2),
+                Number(low=0, high=1),
+                names=("degree", "threshold", "audit share"),
+            ),
+            Mapping(),
+            names=("action", "memory"),
+        ),
+    ),
+    hints=(
+        "Brightness tells that something is different, not that the model is wrong. Who could tell you that, without waiting for the truth?",
+        "Let people judge a tenth of the automated cases, blind, and add up audits and disagreements of the last half day or so in `memory`.",
+        "A healthy week has 10 to 15 % disagreements (people err, too). Beyond about 25 % of at least 40 audits: human only, and stay there.",
+    ),
+)
+def policy(answer, rng, expect):
+    """`policy(observation, memory)` -> ((degree, threshold, audit share), memory), asked every two hours in three drawn weeks."""
+    found = {}
+    for kind in WEEKS:
+        found[kind] = score_week(run_week(answer, draw_week(rng, kind), int(rng.integers(1 << 30))))
+    for kind in ("dying lamp", "new range"):
+        week = found[kind]
+        with expect.defining():
+            expect.true(
+                week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
+                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f} % of its last 36 hours (at most 15 %)",
+                "it was trusted for too long",
+            )
+    calm = found["dark season"]
+    with expect.defining():
+        expect.within(
+            calm["cost"],
+            0,
+            2.4,
+            f"dark season: a case costs {calm['cost']:.2f} (at most 2.40; the model is as good as ever)",
+        )
+    expect.within(
+        calm["backlog"], 0, 150, f"dark season: up to {calm['backlog']:.0f} cases wait (at most 150)"
+    )
+
+
+@policy.acceptable
+def right_in_most_weeks(answer, rng):
+    """Within the limits of the statement in at least two of three sets of weeks."""
+    kept = 0
+    for seed in range(3):
+        lamp, calm, new = (score_week(run_week(answer, draw_week(rng, kind), seed)) for kind in WEEKS)
+        trusted = all(week["wrong"] <= 800 and week["wrong_late"] <= 0.15 for week in (lamp, new))
+        kept += trusted and calm["cost"] <= 2.4 and calm["backlog"] <= 150
+    return kept >= 2
+
+
+def _ok(seen):
+    return [ok for _, ok, *_ in seen.verdicts]
+
+
+def _actions(seen):
+    return [call.output[0] for call in seen.calls if isinstance(call.output, tuple)]
+
+
+def _follows_brightness(seen):
+    """Whether the model lost its cases in the dark hours, and nobody was asked to judge what it had decided."""
+    told = [(call.given[0]["brightness"], *call.output[0]) for call in seen.calls]
+    dark = [name for light, name, *_ in told if light is not None and light < 55]
+    return all(share == 0 for *_, share in told) and bool(dark) and dark.count("human only") > 0.8 * len(dark)
+
+
+@policy.misconception(
+    "a threshold were chosen once and for all. The floor was broken from the middle of the week on, and your policy did the same in every hour: what would tell it, soon enough?",
+    when=lambda seen: _ok(seen) == [False, False, True, True] and len(set(_actions(seen))) == 1,
+)
+def fixed(observation, memory):
+    return ("partial", 0.9, 0.0), memory
+
+
+@policy.misconception(
+    "people were free and many. No floor is ever broken, and by noon hundreds of cases wait for three tired people, in a week in which the model did its work well.",
+    when=lambda seen: (
+        _ok(seen)[:3] == [True, True, False] and all(name == "human only" for name, *_ in _actions(seen))
+    ),
+)
+def never_trust(observation, memory):
+    return ("human only", 1.0, 0.0), memory
+
+
+@policy.misconception(
+    "darker were worse. In one of the weeks only the season was dark, and in another the pictures were bright and the model wrong: brightness is a reason to look, not a verdict.",
+    when=lambda seen: _ok(seen)[:3] == [True, False, False] and _follows_brightness(seen),
+)
+def first_flicker(observation, memory):
+    if observation["brightness"] is not None and observation["brightness"] < 60:
+        memory = {"down": True}
+    return (("human only", 1.0, 0.0) if memory.get("down") else ("partial", 0.9, 0.0)), memory
+
+
+@policy.misconception(
+    "what breaks a model shows in its inputs. You had no label where you trusted it most: let people judge a share of the automated cases.",
+    when=lambda seen: (
+        _ok(seen)[:3] == [True, False, True] and all(share == 0 for *_, share in _actions(seen))
+    ),
+)
+def never_audits(observation, memory):
+    if observation["brightness"] is not None and observation["brightness"] < 38:
+        memory = {"down": True}
+    return (("human only", 1.0, 0.0) if memory.get("down") else ("partial", 0.9, 0.0)), memory
+
+
+@policy.misconception(
+    "an audit cost nothing. Who checks everything that was automated has automated nothing: the same people look at the same cases. A share is enough.",
+    when=lambda seen: (
+        _ok(seen)[:3] == [True, True, False]
+        and any(name == "partial" and share > 0.5 for name, _, share in _actions(seen))
+    ),
+)
+def audits_everything(observation, memory):
+    action, memory = _stepping(observation, memory, share=1.0)
+    return action, memory
+
+
+@policy.misconception(
+    "full automation were the aim. It decides what it does not know as quickly as what it does.",
+    when=lambda seen: (
+        _ok(seen)[:3] == [False, False, False] and all(name == "full" for name, *_ in _actions(seen))
+    ),
+)
+def always_full(observation, memory):
+    return ("full", 0.0, 0.0), memory
+
+
+def _stepping(observation, memory, share=0.12, most=0.26, enough=40, ticks=8, threshold=0.9):
+    recent = [*memory.get("recent", []), [observation["audits"], observation["disagreements"]]][-ticks:]
+    audits, against = (sum(each) for each in zip(*recent, strict=True))
+    down = memory.get("down", False) or (audits >= enough and against > most * audits)
+    action = ("human only", 1.0, 0.0) if down else ("partial", threshold, share)
+    return action, {"recent": recent, "down": down}
+
+
+@policy.alternative
+def by_the_last_hours(observation, memory):
+    return _stepping(observation, memory, share=0.12, most=0.26, enough=40, ticks=8)
+
+
+@policy.alternative
+def by_an_average_that_forgets(observation, memory):
+    kept = 0.85
+    audits = kept * memory.get("audits", 0.0) + observation["audits"]
+    against = kept * memory.get("against", 0.0) + observation["disagreements"]
+    down = memory.get("down", False) or (audits > 35 and against / audits > 0.25)
+    action = ("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.15)
+    return action, {"audits": audits, "against": against, "down": down}
+
+
+@policy.alternative
+def by_sums_of_surprise(observation, memory):
+    surplus = observation["disagreements"] - 0.19 * observation["audits"]
+    total = max(0.0, memory.get("total", 0.0) + surplus)
+    down = memory.get("down", False) or total > 9
+    return (("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.15)), {"total": total, "down": down}

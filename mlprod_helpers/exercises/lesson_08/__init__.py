@@ -1,0 +1,22 @@
+"""Exercises of lesson 08, monitoring metrics: what to measure, what is normal, and whom to wake."""
+
+from mlprod_helpers.exercises.lesson_08.e1_watch import watch
+from mlprod_helpers.exercises.lesson_08.e2_missing_rows import missing_rows
+from mlprod_helpers.exercises.lesson_08.e3_ctr import ctr
+from mlprod_helpers.exercises.lesson_08.e4_redo_rate import redo_rate
+from mlprod_helpers.exercises.lesson_08.e5_thresholds import thresholds
+from mlprod_helpers.exercises.lesson_08.e6_p99 import p99
+from mlprod_helpers.exercises.lesson_08.e7_causes import causes
+from mlprod_helpers.exercises.lesson_08.e8_plan import plan
+
+EDITION = 2
+EXERCISES = (
+    watch,
+    missing_rows,
+    ctr,
+    redo_rate,
+    thresholds,
+    p99,
+    causes,
+    plan,
+)

@@ -1,0 +1,189 @@
+"""Exercise 8.5, Thresholds from quiet weeks."""
+
+import math
+import statistics
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises.lesson_08.support import HOURS_OF_WEEK, NOISE, quiet_weeks, usual_latency
+from mlprod_helpers.lesson.contract import Array, Function, exercise
+
+WEEKS = 12
+
+
+def draw_history(rng):
+    """(usual, history, hours of the incident): twelve weeks with one incident of 30 hours in them."""
+    usual = usual_latency(rng)
+    values = quiet_weeks(rng, usual, WEEKS).ravel()
+    begin = int(rng.integers(3, WEEKS - 2)) * HOURS_OF_WEEK + int(rng.integers(0, 120))
+    values[begin : begin + 30] *= 6
+    time = pd.date_range("2025-01-06", periods=len(values), freq="h", tz="UTC", unit="us")
+    hours = np.arange(len(values))
+    hit = (hours >= begin) & (hours < begin + 30)
+    history = pd.DataFrame({"time": time, "p99_ms": values.round(1), "incident": hit})
+    return usual, history, np.unique(hours[hit] % HOURS_OF_WEEK)
+
+
+@exercise(
+    "8.5",
+    "Thresholds from quiet weeks",
+    answers=("thresholds",),
+    points=5,
+    minutes=9,
+    core=True,
+    objective="8.c",
+    edition=2,
+    kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),
+    hints=(
+        "What is usual on a Tuesday at 10? Not what is usual at all. And what happened in the incident is usual nowhere.",
+        "Twelve values tell the usual one well, and their spread badly. The spread in percent is the same at all hours: use all of them together for it.",
+        "`usual` = median of each hour of the week; `spread` = standard deviation of `np.log(value / usual)` over all quiet hours; the limit is `usual * np.exp(4 * spread)`.",
+    ),
+)
+def thresholds(answer, rng, expect):
+    """`thresholds(history)`: for each hour of the week, the p99 above which somebody is called."""
+    pages, noticed = [], []
+    for factor in (1.0, float(rng.uniform(3, 5))):  # two services, the second one slower
+        usual, history, incident = draw_history(rng)
+        usual, history = factor * usual, history.assign(p99_ms=(factor * history["p99_ms"]).round(1))
+        limits = np.asarray(answer(history), float)
+        if not np.isfinite(limits).all():
+            expect.true(False, "168 limits, each a number", "some are missing or infinite")
+            return
+        pages.append(float((quiet_weeks(rng, usual, 40) > limits).sum() / 40))
+        doubled = 2 * quiet_weeks(rng, usual, 40) > limits
+        night = usual <= np.quantile(usual, 0.4)
+        hit = np.isin(np.arange(HOURS_OF_WEEK), incident)
+        noticed.append([float(doubled[:, hours].mean()) for hours in (~night, night, hit)])
+    most = max(pages)
+    day, quiet, again = np.min(noticed, axis=0)
+    with expect.defining():
+        what = f"two services, 40 fresh quiet weeks each: up to {most:.1f} pages a week (wanted: about 1 at most)"
+        expect.within(most, 0, 1.25, what)
+        _ask_doubled(expect, day, "by day and evening")
+        _ask_doubled(expect, quiet, "at night and in the quiet hours")
+    _ask_doubled(expect, again, "in the hours of the week in which the incident was")
+
+
+def _ask_doubled(expect, share, what):
+    expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80 %)")
+
+
+@thresholds.acceptable
+def _calls_seldom_and_notices(answer, rng):
+    """Exact chances instead of drawn weeks, on average: log(value / usual) is normal with sd `NOISE`."""
+    normal = statistics.NormalDist()
+    pages, noticed = [], []
+    for _ in range(6):
+        usual, history, incident = draw_history(rng)
+        limits = np.asarray(answer(history), float)
+        if limits.shape != (HOURS_OF_WEEK,) or not (np.isfinite(limits) & (limits > 0)).all():
+            return False
+        above = np.log(limits / usual)
+        pages.append(sum(normal.cdf(-each / NOISE) for each in above))
+        caught = np.array([normal.cdf((math.log(2) - each) / NOISE) for each in above])
+        night = usual <= np.quantile(usual, 0.4)
+        noticed.append([caught[~night].mean(), caught[night].mean(), caught[incident].mean()])
+    return np.mean(pages) <= 1.25 and np.mean(noticed, axis=0).min() >= 0.8
+
+
+def _of_week(history):
+    return history["time"].dt.day_of_week * 24 + history["time"].dt.hour
+
+
+def _by_hour(history, fn):
+    return history.groupby(_of_week(history))["p99_ms"].apply(fn).to_numpy()
+
+
+@thresholds.misconception(
+    "one limit fitted all hours. Then the busiest hours page each week, or a night in which everything takes twice as long stays below it: compare like hours with like.",
+    when=lambda seen: np.ptp(np.asarray(seen.outputs[0], float)) < 1e-6,
+)
+def one_for_all(history):
+    quiet = history.loc[~history["incident"], "p99_ms"]
+    return np.full(HOURS_OF_WEEK, quiet.mean() + 3 * quiet.std())
+
+
+@thresholds.misconception(
+    "the record of twelve weeks were a limit. In any new week one hour in thirteen breaks its record, by luck alone.",
+    when=lambda seen: _is_the_record(seen),
+)
+def the_record(history):
+    return _by_hour(history[~history["incident"]], np.max)
+
+
+@thresholds.misconception(
+    "days did not differ. On Saturdays the limits of the weekdays let twice the usual pass: a week has 168 hours, not 24.",
+    when=lambda seen: _repeats_daily(seen),
+)
+def by_hour_of_day(history):
+    quiet = history[~history["incident"]]
+    of_day = quiet.groupby(quiet["time"].dt.hour)["p99_ms"]
+    return np.tile((of_day.mean() + 3 * of_day.std()).to_numpy(), 7)
+
+
+@thresholds.misconception(
+    "the incident were a part of normal. It stretched the limits of just those hours in which it happened: next time nobody would notice.",
+    when=lambda seen: not seen.verdicts[3][1] and _stretched_by_the_incident(seen),
+)
+def incident_left_in(history):
+    return _by_hour(history, lambda x: x.mean() + 4.5 * x.std())
+
+
+@thresholds.misconception(
+    "the spread of each hour were known. Each was estimated from twelve values. A limit of 2.7 such spreads is passed in one new hour of 80, not of 290; with 168 hours that is two pages a week. Take the spread from all hours together, or leave more room.",
+    when=lambda seen: (
+        not seen.verdicts[0][1]
+        and all(ok for _, ok, *_ in seen.verdicts[1:])
+        and not _is_the_record(seen)
+        and np.std(_above_usual(seen)) > 0.06
+    ),
+)
+def three_sd_of_each(history):
+    return _by_hour(history[~history["incident"]], lambda x: x.mean() + 2.7 * x.std())
+
+
+def _is_the_record(seen):
+    history, limits = seen.calls[0].given[0], np.asarray(seen.outputs[0], float)
+    return any(
+        np.allclose(limits, _by_hour(rows, np.max)) for rows in (history, history[~history["incident"]])
+    )
+
+
+def _above_usual(seen):
+    """How far each limit is above what is usual at its hour, as a logarithm: (168,)."""
+    history, limits = seen.calls[0].given[0], np.asarray(seen.outputs[0], float)
+    return np.log(limits / _by_hour(history[~history["incident"]], np.median))
+
+
+def _stretched_by_the_incident(seen):
+    """Are the limits of the incident's hours half as high again as the others, measured by what is usual?"""
+    history, above = seen.calls[0].given[0], _above_usual(seen)
+    hit = np.isin(np.arange(HOURS_OF_WEEK), _of_week(history[history["incident"]]))
+    return np.median(above[hit]) > np.median(above[~hit]) + math.log(1.5)
+
+
+def _repeats_daily(seen):
+    limits = np.asarray(seen.outputs[0], float).reshape(7, 24)
+    return np.ptp(limits) > 1e-6 and np.allclose(limits, limits[0])
+
+
+@thresholds.alternative
+def four_sd_of_each(history):
+    quiet = history[~history["incident"]]
+    return _by_hour(quiet, lambda x: x.mean() + 4.2 * x.std())
+
+
+@thresholds.alternative
+def half_as_much_again(history):
+    quiet = history[~history["incident"]].assign(hour=_of_week)
+    return quiet.pivot_table(index="hour", values="p99_ms", aggfunc="median")["p99_ms"].mul(1.55).tolist()
+
+
+@thresholds.alternative
+def robust_with_the_incident(history):
+    values = np.log(history["p99_ms"].to_numpy().reshape(-1, HOURS_OF_WEEK))
+    usual = np.median(values, axis=0)
+    spread = 1.4826 * np.median(np.abs(values - usual))
+    return np.exp(usual + 4 * spread)

@@ -1,0 +1,141 @@
+"""Exercise 9.1, What did users wait?"""
+
+import contextlib
+import math
+
+import numpy as np
+
+from mlprod_helpers.exercises import serving_runs
+from mlprod_helpers.exercises.lesson_09.support import held
+from mlprod_helpers.lesson.contract import Function, Number, exercise
+
+SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST = (
+    "a tester with a schedule, and a pause of the server",
+    "users on their own, no pause",
+    "users on their own, who give up during a pause",
+    "users on their own, a pause, and one request in 200 that was never answered",
+    "some requests that were never answered",
+)
+
+
+def _given_up(due, finish, timeout):
+    return np.where(finish - due > timeout, np.nan, finish)
+
+
+@exercise(
+    "9.1",
+    "What did users wait?",
+    answers=("p99",),
+    points=4,
+    minutes=7,
+    core=True,
+    objective="9.b",
+    edition=2,
+    kind=Function("due", "sent", "finish", "timeout", returns=Number()),
+    hints=(
+        "When does a user begin to wait: when the request was due, or when the tester got round to sending it?",
+        "A request that was given up has no `finish`. Its user waited for at least `timeout` seconds, and that counts.",
+        "`np.isnan(finish)` finds those; `np.where` puts another number in their place; `np.quantile(..., 0.99)` does the rest.",
+    ),
+)
+def p99(answer, rng, expect):
+    """`p99(due, sent, finish, timeout)` in seconds: arrays of times, finish NaN where nobody answered in time."""
+    cases = [(SCHEDULED, *serving_runs.scheduled_tester(rng), 60.0)]
+    cases.append((QUIET, *serving_runs.users_in_peace(rng), 5.0))
+    timeout = float(rng.integers(2, 5))
+    due, sent, finish = serving_runs.users_around_the_pause(rng)
+    cases.append((GAVE_UP, due, sent, _given_up(due, finish, timeout), timeout))
+    due, sent, finish = serving_runs.users_around_the_pause(rng)
+    lost = rng.permutation(len(due)) < len(due) // 200
+    cases.append((FEW_LOST, due, sent, np.where(lost, np.nan, finish), 60.0))
+    due, sent, finish = serving_runs.users_in_peace(rng)
+    lost = rng.random(len(due)) < rng.uniform(0.02, 0.05)
+    cases.append((LOST, due, sent, np.where(lost, np.nan, finish), 1.0))
+    for what, due, sent, finish, timeout in cases:
+        got = answer(due, sent, finish, timeout)
+        rtol = 0.1 if what == QUIET else 0.03  # in a thin tail the conventions of a quantile differ
+        defining = what in (SCHEDULED, LOST, GAVE_UP)
+        counts = f"{len(due)} requests, {np.isnan(finish).sum()} without an answer, timeout {timeout:g} s"
+        with expect.defining() if defining else contextlib.nullcontext():
+            expect.close(got, _p99(due, finish, timeout), f"{what} ({counts})", rtol=rtol)
+
+
+@p99.acceptable
+def _near_the_99th(answer, rng):
+    """Between the 98.9th and the 99.1st of 100 by counting, on logs that are made up."""
+    for lost in (0.0, 0.004, 0.03):
+        n = int(rng.integers(3000, 5000))
+        due = np.sort(rng.uniform(0, 100, n))
+        stop = rng.uniform(30, 60)
+        finish = np.maximum(due, np.where((due > stop) & (due < stop + 8), stop + 8, 0)) + 0.001
+        sent = np.where((due > stop) & (due < stop + 8), finish - 0.001, due)
+        finish = np.where(rng.random(n) < lost, np.nan, finish)
+        waited = np.sort(np.where(np.isnan(finish), 20.0, finish - due))
+        low, high = waited[int(0.988 * n)], waited[min(int(0.992 * n) + 1, n - 1)]
+        if not low - 1e-9 <= float(answer(due, sent, finish, 20.0)) <= high + 1e-9:
+            return False
+    return True
+
+
+def _is_about(seen, case, wrong):
+    """Whether the output of a case is what `wrong(due, sent, finish, timeout)` gives, up to the kind of quantile."""
+    call = seen.calls[case]
+    return abs(call.output / wrong(*call.given) - 1) < 0.1
+
+
+def _p99(since, finish, timeout):
+    return float(np.quantile(np.where(np.isnan(finish), timeout, finish - since), 0.99))
+
+
+@p99.misconception(
+    "the wait began when the request was sent. During the pause this tester did not send anything: it waited with the server, and its users waited longer than it says. Count from the moment a request was due.",
+    when=lambda seen: not held(seen)[SCHEDULED] and _is_about(seen, 0, lambda d, s, f, t: _p99(s, f, t)),
+)
+def from_the_moment_of_sending(due, sent, finish, timeout):
+    return _p99(sent, finish, timeout)
+
+
+@p99.misconception(
+    "no answer meant no wait. A request that was given up counts as 0 seconds or hardly more here; it is one of the slowest."
+)
+def given_up_is_zero(due, sent, finish, timeout):
+    return float(np.quantile(np.nan_to_num(finish - due), 0.99))
+
+
+@p99.misconception(
+    "requests without an answer could be left out. They are the slowest of all: count each with at least the time after which its user gave up.",
+    when=lambda seen: (
+        not held(seen)[LOST] and all(_is_about(seen, case, answered_only) for case in (2, 3, 4))
+    ),
+)
+def answered_only(due, sent, finish, timeout):
+    answered = ~np.isnan(finish)
+    return float(np.quantile((finish - due)[answered], 0.99))
+
+
+@p99.misconception(
+    "a number could be computed with missing ones among them. NaN spreads: one request without an answer, and nothing is known about the others.",
+    when=lambda seen: any(output != output for output in seen.outputs),
+)
+def nan_spreads(due, sent, finish, timeout):
+    return float(np.quantile(finish - due, 0.99))
+
+
+@p99.misconception(
+    "the mean told how long users wait. It hides the few who waited ten seconds among the thousands who did not: ask for the time that 99 of 100 stay below.",
+)
+def the_mean(due, sent, finish, timeout):
+    return float(np.mean(np.where(np.isnan(finish), timeout, finish - due)))
+
+
+@p99.alternative
+def sorted_list(due, sent, finish, timeout):
+    waits = sorted(timeout if math.isnan(f) else f - d for d, f in zip(due, finish, strict=True))
+    return waits[math.ceil(0.99 * len(waits)) - 1]
+
+
+@p99.alternative
+def with_pandas(due, sent, finish, timeout):
+    import pandas as pd
+
+    return pd.Series(finish - due).fillna(timeout).quantile(0.99)

@@ -1,0 +1,119 @@
+"""Exercise 9.6, Alive or ready?"""
+
+from mlprod_helpers.lesson.contract import Choice, exercise
+
+ACTIONS = ("restart", "out_of_rotation", "leave")
+
+STATES = {
+    "loading": "started 20 s ago, reads its model; that usually takes 40 s",
+    "stuck": "answers nothing for a minute, not even /healthz; no CPU is used",
+    "draining": "was told to stop, finishes its last 12 requests",
+    "database": "the database that all replicas share is down; this one says so with 503",
+    "overload": "all replicas are full, each refuses a fifth of the requests with 503",
+    "checksum": "up for an hour, but refuses its model file: wrong checksum; others are fine",
+    "pause": "one answer took 2 s, those before and after it 1 ms",
+    "leak": "memory at 96 % of its limit, 1 % more each hour; others are fine",
+}
+
+RIGHT_STATES = {
+    "loading": "out_of_rotation",
+    "stuck": "restart",
+    "draining": "out_of_rotation",
+    "database": "leave",
+    "overload": "leave",
+    "checksum": "out_of_rotation",
+    "pause": "leave",
+    "leak": "restart",
+}
+
+
+@exercise(
+    "9.6",
+    "Alive or ready?",
+    answers=("care",),
+    points=4,
+    minutes=4,
+    core=True,
+    objective="9.d",
+    kind=Choice(STATES, options=ACTIONS),
+    hints=(
+        "Two questions for each state: would a new process be any better? And should this one get requests now?",
+        "Then a third: what if all replicas are in this state at once, and all get the same treatment?",
+    ),
+)
+def care(answer, rng, expect):
+    """Eight states of one replica: restart it, take it out of rotation, or leave it."""
+    right = dict(RIGHT_STATES)
+    if answer["database"] == "out_of_rotation":  # both are done, with good reasons; killing it is not
+        right["database"] = "out_of_rotation"
+    if answer["leak"] == "out_of_rotation":  # first out, then a new one: the order in which it is done
+        right["leak"] = "out_of_rotation"
+    expect.cases(answer, right)
+
+
+@care.acceptable
+def _does_no_harm(answer, rng):
+    """Two of the states are treated in two ways, both with good reasons."""
+    also = {"database": "out_of_rotation", "leak": "out_of_rotation"}
+    return set(answer) == set(RIGHT_STATES) and all(
+        action in (RIGHT_STATES[state], also.get(state)) for state, action in answer.items()
+    )
+
+
+@care.misconception(
+    "what is not ready yet were dead. Restarted after 20 of 40 seconds, it will never finish: loading means no requests for now, not a new beginning.",
+)
+def restarts_the_loading():
+    return RIGHT_STATES | {"loading": "restart"}
+
+
+@care.misconception(
+    "a restart helped against what is outside. The database stays down, and now all replicas die together and start together: liveness must ask about the process alone.",
+)
+def restarts_for_the_database():
+    return RIGHT_STATES | {"database": "restart"}
+
+
+@care.misconception(
+    "a replica that drains were broken. Those twelve requests were being served; killed now, twelve users get an error.",
+)
+def restarts_the_draining():
+    return RIGHT_STATES | {"draining": "restart"}
+
+
+@care.misconception(
+    "a replica that refuses some requests were ill. It does what it should: taken away, its share falls on the others, which are full too, and they follow one by one.",
+)
+def takes_the_full_away():
+    return RIGHT_STATES | {"overload": "out_of_rotation"}
+
+
+@care.misconception(
+    "a restart repaired a file. The new process reads the same bytes and refuses them again, for ever: no requests for this one, and somebody has to look.",
+)
+def restarts_for_a_file():
+    return RIGHT_STATES | {"checksum": "restart"}
+
+
+@care.misconception(
+    "a process that hangs came back by itself. Without requests it hangs just as well: here nothing but a new process helps.",
+)
+def waits_for_the_stuck():
+    return RIGHT_STATES | {"stuck": "out_of_rotation"}
+
+
+@care.misconception(
+    "one slow answer were a symptom. Probes should fail a few times in a row before anybody acts on them.",
+)
+def restarts_for_a_pause():
+    return RIGHT_STATES | {"pause": "restart"}
+
+
+@care.alternative
+def read_backwards():
+    return dict(reversed(RIGHT_STATES.items()))
+
+
+@care.alternative
+def with_the_other_school():
+    return RIGHT_STATES | {"database": "out_of_rotation", "leak": "out_of_rotation"}

@@ -1,0 +1,220 @@
+"""Exercise 9.7, Close the loop."""
+
+import contextlib
+import math
+
+import numpy as np
+import pandas as pd
+
+from mlprod_helpers.exercises import serving_runs
+from mlprod_helpers.exercises.lesson_09.support import (
+    AS_GOOD,
+    COPIES,
+    FAILING,
+    LATE_OUTAGE,
+    OUTAGE,
+    RETRIED,
+    draw_watch,
+    held,
+    watch,
+)
+from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
+
+MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
+
+
+@exercise(
+    "9.7",
+    "Close the loop",
+    answers=("on_tick",),
+    points=5,
+    minutes=10,
+    core=True,
+    objective="9.e",
+    edition=2,
+    kind=Function(
+        "window",
+        "memory",
+        may_change=("memory",),
+        returns=Several(Text(options=("continue", "rollback")), Mapping(), names=("action", "memory")),
+    ),
+    hints=(
+        "Which rows say how v2 does? Not all that are served: a try that failed and was made up for elsewhere is not. Not all that are not served: copies of something else are there too.",
+        "One look has some thirty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning, and in each look.",
+        "Roll back when v2 has failed at least five or six times more often than v1's rate explains, and at least three times as often as v1. An outage raises both rates, so that the second condition does not hold.",
+    ),
+)
+def on_tick(answer, rng, expect):
+    """`on_tick(window, memory)` -> (action, memory), over six recorded rollouts."""
+    for title, windows in draw_watch(rng).items():
+        with expect.defining() if title not in (COPIES, LATE_OUTAGE) else contextlib.nullcontext():
+            _ask_watch(expect, title, windows, *watch(answer, windows))
+
+
+def _ask_watch(expect, title, windows, look, failed):
+    if title in (FAILING, RETRIED):
+        still = f"{failed} of its tries have failed, and it is still there"
+        why = still if look is None else f"{failed} had failed when it was rolled back at look {look}"
+        expect.true(look is not None and failed <= MOST_FAILED, title, why)
+        return
+    tries = pd.concat(windows[:look])
+    counts = {
+        v: (tries["version"] == v, (tries["version"] == v) & (tries["status"] >= 500)) for v in ("v1", "v2")
+    }
+    said = " and ".join(f"{bad.sum()} of {mine.sum()} tries of {v}" for v, (mine, bad) in counts.items())
+    expect.true(look is None, title, f"rolled back at look {look}; until then {said} had failed")
+
+
+@on_tick.acceptable
+def _guards(answer, rng):
+    """On made-up logs: a v2 at ten times v1's rate goes, one at v1's rate stays, with any share of the users."""
+    for share, rate, usual, stays in (
+        (0.2, 0.05, 0.005, False),
+        (0.2, 0.003, 0.005, True),
+        (0.7, 0.003, 0.005, True),
+        (0.6, 0.05, 0.06, True),
+    ):
+        memory, action, ends = {}, "continue", False
+        for _ in range(10):
+            n = int(rng.integers(150, 200))
+            version = np.where(rng.random(n) < share, "v2", "v1")
+            is_v2 = version == "v2"
+            order = np.arange(n) + int(rng.integers(1000))
+            every = np.where(is_v2, 1 / rate, 1 / usual)
+            failed = order % np.maximum(every.astype(int), 1) == 0
+            window = pd.DataFrame(
+                {"version": version, "served": True, "status": np.where(failed, 500, 200), "attempts": 1}
+            )
+            action, memory = answer(window, memory)
+            ends = ends or action == "rollback"
+        if ends == stays:
+            return False
+    return True
+
+
+def _counted(window, memory, rows, least=6, times=3.0, absolute=None):
+    """The sound policy, on the rows that somebody thinks are the right ones."""
+    seen = {"n1": 0, "e1": 0, "n2": 0, "e2": 0, **memory}
+    window = window[rows(window)]
+    for version, name in (("v1", "1"), ("v2", "2")):
+        mine = window["version"] == version
+        seen["n" + name] += int(mine.sum())
+        seen["e" + name] += int((mine & (window["status"] >= 500)).sum())
+    usual = seen["e1"] / max(seen["n1"], 1) if absolute is None else absolute / times
+    rate = seen["e2"] / max(seen["n2"], 1)
+    bad = seen["e2"] >= least and rate > times * usual
+    return ("rollback" if bad else "continue"), seen
+
+
+def _played(seen):
+    """title -> the calls of this rollout: it ends with a rollback, or after the last look."""
+    games, calls = [], []
+    for call in seen.calls:
+        calls.append(call)
+        if call.output[0] == "rollback" or len(calls) == serving_runs.LOOKS:
+            games.append(calls)
+            calls = []
+    return dict(zip((FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE), games, strict=True))
+
+
+def _stays(seen, title):
+    return _played(seen)[title][-1].output[0] == "continue"
+
+
+def _at_the_first_failure(seen, title):
+    """Was v2 rolled back at the very look at which it first failed?"""
+    failures = []
+    for call in _played(seen)[title]:
+        window = call.given[0]
+        failures.append(int(((window["version"] == "v2") & (window["status"] >= 500)).sum()))
+    return failures[-1] > 0 and not any(failures[:-1])
+
+
+@on_tick.misconception(
+    "what users saw were all. The router has made up for the failed tries elsewhere, so nobody saw an error: v2 fails as before, each failure costs a second try, and one day there is nobody to try. Count tries, also those that were not served.",
+    when=lambda seen: held(seen)[FAILING] and not held(seen)[RETRIED] and _stays(seen, RETRIED),
+)
+def only_what_was_served(window, memory):
+    return _counted(window, memory, lambda rows: rows["served"])
+
+
+@on_tick.misconception(
+    "every failed row were v2's. Copies go to another version, whose answers no user gets: `version` says whose failure it is.",
+    when=lambda seen: not held(seen)[COPIES] and held(seen)[AS_GOOD] and held(seen)[OUTAGE],
+)
+def all_but_v1(window, memory):
+    renamed = window.assign(version=window["version"].replace("v3", "v2"))
+    return _counted(renamed, memory, lambda rows: rows["version"] != "")
+
+
+@on_tick.misconception(
+    "a failure proved something. Both versions fail now and then, and the first failure of a good one sends it home: ask for more failures than v1's rate explains.",
+    when=lambda seen: not held(seen)[AS_GOOD] and _at_the_first_failure(seen, AS_GOOD),
+)
+def at_the_first_failure(window, memory):
+    failed = ((window["version"] == "v2") & (window["status"] >= 500)).sum()
+    return ("rollback" if failed else "continue"), memory
+
+
+@on_tick.misconception(
+    "a fixed limit could judge. In the outage v1 fails alike, and going back to it helps nobody: compare with v1 in the same minutes.",
+    when=lambda seen: not held(seen)[OUTAGE] and not held(seen)[LATE_OUTAGE] and held(seen)[AS_GOOD],
+)
+def by_a_fixed_limit(window, memory):
+    return _counted(window, memory, lambda rows: rows["version"] != "", absolute=0.025)
+
+
+@on_tick.misconception(
+    "one could wait and see. Nobody has rolled back while one try in twenty failed: labels come hours later, but the status is there at once.",
+    when=lambda seen: all(_stays(seen, title) for title in _played(seen)),
+)
+def waits_for_labels(window, memory):
+    bad = "label" in window and window["label"].isna().mean() > 0.5
+    return ("rollback" if bad else "continue"), memory
+
+
+@on_tick.misconception(
+    "the version with more failures were the worse one. It may just have more requests: divide the failures of each version by its tries.",
+    when=lambda seen: (
+        not held(seen)[LATE_OUTAGE] and all(ok for title, ok in held(seen).items() if title != LATE_OUTAGE)
+    ),
+)
+def counts_in_place_of_rates(window, memory):
+    for version in ("v1", "v2"):
+        mine = window.loc[window["version"] == version, "status"]
+        memory[version] = memory.get(version, 0) + int((mine >= 500).sum())
+    return ("rollback" if memory["v2"] >= 6 and memory["v2"] > memory["v1"] else "continue"), memory
+
+
+@on_tick.alternative
+def in_place(window, memory):
+    for version in ("v1", "v2"):
+        mine = window[window["version"] == version]
+        memory.setdefault(version, []).extend((mine["status"] >= 500).tolist())
+    rate = {version: np.mean(failed) if failed else 0 for version, failed in memory.items()}
+    worse = sum(memory["v2"]) > 6 and rate["v2"] > 2.5 * rate["v1"]
+    return ("rollback" if worse else "continue"), memory
+
+
+@on_tick.alternative
+def by_counting(window, memory):
+    memory = dict(memory)
+    for version, status in zip(window["version"], window["status"], strict=True):
+        key = f"{version} {'bad' if status >= 500 else 'good'}"
+        memory[key] = memory.get(key, 0) + 1
+    bad, good, bad1, good1 = (memory.get(k, 0) for k in ("v2 bad", "v2 good", "v1 bad", "v1 good"))
+    expected = (bad + good) * (bad1 + 1) / (bad1 + good1 + 1)
+    return ("rollback" if bad > 5 and bad > 2.5 * expected else "continue"), memory
+
+
+@on_tick.alternative
+def by_a_test(window, memory):
+    counts = list(memory.get("counts", [0, 0, 0, 0]))
+    for i, version in enumerate(("v1", "v2")):
+        status = window.loc[window["version"] == version, "status"].to_numpy()
+        counts[2 * i] += len(status)
+        counts[2 * i + 1] += int((status >= 500).sum())
+    n, a, m, b = counts
+    pooled = (a + b + 1) / (n + m + 2)
+    z = (b / max(m, 1) - a / max(n, 1)) / math.sqrt(pooled * (1 - pooled) * (1 / max(n, 1) + 1 / max(m, 1)))
+    return ("rollback" if z > 3.0 and b > 4 else "continue"), {"counts": counts}

@@ -1,0 +1,185 @@
+"""Exercise 9.8, Your shift."""
+
+import contextlib
+
+import numpy as np
+
+from mlprod_helpers.exercises.lesson_09.support import AFTERNOONS, draw_shift
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, exercise
+
+
+def _limit_of(bang, never):
+    return max(0.05 * bang, 0.35 * never)
+
+
+@exercise(
+    "9.8",
+    "Your shift",
+    answers=("shift",),
+    points=7,
+    minutes=14,
+    objective="9.e",
+    edition=2,
+    kind=Function(
+        "observation",
+        "memory",
+        may_change=("memory",),
+        returns=Several(Number(low=0, high=100), Mapping(), names=("weight", "memory")),
+    ),
+    hints=(
+        "Three questions have three clocks: status and latency are known at once, labels late. What weight can you afford while you wait for the labels?",
+        "Sums belong into `memory`: one look has a dozen tries of the canary. Compare each figure with that of `stable` in the same observation: a burst slows both.",
+        "Roll back for good (0) at several times stable's failures, or twice its p50 in two looks running. Promote (100) when some hundred labels say that v2 is off less often. Until then: some 20 %.",
+    ),
+)
+def shift(answer, rng, expect):
+    """`shift(observation, memory)` -> (weight, memory), over five recorded afternoons."""
+    for afternoon in draw_shift(rng):
+        bang, never = afternoon.baselines()
+        limit = _limit_of(bang, never)
+        played = afternoon.play(answer)
+        weights = ", ".join(f"{weight:.0f}" for weight in played.weights[1::5])
+        with expect.defining() if afternoon.name in ("good", "slow", "wrong") else contextlib.nullcontext():
+            expect.true(
+                played.cost <= limit,
+                f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {played.cost} requests "
+                f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
+                f"your weight at looks 1, 6, 11, ...: {weights}",
+            )
+
+
+@shift.acceptable
+def _cheap(answer, rng):
+    """By the statement's limits on fresh afternoons; luck may take one of them over its limit, not to twice, and not all together."""
+    costs = []
+    for afternoon in draw_shift(rng):
+        bang, never = afternoon.baselines()
+        costs.append((afternoon.play(answer).cost, max(bang / 20, 0.35 * never)))
+    return all(cost <= 2 * limit for cost, limit in costs) and sum(c for c, _ in costs) <= sum(
+        m for _, m in costs
+    )
+
+
+def _lost(seen):
+    """The afternoons that went wrong."""
+    return {what.split(":")[0] for what, ok, *_ in seen.verdicts if not ok}
+
+
+def _weights(seen):
+    return [float(call.output[0]) for call in seen.calls]
+
+
+def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=150, fixed=None):
+    """The sound policy, and what becomes of it without one of its parts."""
+    seen = {"n": 0, "bad": 0, "n1": 0, "bad1": 0, "slow": 0, "final": None, **memory}
+    if seen["final"] is not None:
+        return seen["final"], seen
+    new, old = observation["canary"], observation["stable"]
+    seen["n"] += new["requests"]
+    seen["bad"] += new["errors"]
+    seen["n1"] += old["requests"]
+    seen["bad1"] += old["errors"]
+    if new["p50"] is not None and old["p50"] is not None:
+        late = new["p50"] > (2 * old["p50"] + 20 if fixed is None else fixed)
+        seen["slow"] = seen["slow"] + 1 if late else 0
+    rate, usual = seen["bad"] / max(seen["n"], 1), seen["bad1"] / max(seen["n1"], 1)
+    if (failed and seen["bad"] >= 5 and rate > 3 * usual) or (slow and seen["slow"] >= 2):
+        seen["final"] = 0
+    elif labels is not None and new["labels"] >= labels and old["labels"]:
+        seen["final"] = 100 if new["off"] < old["off"] - 0.05 else 0
+    return (weight if seen["final"] is None else seen["final"]), seen
+
+
+@shift.misconception(
+    "better answers were all that counts. They came after the user had left: an answer that is late is no answer.",
+    when=lambda seen: _lost(seen) == {"slow"},
+)
+def promotes_on_accuracy(observation, memory):
+    return _shifted(observation, memory, slow=False)
+
+
+@shift.misconception(
+    "slowness were the release's fault. In the burst both versions were slow: that is overload, and going back helps nobody. Compare with stable in the same minutes.",
+    when=lambda seen: _lost(seen) == {"burst"},
+)
+def goes_back_in_the_burst(observation, memory):
+    return _shifted(observation, memory, fixed=100)
+
+
+@shift.misconception(
+    "silence meant that the answers are right. Status and latency say nothing about them, and the labels had not come yet when everybody got the worse version: wait for labels, at a weight that you can afford.",
+    when=lambda seen: "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50,
+)
+def promotes_before_the_labels(observation, memory):
+    weight, memory = _shifted(observation, memory, labels=None)
+    if observation["tick"] >= 14 and memory["final"] is None:
+        memory["final"] = weight = 100
+    return weight, memory
+
+
+@shift.misconception(
+    "caution were free. Each minute without a better version costs answers that it would have got right: decide when you know enough.",
+    when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
+)
+def never_decides(observation, memory):
+    return _shifted(observation, memory, weight=5, labels=None)
+
+
+@shift.misconception(
+    "a failed request were nothing to look at. Its answer has no label and no latency that matters, so nothing else shows it: count the status.",
+    when=lambda seen: _lost(seen) == {"fails"},
+)
+def passes_over_failures(observation, memory):
+    weight, memory = _shifted(observation, memory, failed=False)
+    if memory["final"] == 0 and observation["canary"]["labels"] >= 100 and memory["slow"] < 2:
+        off = observation["canary"]["off"] - observation["stable"]["off"]
+        if off < 0.1:  # as good as before: why not?
+            memory["final"] = weight = 100
+    return weight, memory
+
+
+@shift.misconception(
+    "one could give it to everybody and look afterwards. Whatever is found then, everybody has met it: a few are enough to find out.",
+    when=lambda seen: bool({"slow", "wrong"} & _lost(seen)) and _weights(seen)[0] >= 50,
+)
+def everybody_first(observation, memory):
+    return _shifted(observation, memory, weight=100)
+
+
+@shift.alternative
+def careful_ramp(observation, memory):
+    memory = dict(memory)
+    if "end" in memory:
+        return memory["end"], memory
+    new, old = observation["canary"], observation["stable"]
+    for role, told in (("c", new), ("s", old)):
+        memory[role + "n"] = memory.get(role + "n", 0) + told["requests"]
+        memory[role + "e"] = memory.get(role + "e", 0) + told["errors"]
+    slow = new["requests"] >= 5 and new["p50"] > 2 * old["p50"] + 20
+    memory["late"] = memory.get("late", 0) + slow
+    expected = memory["cn"] * (memory["se"] + 1) / (memory["sn"] + 1)
+    if memory["late"] >= 3 or memory["ce"] > 4 + 3 * expected:
+        memory["end"] = 0
+    elif new["labels"] >= 200:
+        memory["end"] = 100 if new["off"] <= 0.8 * old["off"] else 0
+    return memory.get("end", 10 if observation["tick"] < 4 else 30), memory
+
+
+@shift.alternative
+def sums_of_everything(observation, memory):
+    history = [
+        *memory.get("history", []),
+        [observation[r][k] or 0 for r in ("stable", "canary") for k in ("requests", "errors")],
+    ]
+    memory = {"history": history, "over": memory.get("over", -1), "slow": memory.get("slow", 0)}
+    if memory["over"] >= 0:
+        return memory["over"], memory
+    n, a, m, b = np.sum(history, axis=0).tolist()
+    if observation["canary"]["p50"] and observation["stable"]["p50"]:
+        memory["slow"] += observation["canary"]["p50"] > 3 * observation["stable"]["p50"]
+    new, old = observation["canary"], observation["stable"]
+    if memory["slow"] > 2 or (b >= 6 and b / m > 0.02 + 1.5 * a / n):
+        memory["over"] = 0
+    elif new["labels"] > 90 and old["labels"] > 90:
+        memory["over"] = 100 if new["off"] < 0.85 * old["off"] else 0
+    return (memory["over"] if memory["over"] >= 0 else 25), memory
