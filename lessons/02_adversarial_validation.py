@@ -764,7 +764,7 @@ reports.round(2)
 # Practice first. These weeks are drawn as the check draws its own; each has its `report` and, as you could only know afterwards, the `costs` of each action. Here are two of them, and the cost of leaving everything as it is:
 
 # %% tags=["express"]
-from mlprod_helpers.exercises.lesson_02.support import cost_table, draw_weeks
+from mlprod_helpers.drift.flight_weeks import cost_table, draw_weeks
 
 practice = draw_weeks(np.random.default_rng(1))
 pd.DataFrame([week["report"] for week in practice[:2]])

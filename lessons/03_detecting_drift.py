@@ -430,7 +430,7 @@ pd.DataFrame(errors, index=list(periods)).round(1)
 # Another service with more traffic: two quarters of 100,000 rows. Its model is off by 8 minutes on average. In a test each column was shuffled once; `worth` is by how many minutes the error grew.
 
 # %%
-from mlprod_helpers.exercises.lesson_03.support import busy_quarter
+from mlprod_helpers.drift.services import busy_quarter
 
 before, now, worth = busy_quarter()
 busy = drift.drift_report(before, now)
@@ -831,7 +831,7 @@ pd.DataFrame(
 # The two baselines, never paging and the PSI above 0.1, on services drawn as the check draws its own:
 
 # %%
-from mlprod_helpers.exercises.lesson_03.support import cost_by_size, draw_services, never, usual_limit
+from mlprod_helpers.drift.services import cost_by_size, draw_services, never, usual_limit
 
 practice = draw_services(np.random.default_rng(1))
 pd.DataFrame(

@@ -801,7 +801,7 @@ pd.DataFrame(told).T.round(2)
 # Now all of it together. A service with ten bands of flights lives through a **season** of 44 weeks. Labels take a week. Nobody tells it which kind of season it is:
 
 # %% tags=["express"]
-from mlprod_helpers.exercises.lesson_04.support import FAULT, KINDS, draw_season, play
+from mlprod_helpers.adaptation.season import FAULT, KINDS, draw_season, play
 
 seasons = {kind: draw_season(np.random.default_rng(1), kind) for kind in KINDS}
 shape = {kind: np.sqrt(np.square(season["level"]).mean(axis=1)) for kind, season in seasons.items()}

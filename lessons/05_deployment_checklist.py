@@ -539,7 +539,7 @@ next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 # Every entry has these fields. It has others too, and the check draws entries with fields that you have not seen. For a look: `draw_entry(np.random.default_rng(0))`.
 
 # %%
-from mlprod_helpers.exercises.lesson_05.support import draw_entry
+from mlprod_helpers.checklist.display_service import draw_entry
 
 seen, names = draw_entry(np.random.default_rng(0))
 list(seen)
@@ -599,7 +599,7 @@ pd.DataFrame(alone).T
 # The answers have codes. **200**: fine. **4xx**: the sender's fault (400 a wrong request, 413 too large). **5xx**: our fault; it pages somebody, and may start a rollback. This door was written in a hurry; each of the payloads below is wrong:
 
 # %%
-from mlprod_helpers.exercises.lesson_05.support import leaky_door
+from mlprod_helpers.checklist.display_service import leaky_door
 
 wrong = {
     "NaN": {"rows": [{"distance": float("nan"), "hour": 9}]},
@@ -740,7 +740,7 @@ record_form(draft)
 # What does a mistake cost? A server costs 60 EUR a month. A busy minute (1,800 a month) in which p99 is above 300 ms costs 2 EUR. Four servers are what *rate times service time* gives; twelve are what a nervous team orders:
 
 # %%
-from mlprod_helpers.exercises.lesson_05.support import month_of
+from mlprod_helpers.checklist.display_service import month_of
 
 pd.DataFrame([month_of(servers, random_state=0) for servers in (4, 12)]).round(2)
 

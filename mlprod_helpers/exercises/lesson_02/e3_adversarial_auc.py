@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_02.support import _auc
+from mlprod_helpers.drift.flight_weeks import rank_auc
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 
 
@@ -30,7 +30,7 @@ def _own_out_of_fold_auc(reference, current):
         spread = (np.cov(old.T) * len(old) + np.cov(new.T) * len(new)) / train.sum()
         direction = np.linalg.solve(spread, new.mean(axis=0) - old.mean(axis=0))
         scores[~train] = (X[~train] - (old.mean(axis=0) + new.mean(axis=0)) / 2) @ direction
-    return _auc(s, scores)
+    return rank_auc(s, scores)
 
 
 @exercise(
@@ -207,7 +207,7 @@ def accuracy(reference, current):
 )
 def the_first_column(reference, current):
     s, scores = _out_of_fold(reference, current)
-    return _auc(s, -scores)
+    return rank_auc(s, -scores)
 
 
 @adversarial_auc.misconception(
@@ -220,7 +220,7 @@ def in_sample(reference, current):
 
     X = pd.concat([reference, current], ignore_index=True).to_numpy()
     s = np.repeat([0, 1], [len(reference), len(current)])
-    return _auc(s, LogisticRegression().fit(X, s).decision_function(X))
+    return rank_auc(s, LogisticRegression().fit(X, s).decision_function(X))
 
 
 @adversarial_auc.misconception(
@@ -230,7 +230,7 @@ def in_sample(reference, current):
 )
 def unshuffled(reference, current):
     s, scores = _out_of_fold(reference, current, shuffle=False)
-    return _auc(s, scores)
+    return rank_auc(s, scores)
 
 
 @adversarial_auc.misconception(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_02.support import _auc
+from mlprod_helpers.drift.flight_weeks import rank_auc
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 
 
@@ -117,8 +117,8 @@ def _shuffles_labels_alone(seen):
     for call in seen.calls[:-2]:
         X, s, n, _ = call.given
         scores, rng = _quick_scores(X, s), np.random.default_rng(0)
-        null = np.array([_auc(rng.permutation(s), scores) for _ in range(200)])
-        want = (1 + (null >= _auc(s, scores)).sum()) / 201
+        null = np.array([rank_auc(rng.permutation(s), scores) for _ in range(200)])
+        want = (1 + (null >= rank_auc(s, scores)).sum()) / 201
         if abs(call.output - want) > 4 * math.sqrt(want * (1 - want) * (1 / n + 1 / 200)) + 0.02:
             return False
     return _varies(seen)
@@ -140,8 +140,8 @@ def _varies(seen):
 def scores_stay(X, s, n_permutations, seed):
     rng = np.random.default_rng(seed)
     scores = _quick_scores(X, s)
-    null = np.array([_auc(rng.permutation(s), scores) for _ in range(n_permutations)])
-    return (1 + (null >= _auc(s, scores)).sum()) / (1 + n_permutations)
+    null = np.array([rank_auc(rng.permutation(s), scores) for _ in range(n_permutations)])
+    return (1 + (null >= rank_auc(s, scores)).sum()) / (1 + n_permutations)
 
 
 @pvalue.misconception(
@@ -169,7 +169,7 @@ def shuffling_rows(X, s, n_permutations, seed):
     at_least = 1
     for _ in range(n_permutations):
         rows = X[rng.permutation(len(X))]  # moving the rows under the labels is the same thing
-        at_least += _auc(s, _quick_scores(rows, s)) >= _auc(s, _quick_scores(X, s))
+        at_least += rank_auc(s, _quick_scores(rows, s)) >= rank_auc(s, _quick_scores(X, s))
     return at_least / (n_permutations + 1)
 
 

@@ -4,7 +4,8 @@ import contextlib
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_02.support import ACTIONS, SITUATIONS, _arguments, _case, draw_weeks
+from mlprod_helpers.drift.flight_weeks import ACTIONS, SITUATIONS, draw_week, draw_weeks
+from mlprod_helpers.exercises.lesson_02.support import arguments
 from mlprod_helpers.lesson.contract import Function, Text, exercise
 
 SLACK = 0.1  # a share of the best action's cost, for luck and for an action that does no harm
@@ -61,7 +62,7 @@ def decide(answer, rng, expect):
 def _near_the_best(answer, rng):
     """Within the stated slack of the best single action, for each kind of week, over twelve weeks each."""
     for kind in SITUATIONS:
-        weeks = [_case(rng, kind) for _ in range(12)]
+        weeks = [draw_week(rng, kind) for _ in range(12)]
         own = np.mean([costs[answer(dict(report))] for report, costs in weeks])
         if own > (1 + SLACK) * min(np.mean([costs[action] for _, costs in weeks]) for action in ACTIONS):
             return False
@@ -69,7 +70,7 @@ def _near_the_best(answer, rng):
 
 
 def _decisions(seen):
-    return [(arguments[0], output) for arguments, output in zip(_arguments(seen), seen.outputs, strict=True)]
+    return [(given[0], output) for given, output in zip(arguments(seen), seen.outputs, strict=True)]
 
 
 def _slip(report):

@@ -1,6 +1,6 @@
 """Exercise 3.4, Read the report."""
 
-from mlprod_helpers.exercises.lesson_03.support import BUSY
+from mlprod_helpers.drift.services import BUSY
 from mlprod_helpers.lesson.contract import Names, exercise
 
 _DESERVE = ["wind", "taxi_queue"]

@@ -6,14 +6,7 @@ import numpy as np
 from scipy.special import gammaincc
 from scipy.stats import chi2
 
-from mlprod_helpers.exercises.lesson_03.support import (
-    N_WEEKS,
-    SIZES,
-    cost_by_size,
-    draw_services,
-    never,
-    usual_limit,
-)
+from mlprod_helpers.drift.services import N_WEEKS, SIZES, cost_by_size, draw_services, never, usual_limit
 from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, exercise
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_04.support import (
+from mlprod_helpers.adaptation.season import (
     KINDS,
     N_HISTORY,
     N_WEEKS,

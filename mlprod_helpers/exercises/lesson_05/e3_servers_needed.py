@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_05.support import fewest_servers
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 from mlprod_helpers.queueing import Exponential as ExponentialLaw
 from mlprod_helpers.queueing import mmc, mmc_percentile, plan_capacity
@@ -37,7 +36,7 @@ def _sizings():
                 continue
             for stretch in (4.75, 4.9):
                 target = round(stretch * service, 3)
-                servers = fewest_servers(rate, service, target)
+                servers = _fewest_servers(rate, service, target)
                 p99 = mmc_percentile(99, rate, service, servers)
                 before = mmc_percentile(99, rate, service, servers - 1)
                 rules = (load + 1, load / 0.7, load / 0.8, load + math.sqrt(load))
@@ -46,7 +45,7 @@ def _sizings():
                 if (
                     clear
                     and servers not in by_rule
-                    and servers > fewest_servers(0.75 * rate, service, target)
+                    and servers > _fewest_servers(0.75 * rate, service, target)
                 ):
                     (tight if late > 6 * service else found).append((rate, service, target))
     return found, tight
@@ -59,10 +58,20 @@ def _large(rng):
     """(rate, service, target) that takes some 60 to 90 servers and does not lie near the target."""
     while True:
         rate, service, target = int(rng.integers(570, 850)), 0.1, 0.6
-        servers = fewest_servers(rate, service, target)
+        servers = _fewest_servers(rate, service, target)
         p99, before = (mmc_percentile(99, rate, service, n) for n in (servers, servers - 1))
         if p99 < 0.99 * target and before > 1.01 * target:
             return rate, service, target
+
+
+def _fewest_servers(rate, service_s, target_s):
+    """By the closed form of M/M/c; 0 when no number is enough."""
+    if -service_s * math.log(0.01) > target_s:
+        return 0
+    servers = max(1, math.floor(rate * service_s) + 1)
+    while mmc_percentile(99, rate, service_s, servers) > target_s:
+        servers += 1
+    return servers
 
 
 @exercise(
@@ -86,7 +95,7 @@ def servers_needed(answer, rng, expect):
     usual, tight = _sizings()
 
     def compare(rates, service, target, what):
-        got, want = answer(rates, service, target), fewest_servers(max(rates), service, target)
+        got, want = answer(rates, service, target), _fewest_servers(max(rates), service, target)
         told = "" if got == want else _wrong_servers(got, max(rates), service, target)
         expect.true(got == want, what, told)
 
@@ -140,7 +149,7 @@ def rate_times_service(hourly_rates, service_s, target_s):
     "the day's mean rate was used. Users do not come on average: size for the busiest hour, or it is slow each evening."
 )
 def mean_of_the_day(hourly_rates, service_s, target_s):
-    return fewest_servers(float(np.mean(hourly_rates)), service_s, target_s)
+    return _fewest_servers(float(np.mean(hourly_rates)), service_s, target_s)
 
 
 @servers_needed.misconception(

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from mlprod_helpers.checklist import coarse, find_personal, mask, pseudonym, redact
-from mlprod_helpers.exercises.lesson_05.support import UNLISTED, draw_entry
+from mlprod_helpers.checklist.display_service import UNLISTED, draw_entry
 from mlprod_helpers.lesson.contract import Function, Mapping, exercise
 
 _AS_THEY_ARE = ("request_id", "version", "status", "latency_ms")

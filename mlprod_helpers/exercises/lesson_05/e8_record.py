@@ -19,7 +19,7 @@ from mlprod_helpers.checklist import (
     measured,
     replay_record,
 )
-from mlprod_helpers.exercises.lesson_05.support import (
+from mlprod_helpers.checklist.display_service import (
     MINUTES,
     MISSED_MINUTE,
     NEED_MS,

@@ -1,47 +1,49 @@
-"""What several exercises of lesson 05 share."""
+"""The display service of lesson 05: a log entry that tells too much, a door that lets too much in, a month of servers."""
 
 import dataclasses
-import math
 
 from mlprod_helpers.checklist import Claim, Record, Sizing, replay_record
-from mlprod_helpers.queueing import Lognormal, mmc_percentile
-
-
-def fewest_servers(rate, service_s, target_s):
-    """By the closed form of M/M/c; 0 when no number is enough."""
-    if -service_s * math.log(0.01) > target_s:
-        return 0
-    servers = max(1, math.floor(rate * service_s) + 1)
-    while mmc_percentile(99, rate, service_s, servers) > target_s:
-        servers += 1
-    return servers
-
-
-def with_rate(rate_of):
-    def count(hourly_rates, service_s, target_s):
-        return fewest_servers(rate_of(hourly_rates), service_s, target_s)
-
-    return count
-
+from mlprod_helpers.queueing import Lognormal
 
 FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
 
+
 LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
+
 
 UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge", "bag", "booking")
 
 
 def draw_entry(rng, number=0):
-    """(entry, names): a log entry that tells too much, in many places."""
+    """A log entry that tells too much, in many places.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    number : int
+        Entries of different numbers hide their secrets in different ways.
+
+    Returns
+    -------
+    (dict, list of str)
+        The entry, and the names of the passenger that are in it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> entry, names = draw_entry(np.random.default_rng(0))
+    >>> names[0] in entry["comment"]
+    True
+    """
     first, last = str(rng.choice(FIRST)), str(rng.choice(LAST))
     mail = f"{first.lower()}.{last.lower()}@example.org"
     phone = f"+49 151 {rng.integers(1000000, 9999999)}"
     ip = ".".join(str(part) for part in rng.integers(11, 250, 4))
     spoken = str(rng.choice(["called from", "left a number:", "asked to be called at"]))
-    told = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
-    said = rng.permutation(["gate display frozen at B7", *told[: 3 - number % 2]])
+    revealing = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
+    remarks = rng.permutation(["gate display frozen at B7", *revealing[: 3 - number % 2]])
     if not number:  # whoever masks the first of each kind alone leaves these
-        said = [*said, f"{last} and {first} wait: {phone} or {mail}"]
+        remarks = [*remarks, f"{last} and {first} wait: {phone} or {mail}"]
     secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
     unlisted = [str(rng.choice(UNLISTED)), *(made_up(rng) for _ in range(2))]
     unlisted = [str(name) for name in rng.permutation(unlisted)]
@@ -57,7 +59,7 @@ def draw_entry(rng, number=0):
             "passenger": {"name": f"{first} {last}", "mail": mail},
             unlisted[0]: f"{rng.integers(1, 40)}{rng.choice(list('ABCDEF'))}",
         },
-        "comment": ", ".join(str(part) for part in said) if number != 2 else "gate display frozen at B7",
+        "comment": ", ".join(str(part) for part in remarks) if number != 2 else "gate display frozen at B7",
         "headers": {"agent": "display/2", "forwarded": [ip]},
         unlisted[1]: secret,
         f"{unlisted[2]}_id": int(rng.integers(10, 99)),
@@ -71,7 +73,13 @@ def made_up(rng):
 
 
 def leaky_door(payload):
-    """The door as it stands: it lets through what it should not."""
+    """The status and the message for a payload: a validation as it is often found, which lets through what it should not.
+
+    Examples
+    --------
+    >>> leaky_door({"rows": [{"distance": -3, "hour": 5}]})
+    (400, 'distance or hour out of range')
+    """
     try:
         for row in payload["rows"]:
             if row["distance"] < 0 or row["hour"] > 23:
@@ -83,7 +91,9 @@ def leaky_door(payload):
 
 RATE, SERVICE = 80.0, Lognormal(0.05, cv=1.0)
 
+
 NEED_MS = 300.0
+
 
 SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
@@ -93,13 +103,16 @@ def month_of(servers, runs=30, random_state=None):
 
     Parameters
     ----------
-    servers : int, or a Sizing with other options too
-    runs : int, minutes of traffic that are drawn around the busiest hour's rate
+    servers : int or Sizing
+        A `Sizing` where other options count, too.
+    runs : int
+        Minutes of traffic that are drawn around the busiest hour's rate.
     random_state : int, Generator or None
 
     Returns
     -------
-    dict : `servers`, `missed` (share of the minutes), `cost` (EUR)
+    dict
+        `servers`, `missed` (share of the minutes), `cost` (EUR).
     """
     sizing = servers if isinstance(servers, Sizing) else Sizing(RATE, servers, SERVICE)
     record = Record(

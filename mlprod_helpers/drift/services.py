@@ -1,4 +1,4 @@
-"""What several exercises of lesson 03 share."""
+"""Services whose inputs are watched: one busy one, and twelve of different size for alarm policies."""
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,12 @@ def busy_quarter(n_rows=100_000, random_state=0):
     -------
     (DataFrame, DataFrame, Series)
         Reference, current, and minutes of error that shuffling a column adds.
+
+    Examples
+    --------
+    >>> reference, current, worth = busy_quarter(1_000)
+    >>> reference.shape, worth.idxmax()
+    ((1000, 12), 'distance')
     """
     rng = np.random.default_rng(random_state)
     frames = []
@@ -47,9 +53,12 @@ def busy_quarter(n_rows=100_000, random_state=0):
 
 N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 26
 
+
 PAGE, WEEK, PATIENCE = 1, 5, 3
 
+
 SIZES = {"few": (70, 130), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
+
 
 QUIET, CRUMB, DRIFT = 0, 1, 2
 
@@ -63,6 +72,22 @@ def draw_services(rng):
     """Twelve services, four of each size: rows a week, the weeks of the crumb and of the drift, and PSI[state, week, column].
 
     The services with many rows also move by a crumb, 0.06 to 0.1 sd in three columns, that harms nobody.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+
+    Returns
+    -------
+    list of dict
+        `size` (a key of `SIZES`), `n` (rows a week), `crumb` and `onset` (weeks; `N_WEEKS` for never) and `psi`, shape
+        (3 states, `N_WEEKS`, `N_COLUMNS`).
+
+    Examples
+    --------
+    >>> services = draw_services(np.random.default_rng(0))
+    >>> len(services), services[0]["psi"].shape
+    (12, (3, 26, 10))
     """
     services = []
     for size, (low, high) in SIZES.items():
@@ -93,7 +118,15 @@ def draw_services(rng):
 
 
 def watch(policy, service):
-    """Play one service's half year; returns its cost. After three false pages nobody reads its pages any more."""
+    """The cost of one service's half year under a policy. After three false pages nobody reads its pages any more.
+
+    Parameters
+    ----------
+    policy : callable
+        Takes an observation (`week`, `n_reference`, `n_current`, `psi` by column) and its memory, returns (page, memory).
+    service : dict
+        One of `draw_services`.
+    """
     memory, false_pages, repaired, cost = {}, 0, False, 0
     for week in range(N_WEEKS):
         drift = week >= service["onset"] and not repaired
@@ -114,7 +147,14 @@ def watch(policy, service):
 
 
 def cost_by_size(policy, services):
-    """The cost of a policy for the services with few, some and many rows."""
+    """The cost of a policy for the services with few, some and many rows: size -> cost.
+
+    Examples
+    --------
+    >>> services = draw_services(np.random.default_rng(0))
+    >>> sorted(cost_by_size(never, services))
+    ['few', 'many', 'some']
+    """
     costs = dict.fromkeys(SIZES, 0)
     for service in services:
         costs[service["size"]] += watch(policy, service)
