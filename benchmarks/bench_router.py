@@ -5,8 +5,8 @@
 Everything on 127.0.0.1; the upstreams are tiny aiohttp services, in processes of their own, as the router is. Measured:
 
 1. CPU time that the router's process adds to a request, with and without its request log, beside what the stand-in needs for
-   the same load sent straight to it (from psutil, median of the runs, alternating). Where HAProxy is installed also its
-   process's; its log is written by this one, and not counted.
+   the same load sent straight to it (from psutil, median of the runs, alternating). Where HAProxy is installed, its process
+   too, as a plain sticky proxy without a log.
 2. 40 plans swapped in and 5 blue-green switches while an open loop sends requests: failed ones, and ones that another version
    answered than the plan named in the answer says for this user. Then the split at a weight of 20 %, a user a request.
 3. The client's median latency while every request is to be copied to a shadow that never answers, against no copies, in
@@ -21,9 +21,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +35,6 @@ import numpy as np
 import psutil
 
 from mlprod_helpers.requestlog import read
-from mlprod_helpers.serving.haproxy import HAProxy, find_haproxy
 from mlprod_helpers.serving.load import closed_loop, open_loop_async
 from mlprod_helpers.serving.router_process import RouterProcess
 from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
@@ -65,6 +67,20 @@ async def main():
             break
 asyncio.run(main())
 """
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 30s
+  timeout server 30s
+frontend router
+  bind fd@{listening}
+  default_backend models
+backend models
+  balance hdr(X-User-Id)
+  hash-type consistent
+  server v1 {upstream}
+"""
 
 
 @contextmanager
@@ -82,6 +98,34 @@ def stand_in(name, hang=0.0):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def find_haproxy():
+    """The path of HAProxy, or None; Debian puts it where only root looks."""
+    return shutil.which("haproxy", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+
+
+@contextmanager
+def haproxy(folder, upstream):
+    """(process id, address) of an HAProxy in front of one upstream; it ends with the block, or after `LIFETIME`."""
+    settings = folder / "haproxy.cfg"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        settings.write_text(
+            HAPROXY.format(listening=listening.fileno(), upstream=upstream.removeprefix("http://"))
+        )
+        process = subprocess.Popen(
+            ["timeout", str(LIFETIME), find_haproxy(), "-db", "-f", str(settings)],
+            pass_fds=[listening.fileno()],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not (children := psutil.Process(process.pid).children()):  # of `timeout`
+                time.sleep(0.01)
+            yield children[0].pid, f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def cpu_ms(pid, url, n):
@@ -111,8 +155,7 @@ def cost(folder, n, runs):
             ("router, with log", logged.pid, logged.url),
         ]
         if find_haproxy():
-            haproxy = stack.enter_context(HAProxy(RouterConfig(plan=plan, lifetime_s=LIFETIME)))
-            doors.append(("HAProxy", haproxy.pid, haproxy.url))
+            doors.append(("HAProxy", *stack.enter_context(haproxy(folder, url))))
         for _ in range(runs):
             for name, who, door in doors:
                 spent, answered = cpu_ms(who, door, n)

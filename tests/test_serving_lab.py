@@ -295,8 +295,6 @@ def test_wrong_settings_are_refused_before_anything_starts():
         Lab({"v1": Served("m")}, stable="v3")
     with pytest.raises(ValueError, match="called"):
         Lab({"my model": Served("m")})
-    with pytest.raises(ValueError, match="router"):
-        Lab({"v1": Served("m")}, router="nginx")
     with pytest.raises(ValueError, match="features"):
         Served(object())
     with pytest.raises(ValueError, match="own business"):
@@ -518,20 +516,3 @@ def test_a_version_may_be_given_in_several_ways():
     assert Served.of({"model": "folder", "learn": False}).settings == {"learn": False}
     with pytest.raises(ValueError, match="mapping with a model"):
         Served.of({"features": []})
-
-
-def test_the_same_lab_with_haproxy():
-    from mlprod_helpers.serving.haproxy import find_haproxy
-
-    if find_haproxy() is None:
-        pytest.skip("haproxy is not installed: the lab is tested with its own router only")
-    with lab_of(router="haproxy", v2={"share": 0.4}) as lab:
-        assert lab.ask({"distance": 800}, user="ben").body["prediction"] == 100.0
-        plan = Canary(step_weights=[40, 50, 60, 70], interval=0.5, threshold=1)
-        judge = MSPRTJudge(tau=0.2, min_requests=10)
-        live = lab.rollout(plan, judge, ROWS, rate=100, duration=4, random_state=0)
-        assert lab.switch("v2").stable == "v2"
-        answers = [lab.ask({"distance": 8}).headers["x-version"] for _ in range(3)]
-        found = traces(lab)
-    assert live.rolled_back and live.harmed > 0 and answers == ["v2"] * 3
-    assert left(found) == []

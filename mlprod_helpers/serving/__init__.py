@@ -11,7 +11,7 @@ no web framework.
 | How is it started, drained, killed? | `start`, `ServiceProcess` |
 | How do waiting requests become one batch? | `Batcher` |
 | Who gets which version? One immutable plan, swapped whole, sticky per user | `RoutePlan` |
-| How do requests get there, and copies, without anybody waiting? | `Router`, `RouterProcess`; with HAProxy instead: `HAProxy` |
+| How do requests get there, and copies, without anybody waiting? | `Router`, `RouterProcess` |
 | How does a judge of `rollout` move real weights? | `Driver` |
 | How long do users wait, counted from the moment they came? | `open_loop`, `closed_loop`, `replay_log` |
 | All of it in a notebook, and nothing left behind? | `Lab` |
@@ -76,7 +76,6 @@ _HOMES = {
     "Driver": "driver",
     "Faults": "config",
     "Feature": "schema",
-    "HAProxy": "haproxy",
     "Lab": "lab",
     "LabError": "processes",
     "Limits": "config",

@@ -39,7 +39,6 @@ class Lab(Asking):
     versions : dict, name -> `Served`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
         models of `serving.demo`
     stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
-    router : "own", or "haproxy" where it is installed
     show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
     timeout : float, seconds within which everything must be ready
@@ -51,7 +50,7 @@ class Lab(Asking):
     ----------
     url : str, the router's address
     services : dict, version -> `ServiceProcess` (url, port, pid, version ...)
-    router : `RouterProcess` or `HAProxy`
+    router : `RouterProcess`
     folder : Path, of models and logs; gone when the lab is closed
     plan : `RoutePlan` in force; stable, canary : str, of that plan
 
@@ -67,7 +66,6 @@ class Lab(Asking):
         stable=None,
         canary=None,
         *,
-        router="own",
         show=print,
         lifetime_s=600.0,
         timeout=60.0,
@@ -86,8 +84,6 @@ class Lab(Asking):
             raise ValueError(
                 f"Two versions of {sorted(versions)} have one name, but for capitals: rename one."
             )
-        if router not in _ROUTERS:
-            raise ValueError(f"router={router!r}: {nearest_name(str(router), _ROUTERS)}.")
         if not 1 <= lifetime_s <= 7200:
             raise ValueError(f"lifetime_s is {lifetime_s}, but a lab lives for 1 to 7,200 seconds.")
         self._served = {name: Served.of(given) for name, given in versions.items()}
@@ -97,7 +93,7 @@ class Lab(Asking):
         canary = canary if canary is not None or not others else others[0]
         upstreams = dict.fromkeys(names, _NOWHERE)
         self._plan = self._first = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
-        self._kind, self._routing, self._start = router, dict(routing or {}), start
+        self._routing, self._start = dict(routing or {}), start
         self._show = show if show is not None else lambda line: None
         self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
         self._rig, self._hides = None, False
@@ -134,7 +130,7 @@ class Lab(Asking):
             features_share=min(one.features_share for one in logged),
         )
         self._hides = bool(set(config.redact) - {"user_id"})
-        rig.launch("the router", lambda: rig.keep_router(_ROUTERS[self._kind](config)))
+        rig.launch("the router", lambda: rig.keep_router(_start_router(config)))
         for version in self._served:
             rig.launch(version, lambda version=version: self._serve(rig, version))
         for version in self._served:
@@ -350,18 +346,7 @@ class Lab(Asking):
                     )
 
 
-def _own_router(config):
+def _start_router(config):
     from mlprod_helpers.serving.router_process import RouterProcess
 
     return RouterProcess(config)
-
-
-def _haproxy(config):
-    try:
-        from mlprod_helpers.serving.haproxy import HAProxy
-    except ImportError as error:
-        raise LabError(f"HAProxy is not to be had: {error}. Take router='own'.") from None
-    return HAProxy(config)
-
-
-_ROUTERS = {"own": _own_router, "haproxy": _haproxy}
