@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_helpers.lesson import contract
-from mlprod_tools.build import source
+from mlprod_tools.build import readme, source
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = {path.stem[:2]: source.read(path).header for path in sorted((ROOT / "lessons").glob("*.py"))}
@@ -28,13 +28,22 @@ def test_the_readme_lists_every_lesson_that_is_there():
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_a_row_of_the_readme_is_true(lesson):
-    title, _, minutes, exercises, needs = rows(README)[lesson]
-    header, found = LESSONS[lesson], contract.load(lesson)
-    assert header["title"] in title
-    assert minutes == f"{header['minutes']} / {header['express']}"
-    assert exercises == f"{len(found.exercises)} ({found.points} points)"
-    assert needs == (", ".join(header["needs"]) or "none")
+def test_a_row_of_the_readme_has_the_lesson_s_title(lesson):
+    assert LESSONS[lesson]["title"] in rows(README)[lesson][0]
+
+
+def test_the_figures_of_the_readme_are_those_that_a_build_writes(tmp_path):
+    lessons = {lesson: (header, contract.load(lesson)) for lesson, header in LESSONS.items()}
+    assert readme.with_figures(README, lessons) == README
+    copy = tmp_path / "README.md"
+    wrong = README.replace("| 85 / 45 | 8 (30 points) | 00 |", "| 8 / 4 | 7 (3 points) | none |")
+    assert wrong != README
+    copy.write_text(wrong, encoding="utf-8")
+    (problem,) = readme.update(copy, lessons, write=False)
+    assert copy.read_text(encoding="utf-8") == wrong
+    assert "| 01 |" in wrong.splitlines()[problem.line - 1]
+    assert readme.update(copy, lessons, write=True) == []
+    assert copy.read_text(encoding="utf-8") == README
 
 
 def test_the_map_in_lesson_00_is_that_of_the_readme():

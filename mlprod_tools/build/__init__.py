@@ -26,6 +26,7 @@ Built notebooks carry nbgrader's metadata. The answers are out already, so an in
 out: `nbgrader generate_assignment --ClearSolutions.enabled=False`.
 """
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ class Builder:
             problems += self._build_one(path, force)
         if not lessons:
             problems += self._leftovers()
-        return problems
+        return problems + self._readme(paths, write=not problems)
 
     def check(self, lessons=()):
         """Compare the stored notebooks with what the lessons would make. Returns the problems; writes nothing."""
@@ -155,7 +156,7 @@ class Builder:
                 self._say(f"{path.stem}: both notebooks are as the lesson says")
         if not lessons:
             problems += self._leftovers()
-        return problems
+        return problems + self._readme(paths, write=False)
 
     def make(self, path):
         """Both notebooks of a lesson, not executed, or None; and the problems."""
@@ -260,6 +261,17 @@ class Builder:
             for path in sorted((self.root / folder).glob("*.ipynb"))
             if path.stem not in known
         ]
+
+    def _readme(self, paths, write):
+        """The README's table. A lesson that cannot be read was named before."""
+        from mlprod_tools.build import readme, source
+
+        lessons = {}
+        for path in paths:
+            with contextlib.suppress(Exception):
+                header = source.read(path, self.root).header
+                lessons[header["lesson"]] = header, self.contract_of(header["lesson"])[0]
+        return readme.update(self.root / "README.md", lessons, write)
 
     def _say(self, text):
         print(text, file=self.stream or sys.stdout, flush=True)

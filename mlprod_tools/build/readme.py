@@ -1,0 +1,50 @@
+"""The figures of the README's table of lessons follow from the lessons: minutes, exercises, points and what comes before."""
+
+import re
+
+from mlprod_tools.build.notebook import write_text
+from mlprod_tools.build.source import Problem
+
+ROW = re.compile(r"^\| (\d\d) \|([^|]*)\|([^|]*)\|[^|]*\|[^|]*\|[^|]*\|$", re.MULTILINE)
+
+
+def with_figures(text, lessons):
+    """The README's text with the figures of each lesson.
+
+    Parameters
+    ----------
+    text : str
+    lessons : dict
+        Lesson id -> (header of its file, its contract). Rows of other lessons stay as they are.
+    """
+
+    def row(match):
+        if match[1] not in lessons:
+            return match[0]
+        header, contract = lessons[match[1]]
+        points = sum(exercise.points for exercise in contract.exercises.values())
+        figures = (
+            f"{header['minutes']} / {header['express']}",
+            f"{len(contract.exercises)} ({points} points)",
+            ", ".join(header["needs"]) or "none",
+        )
+        return f"| {match[1]} |{match[2]}|{match[3]}| {' | '.join(figures)} |"
+
+    return ROW.sub(row, text)
+
+
+def update(path, lessons, write):
+    """Write the figures into the README at `path`, or with `write=False` only say that they differ. Returns the problems."""
+    if not path.exists():
+        return []
+    old = path.read_text(encoding="utf-8")
+    new = with_figures(old, lessons)
+    if new == old:
+        return []
+    if write:
+        write_text(path, new)
+        return []
+    line = next(
+        i for i, (a, b) in enumerate(zip(old.splitlines(), new.splitlines(), strict=True), 1) if a != b
+    )
+    return [Problem(path.name, line, "has other figures than the lesson; run `mlprod build`")]
