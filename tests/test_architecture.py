@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mlprod_helpers"
 ORDER = (
     *(
         "files",
+        "names",
         "datasets",
         "requestlog",
         "faults",

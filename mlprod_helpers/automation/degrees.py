@@ -171,7 +171,7 @@ def from_name(name, threshold=1.0, *, show=False, audit_share=0.0):
     >>> from_name("partial", 0.8, audit_share=0.02)
     Partial(threshold=0.8, show=False, audit_share=0.02)
     """
-    from mlprod_helpers.faults import nearest_name
+    from mlprod_helpers.names import nearest_name
 
     degrees = ladder(threshold, show=show, audit_share=audit_share)
     if name not in degrees:

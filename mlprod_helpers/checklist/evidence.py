@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlprod_helpers.checklist.measures import METRICS, PERCENTILES
 from mlprod_helpers.checklist.parts import Evidence, RecordError, figure_of
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing import CapacityPlan, QueueResult
 from mlprod_helpers.requestlog import served
 from mlprod_helpers.requestlog.numbers import as_floats

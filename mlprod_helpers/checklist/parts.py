@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 
 from mlprod_helpers.checklist.measures import METRICS, SIMULATED, convert, in_words
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing import Batch, Constant, Exponential, Lognormal, Measured, poisson, simulate
 
 SOURCES = ("simulation", "log", "measurement", "calculation")

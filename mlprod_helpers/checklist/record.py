@@ -24,8 +24,8 @@ from mlprod_helpers.checklist.parts import (
     need_text,
     sizing_to_dict,
 )
-from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.files import write_json
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing import Batch, Measured
 
 SCHEMA = "mlprod/deployment-record/1"

@@ -29,7 +29,7 @@ a log     FeedOutage, LogOutage, EncodingBug, SlowDependency, MemoryLeak, RetryS
 ========  ========================================================================================
 """
 
-from mlprod_helpers.faults.base import Fault, Incident, Seal, apply, nearest_name
+from mlprod_helpers.faults.base import Fault, Incident, Seal, apply
 from mlprod_helpers.faults.frames import MisalignedJoin, MissingValues, NewCategory, StuckSensor, UnitChange
 from mlprod_helpers.faults.images import DarkCamera, ImageGain
 from mlprod_helpers.faults.logs import (
@@ -67,5 +67,4 @@ __all__ = [
     "StuckSensor",
     "UnitChange",
     "apply",
-    "nearest_name",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
 from numbers import Real
@@ -11,17 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-
-def nearest_name(word, names):
-    """The end of an error message: which of `names` was probably meant, or all of them.
-
-    >>> nearest_name("graduel", ["sudden", "gradual"])
-    "did you mean 'gradual'?"
-    >>> nearest_name("soon", ["sudden", "gradual"])
-    "use one of 'sudden', 'gradual'"
-    """
-    near = difflib.get_close_matches(str(word).lower(), [str(name) for name in names], n=1)
-    return f"did you mean {near[0]!r}?" if near else "use one of " + ", ".join(repr(name) for name in names)
+from mlprod_helpers.names import nearest_name
 
 
 class Seal:

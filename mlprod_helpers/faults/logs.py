@@ -12,8 +12,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults.base import Fault, nearest_name, need_column
+from mlprod_helpers.faults.base import Fault, need_column
 from mlprod_helpers.faults.frames import ColumnFault
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA
 from mlprod_helpers.monitoring.schema import missing_rows, new_category_rows, out_of_range_rows
 from mlprod_helpers.monitoring.windows import Share, Windows, _divide, true_where
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
 FAMILIES = ("software", "input", "output")

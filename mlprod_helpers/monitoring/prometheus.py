@@ -4,10 +4,10 @@ import json
 import re
 from decimal import Decimal
 
-from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.files import write_json
 from mlprod_helpers.monitoring.metrics import METRICS
 from mlprod_helpers.monitoring.rules import duration_text
+from mlprod_helpers.names import nearest_name
 
 # unit -> (base unit, how many of them, what the name of a metric may end with because of that unit)
 BASE_UNITS = {

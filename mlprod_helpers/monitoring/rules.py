@@ -15,7 +15,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
 SEVERITIES = {"page": "wakes somebody now", "ticket": "waits for the working day"}

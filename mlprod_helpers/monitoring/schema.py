@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.monitoring.windows import true_where
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
 

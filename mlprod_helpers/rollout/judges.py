@@ -11,7 +11,7 @@ from numbers import Real
 
 import numpy as np
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout import sequential
 from mlprod_helpers.rollout.metrics import SUMMARIES, VALUES, Metrics, check_window
 

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.table import features, is_missing, utc, validate
 
 ROLES = ("stable", "canary")

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog import as_log
 from mlprod_helpers.rollout.controller import DEGRADED, OVER, Controller
 from mlprod_helpers.rollout.judges import FAIL

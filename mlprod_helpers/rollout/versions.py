@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers import faults as data_faults
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing.laws import Law
 from mlprod_helpers.requestlog.table import COLUMNS, UTC, features, utc
 

@@ -5,8 +5,8 @@ import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
-from mlprod_helpers.faults import nearest_name
 from mlprod_helpers.files import write_json
+from mlprod_helpers.names import nearest_name
 
 
 class Values:

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import pandas as pd
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog import LogError, RequestLog
 
 KEY_NAME = "MLPROD_LOG_KEY"

@@ -15,7 +15,7 @@ import time
 import weakref
 from dataclasses import replace
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.serving.asking import Asking, with_key
 from mlprod_helpers.serving.client import Answer, ask
 from mlprod_helpers.serving.config import ServiceConfig, check_version

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.datasets import load_checked
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing import mgc
 from mlprod_helpers.requestlog import as_log
 

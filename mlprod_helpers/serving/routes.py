@@ -5,7 +5,7 @@ from numbers import Real
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout.routing import route
 from mlprod_helpers.serving.config import Values, check_flags, check_number, check_version, keep_texts
 

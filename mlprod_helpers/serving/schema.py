@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog import COLUMNS
 
 KINDS = ("number", "integer", "category")

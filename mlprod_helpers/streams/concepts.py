@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtr, ndtri, owens_t
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 
 _KNOTS = 2**14  # of the table from swept share to angle: steps of 0.00006
 _CUBE_POINTS = 2**16  # that measure it

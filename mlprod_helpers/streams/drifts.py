@@ -8,7 +8,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from mlprod_helpers.faults import nearest_name
+from mlprod_helpers.names import nearest_name
 
 KINDS = {
     "concept": "share of rows whose label changes",
