@@ -20,7 +20,6 @@ from mlprod_helpers.lesson.kinds import (
     Names,
     Order,
     Sequence,
-    SeriesOf,
     Several,
     Text,
 )
@@ -38,7 +37,6 @@ each_exercise = pytest.mark.parametrize(
 SHAPES = {  # kind -> how a statement may name it
     Mapping: r"\bdicts?\b|\bmapping\b|to_dict",
     Frame: r"\bDataFrames?\b|\btables?\b|\bframes?\b",
-    SeriesOf: r"\bSeries\b",
     Array: r"\barrays?\b|\blists?\b|\bnumbers\b|\bvalues\b",
     Sequence: r"\blists?\b|\bpairs?\b|\border\b|\bsequence\b",
 }

@@ -1,7 +1,6 @@
 """The one check function: takes the learner's names, returns a verdict. Notebook and grader both call it."""
 
 import contextlib
-import enum
 import functools
 import io
 import re
@@ -19,35 +18,8 @@ from mlprod_helpers.lesson.contract import Raised, bundle
 from mlprod_helpers.lesson.expect import Expect, Line, pattern
 from mlprod_helpers.lesson.kinds import Choice, Function, Refused
 from mlprod_helpers.lesson.limit import Clock, TimeIsUp
+from mlprod_helpers.lesson.outcome import Outcome, Verdict
 from mlprod_helpers.lesson.preview import arguments_text
-
-
-class Outcome(enum.Enum):
-    NOT_ATTEMPTED = "not attempted"
-    PASSED = "passed"
-    PARTLY = "partly"
-    FAILED = "not yet"
-    RAISED = "stopped by an error"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    `note` is the feedback on a misconception, `partial` says that only one of its cases was seen; `fault` is set when the
-    check itself broke. `seen` holds the calls.
-    """
-
-    exercise: object
-    outcome: Outcome
-    points: float
-    lines: tuple = ()
-    note: str = ""
-    misconception: str = ""
-    digest: str = ""
-    fault: str = ""
-    partial: bool = False
-    seen: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass

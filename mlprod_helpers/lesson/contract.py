@@ -37,7 +37,6 @@ from mlprod_helpers.lesson.kinds import (  # what the exercise modules import fr
     Number,
     Order,
     Sequence,
-    SeriesOf,
     Several,
     Text,
 )
@@ -58,7 +57,6 @@ __all__ = [
     "Order",
     "Raised",
     "Sequence",
-    "SeriesOf",
     "Several",
     "Text",
     "exercise",

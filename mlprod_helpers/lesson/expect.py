@@ -109,34 +109,11 @@ class Expect:
         )
         return self._add(what, got == want, note, sorted(got, key=repr), sorted(want, key=repr))
 
-    def same_frame(self, got, want, what):
-        """A DataFrame with the same columns, rows and values."""
-        if list(got.columns) != list(want.columns):
-            note = "its columns differ from what is asked"
-        elif len(got) != len(want):
-            note = f"it has {len(got)} rows"
-        else:
-            off = [name for i, name in enumerate(want) if not values.close(got.iloc[:, i], want.iloc[:, i])]
-            note = f"some values of the column {off[0]!r} differ" if off else "some values differ"
-        return self._add(what, values.close(got, want), note, got, want)
-
     def cases(self, got, want):
         """A choice: one expectation a case. The feedback tells how many are right, never which."""
         self.cases_seen = (dict(got), dict(want))
         for key in want:
             self._add(f"case {key}", got[key] == want[key], "", got[key], want[key], tell=False)
-
-    def raises(self, call, exceptions, what):
-        """Calling `call()` raises one of `exceptions`."""
-        from mlprod_helpers.lesson.checking import Raised
-
-        try:
-            got = call()
-        except Raised as raised:
-            ok = issubclass(type(raised.error), exceptions)
-            note = f"raises {values.type_name(raised.error)} instead"
-            return self._add(what, ok, note, "raised", "raised", tell=False)
-        return self._add(what, False, "raises nothing", got, "raised")
 
     @property
     def held(self):

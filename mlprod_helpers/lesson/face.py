@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlprod_helpers.lesson import cells, contract, feedback
 from mlprod_helpers.lesson.feedback import Message, points_text
+from mlprod_helpers.lesson.outcome import Outcome
 from mlprod_helpers.lesson.preview import value_text
 from mlprod_helpers.lesson.progress import Progress, best_points, is_older, new_row
 from mlprod_helpers.lesson.values import describe
@@ -145,7 +146,7 @@ class Lesson:
         )
 
     def _check(self, exercise_id, namespace):
-        from mlprod_helpers.lesson.checking import Outcome, check
+        from mlprod_helpers.lesson.checking import check
 
         exercise = self._find(exercise_id)
         if isinstance(exercise, Message):
@@ -219,8 +220,6 @@ class Lesson:
 
 def _for_grader(message, verdict):
     """Under nbgrader a check raises, or is worth its points as a plain number; elsewhere it is the message."""
-    from mlprod_helpers.lesson.checking import Outcome
-
     if not os.environ.get("NBGRADER_EXECUTION"):
         return message
     if verdict is None or verdict.outcome not in (Outcome.PASSED, Outcome.PARTLY):

@@ -3,7 +3,7 @@
 import html
 import re
 
-from mlprod_helpers.lesson.checking import Outcome
+from mlprod_helpers.lesson.outcome import Outcome
 
 MOST_LINES = 10
 # text and background are always set together, so that both themes stay readable; the words carry the meaning, not the color

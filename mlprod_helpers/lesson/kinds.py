@@ -234,16 +234,6 @@ class Frame(Kind):
 
 
 @dataclass(frozen=True)
-class SeriesOf(Kind):
-    """A pandas Series."""
-
-    def take(self, value, name):
-        if not isinstance(value, pd.Series):
-            _refuse(name, value, "a pandas Series")
-        return value
-
-
-@dataclass(frozen=True)
 class Mapping(Kind):
     """A dict, with at least these `keys` if given; its values are of kind `values` if given.
 
