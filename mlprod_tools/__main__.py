@@ -15,7 +15,12 @@ def _parser():
     audit = commands.add_parser("audit", help="try every exercise with right, wrong and nonsensical answers")
     audit.add_argument("--lesson", nargs="+", default=[], metavar="02", help="only these lessons")
     audit.add_argument("--exercise", nargs="+", default=[], metavar="2.3", help="only these exercises")
-    audit.add_argument("--seeds", type=int, default=50, help="how many seeds for each answer (default: 50)")
+    audit.add_argument(
+        "--seeds",
+        type=int,
+        default=50,
+        help="how many seeds for each answer, at most 10 for nonsense (default: 50)",
+    )
     audit.add_argument(
         "--quick", action="store_true", help="fewer seeds and a few mutants, as `make test` does"
     )

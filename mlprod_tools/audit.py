@@ -24,6 +24,7 @@ import numpy as np
 
 LEAST_MISCONCEPTIONS, LEAST_ALTERNATIVES = 3, 2
 QUICK = {"right": 10, "wrong": 3, "garbage": 1}
+MOST_GARBAGE_SEEDS = 10  # nearly all is refused for its kind, whatever was drawn
 QUICK_MUTANTS = 3  # an exercise
 MOST_SURVIVORS = 0.05
 MOST_FOR_A_CONSTANT = 0.25
@@ -278,7 +279,7 @@ def audit_lesson(path, counts, only=(), *, mutants=False, sample=None, skip_answ
 def _counts(args):
     if args.quick:
         return QUICK
-    return dict.fromkeys(QUICK, args.seeds)
+    return {"right": args.seeds, "wrong": args.seeds, "garbage": min(args.seeds, MOST_GARBAGE_SEEDS)}
 
 
 def _line(row):

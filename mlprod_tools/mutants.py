@@ -458,11 +458,13 @@ def _try(report, exercise, solution, mutant, build, seeds):
     except Exception:
         return  # it does not even run: no learner would hand it in
     report.made += 1
-    passed = _passed(exercise, answers, seeds, report.notes.setdefault, mutant.name)
-    if not passed:
+    first = _first_seeds(exercise, answers, report.notes.setdefault, mutant.name)
+    if not any(first):
         report.dead += 1
     elif _is_right(exercise, solution, answers):
         report.equivalent += 1
+    elif not (passed := _passed(exercise, answers, first, seeds)):
+        report.dead += 1
     elif mutant.name in exercise.survivors:
         report.excused.append((mutant.name, exercise.survivors[mutant.name]))
     else:
@@ -470,16 +472,19 @@ def _try(report, exercise, solution, mutant, build, seeds):
         report.faults.append(f"a mutant {passed}: {mutant.name}")
 
 
-def _passed(exercise, answers, seeds, notes_of, name):
-    """How it passes: "" where it is dead, else a few words."""
+def _first_seeds(exercise, answers, notes_of, name):
+    """Whether it passes on the notebook's own seed and on the first others."""
     first = []
     for seed in (None, *range(1, FIRST_SEEDS + 1)):
         verdict = _verdict(exercise, answers, seed)
         first.append(verdict is not None and verdict.outcome.name == "PASSED")
         if verdict is not None and verdict.misconception:
             notes_of(verdict.misconception, set()).add(name)
-    if not any(first):
-        return ""
+    return first
+
+
+def _passed(exercise, answers, first, seeds):
+    """How a wrong mutant that passes on some of the first seeds passes: "" where it is dead, else a few words."""
     rest = [
         (verdict := _verdict(exercise, answers, seed)) is not None and verdict.outcome.name == "PASSED"
         for seed in range(FIRST_SEEDS + 1, max(seeds, FIRST_SEEDS) + 1)
