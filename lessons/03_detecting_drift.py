@@ -884,7 +884,7 @@ lesson.check("3.8")
 #
 # | here | elsewhere |
 # | --- | --- |
-# | PSI, Jensen-Shannon, Wasserstein, KS | the same four in evidently and Azure ML; NannyML's `UnivariateDriftCalculator` has the last three |
+# | PSI, KS | both in evidently and Azure ML, next to the Jensen-Shannon and Wasserstein distances; NannyML's `UnivariateDriftCalculator` has these two and KS |
 # | `drift_report`, `alpha`, `min_effect` | evidently's `DataDriftPreset`; its one limit is a p-value or a distance, by the method chosen |
 # | reference, current | reference, analysis (NannyML); baseline, target (cloud monitors) |
 # | ADWIN, DDM, Page-Hinkley | `river.drift.ADWIN`, `river.drift.binary.DDM`, `river.drift.PageHinkley` |

@@ -1,11 +1,8 @@
 """Has this stream of errors changed? River's drift detectors behind one small face, and what their alarms are worth.
 
-A detector reads one number a row (an error: 1 wrong, 0 right) and raises an alarm when it believes that the
-error rate has moved. Two things are wanted of it, and each is paid with the other: few false alarms, and a short
-delay. `detect` runs a detector over a stream and scores its alarms against the truth where that is known;
-`arl`, `detection_delay`, `delay_curve` and `tradeoff` measure both over many seeds.
-
-After an alarm a detector forgets what it saw and starts anew, as river's do.
+A detector reads one number a row (an error: 1 wrong, 0 right) and raises an alarm when it believes that the error rate has
+moved. After an alarm it forgets what it saw and starts anew, as river's do. `detect` runs one over a stream and scores its
+alarms where the truth is known; `detection_delay` and `tradeoff` measure delays and false alarms over many seeds.
 """
 
 import inspect
@@ -14,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 DETECTORS = {
     "ADWIN": "adaptive window, cut where two of its parts differ (Bifet and Gavaldà 2007); both directions",
@@ -81,14 +77,14 @@ def _official_name(detector):
 
 def _alarms(detector, errors, first_from=None):
     """Positions at which the detector alarms; with `first_from` it ends at the first one from there on."""
-    update, found = detector.update, []
+    update, alarms = detector.update, []
     for i, error in enumerate(errors):
         update(error)
         if detector.drift_detected:
-            found.append(i)
+            alarms.append(i)
             if first_from is not None and i >= first_from:
                 break
-    return found
+    return alarms
 
 
 # ---------------------------------------------------------------- streams of errors
@@ -156,7 +152,7 @@ def draw_errors(n_samples, *, before=0.1, after=0.2, onset=None, width=0, random
     return ErrorStream(errors, None, () if onset is None else (int(onset),))
 
 
-def errors_of(stream, predictions=None, *, loss=None):
+def errors_of(stream, predictions=None):
     """The errors of predictions on a stream, in the order in which the labels came.
 
     Parameters
@@ -165,15 +161,13 @@ def errors_of(stream, predictions=None, *, loss=None):
         With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label, or without the time at which
         it came, are left out: nobody knows when to feed them.
     predictions : array-like, shape (n,), optional
-        One prediction a row; left out, the stream's own column `prediction` is read. Without a `loss` a missing one is
-        an error, as it answered nothing.
-    loss : callable or None
-        `loss(y, predictions)` gives one error a row; None means 1 where they differ and 0 where not.
+        One prediction a row; left out, the stream's own column `prediction` is read. A missing one is an error, as it
+        answered nothing.
 
     Returns
     -------
     ErrorStream
-        `times` are the label times (the times of the rows where labels come at once). Its onsets are unknown: the
+        1 where label and prediction differ, 0 where not. `times` are the label times (the times of the rows where labels come at once). Its onsets are unknown: the
         truth stays sealed until you pass `onsets=stream.reveal()` to `detect`.
 
     Raises
@@ -202,7 +196,7 @@ def errors_of(stream, predictions=None, *, loss=None):
         times = np.asarray(times)
         known = known & ~pd.isna(times)
     truth, predictions = y.to_numpy()[known], predictions[known]
-    errors = _unequal(truth, predictions) if loss is None else np.asarray(loss(truth, predictions))
+    errors = _unequal(truth, predictions)
     if times is None:
         return ErrorStream(errors)
     times = _as_times(times[known])
@@ -256,7 +250,7 @@ class AlarmScore:
     kinds: np.ndarray = field(repr=False)
 
 
-def score_alarms(alarms, onsets, *, within=None):
+def score_alarms(alarms, onsets):
     """Score alarms against the truth: delay, false alarms, missed.
 
     The first alarm from an onset on, before the next onset, is its hit; later ones are repeats. An alarm before
@@ -268,12 +262,15 @@ def score_alarms(alarms, onsets, *, within=None):
         Ascending positions or times.
     onsets : array-like, shape (k,)
         Ascending, in the same unit. Empty if nothing changed.
-    within : number or timedelta, optional
-        An alarm counts for an onset only up to this much later; after that it is false.
 
     Returns
     -------
     AlarmScore
+
+    Raises
+    ------
+    ValueError
+        For alarms or onsets that do not ascend, are missing, or are times on one side and numbers on the other.
 
     Examples
     --------
@@ -292,10 +289,6 @@ def score_alarms(alarms, onsets, *, within=None):
         due = alarms >= onset
         if k + 1 < len(onsets):
             due &= alarms < onsets[k + 1]
-        if within is not None:
-            due &= alarms - onset <= (
-                np.timedelta64(pd.Timedelta(within)) if onset.dtype.kind == "M" else within
-            )
         hits = np.flatnonzero(due)
         kinds[hits] = "repeat"
         kinds[hits[:1]] = "hit"
@@ -359,12 +352,12 @@ class Detection:
         return self.score
 
     def __repr__(self):
-        found = f"{self.detector}: {_many(len(self.alarms), 'alarm')} in {self.n_samples:,} rows"
+        alarms = f"{self.detector}: {_many(len(self.alarms), 'alarm')} in {self.n_samples:,} rows"
         if self.score is None:
-            return found
+            return alarms
         late = ", ".join("missed" if np.isnan(d) else f"{_plain(d)} late" for d in self.delays)
         onsets = _many(len(self.delays), "onset") + (f" ({late})" if late else "")
-        return f"{found}; {onsets}, {_many(self.false_alarms, 'false alarm')}"
+        return f"{alarms}; {onsets}, {_many(self.false_alarms, 'false alarm')}"
 
     def plot(self):
         """The error rate over time, onsets as lines, alarms as marks."""
@@ -404,7 +397,7 @@ def _plain(delay):
     return str(pd.Timedelta(delay)) if isinstance(delay, np.timedelta64) else f"{delay:g}"
 
 
-def detect(errors, detector="ADWIN", *, onsets=None, times=None, within=None, **params):
+def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     """Run a drift detector over a stream of errors.
 
     Parameters
@@ -419,8 +412,6 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, within=None, **
         `stream.reveal()`. Empty if it did not.
     times : array-like, shape (n,), optional
         When each error became known, ascending: numbers or times.
-    within : number or timedelta, optional
-        An alarm counts for an onset only up to this much later, in the unit of `times`.
     **params
         Parameters of the detector, see `make_detector`.
 
@@ -448,7 +439,7 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, within=None, **
     alarms = pd.DataFrame({"index": positions, "time": when})
     score = None
     if stream.onsets is not None:
-        score = score_alarms(when, stream.onsets, within=within)
+        score = score_alarms(when, stream.onsets)
         alarms["kind"] = score.kinds
     return Detection(name, len(values), alarms, score, stream)
 
@@ -516,66 +507,6 @@ def _as_errors(errors, name):
 
 
 # ---------------------------------------------------------------- over many seeds
-
-
-@dataclass(frozen=True)
-class RunLength:
-    """Average run length: rows between false alarms while nothing changes.
-
-    Attributes
-    ----------
-    mean : float
-        Rows read divided by alarms raised; infinite if there were none.
-    low, high : float
-        95 % interval, as if alarms came at random (Poisson).
-    n_alarms, n_rows : int
-    """
-
-    mean: float
-    low: float
-    high: float
-    n_alarms: int
-    n_rows: int
-
-
-def arl(detector="ADWIN", *, rate=0.1, n_samples=10_000, n_seeds=20, random_state=0, **params):
-    """How many rows pass between two false alarms?
-
-    Parameters
-    ----------
-    detector : str
-        A name of `DETECTORS`.
-    rate : float
-        Error rate, constant.
-    n_samples, n_seeds : int
-        Rows of one stream, and how many streams.
-    random_state : int, numpy.random.Generator or None
-    **params
-        Parameters of the detector.
-
-    Returns
-    -------
-    RunLength
-
-    Examples
-    --------
-    >>> result = arl("DDM", n_samples=2_000, n_seeds=10)
-    >>> result.n_rows, result.low < result.mean < result.high
-    (20000, True)
-    """
-    count = sum(
-        len(
-            _alarms(
-                make_detector(detector, **params),
-                draw_errors(n_samples, before=rate, random_state=seed).errors.tolist(),
-            )
-        )
-        for seed in _seeds(n_seeds, random_state)
-    )
-    rows = n_samples * n_seeds
-    low = 2 * rows / stats.chi2.ppf(0.975, 2 * count + 2)
-    high = 2 * rows / stats.chi2.ppf(0.025, 2 * count) if count else np.inf
-    return RunLength(rows / count if count else np.inf, float(low), float(high), count, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -659,10 +590,12 @@ def detection_delay(
         stream = draw_errors(
             onset + horizon, before=before, after=after, onset=onset, width=width, random_state=seed
         )
-        found = np.array(_alarms(make_detector(detector, **params), stream.errors.tolist(), onset), dtype=int)
-        hits = found[found >= onset]
+        alarms = np.array(
+            _alarms(make_detector(detector, **params), stream.errors.tolist(), onset), dtype=int
+        )
+        hits = alarms[alarms >= onset]
         delays.append(hits[0] - onset if len(hits) else np.nan)
-        false_alarms.append(np.sum(found < onset))
+        false_alarms.append(np.sum(alarms < onset))
     return Delays(np.array(delays, dtype=float), np.array(false_alarms), onset, horizon)
 
 
@@ -670,35 +603,6 @@ def _seeds(n_seeds, random_state):
     if n_seeds < 1:
         raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
     return np.random.default_rng(random_state).integers(2**63, size=n_seeds).tolist()
-
-
-def delay_curve(detector="ADWIN", after=(0.12, 0.15, 0.2, 0.3), *, before=0.1, **settings):
-    """Delay against the size of the change.
-
-    Parameters
-    ----------
-    detector : str
-        A name of `DETECTORS`.
-    after : sequence of float
-        Error rates after the change.
-    before : float
-        Error rate before it.
-    **settings
-        As for `detection_delay`: `onset`, `horizon`, `width`, `n_seeds`, `random_state`, and the detector's parameters.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `after`; columns `mean_delay`, `median_delay`, `missed` (share of seeds), `false_alarms` (per 10,000 rows).
-
-    Examples
-    --------
-    >>> curve = delay_curve("ADWIN", [0.2, 0.4], onset=2_000, horizon=2_000, n_seeds=10)
-    >>> bool(curve.loc[0.4, "mean_delay"] < curve.loc[0.2, "mean_delay"])
-    True
-    """
-    rows = [_delay_row(detection_delay(detector, before=before, after=rate, **settings)) for rate in after]
-    return pd.DataFrame(rows, index=pd.Index(after, name="after"))
 
 
 def tradeoff(detector, parameter, values, **settings):
@@ -718,7 +622,8 @@ def tradeoff(detector, parameter, values, **settings):
     Returns
     -------
     pandas.DataFrame
-        Index: the parameter; columns as in `delay_curve`.
+        Index: the parameter; columns `mean_delay` and `median_delay` (rows), `missed` (share of seeds), `false_alarms` (per
+        10,000 rows).
 
     Examples
     --------

@@ -7,8 +7,6 @@ from river import drift
 
 from mlprod_helpers.detectors import (
     DETECTORS,
-    arl,
-    delay_curve,
     detect,
     detection_delay,
     draw_errors,
@@ -45,10 +43,9 @@ def test_alarms_are_those_of_rivers_bare_loop(name, jump):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_jump_is_found_soon_and_the_same_way_each_time(name, jump):
-    first, second = detect(jump, name), detect(jump, name)
-    assert first.missed == 0 and first.delays[0] < 200
-    pd.testing.assert_frame_equal(first.alarms, second.alarms)
+def test_a_jump_is_found_soon(name, jump):
+    result = detect(jump, name)
+    assert result.missed == 0 and result.delays[0] < 200
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -71,18 +68,6 @@ def test_errors_may_come_in_any_container(name, convert, jump):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_nothing_to_read_is_no_alarm(name):
-    assert len(detect([], name).alarms) == 0
-    assert len(detect(np.zeros(300), name).alarms) == 0
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_missing_errors_are_refused(name):
-    with pytest.raises(ValueError, match="only after its label has come"):
-        detect([0, 1, np.nan], name)
-
-
-@pytest.mark.parametrize("name", EVERY)
 def test_unknown_parameters_are_refused_with_the_known_ones(name):
     with pytest.raises(TypeError, match="Its parameters are .*(delta|warm_start|confidence|alpha)"):
         detect([0, 1], name, sensitivity=3)
@@ -102,11 +87,10 @@ def test_other_detectors_read_any_number(name):
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_a_quiet_stream_has_long_runs_and_a_noisy_setting_short_ones(name):
-    quiet = arl(name, n_samples=3_000, n_seeds=4)
-    assert quiet.n_rows == 12_000
-    assert quiet.mean == (12_000 / quiet.n_alarms if quiet.n_alarms else np.inf)
-    assert quiet.low < quiet.mean <= quiet.high
+def test_a_larger_change_is_seen_sooner_and_a_nervous_setting_alarms_falsely(name):
+    world = {"before": 0.05, "onset": 800, "horizon": 2_000, "n_seeds": 12}
+    small, large = (detection_delay(name, after=rate, **world) for rate in (0.2, 0.5))
+    assert np.nanmedian(large.delays) < np.nanmedian(small.delays) and large.missed <= small.missed
     nervous = {
         "ADWIN": {"delta": 0.9, "clock": 1},
         "DDM": {"drift_threshold": 1.2},
@@ -114,14 +98,10 @@ def test_a_quiet_stream_has_long_runs_and_a_noisy_setting_short_ones(name):
         "HDDM_A": {"drift_confidence": 0.5},
         "HDDM_W": {"drift_confidence": 0.3},
     }
-    assert arl(name, n_samples=3_000, n_seeds=4, **nervous[name]).mean < quiet.mean
-
-
-@pytest.mark.parametrize("name", FAST)
-def test_a_larger_change_is_seen_sooner(name):
-    curve = delay_curve(name, [0.2, 0.5], before=0.05, onset=800, horizon=2_000, n_seeds=12)
-    assert curve.loc[0.5, "median_delay"] < curve.loc[0.2, "median_delay"]
-    assert curve.loc[0.5, "missed"] <= curve.loc[0.2, "missed"]
+    assert (
+        detection_delay(name, after=0.5, **world, **nervous[name]).false_alarms.sum()
+        > large.false_alarms.sum()
+    )
 
 
 # ---------------------------------------------------------------- known answers
@@ -175,11 +155,6 @@ def test_a_miss_is_missing_not_zero():
     assert np.isnan(score.delays[0]) and score.missed == 1
 
 
-def test_alarms_long_after_the_onset_are_false_if_one_says_so():
-    score = score_alarms([700, 705], [100], within=500)
-    assert (score.missed, score.false_alarms) == (1, 2)
-
-
 def test_without_a_change_every_alarm_is_false():
     assert score_alarms([5, 50], []).false_alarms == 2
     quiet = draw_errors(500, random_state=0)
@@ -197,7 +172,7 @@ def test_unsorted_alarms_are_refused():
 def test_times_give_the_delay_in_their_own_unit(jump):
     times = pd.date_range("2026-03-01", periods=len(jump), freq="min", tz="UTC")
     by_row = detect(jump.errors, "ADWIN", onsets=[800])
-    by_time = detect(jump.errors, "ADWIN", times=times, onsets=[times[800]], within="5h")
+    by_time = detect(jump.errors, "ADWIN", times=times, onsets=[times[800]])
     assert by_time.delays[0] == np.timedelta64(int(by_row.delays[0]), "m")
     assert by_time.alarms["kind"].tolist() == by_row.alarms["kind"].tolist()
     assert "late" in repr(by_time) and "2026" in by_time.plot().alt
@@ -207,9 +182,9 @@ def test_late_labels_make_late_alarms():
     n, onset, late = 6_000, 3_000, 500
     errors = draw_errors(n, before=0.1, after=0.4, onset=onset, random_state=2).errors
     frame = pd.DataFrame({"y": errors, "time": np.arange(n), "label_time": np.arange(n) + late})
-    found = errors_of(frame, np.zeros(n))
-    assert found.times[0] == late and found.onsets is None
-    at_once, delayed = detect(errors, onsets=[onset]), detect(found, onsets=[onset])
+    stream = errors_of(frame, np.zeros(n))
+    assert stream.times[0] == late and stream.onsets is None
+    at_once, delayed = detect(errors, onsets=[onset]), detect(stream, onsets=[onset])
     assert delayed.delays[0] == at_once.delays[0] + late
 
 
@@ -221,11 +196,31 @@ def test_errors_come_in_the_order_of_their_labels_and_unlabeled_rows_do_not_come
             "label_time": pd.to_datetime(["2026-01-04", "2026-01-02", None, "2026-01-03"], utc=True),
         }
     )
-    found = errors_of(frame)
-    assert found.errors.tolist() == [1, 1, 0]
-    assert np.all(np.diff(found.times) > np.timedelta64(0))
-    minutes = errors_of(frame, [3.0, 2.0, 0.0, 2.0], loss=lambda y, p: np.abs(y - p))
-    assert minutes.errors.tolist() == [2.0, 1.0, 2.0]
+    stream = errors_of(frame)
+    assert stream.errors.tolist() == [1, 1, 0]
+    assert np.all(np.diff(stream.times) > np.timedelta64(0))
+
+
+def test_labels_without_a_time_are_left_out_and_missing_times_refused():
+    stream = pd.DataFrame({"y": [1, 0, 1], "label_time": pd.to_datetime(["2024-01-02", None, "2024-01-01"])})
+    assert errors_of(stream, [1, 1, 0]).errors.tolist() == [1, 0]
+    numbers = stream.assign(label_time=[2.0, np.nan, 1.0])
+    assert errors_of(numbers, [1, 1, 0]).errors.tolist() == [1, 0]
+    for times in (pd.to_datetime(["2024-01-03", None, "2024-01-01"]), [1, np.nan, 3]):
+        with pytest.raises(ValueError, match="some times are missing"):
+            detect([0, 1, 0], times=times)
+    with pytest.raises(ValueError, match="both be times or both be numbers"):
+        score_alarms([3], pd.to_datetime(["2024-01-01"]))
+    with pytest.raises(ValueError, match="between the years"):
+        detect([0], times=pd.to_datetime(["9999-01-01"]).astype("datetime64[s]"))
+
+
+def test_a_missing_prediction_is_an_error_and_text_is_not_compared_with_numbers():
+    frame = pd.DataFrame({"y": [1, 0, 1]})
+    assert errors_of(frame, pd.array([1, None, 1], dtype="Int64")).errors.tolist() == [0, 1, 0]
+    assert errors_of(frame.astype("Int64"), [np.nan, 0, 0]).errors.tolist() == [1, 0, 1]
+    with pytest.raises(ValueError, match="only one of them is text"):
+        errors_of(frame, ["1", "0", "1"])
 
 
 def test_the_truth_of_a_sealed_stream_scores_the_alarms():
@@ -234,8 +229,8 @@ def test_the_truth_of_a_sealed_stream_scores_the_alarms():
     stream = make_stream(
         6_000, drifts=Drift("concept", "sudden", start=4_000, size=0.3), label_delay=200, random_state=4
     )
-    model = make_stream(6_000, label_delay=200, random_state=4).reveal().oracle()  # knows the old law only
-    errors = errors_of(stream, (model > 0.5).astype(int))
+    unchanged = make_stream(6_000, label_delay=200, random_state=4)  # the same rows under the old law
+    errors = errors_of(stream, unchanged.y)
     result = detect(errors, "ADWIN", onsets=stream.reveal())
     assert result.missed == 0 and 200 <= result.delays[0] < 600
     with pytest.raises(ValueError, match="onsets=stream.reveal"):

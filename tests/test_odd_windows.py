@@ -13,7 +13,6 @@ from mlprod_helpers.automation import (
     simulate_triage,
 )
 from mlprod_helpers.checklist import from_log, pseudonym, redact
-from mlprod_helpers.detectors import detect, errors_of, score_alarms
 from mlprod_helpers.faults import NewCategory, apply
 from mlprod_helpers.monitoring import (
     METRICS,
@@ -140,31 +139,6 @@ def test_a_metric_that_is_mostly_zero_gets_a_threshold_that_its_own_quiet_weeks_
     limit = choose_threshold(rare[: 4 * 168], per="hour_of_day", pages_per_week=1)
     new = evaluate(Rule("x", above=limit), rare[4 * 168 :].to_frame("x"))
     assert min(limit) > 0 and len(new) <= 6
-
-
-# ---------------------------------------------------------------- streams of errors
-
-
-def test_labels_without_a_time_are_left_out_and_missing_times_refused():
-    stream = pd.DataFrame({"y": [1, 0, 1], "label_time": pd.to_datetime(["2024-01-02", None, "2024-01-01"])})
-    assert errors_of(stream, [1, 1, 0]).errors.tolist() == [1, 0]
-    numbers = stream.assign(label_time=[2.0, np.nan, 1.0])
-    assert errors_of(numbers, [1, 1, 0]).errors.tolist() == [1, 0]
-    for times in (pd.to_datetime(["2024-01-03", None, "2024-01-01"]), [1, np.nan, 3]):
-        with pytest.raises(ValueError, match="some times are missing"):
-            detect([0, 1, 0], times=times)
-    with pytest.raises(ValueError, match="both be times or both be numbers"):
-        score_alarms([3], pd.to_datetime(["2024-01-01"]))
-    with pytest.raises(ValueError, match="between the years"):
-        detect([0], times=pd.to_datetime(["9999-01-01"]).astype("datetime64[s]"))
-
-
-def test_a_missing_prediction_is_an_error_and_text_is_not_compared_with_numbers():
-    frame = pd.DataFrame({"y": [1, 0, 1]})
-    assert errors_of(frame, pd.array([1, None, 1], dtype="Int64")).errors.tolist() == [0, 1, 0]
-    assert errors_of(frame.astype("Int64"), [np.nan, 0, 0]).errors.tolist() == [1, 0, 1]
-    with pytest.raises(ValueError, match="only one of them is text"):
-        errors_of(frame, ["1", "0", "1"])
 
 
 # ---------------------------------------------------------------- automation and queues

@@ -1,21 +1,8 @@
 """Can a classifier tell which of two tables a row is from?
 
-Reference rows get the label 0, current rows the label 1, and a classifier is scored on rows it has not seen. If the
-two tables come from one world it can only guess: the AUC is 0.5. If it does better the tables differ, and the
-classifier knows in which columns (`importances`), in which rows (`scores`), and how to weight old rows so that they
-look like new ones (`weights`).
-
->>> import numpy as np
->>> rng = np.random.default_rng(0)
->>> old, new = rng.normal(size=(400, 3)), rng.normal(size=(400, 3)) + [1.2, 0, 0]
->>> found = adversarial_validation(old, new, random_state=0)
->>> bool(0.7 < found.auc < 0.8), found.importances.index[0]
-(True, 'x0')
-
-Three habits keep the number honest. Rows are scored out of fold: on 2 x 500 rows in which nothing differs the AUC of
-boosted trees on their own training rows is near 1. Identical rows stay in one fold where they are copies (see
-`tables.repeats_of`): otherwise a table compared with itself has an AUC far below 0.5. Columns that look like the name
-of a table are listed before anything is trained (`suspects`).
+Rows are scored out of fold: on 2 x 500 rows in which nothing differs, the AUC of boosted trees on their own training rows is
+near 1. Identical rows stay in one fold where they are copies (see `tables.repeats_of`), otherwise a table compared with
+itself has an AUC far below 0.5.
 """
 
 import warnings
@@ -24,108 +11,16 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
+from mlprod_helpers.drift.distances import shift_of_auc
 from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
 from mlprod_helpers.drift.threads import few_threads
-from mlprod_helpers.requestlog.numbers import as_floats
 
 LARGEST_RATIO = 100.0  # a reference row counts for at most so many, before weights are scaled to mean one
 WELL_COVERED = 0.5  # below this share of the current rows, weights are called of little use
 SCORED_ROWS = 5_000  # of each fold, for the importances
 SHUFFLES = 5  # of each column in each fold, for the importances
-
-
-# ---------------------------------------------------------------- what the AUC stands for
-
-
-def auc_of_shift(shift):
-    """The AUC of the best classifier between N(0, 1) and N(shift, 1): Phi(shift / sqrt 2).
-
-    A current row minus a reference row is normal around `shift` with variance 1 + 1. For several independent columns
-    the shift is the length of the vector of their shifts.
-
-    Parameters
-    ----------
-    shift : float or array
-        Distance in standard deviations.
-
-    Returns
-    -------
-    float or array
-        0.5 for no shift, towards 1 for a large one.
-
-    Notes
-    -----
-    Source: Green and Swets, "Signal detection theory and psychophysics" (1966), d' and the area under the ROC.
-
-    Examples
-    --------
-    >>> round(auc_of_shift(1.19), 2)
-    0.8
-    >>> round(auc_of_shift(0.2 * 5**0.5), 4)  # 0.2 in each of five columns
-    0.6241
-    """
-    return _plain(special.ndtr(np.asarray(shift, dtype=float) / np.sqrt(2)))
-
-
-def shift_of_auc(auc):
-    """How far apart, in standard deviations of one normal column, are tables with this AUC? `auc_of_shift` undone.
-
-    Parameters
-    ----------
-    auc : float or array
-        Between 0 and 1.
-
-    Returns
-    -------
-    float or array
-        NaN below 0.5: that is no distance, but a sign of repeated rows. Infinite at 1.
-
-    Examples
-    --------
-    >>> round(shift_of_auc(0.8), 2), shift_of_auc(0.5), shift_of_auc(0.3)
-    (1.19, 0.0, nan)
-    """
-    auc = as_floats(auc, "auc")
-    if (auc < 0).any() or (auc > 1).any():
-        raise ValueError("An AUC lies between 0 and 1.")
-    return _plain(np.where(auc < 0.5, np.nan, np.sqrt(2) * special.ndtri(auc)))
-
-
-def effective_sample_size(weights):
-    """How many equally weighted rows are these weights worth? (sum w)^2 / sum w^2
-
-    Parameters
-    ----------
-    weights : array-like, shape (rows,)
-        Not negative, not all zero; their scale does not matter.
-
-    Returns
-    -------
-    float
-        Between 1 (one row carries all) and the number of rows (all weights equal).
-
-    Notes
-    -----
-    Source: Kish, "Survey sampling" (1965).
-
-    Examples
-    --------
-    >>> effective_sample_size([1, 1, 1, 1]), round(effective_sample_size([97, 1, 1, 1]), 2)
-    (4.0, 1.06)
-    """
-    weights = as_floats(weights, "weights")
-    if weights.ndim != 1 or len(weights) == 0:
-        raise ValueError("Weights are one number a row: pass a one-dimensional array with at least one row.")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError("Weights must be finite, not negative, and not all zero.")
-    weights = weights / weights.max()  # so that squares neither overflow nor vanish
-    return float(weights.sum() ** 2 / (weights @ weights))
-
-
-def _plain(number):
-    return number.item() if np.ndim(number) == 0 else number
 
 
 # ---------------------------------------------------------------- the classifier
@@ -175,14 +70,12 @@ def default_estimator(n_rows, n_columns, random_state=None):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdversarialValidation:
-    """What `adversarial_validation` found.
+    """The result of `adversarial_validation`.
 
     Attributes
     ----------
     auc : float
         Mean over the folds of the AUC on held-out rows: 0.5 is guessing, 1 is never wrong.
-    pvalue : float
-        How often the whole procedure gives at least this AUC when labels are shuffled; NaN if not asked for.
     scores : array of shape (current rows,)
         How foreign each current row is: the chance, out of fold, that such a row is a current one if both tables were
         equally large. 0.5 fits both tables equally well.
@@ -193,8 +86,6 @@ class AdversarialValidation:
     notes : tuple of str
         What to know before the numbers are used.
     fold_aucs : array of shape (folds,)
-    null_aucs : array of shape (permutations,)
-        The AUC of each shuffle of the labels.
     fold : array of shape (rows,)
         The fold in which each row was held out: reference rows first, then current ones.
     importances : pandas.Series
@@ -211,13 +102,11 @@ class AdversarialValidation:
     """
 
     auc: float
-    pvalue: float
     scores: np.ndarray
     reference_scores: np.ndarray
     suspects: dict
     notes: tuple
     fold_aucs: np.ndarray
-    null_aucs: np.ndarray
     fold: np.ndarray
     columns: list
     _X: object = field(repr=False)
@@ -244,7 +133,9 @@ class AdversarialValidation:
 
     @property
     def effective_sample_size(self):
-        return effective_sample_size(self.weights)
+        return float(
+            self.weights.sum() ** 2 / (self.weights @ self.weights)
+        )  # Kish, "Survey sampling" (1965)
 
     @property
     def _labels(self):
@@ -261,7 +152,7 @@ class AdversarialValidation:
         scores = pd.Series(np.concatenate([self.reference_scores, self.scores]))
         return scores.groupby(self.fold).rank(pct=True).to_numpy()
 
-    def _unless_covered(self):
+    def _coverage_in_words(self):
         return (
             f", which cover {self.coverage:.0%} of the current ones" if self.coverage < WELL_COVERED else ""
         )
@@ -272,10 +163,8 @@ class AdversarialValidation:
         lines = [f"Adversarial validation of {rows}, {n_columns}, {len(self._models)} folds"]
         meaning = "below 0.5: no distance" if np.isnan(self.shift) else f"as a shift of {self.shift:.2f} sd"
         lines.append(f"  AUC       {self.auc:.4f} ({meaning} in one normal column)")
-        if not np.isnan(self.pvalue):
-            lines.append(f"  p-value   {self.pvalue:.4g} ({len(self.null_aucs)} shuffles of the labels)")
         share = self.effective_sample_size / len(self.weights)
-        lines.append(f"  weights   worth {share:.0%} of the reference rows" + self._unless_covered())
+        lines.append(f"  weights   worth {share:.0%} of the reference rows" + self._coverage_in_words())
         lines += [f"  suspect   {name}: {why}" for name, why in self.suspects.items()]
         lines += [f"  note      {note}" for note in self.notes]
         return "\n".join(lines)
@@ -307,8 +196,8 @@ def _importances(X, labels, fold, models, columns, seed):
             ]
             lost[k, j] = base - np.mean(aucs)
     index = pd.Index(columns, name="column", tupleize_cols=False)
-    found = pd.Series(lost.mean(axis=0), index=index, name="importance")
-    return found.sort_values(ascending=False, kind="stable")
+    importances = pd.Series(lost.mean(axis=0), index=index, name="importance")
+    return importances.sort_values(ascending=False, kind="stable")
 
 
 def _auc(labels, scores):
@@ -343,7 +232,7 @@ def _with_shuffled(X, j, order):
 
 
 def adversarial_validation(
-    reference, current, *, estimator=None, cv=5, n_permutations=0, random_state=None
+    reference, current, *, estimator=None, cv=5, random_state=None
 ) -> AdversarialValidation:
     """How well can a classifier tell current rows from reference rows it has not seen?
 
@@ -358,9 +247,6 @@ def adversarial_validation(
         rank), times as seconds since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
     cv : int, or splitter, or list of (train, test) rows
         Number of folds. A scikit-learn splitter, or its splits, is used as it is: no guard against repeated rows.
-    n_permutations : int
-        Shuffles of the labels for the p-value; each repeats the whole procedure, folds and fits included.
-        With 99 the smallest possible p-value is 0.01.
     random_state : int, Generator or None
         The same int gives exactly the same result.
 
@@ -385,15 +271,10 @@ def adversarial_validation(
     score says something beside the scores of the same model only. Pooled scores read too low in small tables: a
     logistic regression on 2 x 15 normal rows that differ in nothing has a mean AUC of 0.482 pooled and 0.495 by folds.
 
-    The p-value is one-sided, (1 + number of shuffles with at least this AUC) / (1 + number of shuffles). It belongs
-    to the whole procedure, since the textbook variance of an AUC is too small for out-of-fold scores: they share
-    training rows. Where identical rows are kept together, the labels of whole groups are shuffled.
-
     An AUC sees inputs only. It is blind to a change of the answers, and to any change that its classifier cannot see.
 
     Sources: Bickel, Bruckner and Scheffer, "Discriminative learning under covariate shift", JMLR 10 (2009), for the
-    weights; Ojala and Garriga, "Permutation tests for studying classifier performance", JMLR 11 (2010), for the
-    p-value; Pan et al., "Adversarial validation approach to concept drift problem" (2020), for its use.
+    weights; Pan et al., "Adversarial validation approach to concept drift problem" (2020), for its use.
 
     Examples
     --------
@@ -401,8 +282,8 @@ def adversarial_validation(
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"miles": rng.normal(size=300), "route": rng.choice(["BOS", "MIA"], 300)})
     >>> new = pd.DataFrame({"miles": rng.normal(size=300), "route": rng.choice(["MIA", "SEA"], 300)})
-    >>> found = adversarial_validation(old, new, random_state=0)
-    >>> found.importances.index[0], found.suspects
+    >>> result = adversarial_validation(old, new, random_state=0)
+    >>> result.importances.index[0], result.suspects
     ('route', {})
     """
     table = stack(reference, current)
@@ -423,29 +304,21 @@ def adversarial_validation(
     estimator = default_estimator(*table.values.shape) if estimator is None else estimator
     repeats = repeats_of(table) if guarded else None
 
-    def run(labels):
-        splits = _deal_folds(labels, repeats, cv, rng) if guarded else _given_splits(cv, table.values, labels)
-        fold, probability, models = _out_of_fold(estimator, X, labels, splits, rng)
-        return _fold_aucs(labels, probability, fold), fold, probability, models
-
+    splits = _deal_folds(labels, repeats, cv, rng) if guarded else _given_splits(cv, table.values, labels)
     with few_threads(table.values.size):
-        fold_aucs, fold, probability, models = run(labels)
-        auc = float(fold_aucs.mean())
-        shuffles = _shuffled_labels(labels, repeats, n_permutations, rng)
-        null_aucs = np.array([run(shuffled)[0].mean() for shuffled in shuffles])
-    pvalue = (1 + np.sum(null_aucs >= auc)) / (1 + n_permutations) if n_permutations else np.nan
+        fold, probability, models = _out_of_fold(estimator, X, labels, splits, rng)
+    fold_aucs = _fold_aucs(labels, probability, fold)
+    auc = float(fold_aucs.mean())
     balanced = _balanced(probability, n_rows)
     notes = _notes_on_repeats(repeats, fold) if guarded else []
     notes += _notes_on(auc, balanced[labels == 0], n_rows, guarded)
     return AdversarialValidation(
         auc=auc,
-        pvalue=float(pvalue),
         scores=balanced[labels == 1],
         reference_scores=balanced[labels == 0],
         suspects=suspects,
         notes=tuple(notes),
         fold_aucs=fold_aucs,
-        null_aucs=null_aucs,
         fold=fold,
         columns=table.columns,
         _X=X,
@@ -553,21 +426,6 @@ def _fold_aucs(labels, probability, fold):
             "A fold of cv holds rows of one table only: its AUC is not defined. Use stratified folds."
         )
     return aucs
-
-
-def _shuffled_labels(labels, repeats, n_permutations, rng):
-    """Labels dealt anew; among groups of equal size where identical rows are kept together."""
-    if repeats is None or not repeats.keep_together:
-        yield from (rng.permutation(labels) for _ in range(n_permutations))
-        return
-    by_group = np.argsort(repeats.group, kind="stable")
-    size = np.bincount(repeats.group)[repeats.group[by_group]]
-    for _ in range(n_permutations):
-        shuffled = labels.copy()
-        for k in np.unique(size):
-            rows = by_group[size == k]
-            shuffled[rows] = rng.permutation(labels[rows].reshape(-1, k)).ravel()
-        yield shuffled
 
 
 def _balanced(probability, n_rows):

@@ -80,15 +80,26 @@ def kinds_of(reference, current):
         i = levels.index(True)
         of_levels = _kind_of(_without_levels((reference, current)[i]))
         kinds[i] = of_levels if of_levels == kinds[1 - i] else kinds[i]
-    found = set(kinds) - {"missing"}
-    if "date text" in found:
-        kind = "datetime" if found <= {"date text", "datetime"} else "category"
+    observed = set(kinds) - {"missing"}
+    if "date text" in observed:
+        kind = "datetime" if observed <= {"date text", "datetime"} else "category"
         kinds = [kind if k == "date text" else k for k in kinds]
-    elif found == {"boolean", "number"}:
+    elif observed == {"boolean", "number"}:
         kinds = ["number" if k == "boolean" else k for k in kinds]
     if "missing" in kinds:
         kinds = [max(kinds, key=lambda k: k != "missing")] * 2
     return tuple(kinds)
+
+
+def common_kind(reference, current):
+    """The one kind of two columns, as `kinds_of` decides it; an error names the column and both kinds."""
+    kind, kind_now = kinds_of(reference, current)
+    if kind != kind_now:
+        column = "" if reference.name is None else f"column {reference.name!r}: "
+        raise ValueError(
+            f"{column}reference holds {kind} values, current {kind_now} values: convert one of them"
+        )
+    return kind
 
 
 def _kind_of(series):
@@ -173,8 +184,8 @@ def _precision(series):
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         return dtype
     if dtype.kind == "O":
-        found = {value.dtype for value in series if isinstance(value, np.floating)}
-        return min(found, key=lambda dtype: dtype.itemsize, default=np.dtype(float))
+        dtypes = {value.dtype for value in series if isinstance(value, np.floating)}
+        return min(dtypes, key=lambda dtype: dtype.itemsize, default=np.dtype(float))
     return np.dtype(float)
 
 
@@ -185,20 +196,16 @@ def _exact_differences(both):
             column.dtype != object or types.infer_dtype(column, skipna=True) != "integer"
         ):
             return None
-    there = [column.notna().to_numpy() for column in both]
-    present = [column[keep] for column, keep in zip(both, there, strict=True)]
-    if (
-        not max((max(abs(int(c.max())), abs(int(c.min()))) for c in present if len(c)), default=0)
-        > LARGEST_EXACT
-    ):
+    present = [column.notna().to_numpy() for column in both]
+    observed = [column[rows] for column, rows in zip(both, present, strict=True)]
+    limits = [int(limit) for column in observed if len(column) for limit in (column.min(), column.max())]
+    if max(map(abs, limits), default=0) <= LARGEST_EXACT:
         return None
-    origin = min(int(column.min()) for column in present if len(column))
-    found = []
-    for column, keep in zip(present, there, strict=True):
-        values = np.full(len(keep), np.nan)
-        values[keep] = [int(value) - origin for value in column]
-        found.append(values)
-    return *found, origin
+    origin = min(limits)
+    differences = [np.full(len(rows), np.nan) for rows in present]
+    for values, rows, column in zip(differences, present, observed, strict=True):
+        values[rows] = [int(value) - origin for value in column]
+    return *differences, origin
 
 
 def moments_of(reference, current):

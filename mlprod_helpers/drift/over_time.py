@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.drift.columns import as_table, kinds_of, numbers_of
-from mlprod_helpers.drift.distances import CATEGORICAL, check_bins, n_distinct, quantile_edges
+from mlprod_helpers.drift.columns import as_table, common_kind, numbers_of
+from mlprod_helpers.drift.distances import CATEGORICAL, N_BINS, SMOOTHING, n_distinct, quantile_edges
 
 
-def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
+def psi_over_time(reference, current, by):
     """The PSI of each batch of rows, for each column: `psi` many times, with the bins cut once.
 
     Parameters
@@ -18,8 +18,6 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
         The rows of all batches.
     by : array-like, shape (m,)
         The batch of each row: a number, a week, a day.
-    n_bins, smoothing
-        As for `psi`.
 
     Returns
     -------
@@ -41,9 +39,6 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
     week 1  0.02
     week 2  0.63
     """
-    n_bins = check_bins(n_bins)
-    if not smoothing > 0:
-        raise ValueError(f"smoothing must be above 0 (an empty bin has no logarithm), got {smoothing}")
     reference, current = as_table(reference, "reference"), as_table(current, "current")
     missing = [name for name in reference if name not in current]
     if missing:
@@ -54,8 +49,7 @@ def psi_over_time(reference, current, by, *, n_bins=10, smoothing=0.5):
             f"by names the batch of each of the {len(current)} rows: got {len(batch)}, none may be missing"
         )
     values = {
-        name: _psi_of_batches(*_bins(reference[name], current[name], n_bins), batch, len(names), smoothing)
-        for name in reference
+        name: _psi_of_batches(*_bins(reference[name], current[name]), batch, len(names)) for name in reference
     }
     return pd.DataFrame(values, index=pd.Index(names)).set_axis(reference.columns, axis=1)
 
@@ -73,22 +67,20 @@ def _batches(by):
         ) from None
 
 
-def _psi_of_batches(bins, bins_now, n_labels, batch, n_batches, smoothing):
+def _psi_of_batches(bins, bins_now, n_labels, batch, n_batches):
     a = np.bincount(bins, minlength=n_labels)
     b = np.bincount(batch * n_labels + bins_now, minlength=n_batches * n_labels).reshape(n_batches, n_labels)
     used = (a + b) > 0  # bins that are empty in both samples vanish, as in `psi`
-    extra = smoothing * used.sum(axis=1, keepdims=True)
-    p = np.where(used, (a + smoothing) / (a.sum() + extra), 1.0)
-    q = np.where(used, (b + smoothing) / (b.sum(axis=1, keepdims=True) + extra), 1.0)
+    extra = SMOOTHING * used.sum(axis=1, keepdims=True)
+    p = np.where(used, (a + SMOOTHING) / (a.sum() + extra), 1.0)
+    q = np.where(used, (b + SMOOTHING) / (b.sum(axis=1, keepdims=True) + extra), 1.0)
     return ((q - p) * np.log(q / p)).sum(axis=1)
 
 
-def _bins(reference, current, n_bins):
+def _bins(reference, current):
     """The bin of each row of both samples, and how many bins there are; the last one holds missing values."""
-    ours, theirs = kinds_of(reference, current)
-    if ours != theirs:
-        raise ValueError(f"{reference.name!r} holds {ours} values in reference, {theirs} values in current")
-    if ours in (*CATEGORICAL, "missing"):
+    kind = common_kind(reference, current)
+    if kind in (*CATEGORICAL, "missing"):
         try:
             codes, labels = pd.factorize(pd.concat([reference.astype(object), current.astype(object)]))
         except TypeError:
@@ -97,10 +89,10 @@ def _bins(reference, current, n_bins):
             ) from None
         codes = np.where(codes < 0, len(labels), codes)
         return codes[: len(reference)], codes[len(reference) :], len(labels) + 1
-    *both, _ = numbers_of(reference, current, ours)
+    *both, _ = numbers_of(reference, current, kind)
     ordered = np.sort(both[0][~np.isnan(both[0])])
-    few = n_distinct(ordered) <= n_bins
-    limits = np.unique(ordered) if few else quantile_edges(ordered, n_bins)
+    few = n_distinct(ordered) <= N_BINS
+    limits = np.unique(ordered) if few else quantile_edges(ordered, N_BINS)
 
     def numbered(x):
         at = np.searchsorted(limits, x, "left")

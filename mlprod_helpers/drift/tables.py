@@ -1,7 +1,7 @@
-"""Two tables made one, in numbers: what adversarial validation trains on, and what is odd about it beforehand.
+"""Two tables as one table of numbers: what adversarial validation trains on, and what is odd about it beforehand.
 
-Three questions are answered without any model: are the two tables comparable at all, which columns only name their
-table (`suspects_of`), and do the same rows come back (`Repeats`)?
+Without any model: are the two tables comparable at all, which columns only name their table (`suspects_of`), and do the
+same rows come back (`repeats_of`)?
 """
 
 import re
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from mlprod_helpers.drift.columns import kinds_of, numbers_of
+from mlprod_helpers.drift.columns import common_kind, numbers_of
 
 #: A text column with more levels than this is ranked in alphabetical order instead of split level by level.
 MANY_LEVELS = 250
@@ -124,7 +124,7 @@ def _same_columns(reference, current, from_frames):
         if not table.columns.is_unique:
             twice = sorted(set(table.columns[table.columns.duplicated()].map(str)))
             raise ValueError(f"{role} has columns of the same name: {', '.join(twice)}. Rename them.")
-    told = [
+    unmatched = [
         f"only in {role}: {', '.join(str(name) for name in names)}"
         for role, names in {
             "reference": [name for name in reference if name not in current],
@@ -132,34 +132,28 @@ def _same_columns(reference, current, from_frames):
         }.items()
         if names
     ]
-    if told:
+    if unmatched:
         raise ValueError(
-            f"The two tables have different columns ({'; '.join(told)}). Leave those out of both."
+            f"The two tables have different columns ({'; '.join(unmatched)}). Leave those out of both."
         )
 
 
-def _encode(ours, theirs):
+def _encode(reference, current):
     """The values of one column in both tables as floats, and its kind."""
-    kinds = kinds_of(ours, theirs)
-    if kinds[0] != kinds[1]:
-        of = ["text or categories" if kind == "category" else f"{kind}s" for kind in kinds]
-        raise ValueError(
-            f"Column {ours.name!r} holds {of[0]} in reference and {of[1]} in current: convert one of them."
-        )
-    kind = kinds[0]
+    kind = common_kind(reference, current)
     if kind == "category":
-        return _codes(ours, theirs)
-    values = np.full(len(ours) + len(theirs), np.nan)
+        return _codes(reference, current)
+    values = np.full(len(reference) + len(current), np.nan)
     if kind != "missing":
-        values = np.concatenate(numbers_of(ours, theirs, kind)[:2])
+        values = np.concatenate(numbers_of(reference, current, kind)[:2])
     return values, "datetime" if kind == "datetime" else "number"
 
 
-def _codes(ours, theirs):
-    both = pd.concat([ours.astype(object), theirs.astype(object)], ignore_index=True)
+def _codes(reference, current):
+    both = pd.concat([reference.astype(object), current.astype(object)], ignore_index=True)
     if any(isinstance(value, list | dict | set | tuple | np.ndarray) for value in both):
         raise ValueError(
-            f"Column {ours.name!r} holds lists, dicts or other values that are no categories: take it apart first."
+            f"Column {reference.name!r} holds lists, dicts or other values that are no categories: take it apart first."
         )
     mixed = types.infer_dtype(both, skipna=True).startswith("mixed")
     codes, labels = pd.factorize(both, sort=not mixed)
@@ -278,12 +272,12 @@ def suspects_of(table):
     dict
         Column -> reason, in a sentence. A suspect is not convicted: look at it before you leave it out.
     """
-    found = {}
+    suspects = {}
     for i, (name, kind) in enumerate(table.kinds.items()):
         why = _suspicion(table.values[:, i], table.labels, str(name), kind)
         if why:
-            found[name] = why
-    return found
+            suspects[name] = why
+    return suspects
 
 
 def _suspicion(column, labels, name, kind):

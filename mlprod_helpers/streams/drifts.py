@@ -52,8 +52,7 @@ class Drift:
         How far it goes. The sign is a direction; 0 is refused, since it is no drift.
 
         - concept: share of the rows that would carry another label if the new concept held, all else about
-          the row the same (default 0.3). For `Regression`: root-mean-square change of E[y | x], in standard
-          deviations of E[y | x].
+          the row the same (default 0.3).
         - covariate: distance between the old and the new mean of x, in standard deviations of a
           single feature (default 1).
         - prior: change of P(y = 1), in probability (default 0.2).
@@ -193,7 +192,7 @@ def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tup
     -------
     Drift
         `start` between 30 % and 60 % of the rows, `width` between 10 % and 20 %; sizes: concept 0.2 to 0.4,
-        covariate 0.8 to 1.6, prior 0.15 to 0.3, either sign where both are possible in every concept.
+        covariate 0.8 to 1.6, prior 0.15 to 0.3; covariate and prior with either sign.
 
     Examples
     --------

@@ -11,8 +11,8 @@ import pandas as pd
 
 from mlprod_helpers import faults as faults_module
 from mlprod_helpers.faults import Fault, Seal
-from mlprod_helpers.streams.concepts import SEA, concept_of
 from mlprod_helpers.streams.drifts import Drift
+from mlprod_helpers.streams.linear import Linear
 from mlprod_helpers.streams.truth import Truth
 from mlprod_helpers.streams.world import DELAY, FAULTS, World, child
 
@@ -25,17 +25,15 @@ class Stream:
     Attributes
     ----------
     n_samples, n_features : int
-    concept : Linear, SEA, Hyperplane or Regression
+    concept : Linear
         The settings of the concept before any drift.
     X : array of float (n_samples, n_features)
-    y : array (n_samples,)
-        Classes 0 and 1 (int), or numbers for `Regression`.
+    y : array of int (n_samples,)
+        Classes 0 and 1.
     time : array of int (n_samples,)
         The row number: one row arrives a tick.
     label_time : array of int (n_samples,) or None
         The tick at which the label is known; None without `label_delay`.
-    feature_names : list of str
-        ``["x0", "x1", ...]``
 
     Arrays are read-only, so that nothing changes the stream by accident; `frame` gives copies.
     """
@@ -50,10 +48,6 @@ class Stream:
                 array.flags.writeable = False
         if frame is not None:
             self._whole = frame
-
-    @property
-    def feature_names(self):
-        return _names(self.n_features)
 
     @cached_property
     def time(self):
@@ -80,61 +74,13 @@ class Stream:
         """
         return self._whole.copy(deep=False)  # pandas copies when somebody writes
 
-    def batches(self, size):
-        """The stream in chunks; the same rows whatever their size.
-
-        Parameters
-        ----------
-        size : int
-            Rows a chunk; the last one may be shorter.
-
-        Yields
-        ------
-        DataFrame
-            Columns as in `frame`; the index keeps the row numbers.
-
-        Examples
-        --------
-        >>> [len(batch) for batch in make_stream(2500, random_state=0).batches(1000)]
-        [1000, 1000, 500]
-        """
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise ValueError(
-                f"size={size!r} is the number of rows a batch: a whole number of at least 1, such as 1000"
-            )
-        for start in range(0, self.n_samples, size):
-            yield self._whole.iloc[start : start + size].copy(deep=False)
-
-    def as_of(self, now):
-        """What was known at tick `now`: rows that had arrived, labels that had come.
-
-        Parameters
-        ----------
-        now : int
-            A row number; that row itself has arrived.
-
-        Returns
-        -------
-        DataFrame
-            Columns as in `frame`; `y` is float, and NaN where `label_time` is after `now`.
-
-        Examples
-        --------
-        >>> make_stream(100, random_state=0, label_delay=30).as_of(50)["y"].isna().sum()
-        np.int64(30)
-        """
-        known = self._whole.iloc[: max(int(now) + 1, 0)].copy(deep=False)
-        if self.label_time is None:
-            return known
-        return known.assign(y=known["y"].astype(float).mask(known["label_time"] > now))
-
     def reveal(self):
         """Break the seal: what drifted, when, along which course and how far.
 
         Returns
         -------
         Truth
-            Prints itself in words; see there for `new_share`, `table`, `oracle` and `plot`.
+            Prints itself in words.
 
         Examples
         --------
@@ -157,9 +103,9 @@ def make_stream(
     n_samples,
     *,
     drifts: Drift | Iterable[Drift] = (),
-    n_features=None,
+    n_features=5,
     random_state=None,
-    concept="linear",
+    concept=Linear(),  # noqa: B008 - frozen
     label_delay=None,
     faults: Fault | Iterable[Fault] = (),
 ):
@@ -174,14 +120,13 @@ def make_stream(
         drift moves the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it
         multiplies the odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start +
         size.
-    n_features : int, optional
-        Columns; by default 5 (linear, regression), 3 (SEA, always) or 10 (hyperplane).
+    n_features : int
+        Columns.
     random_state : int, Generator or None
         The same seed gives the same rows. Up to the onset they are also those of the stream without the
         drift, and the first rows of a longer stream are those of a shorter one.
-    concept : str or concept
-        "linear", "sea", "hyperplane", "regression", or one with settings: `Linear`, `SEA`, `Hyperplane`,
-        `Regression`.
+    concept : Linear
+        How labels follow from x before any drift.
     label_delay : float or (float, float), optional
         Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal
         delay. Rounded up to whole ticks.
@@ -213,22 +158,22 @@ def make_stream(
        time    x0    x1    x2    x3    x4  y
     0     0 -0.99  1.84 -0.65 -0.79  0.36  0
     1     1 -0.54 -0.32  0.65  1.50 -0.18  0
-    >>> stream.reveal().new_share(3500)
-    array([0.5, 0. ])
+    >>> stream.reveal().onsets
+    (3000, 7000)
     """
-    n_samples = _rows(n_samples)
+    n_samples = _count(n_samples, "n_samples", "rows")
+    n_features = _count(n_features, "n_features", "columns")
     drifts = _drifts(drifts, n_samples)
     faults = (faults,) if isinstance(faults, Fault) else tuple(faults)
-    concept = concept_of(concept)
-    n_features = concept.usual_features if n_features is None else _columns(n_features)
+    if not isinstance(concept, Linear):
+        raise TypeError(f"concept={concept!r} is no concept: give one such as Linear(prior=0.2)")
     entropy = np.random.default_rng(random_state).integers(2**63, size=2).tolist()
 
     world = World(concept, n_features, n_samples, drifts, entropy)
     x, y = world.rows()
     label_time = _label_times(label_delay, n_samples, child(entropy, DELAY))
-    truth = Truth(drifts, concept, label_delay, world, x, y)
     if not faults:
-        return Stream(x, y, label_time, concept, Seal(truth))
+        return Stream(x, y, label_time, concept, Seal(Truth(n_samples, drifts, concept, label_delay)))
 
     frame = _frame_of(x, y, label_time)
     broken, incidents = faults_module.apply(frame, faults, child(entropy, FAULTS))
@@ -236,34 +181,10 @@ def make_stream(
         raise ValueError(
             "a fault added or dropped rows; in a stream rows stay: apply it to stream.frame() instead"
         )
-    truth.incidents = incidents.reveal()
+    truth = Truth(n_samples, drifts, concept, label_delay, incidents.reveal())
     seen = broken[_names(n_features)].to_numpy(dtype=float).copy()
     delay = None if label_time is None else broken["label_time"].to_numpy().copy()
     return Stream(seen, broken["y"].to_numpy().copy(), delay, concept, Seal(truth), broken)
-
-
-def street_kim(n_samples=50_000):
-    """The drifts of Street and Kim's stream: four equal blocks with the thresholds 8, 9, 7 and 9.5.
-
-    Parameters
-    ----------
-    n_samples : int
-        Rows of the stream; 50,000 in the paper, which also flips about 10 % of the labels.
-
-    Returns
-    -------
-    list of Drift
-        For ``make_stream(n_samples, concept=SEA(noise=0.1), drifts=street_kim(n_samples))``.
-
-    Examples
-    --------
-    >>> [(drift.start, round(drift.size, 5)) for drift in street_kim()]
-    [(12500, 0.085), (25000, -0.16), (37500, 0.20625)]
-    """
-    return [
-        Drift("concept", "sudden", n_samples * block // 4, size=SEA.size_between(block - 1, block))
-        for block in (1, 2, 3)
-    ]
 
 
 # --- small things ---------------------------------------------------------------------------------
@@ -282,16 +203,10 @@ def _frame_of(x, y, label_time):
     return frame
 
 
-def _rows(n_samples):
-    if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-        raise ValueError(f"n_samples={n_samples!r} is the number of rows: a whole number of at least 1")
-    return int(n_samples)
-
-
-def _columns(n_features):
-    if isinstance(n_features, bool) or not isinstance(n_features, Integral) or n_features < 1:
-        raise ValueError(f"n_features={n_features!r} is the number of columns: a whole number of at least 1")
-    return int(n_features)
+def _count(number, name, what):
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+        raise ValueError(f"{name}={number!r} is the number of {what}: a whole number of at least 1")
+    return int(number)
 
 
 def _drifts(drifts, n_samples):

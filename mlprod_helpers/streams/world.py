@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlprod_helpers.streams.linear import Law
+
 # every purpose has random numbers of its own: one more drift, delay or fault leaves all other draws alone
 LAW, DRIFT, ROWS, DELAY, FAULTS = range(5)
 BLOCK = 2**14  # rows at a time: what the processor's cache holds
@@ -20,10 +22,9 @@ class World:
 
     def __init__(self, concept, n_features, n_samples, drifts, entropy):
         self.entropy, self.drifts, self.n = entropy, drifts, n_samples
-        self.law = concept.bind(n_features, child(entropy, LAW))
+        self.law = Law(concept, n_features, child(entropy, LAW))
         self.levels = [self._level(drift, child(entropy, DRIFT, i)) for i, drift in enumerate(drifts)]
         self.position = self._sum("concept", self.law.step)
-        self.law.check(self.position)
         self.shifts = [
             (self._direction(drift, child(entropy, DRIFT, i, 1)), self.levels[i])
             for i, drift in enumerate(drifts)
@@ -65,17 +66,13 @@ class World:
                     )
             way = np.zeros(d)
             way[list(drift.features)] = 1.0
-        return way / np.linalg.norm(way) * drift.size * self.law.feature_sd
+        return way / np.linalg.norm(way) * drift.size
 
     def _odds(self):
         """Factor on the odds of y = 1: 1.0, or one float a row."""
         if not any(drift.kind == "prior" for drift in self.drifts):
             return 1.0
-        start = self.law.prior
-        if start is None:
-            raise ValueError(
-                "a prior drift moves the mix of classes, and a regression has none: use concept or covariate"
-            )
+        start = self.law.concept.prior
         target = start + self._sum("prior")
         low, high = target.min(), target.max()
         if low <= 0 or high >= 1:
@@ -96,16 +93,16 @@ class World:
     def _draw(self, rows, m, round_):
         """Fresh x and label for these m rows (None: all), from the law of their tick."""
         features, noises = (child(self.entropy, ROWS, round_, part) for part in (0, 1))
-        x, y = np.empty((m, self.law.n_features)), np.empty(m, self.law.dtype)
+        x, y = np.empty((m, self.law.n_features)), np.empty(m, np.int64)
         for start in range(0, m, BLOCK):
             block = slice(start, min(start + BLOCK, m))
             here = block if rows is None else rows[block]
             drawn = x[block]
-            self.law.features(features, drawn)
+            features.standard_normal(out=drawn)
             for way, level in self.shifts:
                 for j in np.flatnonzero(way):
                     drawn[:, j] += way[j] * level[here]
-            noise = self.law.noise(noises, len(drawn))
+            noise = noises.standard_normal(len(drawn)) if self.law.concept.noise else None
             y[block] = self.law.labels(drawn, noise, self._position(here))
         return x, y
 
@@ -128,12 +125,3 @@ class World:
                 x[pending[kept]], y[pending[kept]] = fresh_x[kept], fresh_y[kept]
             pending, round_ = pending[~kept], round_ + 1
             fresh_x, fresh_y = self._draw(pending, len(pending), round_)
-
-    def oracle(self, x):
-        """P(y = 1 | x), or E[y | x], of each row under the regime that it came from."""
-        expected = self.law.expected(x, self.position)
-        return (
-            expected
-            if np.isscalar(self.odds)
-            else expected * self.odds / (expected * self.odds + 1 - expected)
-        )
