@@ -179,7 +179,7 @@ ONE_COLUMN = {
     "as_of": lambda c: requestlog.as_of(log_with("time", c), "2024-01-01 02:00Z"),
     "served": lambda c: requestlog.served(log_with("served", c)),
     **{
-        f"measure {name}": (lambda c, name=name: monitoring.measure(log_with(name, c), intervals=True))
+        f"measure {name}": (lambda c, name=name: monitoring.measure(log_with(name, c)))
         for name in (
             "time",
             "status",
@@ -194,9 +194,9 @@ ONE_COLUMN = {
     },
     "mean_of": lambda c: monitoring.measure(log_with("x", c), [monitoring.mean_of("x")]),
     "quantile_of": lambda c: monitoring.measure(log_with("x", c), [monitoring.quantile_of("x", 0.9)]),
-    "repeated_values": lambda c: monitoring.measure(log_with("x", c), [monitoring.repeated_values("x")]),
-    "class_share": lambda c: monitoring.measure(log_with("x", c), [monitoring.class_share("a", "x")]),
-    "input_length": lambda c: monitoring.measure(log_with("x", c), [monitoring.input_length("x")]),
+    "repeated_values": lambda c: monitoring.measure(log_with("price", c), ["repeated_values"]),
+    "class_share": lambda c: monitoring.measure(log_with("prediction", c), [monitoring.class_share("a")]),
+    "input_length": lambda c: monitoring.measure(log_with("query", c), ["input_length"]),
     "only": lambda c: monitoring.measure(log_with("x", c), [monitoring.METRICS["error_rate"].only("x", "a")]),
     "missing_rows": lambda c: monitoring.missing_rows(c.to_frame("x"), {"x": monitoring.Field((-999, ""))}),
     "out_of_range_rows": lambda c: monitoring.out_of_range_rows(
@@ -218,7 +218,6 @@ ONE_COLUMN = {
         measured(c)["x"], pd.Series(9.0, HOURS[: len(c)]), monitoring.ErrorBudget(0.99), ["2h"]
     ),
     "wilson": lambda c: monitoring.wilson(c, 100),
-    "LatencyHistogram": lambda c: monitoring.LatencyHistogram.of(c).quantile(0.5),
     "detect": lambda c: detectors.detect(c),
     "detect times": lambda c: detectors.detect(np.zeros(len(c)), times=c),
     "errors_of labels": lambda c: detectors.errors_of(pd.DataFrame({"y": c, "prediction": 1.0})),

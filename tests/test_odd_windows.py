@@ -27,7 +27,6 @@ from mlprod_helpers.monitoring import (
     new_category_rows,
     out_of_range_rows,
     quantile_of,
-    redo_rate,
     states,
 )
 from mlprod_helpers.queueing import capacity_curve, mean_level
@@ -95,7 +94,7 @@ def test_segments_classes_and_sentinels_of_nullable_columns():
     assert new_category_rows(frame, {"d": Field(known=("phone",))}).tolist() == [False, False, True, False]
     users = pd.array([1, 1, None, 2], dtype="Int64")
     pages = pd.array([1, 1, 1, None], dtype="Int64")
-    assert one_window(redo_rate(), user_id=users, request_id=range(4), page=pages) == 0.5
+    assert one_window(METRICS["redo_rate"], user_id=users, request_id=range(4), page=pages) == 0.5
 
 
 def test_two_columns_of_one_name_are_refused():
@@ -105,19 +104,6 @@ def test_two_columns_of_one_name_are_refused():
 
 
 # ---------------------------------------------------------------- few rows, zeros, zones
-
-
-def test_a_metric_of_too_few_rows_is_missing_and_its_neighbors_stay():
-    log = pd.DataFrame(
-        {"time": [*HOUR, HOUR[0] + pd.Timedelta("1h")], "x": 1.0, "status": [500, 200, 200, 200, 500]}
-    )
-    found = measure(log, [mean_of("x").at_least(2), METRICS["error_rate"].at_least(2)], intervals=True)
-    assert found["mean_x"].isna().tolist() == [False, True]
-    assert found["error_rate"].fillna(-1).tolist() == [0.25, -1] and np.isnan(
-        found["error_rate_high"].iloc[1]
-    )
-    segment = METRICS["error_rate"].only("status", 500).at_least(2)
-    assert measure(log, [segment]).iloc[:, 1].isna().all()
 
 
 def test_hours_are_those_of_utc_whatever_the_zone_of_the_frame():

@@ -19,13 +19,6 @@ from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.latency import measured_latency_explorer, measured_latency_picture
 from mlprod_helpers.explore.live import cockpit
 from mlprod_helpers.explore.load import load_explorer, load_picture
-from mlprod_helpers.explore.monitoring import (
-    alert_month,
-    alert_picture,
-    alert_tuner,
-    dashboard,
-    dashboard_explorer,
-)
 from mlprod_helpers.explore.record import RecordForm, record_form
 
 __all__ = [
@@ -39,17 +32,12 @@ __all__ = [
     "alarm_explorer",
     "alarm_picture",
     "alarm_tradeoff",
-    "alert_month",
-    "alert_picture",
-    "alert_tuner",
     "automation_explorer",
     "automation_picture",
     "best_auc",
     "cockpit",
     "cockpit_picture",
     "cockpit_state",
-    "dashboard",
-    "dashboard_explorer",
     "drift_explorer",
     "drift_picture",
     "explore",

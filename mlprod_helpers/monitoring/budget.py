@@ -206,7 +206,7 @@ def burn_rates(bad, total, budget, windows):
         raise ValueError(
             "Some window has more bad requests than requests, or fewer than none: were the two swapped?"
         )
-    found = {}
+    rates = {}
     for window in windows:
         length = duration(window, "window")
         many, rest = divmod(length, every)
@@ -218,8 +218,8 @@ def burn_rates(bad, total, budget, windows):
         ends = np.arange(1, len(sums))
         last = sums[ends] - sums[np.maximum(ends - many, 0)]
         with np.errstate(invalid="ignore", divide="ignore"):
-            found[duration_text(length)] = budget.burn_rate(last[:, 0] / last[:, 1])
-    return pd.DataFrame(found, index=counts.index)
+            rates[duration_text(length)] = budget.burn_rate(last[:, 0] / last[:, 1])
+    return pd.DataFrame(rates, index=counts.index)
 
 
 def evaluate_burn(bad, total, budget, rules=SRE_WORKBOOK):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.monitoring.rules import duration, looks, on_grid, run_lengths, values_of
+from mlprod_helpers.monitoring.rules import duration, on_grid
 
 WEEK = pd.Timedelta(7, "D")
 
@@ -153,16 +153,15 @@ def judge(alerts, incidents, over, *, deadline="4h", grace="0h", severity="page"
     return Verdict(table, alerts.assign(true=true), _weeks(over))
 
 
-def grouped(alerts, by=("owner", "severity")):
+def grouped(alerts):
     """Alerts that overlap, as one page each: somebody who is awake is not woken again.
 
-    The first alert of a group opens the page and later ones join it until none is open (Alertmanager: `group_by`).
+    Alerts of one owner and one severity form a group. The first of them opens the page and later ones join it until none is
+    open (Alertmanager: `group_by`).
 
     Parameters
     ----------
     alerts : DataFrame from `evaluate`
-    by : sequence of columns
-        Only alerts that agree in these are put together.
 
     Returns
     -------
@@ -178,7 +177,7 @@ def grouped(alerts, by=("owner", "severity")):
     (3, ['AHigh', 'AHigh'])
     """
     pages = []
-    for _, group in alerts.groupby(list(by), sort=False, dropna=False):
+    for _, group in alerts.groupby(["owner", "severity"], sort=False):
         group = group.sort_values("start", kind="stable")
         ends = pd.Series(_microseconds(group["end"]), group.index)
         latest = ends.cummax().shift(fill_value=np.iinfo(np.int64).min)
@@ -221,9 +220,9 @@ def incident_table(incidents):
 def _microseconds(times):
     """Times as whole microseconds since 1970, the largest number for NaT: array of int64."""
     times = pd.Series(times)
-    found = times.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
-    found[times.isna().to_numpy()] = np.iinfo(np.int64).max
-    return found
+    whole = times.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
+    whole[times.isna().to_numpy()] = np.iinfo(np.int64).max
+    return whole
 
 
 def _weeks(over):
@@ -236,84 +235,3 @@ def _weeks(over):
             f"There is no time between {begin} and {end}: give the measured frame, or (begin, end)."
         )
     return (end - begin) / WEEK
-
-
-# --- many thresholds at once -------------------------------------------------------------------------------------------
-
-
-def tradeoff(measured, metric, incidents, thresholds, *, side="above", for_="0h", deadline="4h", grace="0h"):
-    """What would each of many thresholds have caught, and how often would it have rung for nothing?
-
-    The same figures as `judge` of `evaluate`, for one metric and all thresholds in one pass.
-
-    Parameters
-    ----------
-    measured : DataFrame, windows x metrics
-    metric : str
-    incidents : see `judge`
-    thresholds : array of shape (n,)
-    side : {"above", "below"}
-    for_, deadline, grace : str or timedelta, see `Rule` and `judge`
-
-    Returns
-    -------
-    DataFrame, index threshold: `caught, late, missed, pages, false_pages, false_a_week`
-
-    Examples
-    --------
-    >>> index = pd.date_range("2024-01-01", periods=168, freq="1h", tz="UTC")
-    >>> measured = pd.DataFrame({"x": np.arange(168) % 24.0}, index)
-    >>> broken = pd.DataFrame({"kind": ["drill"], "start": [index[20]], "end": [index[24]]})
-    >>> tradeoff(measured, "x", broken, [21.5, 23.5])[["caught", "pages", "false_pages"]].values.tolist()
-    [[1, 7, 6], [0, 0, 0]]
-    """
-    measured, every = on_grid(measured)
-    thresholds = np.asarray(thresholds, dtype=float)
-    values = values_of(measured, metric)
-    if side not in ("above", "below"):
-        raise ValueError(f"side is {side!r}: say 'above' or 'below'.")
-    breach = values > thresholds[:, None] if side == "above" else values < thresholds[:, None]
-    more = looks(duration(for_, "for_"), every)
-    runs = run_lengths(breach)
-    starts = runs == more + 1  # thresholds x windows: an alert begins
-    open_ = runs > more
-    table = incident_table(incidents)
-    # as judge: times are ends of windows
-    known = _microseconds((measured.index + every).to_series())
-    first = _microseconds(table["start"])
-    last = _microseconds(table["end"] + duration(grace, "grace"))
-    inside = (known >= first[:, None]) & (known <= last[:, None])  # incidents x windows
-    explained = inside.any(axis=0)
-    begun_true = _state_of_last_start(starts, open_, explained)
-    limit = duration(deadline, "deadline") // pd.Timedelta(1, "us")
-    caught, late = np.zeros(len(thresholds), dtype=int), np.zeros(len(thresholds), dtype=int)
-    for row, mask in enumerate(inside):
-        answer = starts & mask
-        before = int(np.searchsorted(known, first[row])) - 1  # the last look before the incident
-        ringing = begun_true[:, before] if before >= 0 else np.zeros(len(thresholds), dtype=bool)
-        # it rings on while the incident has begun: its end, known at the next look, lies after the start
-        rang = answer.any(axis=1)
-        delay = np.where(ringing, 0, known[answer.argmax(axis=1)] - first[row])
-        found = rang | ringing
-        caught += found & (delay <= limit)
-        late += found & (delay > limit)
-    pages = starts.sum(axis=1)
-    false = (starts & ~explained).sum(axis=1)
-    return pd.DataFrame(
-        {
-            "caught": caught,
-            "late": late,
-            "missed": len(table) - caught - late,
-            "pages": pages,
-            "false_pages": false,
-            "false_a_week": false / _weeks(measured),
-        },
-        index=pd.Index(thresholds, name="threshold"),
-    )
-
-
-def _state_of_last_start(starts, open_, explained):
-    """Is an alert open that began in an incident? thresholds x windows."""
-    at = np.arange(starts.shape[1])
-    begun = np.maximum.accumulate(np.where(starts, at, -1), axis=1)
-    return open_ & (begun >= 0) & explained[np.maximum(begun, 0)]

@@ -63,45 +63,38 @@ class Metric:
             needs=(*self.needs, column),
         )
 
-    def at_least(self, rows):
-        """The same metric, NaN in windows of fewer rows (of a share: fewer trials), where it would be noise.
 
-        A rule says nothing of such a window: let another one watch `throughput`.
-
-        >>> log = pd.DataFrame({"time": pd.to_datetime(["2024-01-01 00:10Z", "2024-01-01 01:20Z", "2024-01-01 01:30Z"]),
-        ...                     "status": [500, 200, 200]})
-        >>> measure(log, [METRICS["error_rate"].at_least(2)])["error_rate"].tolist()
-        [nan, 0.0]
-        """
-
-        def compute(windows):
-            found = self.compute(windows)
-            if isinstance(found, Share):
-                enough = np.asarray(found.trials) >= rows
-                return Share(np.where(enough, found.hits, 0), np.where(enough, found.trials, 0))
-            return np.where(windows.rows >= rows, np.asarray(found, dtype=float), np.nan)
-
-        return replace(self, compute=compute)
-
-
-def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=False):
-    """Every metric in every window of time: the table that thresholds, alerts and dashboards read.
+def measure(log, metrics=None, every="1h", *, end=None):
+    """Compute every metric in every window of time: the table that thresholds, alerts and dashboards read.
 
     Parameters
     ----------
-    log : DataFrame with a column `time`; shadow copies (`served` False) are left out. To see what was known at some
-        moment, and no later clicks, pass `requestlog.as_of(log, now)`.
-    metrics : sequence of `Metric` or names out of `METRICS`; None: all of `METRICS` whose columns the log has
-    every : length of a window: "1h", "5min", "1D"
-    start, end : moments or None, see `Windows`. A log that ends in silence shows it only if `end` is named.
-    intervals : bool. Shares get two more columns, `<name>_low` and `<name>_high`: Wilson's 95 % interval.
+    log : DataFrame with a column `time`
+        Shadow copies (`served` False) are left out. To measure what was known at some moment, without later clicks, pass
+        `requestlog.as_of(log, now)`.
+    metrics : sequence of `Metric` or names out of `METRICS`, optional
+        All of `METRICS` whose columns the log has if not given.
+    every : str
+        Length of a window: "1h", "5min", "1D".
+    end : moment, optional
+        See `Windows`. A log that ends in silence shows the silence only if `end` is given.
 
     Returns
     -------
-    DataFrame : index `time`, start of each window (UTC for a request log), no gaps; column `rows`, then one column a metric.
-        A metric is NaN in a window where it has nothing to count; `throughput` is then 0, for silence is a measurement.
-        Missing values count neither for nor against; of infinite ones the mean is infinite.
+    DataFrame
+        Its index `time` is the start of each window (UTC for a request log), without gaps. It has the column `rows`, then
+        one column a metric. A metric is NaN in a window where it has nothing to count; `throughput` is then 0, because
+        silence is a measurement. Missing values count neither for nor against; of infinite ones the mean is infinite.
 
+    Raises
+    ------
+    KeyError
+        For a metric that does not exist, or one that reads a column that the log lacks.
+    ValueError
+        For two metrics of one name, and for a metric that does not return one number a window.
+
+    Examples
+    --------
     >>> from mlprod_helpers.monitoring import service_log
     >>> measure(service_log(days=1, random_state=0), ["throughput", "ctr"], "6h").round(3)
                                rows  throughput    ctr
@@ -111,12 +104,11 @@ def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=Fa
     2024-01-01 12:00:00+00:00  2640       0.123  0.098
     2024-01-01 18:00:00+00:00  3842       0.178  0.121
     """
-    windows = Windows(log, every, start=start, end=end)
+    windows = Windows(log, every, end=end)
     table = {"rows": windows.rows}
     for metric in _chosen(metrics, windows.log):
-        found = metric.compute(windows)
-        is_share = isinstance(found, Share)
-        values = np.asarray(found.value if is_share else found, dtype=float)
+        values = metric.compute(windows)
+        values = np.asarray(values.value if isinstance(values, Share) else values, dtype=float)
         if values.shape != (len(windows),):
             raise ValueError(
                 f"compute of {metric.name!r} gave shape {values.shape}, but there are {len(windows)} windows: "
@@ -125,8 +117,6 @@ def measure(log, metrics=None, every="1h", *, start=None, end=None, intervals=Fa
         if metric.name in table:
             raise ValueError(f"Two metrics are called {metric.name!r}: give each its own name.")
         table[metric.name] = values
-        if intervals and is_share:
-            table[f"{metric.name}_low"], table[f"{metric.name}_high"] = wilson(*found)
     return pd.DataFrame(table, index=windows.index)
 
 
@@ -165,33 +155,13 @@ def wilson(hits, trials, confidence=0.95):
     return np.where(nothing, np.nan, low)[()], np.where(nothing, np.nan, high)[()]
 
 
-def brightness(images):
-    """Mean brightness of each image: 0 is black, 255 white in images of bytes.
+# --- metrics to choose from -------------------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    images : array (n, ...), the first axis counts the images
-
-    Returns
-    -------
-    array of float (n,)
-
-    >>> brightness(np.array([[[0, 100], [100, 200]], [[0, 0], [0, 4]]], dtype="uint8")).tolist()
-    [100.0, 1.0]
-    """
-    images = np.asarray(images)
-    if images.ndim < 2:
-        raise ValueError(
-            f"images have shape {images.shape}, but there are several of them, each with pixels: (n, ...)."
-        )
-    return images.reshape(len(images), -1).mean(axis=1)
-
-
-# ------------------------------------------------------------------------------------------ metrics to choose from
+REDO_US = 120_000_000  # a search within two minutes of the last one by the same user repeats it
 
 
 def latency(q):
-    """Quantile of the latency; failed and timed-out requests included, for they are the slowest users' day."""
+    """The q-quantile of the latency of all requests; those that failed or timed out are included."""
     return Metric(
         f"latency_p{100 * q:g}",
         *("software", "ms", "up"),
@@ -202,7 +172,7 @@ def latency(q):
 
 
 def mean_of(column, name=None, *, family="input", unit="", direction="both", meaning=""):
-    """Mean of a column of numbers."""
+    """The mean of a column of numbers."""
     return Metric(
         name or f"mean_{column}",
         *(family, unit, direction),
@@ -212,93 +182,41 @@ def mean_of(column, name=None, *, family="input", unit="", direction="both", mea
     )
 
 
-def quantile_of(column, q, name=None, *, family="output", unit="", direction="both", meaning=""):
-    """Quantile of a column of numbers."""
+def quantile_of(column, q, *, unit="", meaning=""):
+    """The q-quantile of a column of numbers, a metric of the output."""
     return Metric(
-        name or f"{column}_p{100 * q:g}",
-        *(family, unit, direction),
+        f"{column}_p{100 * q:g}",
+        *("output", unit, "both"),
         lambda windows: windows.quantile(column, q),
         (column,),
         meaning or f"{q:.0%} of {column} are below",
     )
 
 
-def input_length(column="query", name="input_length"):
-    """Mean length of a text in characters; missing texts are left out, empty ones count 0."""
+def class_share(value):
+    """The share of one class among the predictions that were given."""
     return Metric(
-        name,
-        *("input", "characters", "both"),
-        lambda windows: windows.mean(_lengths(windows.log[column])),
-        (column,),
-        f"mean number of characters of {column}",
-    )
-
-
-def share_missing(schema, name="missing_rows"):
-    """Share of rows in which a column of the schema is missing; sentinels such as -999 and "" are as the schema says."""
-    return _share_of_rows(missing_rows, schema, name, "missing value, sentinels included")
-
-
-def share_out_of_range(schema, name="out_of_range"):
-    """Share of rows with a value outside of the range that the schema names."""
-    schema = {column: field for column, field in schema.items() if (field.low, field.high) != (None, None)}
-    return _share_of_rows(out_of_range_rows, schema, name, "value outside of its range")
-
-
-def share_new_categories(schema, name="new_categories"):
-    """Share of rows with a category that the schema does not know."""
-    schema = {column: field for column, field in schema.items() if field.known is not None}
-    return _share_of_rows(new_category_rows, schema, name, "category that training never saw")
-
-
-def repeated_values(column, name="repeated_values"):
-    """Share of rows whose value equals that of the row before: a sensor or feed that is stuck repeats itself."""
-
-    def compute(windows):
-        values = windows.values(column)
-        there = ~np.isnan(values)
-        there[windows.edges[:-1][windows.rows > 0]] = False  # the first row of a window has none before it
-        return windows.share(np.append(False, values[1:] == values[:-1]), among=there)
-
-    return Metric(
-        name, *("input", "share", "up"), compute, (column,), f"share of rows that repeat the {column} before"
-    )
-
-
-def class_share(value, column="prediction", name=None):
-    """Share of one class among the answers that were given."""
-    return Metric(
-        name or f"share_{value}",
+        f"share_{value}",
         *("output", "share", "both"),
-        lambda windows: windows.share(windows.log[column] == value, among=windows.log[column].notna()),
-        (column,),
+        lambda windows: windows.share(
+            windows.log["prediction"] == value, among=windows.log["prediction"].notna()
+        ),
+        ("prediction",),
         f"share of {value} among the answers that were given",
     )
 
 
-def redo_rate(within="2min", name="redo_rate"):
-    """Share of searches after which the same user searches again within a time: the first answer was not good enough.
+def _redo_rate(windows):
+    searches, redone = _redone_searches(windows.log)
+    return windows.share(redone, among=searches)
 
-    Further pages (`page` above 1) are interest, not a redo; rows with a request_id that was there before are the client
-    that tries again, which is a matter of software. Tomorrow's search is a new wish.
+
+def _redone_searches(log):
+    """Two bool arrays (n,): is the row a search, and does the same user search again within two minutes?
+
+    Further pages (`page` above 1) are interest, not a redo. A row with a request_id that was there before is the client that
+    tries again, which is a matter of software. Tomorrow's search is a new wish.
     """
-    limit = pd.Timedelta(within) // pd.Timedelta(microseconds=1)
-
-    def compute(windows):
-        searches, redone = redone_searches(windows.log, limit)
-        return windows.share(redone, among=searches)
-
-    return Metric(
-        name,
-        *("output", "share", "up"),
-        compute,
-        ("user_id", "request_id"),
-        f"share of searches that the same user repeats within {within}; next pages and client retries are none",
-    )
-
-
-def redone_searches(log, within_us):
-    """(is it a search?, does the same user search again within so many microseconds?): two bool arrays (n,)."""
     searches = log["user_id"].notna().to_numpy(copy=True)
     if "page" in log:
         searches &= true_where(log["page"] == 1)[0]
@@ -317,13 +235,15 @@ def redone_searches(log, within_us):
         np.sort(users * n + np.arange(len(rows))), n
     )  # by user, then by time; beats argsort
     time = log["time"].dt.as_unit("us").astype("int64").to_numpy()[rows[order]]
-    again = (users[1:] == users[:-1]) & (time[1:] - time[:-1] <= within_us)
+    again = (users[1:] == users[:-1]) & (time[1:] - time[:-1] <= REDO_US)
     redone = np.zeros(len(log), dtype=bool)
     redone[rows[order[:-1][again]]] = True
     return searches, redone
 
 
-def _share_of_rows(which, schema, name, what):
+def _share_of_rows(which, name, what, columns):
+    """The share of rows in which at least one of these columns of the service's schema is not as agreed."""
+    schema = {column: SERVICE_SCHEMA[column] for column in columns}
     return Metric(
         name,
         *("input", "share", "up"),
@@ -331,6 +251,13 @@ def _share_of_rows(which, schema, name, what):
         tuple(schema),
         f"share of rows with a {what}: {', '.join(schema)}",
     )
+
+
+def _repeated_prices(windows):
+    price = windows.values("price")
+    there = ~np.isnan(price)
+    there[windows.edges[:-1][windows.rows > 0]] = False  # the first row of a window has none before it
+    return windows.share(np.append(False, price[1:] == price[:-1]), among=there)
 
 
 def _lengths(column):
@@ -433,12 +360,29 @@ _READY = (
         direction="up",
         meaning="mean share of the processor in use",
     ),
-    input_length(),
-    share_missing(SERVICE_SCHEMA),
+    Metric(
+        "input_length",
+        *("input", "characters", "both"),
+        lambda windows: windows.mean(_lengths(windows.log["query"])),
+        ("query",),
+        "mean number of characters of query; missing texts are left out, empty ones count 0",
+    ),
+    _share_of_rows(missing_rows, "missing_rows", "missing value, sentinels included", tuple(SERVICE_SCHEMA)),
     mean_of("brightness", "brightness", unit="0-255", meaning="mean brightness of the photos, 0 is black"),
-    share_out_of_range(SERVICE_SCHEMA),
-    share_new_categories(SERVICE_SCHEMA),
-    repeated_values("price"),
+    _share_of_rows(
+        out_of_range_rows,
+        "out_of_range",
+        "value outside of its range",
+        ("brightness", "price", "rating"),
+    ),
+    _share_of_rows(new_category_rows, "new_categories", "category that training never saw", ("category",)),
+    Metric(
+        "repeated_values",
+        *("input", "share", "up"),
+        _repeated_prices,
+        ("price",),
+        "share of rows that repeat the price before: a feed that is stuck repeats itself",
+    ),
     Metric(
         "missing_outputs",
         *("output", "share", "up"),
@@ -446,7 +390,13 @@ _READY = (
         ("prediction", "status"),
         "share of requests with status below 400 and still no answer: fast, idle and useless",
     ),
-    redo_rate(),
+    Metric(
+        "redo_rate",
+        *("output", "share", "up"),
+        _redo_rate,
+        ("user_id", "request_id"),
+        "share of searches that the same user repeats within 2min; next pages and client retries are none",
+    ),
     Metric(
         "ctr",
         *("output", "share", "down"),

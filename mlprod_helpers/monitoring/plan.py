@@ -119,29 +119,29 @@ class MonitoringPlan:
         reference : DataFrame or None
             A measured frame of quiet days: finds rules that would have rung daily, and metrics that nobody measures.
         """
-        found = []
+        findings = []
         for row in self.rows:
             rule = row.rule
             if rule is None:
-                found.append(Finding("no metric", f"Nothing shows {row.problem!r}: give it a rule."))
+                findings.append(Finding("no metric", f"Nothing shows {row.problem!r}: give it a rule."))
                 continue
             if not row.problem.strip():
-                found.append(
+                findings.append(
                     Finding(
                         "no problem", f"What goes wrong when {rule.condition}? Name it, or drop the metric."
                     )
                 )
             if rule.severity == "page" and not rule.owner.strip():
-                found.append(Finding("no owner", f"{rule.name} wakes nobody: name a person or rota."))
+                findings.append(Finding("no owner", f"{rule.name} wakes nobody: name a person or rota."))
             if rule.severity == "page" and not row.action.strip():
-                found.append(
+                findings.append(
                     Finding(
                         "no action", f"{rule.name} wakes somebody who then does what? Else make it a ticket."
                     )
                 )
             if reference is not None:
-                found += _against(rule, reference)
-        return tuple(found)
+                findings += _against(rule, reference)
+        return tuple(findings)
 
 
 def _against(rule, reference):
@@ -159,6 +159,6 @@ def _against(rule, reference):
     }
     often = max(len(alerts), len(touched))
     if rule.severity == "page" and often >= days * 0.9 and often > 1:
-        told = f"{rule.name} would have rung on {len(touched)} of {days:.0f} quiet days, {len(alerts)} times."
-        return [Finding("pages daily", f"{told} Move its threshold, or lengthen for_.")]
+        rang = f"{rule.name} would have rung on {len(touched)} of {days:.0f} quiet days, {len(alerts)} times."
+        return [Finding("pages daily", f"{rang} Move its threshold, or lengthen for_.")]
     return []

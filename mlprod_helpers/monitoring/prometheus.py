@@ -4,7 +4,6 @@ import json
 import re
 from decimal import Decimal
 
-from mlprod_helpers.files import write_json
 from mlprod_helpers.monitoring.metrics import METRICS
 from mlprod_helpers.monitoring.rules import duration_text
 from mlprod_helpers.names import nearest_name
@@ -24,7 +23,7 @@ BASE_UNITS = {
     "requests/s": ("requests_per_second", "1", ""),
     "characters": ("characters", "1", ""),
 }
-_NAME = re.compile(r"(?P<base>[^\[\]]+?)(?P<labels>(?:\[[^\[\]=]+=[^\[\]]*\])*)(?P<end>_low|_high)?")
+_NAME = re.compile(r"(?P<base>[^\[\]]+?)(?P<labels>(?:\[[^\[\]=]+=[^\[\]]*\])*)")
 
 
 def to_prometheus(plan, metrics=()):
@@ -78,26 +77,13 @@ def to_prometheus(plan, metrics=()):
     for row in plan.rows:
         if row.rule is None:
             continue
-        series, _ = found = prometheus_series(row.rule.metric, plan.service, metrics)
+        series, factor = prometheus_series(row.rule.metric, plan.service, metrics)
         if taken.setdefault(series, row.rule.metric) != row.rule.metric:
             raise ValueError(
                 f"{taken[series]!r} and {row.rule.metric!r} would both be called {series}: rename one of them."
             )
-        rules.append(_alert(row, *found))
+        rules.append(_alert(row, series, factor))
     return {"groups": [{"name": plan.service or "monitoring", "rules": rules}]}
-
-
-def write_prometheus(plan, path, metrics=()):
-    """Write `to_prometheus(plan)` as a rule file: JSON, which is YAML. The file is replaced as a whole.
-
-    A server reads the file while it runs, and half a rule file stops its reload.
-
-    Returns
-    -------
-    Path
-    """
-    # the server that reads it is another user
-    return write_json(path, to_prometheus(plan, metrics), mode=0o644)
 
 
 def prometheus_series(metric, service="", metrics=()):
@@ -112,15 +98,13 @@ def prometheus_series(metric, service="", metrics=()):
     """
     parts = _NAME.fullmatch(metric)
     units = {"rows": ""} | {each.name.split("[")[0]: each.unit for each in (*METRICS.values(), *metrics)}
-    base, end = (parts["base"], parts["end"] or "") if parts else (metric, "")
-    if base + end in units and not parts["labels"]:
-        base, end = base + end, ""
+    base = parts["base"] if parts else metric
     if base not in units:
         raise ValueError(
             f"The unit of {metric!r} is not known: give its Metric in metrics=, or {nearest_name(base, units)}"
         )
     suffix, factor, ending = BASE_UNITS.get(units[base], ("", "1", ""))
-    name = _slug(f"{service}_{base.removesuffix(ending)}{end}")
+    name = _slug(f"{service}_{base.removesuffix(ending)}")
     if suffix and not name.endswith(f"_{suffix}"):
         name += f"_{suffix}"
     if not name:

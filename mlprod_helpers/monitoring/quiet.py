@@ -32,7 +32,7 @@ _SERVERS, _SERVER_SHARE, _SERVER_SPEED = list("abcd"), [0.30, 0.30, 0.30, 0.10],
 _DEVICES, _CTR = ["desktop", "phone"], np.array([0.08, 0.16])
 
 
-def service_log(days=28, *, rate=0.1, users=None, start="2024-01-01 00:00Z", random_state=None):
+def service_log(days=28, *, rate=0.1, start="2024-01-01 00:00Z", random_state=None):
     """A quiet log of a product search: people write a query and send a photo, the model answers with a class of products.
 
     One row is one request. Nothing is broken, and still nothing stands still: traffic has a daily rhythm (peak at 20:00,
@@ -43,8 +43,6 @@ def service_log(days=28, *, rate=0.1, users=None, start="2024-01-01 00:00Z", ran
     ----------
     days : int, whole days
     rate : float, searches a second, mean over a week. Further pages and repeated searches come on top, about 20 %.
-    users : int or None. How many different people search; None: about one for twelve searches, so that the same
-        person seldom has two wishes within minutes.
     start : moment of the first second, time-zone aware; 1 January 2024 is a Monday
     random_state : int, Generator or None
 
@@ -82,7 +80,7 @@ def service_log(days=28, *, rate=0.1, users=None, start="2024-01-01 00:00Z", ran
     rng, start = np.random.default_rng(random_state), utc(start)
     seconds, expected = _arrivals(int(days), rate, start, rng)
     n = len(seconds)
-    user = rng.integers(users or max(200, n // 12), size=n)
+    user = rng.integers(max(200, n // 12), size=n)  # one person seldom has two wishes within minutes
     searches = _searches(seconds, start, rng)
     clicked = rng.random(n) < _CTR[searches["device"]]
     rows, seconds, page, redo_of = _follow_up(seconds, clicked, rng)

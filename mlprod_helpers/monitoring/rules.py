@@ -158,8 +158,7 @@ class Rule:
             else f" until it is at {'most' if self.below is None else 'least'} {self.clear:g}"
         )
         kept = f", kept for {duration_text(self.keep_firing_for)}" if self.keep_firing_for else ""
-        told = f", {self.severity} to {self.owner or 'nobody'}"
-        return f"{self.name}: {self.condition}{held}{way}{kept}{told}"
+        return f"{self.name}: {self.condition}{held}{way}{kept}, {self.severity} to {self.owner or 'nobody'}"
 
     def to_dict(self):
         """The rule as plain data, for JSON: only what is set."""
@@ -480,7 +479,7 @@ def _alerts_of(rule, measured, every):
 
 def _worst(rule, values, index):
     """(value farthest beyond its threshold, that threshold); NaN where only missing windows made the alert."""
-    farthest, found = -np.inf, (np.nan, np.nan)
+    farthest, worst = -np.inf, (np.nan, np.nan)
     for threshold, sign in ((rule.above, 1), (rule.below, -1)):
         if threshold is None:
             continue
@@ -488,8 +487,8 @@ def _worst(rule, values, index):
         beyond = np.where(np.isnan(values), -np.inf, sign * (values - limit))
         at = int(beyond.argmax())
         if beyond[at] > max(farthest, 0):
-            farthest, found = beyond[at], (float(values[at]), float(limit[at]))
-    return found
+            farthest, worst = beyond[at], (float(values[at]), float(limit[at]))
+    return worst
 
 
 def _reason(rule, value, threshold):

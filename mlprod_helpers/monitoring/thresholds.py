@@ -78,8 +78,8 @@ def choose_threshold(
         raise ValueError(
             f"The reference has no value at {lacking} of {count} hours: use longer windows, or per=None."
         )
-    found = sign * (center + np.maximum(many * spread[np.arange(count) % 24], margin))
-    return tuple(found.tolist()) if count > 1 else float(found[0])
+    limits = sign * (center + np.maximum(many * spread[np.arange(count) % 24], margin))
+    return tuple(limits.tolist()) if count > 1 else float(limits[0])
 
 
 def _slots(index, per):

@@ -33,8 +33,9 @@ class Windows:
     ----------
     log : DataFrame with a column `time`: a request log (UTC), or any frame with dates
     every : length of a window, as pandas writes it: "1h", "5min", "1D"
-    start, end : moments or None. Windows from `start` to before `end`; by default from the first row's window to the
-        last's. Name `end` where the log may have gone silent: nobody sends a row to say that there are no rows.
+    end : moment, optional
+        The windows go from the first row's to the one before `end`; to the last row's if it is not given. Give it where the
+        log may have gone silent: nobody sends a row to say that there are no rows.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class Windows:
     ([2, 0, 1], [30.0, nan, 90.0])
     """
 
-    def __init__(self, log, every="1h", *, start=None, end=None):
+    def __init__(self, log, every="1h", *, end=None):
         if log.columns.nlevels > 1 or not log.columns.is_unique:
             raise ValueError(
                 "The log has several columns of one name, or names of several levels: rename them."
@@ -64,7 +65,7 @@ class Windows:
         if (np.diff(time) < 0).any():
             order = np.argsort(time, kind="stable")
             log, time = log.iloc[order], time[order]
-        first, last = _span(time, start, end, width, log["time"].dtype)
+        first, last = _span(time, end, width, log["time"].dtype)
         inside = slice(*np.searchsorted(time, [first, last]))
         self.log, self.seconds, self._cache = log.iloc[inside], width / 1e6, {}
         count = (last - first) // width
@@ -147,9 +148,9 @@ class Windows:
         high = np.minimum(low + (at > low), len(ordered) - 1)
         below, above = ordered[low], ordered[high]
         with np.errstate(invalid="ignore"):  # infinite values
-            found = below + (at - low) * (above - below)
-        found = np.where((below == above) | (np.isinf(below) & np.isfinite(above)), below, found)
-        return np.where(there > 0, found, np.nan)
+            values = below + (at - low) * (above - below)
+        values = np.where((below == above) | (np.isinf(below) & np.isfinite(above)), below, values)
+        return np.where(there > 0, values, np.nan)
 
     def _sorted(self, column):
         """The values, sorted inside each window (NaN last), and how many are there; kept for the next quantile."""
@@ -212,18 +213,17 @@ def _epoch(time):
     return time.dt.as_unit("us").astype("int64").to_numpy()
 
 
-def _span(time, start, end, width, dtype):
+def _span(time, end, width, dtype):
     """First and last edge in microseconds, on multiples of the width."""
-    if not len(time) and (start is None or end is None):
-        raise ValueError("The log is empty: there are no windows. Name start and end to see empty ones.")
-    first = time[0] if start is None else _edge(start, dtype)
-    last = time[-1] + 1 if end is None else _edge(end, dtype)
+    if not len(time):
+        raise ValueError("The log is empty: there are no windows.")
+    first, last = time[0], time[-1] + 1 if end is None else _edge(end, dtype)
     if last <= first:
-        raise ValueError(f"There is no window between start={start!r} and end={end!r}.")
+        raise ValueError(f"There is no window before end={end!r}: the log begins later.")
     first, last = first // width * width, -(-last // width) * width
     if (last - first) // width > MOST_WINDOWS:
         raise ValueError(
-            f"These are {(last - first) // width:,} windows, most of them empty: choose a longer `every`, or name start and end."
+            f"These are {(last - first) // width:,} windows, most of them empty: choose a longer `every`."
         )
     return first, last
 
