@@ -12,10 +12,11 @@ from typing import ClassVar
 import pandas as pd
 
 from mlprod_helpers.names import nearest_name
+from mlprod_helpers.rollout.exports import Exports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Exports):
     """What all plans share. Times are seconds, weights percent of the users.
 
     Parameters
