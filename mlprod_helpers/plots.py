@@ -1,8 +1,7 @@
-"""Figures in one house style, each with a text alternative.
+"""Figures in one house style (`house.mplstyle`), each with a text alternative.
 
-A figure becomes a small PNG inside an `<img>` whose `alt` says what to notice. It has its own opaque background and dark text, so it is
-readable in light and dark themes. matplotlib is imported only when something is drawn, and its backend does not matter. The colors are
-those of Okabe and Ito, "Color universal design" (2008), which color-blind readers can tell apart.
+A figure becomes a PNG with an opaque background, readable in light and dark themes, inside an `<img>` with alt text.
+matplotlib is imported only when something is drawn, and its backend does not matter.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ RED = "#D55E00"
 PURPLE = "#CC79A7"
 SKY = "#56B4E9"
 GREY = "#737373"
+# Okabe and Ito, "Color universal design" (2008): color-blind readers can tell them apart
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 REFERENCE, CURRENT = BLUE, ORANGE
 
@@ -45,22 +45,22 @@ def _style():
 
 
 def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **kw):
-    """An empty figure in the house style, to draw on and hand to `show`.
+    """Make an empty figure in the house style, to draw on and hand to `show`.
 
-    It sets matplotlib's `rcParams`, which count when something is drawn, so figures made later in the same notebook have the style too.
+    It sets matplotlib's `rcParams`, so figures made later in the same notebook have the style too.
 
     Parameters
     ----------
     ncols, nrows : int
-        How many panels beside and below each other.
+        Panels beside and below each other.
     size : (float, float), optional
-        Width and height in inches; 110 pixels of the screen an inch.
+        Width and height in inches of 110 pixels.
     title : str, optional
         Headline of the whole figure; a single panel rather has its own (`ax.set_title`).
     layout : str or None
         matplotlib's layout engine; None leaves the margins to you and draws faster.
     **kw
-        Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `sharey`, `width_ratios` ...
+        Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `width_ratios` ...
 
     Returns
     -------
@@ -85,28 +85,19 @@ def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **k
 
 
 class Figure:
-    """A picture with its text alternative; what every plot of the course returns.
+    """A picture with its text alternative, which every plot of the course returns.
 
     Parameters
     ----------
     fig : matplotlib.figure.Figure
-        Drawn when the picture is first needed.
+        It is drawn when the picture is first needed.
     alt : str
         A sentence or two that say what to notice, for those who do not see the picture.
 
     Raises
     ------
     ValueError
-        When `alt` says nothing: it is empty, very short, or a file name.
-
-    Examples
-    --------
-    >>> fig, ax = figure()
-    >>> bundle = Figure(fig, "An empty pair of axes, waiting for data.")._repr_mimebundle_()
-    >>> sorted(bundle)
-    ['text/html', 'text/plain']
-    >>> bundle["text/plain"]
-    'Figure: An empty pair of axes, waiting for data.'
+        If `alt` says nothing: it is empty, very short, or a file name.
     """
 
     def __init__(self, fig, alt):
@@ -116,7 +107,7 @@ class Figure:
 
     @classmethod
     def from_png(cls, png, alt):
-        """Wrap PNG bytes that are drawn already."""
+        """Return a Figure of PNG bytes that are drawn already."""
         made = cls(None, alt)
         made._png = png
         return made
@@ -155,19 +146,18 @@ class Figure:
 
 
 def show(fig, *, alt=None):
-    """End a plotting cell: the figure as a picture with its text alternative.
+    """End a plotting cell: draw the figure and return it with its text alternative.
 
     Parameters
     ----------
     fig : matplotlib.figure.Figure or Axes, or Figure
-        What to show. A ready `Figure` keeps its own text if `alt` is not given.
+        A ready `Figure` keeps its own text if `alt` is not given.
     alt : str
         What to notice: "Error doubles after 9 February", not "line chart of errors".
 
     Returns
     -------
     Figure
-        Drawn; the matplotlib figure is closed.
     """
     if isinstance(fig, Figure):
         if alt is not None:
@@ -179,17 +169,16 @@ def show(fig, *, alt=None):
 
 
 class Still:
-    """A figure whose axes, ticks and titles are drawn once, so that each new picture takes few milliseconds.
+    """A figure whose axes, ticks and titles are drawn once, so that each new picture takes a few milliseconds.
 
-    Explorers use it: they set the data of a few artists and ask for the next picture. Everything not listed in
-    `moving` stands still.
+    Explorers set the data of a few artists and ask for the next picture.
 
     Parameters
     ----------
     fig : matplotlib.figure.Figure
         With fixed limits and ticks.
     moving : sequence of artists
-        Lines, collections and texts on it that will change; drawn in this order.
+        The lines, collections and texts that will change, drawn in this order. Everything else stays as it is.
 
     Examples
     --------
@@ -213,7 +202,7 @@ class Still:
         self._background = self._canvas.copy_from_bbox(fig.bbox)
 
     def picture(self, alt):
-        """The picture with the moving artists as they are now. It may be called from a thread beside the learner's cells."""
+        """Draw the moving artists as they are now. A thread beside the learner's cells may call it."""
         self._canvas.restore_region(self._background)
         for artist in self.moving:
             artist.draw(self._canvas.get_renderer())
@@ -223,17 +212,12 @@ class Still:
 def _png_of(fig):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas, paper, dpi, shown = FigureCanvasAgg(fig), fig.get_facecolor(), fig.dpi, fig.canvas
-    try:
-        fig.dpi = DPI
-        if paper[3] != 1:  # a transparent or half-transparent figure would vanish on one of the two themes
-            fig.set_facecolor(PAPER)
-        canvas.draw()
-        return _encode(np.array(canvas.buffer_rgba()))
-    finally:
-        fig.set_facecolor(paper)
-        fig.dpi = dpi
-        fig.set_canvas(shown)
+    canvas = FigureCanvasAgg(fig)
+    fig.dpi = DPI
+    if fig.get_facecolor()[3] != 1:  # a transparent figure would vanish on one of the two themes
+        fig.set_facecolor(PAPER)
+    canvas.draw()
+    return _encode(np.asarray(canvas.buffer_rgba()))
 
 
 def _encode(rgba):
@@ -267,7 +251,7 @@ def _checked_alt(alt):
 
 
 def say(number):
-    """A number for a sentence: three digits that count, no exponent.
+    """Write a number for a sentence: three significant digits, no exponent.
 
     >>> [say(x) for x in (0.81234, 12.61, 336776, -0.00004, 5, float("nan"))]
     ['0.812', '12.6', '336,776', '0', '5', 'missing']
@@ -285,7 +269,7 @@ def say(number):
 
 
 def percent(share):
-    """A share for a sentence.
+    """Write a share for a sentence.
 
     >>> percent(0.3456), percent(0.0052), percent(0)
     ('35 %', '0.5 %', '0 %')
@@ -294,7 +278,7 @@ def percent(share):
 
 
 def ink(color):
-    """A darker shade of a color, for words and thin lines: contrast of 4.5 on our paper (WCAG 2.2, 1.4.3).
+    """Darken a color until words in it have a contrast of 4.5 on our paper (WCAG 2.2, 1.4.3).
 
     >>> ink(BLUE) == BLUE.lower(), ink(ORANGE)
     (True, '#9a6a00')
@@ -331,7 +315,7 @@ def _panel(ax, title, **labels):
 
 
 def name_colors(ax, names_colors):
-    """Name the colors in one line between title and axes, in words of that color: `{name: color}`."""
+    """Write `{name: color}` in one line between title and axes, each name in its color."""
     from matplotlib.patches import Patch
 
     ax.legend(
@@ -352,55 +336,8 @@ def name_colors(ax, names_colors):
         ax.set_title(ax.get_title(loc="left"), loc="left", pad=25)  # room for the line
 
 
-def roc(y_true, y_score, *, label="classifier"):
-    """How well does a score separate two classes?
-
-    Parameters
-    ----------
-    y_true : array of shape (rows,)
-        1 or True for the rows that should score high.
-    y_score : array of shape (rows,)
-    label : str
-        What the score is called.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> roc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], label="out of fold")
-    Figure: ROC curve. out of fold: AUC 0.75, clearly above the diagonal of guessing.
-    """
-    from sklearn.metrics import roc_auc_score, roc_curve
-
-    fpr, tpr, _ = roc_curve(y_true, y_score)
-    auc = roc_auc_score(y_true, y_score)
-    _, ax = figure(size=(4.9, 4.4))
-    ax.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-    ax.grid(True, axis="both")
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (2, 3)))
-    ax.plot(fpr, tpr, color=BLUE, linewidth=2, clip_on=False)
-    words = {"color": ink(BLUE), "ha": "right", "fontsize": 10, "fontweight": "bold"}
-    ax.text(0.98, 0.05, f"{label}  AUC {auc:.2f}", **words)
-    return Figure(ax.figure, f"ROC curve. {label}: AUC {auc:.2f}, {_auc_in_words(auc)}.")
-
-
-def _auc_in_words(auc):
-    for limit, words in (
-        (0.45, "below the diagonal: the scores put the wrong class first"),
-        (0.55, "on the diagonal of guessing"),
-        (0.65, "a little above the diagonal of guessing"),
-        (0.9, "clearly above the diagonal of guessing"),
-    ):
-        if auc < limit:
-            return words
-    return "close to the top left corner: the two are nearly always told apart"
-
-
 def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None, ax=None, alt=None):
-    """How do one or more series go on, and what changes at an onset?
+    """Draw one or more series over time, with the moments at which something changes.
 
     Parameters
     ----------
@@ -412,13 +349,18 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
     colors : dict, optional
         Column -> color, for those that should not take the next of the palette.
     ax : Axes, optional
-        Where to draw; a new figure otherwise.
+        Where to draw; a new figure if not given.
     alt : str, optional
-        In place of the computed text.
+        The text alternative; it is worked out of the frame if not given.
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        For an empty frame and for one whose index is not sorted.
 
     Examples
     --------
@@ -522,23 +464,23 @@ def _over_time_in_words(frame, marks, what):
 
 
 def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=None, alt=None):
-    """How large is each of a few named numbers?
+    """Draw a few named numbers as bars, each with its value.
 
     Parameters
     ----------
     values : dict or Series
         Name -> number.
     highlight : str or sequence of str
-        Names to draw in the color of attention, the others in blue.
+        Names to draw in red, the others in blue.
     sort : bool
-        Largest first, or in the order given.
+        Whether the largest comes first, or the order is the one given.
     unit : str
         Written after each number: " %", " min".
     xlabel, title : str
     ax : Axes, optional
-        Where to draw; a new figure otherwise.
+        Where to draw; a new figure if not given.
     alt : str, optional
-        In place of the computed text.
+        The text alternative; it is worked out of the values if not given.
 
     Returns
     -------
@@ -591,8 +533,8 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
 
 
 def _bars_in_words(values, highlight, unit, what):
-    told = [f"{name} {say(number)}{unit}" for name, number in values.items()]
-    if len(told) > 8:
-        told = [*told[:6], f"... ({len(told) - 7} more)", told[-1]]
-    text = f"Bars of {what or 'values'}: {', '.join(told)}."
+    parts = [f"{name} {say(number)}{unit}" for name, number in values.items()]
+    if len(parts) > 8:
+        parts = [*parts[:6], f"... ({len(parts) - 7} more)", parts[-1]]
+    text = f"Bars of {what or 'values'}: {', '.join(parts)}."
     return text + (f" Highlighted: {', '.join(sorted(map(str, highlight)))}." if highlight else "")

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from mlprod_helpers import datasets, plots
+from mlprod_helpers import datasets
 from mlprod_helpers.drift import adversarial_validation
 from mlprod_helpers.drift.tables import MANY_LEVELS, repeats_of, stack
 
@@ -550,15 +550,6 @@ def test_the_result_can_be_read(quiet):
     assert f"AUC       {quiet.auc:.4f}" in text
     with pytest.raises(AttributeError):
         quiet.auc = 1.0
-
-
-def test_the_plot_shows_the_auc_of_the_result():
-    found = adversarial_validation(
-        normal(200, 2, 0), normal(200, 2, 1, [1.5]), estimator=QUICK, random_state=0
-    )
-    figure = found.plot()
-    assert isinstance(figure, plots.Figure)
-    assert f"AUC {found.auc:.2f}" in figure.alt
 
 
 def test_with_the_same_folds_each_score_is_scikit_learns():

@@ -219,13 +219,6 @@ def test_words_in_color_have_enough_contrast_on_the_paper():
 # --- ready drawings ---------------------------------------------------------------------------------------------
 
 
-def test_roc_names_the_area_in_words():
-    truth = np.repeat([0, 1], 50)
-    score = np.arange(100.0)
-    assert "honest: AUC 1.00, close to the top left corner" in plots.roc(truth, score, label="honest").alt
-    assert "AUC 0.00, below the diagonal" in plots.roc(truth, -score).alt
-
-
 def test_over_time_compares_before_and_after_the_first_mark():
     days = pd.date_range("2013-02-01", periods=6)
     frame = pd.DataFrame({"frozen": [8.0, 8, 8, 12, 12, np.nan], "fresh": 7.0}, index=days)

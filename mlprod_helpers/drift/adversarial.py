@@ -141,17 +141,6 @@ class AdversarialValidation:
     def _labels(self):
         return np.repeat([0, 1], [len(self.reference_scores), len(self.scores)])
 
-    def plot(self):
-        """The ROC curve of the held-out rows."""
-        from mlprod_helpers import plots
-
-        return plots.roc(self._labels, self._ranks_in_fold(), label="out of fold")
-
-    def _ranks_in_fold(self):
-        # models of different folds are not calibrated alike: compare rows of one fold only
-        scores = pd.Series(np.concatenate([self.reference_scores, self.scores]))
-        return scores.groupby(self.fold).rank(pct=True).to_numpy()
-
     def _coverage_in_words(self):
         return (
             f", which cover {self.coverage:.0%} of the current ones" if self.coverage < WELL_COVERED else ""
