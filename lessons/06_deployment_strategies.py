@@ -881,7 +881,7 @@ lesson.check("6.8")
 #
 # | here | elsewhere |
 # | --- | --- |
-# | `Canary(step_weight, max_weight, interval, threshold)` | Flagger: `stepWeight`, `maxWeight`, `interval`, `threshold`; Argo Rollouts: `setWeight`, `pause` |
+# | `Canary(step_weight, max_weight, interval, threshold)` | Flagger: `stepWeight`, `maxWeight`, `interval`, `threshold`; Argo Rollouts: `setWeight`, `pause`, `analysis` |
 # | Progressing, Paused, Degraded, Healthy; abort, promote | the same in Argo Rollouts |
 # | `keep_old` of blue-green | Argo Rollouts: `scaleDownDelaySeconds` |
 # | shadow | mirroring (Istio, Flagger), dark launch; MLflow and cloud platforms: shadow or champion/challenger |
@@ -889,6 +889,22 @@ lesson.check("6.8")
 # | error rate, p99 of a version | Prometheus: `rate(...{code=~"5.."}[1m])`, `histogram_quantile(0.99, ...)`, one series a version |
 # | split by user and salt | feature flags: bucketing; A/B platforms: experiment seed |
 # | river, evidently | not their subject: they compare data over time (lesson 03), a rollout compares versions at one time |
+#
+# A plan of this lesson can also be written out for these tools: `to_flagger` and `to_argo` return the resource that you give to Kubernetes, and `to_haproxy` returns a configuration file. A tool may not have everything that a plan asks for.
+# Then the method says so, instead of writing another plan:
+
+# %%
+from mlprod_helpers.rollout import Plan
+
+small_steps = Plan.from_dict(example_plan())
+print(small_steps.to_flagger("eta")["spec"]["analysis"])
+try:
+    small_steps.to_argo("eta")
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# Try it with your own plan of 6.8: `Plan.from_dict(plan()).to_flagger("eta")`. Your judge is not part of the plan; in Flagger it becomes a list of `metrics`, in Argo Rollouts an AnalysisTemplate.
 #
 # **Left out on purpose:** how a real router does all this (lesson 09); the mathematics of always-valid tests (the documentation of `mlprod_helpers.rollout`, `msprt` and `obrien_fleming`); Kayenta's rank test (`MannWhitneyJudge` there).
 #
