@@ -57,8 +57,8 @@ def picture_of(explorer):
 # --- the controls -----------------------------------------------------------------------------------------------
 
 
-def test_tuples_become_sliders_and_lists_become_dropdowns(counted):
-    explorer = explore(counted, x=(1, 5, 1, 2), kind=["sudden", "gradual"])
+def test_sliders_and_choices_become_widgets(counted):
+    explorer = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["sudden", "gradual"]))
     [slider] = widgets_of(explorer.widget, ipywidgets.IntSlider)
     assert (slider.min, slider.max, slider.step, slider.value) == (1, 5, 1, 2)
     [dropdown] = widgets_of(explorer.widget, ipywidgets.Dropdown)
@@ -70,7 +70,7 @@ def test_labels_carry_their_unit_and_readouts_the_digits_of_the_step(blank):
     def fn(shift, half_life):
         return plots.Figure.from_png(blank, f"A picture of shift {shift} and half-life {half_life}.")
 
-    explorer = explore(fn, shift=Slider(0, 3, 0.05, 1, label="shift", unit="sd"), half_life=(1, 90, 1))
+    explorer = explore(fn, shift=Slider(0, 3, 0.05, 1, label="shift", unit="sd"), half_life=Slider(1, 90, 1))
     [shift] = widgets_of(explorer.widget, ipywidgets.FloatSlider)
     [half_life] = widgets_of(explorer.widget, ipywidgets.IntSlider)
     assert (shift.description, shift.readout_format, half_life.description) == (
@@ -84,21 +84,20 @@ def test_labels_carry_their_unit_and_readouts_the_digits_of_the_step(blank):
 @pytest.mark.parametrize(
     ("control", "error", "says"),
     [
-        ((3, 1, 1), ValueError, "No slider runs from 3 to 1"),
-        ((0, 1, 0), ValueError, "in steps of 0"),
-        ((0, 1, 2), ValueError, "in steps of 2"),
-        ((0, 1, 0.1, 5), ValueError, "cannot start at 5"),
-        ((0, math.nan, 1), ValueError, "finite"),
-        ((0, "1", 1), ValueError, "finite"),
-        ((0, 1), TypeError, "no control"),
-        (7, TypeError, "no control"),
-        ([], ValueError, "at least one option"),
-        (Choice, TypeError, "no control"),
+        (lambda: Slider(3, 1, 1), ValueError, "No slider runs from 3 to 1"),
+        (lambda: Slider(0, 1, 0), ValueError, "in steps of 0"),
+        (lambda: Slider(0, 1, 2), ValueError, "in steps of 2"),
+        (lambda: Slider(0, 1, 0.1, 5), ValueError, "cannot start at 5"),
+        (lambda: Slider(0, math.nan, 1), ValueError, "finite"),
+        (lambda: Slider(0, "1", 1), ValueError, "finite"),
+        (lambda: Choice([]), ValueError, "at least one option"),
+        (lambda: (0, 1, 0.1), TypeError, "no control"),
+        (lambda: Choice, TypeError, "no control"),
     ],
 )
 def test_controls_that_make_no_sense_are_refused(control, error, says):
     with pytest.raises(error, match=says):
-        explore(lambda x: None, x=control)
+        explore(lambda x: None, x=control())
 
 
 def test_choice_starts_at_one_of_its_options():
@@ -116,7 +115,7 @@ def test_an_explorer_needs_a_control(counted):
 
 
 def test_a_move_draws_once_and_changes_picture_and_text(counted):
-    explorer = explore(counted, x=(1, 5, 1, 2), kind=["sudden", "gradual"])
+    explorer = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["sudden", "gradual"]))
     [slider] = widgets_of(explorer.widget, ipywidgets.IntSlider)
     slider.value = 4
     assert counted.calls == [(2, "sudden"), (4, "sudden")]
@@ -125,7 +124,7 @@ def test_a_move_draws_once_and_changes_picture_and_text(counted):
 
 
 def test_reset_puts_all_controls_back_and_draws_once(counted):
-    explorer = explore(counted, x=(1, 5, 1, 2), kind=["sudden", "gradual"])
+    explorer = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["sudden", "gradual"]))
     before = picture_of(explorer)
     explorer.set(x=5, kind="gradual")
     assert picture_of(explorer) != before
@@ -138,7 +137,7 @@ def test_reset_puts_all_controls_back_and_draws_once(counted):
 
 
 def test_an_error_is_shown_as_text_and_the_sliders_stay_alive(counted):
-    explorer = explore(counted, x=(1, 5, 1, 2), kind=["sudden"])
+    explorer = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["sudden"]))
     [slider] = widgets_of(explorer.widget, ipywidgets.IntSlider)
     slider.value = 3
     assert "No picture at x 3, kind sudden" in picture_of(explorer)
@@ -150,13 +149,13 @@ def test_an_error_is_shown_as_text_and_the_sliders_stay_alive(counted):
 
 def test_a_first_picture_that_fails_is_the_authors_to_see(counted):
     with pytest.raises(ZeroDivisionError):
-        explore(counted, x=(1, 5, 1, 3), kind=["sudden"])
+        explore(counted, x=Slider(1, 5, 1, 3), kind=Choice(["sudden"]))
     with pytest.raises(TypeError, match="returned int"):
-        explore(lambda x: 1, x=(1, 5, 1))
+        explore(lambda x: 1, x=Slider(1, 5, 1))
 
 
 def test_unknown_control_is_named(counted):
-    explorer = explore(counted, x=(1, 5, 1), kind=["sudden"])
+    explorer = explore(counted, x=Slider(1, 5, 1), kind=Choice(["sudden"]))
     with pytest.raises(ValueError, match=r"\['y'\]; there are \['kind', 'x'\]"):
         explorer.set(y=1)
 
@@ -165,7 +164,7 @@ def test_unknown_control_is_named(counted):
 
 
 def test_static_forms_carry_the_picture_its_text_and_the_settings(counted):
-    bundle = explore(counted, x=(1, 5, 1, 2), kind=["a<b"])._repr_mimebundle_()
+    bundle = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["a<b"]))._repr_mimebundle_()
     assert set(bundle) == {VIEW, "text/html", "text/plain"}
     assert bundle["text/plain"] == "Explorer at x 2, kind a<b: A picture of x = 2 & kind a<b."
     assert 'src="data:image/png;base64,' in bundle["text/html"]
@@ -179,7 +178,7 @@ def test_two_runs_show_the_same_but_for_the_widget_id():
 
 
 def test_static_forms_follow_the_sliders(counted):
-    explorer = explore(counted, x=(1, 5, 1, 2), kind=["sudden"])
+    explorer = explore(counted, x=Slider(1, 5, 1, 2), kind=Choice(["sudden"]))
     explorer.set(x=5)
     assert "x = 5" in explorer._repr_mimebundle_()["text/html"]
 

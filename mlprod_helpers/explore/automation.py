@@ -1,4 +1,4 @@
-"""The automation dial: one threshold, few people, and what a case costs."""
+"""The automation dial: one threshold, few people, and what a case costs (lesson 07)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from mlprod_helpers import plots
 from mlprod_helpers.explore.controls import Slider, explore
 
-_HIGHEST = 4.0  # cost of a case; what is dearer leaves the picture and is said
+_HIGHEST = 4.0  # cost of a case; what is more expensive leaves the picture and stands in the words
 _PARTS = {"errors": plots.RED, "reviews": plots.ORANGE, "delay": plots.PURPLE, "cost": plots.BLUE}
 _SECONDS = 60.0  # a person's look at one case, mean of an exponential law
 _RATE = 150 / 3600  # cases a second
@@ -26,7 +26,7 @@ def _constructed():
 
 @functools.cache
 def _dial_still():
-    """The standing part of the picture and the artists that move."""
+    """The part of the picture that stays, and the artists that move."""
     fig, ax = plots.figure(layout=None, size=(7.4, 3.7))
     fig.subplots_adjust(left=0.08, right=0.98, bottom=0.14, top=0.82)
     ax.set(xlim=(49, 102), ylim=(0, _HIGHEST), xlabel="threshold: automate from this confidence on, %")
@@ -47,19 +47,21 @@ def _dial_still():
     return plots.Still(fig, [*lines.values(), best, dot, words]), lines, best, dot, words
 
 
-def automation_picture(threshold=90, reviewers=2, fatigue=0, *, cases=None, rate=_RATE, costs=None):
-    """What a case costs at each threshold, and where the dial stands: errors, reviews and the wait in the queue.
+def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
+    """Draw what a case costs at each threshold: errors, reviews and the wait in the queue; a dot marks the chosen one.
 
-    The closed form of `automation.cost_curve`: reviews take 60 seconds on average (exponential), rested reviewers are wrong in 5 %.
+    The closed form of `automation.cost_curve` for a calibrated model with uniform confidence and 150 cases an hour. A review
+    takes 60 seconds on average (exponential), and rested reviewers are wrong in 5 % of the cases.
 
     Parameters
     ----------
-    threshold : int, %. The model decides from this confidence on; above 100 people decide everything
+    threshold : int
+        In percent: the model decides from this confidence on. Above 100 people decide everything.
     reviewers : int
-    fatigue : int, percentage points of error that a reviewer who never rests has more
-    cases : (confidence, correct), two arrays; a constructed model with uniform confidence if not given
-    rate : float, cases a second
-    costs : automation.Costs; 20 an error, 1 a review, 1 an hour of delay if not given
+    fatigue : int
+        Percentage points of error that a reviewer who never rests has more.
+    costs : automation.Costs, optional
+        20 an error, 1 a review, 1 an hour of delay if not given.
 
     Returns
     -------
@@ -76,10 +78,9 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, cases=None, rate
     from mlprod_helpers.queueing import Exponential
 
     still, lines, best, dot, words = _dial_still()
-    confidence, correct = _constructed() if cases is None else cases
     costs = costs or Costs(error=20, review=1, delay=1)
     people = Reviewers(reviewers, Exponential(_SECONDS), error=0.05, fatigue=fatigue / 100)
-    curve = cost_curve(confidence, correct, rate, people, costs)
+    curve = cost_curve(*_constructed(), _RATE, people, costs)
     at = 100 * curve.index.to_numpy()
     for name, line in lines.items():
         line.set_data(at, np.where(np.isfinite(curve["cost"]), curve[name], np.nan))
@@ -89,24 +90,25 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, cases=None, rate
     endless = not np.isfinite(now["cost"])
     dot.set_data([threshold], [_HIGHEST if endless else min(now["cost"], _HIGHEST)])
     wrong = (now["errors"] / costs.error) if costs.error else np.nan
-    told = f"{plots.percent(now['coverage'])} automated, " + (
+    result = f"{plots.percent(now['coverage'])} automated, " + (
         f"reviewers {plots.percent(now['load'])} busy: the backlog grows without end"
         if endless
         else f"{100 * wrong:.1f} % wrong, reviewers {plots.percent(now['load'])} busy, a case costs {now['cost']:.2f}"
     )
-    words.set_text(told)
+    words.set_text(result)
     many = f"{reviewers} reviewer{'s' if reviewers > 1 else ''}"
     return still.picture(
-        f"{many}, threshold {threshold} %: {told}. The cheapest threshold is {100 * cheapest:.0f} %, at {curve.loc[cheapest, 'cost']:.2f}."
+        f"{many}, threshold {threshold} %: {result}. The cheapest threshold is {100 * cheapest:.0f} %, at {curve.loc[cheapest, 'cost']:.2f}."
     )
 
 
-def automation_explorer(cases=None, *, rate=_RATE, costs=None):
-    """Threshold, reviewers and fatigue above `automation_picture`.
+def automation_explorer(*, costs=None):
+    """Put threshold, reviewers and fatigue above `automation_picture`.
 
     Parameters
     ----------
-    cases, rate, costs : as for `automation_picture`
+    costs : automation.Costs, optional
+        See `automation_picture`.
 
     Returns
     -------
@@ -117,12 +119,8 @@ def automation_explorer(cases=None, *, rate=_RATE, costs=None):
     >>> automation_explorer().values
     {'threshold': 90, 'reviewers': 3, 'fatigue': 0}
     """
-
-    def picture(threshold, reviewers, fatigue):
-        return automation_picture(threshold, reviewers, fatigue, cases=cases, rate=rate, costs=costs)
-
     return explore(
-        picture,
+        functools.partial(automation_picture, costs=costs),
         threshold=Slider(50, 101, 1, 90, label="threshold", unit="%"),
         reviewers=Slider(1, 6, 1, 3, label="reviewers"),
         fatigue=Slider(0, 30, 1, 0, label="fatigue", unit="points"),

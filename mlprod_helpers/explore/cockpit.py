@@ -306,7 +306,7 @@ class RecordedCockpit(Explorer):
 
     def __init__(self, log=None, why=""):
         if log is None:
-            from mlprod_helpers.serving.recorded import load_recorded
+            from mlprod_helpers.serving import load_recorded
 
             log = load_recorded("canary_fails", "fails")
         if not len(log):

@@ -23,7 +23,7 @@ class Slider:
     label : str, optional
         What it is called; the argument's name if not given.
     unit : str, optional
-        Said after the label and after each value: "sd", "minutes".
+        It follows the label and each value: "sd", "minutes".
 
     Examples
     --------
@@ -92,8 +92,7 @@ def explore(fn, /, **controls):
         `fn(**values)` returns a `plots.Figure` and depends on nothing but its arguments. It should take well below
         100 ms, so that the picture follows the slider (see `plots.Still`).
     **controls
-        One an argument of `fn`: `(low, high, step)` or `(low, high, step, start)` or `Slider(...)` for a number,
-        a list or `Choice(...)` for one of a few things.
+        One an argument of `fn`: a `Slider` for a number, a `Choice` for one of a few things.
 
     Returns
     -------
@@ -103,8 +102,8 @@ def explore(fn, /, **controls):
     Raises
     ------
     ValueError, TypeError
-        For controls that make no sense, and for a function whose first picture fails. A later failure is shown in
-        place of the picture and the sliders stay alive.
+        For controls that make no sense and for a function that returns no `plots.Figure`. What the function raises for its
+        first picture is raised, too; a later failure is shown in place of the picture, and the sliders stay alive.
 
     Examples
     --------
@@ -112,23 +111,10 @@ def explore(fn, /, **controls):
     ...     fig, ax = plots.figure()
     ...     ax.plot([x**exponent for x in range(5)])
     ...     return plots.show(fig, alt=f"The power {exponent} of the numbers 0 to 4.")
-    >>> explore(powers, exponent=(1, 4, 1, 2))
+    >>> explore(powers, exponent=Slider(1, 4, 1, 2))
     Explorer at exponent 2: The power 2 of the numbers 0 to 4.
     """
-    return Explorer(fn, {name: _control(name, given) for name, given in controls.items()})
-
-
-def _control(name, given):
-    if isinstance(given, Slider | Choice):
-        return given
-    if isinstance(given, tuple) and len(given) in (3, 4):
-        return Slider(*given)
-    if isinstance(given, list):
-        return Choice(given)
-    raise TypeError(
-        f"{name}={given!r} is no control. Give (low, high, step) or (low, high, step, start) for a slider, "
-        "a list for a choice."
-    )
+    return Explorer(fn, controls)
 
 
 class Explorer:
@@ -144,7 +130,10 @@ class Explorer:
 
     def __init__(self, fn, controls):
         if not controls:
-            raise ValueError("An explorer needs at least one control, such as shift=(0, 3, 0.1).")
+            raise ValueError("An explorer needs at least one control, such as shift=Slider(0, 3, 0.1).")
+        for name, control in controls.items():
+            if not isinstance(control, Slider | Choice):
+                raise TypeError(f"{name}={control!r} is no control: give a Slider or a Choice.")
         self._fn, self._controls = fn, controls
         self._live, self._moving, self._failure = None, False, ""
         self.values = {name: control.start for name, control in controls.items()}
@@ -251,30 +240,30 @@ class Explorer:
         """The picture, or why there is none."""
         if self.figure is not None:
             return self.figure.html()
-        return (
-            f"<p><strong>No picture at {html.escape(self._told())}.</strong> {html.escape(self._failure)}</p>"
-        )
+        return f"<p><strong>No picture at {html.escape(self._settings())}.</strong> {html.escape(self._failure)}</p>"
 
-    def _told(self):
+    def _settings(self):
         """Where the controls stand, in words."""
-        told = []
+        settings = []
         for name, value in self.values.items():
             control = self._controls[name]
             number = isinstance(value, Real) and not isinstance(value, bool)
-            told.append(
+            settings.append(
                 f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if number else value}"
                 + (f" {control.unit}" if control.unit else "")
             )
-        return ", ".join(told)
+        return ", ".join(settings)
 
     def __repr__(self):
-        return f"Explorer at {self._told()}: {self.figure.alt if self.figure else self._failure}"
+        return f"Explorer at {self._settings()}: {self.figure.alt if self.figure else self._failure}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        told = f"<p><em>Explorer at {html.escape(self._told())}. Run the cell to move its controls.</em></p>"
+        note = (
+            f"<p><em>Explorer at {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
+        )
         live = self.widget._repr_mimebundle_() or {}
         view = "application/vnd.jupyter.widget-view+json"
         return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{self._shown()}{told}</div>",
+            "text/html": f"<div>{self._shown()}{note}</div>",
             "text/plain": repr(self),
         }

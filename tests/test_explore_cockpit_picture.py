@@ -1,4 +1,4 @@
-"""The cockpit tells what the log says, and nothing later; the latency explorer sets measured beside predicted."""
+"""The cockpit's table and picture say what the log says, and nothing later."""
 
 import io
 import re
@@ -8,13 +8,7 @@ import pandas as pd
 import pytest
 
 from mlprod_helpers import plots
-from mlprod_helpers.explore import (
-    cockpit,
-    cockpit_picture,
-    cockpit_state,
-    measured_latency_explorer,
-    measured_latency_picture,
-)
+from mlprod_helpers.explore import cockpit, cockpit_picture, cockpit_state
 from mlprod_helpers.requestlog import RequestLog, as_log, as_of
 
 START = pd.Timestamp("2024-01-01 10:00Z")
@@ -162,78 +156,11 @@ def test_more_versions_than_colors_are_told_and_not_drawn():
     assert "v5: 1 answer" in cockpit_picture(log).alt
 
 
-# --- measured beside predicted --------------------------------------------------------------------------------------------
+# --- a recorded run -------------------------------------------------------------------------------------------------------
 
 
-def measured(laws=("constant", "exponential"), loads=(0.2, 0.5, 0.8, 0.9), service=12.0, spread=None):
-    """Runs that took a tenth longer in the mean, and a fifth less in the p99, than the formula says."""
-    from mlprod_helpers.explore.latency import predicted_latency
-
-    tables = {}
-    for law in laws:
-        sd = (0.0 if law == "constant" else service) if spread is None else spread
-        expected = np.array([predicted_latency(load, law, service, sd) for load in loads]).T
-        columns = {"load": loads, "service_ms": service, "service_sd_ms": sd, "requests": 3000}
-        columns |= {"mean_ms": 1.1 * expected[0], "p99_ms": 0.8 * expected[1]}
-        tables[law] = pd.DataFrame(columns)
-    return tables
-
-
-def test_the_prediction_is_pollaczek_and_khinchines():
-    runs = measured()
-    constant = measured_latency_picture(80, "constant", runs).alt
-    assert "mean 39.6 ms measured, 36 ms predicted (10 % above)" in constant  # 12 (1 + .8 / (2 (1 - .8)))
-    uneven = measured_latency_picture(80, "constant", measured(spread=6.0)).alt
-    assert "42 ms predicted" in uneven  # 12 (1 + .8 (1 + .5^2) / (2 (1 - .8)))
-    around = {law: table.assign(around_ms=1.5) for law, table in measured().items()}
-    told = measured_latency_picture(80, "constant", around).alt
-    assert "12 ms and 1.5 ms around them" in told and "37.5 ms predicted" in told
-    exponential = measured_latency_picture(80, "exponential", runs).alt
-    assert "mean 66 ms measured, 60 ms predicted (10 % above)" in exponential  # 12 / (1 - .8)
-    assert f"{np.log(100) * 60:.0f} ms predicted (20 % below)" in exponential
-
-
-@pytest.mark.parametrize(("load", "nearest"), [(20, 20), (34, 20), (35, 20), (36, 50), (70, 80), (99, 90)])
-def test_the_nearest_recorded_load_is_told(load, nearest):
-    runs = measured()
-    assert f"At load {nearest} %" in measured_latency_picture(load, "constant", runs).alt
-    shuffled = {law: table.sample(frac=1, random_state=1) for law, table in runs.items()}
-    assert measured_latency_picture(load, "constant", shuffled).png == (
-        measured_latency_picture(load, "constant", runs).png
-    )
-
-
-def test_the_explorer_offers_the_laws_that_were_recorded():
-    explorer = measured_latency_explorer(measured())
-    assert explorer.values == {"load": 80, "law": "constant"}
-    explorer.set(load=50, law="exponential")
-    assert "At load 50 %, exponential service times of 12 ms, 3,000 requests" in explorer.figure.alt
-    explorer.reset()
-    assert measured_latency_explorer(measured(laws=["exponential"])).values["law"] == "exponential"
-
-
-@pytest.mark.parametrize(
-    ("law", "table", "says"),
-    [
-        ("normal", measured(), "'constant' or 'exponential'"),
-        ("constant", measured(laws=["exponential"]), "No run with constant"),
-        ("constant", {"constant": measured()["constant"].drop(columns="p99_ms")}, "p99_ms"),
-        ("constant", measured()["constant"], "dict of law"),
-    ],
-)
-def test_a_measured_table_that_will_not_do_is_named(law, table, says):
-    with pytest.raises(ValueError, match=says):
-        measured_latency_picture(80, law, table)
-
-
-def test_the_shipped_recordings_are_shown_without_being_given():
-    pytest.importorskip("mlprod_helpers.serving.recorded", reason="the recordings are not here")
-    explorer = measured_latency_explorer()
-    assert explorer.values["load"] == 80
-    for law in explorer._controls["law"].options:
-        explorer.set(law=law)
-        assert f"At load 80 %, {law} service times of" in explorer.figure.alt
+def test_the_shipped_recording_shows_a_canary_that_fails():
     run = cockpit(None)
     assert re.search(r"v1: [\d,]+ answers.* v2: \d+ answers", run.figure.alt)
     lost = [int(many) for many in re.findall(r"(\d+) of them seen by a client", run.figure.alt)]
-    assert len(lost) == 2 and lost[1] > lost[0]  # the canary fails
+    assert len(lost) == 2 and lost[1] > lost[0]

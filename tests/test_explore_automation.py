@@ -2,22 +2,19 @@
 
 import re
 
-import numpy as np
 import pytest
 
-from mlprod_helpers.automation import Costs, Reviewers, cost_curve
+from mlprod_helpers.automation import Costs, Reviewers, cost_curve, uniform_cases
 from mlprod_helpers.explore import automation_explorer, automation_picture
 from mlprod_helpers.queueing import Exponential
 
 
 def test_the_picture_says_what_the_curve_says():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1, 4000)
-    cases = confidence, rng.random(4000) < confidence
     costs = Costs(10, 2, 3)
     people = Reviewers(2, Exponential(60.0), error=0.05, fatigue=0.1)
-    curve = cost_curve(*cases, 1 / 40, people, costs)
-    alt = automation_picture(85, 2, 10, cases=cases, rate=1 / 40, costs=costs).alt
+    cases = uniform_cases(1.0, n=10_000, random_state=0)
+    curve = cost_curve(cases["confidence"], cases["model_right"], 150 / 3600, people, costs)
+    alt = automation_picture(85, 2, 10, costs=costs).alt
     assert f"costs {curve.loc[0.85, 'cost']:.2f}" in alt
     assert f"cheapest threshold is {100 * curve['cost'].idxmin():.0f} %" in alt
 
