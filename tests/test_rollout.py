@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Plan, Shadow, State, Verdict, route
+from mlprod_helpers.rollout import BigBang, BlueGreen, Canary, Controller, Judgment, Plan, Shadow, route
 
 
-def told(metrics):
-    """A judge that says what it is given."""
+def echo(metrics):
+    """A judge that returns what it is given."""
     return metrics
 
 
 def run(plan, verdicts, *, until=None):
     """[(minute, canary's weight, phase)] with one verdict a check (the last one repeated), at every interval."""
-    controller = Controller(plan, told, "v1", "v2")
+    controller = Controller(plan, echo, "v1", "v2")
     history, verdicts = [], iter(verdicts)
     last = None
     for tick in range(until or 60):
@@ -110,14 +110,14 @@ def test_the_window_of_the_judge_grows_until_a_check_had_enough_data():
             return "nodata" if len(windows) < 3 else "pass"
 
     windows = []
-    controller = Controller(Canary(interval=10), told)
+    controller = Controller(Canary(interval=10), echo)
     for now in (0, 10, 20, 30, 40):
         controller.step(now, Seen())
     assert windows == [(0, 10, 0), (0, 20, 0), (0, 30, 0), (30, 40, 0)]
 
 
 def test_an_unclear_answer_of_a_judge_is_refused():
-    controller = Controller(Canary(), told)
+    controller = Controller(Canary(), echo)
     controller.step(0)
     with pytest.raises(TypeError, match="no pass"):
         controller.step(60, None)
@@ -127,7 +127,7 @@ def test_an_unclear_answer_of_a_judge_is_refused():
 
 def test_a_critical_failure_does_not_wait():
     history, controller = run(
-        Canary(step_weight=10, threshold=5), ["pass", Verdict("fail", "bar crossed", critical=True)]
+        Canary(step_weight=10, threshold=5), ["pass", Judgment("fail", "bar crossed", critical=True)]
     )
     assert history[2][1:] == (0, "Degraded")
     assert "bar crossed" in controller.decision.reason
@@ -154,7 +154,7 @@ def test_blue_green_needs_a_redeploy_once_blue_is_gone():
 
 
 def test_big_bang_has_nothing_to_switch_back_to():
-    controller = Controller(BigBang(threshold=1, redeploy=300), told)
+    controller = Controller(BigBang(threshold=1, redeploy=300), echo)
     assert controller.step(0).weights["canary"] == 100
     assert controller.capacity == {"stable": 0.0, "canary": 1.0}
     controller.step(60, "fail")
@@ -196,7 +196,7 @@ def test_blue_green_with_copies_judges_before_the_switch():
 
 
 def test_capacity_says_who_runs_a_fleet():
-    controller = Controller(BlueGreen(preview=60, keep_old=300), told)
+    controller = Controller(BlueGreen(preview=60, keep_old=300), echo)
     controller.step(0)
     assert controller.capacity == {"stable": 1.0, "canary": 1.0}
     controller.step(60)
@@ -204,33 +204,32 @@ def test_capacity_says_who_runs_a_fleet():
     assert controller.next_event == 120
     controller.step(360, "pass")
     assert controller.capacity == {"stable": 0.0, "canary": 1.0}
-    canary = Controller(Canary(step_weight=20), told)
+    canary = Controller(Canary(step_weight=20), echo)
     canary.step(0)
     assert canary.capacity == {"stable": 1.0, "canary": 0.2}
 
 
-# ------------------------------------------------------------------------------------- an operator, a restart
+# ------------------------------------------------------------------------------------------------ an operator
 
 
 def test_an_operator_pauses_resumes_promotes_and_aborts():
-    controller = Controller(Canary(step_weight=10), told)
+    controller = Controller(Canary(step_weight=10), echo)
     controller.step(0)
-    assert controller.pause(30, "lunch").phase == "Paused"
+    assert controller.pause(30).phase == "Paused"
     assert controller.step(60, "pass")[:2] == ({"stable": 90, "canary": 10}, "Paused")
-    assert "lunch" in controller.decision.reason
+    assert "an operator asked for it. The check passed" in controller.decision.reason
     controller.resume(70)
     assert controller.step(120, "pass").weights["canary"] == 20
     assert controller.promote(130).weights["canary"] == 100
-    controller = Controller(Canary(step_weight=10), told)
+    controller = Controller(Canary(step_weight=10), echo)
     controller.step(0)
-    decision = controller.abort(10, "wrong ticket")
-    assert (
-        decision.weights["canary"] == 0 and decision.phase == "Degraded" and "wrong ticket" in decision.reason
-    )
+    decision = controller.abort(10)
+    assert decision.weights["canary"] == 0 and decision.phase == "Degraded"
+    assert decision.reason == "Rolled back to stable at once: an operator asked for it."
 
 
 def test_a_paused_rollout_still_rolls_back():
-    controller = Controller(Canary(threshold=1), told)
+    controller = Controller(Canary(threshold=1), echo)
     controller.step(0)
     controller.pause(10)
     controller.step(60, "fail")
@@ -238,7 +237,7 @@ def test_a_paused_rollout_still_rolls_back():
 
 
 def test_an_aborted_or_finished_rollout_says_so_when_asked_again():
-    controller = Controller(Canary(), told)
+    controller = Controller(Canary(), echo)
     with pytest.raises(ValueError, match="nothing to abort"):
         controller.abort(0)
     controller.step(0)
@@ -249,25 +248,11 @@ def test_an_aborted_or_finished_rollout_says_so_when_asked_again():
 
 
 def test_nothing_happens_between_checks_and_time_does_not_run_backwards():
-    controller = Controller(Canary(step_weight=10), told)
+    controller = Controller(Canary(step_weight=10), echo)
     first = controller.step(0)
     assert controller.step(59.9, "fail") == first  # the judge was not even asked
     with pytest.raises(ValueError, match="backwards"):
         controller.step(30, "pass")
-
-
-def test_another_process_can_take_up_a_rollout():
-    plan = Canary(step_weight=10, threshold=2)
-    one = Controller(plan, told)
-    for now, verdict in ((0, None), (60, "pass"), (120, "fail")):
-        one.step(now, verdict)
-    stored = json.loads(json.dumps({"plan": plan.to_dict(), "state": one.state.to_dict()}))
-    two = Controller(Plan.from_dict(stored["plan"]), told, state=State.from_dict(stored["state"]))
-    for now, verdict in ((180, "fail"), (240, "pass")):
-        assert one.step(now, verdict) == two.step(now, verdict)
-    assert two.decision.phase == "Degraded"
-    fresh = Controller(plan, told).state
-    assert State.from_dict(json.loads(json.dumps(fresh.to_dict()))) == fresh
 
 
 def test_every_decision_says_why_in_words():
@@ -281,7 +266,7 @@ def test_every_decision_says_why_in_words():
     ]
     for plan in plans:
         for _ in range(20):
-            controller = Controller(plan, told, "v1", "v2")
+            controller = Controller(plan, echo, "v1", "v2")
             for tick in range(30):
                 weights, phase, reason = controller.step(
                     tick * 60, str(rng.choice(["pass", "fail", "nodata"]))
@@ -345,7 +330,7 @@ def test_plans_travel_as_json(plan):
         (lambda: Shadow(share=0), "shows nothing"),
         (lambda: Plan.from_dict({"strategy": "canari"}), "did you mean 'canary'"),
         (lambda: Plan.from_dict({"strategy": "canary", "step_wieght": 5}), "did you mean 'step_weight'"),
-        (lambda: Controller(Canary(), told, "v1", "v1"), "Both versions"),
+        (lambda: Controller(Canary(), echo, "v1", "v1"), "Both versions"),
     ],
 )
 def test_a_wrong_plan_says_what_to_do(make, says):
@@ -378,7 +363,7 @@ def _decimals(step, steps):
 
 
 def test_weights_of_both_versions_add_up_to_100_as_decimals_do():
-    controller = Controller(Canary(step_weights=[0.1, 0.3, 0.7, 2.1]), told)
+    controller = Controller(Canary(step_weights=[0.1, 0.3, 0.7, 2.1]), echo)
     for tick, weight in enumerate((0.1, 0.3, 0.7, 2.1)):
         weights = controller.step(60 * tick, "pass").weights
         assert weights == {"stable": float(100 - Decimal(str(weight))), "canary": weight}
@@ -403,10 +388,3 @@ def test_a_missing_user_of_any_kind_stays_with_the_stable_version():
 def test_a_controller_wants_a_judge_before_the_rollout_begins():
     with pytest.raises(TypeError, match="no judge"):
         Controller(Canary(), "pass")
-
-
-def test_exposure_is_the_area_under_the_ramp():
-    assert BigBang().exposure(120) == Canary(step_weights=[5], interval=2400).exposure(2400) == 120
-    ramp = Canary(step_weights=[10, 50], interval=60)
-    assert ramp.exposure(0) == 0
-    assert ramp.exposure(200) == pytest.approx(60 * 0.1 + 60 * 0.5 + 80 * 1.0)

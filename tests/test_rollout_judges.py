@@ -11,12 +11,12 @@ from mlprod_helpers.rollout import (
     BySegment,
     EffectSize,
     GroupSequentialJudge,
+    Judgment,
     MannWhitneyJudge,
     Metrics,
     MSPRTJudge,
     PlainJudge,
     ThresholdJudge,
-    Verdict,
     ZTestJudge,
     crossing,
     design_effect,
@@ -587,7 +587,7 @@ def test_no_judge_passes_on_what_it_could_not_read(judge):
         assert judge(predicted(good, answers(1, odd=odd, at=slice(3, 4)))).outcome == "fail"
     for odd in (np.nan, None, "no answer"):
         verdict = judge(predicted(good, answers(1, odd=odd, at=some)))
-        assert verdict == Verdict("fail", "predictions missing: 30 of 200 of v2, 0 of 200 of v1")
+        assert verdict == Judgment("fail", "predictions missing: 30 of 200 of v2, 0 of 200 of v1")
     assert judge(predicted(good, np.full(200, np.nan))).outcome == "fail"
     # as many are missing with both, or one is: the rest is judged, and the reason says so
     for stable, canary, told in (

@@ -116,9 +116,9 @@ def test_harm_is_the_exposure_times_the_excess_error(trace):
     never = lambda metrics: "pass"  # noqa: E731
     plan = Canary(step_weights=[10, 50], interval=600)
     result = replay(trace, (STABLE, BAD), plan, never, random_state=0)
-    expected = 10 * plan.exposure(3600) * (0.10 - 0.002)
-    assert result.requests_harmed == pytest.approx(expected, rel=0.08)
-    assert result.requests_exposed == pytest.approx(10 * plan.exposure(3600), rel=0.05)
+    exposed = 10 * (0.1 * 600 + 0.5 * 600 + 2400)  # requests a second; two steps, then everybody
+    assert result.requests_harmed == pytest.approx(exposed * (0.10 - 0.002), rel=0.08)
+    assert result.requests_exposed == pytest.approx(exposed, rel=0.05)
 
 
 def test_all_users_for_2_minutes_are_as_many_requests_as_5_percent_for_40(trace):

@@ -19,7 +19,7 @@ Canary     Degraded            25        5.6
 Shadow     Degraded             0        6.0
 """
 
-from mlprod_helpers.rollout.controller import Controller, Decision, State
+from mlprod_helpers.rollout.controller import Controller, Decision
 from mlprod_helpers.rollout.judges import (
     AllOf,
     BySegment,
@@ -27,11 +27,11 @@ from mlprod_helpers.rollout.judges import (
     EffectSize,
     GroupSequentialJudge,
     Judge,
+    Judgment,
     MannWhitneyJudge,
     MSPRTJudge,
     PlainJudge,
     ThresholdJudge,
-    Verdict,
     ZTestJudge,
     shift,
 )
@@ -66,6 +66,7 @@ __all__ = [
     "EffectSize",
     "GroupSequentialJudge",
     "Judge",
+    "Judgment",
     "MSPRTJudge",
     "MannWhitneyJudge",
     "Metrics",
@@ -73,10 +74,8 @@ __all__ = [
     "Plan",
     "RolloutResult",
     "Shadow",
-    "State",
     "Symptom",
     "ThresholdJudge",
-    "Verdict",
     "Version",
     "ZTestJudge",
     "bucket",

@@ -1,4 +1,4 @@
-"""The controller: a state machine that turns verdicts into weights. It has no clock, no log and no router of its own, so
+"""The controller: a state machine that turns judgments into weights. It has no clock, no log and no router of its own, so
 the same controller replays a trace in a second and drives a real router for an hour.
 
 Phases are those of Argo Rollouts: Progressing, Paused (waits for data, or for an operator), Degraded (aborted: users are
@@ -6,24 +6,19 @@ back on the old version, or on their way), Healthy (done). Steps, failed checks 
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mlprod_helpers.rollout.judges import FAIL, NODATA, as_verdict
+from mlprod_helpers.rollout.judges import FAIL, NODATA, as_judgment
 from mlprod_helpers.rollout.plans import add
 
 PROGRESSING, PAUSED, DEGRADED, HEALTHY = "Progressing", "Paused", "Degraded", "Healthy"
 # what the state machine is doing: nothing yet; copies or warm-up without users; the ramp; everybody, still watched;
 # waiting for the old version to come back; a shadow that has ended; nothing any more
-IDLE, REHEARSAL, RAMP, WATCH, REDEPLOY, ENDED, OVER = (
-    "idle",
-    "rehearsal",
-    "ramp",
-    "watch",
-    "redeploy",
-    "ended",
-    "over",
-)
+IDLE, REHEARSAL, RAMP, WATCH = "idle", "rehearsal", "ramp", "watch"
+REDEPLOY, ENDED, OVER = "redeploy", "ended", "over"
+
+_BY_HAND = "an operator asked for it"
 
 
 class Decision(NamedTuple):
@@ -36,7 +31,7 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """All that a controller remembers: plain data, so it can be stored and taken up by another process."""
+    """All that a controller remembers."""
 
     stage: str = IDLE
     phase: str = HEALTHY
@@ -46,23 +41,13 @@ class State:
     failed: int = 0
     verdict: str | None = None  # of the last check
     checked: float | None = None  # when that was
-    paused_by: str | None = None  # why an operator paused
+    held: bool = False  # an operator has paused it
     now: float = -math.inf
     started: float | None = None
     since: float | None = None  # last check that had enough data: the judge's window begins here
     next_check: float | None = None
     switched: float | None = None  # when everybody got the new version
     back_at: float | None = None  # when a redeployed old version is up
-
-    def to_dict(self):
-        """The state as plain data, for JSON: the controller may stop here and another process go on."""
-        return asdict(self) | {"now": None if self.now == -math.inf else self.now}
-
-    @classmethod
-    def from_dict(cls, plain):
-        """The state that `to_dict` wrote."""
-        now = plain.get("now")
-        return cls(**(plain | {"now": -math.inf if now is None else now}))
 
 
 class Controller:
@@ -74,9 +59,8 @@ class Controller:
     Parameters
     ----------
     plan : BigBang, Shadow, Canary or BlueGreen
-    judge : `judge(metrics) -> Verdict`, or "pass", "fail", "nodata", or (outcome, reason)
+    judge : `judge(metrics) -> Judgment`, or "pass", "fail", "nodata", or (outcome, reason)
     stable, canary : str, the names of the versions, used in weights and reasons
-    state : State or None, to take up a rollout that another process began
 
     Source: Flagger, pkg/controller/scheduler.go (`advanceCanary`); Argo Rollouts, docs/features/bluegreen.md and analysis.md.
 
@@ -92,13 +76,13 @@ class Controller:
     Decision(weights={'stable': 0, 'canary': 100}, phase='Healthy', reason='Promoted: the check at 40 % passed, everybody gets canary.')
     """
 
-    def __init__(self, plan, judge, stable="stable", canary="canary", *, state=None):
+    def __init__(self, plan, judge, stable="stable", canary="canary"):
         if stable == canary:
             raise ValueError(f"Both versions are called {stable!r}: a rollout goes from one to another.")
         if not callable(judge):
             raise TypeError(f"{judge!r} is no judge: a judge is called with metrics and gives a verdict.")
         self.plan, self.judge, self.stable, self.canary = plan, judge, stable, canary
-        self.state = State() if state is None else state
+        self.state = State()
 
     # -------------------------------------------------------------------------------------- what happened
 
@@ -133,35 +117,31 @@ class Controller:
             return self._become(self._roll_back(state, why))
         return self._become(self._check(state, metrics))
 
-    def pause(self, now, reason="an operator asked for it"):
+    def pause(self, now):
         """Hold the weight until `resume`. Checks go on, and failed ones still roll back."""
         state = self._running(now, "pause")
-        return self._become(
-            replace(state, paused_by=reason, phase=PAUSED, reason=f"Paused at {_at(state)}: {reason}.")
-        )
+        reason = f"Paused at {_at(state)}: {_BY_HAND}."
+        return self._become(replace(state, held=True, phase=PAUSED, reason=reason))
 
     def resume(self, now):
         """Go on after `pause` (Argo: promote, without --full)."""
         state = self._running(now, "resume")
-        return self._become(
-            replace(
-                state, paused_by=None, phase=PROGRESSING, reason=f"Resumed at {_at(state)} by an operator."
-            )
-        )
+        reason = f"Resumed at {_at(state)} by an operator."
+        return self._become(replace(state, held=False, phase=PROGRESSING, reason=reason))
 
-    def promote(self, now, reason="an operator asked for it"):
+    def promote(self, now):
         """Give everybody the new version now, without further checks before it (Argo: promote --full)."""
         state = self._at(now)
         if state.stage not in (REHEARSAL, RAMP, ENDED):
             raise ValueError(f"There is nothing to promote: {state.reason}")
-        return self._become(self._promote(replace(state, paused_by=None), reason))
+        return self._become(self._promote(replace(state, held=False), _BY_HAND))
 
-    def abort(self, now, reason="an operator asked for it"):
+    def abort(self, now):
         """Take all users back to the old version: at once if it is still up, after a redeploy if it is gone."""
         state = self._at(now)
         if state.stage in (IDLE, REDEPLOY) or (state.stage == OVER and not state.weight):
             raise ValueError(f"There is nothing to abort: {state.reason}")
-        return self._become(self._roll_back(state, reason))
+        return self._become(self._roll_back(state, _BY_HAND))
 
     # ------------------------------------------------------------------------------------------ what is
 
@@ -245,32 +225,29 @@ class Controller:
         view = metrics
         if hasattr(metrics, "at"):
             view = metrics.at(state.now, since=state.since, start=state.started)
-        verdict = as_verdict(self.judge(view))
-        state = replace(state, verdict=verdict.outcome, checked=state.now)
-        if verdict.outcome == NODATA:
-            told = verdict.reason or "the judge has too little data"
-            reason = f"Paused at {_at(state)}: {told}. Without evidence nothing passes."
+        judgment = as_judgment(self.judge(view))
+        state = replace(state, verdict=judgment.outcome, checked=state.now)
+        if judgment.outcome == NODATA:
+            why = judgment.reason or "the judge has too little data"
+            reason = f"Paused at {_at(state)}: {why}. Without evidence nothing passes."
             return replace(state, phase=PAUSED, reason=reason)
         state = replace(state, since=state.now)
-        if verdict.outcome == FAIL:
-            told = verdict.reason or "the judge gave no reason"
-            state = replace(state, failed=state.failed + 1, phase=PAUSED if state.paused_by else PROGRESSING)
-            if verdict.critical:
-                return self._roll_back(state, told)
+        if judgment.outcome == FAIL:
+            why = judgment.reason or "the judge gave no reason"
+            state = replace(state, failed=state.failed + 1, phase=PAUSED if state.held else PROGRESSING)
+            if judgment.critical:
+                return self._roll_back(state, why)
             count = f"{state.failed} of {self.plan.threshold}"
-            return replace(state, reason=f"Halted at {_at(state)}: check failed ({count}): {told}.")
-        return self._advance(state, verdict.reason)
+            return replace(state, reason=f"Halted at {_at(state)}: check failed ({count}): {why}.")
+        return self._advance(state, judgment.reason)
 
     def _advance(self, state, why):
         """After a passed check."""
         now, plan = state.now, self.plan
         why = f" ({why})" if why else ""
-        if state.paused_by is not None:
-            return replace(
-                state,
-                phase=PAUSED,
-                reason=f"Paused at {_at(state)}: {state.paused_by}. The check passed{why}.",
-            )
+        if state.held:
+            reason = f"Paused at {_at(state)}: {_BY_HAND}. The check passed{why}."
+            return replace(state, phase=PAUSED, reason=reason)
         state = replace(state, phase=PROGRESSING)
         if state.stage == REHEARSAL:
             end = state.started + plan.rehearsal
@@ -314,7 +291,7 @@ class Controller:
         )
 
     def _roll_back(self, state, why):
-        state = replace(state, phase=DEGRADED, mirror=0, paused_by=None)
+        state = replace(state, phase=DEGRADED, mirror=0, held=False)
         if self._old_is_up(state):
             reason = f"Rolled back to {self.stable} at once: {why}."
             return replace(state, stage=OVER, weight=0, switched=None, reason=reason)

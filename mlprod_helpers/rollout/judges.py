@@ -1,6 +1,6 @@
 """Judges: is the canary worse? Each looks at what the log says so far and answers pass, fail, or "not enough data".
 
-A judge is a callable, `judge(metrics) -> Verdict`, with no memory: the same metrics give the same verdict. "nodata" is an
+A judge is a callable, `judge(metrics) -> Judgment`, with no memory: the same metrics give the same verdict. "nodata" is an
 outcome of its own. It never passes a canary: the controller pauses and waits. Judges that test (z, group-sequential, mSPRT,
 Mann-Whitney) count users, not requests, where the log says who asked: see `by_user`. No judge passes on what it could not
 read, see `Judge`.
@@ -20,7 +20,7 @@ DIRECTIONS = ("increase", "decrease", "either")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgment:
     """What a judge says: `outcome` is "pass", "fail" or "nodata"; `reason` says why, in words. A `critical` failure does not
     wait for others: the rollout ends at once."""
 
@@ -33,18 +33,18 @@ class Verdict:
             raise ValueError(f"A verdict is 'pass', 'fail' or 'nodata', not {self.outcome!r}.")
 
 
-def as_verdict(answer):
-    """A judge's answer as a Verdict: it may also be the outcome alone, or (outcome, reason).
+def as_judgment(answer):
+    """A judge's answer as a Judgment: it may also be the outcome alone, or (outcome, reason).
 
-    >>> as_verdict(("fail", "p99 doubled"))
-    Verdict(outcome='fail', reason='p99 doubled', critical=False)
+    >>> as_judgment(("fail", "p99 doubled"))
+    Judgment(outcome='fail', reason='p99 doubled', critical=False)
     """
-    if isinstance(answer, Verdict):
+    if isinstance(answer, Judgment):
         return answer
     if isinstance(answer, str):
-        return Verdict(answer)
+        return Judgment(answer)
     if isinstance(answer, tuple | list) and 2 <= len(answer) <= 3:
-        return Verdict(*answer)
+        return Judgment(*answer)
     raise TypeError(
         f"A judge answers 'pass', 'fail' or 'nodata', or (outcome, reason), not {answer!r}. An empty answer is no pass."
     )
@@ -107,7 +107,7 @@ class Judge:
                 if count := int(infinite[role].sum()):
                     told.append(f"{count} of {len(infinite[role])} {name} of {metrics.names[role]} infinite")
             if infinite["canary"].any():
-                return Verdict(FAIL, told[-1 if len(told) < 2 else -2])
+                return Judgment(FAIL, told[-1 if len(told) < 2 else -2])
         if reads & {"error", "abs_error", "signed_error"} and "missing" not in reads:
             stable, canary = (metrics.sample("missing", role, self.window) for role in ("stable", "canary"))
             counts = [int(flags.sum()) for flags, *_ in (canary, stable)]
@@ -118,9 +118,9 @@ class Judge:
                 )
             if counts[0] and len(canary[0]) >= self.min_requests:
                 if not len(stable[0]):
-                    return Verdict(NODATA, told[-1])
+                    return Judgment(NODATA, told[-1])
                 if sequential.z_score(stable[0], canary[0], self._users(stable, canary))[0] >= 3.0:
-                    return Verdict(FAIL, told[-1])
+                    return Judgment(FAIL, told[-1])
         return replace(verdict, reason="; ".join([*filter(None, [verdict.reason]), *told]))
 
     def _sample(self, metrics, role):
@@ -207,11 +207,11 @@ class ThresholdJudge(Judge):
                 missing.append(f"{what} is no number")
                 continue
             if high is not None and got > high:
-                return Verdict(FAIL, f"{what} is {got:.4g}, above {high:g}")
+                return Judgment(FAIL, f"{what} is {got:.4g}, above {high:g}")
             if low is not None and got < low:
-                return Verdict(FAIL, f"{what} is {got:.4g}, below {low:g}")
+                return Judgment(FAIL, f"{what} is {got:.4g}, below {low:g}")
             inside.append(f"{what} is {got:.4g}")
-        return Verdict(NODATA, missing[0]) if missing else Verdict(PASS, ", ".join(inside))
+        return Judgment(NODATA, missing[0]) if missing else Judgment(PASS, ", ".join(inside))
 
     def _compare(self, got, name, metrics):
         canary, stable = metrics.names["canary"], metrics.names["stable"]
@@ -253,7 +253,7 @@ class ZTestJudge(Judge):
     def judge(self, metrics):
         stable, canary, users, missing = self._pair(metrics)
         if missing:
-            return Verdict(NODATA, missing)
+            return Judgment(NODATA, missing)
         z, difference, _ = sequential.z_score(stable, canary, users)
         bar = sequential._z(self.alpha)
         return _judged(
@@ -328,7 +328,7 @@ class GroupSequentialJudge(Judge):
         done = int((at < len(information)).sum())
         have = information[-1] if len(information) else 0.0
         if done == 0:
-            return Verdict(NODATA, f"{have:.0f} effective requests, the first look is at {planned[0]:.0f}")
+            return Judgment(NODATA, f"{have:.0f} effective requests, the first look is at {planned[0]:.0f}")
         users = self._users(stable, canary)
         seen = [(n[i], m[i]) for i in at[:done]]  # samples are in the order in which they became known
         z, difference, _ = zip(
@@ -343,7 +343,7 @@ class GroupSequentialJudge(Judge):
                 how = f"look {look + 1} of {self.looks}: z {z[look]:.2f}, bar {self.bounds[look]:.2f}"
                 return _judged(True, metrics, self.metric, difference[look], how, self.critical)
         if done < self.looks and when[at[done - 1]] <= metrics.since:
-            return Verdict(
+            return Judgment(
                 NODATA, f"{have:.0f} effective requests, look {done + 1} is at {planned[done]:.0f}"
             )
         how = f"look {done} of {self.looks}: z {z[-1]:.2f}, bar {self.bounds[done - 1]:.2f}"
@@ -387,11 +387,11 @@ class MSPRTJudge(Judge):
     def judge(self, metrics):
         stable, canary, users, missing = self._pair(metrics)
         if missing:
-            return Verdict(NODATA, missing)
+            return Judgment(NODATA, missing)
         z, difference, variance = sequential.z_score(stable, canary, users)
         ratio = float(sequential.msprt(difference, variance, self.tau))
         if not np.isfinite(ratio) or not np.isfinite(variance):
-            return Verdict(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
+            return Judgment(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
         beyond = ratio >= 1 / self.alpha and _is_beyond(z, 0.0, self.direction)
         how = f"likelihood ratio {ratio:.3g}, bar {1 / self.alpha:g}"
         return _judged(beyond, metrics, self.metric, difference, how, self.critical)
@@ -534,7 +534,7 @@ class MannWhitneyJudge(Judge):
     def judge(self, metrics):
         stable, canary, users, missing = self._pair(metrics)
         if missing:
-            return Verdict(NODATA, missing)
+            return Judgment(NODATA, missing)
         effect = 1.0 if users is None else _effect_on_ranks(stable, canary, users)
         if self.per is not None:
             stable, canary = (
@@ -542,7 +542,7 @@ class MannWhitneyJudge(Judge):
             )
         answer = self.classify(stable, canary, effect)
         outcome = {"Pass": PASS, "Nodata": NODATA}.get(answer.label, FAIL)
-        return Verdict(
+        return Judgment(
             outcome,
             f"{self.metric} of {metrics.names['canary']}: {answer.label}, {answer.reason}",
             answer.critical,
@@ -566,11 +566,11 @@ class AllOf(Judge):
         object.__setattr__(self, "judges", judges)
 
     def __call__(self, metrics):
-        verdicts = [as_verdict(judge(metrics)) for judge in self.judges]
+        verdicts = [as_judgment(judge(metrics)) for judge in self.judges]
         for outcome in (FAIL, NODATA):
             if told := sorted((v for v in verdicts if v.outcome == outcome), key=lambda v: not v.critical):
                 return told[0]
-        return Verdict(PASS, "; ".join(v.reason for v in verdicts if v.reason))
+        return Judgment(PASS, "; ".join(v.reason for v in verdicts if v.reason))
 
 
 @dataclass(frozen=True)
@@ -596,25 +596,25 @@ class BySegment(Judge):
 
     def judge(self, metrics):
         if not len(metrics):
-            return Verdict(NODATA, "no requests")  # a log without requests has no columns either
+            return Judgment(NODATA, "no requests")  # a log without requests has no columns either
         verdicts = {
-            value: as_verdict(self.inner(metrics.only(self.column, value)))
+            value: as_judgment(self.inner(metrics.only(self.column, value)))
             for value in metrics.segments(self.column)
         }
         for value, verdict in verdicts.items():
             if verdict.outcome == FAIL:
-                return Verdict(FAIL, f"{self.column} {_name(value)}: {verdict.reason}", verdict.critical)
+                return Judgment(FAIL, f"{self.column} {_name(value)}: {verdict.reason}", verdict.critical)
         passed = [_name(value) for value, verdict in verdicts.items() if verdict.outcome == PASS]
         if not passed:
             few = next((verdict.reason for verdict in verdicts.values()), "no requests")
-            return Verdict(NODATA, f"no {self.column} has enough data: {few}")
+            return Judgment(NODATA, f"no {self.column} has enough data: {few}")
         waiting = len(verdicts) - len(passed)
         more = f"; {waiting} with too little data" if waiting else ""
         told = [
             f"{_name(v)}: {verdict.reason}" for v, verdict in verdicts.items() if "missing" in verdict.reason
         ]
         more += "".join(f"; {reason}" for reason in told)
-        return Verdict(PASS, f"{self.column} {', '.join(passed)} within limits{more}")
+        return Judgment(PASS, f"{self.column} {', '.join(passed)} within limits{more}")
 
 
 @dataclass(frozen=True)
@@ -641,13 +641,13 @@ class PlainJudge(Judge):
 
     def judge(self, metrics):
         if self.by is not None and not len(metrics):
-            return Verdict(NODATA, "no requests")
+            return Judgment(NODATA, "no requests")
         told = metrics.summary(self.by, window=self.window)
         if self.by is not None:
             told = {
                 role: {value: both[role] for value, both in told.items()} for role in ("stable", "canary")
             }
-        return as_verdict(self.function(told["stable"], told["canary"]))
+        return as_judgment(self.function(told["stable"], told["canary"]))
 
 
 def shift(stable, canary, confidence=0.98, design_effect=1.0):
@@ -773,8 +773,8 @@ def _name(value):
 def _judged(beyond, metrics, name, difference, how, critical=False):
     told = f"{name} of {metrics.names['canary']} minus that of {metrics.names['stable']} is {difference:.4g} ({how})"
     if not np.isfinite(difference):  # values so large that their sum is infinite
-        return Verdict(NODATA, f"{told}: no number")
-    return Verdict(FAIL, told, critical) if beyond else Verdict(PASS, told)
+        return Judgment(NODATA, f"{told}: no number")
+    return Judgment(FAIL, told, critical) if beyond else Judgment(PASS, told)
 
 
 def _means(values, when, seconds):

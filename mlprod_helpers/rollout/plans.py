@@ -71,19 +71,6 @@ class Plan(Exports):
             time = add(time, self.interval)
         return pd.Series(steps | {time: 100}, name="weight").rename_axis("seconds")
 
-    def exposure(self, until):
-        """How much traffic has seen the new version after `until` seconds, in seconds of the full traffic.
-
-        All users for 2 minutes are as many requests as one in twenty for 40:
-
-        >>> BigBang().exposure(120), Canary(step_weights=[5], interval=3600).exposure(2400)
-        (120.0, 120.0)
-        """
-        steps = self.schedule()
-        begin = steps.index.to_numpy().clip(max=until)
-        end = [*begin[1:], until]
-        return float(sum(w / 100 * (e - b) for w, b, e in zip(steps, begin, end, strict=True)))
-
     def to_dict(self):
         """The plan as plain data, for JSON.
 
@@ -182,8 +169,8 @@ class Shadow(Plan):
     share : float, percent of the requests that are copied
     interval, threshold : see `Plan`
 
-    >>> Shadow(duration=600).exposure(600)
-    0.0
+    >>> Shadow(duration=600).schedule().to_dict()
+    {0.0: 0, 600.0: 0}
     """
 
     strategy: ClassVar[str] = "shadow"
