@@ -274,7 +274,7 @@ def test_nobody_clicks_on_a_shadow():
         GroupSequentialJudge(total=300),
         MSPRTJudge(tau=0.05),
         ThresholdJudge({"error_rate": (None, 0.03)}, relative="difference", min_requests=30),
-        MannWhitneyJudge("error", direction="increase", per=60, window="all", confidence=0.9),
+        MannWhitneyJudge("error", direction="increase"),
     ],
     ids=lambda judge: type(judge).__name__,
 )

@@ -2,18 +2,19 @@
 
 A judge is a callable, `judge(metrics) -> Judgment`, with no memory: the same metrics give the same verdict. "nodata" is an
 outcome of its own. It never passes a canary: the controller pauses and waits. Judges that test (z, group-sequential, mSPRT,
-Mann-Whitney) count users, not requests, where the log says who asked: see `by_user`. No judge passes on what it could not
+Mann-Whitney) count users, not requests, where the log says who asked: see `ZTestJudge`. No judge passes on what it could not
 read, see `Judge`.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from numbers import Real
 
 import numpy as np
 
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout import sequential
-from mlprod_helpers.rollout.metrics import SUMMARIES, VALUES, Metrics, check_window
+from mlprod_helpers.rollout.metrics import SUMMARIES, VALUES, Metrics
 
 PASS, FAIL, NODATA = "pass", "fail", "nodata"
 DIRECTIONS = ("increase", "decrease", "either")
@@ -62,7 +63,6 @@ class Judge:
     metric = "error"
     min_requests = 50
     window = "check"
-    by_user = True
 
     def _check_settings(self):
         if not isinstance(self.min_requests, int | np.integer) or self.min_requests < 1:
@@ -78,7 +78,6 @@ class Judge:
             raise ValueError(
                 f"direction is {direction!r}: {nearest_name(str(direction), DIRECTIONS)}. It says what is bad."
             )
-        check_window(self.window)
         if hasattr(self, "alpha"):
             sequential._z(self.alpha)
 
@@ -136,8 +135,8 @@ class Judge:
         return stable[0], canary[0], self._users(stable, canary), missing
 
     def _users(self, stable, canary):
-        """The users of two samples, or None: each request counts as one of its own."""
-        return (stable[2], canary[2]) if self.by_user and stable[2] is not None else None
+        """The users of two samples, or None where the log has none: each request counts as one of its own."""
+        return None if stable[2] is None else (stable[2], canary[2])
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,7 @@ class ThresholdJudge(Judge):
         A value at a limit is inside, as in Flagger; in Argo the condition says it (`result <= 0.01`).
     relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary over stable.
         A bias may be negative or 0, so it has no ratio.
-    min_requests : int, of each version that is looked at; below, the verdict is "nodata"
-    window : "check", "all" or seconds; see `Metrics.values`
+    min_requests : int, of each version that is looked at; below, the outcome is "nodata"
 
     >>> judge = ThresholdJudge({"error_rate": (None, 0.01), "latency_p99": (None, 500)})
     """
@@ -160,7 +158,6 @@ class ThresholdJudge(Judge):
     ranges: dict
     relative: str | None = None
     min_requests: int = 50
-    window: object = "check"
 
     def __post_init__(self):
         if not self.ranges:
@@ -229,23 +226,20 @@ class ZTestJudge(Judge):
     """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %. The variance
     is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
 
+    Where the log has `user_id`, the variance counts users (delta method, see `z_score`). Requests of one user are no
+    independent draws: at 20 a user with a correlation of 0.05 a test that counts requests errs in 16% at a level of 5%.
+
     Parameters
     ----------
     metric : one of `VALUES`
     alpha : float, two-sided level of one look
     direction : what is bad: "increase", "decrease" or "either"
-    min_requests, window : as for `ThresholdJudge`, of each version
-    by_user : bool. Requests of one user are no independent draws: at 20 a user with a correlation of 0.05 a test that counts
-        requests errs in 16 % at a level of 5 %. True counts users where the log has `user_id` (delta method, see `z_score`);
-        False counts each request as one of its own.
     """
 
     metric: str = "error"
     alpha: float = 0.05
     direction: str = "increase"
-    min_requests: int = 50
-    window: object = "all"
-    by_user: bool = True
+    window = "all"
 
     def __post_init__(self):
         self._check_settings()
@@ -269,6 +263,11 @@ class GroupSequentialJudge(Judge):
     ramp waits); after the last look the verdict stays. Which request completed a look is read from the log, so the verdict
     does not depend on when one asks.
 
+    The bars are O'Brien and Fleming's, hard at first. A crossed bar ends the rollout at once: waiting for more failed checks
+    would add harm, not knowledge. Looks are due by requests, but the variance counts users, as in `ZTestJudge`. What users
+    share does not average out between two looks, so the looks agree more than the bars assume: false alarms stay below
+    `alpha`. The power wants more: multiply `total` by the `design_effect`.
+
     Parameters
     ----------
     metric : one of `VALUES`
@@ -277,11 +276,6 @@ class GroupSequentialJudge(Judge):
     looks : int
     alpha : float, two-sided, for all looks together
     direction : what is bad: "increase", "decrease" or "either"
-    boundary : "obrien_fleming" (hard at first) or "pocock" (the same bar each time)
-    critical : bool. A crossed bar ends the rollout at once; waiting for more failed checks would add harm, not knowledge.
-    by_user : as for `ZTestJudge`. Looks are due by requests all the same. What users share does not average out between two
-        looks, so the looks agree more than the bars assume: false alarms stay below `alpha`. The power wants more: multiply
-        `total` by the `design_effect`.
 
     Source: C. Jennison, B. W. Turnbull, Group Sequential Methods (2000), chapter 2.
     """
@@ -291,17 +285,10 @@ class GroupSequentialJudge(Judge):
     looks: int = 5
     alpha: float = 0.05
     direction: str = "increase"
-    boundary: str = "obrien_fleming"
-    critical: bool = True
-    by_user: bool = True
     window = "all"
 
     def __post_init__(self):
         self._check_settings()
-        if self.boundary not in _BOUNDARIES:
-            raise ValueError(
-                f"boundary is {self.boundary!r}: {nearest_name(str(self.boundary), _BOUNDARIES)}."
-            )
         sequential._looks(self.looks)
         if not isinstance(self.total, Real) or not self.looks <= self.total < np.inf:
             raise ValueError(
@@ -311,10 +298,7 @@ class GroupSequentialJudge(Judge):
     @property
     def bounds(self):
         """The bar of |z| at each look."""
-        key = (self.boundary, self.looks, self.alpha)
-        if key not in _SOLVED:
-            _SOLVED[key] = _BOUNDARIES[self.boundary](self.looks, self.alpha)
-        return _SOLVED[key]
+        return _bounds(self.looks, self.alpha)
 
     def judge(self, metrics):
         stable, canary = (self._sample(metrics, role) for role in ("stable", "canary"))
@@ -341,7 +325,7 @@ class GroupSequentialJudge(Judge):
         for look in range(done):
             if _is_beyond(z[look], self.bounds[look], self.direction):
                 how = f"look {look + 1} of {self.looks}: z {z[look]:.2f}, bar {self.bounds[look]:.2f}"
-                return _judged(True, metrics, self.metric, difference[look], how, self.critical)
+                return _judged(True, metrics, self.metric, difference[look], how, critical=True)
         if done < self.looks and when[at[done - 1]] <= metrics.since:
             return Judgment(
                 NODATA, f"{have:.0f} effective requests, look {done + 1} is at {planned[done]:.0f}"
@@ -350,13 +334,14 @@ class GroupSequentialJudge(Judge):
         return _judged(False, metrics, self.metric, difference[-1], how)
 
 
-_BOUNDARIES = {"obrien_fleming": sequential.obrien_fleming, "pocock": sequential.pocock}
-_SOLVED = {}  # the bars of a design take milliseconds to find and never change
+_bounds = cache(sequential.obrien_fleming)  # they take milliseconds to find and never change
 
 
 @dataclass(frozen=True)
 class MSPRTJudge(Judge):
     """An always-valid test: look as often as you like, stop when the likelihood ratio reaches 1 / alpha.
+
+    A ratio above the bar ends the rollout at once. The variance counts users, as in `ZTestJudge`.
 
     Parameters
     ----------
@@ -365,8 +350,6 @@ class MSPRTJudge(Judge):
     alpha : float, false alarms over all looks, however many: below this
     direction : what is bad: "increase", "decrease" or "either"
     min_requests : int, of each version; the normal approximation needs some
-    critical : as for `GroupSequentialJudge`
-    by_user : as for `ZTestJudge`; the level holds whatever the variance, so nothing else changes
 
     Source: see `sequential.msprt`.
     """
@@ -376,9 +359,7 @@ class MSPRTJudge(Judge):
     alpha: float = 0.05
     direction: str = "increase"
     min_requests: int = 100
-    critical: bool = True
-    window: object = "all"
-    by_user: bool = True
+    window = "all"
 
     def __post_init__(self):
         self._check_settings()
@@ -394,57 +375,7 @@ class MSPRTJudge(Judge):
             return Judgment(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
         beyond = ratio >= 1 / self.alpha and _is_beyond(z, 0.0, self.direction)
         how = f"likelihood ratio {ratio:.3g}, bar {1 / self.alpha:g}"
-        return _judged(beyond, metrics, self.metric, difference, how, self.critical)
-
-
-@dataclass(frozen=True)
-class EffectSize:
-    """How large a significant difference must be to count, and to be critical (Kayenta's effectSize).
-
-    Parameters
-    ----------
-    allowed_increase, allowed_decrease : float. High needs an effect of at least the first, Low of at most the second.
-    critical_increase, critical_decrease : float, the same for a critical failure
-    measure : "mean_ratio" (mean of canary over that of stable; None above is 1) or "cles" (share of the pairs in which the
-        canary's value is the larger one; None is 0.5)
-    """
-
-    allowed_increase: float | None = None
-    allowed_decrease: float | None = None
-    critical_increase: float | None = None
-    critical_decrease: float | None = None
-    measure: str = "mean_ratio"
-
-    def __post_init__(self):
-        if self.measure not in ("mean_ratio", "cles"):
-            raise ValueError(f"measure is {self.measure!r}: 'mean_ratio' or 'cles'.")
-        neutral = 1.0 if self.measure == "mean_ratio" else 0.5
-        for name in ("allowed_increase", "allowed_decrease", "critical_increase", "critical_decrease"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, neutral)
-            elif not isinstance(getattr(self, name), Real) or np.isnan(getattr(self, name)):
-                raise ValueError(f"{name} is {getattr(self, name)!r}: a number, or None for {neutral:g}.")
-
-    def of(self, stable, canary):
-        """The effect; NaN (then no threshold applies) for a ratio of means that are not both above 0."""
-        if self.measure == "mean_ratio":
-            return canary.mean() / stable.mean() if min(stable.mean(), canary.mean()) > 0 else np.nan
-        below, up_to = (np.searchsorted(np.sort(stable), canary, side=side) for side in ("left", "right"))
-        return float((below + up_to).sum() / 2 / (len(stable) * len(canary)))
-
-
-@dataclass(frozen=True)
-class Classification:
-    """Kayenta's answer about one metric: `label` is "Pass", "High", "Low" or "Nodata"; shift of the canary against stable by
-    Hodges and Lehmann (`estimate`) with its confidence interval; `effect` as chosen in `EffectSize`."""
-
-    label: str
-    reason: str
-    estimate: float = np.nan
-    low: float = np.nan
-    high: float = np.nan
-    effect: float = np.nan
-    critical: bool = False
+        return _judged(beyond, metrics, self.metric, difference, how, critical=True)
 
 
 @dataclass(frozen=True)
@@ -452,8 +383,8 @@ class MannWhitneyJudge(Judge):
     """Are the canary's values shifted? Kayenta's judge of one metric.
 
     The Mann-Whitney test gives a confidence interval of the shift. High needs all of it above a tolerance band, Low all of
-    it below; the band is plus and minus `tolerance` times the Hodges-Lehmann estimate of the shift itself, so it asks how
-    certain the shift is, not how large: that is what `effect_size` is for.
+    it below. The band is plus and minus a quarter of the Hodges-Lehmann estimate of the shift itself, so it asks how certain
+    the shift is, not how large. The interval counts users, as in `ZTestJudge`; see `shift`.
 
     Where most values are equal (mostly zeros, or 0 and 1 only) the median difference is 0 however different the rest is. Then
     the test itself decides, without a band, and the reason says in how many pairs the canary has the larger value. Kayenta
@@ -462,91 +393,63 @@ class MannWhitneyJudge(Judge):
     Parameters
     ----------
     metric : one of `VALUES`
-    tolerance, confidence : float
     direction : what is bad: "increase" (High), "decrease" (Low) or "either"
-    effect_size : EffectSize or dict of its fields
-    critical : bool. A High or Low of critical size ends the rollout at once.
-    per : float or None, seconds. Means over so many seconds in place of single requests: Kayenta sees a time series.
-    min_requests : int, of each version; Kayenta itself has no data only when there is none at all
-    window : "check", "all" or seconds
-    by_user : bool, as for `ZTestJudge`: the interval is as wide as the users' variance of the ranks asks for, see `shift`
 
     Source: Kayenta (Apache-2.0), NetflixACAJudge and MannWhitneyClassifier; the interval is that of R's wilcox.test.
     """
 
     metric: str = "latency_ms"
-    tolerance: float = 0.25
-    confidence: float = 0.98
     direction: str = "either"
-    effect_size: EffectSize | dict | None = None
-    critical: bool = False
-    per: float | None = None
-    min_requests: int = 50
-    window: object = "check"
-    by_user: bool = True
 
     def __post_init__(self):
         self._check_settings()
-        if not 0 < self.confidence < 1 or not 0 <= self.tolerance < np.inf:
-            raise ValueError("confidence lies between 0 and 1 (0.98), tolerance is 0 or more (0.25).")
-        if self.per is not None:
-            check_window(self.per)
-        given = self.effect_size or {}
-        object.__setattr__(self, "effect_size", EffectSize(**given) if isinstance(given, dict) else given)
 
     def classify(self, stable, canary, design_effect=1.0):
-        """Kayenta's classification of two samples; `design_effect` as for `shift`. Values that are missing or infinite are left
-        out, and counted in the reason.
+        """Kayenta's label of two samples ("Pass", "High", "Low" or "Nodata"), and the reason.
+
+        Values that are missing or infinite are left out, and counted in the reason. `design_effect` is that of `shift`.
 
         >>> stable = np.arange(20.0)
         >>> judge = MannWhitneyJudge()
-        >>> judge.classify(stable, stable + 30).label, judge.classify(stable, stable[::-1]).label, judge.classify(stable, []).label
-        ('High', 'Pass', 'Nodata')
+        >>> [judge.classify(stable, canary)[0] for canary in (stable + 30, stable[::-1], [])]
+        ['High', 'Pass', 'Nodata']
         """
         stable, canary = (sequential.numbers(values) for values in (stable, canary))
-        read = [values[np.isfinite(values)] for values in (stable, canary)]
-        lost = len(stable) + len(canary) - len(read[0]) - len(read[1])
-        stable, canary = read
-        told = f"; {lost} missing or infinite values left out" if lost else ""
+        finite = [values[np.isfinite(values)] for values in (stable, canary)]
+        lost = len(stable) + len(canary) - len(finite[0]) - len(finite[1])
+        stable, canary = finite
+        left_out = f"; {lost} missing or infinite values left out" if lost else ""
         if not len(stable) or not len(canary):
-            return Classification("Nodata", f"{'canary' if len(stable) else 'stable'} has no values{told}")
-        effect = self.effect_size.of(stable, canary)
+            return "Nodata", f"{'canary' if len(stable) else 'stable'} has no values{left_out}"
         if len(stable) == len(canary) and np.array_equal(np.sort(stable), np.sort(canary)):
-            return Classification("Pass", f"the values of both are identical{told}", 0.0, 0.0, 0.0, effect)
-        estimate, low, high = shift(stable, canary, self.confidence, design_effect)
-        told = f"shift {estimate:.4g}, {100 * self.confidence:.0f} % interval {low:.4g} to {high:.4g}{told}"
-        band = self.tolerance * abs(estimate)
+            return "Pass", f"the values of both are identical{left_out}"
+        estimate, low, high = shift(stable, canary, _CONFIDENCE, design_effect)
+        interval = f"{100 * _CONFIDENCE:.0f} % interval {low:.4g} to {high:.4g}"
+        reason = f"shift {estimate:.4g}, {interval}{left_out}"
+        band = _TOLERANCE * abs(estimate)
         above, below = low > band, high < -band
         if estimate == 0.0:
-            z, bar = _rank_test(stable, canary, design_effect), sequential._z(1 - self.confidence)
+            z, bar = _rank_test(stable, canary, design_effect), sequential._z(1 - _CONFIDENCE)
             above, below = z >= bar, z <= -bar
-            larger = EffectSize(measure="cles").of(stable, canary)
-            told += f"; by ranks z {z:.2f}, bar {bar:.2f}, larger in {100 * larger:.0f} % of the pairs"
-        found, size = (estimate, low, high, effect), self.effect_size
-        if self.direction != "decrease" and above and not effect < size.allowed_increase:
-            critical = self.critical and not effect < size.critical_increase
-            return Classification("High", f"{told}, all above the band of {band:.4g}", *found, critical)
-        if self.direction != "increase" and below and not effect > size.allowed_decrease:
-            critical = self.critical and not effect > size.critical_decrease
-            return Classification("Low", f"{told}, all below the band of {-band:.4g}", *found, critical)
-        return Classification("Pass", told, *found)
+            larger = 0.5 + _statistic(np.sort(stable), np.sort(canary), 0.0) / (len(stable) * len(canary))
+            reason += f"; by ranks z {z:.2f}, bar {bar:.2f}, larger in {100 * larger:.0f} % of the pairs"
+        if self.direction != "decrease" and above:
+            return "High", f"{reason}, all above the band of {band:.4g}"
+        if self.direction != "increase" and below:
+            return "Low", f"{reason}, all below the band of {-band:.4g}"
+        return "Pass", reason
 
     def judge(self, metrics):
         stable, canary, users, missing = self._pair(metrics)
         if missing:
             return Judgment(NODATA, missing)
         effect = 1.0 if users is None else _effect_on_ranks(stable, canary, users)
-        if self.per is not None:
-            stable, canary = (
-                _means(*self._sample(metrics, role)[:2], self.per) for role in ("stable", "canary")
-            )
-        answer = self.classify(stable, canary, effect)
-        outcome = {"Pass": PASS, "Nodata": NODATA}.get(answer.label, FAIL)
-        return Judgment(
-            outcome,
-            f"{self.metric} of {metrics.names['canary']}: {answer.label}, {answer.reason}",
-            answer.critical,
-        )
+        label, reason = self.classify(stable, canary, effect)
+        outcome = {"Pass": PASS, "Nodata": NODATA}.get(label, FAIL)
+        return Judgment(outcome, f"{self.metric} of {metrics.names['canary']}: {label}, {reason}")
+
+
+_CONFIDENCE, _TOLERANCE = 0.98, 0.25  # Kayenta's
 
 
 @dataclass(frozen=True, init=False)
@@ -566,11 +469,11 @@ class AllOf(Judge):
         object.__setattr__(self, "judges", judges)
 
     def __call__(self, metrics):
-        verdicts = [as_judgment(judge(metrics)) for judge in self.judges]
+        judgments = [as_judgment(judge(metrics)) for judge in self.judges]
         for outcome in (FAIL, NODATA):
-            if told := sorted((v for v in verdicts if v.outcome == outcome), key=lambda v: not v.critical):
-                return told[0]
-        return Judgment(PASS, "; ".join(v.reason for v in verdicts if v.reason))
+            if same := [one for one in judgments if one.outcome == outcome]:
+                return max(same, key=lambda one: one.critical)  # the first, unless another one is critical
+        return Judgment(PASS, "; ".join(one.reason for one in judgments if one.reason))
 
 
 @dataclass(frozen=True)
@@ -615,39 +518,6 @@ class BySegment(Judge):
         ]
         more += "".join(f"; {reason}" for reason in told)
         return Judgment(PASS, f"{self.column} {', '.join(passed)} within limits{more}")
-
-
-@dataclass(frozen=True)
-class PlainJudge(Judge):
-    """A function of plain data as a judge: `function(stable, canary) -> outcome or (outcome, reason)`.
-
-    Parameters
-    ----------
-    function : gets the two dicts of `Metrics.summary`; with `by`, dicts of such dicts, one a segment
-    by : column or None
-    window : "check", "all" or seconds
-
-    >>> judge = PlainJudge(lambda stable, canary: "nodata" if canary["requests"] < 100 else "pass")
-    """
-
-    function: object
-    by: str | None = None
-    window: object = "check"
-    metric = None  # the function reads: a summary says how many answers have no prediction
-
-    def __post_init__(self):
-        _callable(self.function)
-        check_window(self.window)
-
-    def judge(self, metrics):
-        if self.by is not None and not len(metrics):
-            return Judgment(NODATA, "no requests")
-        told = metrics.summary(self.by, window=self.window)
-        if self.by is not None:
-            told = {
-                role: {value: both[role] for value, both in told.items()} for role in ("stable", "canary")
-            }
-        return as_judgment(self.function(told["stable"], told["canary"]))
 
 
 def shift(stable, canary, confidence=0.98, design_effect=1.0):
@@ -775,11 +645,3 @@ def _judged(beyond, metrics, name, difference, how, critical=False):
     if not np.isfinite(difference):  # values so large that their sum is infinite
         return Judgment(NODATA, f"{told}: no number")
     return Judgment(FAIL, told, critical) if beyond else Judgment(PASS, told)
-
-
-def _means(values, when, seconds):
-    """The mean of the values known in each stretch of so many seconds; stretches without any are left out."""
-    if not len(values):
-        return values
-    _, which = np.unique((when // seconds).astype(int), return_inverse=True)
-    return np.bincount(which, weights=values) / np.bincount(which)

@@ -1,7 +1,5 @@
 """What a judge may know: the values of each version that were known at some moment, and not one more."""
 
-from numbers import Real
-
 import numpy as np
 import pandas as pd
 
@@ -216,8 +214,7 @@ class Metrics:
         ----------
         name : one of `VALUES`: "error", "latency_ms", "abs_error", "signed_error", "clicked"
         role : "stable" or "canary"
-        window : "check": what became known since the last check that had enough data; "all": since the rollout began;
-            a number: in so many seconds
+        window : "check": what became known since the last check that had enough data; "all": since the rollout began
 
         Returns
         -------
@@ -294,20 +291,9 @@ class Metrics:
         }
 
     def _begin(self, window):
-        if window == "check":
-            return self.since
-        if window == "all":
-            return self.start
-        check_window(window)
-        return self.now - window
-
-
-def check_window(window):
-    """Refuse what is no window: NaN and text would fail in the middle of a rollout."""
-    if isinstance(window, str) and window in ("check", "all"):
-        return
-    if isinstance(window, bool) or not isinstance(window, Real) or not window > 0:
-        raise ValueError(f'window is {window!r}: write "check", "all" or a number of seconds above 0.')
+        if window not in ("check", "all"):
+            raise ValueError(f'window is {window!r}: write "check" or "all".')
+        return self.since if window == "check" else self.start
 
 
 def _summarized(values, summarize):
