@@ -13,7 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from mlprod_helpers.explore import cockpit
+from mlprod_helpers import serving
+from mlprod_helpers.explore import cockpit, live
 from mlprod_helpers.explore.panel import MAX_RATE
 from mlprod_helpers.explore.recent import Recent
 from mlprod_helpers.requestlog import RequestLog, as_log
@@ -27,11 +28,11 @@ ROWS = [{"distance": 1400}]
 NO_LAB = refusal()
 
 
-class PretendLab:
-    """A lab without processes: it notes what it is told, and its services are as they were made."""
+class FakeLab:
+    """A lab without processes: it notes what it is asked to do, and its services are as they were made."""
 
     def __init__(self, folder):
-        self.folder, self.running, self.told = folder, True, []
+        self.folder, self.running, self.calls = folder, True, []
         self.stable, self.canary, self.services = "v1", "v2", {"v1": None, "v2": None}
         self.plan = RoutePlan(
             upstreams=dict.fromkeys(("v1", "v2"), "http://127.0.0.1:9"), stable="v1", canary="v2"
@@ -48,7 +49,7 @@ class PretendLab:
         if self.breaks:
             raise self.breaks
         self.plan = self.plan.weighted(weights, mirror)
-        self.told.append(("weights", weights["v2"], mirror))
+        self.calls.append(("weights", weights["v2"], mirror))
         return self.plan
 
     def get(self, path, *, to, timeout):
@@ -63,7 +64,7 @@ class PretendLab:
         self.states[name] = Answer(0, {"error": "ConnectionRefusedError"}, {})
 
     def drain(self, name):
-        self.told.append(("drain", name))
+        self.calls.append(("drain", name))
         return 0
 
     def restart(self, name):
@@ -72,17 +73,17 @@ class PretendLab:
 
     def close(self):
         self.running = False
-        self.told.append("closed")
+        self.calls.append("closed")
 
     def open_loop(self, rows, *, rate, duration, timeout, stop):
-        self.told.append(("load", rate))
+        self.calls.append(("load", rate))
         assert rows == ROWS and duration <= 600
         stop.wait(20)
 
 
 @pytest.fixture
 def lab(tmp_path):
-    made = PretendLab(tmp_path)
+    made = FakeLab(tmp_path)
     yield made
     made.running = False
     made.log.close()
@@ -90,7 +91,7 @@ def lab(tmp_path):
 
 @pytest.fixture
 def shown(lab):
-    made = cockpit(lab, ROWS)
+    made = live.Cockpit(lab, ROWS)
     yield made
     made.close()
 
@@ -139,9 +140,9 @@ def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
     assert len(shown.lines) == 6
     heads, _, second = re.findall("<tr>(.*?)</tr>", page(shown))
     names, values = (re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", row) for row in (heads, second))
-    told = dict(zip(names, values, strict=True))
-    assert list(told.values())[2:] == ["7", "1", "4", "4", "1", "0", "1", "0"]
-    assert [told[name] for name in ("service", "waiting<br>now", "failed", "tried<br>again")] == [
+    row = dict(zip(names, values, strict=True))
+    assert list(row.values())[2:] == ["7", "1", "4", "4", "1", "0", "1", "0"]
+    assert [row[name] for name in ("service", "waiting<br>now", "failed", "tried<br>again")] == [
         "v2",
         "7",
         "1",
@@ -161,11 +162,11 @@ def test_the_state_of_a_service_is_said_in_words(lab, shown):
         "does not answer": Answer(0, {"error": "TimeoutError"}, {}),
         "dead": Answer(0, {"error": "ConnectionRefusedError"}, {}),
     }
-    for told, answer in states.items():
+    for words, answer in states.items():
         lab.states["v2"] = answer
         shown.refresh()
-        assert shown.lights == {"v1": "ready", "v2": told}
-        assert f"{told}<br>canary, 0 % of the users" in page(shown)
+        assert shown.lights == {"v1": "ready", "v2": words}
+        assert f"{words}<br>canary, 0 % of the users" in page(shown)
 
 
 def test_static_forms_carry_picture_table_and_lines(lab, shown):
@@ -209,10 +210,10 @@ def test_drawing_leaves_matplotlibs_settings_alone(lab, shown, monkeypatch):
 def test_sliders_move_weight_and_mirror_and_roll_back_takes_both_back(lab, shown):
     control(shown, "users of v2 (%)").value = 50
     control(shown, "copied to v2 (%)").value = 20
-    assert lab.told == [("weights", 50, 0), ("weights", 50, 20)]
+    assert lab.calls == [("weights", 50, 0), ("weights", 50, 20)]
     assert "v2 has 50 % of the users" in shown.message
     control(shown, "Roll back").click()
-    assert lab.told[-1] == ("weights", 0, 0) and len(lab.told) == 3
+    assert lab.calls[-1] == ("weights", 0, 0) and len(lab.calls) == 3
     assert control(shown, "users of v2 (%)").value == control(shown, "copied to v2 (%)").value == 0
 
 
@@ -220,7 +221,7 @@ def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
     lab.plan = lab.plan.weighted({"v1": 97.5, "v2": 2.5}, 10)
     shown.refresh()
     assert control(shown, "users of v2 (%)").value == 2.5
-    assert lab.told == [] and "canary, 2.5 % of the users" in page(shown)
+    assert lab.calls == [] and "canary, 2.5 % of the users" in page(shown)
 
 
 def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
@@ -228,16 +229,16 @@ def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
     lab.plan = replace(lab.plan, stable="v2", canary="v1", weight=0.0, generation=1)
     shown.refresh()
     assert "canary, 0 % of the users" in page(shown) and "v2 ready (stable, 100 % of" in repr(shown)
-    lab.set_weights = lambda weights, mirror: lab.told.append(weights) or lab.plan
+    lab.set_weights = lambda weights, mirror: lab.calls.append(weights) or lab.plan
     control(shown, "users of v1 (%)").value = 20
-    assert lab.told == [{"v2": 80, "v1": 20}]
+    assert lab.calls == [{"v2": 80, "v1": 20}]
 
 
 def test_a_lab_with_one_version_has_nothing_to_weigh(tmp_path):
-    lab = PretendLab(tmp_path)
+    lab = FakeLab(tmp_path)
     lab.canary, lab.services = None, {"v1": None}
     lab.plan = replace(lab.plan, canary=None)
-    shown = cockpit(lab, ROWS)
+    shown = live.Cockpit(lab, ROWS)
     assert control(shown, "users of the canary (%)").disabled and control(shown, "Roll back").disabled
     shown.refresh()
     assert shown.lights == {"v1": "ready"} and "could not" not in shown.message
@@ -255,21 +256,21 @@ def test_kill_drain_and_restart_the_chosen_service(lab, shown):
     control(shown, "service").value = "v1"
     control(shown, "Drain service").click()
     until(lambda: "v1 was drained" in shown.message)
-    assert lab.told == [("drain", "v1")]
+    assert lab.calls == [("drain", "v1")]
 
 
 def test_load_starts_changes_its_rate_and_stops(lab, shown):
     button, rate = control(shown, "Start load"), control(shown, "load (requests/s)")
     button.click()
-    until(lambda: lab.told == [("load", 40)])
+    until(lambda: lab.calls == [("load", 40)])
     assert button.description == "Stop load" and "40 requests a second" in shown.message
     rate.value = 100
-    until(lambda: lab.told == [("load", 40), ("load", 100)])
+    until(lambda: lab.calls == [("load", 40), ("load", 100)])
     button.click()
     until(lambda: no_thread("mlprod-load"))
     assert button.description == "Start load" and not shown.loading
     rate.value = 20  # no load: the next one will have it
-    assert len(lab.told) == 2 and rate.max == MAX_RATE
+    assert len(lab.calls) == 2 and rate.max == MAX_RATE
 
 
 def test_a_load_that_ends_by_itself_says_so(lab, shown):
@@ -288,7 +289,7 @@ def test_without_rows_there_is_no_load(lab):
     shown = cockpit(lab)
     assert control(shown, "Start load").disabled
     shown.start_load(10)
-    assert "give the cockpit rows" in shown.message and not shown.loading
+    assert "do not take flights" in shown.message and not shown.loading
 
 
 @pytest.mark.parametrize("error", [LabError("no such luck"), OSError("gone"), ValueError("<refused>")])
@@ -312,11 +313,11 @@ def test_a_look_that_fails_is_said_and_the_next_one_works(lab, shown):
 
 
 def test_a_router_that_does_not_answer_is_said_and_the_rest_is_shown(tmp_path):
-    class Lost(PretendLab):
+    class Lost(FakeLab):
         plan = property(lambda self: self.ask(), lambda self, plan: setattr(self, "ask", lambda: plan))
 
     lab = Lost(tmp_path)
-    shown = cockpit(lab, ROWS)
+    shown = live.Cockpit(lab, ROWS)
     assert "The router does not answer" not in page(shown)
 
     def refuse():
@@ -342,8 +343,8 @@ def test_an_old_plan_that_is_read_late_is_not_shown(lab, shown):
 
 
 def test_it_looks_by_itself_and_ends_with_the_lab(lab):
-    shown = cockpit(lab, ROWS)
-    shown._every = 0.01
+    shown = live.Cockpit(lab, ROWS)
+    shown.every = 0.01
     control(shown, "Start load").click()
     shown._repr_mimebundle_()
     lab.answered("r1", version="v2", latency_ms=4.0)
@@ -360,15 +361,15 @@ def test_it_looks_by_itself_and_ends_with_the_lab(lab):
 
 @pytest.mark.parametrize("how", ["minutes", "widget", "button"])
 def test_it_ends_by_itself_with_its_widget_or_its_button(lab, how):
-    shown = cockpit(lab, ROWS, minutes=1e-4 if how == "minutes" else 10)
-    shown._every = 0.01
+    shown = live.Cockpit(lab, ROWS)
+    shown.every, shown.minutes = 0.01, 1e-4 if how == "minutes" else 10
     shown.widget  # noqa: B018
     shown.watch()
     if how == "widget":
         shown.widget.close()
     elif how == "button":
         control(shown, "Close").click()
-        until(lambda: lab.told == ["closed"])
+        until(lambda: lab.calls == ["closed"])
     until(lambda: no_thread("mlprod-cockpit"))
     assert "stands still" in shown.message and not shown.watching
     shown.watch()
@@ -377,7 +378,7 @@ def test_it_ends_by_itself_with_its_widget_or_its_button(lab, how):
 
 def test_a_second_cockpit_takes_over(lab, shown):
     shown.watch()
-    second = cockpit(lab, ROWS)
+    second = live.Cockpit(lab, ROWS)
     assert "Another cockpit has taken over" in shown.message
     until(lambda: not shown.watching)
     second.close()
@@ -385,7 +386,7 @@ def test_a_second_cockpit_takes_over(lab, shown):
 
 def test_pause_stands_still(lab, shown):
     control(shown, "Pause").value = True
-    shown._every = 0.01
+    shown.every = 0.01
     shown.watch()
     lab.answered("r1", version="v2", latency_ms=4.0)
     time.sleep(0.1)
@@ -395,8 +396,8 @@ def test_pause_stands_still(lab, shown):
 
 
 def test_a_cockpit_keeps_no_lab_alive(tmp_path):
-    lab = PretendLab(tmp_path)
-    shown = cockpit(lab, ROWS)
+    lab = FakeLab(tmp_path)
+    shown = live.Cockpit(lab, ROWS)
     lab.log.close()
     del lab
     shown.refresh()
@@ -412,21 +413,20 @@ def test_no_lab_shows_a_recorded_run_and_says_why(monkeypatch):
         {"time": times, "request_id": range(20), "version": ["v1"] * 15 + ["v2"] * 5, "latency_ms": 5.0}
     )
     monkeypatch.setenv("MLPROD_LIVE", "no")
-    shown = cockpit(None, recorded=log)
+    monkeypatch.setattr(serving, "load_recorded", lambda case, table: log)
+    shown = cockpit()
     assert shown.values == {"seconds": 20}
     assert "MLPROD_LIVE" in shown._repr_mimebundle_()["text/html"]
     assert "v2: 5 answers" in shown.figure.alt
     shown.set(seconds=15)
     assert "v1: 15 answers" in shown.figure.alt and "v2: 0 answers" in shown.figure.alt
     assert "A recorded run." in all_of(shown.widget, ipywidgets.HTML)[-1].value
-    with pytest.raises(ValueError, match="empty"):
-        cockpit(None, recorded=log[:0])
 
 
 def test_a_lab_that_does_not_run_is_refused(lab):
     lab.running = False
     with pytest.raises(LabError, match="Start it first"):
-        cockpit(lab, ROWS)
+        cockpit(lab)
 
 
 # --- the end of a growing log ---------------------------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_only_new_whole_lines_are_read(tmp_path):
 def test_a_real_canary_is_ramped_killed_and_rolled_back():
     with Lab(show=None, lifetime_s=120, timeout=100) as lab:
         shown = cockpit(lab)
-        shown._every = 0.2
+        shown.every = 0.2
         shown._repr_mimebundle_()
         control(shown, "load (requests/s)").value = 60
         control(shown, "Start load").click()
@@ -512,14 +512,14 @@ def test_close_ends_the_lab_and_leaves_no_process():
 )
 def test_one_odd_event_does_not_hide_the_others(lab, shown, odd):
     lab.answered("r1", version="v1", latency_ms=4.0)
-    told = {
+    event = {
         "event": "request",
         "time": pd.Timestamp.now("UTC").isoformat(),
         "request_id": "r2",
         "version": "v1",
     }
     with (lab.folder / "log-router.jsonl").open("a") as file:
-        file.write(json.dumps(told | {"status": 200, "latency_ms": 4.0} | odd) + "\n")
+        file.write(json.dumps(event | {"status": 200, "latency_ms": 4.0} | odd) + "\n")
     lab.answered("r3", version="v1", latency_ms=4.0)
     shown.refresh()
     assert "v1: 2 answers" in shown.figure.alt and "could not look" not in shown.message

@@ -164,7 +164,7 @@ def _even_normal():
 
 @functools.cache
 def _adversarial_still():
-    """The standing part of the picture and the artists that move."""
+    """The part of the picture that stays, and the artists that move."""
     fig, (left, right) = plots.figure(ncols=2, size=(8.6, 3.9), layout=None, width_ratios=[1.25, 1])
     fig.subplots_adjust(left=0.065, right=0.985, bottom=0.135, top=0.84, wspace=0.2)
     left.set_title(f"Two samples, {_ROWS} rows each", pad=25)

@@ -68,7 +68,7 @@ def alarm_tradeoff(threshold, rows=100, columns=20, weeks_in_a_row=1, shift=0.5)
 
 @functools.cache
 def _alarm_still():
-    """The standing part of the picture and the artists that move."""
+    """The part of the picture that stays, and the artists that move."""
     fig, axes = plots.figure(ncols=2, size=(8.6, 3.6), layout=None)
     fig.subplots_adjust(left=0.075, right=0.985, bottom=0.15, top=0.86, wspace=0.2)
     titles = ("False pages in a quiet year", "Weeks until it is seen")

@@ -74,7 +74,7 @@ def _moment(now, done):
 
 
 def cockpit_state(log, now=None, window=10.0, versions=()):
-    """What did each version do in the last seconds?
+    """Count what each version did in the last seconds.
 
     Only what was answered by now counts, so a recorded log looks as the live one did.
 
@@ -115,19 +115,19 @@ def _state(rows, window, versions=()):
     all_served = int(rows["served"].sum())
     table = []
     for name in names:
-        mine = rows[rows["version"] == name]
-        served = int(mine["served"].sum())
-        p50, p99 = _percentiles(mine["latency_ms"].to_numpy()[(mine["served"] | mine["copy"]).to_numpy()])
+        own = rows[rows["version"] == name]
+        served = int(own["served"].sum())
+        p50, p99 = _percentiles(own.loc[own["served"] | own["copy"], "latency_ms"].to_numpy())
         table.append(
             {
                 "rate": served / window,
                 "share": served / all_served if all_served else np.nan,
                 "p50": float(p50),
                 "p99": float(p99),
-                "failed": int(mine["failed"].sum()),
-                "lost": int((mine["failed"] & mine["served"]).sum()),
-                "retried": int(mine["retried"].sum()),
-                "copies": int(mine["copy"].sum()) / window,
+                "failed": int(own["failed"].sum()),
+                "lost": int((own["failed"] & own["served"]).sum()),
+                "retried": int(own["retried"].sum()),
+                "copies": int(own["copy"].sum()) / window,
             }
         )
     columns = ["rate", "share", "p50", "p99", "failed", "lost", "retried", "copies"]
@@ -188,7 +188,7 @@ def _still(versions, window):
 
 
 def cockpit_picture(log, now=None, *, window=60.0, versions=()):
-    """Latency by version, share of the answers, and failures over the last minute.
+    """Draw latency by version, share of the answers, and failures over the last minute.
 
     Parameters
     ----------
@@ -233,11 +233,11 @@ def _draw(still, rows, now, window):
     total = count(served)
     middle = np.minimum(begin + step / 2, 0.0)
     for name, (p50, p99, share) in still.lines.items():
-        mine = version == name
-        times = [latency[mine & answered & (number == each)] for each in range(_BINS + 1)]
+        own = version == name
+        times = [latency[own & answered & (number == each)] for each in range(_BINS + 1)]
         for line, values in zip((p50, p99), np.array([_percentiles(each) for each in times]).T, strict=True):
             line.set_data(middle, np.clip(values, _FASTEST, _SLOWEST))
-        share.set_data(middle, np.where(total > 0, 100 * count(mine & served) / np.maximum(total, 1), np.nan))
+        share.set_data(middle, np.where(total > 0, 100 * count(own & served) / np.maximum(total, 1), np.nan))
     seen, hidden = (
         100 * count(which) / np.maximum(total, 1) for which in (served & failed, retried & ~served)
     )
@@ -270,9 +270,9 @@ def _height(percent):
 def _in_words(state, rows, now, window):
     if pd.isna(now):
         return f"No request has been answered yet: nothing to draw for the last {window:g} s."
-    told = [f"{window:g} s up to {now:%H:%M:%S} UTC."]
+    sentences = [f"{window:g} s up to {now:%H:%M:%S} UTC."]
     if not len(rows):
-        return f"{told[0]} No request was answered in this time."
+        return f"{sentences[0]} No request was answered in this time."
     for row in state.itertuples():
         many = round(row.rate * window)
         facts = [f"{many:,} answer{'s' * (many != 1)}"]
@@ -288,30 +288,26 @@ def _in_words(state, rows, now, window):
             facts.append("none failed")
         if row.retried:
             facts.append(f"{row.retried:,} tried again")
-        told.append(f"{row.Index}: {', '.join(facts)}.")
-    return " ".join(told)
+        sentences.append(f"{row.Index}: {', '.join(facts)}.")
+    return " ".join(sentences)
 
 
 # --- a recorded run -----------------------------------------------------------------------------------------------------
 
 
 class RecordedCockpit(Explorer):
-    """What `cockpit` returns where no lab runs: a recorded run, with a slider over now.
+    """A recorded run with a slider over now; `cockpit` shows it where no lab runs.
 
     Parameters
     ----------
-    log : DataFrame, a request log; a recorded canary that fails if not given
-    why : str, why there is no lab, told above the picture
+    log : DataFrame
+        A request log with at least one row.
+    why : str
+        Why there is no lab; it stands above the picture.
     """
 
-    def __init__(self, log=None, why=""):
-        if log is None:
-            from mlprod_helpers.serving import load_recorded
-
-            log = load_recorded("canary_fails", "fails")
-        if not len(log):
-            raise ValueError("The recorded log is empty: there is nothing to show.")
-        self._why, self._log = why, log
+    def __init__(self, log, why):
+        self._why = why
         begin = log["time"].min().floor("s")
         length = max(2, int(np.ceil((_moment(None, _done(log)) - begin).total_seconds())))
         versions = tuple(sorted(set(log["version"]) - {_ROUTER}))
@@ -323,5 +319,4 @@ class RecordedCockpit(Explorer):
         super().__init__(picture, {"seconds": now})
 
     def _shown(self):
-        note = f"<p><em>A recorded run. {html.escape(self._why)}</em></p>" if self._why else ""
-        return note + super()._shown()
+        return f"<p><em>A recorded run. {html.escape(self._why)}</em></p>{super()._shown()}"

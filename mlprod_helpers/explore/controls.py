@@ -117,8 +117,16 @@ def explore(fn, /, **controls):
     return Explorer(fn, controls)
 
 
+def mimebundle(widget, html, plain):
+    """The live view of a widget, with the static forms that are shown where no kernel runs."""
+    live = widget._repr_mimebundle_() or {}
+    view = "application/vnd.jupyter.widget-view+json"
+    static = {"text/html": html, "text/plain": plain}
+    return static | {view: live[view]} if view in live else static
+
+
 class Explorer:
-    """What `explore` returns: a live widget with a static picture for where nothing runs.
+    """A live widget over a pure function, with a static picture for where no kernel runs; `explore` makes it.
 
     Attributes
     ----------
@@ -143,7 +151,7 @@ class Explorer:
     def widget(self):
         """The ipywidgets box of controls, reset button and picture, made when first asked for."""
         if self._live is None:
-            self._live = self._made_widget()
+            self._live = self._make_widget()
         return self._live
 
     def set(self, **values):
@@ -166,13 +174,13 @@ class Explorer:
             )
         return figure
 
-    def _made_widget(self):
+    def _make_widget(self):
         import ipywidgets
 
         width = f"{0.55 * max(len(self._title(name)) for name in self._controls):.1f}em"
-        self._inputs = {name: self._made_input(name, width) for name in self._controls}
-        for made in self._inputs.values():
-            made.observe(self._on_move, names="value")
+        self._inputs = {name: self._make_input(name, width) for name in self._controls}
+        for control in self._inputs.values():
+            control.observe(self._on_move, names="value")
         reset = ipywidgets.Button(
             description="Reset",
             tooltip="Put all controls back to where they started",
@@ -184,7 +192,7 @@ class Explorer:
         controls = ipywidgets.VBox(list(self._inputs.values()), layout={"width": "min(100%, 42em)"})
         return ipywidgets.VBox([ipywidgets.HBox([controls, reset]), self._picture])
 
-    def _made_input(self, name, width):
+    def _make_input(self, name, width):
         import ipywidgets
 
         control = self._controls[name]
@@ -226,10 +234,10 @@ class Explorer:
                 self._inputs[name].value = value
         finally:
             self._moving = False
-        wanted = {name: made.value for name, made in self._inputs.items()}
-        if wanted == self.values and self.figure is not None:
+        values = {name: control.value for name, control in self._inputs.items()}
+        if values == self.values and self.figure is not None:
             return
-        self.values = wanted
+        self.values = values
         try:
             self.figure, self._failure = self._drawn(), ""
         except Exception as error:  # whatever the function raises: the next move may work again
@@ -261,9 +269,4 @@ class Explorer:
         note = (
             f"<p><em>Explorer at {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
         )
-        live = self.widget._repr_mimebundle_() or {}
-        view = "application/vnd.jupyter.widget-view+json"
-        return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{self._shown()}{note}</div>",
-            "text/plain": repr(self),
-        }
+        return mimebundle(self.widget, f"<div>{self._shown()}{note}</div>", repr(self))

@@ -22,7 +22,7 @@ _PANELS = {  # title -> (limits, words for the horizontal axis)
 
 @functools.cache
 def _drifting(kind, pattern, size):
-    """The stream, and 0 or 1 said for each of its rows by a model that was fitted on the first 2,000."""
+    """The stream, the drift, and the predictions of a model that was fitted on the first 2,000 rows."""
     from mlprod_helpers.streams import Drift, make_stream
 
     drift = Drift(
@@ -41,7 +41,7 @@ def _drifting(kind, pattern, size):
 
 @functools.cache
 def _monitors_still():
-    """The standing part of the picture and its lines, panel by panel."""
+    """The part of the picture that stays, and its lines, panel by panel."""
     fig, axes = plots.figure(ncols=2, nrows=2, size=(8.6, 4.9), layout=None)
     fig.subplots_adjust(left=0.055, right=0.975, bottom=0.1, top=0.93, hspace=0.5, wspace=0.13)
     lines = []
@@ -83,12 +83,12 @@ def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
     Figure: concept drift, sudden: row 2,400, size 0.4 (share of rows whose label changes). Before it and under the new regime:
     farthest input moved by 0.06 sd, predictions 0.52 and 0.50, labels 0.51 and 0.49, error rate 0.10 and 0.44.
     """
-    stream, drift, said = _drifting(kind, pattern, round(_LARGEST[kind] * strength / 100, 4))
+    stream, drift, predicted = _drifting(kind, pattern, round(_LARGEST[kind] * strength / 100, 4))
     y = stream.y.astype(float)
-    wrong = (said != y).astype(float)
+    wrong = (predicted != y).astype(float)
     still, lines = _monitors_still()
     at = np.arange(_A_POINT / 2, _STREAM_ROWS, _A_POINT)
-    for panel, (values, late) in enumerate(((stream.X, 0), (said, 0), (y, delay), (wrong, delay))):
+    for panel, (values, late) in enumerate(((stream.X, 0), (predicted, 0), (y, delay), (wrong, delay))):
         means = values.reshape(len(at), _A_POINT, -1).mean(axis=1)
         for line, column in zip(lines[panel], means.T, strict=True):
             line.set_data(at + late, column)
@@ -97,7 +97,7 @@ def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
     farthest = np.abs(stream.X[new].mean(axis=0) - stream.X[old].mean(axis=0)).max()
     compared = ", ".join(
         f"{name} {values[old].mean():.2f} and {values[new].mean():.2f}"
-        for name, values in (("predictions", said), ("labels", y), ("error rate", wrong))
+        for name, values in (("predictions", predicted), ("labels", y), ("error rate", wrong))
     )
     late = f" Labels come {delay:,} ticks late." if delay else ""
     return still.picture(

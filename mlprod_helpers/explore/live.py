@@ -1,7 +1,7 @@
 """The live cockpit over a running lab: what it looks at once a second, what its buttons do, and how it ends (lesson 09).
 
-What is seen is worked out in `cockpit`, the widgets are in `panel`. Whatever goes wrong is said in the cockpit: nothing is raised
-into the notebook.
+`cockpit.py` makes table and picture of a log, `panel.py` the widgets. Whatever goes wrong is shown in the cockpit; nothing is
+raised into the notebook.
 """
 
 from __future__ import annotations
@@ -14,48 +14,57 @@ import weakref
 import pandas as pd
 
 from mlprod_helpers.explore.cockpit import RecordedCockpit, cockpit_picture, cockpit_state
+from mlprod_helpers.explore.controls import mimebundle
 from mlprod_helpers.explore.panel import LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
 from mlprod_helpers.explore.recent import Recent
 
 LOAD_S = 300.0
 _SHOWN = 60.0  # seconds of the picture
-_LOOK_S = 0.7  # how long a service may take to say how it is
-_SEEN = weakref.WeakKeyDictionary()  # lab -> its cockpit: a cell that runs again replaces it
+_LOOK_S = 0.7  # how long a service may take to answer /readyz
+_COCKPITS = weakref.WeakKeyDictionary()  # lab -> its cockpit: a cell that runs again replaces it
 
 
 class Cockpit:
-    """What `cockpit` returns for a running lab: live widgets, and the picture so far where nothing runs.
+    """Live widgets over a running lab, and the picture so far where no kernel runs; `cockpit` makes it.
 
     Attributes
     ----------
-    names : list of str, the lab's versions: stable, canary, others
-    message : str, what was done last, or what went wrong
-    plan : RoutePlan in force when it last looked; `routed`: did the router answer?
-    lights : dict, version -> "ready", "draining", "dead" ...
-    waiting : dict, version -> requests that wait for its answer just now: they are in no log yet
-    state : DataFrame, see `cockpit_state`: the last `window` seconds
-    figure : plots.Figure, the last minute
-    lines : list of str, the end of the log
+    names : list of str
+        The lab's versions: stable, canary, others.
+    message : str
+        What was done last, or what went wrong.
+    plan : RoutePlan
+        In force when it last looked.
+    routed : bool
+        Whether the router answered then.
+    lights : dict
+        Version -> "ready", "draining", "dead" ...
+    waiting : dict
+        Version -> requests that wait for its answer at this moment: they are in no log yet.
+    state : DataFrame
+        The last `window` seconds, see `cockpit_state`.
+    figure : plots.Figure
+        The last minute.
+    lines : list of str
+        The end of the log.
     """
 
     window = 10.0
+    minutes = 10.0  # for which it looks
+    every = 1.0  # seconds from one look to the next
 
-    def __init__(self, lab, rows=None, *, minutes=10.0, every=1.0):
-        if not 0 < minutes <= 60 or not 0.2 <= every <= 60:
-            raise ValueError(
-                f"minutes={minutes}, every={every}: at most 60 minutes, a look each 0.2 to 60 seconds."
-            )
+    def __init__(self, lab, rows=None):
         self._lab = weakref.ref(lab)  # a cockpit keeps no lab alive
         self.names = [lab.stable, *([lab.canary] if lab.canary else [])]
         self.names += [name for name in lab.services if name not in self.names]
-        self._rows, self._every, self._minutes = rows, every, minutes
+        self._rows = rows
         self._recent = Recent(lab.folder / "log-router.jsonl", _SHOWN + 15)
         self._over, self._load_over, self._busy = threading.Event(), None, set()
         self._thread, self._panel = None, None
         self.message = "Ready." if rows is None else "Ready. Start the load."
-        if (before := _SEEN.get(lab)) is not None:
+        if (before := _COCKPITS.get(lab)) is not None:
             before.close("Another cockpit has taken over.")
-        _SEEN[lab] = self
+        _COCKPITS[lab] = self
         self.plan = lab.plan
         self._look(lab)
 
@@ -63,17 +72,17 @@ class Cockpit:
 
     @property
     def watching(self):
-        """Does it look once a second?"""
+        """Whether it looks once a second."""
         return self._thread is not None and self._thread.is_alive() and not self._over.is_set()
 
     @property
     def loading(self):
-        """Does load run?"""
+        """Whether load runs."""
         return self._load_over is not None and not self._load_over.is_set()
 
     @property
     def has_rows(self):
-        """Is there anything to send?"""
+        """Whether there is anything to send."""
         return self._rows is not None
 
     @property
@@ -82,7 +91,7 @@ class Cockpit:
         if self._panel is None:
             self._panel = Panel(self)
             self._panel.show()
-            self._panel.say(self.message)
+            self._panel.report(self.message)
         return self._panel.box
 
     def watch(self):
@@ -107,7 +116,7 @@ class Cockpit:
             self.stop_load()
             if self._panel is not None:
                 self._panel.disable()
-            self._say(f"{why} The picture stands still.")
+            self._report(f"{why} The picture stands still.")
 
     def _watch(self):
         why = "The cockpit has ended."
@@ -118,8 +127,8 @@ class Cockpit:
 
     def _until_over(self):
         """Look once a second. Returns why it has ended."""
-        end = time.monotonic() + 60 * self._minutes
-        while not self._over.wait(self._every) and time.monotonic() < end:
+        end = time.monotonic() + 60 * self.minutes
+        while not self._over.wait(self.every) and time.monotonic() < end:
             lab = self._lab()
             if lab is None or not lab.running:
                 return self._lab_ended()
@@ -128,23 +137,23 @@ class Cockpit:
             if self._panel is None or not self._panel.paused:
                 self.refresh()
             del lab
-        return f"It has looked for {self._minutes:g} minutes: run the cell again to go on."
+        return f"It has looked for {self.minutes:g} minutes: run the cell again to go on."
 
     # ------------------------------------------------------------------------------------------ what it sees
 
     def refresh(self):
-        """Look now, and show it. What goes wrong is said in the cockpit."""
+        """Look now and show the result, or what went wrong."""
         try:
             lab = self._lab()
             if lab is None or not lab.running:
-                self._say(f"{self._lab_ended()} The picture stands still.")
+                self._report(f"{self._lab_ended()} The picture stands still.")
                 return
             self._look(lab)
             if self._panel is not None:
                 self._panel.show()
         except Exception as error:
             if not self._over.is_set():  # a lab that ends meanwhile is no news
-                self._say(f"The cockpit could not look: {type(error).__name__}: {error}")
+                self._report(f"The cockpit could not look: {type(error).__name__}: {error}")
 
     def _lab_ended(self):
         self.lights, self.waiting = dict.fromkeys(self.names, "ended"), {}
@@ -178,12 +187,12 @@ class Cockpit:
         """Users who come `rate` times a second, for at most five minutes."""
         lab = self._lab()
         if self._rows is None:
-            self._say("No load: give the cockpit rows to send, cockpit(lab, rows).")
+            self._report("No load: the services of this lab do not take flights.")
         elif lab is not None and not self._over.is_set():
             self.stop_load()
             rate, over = min(max(float(rate), 1.0), MAX_RATE), threading.Event()
             self._load_over = over
-            self._say(f"Load: {rate:g} requests a second.")
+            self._report(f"Load: {rate:g} requests a second.")
             work = (lab.open_loop, rate, over)
             threading.Thread(target=self._loading, args=work, name="mlprod-load", daemon=True).start()
         self._name_load()
@@ -192,18 +201,18 @@ class Cockpit:
         """No more requests."""
         if self.loading:
             self._load_over.set()
-            self._say("The load has been stopped.")
+            self._report("The load has been stopped.")
         self._name_load()
 
     def _loading(self, open_loop, rate, over):
-        said = f"The load has ended after {LOAD_S:g} seconds."
+        message = f"The load has ended after {LOAD_S:g} seconds."
         try:
             open_loop(self._rows, rate=rate, duration=LOAD_S, timeout=5.0, stop=over)
         except Exception as error:
-            said = f"The load has ended: {error}"
+            message = f"The load has ended: {error}"
         if not over.is_set():  # nobody stopped it
             over.set()
-            self._say(said)
+            self._report(message)
             self._name_load()
 
     def weigh(self, weight, mirror):
@@ -214,7 +223,7 @@ class Cockpit:
             self._take(lab.set_weights({stable: 100 - weight, canary: weight}, mirror=mirror))
             return f"{canary} has {weight:g} % of the users, and copies of {mirror:g} % of the requests."
 
-        self._do("The weights", work)
+        self._act("The weights", work)
 
     def roll_back(self):
         """Everybody back to the stable version, no copies."""
@@ -224,11 +233,11 @@ class Cockpit:
             self._take(lab.set_weights({stable: 100, canary: 0}, mirror=0))
             return f"Rolled back: {stable} has all users again."
 
-        self._do("The rollback", work)
+        self._act("The rollback", work)
 
     def kill(self, name):
         """SIGKILL for one service."""
-        self._do(f"Killing {name}", lambda lab: lab.kill(name) or f"{name} was killed (SIGKILL).")
+        self._act(f"Killing {name}", lambda lab: lab.kill(name) or f"{name} was killed (SIGKILL).")
 
     def drain(self, name):
         """Take one service out: its requests are answered, then it ends."""
@@ -243,16 +252,16 @@ class Cockpit:
         """A new process for one service."""
         self._in_thread(f"Restarting {name}", lambda lab: lab.restart(name) and f"{name} is ready again.")
 
-    def _do(self, what, work):
+    def _act(self, what, work):
         lab = self._lab()
         try:
             if lab is None or not lab.running:
                 raise RuntimeError("the lab has ended")
-            self._say(work(lab))
+            self._report(work(lab))
         except OSError as error:
-            self._say(f"{what} did not work: nobody answers ({error.strerror or error}).")
+            self._report(f"{what} did not work: nobody answers ({error.strerror or error}).")
         except Exception as error:
-            self._say(f"{what} did not work: {error}")
+            self._report(f"{what} did not work: {error}")
         finally:
             if self._panel is not None:
                 self._panel.follow_plan()
@@ -262,38 +271,38 @@ class Cockpit:
         if what in self._busy:
             return
         self._busy.add(what)
-        self._say(f"{what} ...")
+        self._report(f"{what} ...")
 
         def run():
             try:
-                self._do(what, work)
+                self._act(what, work)
             finally:
                 self._busy.discard(what)
 
         threading.Thread(target=run, name="mlprod-action", daemon=True).start()
 
-    def _say(self, text):
+    def _report(self, text):
         self.message = text
         if self._panel is not None:
-            self._panel.say(text)
+            self._panel.report(text)
 
     def _name_load(self):
         if self._panel is not None:
             self._panel.name_load()
 
     def __repr__(self):
-        told = "; ".join(f"{name} {self.lights[name]} ({role(self.plan, name)})" for name in self.names)
-        return f"Cockpit: {told}. {self.figure.alt}"
+        services = "; ".join(f"{name} {self.lights[name]} ({role(self.plan, name)})" for name in self.names)
+        return f"Cockpit: {services}. {self.figure.alt}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        live = self.widget._repr_mimebundle_() or {}
+        bundle = mimebundle(
+            self.widget,
+            f"<div>{state_table(self)}{self.figure.html()}{log_lines(self.lines)}"
+            "<p><em>The cockpit as it stood. Run the cells to fly it.</em></p></div>",
+            repr(self),
+        )
         self.watch()
-        view = "application/vnd.jupyter.widget-view+json"
-        told = "<p><em>The cockpit as it stood. Run the cells to fly it.</em></p>"
-        return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{state_table(self)}{self.figure.html()}{log_lines(self.lines)}{told}</div>",
-            "text/plain": repr(self),
-        }
+        return bundle
 
 
 def _light(lab, name):
@@ -302,12 +311,12 @@ def _light(lab, name):
         answer = lab.get("/readyz", to=name, timeout=_LOOK_S)
     except (KeyError, OSError, RuntimeError):
         return "dead"
-    told = answer.body if isinstance(answer.body, dict) else {}
+    body = answer.body if isinstance(answer.body, dict) else {}
     if answer.status == 0:
-        return "does not answer" if "Timeout" in str(told.get("error")) else "dead"
+        return "does not answer" if "Timeout" in str(body.get("error")) else "dead"
     if answer.status == 200:
         return "ready"
-    return told.get("state") if told.get("state") in LIGHTS else "alive, not ready"
+    return body.get("state") if body.get("state") in LIGHTS else "alive, not ready"
 
 
 def _waiting(lab):
@@ -320,18 +329,17 @@ def _waiting(lab):
     return {labels["version"]: value for labels, value in zip(table["labels"], table["value"], strict=True)}
 
 
-def cockpit(lab=None, rows=None, *, recorded=None, minutes=10.0):
-    """The cockpit over a running lab: load, weights, kill, drain, restart, roll back; and what becomes of it, looked at once a second.
+def cockpit(lab=None):
+    """Show a running lab and fly it: load, weights, kill, drain, restart, roll back.
 
-    It looks while other cells run, too (its buttons wait for them), until the lab ends, at most for `minutes`. A second
-    cockpit over the same lab takes over. Where no lab is to be had it is a recorded run with a slider over now.
+    The cockpit looks once a second, while other cells run, too (its buttons wait for them), until the lab ends, at most for
+    ten minutes. A second cockpit over the same lab takes over. Its load sends flights. Without a lab it is a recorded run, in
+    which a canary fails, with a slider over now.
 
     Parameters
     ----------
-    lab : serving.Lab that runs (`lab = Lab().start()`, so that it lives through several cells), or None
-    rows : DataFrame or list of dicts, optional: the features that the load sends; flights if not given and the services take these
-    recorded : DataFrame, optional: the request log shown without a lab; a recorded canary that fails if not given
-    minutes : float, at most 60
+    lab : serving.Lab, optional
+        It runs (`lab = Lab().start()`), so that it lives through several cells.
 
     Returns
     -------
@@ -340,34 +348,26 @@ def cockpit(lab=None, rows=None, *, recorded=None, minutes=10.0):
 
     Raises
     ------
-    LabError : the lab does not run.
-
-    Examples
-    --------
-    >>> from mlprod_helpers.requestlog import as_log
-    >>> log = as_log({"time": ["2024-01-01 10:00:00Z", "2024-01-01 10:00:09Z"], "request_id": [1, 2], "version": ["v1", "v2"],
-    ...               "status": [200, 200], "latency_ms": [4.0, 6.0]})
-    >>> shown = cockpit(None, recorded=log)
-    >>> shown.set(seconds=5)
-    >>> shown.figure
-    Figure: 60 s up to 10:00:05 UTC. v1: 1 answer, 100 % of all, p50 4 ms, p99 4 ms, none failed. v2: 0 answers.
+    LabError
+        If the lab does not run.
     """
     if lab is None:
-        from mlprod_helpers.serving import refusal
+        from mlprod_helpers.serving import load_recorded, refusal
 
-        return RecordedCockpit(recorded, why=refusal() or "No lab was given.")
+        log = load_recorded("canary_fails", "fails")
+        return RecordedCockpit(log, why=refusal() or "No lab was given.")
     if not lab.running:
         from mlprod_helpers.serving import LabError
 
         raise LabError("This lab does not run. Start it first: lab = Lab().start(); later lab.close().")
-    return Cockpit(lab, _flights_for(lab) if rows is None else rows, minutes=minutes)
+    return Cockpit(lab, _flights_for(lab))
 
 
 def _flights_for(lab):
     """Flights to ask about, if the stable service takes them."""
     from mlprod_helpers.serving.demo import FEATURES, eta_models
 
-    told = lab.get("/version", to=lab.stable).body
-    features = told.get("features", []) if isinstance(told, dict) else []
+    about = lab.get("/version", to=lab.stable).body
+    features = about.get("features", []) if isinstance(about, dict) else []
     names = {each.get("name") if isinstance(each, dict) else each for each in features}
     return eta_models().rows if names == {feature.name for feature in FEATURES} else None

@@ -27,7 +27,7 @@ def _latencies(servers):
 
 @functools.cache
 def _load_still():
-    """The standing part of the picture and the artists that move."""
+    """The part of the picture that stays, and the artists that move."""
     fig, ax = plots.figure(layout=None)
     fig.subplots_adjust(left=0.09, right=0.98, bottom=0.15, top=0.9)
     ax.set(xlim=(0, 100), ylim=(0, _LONGEST_MS), xlabel="load of each server, %", ylabel="latency, ms")
@@ -64,7 +64,7 @@ def load_picture(load=80, servers=1):
     now = [values[load - _LOADS[0]] for values in _latencies(servers)]
     for (curve, dot), values, at in zip((moving[:2], moving[2:]), _latencies(servers), now, strict=True):
         curve.set_data(_LOADS, values)
-        dot.set_data([load], [at])  # above the frame it is not drawn, and said
+        dot.set_data([load], [at])  # above the frame it is not drawn, but the words say it
     many = f"{servers} server{'s' if servers > 1 else ''} at {load} % load"
     rate = load / 100 * servers * 1000 / _SERVICE_MS
     p50, p99 = (f"{value:,.0f} ms" for value in now)

@@ -43,8 +43,8 @@ class Panel:
         self._mirror = self._slider(w.FloatSlider, 0.0, "copied to the canary (%)", readout_format=".1f")
         back = self._button("Roll back", "All users back to the stable version, no copies", cockpit.roll_back)
         back.button_style = "warning"
-        for made in (self._weight, self._mirror, back):
-            made.disabled = canary is None
+        for widget in (self._weight, self._mirror, back):
+            widget.disabled = canary is None
         self._chosen = w.Dropdown(
             options=cockpit.names,
             value=canary or stable,
@@ -65,9 +65,9 @@ class Panel:
         )
         end = self._button("Close", "End load, cockpit and lab: no process is left", cockpit.end)
         self._rate.observe(self._on_rate, names="value")
-        for made in (self._weight, self._mirror):
-            made.observe(self._on_weight, names="value")
-        self._said, self._about, self._picture, self._last = (
+        for widget in (self._weight, self._mirror):
+            widget.observe(self._on_weight, names="value")
+        self._message, self._table, self._picture, self._log = (
             w.HTML(layout={"width": "auto", "overflow": "auto"}) for _ in range(4)
         )
         self._inputs = [
@@ -88,7 +88,7 @@ class Panel:
                 w.HBox([self._weight, back], layout=row),
                 self._mirror,
                 w.HBox([self._chosen, *acts, self._pause, end], layout=row),
-                *(self._said, self._about, self._picture, self._last),
+                *(self._message, self._table, self._picture, self._log),
             ]
         )
 
@@ -109,9 +109,9 @@ class Panel:
     def _button(self, title, tip, act):
         import ipywidgets
 
-        made = ipywidgets.Button(description=title, tooltip=tip, layout={"width": "auto"})
-        made.on_click(lambda _: act())
-        return made
+        widget = ipywidgets.Button(description=title, tooltip=tip, layout={"width": "auto"})
+        widget.on_click(lambda _: act())
+        return widget
 
     # ------------------------------------------------------------------------------------------ moves by hand
 
@@ -145,14 +145,14 @@ class Panel:
     def show(self):
         """What the cockpit saw last."""
         self.follow_plan()
-        self._about.value = state_table(self._cockpit)
+        self._table.value = state_table(self._cockpit)
         self._picture.value = self._cockpit.figure.html()
-        self._last.value = log_lines(self._cockpit.lines)
+        self._log.value = log_lines(self._cockpit.lines)
 
-    def say(self, text):
-        """One line above the table. A screen reader is told of this line alone, not of each picture."""
+    def report(self, text):
+        """One line above the table. A screen reader announces this line alone, not each picture."""
         words = f"<strong>{pd.Timestamp.now('UTC'):%H:%M:%S} UTC</strong> {html.escape(text)}"
-        self._said.value = f'<div role="status" style="{_PAPER}">{words}</div>'
+        self._message.value = f'<div role="status" style="{_PAPER}">{words}</div>'
 
     def follow_plan(self):
         """The sliders show the plan in force: a rollout's driver or a cell may have changed it."""
@@ -162,12 +162,12 @@ class Panel:
         with self._following:  # a thread at a time: each knows its own moves
             self._setting = threading.get_ident()
             try:
-                for made, what, value in (
+                for widget, what, value in (
                     (self._weight, f"users of {plan.canary} (%)", plan.weight),
                     (self._mirror, f"copied to {plan.canary} (%)", plan.mirror),
                 ):
-                    made.description = made.tooltip = what
-                    made.value = value
+                    widget.description = widget.tooltip = what
+                    widget.value = value
             finally:
                 self._setting = None
 
@@ -178,9 +178,9 @@ class Panel:
 
     def disable(self):
         """Nothing can be pressed any more."""
-        for made in self._inputs:
+        for widget in self._inputs:
             with contextlib.suppress(Exception):  # the widget may be gone
-                made.disabled = True
+                widget.disabled = True
 
 
 # --- in words -----------------------------------------------------------------------------------------------------------
@@ -190,8 +190,8 @@ def role(plan, name):
     """What the plan says of a version, in words."""
     if name not in (plan.stable, plan.canary):
         return "no role"
-    told = f"stable, {100 - plan.weight:.3g} %" if name == plan.stable else f"canary, {plan.weight:.3g} %"
-    return f"{told} of the users" + (", no new requests" if name in plan.draining else "")
+    words = f"stable, {100 - plan.weight:.3g} %" if name == plan.stable else f"canary, {plan.weight:.3g} %"
+    return f"{words} of the users" + (", no new requests" if name in plan.draining else "")
 
 
 def state_table(cockpit):
@@ -199,13 +199,13 @@ def state_table(cockpit):
     rows = [_cells(cockpit, row) for row in cockpit.state.itertuples()]
     body = [[_cell(text, "th" if i == 0 else "td", i) for i, text in enumerate(row.values())] for row in rows]
     heads = [_cell(name, "th", i) for i, name in enumerate(rows[0])]
-    told = f"The last {cockpit.window:g} seconds"
+    caption = f"The last {cockpit.window:g} seconds"
     if not cockpit.routed:
-        told += ". <strong>The router does not answer.</strong>"
+        caption += ". <strong>The router does not answer.</strong>"
     lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in (heads, *body))
     return (
         f'<div style="{_PAPER}"><table style="border-collapse:collapse;color:inherit;line-height:1.4;white-space:nowrap">'
-        f'<caption style="caption-side:top;text-align:left;color:inherit">{told}</caption>{lines}</table></div>'
+        f'<caption style="caption-side:top;text-align:left;color:inherit">{caption}</caption>{lines}</table></div>'
     )
 
 
@@ -242,6 +242,6 @@ def _number(value):
 
 def log_lines(lines):
     """The last lines of the log, as HTML."""
-    told = "\n".join(html.escape(line) for line in lines) or "no request so far"
+    text = "\n".join(html.escape(line) for line in lines) or "no request so far"
     style = "margin:0;color:inherit;background:inherit;line-height:1.4"
-    return f'<div style="{_PAPER}">The last lines of the log<pre style="{style}">{told}</pre></div>'
+    return f'<div style="{_PAPER}">The last lines of the log<pre style="{style}">{text}</pre></div>'

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlprod_helpers import plots
 
-_LINES = 6  # that are told in words
+_LINES = 6  # of the log that are shown
 _USUAL = {"served": True, "status": 200, "latency_ms": 0.0, "attempts": 1}  # where an event does not say
 
 
@@ -83,14 +83,14 @@ def _row(event):
 
 def _in_words(event):
     when, answer = event["time"], event.get("prediction")
-    told = [f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}", f"{event['version']:8}", str(event["status"])]
-    told.append(f"{event['latency_ms']:8.1f} ms")
+    parts = [f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}", f"{event['version']:8}", str(event["status"])]
+    parts.append(f"{event['latency_ms']:8.1f} ms")
     if "user_id" in event:
-        told.append(f"user {event['user_id']}")
+        parts.append(f"user {event['user_id']}")
     if answer is not None:
-        told.append(f"answer {plots.say(answer) if isinstance(answer, float) else answer}")
+        parts.append(f"answer {plots.say(answer) if isinstance(answer, float) else answer}")
     if event["attempts"] > 1:
-        told.append(f"try {event['attempts']}")
+        parts.append(f"try {event['attempts']}")
     if not event["served"]:
-        told.append("(failed)" if event["status"] >= 500 else "(shadow copy)")
-    return "  ".join(told)
+        parts.append("(failed)" if event["status"] >= 500 else "(shadow copy)")
+    return "  ".join(parts)

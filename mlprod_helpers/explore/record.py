@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from numbers import Real
 
+from mlprod_helpers.explore.controls import mimebundle
+
 _TEXT, _NUMBER = "text", "number"
 _FORM = {  # row of the record -> its entries in the form: attribute, what it is called, kind
     "sizing": (("rate", "requests a second", _NUMBER), ("servers", "servers", _NUMBER)),
@@ -18,7 +20,7 @@ _FORM = {  # row of the record -> its entries in the form: attribute, what it is
 
 
 def record_form(record):
-    """A form over a deployment record: what is typed into it is in the record, and what is missing stands below.
+    """Make a form over a deployment record: what is typed into it is in the record, and what is missing stands below.
 
     Decisions, texts, the load, rollout and rollback are edited here. Claims with their evidence, alerts and a new
     sizing are computed, so they are set in code; `refresh` then shows them.
@@ -45,7 +47,7 @@ def record_form(record):
 
 
 class RecordForm:
-    """What `record_form` returns: live widgets over a record, with its state as a static table where nothing runs.
+    """Live widgets over a record, with its state as a static table where no kernel runs; `record_form` makes it.
 
     Attributes
     ----------
@@ -62,7 +64,7 @@ class RecordForm:
     def widget(self):
         """The ipywidgets box, made when first asked for."""
         if self._live is None:
-            self._live = self._made_widget()
+            self._live = self._make_widget()
         return self._live
 
     def entries(self):
@@ -101,7 +103,7 @@ class RecordForm:
             elif isinstance(getattr(self.record, row), str):
                 yield row, about.title, _TEXT
 
-    def _made_widget(self):
+    def _make_widget(self):
         import ipywidgets
 
         width = f"{0.55 * max(len(title) for _, title, _ in self._entries()):.1f}em"
@@ -114,13 +116,15 @@ class RecordForm:
                 "layout": {"width": "min(100%, 60em)"},
             }
             if isinstance(kind, tuple):
-                made = ipywidgets.Dropdown(options=[("not decided", ""), *((o, o) for o in kind)], **common)
+                entry = ipywidgets.Dropdown(options=[("not decided", ""), *((o, o) for o in kind)], **common)
             else:  # a number too: it may be missing; taken when the learner leaves the entry
-                made = ipywidgets.Text(continuous_update=False, **common)
-            made.observe(lambda change, name=name, kind=kind: self._on_entry(name, kind), names="value")
-            self._inputs[name] = made
+                entry = ipywidgets.Text(continuous_update=False, **common)
+            entry.observe(lambda change, name=name, kind=kind: self._on_entry(name, kind), names="value")
+            self._inputs[name] = entry
         again = ipywidgets.Button(
-            description="Read the record again", tooltip="Show changes made in code", layout={"width": "auto"}
+            description="Read the record again",
+            tooltip="Show changes entry in code",
+            layout={"width": "auto"},
         )
         again.on_click(self.refresh)
         self._state = ipywidgets.HTML(value=self._html())
@@ -155,11 +159,11 @@ class RecordForm:
         """Bring each entry and the state below in line with the record."""
         self._reading = True
         try:
-            for name, made in self._inputs.items():
+            for name, entry in self._inputs.items():
                 if name.startswith("sizing.") and self.record.sizing is None:
-                    made.disabled = True
+                    entry.disabled = True
                 else:
-                    made.disabled, made.value = False, _typed(self._value(name))
+                    entry.disabled, entry.value = False, _typed(self._value(name))
         finally:
             self._reading = False
         self._state.value = self._html()
@@ -177,22 +181,18 @@ class RecordForm:
             for row in self.record.table().itertuples()
         ]
         head = "".join(cell(name, "th") for name in ("Row", "What the record says", "State"))
-        told = "".join(f"<li>{html.escape(str(finding))}</li>" for finding in findings)
-        told = f"<ul>{told}</ul>" if told else f"<p>{html.escape(str(findings))}</p>"
+        items = "".join(f"<li>{html.escape(str(finding))}</li>" for finding in findings)
+        repairs = f"<ul>{items}</ul>" if items else f"<p>{html.escape(str(findings))}</p>"
         refused = f"<p><strong>Not taken:</strong> {html.escape(self.message)}</p>" if self.message else ""
         code = f"<p><em>Set in code: sizing, claims ({', '.join(CLAIMS)}), triggers and alerts.</em></p>"
-        return f"{refused}<table><tr>{head}</tr>{''.join(rows)}</table>{told}{code}"
+        return f"{refused}<table><tr>{head}</tr>{''.join(rows)}</table>{repairs}{code}"
 
     def __repr__(self):
         return f"Form over {self.record!r}\n{self.record.lint()}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        live = self.widget._repr_mimebundle_() or {}
-        view = "application/vnd.jupyter.widget-view+json"
-        return {key: live[key] for key in (view,) if key in live} | {
-            "text/html": f"<div>{self._html()}<p><em>Run the cell to fill in the form.</em></p></div>",
-            "text/plain": repr(self),
-        }
+        note = "<p><em>Run the cell to fill in the form.</em></p>"
+        return mimebundle(self.widget, f"<div>{self._html()}{note}</div>", repr(self))
 
 
 def _typed(value):
