@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mlprod_helpers.serving.lab import Lab, Served
+from mlprod_helpers.serving.lab.lab import Lab, Served
 from mlprod_helpers.serving.processes import clear_old_folders, in_use
 
 SECONDS = 10.0

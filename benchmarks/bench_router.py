@@ -35,9 +35,9 @@ import numpy as np
 import psutil
 
 from mlprod_helpers.requestlog import read
-from mlprod_helpers.serving.load import closed_loop, open_loop_async
-from mlprod_helpers.serving.router_process import RouterProcess
-from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
+from mlprod_helpers.serving.lab.load import closed_loop, open_loop_async
+from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
+from mlprod_helpers.serving.router.process import RouterProcess
 
 CPU_MS = 0.6
 DELAY = 0.10

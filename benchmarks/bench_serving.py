@@ -39,7 +39,7 @@ import psutil
 
 from mlprod_helpers import queueing
 from mlprod_helpers.serving import Feature, ServiceConfig, closed_loop, open_loop, save_model, start
-from mlprod_helpers.serving.client import ask, metrics_table
+from mlprod_helpers.serving.lab.client import ask, metrics_table
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "serving_peers"))

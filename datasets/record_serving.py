@@ -41,10 +41,10 @@ from mlprod_helpers.datasets import load_flights
 from mlprod_helpers.requestlog import read
 from mlprod_helpers.rollout import bucket
 from mlprod_helpers.serving import Faults, Feature, Limits
-from mlprod_helpers.serving.lab import Lab, Served
+from mlprod_helpers.serving.lab.lab import Lab, Served
 from mlprod_helpers.serving.processes import HOST, LoopThread
-from mlprod_helpers.serving.router_process import RouterProcess
-from mlprod_helpers.serving.routes import RouterConfig
+from mlprod_helpers.serving.router.plan import RouterConfig
+from mlprod_helpers.serving.router.process import RouterProcess
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import build

@@ -52,7 +52,7 @@ lesson = Lesson("09", edition=2)
 lesson.predict("p99 of the users, in seconds", ...)  # replace ... by a number
 
 # %%
-from mlprod_helpers.serving.recorded import load_recorded
+from mlprod_helpers.serving.lab.recorded import load_recorded
 
 tested = load_recorded("pause", "closed")  # one row a request; times in seconds since the start
 lived = load_recorded("pause", "open")
@@ -150,8 +150,8 @@ import time
 from IPython.display import display
 
 from mlprod_helpers.serving import Faults, Lab, Served, refusal, save_model
-from mlprod_helpers.serving.client import ask
-from mlprod_helpers.serving.demo import eta_models
+from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving.lab.demo import eta_models
 
 eta = eta_models()  # of the estimated time in the air: v1, v2, hybrid; with flights, rows and labels
 LIVE = refusal() is None  # refusal() says why there can be no lab
@@ -403,7 +403,7 @@ lesson.predict(
 )  # replace ... by a number
 
 # %%
-from mlprod_helpers.serving.models import Predictor  # the model as the service calls it
+from mlprod_helpers.serving.service.models import Predictor  # the model as the service calls it
 
 
 def median_ms(call, inputs):

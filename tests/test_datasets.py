@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from mlprod_helpers import datasets
-from mlprod_helpers.serving.recorded import RECORDINGS
+from mlprod_helpers.serving.lab.recorded import RECORDINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "datasets"

@@ -19,10 +19,11 @@ from mlprod_helpers.serving.processes import refusal
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
 
-from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, schema, start
-from mlprod_helpers.serving.client import ask
-from mlprod_helpers.serving.run import _listen
-from mlprod_helpers.serving.schema import BodySchema, LabelSchema, Refused
+from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, start
+from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving.service import schema
+from mlprod_helpers.serving.service.process import _listen
+from mlprod_helpers.serving.service.schema import BodySchema, LabelSchema, Refused
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)

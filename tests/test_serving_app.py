@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlprod_helpers import requestlog
 from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule, to_prometheus
-from mlprod_helpers.serving.config import Faults, Limits, ServiceConfig
+from mlprod_helpers.serving.service.config import Faults, Limits, ServiceConfig
 
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
@@ -23,12 +23,12 @@ pytest.importorskip("httpx", reason="httpx asks the application without a server
 
 import httpx
 
-from mlprod_helpers.serving.app import create_app
-from mlprod_helpers.serving.demo import FEATURES, eta_models
-from mlprod_helpers.serving.limits import ApiKey, TokenBuckets
-from mlprod_helpers.serving.models import ModelError, save_model
-from mlprod_helpers.serving.schema import Feature
-from mlprod_helpers.serving.telemetry import recording_rules
+from mlprod_helpers.serving.lab.demo import FEATURES, eta_models
+from mlprod_helpers.serving.service.app import create_app
+from mlprod_helpers.serving.service.limits import ApiKey, TokenBuckets
+from mlprod_helpers.serving.service.models import ModelError, save_model
+from mlprod_helpers.serving.service.schema import Feature
+from mlprod_helpers.serving.service.telemetry import recording_rules
 
 ROW = {"distance": 1400, "hour": 9, "zone": 2}
 BODY = {"features": ROW}

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlprod_helpers.serving.batching import Batcher, Closed, QueueFull, TimedOut
+from mlprod_helpers.serving.service.batching import Batcher, Closed, QueueFull, TimedOut
 
 LONG = 60.0
 

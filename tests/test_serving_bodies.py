@@ -6,7 +6,7 @@ import pytest
 
 from mlprod_helpers.requestlog import RequestLog
 from mlprod_helpers.rollout import Metrics
-from mlprod_helpers.serving.bodies import write_rows
+from mlprod_helpers.serving.router.rows import write_rows
 
 WHEN = {"time": 1e9, "latency_ms": 1.0, "served": True, "attempts": 1, "user": "ana"}
 ASKED = b'{"features": {"distance": 1400}}'

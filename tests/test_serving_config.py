@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from mlprod_helpers.serving.config import Batching, Faults, Limits, ServiceConfig
-from mlprod_helpers.serving.routes import RouterConfig
+from mlprod_helpers.serving.router.plan import RouterConfig
+from mlprod_helpers.serving.service.config import Batching, Faults, Limits, ServiceConfig
 
 PLAN = {"upstreams": {"v1": "http://127.0.0.1:1"}, "stable": "v1"}
 KINDS = [

@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mlprod_helpers.serving.batching import Batcher
-from mlprod_helpers.serving.config import Faults
-from mlprod_helpers.serving.faulty import Faulty, InjectedError
+from mlprod_helpers.serving.service.batching import Batcher
+from mlprod_helpers.serving.service.config import Faults
+from mlprod_helpers.serving.service.faults import Faulty, InjectedError
 
 IDS = [f"r{i}" for i in range(20_000)]
 
@@ -128,7 +128,7 @@ def test_a_batcher_drains_once_the_hang_is_over():
 
 
 def test_pauses_lie_on_a_grid_from_the_first_call_and_hold_up_everybody(monkeypatch):
-    from mlprod_helpers.serving import faulty as module
+    from mlprod_helpers.serving.service import faults as module
 
     now = [1000.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])

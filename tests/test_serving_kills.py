@@ -21,7 +21,7 @@ ROWS = [{"distance": float(d)} for d in range(100, 200)]
 # starts a writer for each line of standard input; forked, because importing pandas twenty times costs half a minute
 WRITERS = """
 import os, sys, threading, time
-from mlprod_helpers.serving.eventlog import EventLog
+from mlprod_helpers.serving.service.log import EventLog
 class About:
     def __init__(self, name, row):
         self.name, self.ids, self.user, self.shadow, self.arrived = name, [name], "ana", False, time.time()
@@ -173,8 +173,8 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize("settings", [{}, {"workers": 2, "batching": {"max_rows": 16, "wait_ms": 1.0}}])
 def test_a_service_killed_under_load_has_logged_whatever_it_answered(model, tmp_path, settings):
     from mlprod_helpers.serving import ServiceConfig, start
-    from mlprod_helpers.serving.client import ask
-    from mlprod_helpers.serving.load import open_loop
+    from mlprod_helpers.serving.lab.client import ask
+    from mlprod_helpers.serving.lab.load import open_loop
 
     path, answered, many = tmp_path / "log.jsonl", [], []
 
@@ -219,8 +219,8 @@ def test_a_service_killed_under_load_has_logged_whatever_it_answered(model, tmp_
 def test_a_killed_canary_costs_clients_nothing_and_is_rolled_back_within_two_checks(model, tmp_path):
     from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge
     from mlprod_helpers.serving import Driver, RoutePlan, RouterProcess, ServiceConfig, start
-    from mlprod_helpers.serving.load import open_loop
-    from mlprod_helpers.serving.routes import RouterConfig
+    from mlprod_helpers.serving.lab.load import open_loop
+    from mlprod_helpers.serving.router.plan import RouterConfig
 
     log = tmp_path / "router.jsonl"
     plan = Canary(step_weights=list(range(20, 60)), interval=0.5, threshold=3)

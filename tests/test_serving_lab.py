@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from mlprod_helpers.rollout import Canary, MSPRTJudge, ThresholdJudge
-from mlprod_helpers.serving import ServiceConfig, demo, processes
-from mlprod_helpers.serving.lab import Lab, Served
+from mlprod_helpers.serving import ServiceConfig, processes
+from mlprod_helpers.serving.lab import demo
+from mlprod_helpers.serving.lab.lab import Lab, Served
 from mlprod_helpers.serving.processes import LabError, LoopThread
 
 ROWS = [{"distance": float(d)} for d in range(100, 200)]

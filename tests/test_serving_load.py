@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from mlprod_helpers.requestlog import as_log
-from mlprod_helpers.serving import load
+from mlprod_helpers.serving.lab import load
 
 ROWS = [{"distance": 100.0}, {"distance": 200.0}]
 

@@ -16,9 +16,9 @@ from mlprod_helpers.adaptation import HybridModel
 pytest.importorskip("pydantic", reason="bodies are checked with pydantic")
 pytest.importorskip("skops", reason="models are saved with skops")
 
-from mlprod_helpers.serving import models as on_disk
-from mlprod_helpers.serving.models import ModelCard, ModelError, Predictor, load_model, save_model
-from mlprod_helpers.serving.schema import BodySchema, Feature, LabelSchema, Refused
+from mlprod_helpers.serving.service import models as on_disk
+from mlprod_helpers.serving.service.models import ModelCard, ModelError, Predictor, load_model, save_model
+from mlprod_helpers.serving.service.schema import BodySchema, Feature, LabelSchema, Refused
 
 DISTANCE = Feature("distance", low=0, high=6000)
 HOUR = Feature("hour", "integer", low=0, high=23)

@@ -7,7 +7,7 @@ import pytest
 from mlprod_helpers import datasets
 from mlprod_helpers.requestlog import served, validate
 from mlprod_helpers.rollout import Canary, Controller, Metrics, MSPRTJudge, route
-from mlprod_helpers.serving.recorded import RECORDINGS, START, cases, load_recorded
+from mlprod_helpers.serving.lab.recorded import RECORDINGS, START, cases, load_recorded
 
 
 def seconds(log):

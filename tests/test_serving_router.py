@@ -17,11 +17,11 @@ import pytest
 
 from mlprod_helpers.requestlog import read
 from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge, bucket, route
-from mlprod_helpers.serving.driver import Driver
-from mlprod_helpers.serving.load import open_loop_async
-from mlprod_helpers.serving.router import Router
-from mlprod_helpers.serving.router_process import RouterProcess, main
-from mlprod_helpers.serving.routes import RoutePlan, RouterConfig, loopback
+from mlprod_helpers.serving.lab.driver import Driver
+from mlprod_helpers.serving.lab.load import open_loop_async
+from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig, loopback
+from mlprod_helpers.serving.router.process import RouterProcess, main
+from mlprod_helpers.serving.router.proxy import Router
 
 ROWS = [{"distance": float(d)} for d in range(100, 200)]
 SERVICE = """
@@ -828,7 +828,7 @@ def test_the_process_ends_by_itself(tmp_path):
     with RouterProcess(RouterConfig(plan=plan, lifetime_s=0.3)) as router:
         assert router.process.wait(60) == 5
     code = (
-        "import sys; from mlprod_helpers.serving.router_process import *;"
+        "import sys; from mlprod_helpers.serving.router.process import *;"
         f"p = RouterProcess(RouterConfig(plan={plan.to_dict()!r}, lifetime_s=60));"
         "print(p.pid, flush=True); sys.stdin.read()"
     )

@@ -18,17 +18,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlprod_helpers import requestlog
-from mlprod_helpers.serving.config import Faults, Limits, ServiceConfig
 from mlprod_helpers.serving.processes import HOST, LabError, in_use, refusal
+from mlprod_helpers.serving.service.config import Faults, Limits, ServiceConfig
 
 pytest.importorskip("fastapi", reason="the service needs fastapi")
 pytest.importorskip("skops", reason="models are saved with skops")
 
-from mlprod_helpers.serving.__main__ import main
-from mlprod_helpers.serving.client import ask
-from mlprod_helpers.serving.models import save_model
-from mlprod_helpers.serving.run import start
-from mlprod_helpers.serving.schema import Feature
+from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving.service.__main__ import main
+from mlprod_helpers.serving.service.models import save_model
+from mlprod_helpers.serving.service.process import start
+from mlprod_helpers.serving.service.schema import Feature
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -51,7 +51,7 @@ def launch(config, path, **settings):
     """A service as an operator starts it, without `ServiceProcess`; (process, what it announced)."""
     config.write(path)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlprod_helpers.serving", "--config", path],
+        [sys.executable, "-m", "mlprod_helpers.serving.service", "--config", path],
         stdout=subprocess.PIPE,
         text=True,
         **settings,

@@ -1,4 +1,4 @@
-"""What exercises 9.1, 9.7 and 9.8 are played on: recorded runs of real services (`serving.recorded`), each time another part.
+"""What exercises 9.1, 9.7 and 9.8 are played on: recorded runs of real services (`serving.lab.recorded`), each time another part.
 
 Nothing is made up but who is looked at, where the clock begins, how fast it runs, and when labels come.
 """
@@ -18,7 +18,7 @@ CALM = ((0.0, 44.0), (58.0, 100.0))
 
 @functools.cache
 def _load(case):
-    from mlprod_helpers.serving.recorded import load_recorded
+    from mlprod_helpers.serving.lab.recorded import load_recorded
 
     return load_recorded("pause", case)
 
@@ -58,7 +58,7 @@ OUTAGE = (30.0, 42.0)  # seconds in which the recorded network was down
 @functools.cache
 def _watched(case):
     """A router's log as seconds, users and the columns that a learner gets."""
-    from mlprod_helpers.serving.recorded import START, load_recorded
+    from mlprod_helpers.serving.lab.recorded import START, load_recorded
 
     log = load_recorded("canary_fails", case)
     seconds = (log["time"] - pd.Timestamp(START)).dt.total_seconds().to_numpy()
@@ -141,7 +141,7 @@ LATE_MS, OFF_MIN = 150.0, 20.0  # an answer is no good when it is later, or furt
 @functools.cache
 def both_answers(case):
     """One row a request of a recorded afternoon: `second`, `user_id`, and for v1 and v2 `failed_`, `latency_` (ms), `error_` (minutes off)."""
-    from mlprod_helpers.serving.recorded import START, load_recorded
+    from mlprod_helpers.serving.lab.recorded import START, load_recorded
 
     log = load_recorded("shift", case)
     log["second"] = (log["time"] - pd.Timestamp(START)).dt.total_seconds()

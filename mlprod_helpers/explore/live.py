@@ -365,7 +365,7 @@ def cockpit(lab=None):
 
 def _flights_for(lab):
     """Flights to ask about, if the stable service takes them."""
-    from mlprod_helpers.serving.demo import FEATURES, eta_models
+    from mlprod_helpers.serving.lab.demo import FEATURES, eta_models
 
     about = lab.get("/version", to=lab.stable).body
     features = about.get("features", []) if isinstance(about, dict) else []

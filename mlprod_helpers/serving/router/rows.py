@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from mlprod_helpers.requestlog import COLUMNS, LogError
-from mlprod_helpers.serving.eventlog import Redaction
+from mlprod_helpers.serving.service.log import Redaction
 
 _MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
 

@@ -160,7 +160,7 @@ class BodySchema:
     ([{'distance': 1400.0}], False)
     >>> schema.parse(b'{"features": {"distance": -1}}')
     Traceback (most recent call last):
-    mlprod_helpers.serving.schema.Refused: invalid
+    mlprod_helpers.serving.service.schema.Refused: invalid
     """
 
     def __init__(self, features, *, rows):
@@ -279,7 +279,7 @@ class LabelSchema:
     ('r1', 227.0)
     >>> schema.parse(b'{"request_id": "r1", "label": 1e15}')
     Traceback (most recent call last):
-    mlprod_helpers.serving.schema.Refused: invalid
+    mlprod_helpers.serving.service.schema.Refused: invalid
     """
 
     def __init__(self, classes, *, low=None, high=None):

@@ -58,7 +58,7 @@ class ServiceProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self.process, told = spawn(
-                "mlprod_helpers.serving",
+                "mlprod_helpers.serving.service",
                 self.config.to_dict(),
                 log=config.log,
                 timeout=timeout,
@@ -148,8 +148,8 @@ def serve(config):
     """Run a service in this process until it ends; returns the exit code."""
     import uvicorn
 
-    from mlprod_helpers.serving.app import create_app
-    from mlprod_helpers.serving.models import ModelError
+    from mlprod_helpers.serving.service.app import create_app
+    from mlprod_helpers.serving.service.models import ModelError
 
     try:
         app = create_app(config)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from mlprod_helpers.serving.config import valid_name
-from mlprod_helpers.serving.routes import loopback
+from mlprod_helpers.serving.router.plan import loopback
+from mlprod_helpers.serving.service.config import valid_name
 
 
 class Answer(NamedTuple):

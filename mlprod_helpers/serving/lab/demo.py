@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.serving.schema import Feature
+from mlprod_helpers.serving.service.schema import Feature
 
 FEATURES = (
     Feature("distance", low=0, high=6000),

@@ -1,4 +1,4 @@
-"""The router in a process of its own: `RouterProcess`, or `python -m mlprod_helpers.serving.router_process --config FILE`."""
+"""The router in a process of its own: `RouterProcess`, or `python -m mlprod_helpers.serving.router.process --config FILE`."""
 
 import argparse
 import asyncio
@@ -11,13 +11,15 @@ import sys
 import time
 from dataclasses import replace
 
-from mlprod_helpers.serving.eventlog import Redaction
 from mlprod_helpers.serving.processes import HOST, Parent, kill_and_wait, spawn
-from mlprod_helpers.serving.routes import RoutePlan, RouterConfig
+from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
+from mlprod_helpers.serving.service.log import Redaction
 
 
 async def _serve(config):
-    from mlprod_helpers.serving.router import Router  # aiohttp: whoever starts the process does not need it
+    from mlprod_helpers.serving.router.proxy import (
+        Router,  # aiohttp: whoever starts the process does not need it
+    )
 
     pid = os.getppid() if config.parent_pid is None else config.parent_pid
     parent = Parent(pid) if pid else None
@@ -71,7 +73,7 @@ class RouterProcess:
         parent = os.getpid() if config.parent_pid is None else config.parent_pid
         config = replace(config, token=self.token, parent_pid=parent)
         self.process, told = spawn(
-            "mlprod_helpers.serving.router_process",
+            "mlprod_helpers.serving.router.process",
             config.to_dict(),
             log=config.log,
             timeout=timeout,
@@ -146,7 +148,7 @@ class RouterProcess:
 def main(arguments=None):
     """Run a router; returns the exit code: 0 ended by a signal, 2 wrong config, port or log, 4 its parent is gone, 5 its lifetime is
     over."""
-    parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router_process")
+    parser = argparse.ArgumentParser(prog="python -m mlprod_helpers.serving.router.process")
     parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
     path = parser.parse_args(arguments).config
     try:

@@ -7,8 +7,8 @@ import time
 import pandas as pd
 
 from mlprod_helpers.requestlog import RequestLog, read
-from mlprod_helpers.serving.client import ask, metrics_table, own_headers, send_labels
-from mlprod_helpers.serving.load import closed_loop, open_loop
+from mlprod_helpers.serving.lab.client import ask, metrics_table, own_headers, send_labels
+from mlprod_helpers.serving.lab.load import closed_loop, open_loop
 from mlprod_helpers.serving.processes import LabError, LoopThread
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout.routing import route
-from mlprod_helpers.serving.config import Values, check_flags, check_number, check_version, keep_texts
+from mlprod_helpers.serving.service.config import Values, check_flags, check_number, check_version, keep_texts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.config import check_version, valid_name
-from mlprod_helpers.serving.schema import Feature, check_features
+from mlprod_helpers.serving.service.config import check_version, valid_name
+from mlprod_helpers.serving.service.schema import Feature, check_features
 
 #: what is trusted besides the types that skops itself knows as harmless
 TRUSTED = (

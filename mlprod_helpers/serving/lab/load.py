@@ -17,9 +17,9 @@ import pandas as pd
 
 from mlprod_helpers.queueing import poisson, replay
 from mlprod_helpers.requestlog import features, served
-from mlprod_helpers.serving.config import valid_name
 from mlprod_helpers.serving.processes import LoopThread
-from mlprod_helpers.serving.routes import loopback
+from mlprod_helpers.serving.router.plan import loopback
+from mlprod_helpers.serving.service.config import valid_name
 
 MAX_REQUESTS = 200_000
 MAX_SECONDS = 600.0

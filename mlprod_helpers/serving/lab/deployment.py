@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlprod_helpers.serving.config import ServiceConfig
+from mlprod_helpers.serving.service.config import ServiceConfig
 
 _OURS = frozenset(
     ["model", "version", "log", "port", "ready_file", "parent_pid", "lifetime_s", "watch_stdin"]

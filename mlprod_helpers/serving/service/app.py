@@ -14,11 +14,10 @@ from fastapi import FastAPI
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.routing import Route
 
-from mlprod_helpers.serving.batching import Batcher, QueueFull, TimedOut
-from mlprod_helpers.serving.config import check_version, valid_name
-from mlprod_helpers.serving.eventlog import EventLog
-from mlprod_helpers.serving.exchange import Ask, Refusal, has_large_body, is_json, told_of
-from mlprod_helpers.serving.limits import (
+from mlprod_helpers.serving.service.batching import Batcher, QueueFull, TimedOut
+from mlprod_helpers.serving.service.config import check_version, valid_name
+from mlprod_helpers.serving.service.exchange import Ask, Refusal, has_large_body, is_json, told_of
+from mlprod_helpers.serving.service.limits import (
     ApiKey,
     Gone,
     TokenBuckets,
@@ -28,10 +27,11 @@ from mlprod_helpers.serving.limits import (
     throw_away,
     unless_gone,
 )
-from mlprod_helpers.serving.models import ModelCard, Predictor, load_model
-from mlprod_helpers.serving.openapi import document
-from mlprod_helpers.serving.schema import BodySchema, LabelSchema, Refused
-from mlprod_helpers.serving.telemetry import Telemetry
+from mlprod_helpers.serving.service.log import EventLog
+from mlprod_helpers.serving.service.models import ModelCard, Predictor, load_model
+from mlprod_helpers.serving.service.openapi import document
+from mlprod_helpers.serving.service.schema import BodySchema, LabelSchema, Refused
+from mlprod_helpers.serving.service.telemetry import Telemetry
 
 _JSON = (b"content-type", b"application/json")
 
@@ -81,7 +81,7 @@ class Service:
     # ------------------------------------------------------------------------------- start and end
 
     def _load(self):
-        from mlprod_helpers.serving.faulty import Faulty
+        from mlprod_helpers.serving.service.faults import Faulty
 
         model, card = load_model(self.config.model)
         predictor = call = Predictor(model, card)

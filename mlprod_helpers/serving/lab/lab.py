@@ -16,14 +16,14 @@ import weakref
 from dataclasses import replace
 
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.serving.asking import Asking, with_key
-from mlprod_helpers.serving.client import Answer, ask
-from mlprod_helpers.serving.config import ServiceConfig, check_version
-from mlprod_helpers.serving.live import LiveRollout
+from mlprod_helpers.serving.lab.client import Answer, ask
+from mlprod_helpers.serving.lab.deployment import Served
+from mlprod_helpers.serving.lab.requests import Asking, with_key
+from mlprod_helpers.serving.lab.resources import Rig
+from mlprod_helpers.serving.lab.rollout import LiveRollout
 from mlprod_helpers.serving.processes import LabError, new_folder, refusal
-from mlprod_helpers.serving.rig import Rig
-from mlprod_helpers.serving.routes import RoutePlan
-from mlprod_helpers.serving.served import Served
+from mlprod_helpers.serving.router.plan import RoutePlan
+from mlprod_helpers.serving.service.config import ServiceConfig, check_version
 
 __all__ = ["Answer", "Lab", "LabError", "LiveRollout", "Served"]
 
@@ -37,7 +37,7 @@ class Lab(Asking):
     Parameters
     ----------
     versions : dict, name -> `Served`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
-        models of `serving.demo`
+        models of `serving.lab.demo`
     stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
     show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
@@ -73,7 +73,7 @@ class Lab(Asking):
         start=None,
     ):
         if versions is None:
-            from mlprod_helpers.serving.demo import eta_versions
+            from mlprod_helpers.serving.lab.demo import eta_versions
 
             versions = eta_versions()
         if not 1 <= len(versions) <= MAX_VERSIONS:
@@ -117,7 +117,7 @@ class Lab(Asking):
         return self
 
     def _begin(self, rig):
-        from mlprod_helpers.serving.routes import RouterConfig
+        from mlprod_helpers.serving.router.plan import RouterConfig
 
         end = time.monotonic() + self._timeout
         config = RouterConfig(
@@ -145,13 +145,13 @@ class Lab(Asking):
         """Save the model, start its service, wait until it is ready."""
         served, start = self._served[version], self._start
         if start is None:
-            from mlprod_helpers.serving.run import start
+            from mlprod_helpers.serving.service.process import start
         if served.is_folder:
             folder = str(served.model)
         else:
             folder = str(rig.folder / version)
             if not os.path.exists(folder):
-                from mlprod_helpers.serving.models import save_model
+                from mlprod_helpers.serving.service.models import save_model
 
                 save_model(served.model, folder, version=version, features=served.features)
         settings = {"drain_s": 0.0} | served.settings  # the router is told before a service drains
@@ -347,6 +347,6 @@ class Lab(Asking):
 
 
 def _start_router(config):
-    from mlprod_helpers.serving.router_process import RouterProcess
+    from mlprod_helpers.serving.router.process import RouterProcess
 
     return RouterProcess(config)

@@ -38,12 +38,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from mlprod_helpers.requestlog import LogError, RequestLog
-from mlprod_helpers.serving.bodies import write_rows
-from mlprod_helpers.serving.config import valid_name
-from mlprod_helpers.serving.eventlog import Redaction
-from mlprod_helpers.serving.exchange import foreign
 from mlprod_helpers.serving.processes import HOST
-from mlprod_helpers.serving.routes import RoutePlan
+from mlprod_helpers.serving.router.plan import RoutePlan
+from mlprod_helpers.serving.router.rows import write_rows
+from mlprod_helpers.serving.service.config import valid_name
+from mlprod_helpers.serving.service.exchange import foreign
+from mlprod_helpers.serving.service.log import Redaction
 
 HOP_BY_HOP = frozenset(
     [

@@ -9,8 +9,8 @@ import pandas as pd
 
 from mlprod_helpers.rollout import Controller
 from mlprod_helpers.rollout.controller import DEGRADED
-from mlprod_helpers.serving.driver import Driver, _Tail
-from mlprod_helpers.serving.load import MAX_REQUESTS, NOT_ANSWERED, _table, open_loop
+from mlprod_helpers.serving.lab.driver import Driver, _Tail
+from mlprod_helpers.serving.lab.load import MAX_REQUESTS, NOT_ANSWERED, _table, open_loop
 
 
 class LiveRollout:
