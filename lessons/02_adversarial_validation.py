@@ -517,7 +517,7 @@ for name, why in compare(number_a, number_b).suspects.items():
 # Write `names_its_table(reference, current)`: the list of those columns of which fewer than 5 % of the rows in `current` have a value that occurs in `reference` at all.
 #
 # - Count rows of `current`, not different values. A column with exactly 5 % is not on the list.
-# - The tables have the same columns: numbers, texts or times. Their numbers of rows may differ. No value is missing.
+# - The tables have the same columns: numbers, texts or times. Their numbers of rows may differ. No value is missing. A number may be stored as 5 in one table and as 5.0 in the other: it is the same value.
 # - All measurements are recorded in whole units. (One with many decimals would have to be rounded first: its values do not come back either.)
 #
 # Example: if `reference` has the distances 184, 184, 1010 and `current` has 187 and 1013, then `distance` is on the list.

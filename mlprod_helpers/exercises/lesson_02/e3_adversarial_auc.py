@@ -168,7 +168,8 @@ def _adversarial_outputs(seen):
 
 def _looks_in_sample(seen):
     nothing, together, *_ = _adversarial_outputs(seen)
-    return nothing > 0.64 and together > 0.75 and not _is_of_a_part(nothing, 113, 107)
+    rounded = all(output in (0, 1) for output in seen.outputs)
+    return nothing > 0.64 and together > 0.75 and not rounded and not _is_of_a_part(nothing, 113, 107)
 
 
 def _looks_like_accuracy(seen):

@@ -103,7 +103,7 @@ def names_its_table(answer, rng, expect):
     drawn = (
         ("a counter and a mileage", ["counter", "pair"], [], 0),
         ("a counter, a clock and a mileage", ["counter", "clock", "pair"], [], 0),
-        ("none", [], [], 0),
+        ("none, and numbers are stored as 5 in one table, as 5.0 in the other", [], [], 0),
         (
             "one whose values come back in 19 of 400 rows, and another one in 20",
             ["few back"],
@@ -127,8 +127,10 @@ def names_its_table(answer, rng, expect):
         kinds = {str(rng.choice(_NAMES[kind])): str(kind) for kind in chosen}
         n, m = int(rng.integers(250, 390)), rows or int(rng.integers(250, 390))
         reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
+        if "5.0" in what:
+            current = current.astype(dict.fromkeys(current.select_dtypes("number"), float))
         want = [name for name, kind in kinds.items() if kind in _NAMING]
-        with expect.defining() if naming or more else contextlib.nullcontext():
+        with expect.defining() if naming or more or "5.0" in what else contextlib.nullcontext():
             expect.same_set(
                 answer(reference, current), want, f"a log with columns that name their table: {what}"
             )
@@ -153,6 +155,7 @@ def _tables_with_names(rng):
     )
     yield pd.DataFrame({"t": times}), pd.DataFrame({"t": times + pd.Timedelta("300D")})
     yield pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [2, 2, 2, 2, 5]})
+    yield pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [2.0, 1.0]})
 
 
 def _chosen_wrongly(seen):
