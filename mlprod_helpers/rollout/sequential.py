@@ -11,15 +11,14 @@ import numpy as np
 import pandas as pd
 
 
-def crossing(bounds, information=None, *, drift=0.0):
-    """How probable is it that a z statistic has left its bounds by each look?
+def crossing(bounds, *, drift=0.0):
+    """How probable is it that a z statistic has left its bounds by each of some equally spaced looks?
 
     The integral is done look by look over the values that have stayed inside: exact, not simulated.
 
     Parameters
     ----------
     bounds : array of K positive z values; the test stops at look k when |z| reaches bounds[k]
-    information : array of K rising numbers, the data at each look (equally spaced when None); only ratios count
     drift : float, the mean of z at the last look if it is reached: 0 for no difference
 
     Returns
@@ -34,12 +33,9 @@ def crossing(bounds, information=None, *, drift=0.0):
     array([0.8])
     """
     bounds = np.asarray(bounds, dtype=float)
-    times = np.arange(1, len(bounds) + 1) if information is None else np.asarray(information, dtype=float)
-    if len(times) != len(bounds) or not (np.diff(times, prepend=0.0) > 0).all():
-        raise ValueError("information grows from look to look: give one number a look, rising, above 0.")
     if not (bounds > 0).all():
         raise ValueError(f"bounds are {bounds.tolist()}, but each is the |z| that stops the test: above 0.")
-    times = times / times[-1]
+    times = np.arange(1, len(bounds) + 1) / len(bounds)
     # doubling the nodes changes no digit that is printed
     nodes, weights = np.polynomial.legendre.leggauss(64 + 4 * len(times))
     # the sum B(t) = z sqrt(t) has independent steps of variance dt and mean drift dt
@@ -223,9 +219,9 @@ def _codes(users, n, m):
         codes = np.concatenate(names)
         is_code = codes.min() >= 0 and codes.max() < 10 * len(codes)  # as `Metrics` numbers them
         return codes if is_code else pd.factorize(codes)[0]
-    codes, found = pd.factorize(np.concatenate([part.astype(object) for part in names]))
+    codes, known = pd.factorize(np.concatenate([part.astype(object) for part in names]))
     nobody = codes < 0
-    codes[nobody] = len(found) + np.arange(nobody.sum())
+    codes[nobody] = len(known) + np.arange(nobody.sum())
     return codes
 
 
@@ -248,17 +244,6 @@ def finite(values, name):
             f"{bad} of {len(values)} values of {name} are missing or infinite: leave them out, and count them."
         )
     return values
-
-
-def z_of_sums(n, total, squares, m, total_m, squares_m):
-    """As `z_score`, from counts, sums and sums of squares: scalars or arrays."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        difference = total_m / m - total / n
-        mean = (total + total_m) / (n + m)
-        spread = np.maximum((squares + squares_m) / (n + m) - mean**2, 0.0)
-        variance = spread * (1 / n + 1 / m)
-        z = np.where(variance > 0, difference / np.sqrt(variance), 0.0)
-    return z, difference, variance
 
 
 def requests_needed(p, q, *, power=0.8, alpha=0.05):
@@ -287,30 +272,15 @@ def requests_needed(p, q, *, power=0.8, alpha=0.05):
     return int(np.ceil(((_z(alpha) * under_none + ndtri(power) * under_some) / (q - p)) ** 2))
 
 
-def operating_characteristics(
-    p=0.1,
-    effect=0.015,
-    *,
-    requests=None,
-    looks=5,
-    checks=100,
-    alpha=0.05,
-    tau=None,
-    runs=20_000,
-    random_state=None,
-):
-    """What does each way of looking cost, and what does it find? Simulated on counts of failed requests.
+def operating_characteristics(p=0.1, effect=0.015, *, runs=20_000, random_state=None):
+    """What does each way of looking cost, and what does it find? Simulated on counts of failed requests, at a level of 5%.
 
-    Both arms get the same number of requests; `checks` of them are seen by the always-valid test, `looks` by the others.
+    Both arms get as many requests as give a single test 80% power. The always-valid test looks 100 times, the others 5 times.
 
     Parameters
     ----------
     p : float, error rate of the stable version
     effect : float, added to it by the bad version
-    requests : int, an arm (None: as many as give a single test 80 % power)
-    looks, checks : int; checks is a multiple of looks
-    alpha : float, two-sided
-    tau : float, of the mSPRT (None: `effect`)
     runs : int
     random_state : int, Generator or None
 
@@ -328,22 +298,20 @@ def operating_characteristics(
     O'Brien-Fleming, 5 looks             0.05   0.79      0.80
     mSPRT, 100 checks                    0.01   0.52      0.79
     """
-    looks, checks = _looks(looks), _looks(checks)
-    if checks % looks:
-        raise ValueError(f"{checks} checks cannot be shared out to {looks} looks: take a multiple.")
-    requests = requests or requests_needed(p, p + effect, alpha=alpha)
+    looks, checks, alpha = 5, 100, 0.05
+    requests = requests_needed(p, p + effect, alpha=alpha)
     rng = np.random.default_rng(random_state)
     at = checks // looks * np.arange(1, looks + 1) - 1
     sizes = np.diff((np.arange(checks + 1) * requests) // checks)
     n = sizes.cumsum()
-    found, share = {}, {}
+    rates, share = {}, {}
     for rate in (p, p + effect):
         # one arm after the other, in 32 bits: 20,000 runs of 100 checks are 8 MB each
         stable, canary = (
             rng.binomial(sizes, q, size=(runs, checks)).cumsum(axis=1, dtype=np.int32) for q in (p, rate)
         )
-        z, difference, variance = z_of_sums(n, stable, stable, n, canary, canary)
-        ratio = msprt(difference, variance, tau or effect)
+        z, difference, variance = _z_of_counts(n, stable, canary)
+        ratio = msprt(difference, variance, effect)
         single = np.abs(z[:, -1:]) >= _z(alpha)
         crossed = {
             "one look at the end": (single, [checks - 1]),
@@ -354,12 +322,22 @@ def operating_characteristics(
         }
         for name, (stops, when) in crossed.items():
             stopped = stops.any(axis=1)
-            found.setdefault(name, []).append(stopped.mean())
+            rates.setdefault(name, []).append(stopped.mean())
             share[name] = (
                 np.where(stopped, n[np.asarray(when)[stops.argmax(axis=1)]], requests).mean() / requests
             )
-    table = pd.DataFrame.from_dict(found, orient="index", columns=["false_positives", "power"])
+    table = pd.DataFrame.from_dict(rates, orient="index", columns=["false_positives", "power"])
     return table.assign(requests=pd.Series(share)).rename_axis("test")
+
+
+def _z_of_counts(n, stable, canary):
+    """As `z_score`, from the failed requests of two arms of n requests each; arrays."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = canary / n - stable / n
+        mean = (stable + canary) / (n + n)
+        variance = np.maximum(mean - mean**2, 0.0) * (1 / n + 1 / n)
+        z = np.where(variance > 0, difference / np.sqrt(variance), 0.0)
+    return z, difference, variance
 
 
 def _solve(shape, alpha):
