@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from mlprod_helpers import requestlog
-from mlprod_helpers.faults import UnitChange
 from mlprod_helpers.queueing import poisson
 from mlprod_helpers.rollout import (
     Behavior,
@@ -202,13 +201,12 @@ def test_a_fault_of_one_segment_is_found_by_a_judge_that_looks_there(trace):
     assert by_origin.users_harmed < overall.users_harmed
 
 
-def test_bias_and_drift_are_seen_once_the_labels_are_there(trace):
-    versions = Version("v1"), Version("v2", Behavior(drift=60.0))
+def test_a_bias_is_seen_once_the_labels_are_there(trace):
+    versions = Version("v1"), Version("v2", Behavior(bias=20.0))
     judge = ThresholdJudge({"bias": (-10, 10)}, min_requests=30)
-    plan = Canary(step_weights=[20], interval=300, threshold=1, watch=3000)
-    checks = replay(trace, versions, plan, judge, random_state=0).timeline["verdict"].dropna()
-    # ten minutes until the bias is 10, two until its labels are there, and then the mean of a window
-    assert 720 <= checks.index[list(checks).index("fail")] <= 1200
+    result = replay(trace, versions, Canary(step_weights=[20], threshold=1), judge, random_state=0)
+    verdicts = result.timeline["verdict"].dropna()
+    assert verdicts.to_dict() == {60.0: "nodata", 120.0: "nodata", 180.0: "fail"}  # labels take two minutes
 
 
 def test_costs_of_two_fleets_are_counted(four):
@@ -288,49 +286,11 @@ def test_every_kind_of_judge_stops_a_bad_canary_and_lets_a_good_one_pass(trace, 
     assert replay(trace, (STABLE, good), plan, judge, random_state=5).phase == "Healthy"
 
 
-def test_a_real_model_and_its_broken_input():
-    rows = pd.DataFrame({"distance": np.linspace(100, 2500, 500)}).assign(
-        air_time=lambda f: f["distance"] / 8 + 20
-    )
-    trace = traffic(poisson(5, duration=1800, random_state=0), rows=rows, label="air_time", random_state=0)
-
-    def model(frame):
-        return frame["distance"] / 8 + 20
-
-    versions = Version("v1", model=model), Version("v2", model=model, faults=UnitChange("distance", 1.609))
-    judge = ThresholdJudge({"mean_abs_error": (None, 10)}, min_requests=30)
-    result = replay(trace, versions, Canary(), judge, random_state=0, limits={"abs_error": 15})
-    log = result.log[result.log["status"] == 200]
-    exact = log["version"] == "v1"
-    assert np.allclose(log["prediction"][exact], log["label"][exact])
-    assert result.rolled_back and result.users_harmed > 0 and "mean_abs_error" in result.reason
-    with pytest.raises(ValueError, match="one number a request"):
-        replay(trace, (Version("v1", model=lambda frame: [1.0]), versions[1]), Canary(), judge)
-
-
-def test_a_version_that_answers_without_a_prediction_harms_and_does_not_pass():
-    trace = traffic(poisson(5, duration=1800, random_state=0), label=(100, 10), random_state=0)
-
-    def good(frame):
-        return np.full(len(frame), 100.0)
-
-    versions = (
-        Version("v1", model=good),
-        Version("v2", model=lambda frame: np.where(frame.index % 3, 100.0, np.nan)),
-    )
-    judge = ThresholdJudge({"mean_abs_error": (None, 30)}, min_requests=30)
-    result = replay(trace, versions, Canary(), judge, random_state=0, limits={"abs_error": 60})
-    assert result.rolled_back and "predictions missing" in result.reason and result.users_harmed > 10
-
-
 @pytest.mark.parametrize(
     "make",
     [
         lambda: Behavior(bias=np.nan),
-        lambda: Behavior(drift=np.inf),
         lambda: Behavior(latency_ms=np.inf),
-        lambda: Symptom(bias=np.nan),
-        lambda: Symptom(latency_factor=np.inf),
         lambda: Symptom(until=np.nan),
         lambda: traffic([0.0, np.nan]),
         lambda: traffic([0.0, np.inf]),
@@ -403,7 +363,7 @@ def test_pictures_say_what_to_notice(four):
 
 def test_an_operator_can_act_by_hand(trace):
     hands = {100: "pause", 1000: "resume", 1500: "abort"}
-    result = replay(trace, (STABLE, STABLE.__class__("v2")), Canary(), ERRORS, random_state=0, operator=hands)
+    result = replay(trace, (STABLE, Version("v2")), Canary(), ERRORS, random_state=0, operator=hands)
     at = result.timeline.groupby(level=0).last()
     assert at.loc[100:999, "phase"].eq("Paused").all() and at.loc[1500, "phase"] == "Degraded"
 
@@ -416,7 +376,6 @@ def test_an_operator_can_act_by_hand(trace):
         ({"operator": {5: "stop"}}, "cannot 'stop'"),
         ({"limits": {"latency_ms": np.nan}}, "give a number"),
         ({"limits": {"abs_error": "15"}}, "give a number"),
-        ({"servers": 0}, "at least one"),
         ({"trace": pd.DataFrame({"time": [pd.NaT], "user_id": ["a"]})}, "no time"),
         (
             {"trace": pd.DataFrame([[1, 2, 3]], columns=["time", "user_id", "user_id"])},

@@ -22,13 +22,12 @@ from mlprod_helpers.rollout.plans import Plan
 from mlprod_helpers.rollout.routing import bucket
 from mlprod_helpers.rollout.versions import as_trace, luck, outcomes
 
+_SERVERS = 10  # of a full fleet
 _ACTIONS = ("pause", "resume", "promote", "abort")
 
 
-def replay(
-    trace, versions, plan, judge, random_state=None, *, limits=None, servers=10, salt="", operator=None
-):
-    """Run one rollout over a trace of requests.
+def replay(trace, versions, plan, judge, random_state=None, *, limits=None, operator=None):
+    """Run one rollout over a trace of requests. A full fleet has 10 servers, and fleets are rounded up to whole servers.
 
     Parameters
     ----------
@@ -39,9 +38,7 @@ def replay(
     judge : see `Controller`
     random_state : int, Generator or None. The luck of each request; equal for all plans of the same seed.
     limits : dict or None. Beside a failed request (status 500 and above), what is bad for a user: {"latency_ms": 500,
-        "abs_error": 30}, values above it; with a limit of "abs_error" an answer without a finite prediction is bad, too
-    servers : int, the size of a full fleet; fleets are rounded up to whole servers
-    salt : str, of the routing; see `bucket`
+        "abs_error": 30}, values above it
     operator : dict or None, seconds -> "pause", "resume", "promote" or "abort": what somebody does by hand
 
     Returns
@@ -60,59 +57,54 @@ def replay(
     >>> replay(trace, versions, Canary(step_weight=5, max_weight=50), judge, random_state=0)
     RolloutResult(Canary: Degraded, 18 users harmed, detected after 0.5 min, rolled back after 5.5 min)
     """
-    world = _World(trace, versions, random_state, limits, salt)
-    return world.run(plan, judge, servers, operator)
+    return _World(trace, versions, random_state, limits).run(plan, judge, operator)
 
 
-def compare(trace, versions, plans, judge, random_state=None, *, limits=None, servers=10, salt=""):
+def compare(trace, versions, plans, judge, random_state=None, *, limits=None):
     """Several plans over the same requests and the same luck, side by side.
 
     Parameters
     ----------
     plans : dict, name -> plan or (plan, judge); or a sequence of plans
     judge : for those plans that bring none
-    trace, versions, random_state, limits, servers, salt : as for `replay`
+    trace, versions, random_state, limits : as for `replay`
 
     Returns
     -------
     Comparison : `.table` (one row a plan), `.results` (name -> RolloutResult), `.plot()`
     """
-    world = _World(trace, versions, random_state, limits, salt)
+    world = _World(trace, versions, random_state, limits)
     if not isinstance(plans, Mapping):
         plans = {type(plan).__name__: plan for plan in plans}
     results = {}
     for name, plan in plans.items():
         plan, own = plan if isinstance(plan, tuple) else (plan, judge)
-        results[name] = world.run(plan, own, servers, None)
+        results[name] = world.run(plan, own, None)
     return Comparison(results)
 
 
 class _World:
     """A trace with every version's answer to every request: what is the same for all plans."""
 
-    def __init__(self, trace, versions, random_state, limits, salt):
+    def __init__(self, trace, versions, random_state, limits):
         self.stable, self.canary = _two(versions)
         self.trace = as_trace(trace)
         seconds = (self.trace["time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
         self.seconds = seconds.to_numpy(dtype=float)
-        rng = np.random.default_rng(random_state)
-        self.chance = luck(len(self.trace), rng)
-        own = rng.spawn(2)
+        self.chance = luck(len(self.trace), np.random.default_rng(random_state))
         self.answers = {
-            role: outcomes(version, self.trace, self.seconds, self.chance, one)
-            for role, version, one in zip(("stable", "canary"), (self.stable, self.canary), own, strict=True)
+            role: outcomes(version, self.trace, self.seconds, self.chance)
+            for role, version in (("stable", self.stable), ("canary", self.canary))
         }
-        self.place = bucket(self.trace["user_id"], salt)
+        self.place = bucket(self.trace["user_id"])
         bad = {role: self._bad(answer, limits or {}) for role, answer in self.answers.items()}
         self.worse, self.better = bad["canary"] & ~bad["stable"], bad["stable"] & ~bad["canary"]
         self.user = user_codes(self.trace["user_id"])
         self._columns = None
 
-    def run(self, plan, judge, servers, operator):
+    def run(self, plan, judge, operator):
         if not isinstance(plan, Plan):
             raise TypeError(f"A plan is BigBang, Shadow, Canary or BlueGreen, not {plan!r}.")
-        if int(servers) != servers or servers < 1:
-            raise ValueError(f"servers is {servers}, but a fleet has at least one.")
         hands = _operator(operator)
         n, end = len(self.seconds), float(self.seconds[-1])
         by_canary, copied, by_stable = (np.zeros(n, dtype=bool) for _ in range(3))
@@ -136,7 +128,7 @@ class _World:
             copied[part] = (self.chance["copy"][part] < state.mirror / 100) & by_stable[part]
             taken[part] = by_canary[part] | copied[part]
             if last == n:
-                return RolloutResult(plan, steps, end, servers, self, by_canary, copied)
+                return RolloutResult(plan, steps, end, self, by_canary, copied)
             now, first = following, last
 
     def _metrics(self, by_stable, by_canary, taken):
@@ -175,7 +167,7 @@ class _World:
                         "A limit of abs_error needs predictions and labels, and this trace has no labels."
                     )
                 off = np.abs(answer["prediction"] - self.trace["label"].to_numpy(dtype=float))
-                bad = bad | (off > limit) | ~np.isfinite(answer["prediction"])
+                bad = bad | (off > limit)
             else:
                 raise ValueError(
                     f"There is no limit of {name!r}: {nearest_name(name, ('latency_ms', 'abs_error'))}."
@@ -194,7 +186,6 @@ class RolloutResult:
     plan: Plan
     _steps: list
     end: float
-    servers: int
     _world: _World = field(repr=False)
     _by_canary: np.ndarray = field(repr=False)
     _copied: np.ndarray = field(repr=False)
@@ -315,10 +306,10 @@ class RolloutResult:
     @property
     def extra_server_hours(self):
         """Of these, what one fleet without a rollout would not have taken."""
-        return self.server_hours - self.servers * self.end / 3600
+        return self.server_hours - _SERVERS * self.end / 3600
 
     def _fleet(self, capacity):
-        return int(sum(np.ceil(share * self.servers - 1e-9) for share in capacity.values()))
+        return int(sum(np.ceil(share * _SERVERS - 1e-9) for share in capacity.values()))
 
     def over_time(self, window=60.0):
         """The rollout in windows of `window` seconds.
@@ -383,15 +374,15 @@ class RolloutResult:
         below.set_xlabel("minutes since the start of the rollout")
 
     def __str__(self):
-        told = [f"{type(self.plan).__name__}: {self.phase}", f"{self.users_harmed} users harmed"]
+        parts = [f"{type(self.plan).__name__}: {self.phase}", f"{self.users_harmed} users harmed"]
         for word, seconds in (
             ("detected after", self.time_to_detect),
             ("rolled back after", self.time_to_roll_back),
             ("promoted after", self.time_to_promote),
         ):
             if not np.isnan(seconds):
-                told.append(f"{word} {seconds / 60:.1f} min")
-        return ", ".join(told) + "."
+                parts.append(f"{word} {seconds / 60:.1f} min")
+        return ", ".join(parts) + "."
 
     def __repr__(self):
         return f"RolloutResult({str(self)[:-1]})"
@@ -432,9 +423,9 @@ class Comparison:
             color = str(colors[name])
             result._draw(above, below, result.over_time(window), window, color, color)
         plots.name_colors(above, {name: str(color) for name, color in colors.items()})
-        told = ", ".join(f"{name} {result.users_harmed}" for name, result in self.results.items())
+        harmed = ", ".join(f"{name} {result.users_harmed}" for name, result in self.results.items())
         return plots.show(
-            fig, alt=f"The same requests under {len(self.results)} plans. Users harmed in the end: {told}."
+            fig, alt=f"The same requests under {len(self.results)} plans. Users harmed in the end: {harmed}."
         )
 
     def __repr__(self):

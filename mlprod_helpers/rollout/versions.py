@@ -1,4 +1,4 @@
-"""Versions of a model, real or described, and the traffic that asks them."""
+"""Versions of a model, described by how they behave, and the traffic that asks them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers import faults as data_faults
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing.laws import Law
 from mlprod_helpers.requestlog.table import COLUMNS, UTC, features, utc
@@ -22,11 +21,6 @@ def _not_negative(value, name):
         raise ValueError(f"{name} is {value}, but it is a finite number, 0 or more.")
 
 
-def _finite(value, name):
-    if not np.isfinite(value):
-        raise ValueError(f"{name} is {value}, but it is added to each prediction: a finite number.")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Symptom:
     """Something that is wrong with a version: for some time, for some requests.
@@ -34,45 +28,28 @@ class Symptom:
     Parameters
     ----------
     error_rate : float, added to the share of failed requests
-    latency_factor : float, multiplies the latency
-    bias : float, added to each prediction
-    noise : float, standard deviation that is added to each prediction
     after : float, seconds from the start of the rollout to its begin: a leak, a cache that runs full, a certificate
     until : float or None, seconds: when it ends
-    over : float, seconds in which it grows to its full size; 0: at once
     where : dict or None, only requests whose features have these values: {"origin": "JFK"}
 
-    >>> Symptom(error_rate=0.2, after=600, where={"origin": "JFK"}).strength(np.array([599.0, 600.0])).tolist()
-    [0.0, 1.0]
+    >>> Symptom(error_rate=0.2, after=600, until=900).is_there(np.array([599.0, 600.0, 900.0])).tolist()
+    [False, True, False]
     """
 
     error_rate: float = 0.0
-    latency_factor: float = 1.0
-    bias: float = 0.0
-    noise: float = 0.0
     after: float = 0.0
     until: float | None = None
-    over: float = 0.0
     where: Mapping | None = field(default=None, hash=False)
 
     def __post_init__(self):
         _rate(self.error_rate, "error_rate")
-        for name in ("noise", "after", "over"):
-            _not_negative(getattr(self, name), name)
-        _finite(self.bias, "bias")
-        if not 0 < self.latency_factor < np.inf:
-            raise ValueError(
-                f"latency_factor is {self.latency_factor}, but it multiplies a latency: above 0, finite."
-            )
+        _not_negative(self.after, "after")
         if self.until is not None and not self.until > self.after:
             raise ValueError(f"The symptom ends ({self.until} s) before it begins ({self.after} s).")
 
-    def strength(self, seconds):
-        """From 0 (not there) to 1 (full size), at each of some moments after the start of the rollout."""
-        grown = (
-            np.clip((seconds - self.after) / self.over, 0, 1) if self.over else (seconds >= self.after) * 1.0
-        )
-        return grown if self.until is None else grown * (seconds < self.until)
+    def is_there(self, seconds):
+        """Is it there at each of some moments, in seconds after the start of the rollout?"""
+        return (seconds >= self.after) & (seconds < (np.inf if self.until is None else self.until))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +61,8 @@ class Behavior:
     latency_ms : float, the median latency
     spread : float, the standard deviation of its logarithm; 0.4 makes p99 2.5 times the median
     error_rate : float, share of failed requests
-    noise : float, standard deviation of prediction minus label; not used by a version with a real model
+    noise : float, standard deviation of prediction minus label
     bias : float, mean of prediction minus label
-    drift : float, added to the bias each hour after the start of the rollout
     click_rate : float or None, the share of answers that a user clicks on
     symptoms : sequence of Symptom
     """
@@ -96,7 +72,6 @@ class Behavior:
     error_rate: float = 0.002
     noise: float = 10.0
     bias: float = 0.0
-    drift: float = 0.0
     click_rate: float | None = None
     symptoms: tuple = ()
 
@@ -105,8 +80,8 @@ class Behavior:
         _rate(self.click_rate or 0.0, "click_rate")
         for name in ("spread", "noise"):
             _not_negative(getattr(self, name), name)
-        for name in ("bias", "drift"):
-            _finite(getattr(self, name), name)
+        if not np.isfinite(self.bias):
+            raise ValueError(f"bias is {self.bias}, but it is added to each prediction: a finite number.")
         if not 0 < self.latency_ms < np.inf:
             raise ValueError(f"latency_ms is {self.latency_ms}, but an answer takes time: above 0, finite.")
         symptoms = (self.symptoms,) if isinstance(self.symptoms, Symptom) else tuple(self.symptoms)
@@ -115,48 +90,30 @@ class Behavior:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of the service: a described behavior, and a real model if there is one.
+    """One version of the service.
 
     Parameters
     ----------
     name : str
     behavior : Behavior
-    model : None, an estimator with `predict`, or a function: gets the frame of the features, returns n predictions. Without
-        one, predictions are the label plus bias and noise.
-    faults : Fault or sequence, see `mlprod_helpers.faults`: what this version does to its own inputs. A version may break
-        the join that the other does right.
 
     >>> slow = Version("v2", Behavior(latency_ms=200))
-    >>> wrong_units = Version("v3", model=lambda frame: frame["distance"] / 8, faults=data_faults.UnitChange("distance", 1.609))
     """
 
     name: str
     behavior: Behavior = Behavior()
-    model: object = None
-    faults: tuple = ()
 
-    def predict(self, frame, rng):
-        """The model's predictions for a frame of features, after this version's own data faults."""
-        if self.faults:
-            frame, _ = data_faults.apply(frame, self.faults, rng)
-        answer = self.model.predict(frame) if hasattr(self.model, "predict") else self.model(frame)
-        answer = np.asarray(answer, dtype=float)
-        if answer.shape != (len(frame),):
-            raise ValueError(
-                f"The model of {self.name} gave {answer.shape} predictions for {len(frame)} requests: one number a request."
-            )
-        return answer
+
+_START = utc("2013-01-01 05:00Z")
 
 
 def traffic(
     arrivals,
     *,
     users=1000,
-    rows=None,
     segments=None,
     label=None,
     label_delay=0.0,
-    start="2013-01-01 05:00Z",
     random_state=None,
 ):
     """Requests that any version can answer: who asks when, with which features, and what the truth turns out to be.
@@ -165,16 +122,14 @@ def traffic(
     ----------
     arrivals : array of n times in seconds, sorted; see `queueing.poisson` and its like
     users : int, how many different users there are; each request is one of them, at random
-    rows : DataFrame or None. Each request takes one of its rows at random: its columns are features.
-    segments : dict or None, further features: {"origin": {"EWR": 0.4, "JFK": 0.6}} draws each value with its share
-    label : str (the column of `rows` that is the truth), (mean, sd) of a normal truth, or None: there is no truth
+    segments : dict or None, features: {"origin": {"EWR": 0.4, "JFK": 0.6}} draws each value with its share
+    label : (mean, sd) of a normal truth, or None: there is no truth
     label_delay : float or a law of `queueing`, seconds from request to label
-    start : moment of second 0
     random_state : int, Generator or None
 
     Returns
     -------
-    DataFrame : `time`, `request_id`, `user_id`, the features, and `label`, `label_time` if there is a truth
+    DataFrame : `time` (second 0 is 2013-01-01 05:00 UTC), `request_id`, `user_id`, the features, and `label`, `label_time` if there is a truth
 
     >>> trace = traffic([0.0, 1.5, 4.0], users=2, segments={"origin": {"JFK": 1.0}}, label=(150, 30), random_state=0)
     >>> list(trace.columns)
@@ -195,34 +150,23 @@ def traffic(
     n, rng = len(arrivals), np.random.default_rng(random_state)
     trace = pd.DataFrame(
         {
-            "time": (
-                utc(start) + pd.to_timedelta((arrivals * 1e6).round().astype("int64"), unit="us")
-            ).astype(UTC),
+            "time": (_START + pd.to_timedelta((arrivals * 1e6).round().astype("int64"), unit="us")).astype(
+                UTC
+            ),
             "request_id": np.arange(n),
             "user_id": np.array([f"user {i}" for i in range(users)], dtype=object)[
                 rng.integers(users, size=n)
             ],
         }
     )
-    truth = None
-    if rows is not None:
-        drawn = rows.iloc[rng.integers(len(rows), size=n)].reset_index(drop=True)
-        if isinstance(label, str):
-            if label not in drawn:
-                raise KeyError(f"rows have no column {label!r}: {nearest_name(label, drawn.columns)}.")
-            truth = drawn.pop(label).to_numpy(dtype=float)
-        trace = pd.concat([trace, drawn], axis=1)
-    elif isinstance(label, str):
-        raise ValueError(f"label={label!r} names a column of rows: give rows, or (mean, sd).")
     for name, shares in (segments or {}).items():
         weights = np.array(list(shares.values()), dtype=float)
         trace[name] = np.array(list(shares), dtype=object)[
             rng.choice(len(weights), size=n, p=weights / weights.sum())
         ]
-    if label is not None and truth is None:
-        truth = rng.normal(*label, size=n)
-    if truth is None:
+    if label is None:
         return trace
+    truth = rng.normal(*label, size=n)
     late = label_delay.sample(n, rng) if isinstance(label_delay, Law) else np.full(n, float(label_delay))
     late = pd.to_timedelta((late * 1e6).round().astype("int64"), unit="us")
     return trace.assign(label=truth, label_time=(trace["time"] + late).astype(UTC))
@@ -263,7 +207,7 @@ def luck(n, rng):
     }
 
 
-def outcomes(version, trace, seconds, chance, rng):
+def outcomes(version, trace, seconds, chance):
     """What this version would answer to every request of the trace, whether it gets it or not.
 
     Parameters
@@ -272,44 +216,34 @@ def outcomes(version, trace, seconds, chance, rng):
     trace : DataFrame of n requests
     seconds : array (n,), since the start of the rollout
     chance : what `luck` drew
-    rng : Generator, for the version's own data faults
 
     Returns
     -------
     dict of arrays (n,): `status`, `latency_ms`, and where they exist `prediction` and `clicked`
     """
     behavior = version.behavior
-    share, latency = np.full(len(trace), behavior.error_rate), np.full(len(trace), behavior.latency_ms)
-    bias = behavior.bias + behavior.drift * np.maximum(seconds, 0) / 3600
-    noise = np.full(len(trace), 0.0 if version.model is not None else behavior.noise)
+    share = np.full(len(trace), behavior.error_rate)
     for symptom in behavior.symptoms:
-        strength = symptom.strength(seconds) * _matches(trace, symptom.where)
-        share += strength * symptom.error_rate
-        latency *= symptom.latency_factor**strength
-        bias = bias + strength * symptom.bias
-        noise += strength * symptom.noise
+        share += symptom.error_rate * (symptom.is_there(seconds) & _matches(trace, symptom.where))
     failed = chance["error"] < share
     answer = {
         "status": np.where(failed, 500, 200),
-        "latency_ms": latency * np.exp(behavior.spread * chance["latency"]),
+        "latency_ms": behavior.latency_ms * np.exp(behavior.spread * chance["latency"]),
     }
-    if version.model is not None:
-        answer["prediction"] = version.predict(trace[features(trace)], rng) + bias + noise * chance["noise"]
-    elif "label" in trace:
-        answer["prediction"] = trace["label"].to_numpy(dtype=float) + bias + noise * chance["noise"]
-    if "prediction" in answer:
-        answer["prediction"] = np.where(failed, np.nan, answer["prediction"])
+    if "label" in trace:
+        prediction = trace["label"].to_numpy(dtype=float) + behavior.bias + behavior.noise * chance["noise"]
+        answer["prediction"] = np.where(failed, np.nan, prediction)
     if behavior.click_rate is not None:
         answer["clicked"] = (chance["click"] < behavior.click_rate) & ~failed
     return answer
 
 
 def _matches(trace, where):
-    found = np.ones(len(trace), dtype=bool)
+    matches = np.ones(len(trace), dtype=bool)
     for column, value in (where or {}).items():
         if column not in trace:
             raise KeyError(
                 f"A symptom looks at {column!r}, which no request has: {nearest_name(column, features(trace))}."
             )
-        found &= (trace[column] == value).to_numpy()
-    return found
+        matches &= (trace[column] == value).to_numpy()
+    return matches
