@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.faults import ClickDrop, DarkCamera, FeedOutage, apply
 from mlprod_helpers.monitoring import Rule, evaluate, grouped, judge
 from mlprod_helpers.monitoring.metrics import METRICS, measure
 from mlprod_helpers.monitoring.quiet import service_log
@@ -41,25 +42,31 @@ RIGHT_CAUSES = {
 def draw_boards(random_state=0, days=6, rate=0.15):
     """One measured log (3-hour windows) for each of the eight dashboards: letter -> DataFrame. The trouble, if any, comes on day 4."""
     rng = np.random.default_rng(random_state)
-    break_log = {
+    start = pd.Timestamp("2024-01-02 00:00Z")  # a Tuesday: the last two days are a weekend
+    trouble = start + pd.Timedelta(days=3, hours=9)
+    faults_of = {
+        # results without a price are clicked less
+        "broken feed": [
+            FeedOutage("price", start=trouble, share=0.7),
+            ClickDrop(start=trouble, share=0.15),
+        ],
+        "worse model": [ClickDrop(start=trouble, share=0.45)],
+        "dark camera": [DarkCamera("brightness", 0.62, start=trouble)],
+    }
+    changes = {
         "slow dependency": slow_dependency,
         "other visitors": other_visitors,
-        "broken feed": broken_feed,
         "other photos": other_photos,
-        "nothing": lambda log, late, rng: log,
-        "worse model": lambda log, late, rng: fewer_clicks(log, late, 0.55, rng),
         "more visitors": more_visitors,
-        "dark camera": lambda log, late, rng: log.assign(
-            brightness=log["brightness"] * np.where(late, 0.62, 1)
-        ),
     }
-    start = pd.Timestamp("2024-01-02 00:00Z")  # a Tuesday: the last two days are a weekend
-    found = {}
+    boards = {}
     for letter, cause in RIGHT_CAUSES.items():
         log = service_log(days, rate=rate, start=start, random_state=rng)
-        late = log["time"] >= start + pd.Timedelta(days=3, hours=9)
-        found[letter] = measure(break_log[cause](log, late, rng), panels(), "3h").iloc[: 8 * days]
-    return found
+        log, _ = apply(log, faults_of.get(cause, ()), random_state=rng)
+        if cause in changes:
+            log = changes[cause](log, log["time"] >= trouble, rng)
+        boards[letter] = measure(log, panels(), "3h").iloc[: 8 * days]
+    return boards
 
 
 def panels():
@@ -98,12 +105,6 @@ def other_visitors(log, late, rng):
     return log.assign(device=device, clicked=clicked)
 
 
-def broken_feed(log, late, rng):
-    """The price feed is gone; results without a price are clicked less."""
-    log = log.assign(price=log["price"].mask(late & (rng.random(len(log)) < 0.7)))
-    return fewer_clicks(log, late, 0.85, rng)
-
-
 def other_photos(log, late, rng):
     """Winter comes: more photos of coats, which are darker. Each class looks as before."""
     move = late.to_numpy() & (log["prediction"] == "shirts").to_numpy() & (rng.random(len(log)) < 0.8)
@@ -114,10 +115,6 @@ def other_photos(log, late, rng):
         category=log["category"].mask(move, "coats"),
         prediction=log["prediction"].mask(move, "coats"),
     )
-
-
-def fewer_clicks(log, late, kept, rng):
-    return log.assign(clicked=log["clicked"] & ~(late & (rng.random(len(log)) > kept)))
 
 
 def more_visitors(log, late, rng):
