@@ -476,7 +476,6 @@ lesson.check("5.5")
 
 # %% [markdown]
 # Two things that no formula holds: an edge model that is wrong stays wrong until the device updates, and the log stays on the device too, so that drift (lessons 01 to 03) is hard to see.
-# `cloud_cost`, `edge_cost` and `break_even` in `mlprod_helpers.checklist` calculate further.
 #
 # ## A log without people
 #

@@ -20,21 +20,13 @@ from mlprod_helpers.checklist import (
     Rollout,
     Sizing,
     batch_timing,
-    break_even,
-    cloud_cost,
     coarse,
-    convert,
-    edge_cost,
     find_personal,
     from_groups,
     from_leaks,
-    from_log,
     from_model,
-    from_plan,
-    from_runs,
     from_sizing,
     from_trials,
-    is_vague,
     k_anonymity,
     mask,
     measured,
@@ -44,9 +36,9 @@ from mlprod_helpers.checklist import (
     rare_groups,
     redact,
     replay_record,
-    transfer_cost,
-    transfer_seconds,
 )
+from mlprod_helpers.checklist.linting import is_vague
+from mlprod_helpers.checklist.measures import convert
 from mlprod_helpers.lesson import values
 from mlprod_helpers.queueing import (
     Batch,
@@ -54,9 +46,6 @@ from mlprod_helpers.queueing import (
     Exponential,
     Lognormal,
     Measured,
-    plan_capacity,
-    poisson,
-    simulate,
 )
 
 SIZING = Sizing(rate=40.0, servers=4, service=Lognormal(0.05, cv=1.0), seconds=60.0)
@@ -311,7 +300,7 @@ def test_a_failed_save_leaves_the_old_file_whole(record, tmp_path, monkeypatch):
             r"latency\[0\]\.evidence has no entry 'figure'",
         ),
         ({"latency": [{"metric": "p99", "evidence": {"figure": [1]}}]}, "is a number"),
-        ({"latency": [{"metric": "p99", "evidence": 0.2}]}, "is a dict"),
+        ({"latency": [{"metric": "p99", "evidence": 0.2}]}, "made by a helper"),
         ({"serving": "sometimes"}, "serving is 'sometimes'"),
         ({"serving": {"choice": 3}}, "is a text"),
         ({"owner": 3}, "owner is 3"),
@@ -320,7 +309,7 @@ def test_a_failed_save_leaves_the_old_file_whole(record, tmp_path, monkeypatch):
         ({"sizing": {"rate": 1, "servers": 1, "service": {"law": "Measured"}}}, "seconds"),
         (
             {"sizing": {"rate": 1, "servers": 1.5, "service": {"law": "Constant", "mean": 1}}},
-            "part of a server",
+            "is a whole number",
         ),
         (
             {"sizing": {"rate": 1, "servers": 1, "timeout": "x", "service": {"law": "Constant", "mean": 1}}},
@@ -344,7 +333,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path):
 def test_wrong_values_are_refused_where_they_are_set(record):
     with pytest.raises(RecordError, match="did you mean 'rollback'"):
         record.rolback = Rollback()
-    with pytest.raises(RecordError, match="latency holds"):
+    with pytest.raises(RecordError, match=r"latency\[0\] is 0.2, but it is Claim"):
         record.latency = [0.2]
     with pytest.raises(RecordError, match="two thresholds"):
         Claim(metric="p99", at_most=1, at_least=0, unit="s")
@@ -392,8 +381,7 @@ def test_evidence_of_a_sizing_is_that_of_its_runs(p99):
     runs = [SIZING.run(seed) for seed in range(20)]
     assert p99.draws == tuple(run.p99 for run in runs)
     assert p99.figure == max(run.p99 for run in runs)
-    again = from_runs(runs, "p99", seeds=range(20))
-    assert again.draws == p99.draws and again.conditions["rate"] == pytest.approx(40, rel=0.02)
+    assert p99.conditions["rate"] == 40.0 and p99.conditions["requests"] == sum(map(len, runs))
 
 
 def test_the_worst_draw_of_a_high_metric_is_the_lowest():
@@ -403,64 +391,20 @@ def test_the_worst_draw_of_a_high_metric_is_the_lowest():
 
 
 def test_a_dropped_request_was_never_answered():
-    run = simulate(np.zeros(100), 1.0, 1, queue_limit=0)
-    assert from_runs(run, "p99").figure == np.inf
-    assert from_runs(run, "drop_rate").figure == 0.99
+    full = replace(SIZING, servers=1, service=Constant(2.0), queue_limit=0)
+    assert from_sizing(full, "p99", seeds=1).figure == np.inf
+    assert from_sizing(full, "drop_rate", seeds=1).figure == pytest.approx(1 - 1 / 80, abs=0.003)
 
 
 def test_runs_and_seeds_that_prove_nothing_are_refused():
     for call, says in (
-        (lambda: from_runs([]), "QueueResult"),
-        (lambda: from_runs(simulate([], 1.0), "p99"), "says nothing"),
-        (lambda: from_runs(simulate([0.0], 1.0), "accuracy"), "does not know"),
+        (lambda: from_sizing(replace(SIZING, rate=0.0)), "says nothing"),
+        (lambda: from_sizing(SIZING, "accuracy"), "does not know"),
         (lambda: from_sizing(SIZING, seeds=[1, 1]), "stands twice"),
         (lambda: from_sizing(SIZING, seeds=0), "no seed"),
         (lambda: measured([], "s", "nothing"), "at least once"),
         (lambda: from_trials([], "nothing"), "at least one"),
         (lambda: from_leaks([]), "empty log"),
-    ):
-        with pytest.raises(RecordError, match=says):
-            call()
-
-
-def test_a_plan_is_one_draw_and_an_impossible_one_contradicts():
-    plan = plan_capacity(40.0, Exponential(0.1), 0.5)
-    claim = Claim(metric="p99", at_most=0.5, unit="s", evidence=from_plan(plan, rate=40.0))
-    assert claim.holds and len(claim.evidence.draws) == 1
-    no_way = plan_capacity(40.0, Exponential(0.1), 0.4)
-    assert Claim(metric="p99", at_most=0.4, unit="s", evidence=from_plan(no_way, rate=40.0)).holds is False
-
-
-def test_a_log_gives_percentiles_errors_and_draws():
-    run = simulate(poisson(5, n=3000, random_state=0), Exponential(0.1), 1, timeout=0.5, random_state=0)
-    log = run.to_log("2013-01-01 05:00Z")
-    assert from_log(log, "error_rate").figure == pytest.approx(run.drop_rate)
-    assert from_log(log, "p90").figure == pytest.approx(1000 * run.percentile(90))
-    assert from_log(log, "p99").figure == (np.inf if run.drop_rate > 0.01 else pytest.approx(1000 * run.p99))
-    by_minute = from_log(log, "error_rate", every="1min")
-    assert len(by_minute.draws) == log["time"].dt.floor("1min").nunique() and by_minute.figure == max(
-        by_minute.draws
-    )
-    assert by_minute.conditions["requests"] == 3000
-
-
-def test_shadow_copies_prove_nothing_about_users():
-    log = pd.DataFrame(
-        {
-            "time": pd.to_datetime(["2013-01-01 05:00Z"] * 2),
-            "latency_ms": [10.0, 900.0],
-            "served": [True, False],
-        }
-    )
-    assert from_log(log, "p99").figure == 10.0
-
-
-def test_a_log_that_cannot_say_it_is_refused():
-    log = pd.DataFrame({"time": pd.to_datetime(["2013-01-01 05:00Z"]), "latency_ms": [1.0]})
-    for call, says in (
-        (lambda: from_log(log, "error_rate"), "no column 'status'"),
-        (lambda: from_log(log[:0]), "empty"),
-        (lambda: from_log(log, "p98"), "does not say"),
     ):
         with pytest.raises(RecordError, match=says):
             call()
@@ -491,59 +435,6 @@ def test_peak_memory_sees_arrays_that_are_gone_when_the_call_returns():
 def test_a_batch_is_timed_by_row():
     table = batch_timing(np.sum, pd.DataFrame({"x": [1.0, 2.0]}), sizes=(1, 5), repeats=2)
     assert np.allclose(table["seconds"] / table.index, table["seconds_per_row"])
-
-
-# ------------------------------------------------------------------------------------------------------ costs
-
-
-def test_lines_are_sold_in_bits():
-    assert transfer_seconds(1e6, 8) == 1.0
-    assert transfer_seconds(0, 8, round_trip=0.05) == 0.05
-    assert transfer_cost(2e9, 0.1) == pytest.approx(0.2)
-
-
-def test_an_idle_gpu_costs_as_much_as_a_busy_one():
-    idle, busy = (cloud_cost(rate, 0.01, hour_price=2.0) for rate in (3, 60))
-    assert idle["month"] == busy["month"] == 1460
-    assert (idle["utilization"], busy["utilization"]) == pytest.approx((0.03, 0.6))
-    assert idle["per_million"] == pytest.approx(20 * busy["per_million"])
-    assert cloud_cost(0, 0.01, 2.0)["per_million"] == np.inf
-
-
-def test_machines_follow_the_peak_and_traffic_is_paid_by_the_byte():
-    cost = cloud_cost(10, 0.1, 1.0, peak=35, busy=0.7, payload_bytes=1000, price_per_gb=0.1)
-    assert cost["machines"] == 5
-    assert cost["traffic_cost"] == pytest.approx(10 * 3600 * 730 * 1000 / 1e9 * 0.1)
-    with pytest.raises(RecordError, match="below the mean"):
-        cloud_cost(10, 0.1, 1.0, peak=5)
-
-
-def test_the_edge_is_not_free():
-    cost = edge_cost(
-        1000,
-        50e6,
-        price_per_gb=0.1,
-        requests_per_device=3600,
-        seconds_per_request=1,
-        watts=10,
-        versions=3,
-        support_per_version=40,
-    )
-    assert cost["download_cost"] == pytest.approx(5.0)
-    assert cost["month"] == pytest.approx(125.0)
-    assert cost["users_cost"] == pytest.approx(1000 * 10 / 1000 * 0.3)  # one hour at 10 W each
-
-
-def test_break_even_finds_where_one_way_overtakes():
-    def machines(rate):
-        return cloud_cost(rate, 0.1, 1.0)["month"]
-
-    def by_request(rate):
-        return rate * 200.0
-
-    at = break_even(by_request, machines, 0, 7)
-    assert by_request(at - 1e-6) <= machines(at - 1e-6) and by_request(at + 1e-6) >= machines(at + 1e-6)
-    assert np.isnan(break_even(lambda n: n, lambda n: n + 1, 0, 10))
 
 
 # ---------------------------------------------------------------------------------------------------- privacy
@@ -643,8 +534,8 @@ def test_a_pseudonym_is_stable_depends_on_the_key_and_needs_one():
 
 def test_the_keyed_hash_is_that_of_rfc_4231():
     assert (
-        pseudonym("Hi There", b"\x0b" * 20, length=64)
-        == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        pseudonym("Hi There", b"\x0b" * 20)
+        == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"[:16]
     )
 
 
@@ -654,10 +545,9 @@ def test_numbers_are_made_coarse():
         coarse("far", 100)
 
 
-def test_k_anonymity_counts_people_missing_values_and_empty_categories():
-    log = pd.DataFrame({"hour": [5, 5, 5, 6, 6, None, None], "user_id": [1, 2, 3, 4, 4, 5, 6]})
+def test_k_anonymity_counts_missing_values_and_no_empty_categories():
+    log = pd.DataFrame({"hour": [5, 5, 5, 6, 6, None, None]})
     assert k_anonymity(log, "hour") == 2
-    assert k_anonymity(log, ["hour"], user="user_id") == 1
     assert rare_groups(log, "hour", 3).tolist() == [2, 2]
     log["carrier"] = pd.Categorical(["UA"] * 7, categories=["UA", "HA"])
     assert k_anonymity(log, ["carrier"]) == 7 == from_groups(log, "carrier").figure
@@ -684,7 +574,6 @@ def test_a_sound_record_keeps_its_promises_on_new_traffic(record):
         replay = replay_record(record, random_state=seed)
         assert replay.met, replay.reason
     assert set(replay.claims["metric"]) == {"p99", "throughput"}
-    assert "memory at the peak: at most 512 MB" in replay.not_replayed
 
 
 def test_a_record_sized_on_one_lucky_seed_is_caught(record):
@@ -703,9 +592,9 @@ def test_a_record_that_understates_its_traffic_or_service_time_is_caught(record)
 
 
 def test_traffic_is_drawn_around_the_load_and_repeats_with_its_seed(record):
-    one, two = (replay_record(record, spread=0.1, random_state=3) for _ in range(2))
+    one, two = (replay_record(record, random_state=3) for _ in range(2))
     assert one.draws.equals(two.draws)
-    assert one.draws["rate"].between(36, 44).all() and one.draws["rate"].std() > 0.5
+    assert one.draws["rate"].between(38, 42).all() and one.draws["rate"].std() > 0.5
 
 
 def test_nothing_to_replay_is_not_met(record):
@@ -715,7 +604,3 @@ def test_nothing_to_replay_is_not_met(record):
     record.sizing = None
     with pytest.raises(RecordError, match="no sizing"):
         replay_record(record)
-
-
-def test_the_picture_says_what_happened(record):
-    assert "is met" in replay_record(record, runs=5, random_state=0).plot().alt

@@ -12,7 +12,7 @@ from mlprod_helpers.automation import (
     shadow_report,
     simulate_triage,
 )
-from mlprod_helpers.checklist import from_log, pseudonym, redact
+from mlprod_helpers.checklist import pseudonym, redact
 from mlprod_helpers.faults import NewCategory, apply
 from mlprod_helpers.monitoring import (
     METRICS,
@@ -199,14 +199,6 @@ def test_one_user_has_one_pseudonym_whether_the_id_is_whole_or_a_float():
     assert redact({"u": np.nan}, pseudonyms=["u"], key=key) == {"u": None}
     with pytest.raises(ValueError, match="names nobody"):
         pseudonym(None, key)
-
-
-def test_evidence_of_a_log_is_refused_where_latencies_or_times_are_missing():
-    log = pd.DataFrame({"time": HOUR, "latency_ms": [1.0, None, 3, 4], "status": 200})
-    with pytest.raises(ValueError, match="1 requests have no latency_ms"):
-        from_log(log)
-    with pytest.raises(ValueError, match="none missing"):
-        from_log(log.assign(latency_ms=1.0, time=[*HOUR[:3], pd.NaT]), every="1h")
 
 
 def test_a_new_category_can_come_among_numbers():

@@ -1,9 +1,9 @@
 """The deployment checklist as a record: what was decided, what is promised, and the evidence for each promise.
 
 A `Record` answers the rows of the checklist (`ROWS`). Promises are claims with a metric, a threshold and a unit; evidence
-comes from simulations over several seeds (`from_sizing`, `from_runs`), logs (`from_log`), measurements (`from_model`,
-`from_trials`, `measured`) and searches for people in a log (`from_leaks`, `from_groups`). `record.lint()` says what is
-missing or contradicted, `replay_record` draws the traffic again, `record.runbook()` is the text for whoever is on call.
+comes from simulations over several seeds (`from_sizing`), measurements (`from_model`, `from_trials`, `measured`) and
+searches for people in a log (`from_leaks`, `from_groups`). `record.lint()` says what is missing or contradicted,
+`replay_record` draws the traffic again, `record.runbook()` is the text for whoever is on call.
 
 >>> from mlprod_helpers.queueing import Lognormal
 >>> sizing = Sizing(rate=40.0, servers=4, service=Lognormal(0.05, cv=1.0), seconds=60)
@@ -15,27 +15,16 @@ missing or contradicted, `replay_record` draws the traffic again, `record.runboo
   promises 95 % of them. Change the service or the promise.
 """
 
-from mlprod_helpers.checklist.costs import (
-    HOURS_A_MONTH,
-    break_even,
-    cloud_cost,
-    edge_cost,
-    transfer_cost,
-    transfer_seconds,
-)
 from mlprod_helpers.checklist.evidence import (
     batch_timing,
-    from_log,
     from_model,
-    from_plan,
-    from_runs,
     from_sizing,
     from_trials,
     measured,
     model_bytes,
     peak_memory,
 )
-from mlprod_helpers.checklist.linting import MIN_DRAWS, Finding, Findings, is_vague
+from mlprod_helpers.checklist.fields import RecordError
 from mlprod_helpers.checklist.measures import METRICS, convert
 from mlprod_helpers.checklist.parts import (
     STRATEGIES,
@@ -43,13 +32,11 @@ from mlprod_helpers.checklist.parts import (
     Claim,
     Decision,
     Evidence,
-    RecordError,
     Rollback,
     Rollout,
     Sizing,
 )
 from mlprod_helpers.checklist.privacy import (
-    Trace,
     coarse,
     find_personal,
     from_groups,
@@ -60,46 +47,33 @@ from mlprod_helpers.checklist.privacy import (
     rare_groups,
     redact,
 )
-from mlprod_helpers.checklist.record import CLAIMS, DECISIONS, ROWS, Record
-from mlprod_helpers.checklist.replay import Replay, replay_record
+from mlprod_helpers.checklist.record import Record
+from mlprod_helpers.checklist.replay import replay_record
+from mlprod_helpers.checklist.rows import CLAIMS, ROWS
 
 __all__ = [
     "CLAIMS",
-    "DECISIONS",
-    "HOURS_A_MONTH",
     "METRICS",
-    "MIN_DRAWS",
     "ROWS",
     "STRATEGIES",
     "Alert",
     "Claim",
     "Decision",
     "Evidence",
-    "Finding",
-    "Findings",
     "Record",
     "RecordError",
-    "Replay",
     "Rollback",
     "Rollout",
     "Sizing",
-    "Trace",
     "batch_timing",
-    "break_even",
-    "cloud_cost",
     "coarse",
     "convert",
-    "edge_cost",
     "find_personal",
     "from_groups",
     "from_leaks",
-    "from_log",
     "from_model",
-    "from_plan",
-    "from_runs",
     "from_sizing",
     "from_trials",
-    "is_vague",
     "k_anonymity",
     "mask",
     "measured",
@@ -109,6 +83,4 @@ __all__ = [
     "rare_groups",
     "redact",
     "replay_record",
-    "transfer_cost",
-    "transfer_seconds",
 ]

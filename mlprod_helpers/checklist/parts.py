@@ -1,74 +1,39 @@
 """The parts of a deployment record: what is promised, what proves it, what was decided, what happens when it breaks."""
 
 import math
-from dataclasses import dataclass, field
-from numbers import Real
+from dataclasses import asdict, field
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
 
+from mlprod_helpers.checklist.fields import (
+    Amount,
+    Condition,
+    Figure,
+    Number,
+    Positive,
+    RecordError,
+    Share,
+    Text,
+    Whole,
+    as_list,
+    list_of,
+    model,
+    one_of,
+    wrong,
+)
 from mlprod_helpers.checklist.measures import METRICS, SIMULATED, convert, in_words
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.queueing import Batch, Constant, Exponential, Lognormal, Measured, poisson, simulate
+from mlprod_helpers.queueing.laws import as_law
 
 SOURCES = ("simulation", "log", "measurement", "calculation")
 STRATEGIES = ("big bang", "shadow", "canary", "blue-green", "A/B test")
+LAWS = {law.__name__: law for law in (Constant, Exponential, Lognormal, Measured)}
 
 
-class RecordError(ValueError):
-    """A record that cannot be: the message says where, what is wrong, and what to do."""
-
-
-def need_number(value, name, *, low=None, finite=True, optional=False):
-    """`value` as a float, or a `RecordError` that names the field."""
-    if value is None and optional:
-        return None
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isnan(value):
-        raise RecordError(f"{name} is {value!r}, but it is a number.")
-    if finite and math.isinf(value):
-        raise RecordError(f"{name} is {value!r}, but it is a finite number.")
-    if low is not None and value < low:
-        raise RecordError(f"{name} is {value!r}, but it cannot be below {low:g}.")
-    return float(value)
-
-
-def need_text(value, name):
-    if not isinstance(value, str):
-        raise RecordError(f"{name} is {value!r}, but it is a text.")
-    return str(value)
-
-
-def need_one_of(value, options, name):
-    """`value`, one of `options` or still empty."""
-    if need_text(value, name) and value not in options:
-        raise RecordError(f"{name} is {value!r}: {nearest_name(value, options)}.")
-    return value
-
-
-def need_all(items, kind, name):
-    """A tuple of instances of `kind`; a single one is taken as a tuple of one."""
-    items = (items,) if isinstance(items, kind) else items
-    if not isinstance(items, list | tuple):
-        raise RecordError(f"{name} is {items!r}, but it is a list of {kind.__name__}(...).")
-    for item in items:
-        if not isinstance(item, kind):
-            raise RecordError(f"{name} holds {item!r}, but it is a list of {kind.__name__}(...).")
-    return tuple(items)
-
-
-def _plain(value, name):
-    """A condition as plain data: it has to survive JSON unchanged."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return need_number(value, name)
-    if isinstance(value, list | tuple | range | set | frozenset | np.ndarray):
-        return [_plain(item, name) for item in value]
-    raise RecordError(f"{name} is {value!r}: give a number, a text, or a list of them.")
-
-
-@dataclass(frozen=True)
+@model
 class Evidence:
     """A figure that somebody computed, and how to compute it again.
 
@@ -89,55 +54,41 @@ class Evidence:
     Evidence(0.18 s, measurement, rate 40: wrk against staging)
     """
 
-    figure: float
-    unit: str = ""
-    source: str = "measurement"
-    how: str = ""
-    conditions: dict = field(default_factory=dict)
-    draws: tuple = ()
+    figure: Figure
+    unit: Text = ""
+    source: Annotated[Text, one_of(SOURCES)] = "measurement"
+    how: Text = ""
+    conditions: dict[str, Condition] = field(default_factory=dict, hash=False)
+    draws: Annotated[tuple[Figure, ...], BeforeValidator(as_list)] = ()
 
-    def __post_init__(self):
-        put = object.__setattr__
-        put(self, "figure", need_number(self.figure, "The figure of the evidence", finite=False))
-        need_text(self.unit, "The unit of the evidence")
-        if not need_one_of(self.source, SOURCES, "The source of the evidence"):
-            raise RecordError(f"The evidence has no source: {nearest_name('', SOURCES)}.")
-        need_text(self.how, "`how` of the evidence")
-        if not isinstance(self.conditions, dict):
-            raise RecordError(f"conditions is {self.conditions!r}, but it is a dict, such as {{'rate': 40}}.")
-        conditions = {
-            str(key): _plain(value, f"The condition {key!r}") for key, value in self.conditions.items()
-        }
-        put(self, "conditions", conditions)
-        if isinstance(self.draws, str) or np.ndim(self.draws) != 1:
-            raise RecordError("draws is a list of figures, one a draw.")
-        put(self, "draws", tuple(need_number(x, "A draw of the evidence", finite=False) for x in self.draws))
+    @model_validator(mode="after")
+    def _is_whole(self):
+        if not self.source:
+            raise wrong(f"has no source: {nearest_name('', SOURCES)}")
         if self.draws and not min(self.draws) <= self.figure <= max(self.draws):
-            raise RecordError(
-                f"The figure {self.figure:g} lies outside of its own draws, "
-                f"{min(self.draws):g} to {max(self.draws):g}. Compute it from them."
+            raise wrong(
+                f"has the figure {self.figure:g}, outside of its own draws, {min(self.draws):g} to "
+                f"{max(self.draws):g}. Compute it from them."
             )
-
-    def __hash__(self):
-        return hash((self.figure, self.unit, self.source, self.how, self.draws))
+        return self
 
     def __str__(self):
-        many = f"worst of {len(self.draws)} draws" if len(self.draws) > 1 else ""
-        load = [f"{key} {_short(value)}" for key, value in self.conditions.items()]
-        told = ", ".join(filter(None, [in_words(self.figure, self.unit), many, self.source, *load]))
-        return f"{told}: {self.how}" if self.how else told
+        repeats = f"worst of {len(self.draws)} draws" if len(self.draws) > 1 else ""
+        load = [f"{key} {_shorten(value)}" for key, value in self.conditions.items()]
+        text = ", ".join(filter(None, [in_words(self.figure, self.unit), repeats, self.source, *load]))
+        return f"{text}: {self.how}" if self.how else text
 
     def __repr__(self):
         return f"Evidence({self})"
 
 
-def _short(value):
+def _shorten(value):
     if isinstance(value, list):
         return f"{value[0]}..{value[-1]} ({len(value)})" if len(value) > 3 else "/".join(map(str, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True)
+@model
 class Claim:
     """A promise that can be broken: a metric, its threshold and unit, and the evidence for it.
 
@@ -159,46 +110,30 @@ class Claim:
     None
     """
 
-    text: str = ""
-    metric: str = ""
-    at_most: float | None = None
-    at_least: float | None = None
-    unit: str = ""
+    text: Text = ""
+    metric: Text = ""
+    at_most: Number | None = None
+    at_least: Number | None = None
+    unit: Text = ""
     evidence: Evidence | None = None
-    share: float = 0.95
+    share: Share = 0.95
 
-    def __post_init__(self):
-        put = object.__setattr__
-        for name in ("text", "metric", "unit"):
-            need_text(getattr(self, name), f"{name} of a claim")
+    @model_validator(mode="after")
+    def _promises_one_thing(self):
         if not self.text and not self.metric:
-            raise RecordError("A claim says something: give a text, or a metric with a threshold.")
-        label = self.text or self.metric
-        for name in ("at_most", "at_least"):
-            put(
-                self,
-                name,
-                need_number(getattr(self, name), f"{name} of the claim {label!r}", optional=True),
-            )
+            raise wrong("says nothing: give a text, or a metric with a threshold.")
         if self.at_most is not None and self.at_least is not None:
-            raise RecordError(f"The claim {label!r} has two thresholds: make it two claims.")
-        if self.evidence is not None and not isinstance(self.evidence, Evidence):
-            raise RecordError(
-                f"The evidence of the claim {label!r} is {self.evidence!r}, but it is Evidence(...), or made "
-                "by a helper such as from_sizing(...), from_log(...), measured(...)."
-            )
-        put(self, "share", need_number(self.share, "share of a claim", low=0))
-        if not 0 < self.share <= 1:
-            raise RecordError(f"share is {self.share}, but it is above 0 and at most 1.")
+            raise wrong("has two thresholds: make it two claims.")
+        return self
 
     @property
     def threshold(self):
         """The threshold in the claim's unit; None without one."""
         return self.at_least if self.at_most is None else self.at_most
 
-    def meets(self, value, unit=None):
-        """Whether a value (in `unit`, the claim's own if not given) keeps the promise."""
-        value = convert(value, self.unit if unit is None else unit, self.unit)
+    def meets(self, value, unit):
+        """Whether a value in `unit` keeps the promise."""
+        value = convert(value, unit, self.unit)
         return value <= self.at_most if self.at_most is not None else value >= self.at_least
 
     @property
@@ -242,7 +177,7 @@ class Claim:
         return f"{meaning}: at {'least' if self.at_most is None else 'most'} {figure}"
 
 
-@dataclass(frozen=True)
+@model
 class Decision:
     """One of a few ways to do it, with the reason, and claims that the reason rests on.
 
@@ -250,17 +185,12 @@ class Decision:
     'realtime'
     """
 
-    choice: str = ""
-    why: str = ""
-    claims: tuple = ()
-
-    def __post_init__(self):
-        need_text(self.choice, "choice of a decision")
-        need_text(self.why, "why of a decision")
-        object.__setattr__(self, "claims", need_all(self.claims, Claim, "claims of a decision"))
+    choice: Text = ""
+    why: Text = ""
+    claims: list_of(Claim) = ()
 
 
-@dataclass(frozen=True)
+@model
 class Alert:
     """A metric that crosses a threshold for some minutes: what a monitor tells, and what starts a rollback.
 
@@ -276,28 +206,20 @@ class Alert:
     p99 above 400 ms for 5 minutes (tells on call)
     """
 
-    metric: str
-    above: float | None = None
-    below: float | None = None
-    unit: str = ""
-    minutes: float = 5.0
-    tells: str = ""
+    metric: Text
+    above: Number | None = None
+    below: Number | None = None
+    unit: Text = ""
+    minutes: Amount = 5.0
+    tells: Text = ""
 
-    def __post_init__(self):
-        put = object.__setattr__
-        if not need_text(self.metric, "metric of an alert"):
-            raise RecordError("An alert watches a metric: name it.")
-        for name in ("above", "below"):
-            put(
-                self,
-                name,
-                need_number(getattr(self, name), f"{name} of the alert on {self.metric}", optional=True),
-            )
+    @model_validator(mode="after")
+    def _watches_one_thing(self):
+        if not self.metric:
+            raise wrong("watches no metric: name it.")
         if self.above is not None and self.below is not None:
-            raise RecordError(f"The alert on {self.metric} has two thresholds: make it two alerts.")
-        need_text(self.unit, "unit of an alert")
-        need_text(self.tells, "tells of an alert")
-        put(self, "minutes", need_number(self.minutes, "minutes of an alert", low=0))
+            raise wrong(f"on {self.metric} has two thresholds: make it two alerts.")
+        return self
 
     @property
     def threshold(self):
@@ -305,7 +227,7 @@ class Alert:
         return self.below if self.above is None else self.above
 
     def fires(self, value, unit):
-        """Whether a value beyond the threshold has been seen."""
+        """Whether a value in `unit` is beyond the threshold."""
         value = convert(value, unit, self.unit)
         return value > self.above if self.above is not None else value < self.below
 
@@ -313,13 +235,18 @@ class Alert:
         if self.threshold is None:
             return f"{self.metric} (no threshold)"
         side = "above" if self.above is not None else "below"
-        told = f" (tells {self.tells})" if self.tells else ""
-        return (
-            f"{self.metric} {side} {in_words(self.threshold, self.unit)} for {self.minutes:g} minutes{told}"
-        )
+        figure = in_words(self.threshold, self.unit)
+        tells = f" (tells {self.tells})" if self.tells else ""
+        return f"{self.metric} {side} {figure} for {self.minutes:g} minutes{tells}"
 
 
-@dataclass(frozen=True)
+def _are_shares(steps):
+    if any(step > 1 for step in steps):
+        raise wrong(f"has {steps}, but these are shares of the traffic: from 0 to 1, so 5 % is 0.05.")
+    return steps
+
+
+@model
 class Rollout:
     """How a new version reaches the users: a strategy, its shares of the traffic, and how long each is watched.
 
@@ -327,34 +254,20 @@ class Rollout:
     canary: 5 %, 25 %, 100 % of the traffic, 30 minutes each
     """
 
-    strategy: str = ""
-    steps: tuple = ()
-    minutes: float | None = None
-    why: str = ""
-
-    def __post_init__(self):
-        put = object.__setattr__
-        need_one_of(self.strategy, STRATEGIES, "strategy of the rollout")
-        if isinstance(self.steps, str) or np.ndim(self.steps) != 1:
-            raise RecordError(
-                "steps of the rollout is a list of shares of the traffic, such as (0.05, 0.25, 1.0)."
-            )
-        steps = tuple(need_number(step, "A step of the rollout", low=0) for step in self.steps)
-        if any(step > 1 for step in steps):
-            raise RecordError(f"The steps {steps} are shares of the traffic: from 0 to 1, so 5 % is 0.05.")
-        put(self, "steps", steps)
-        put(self, "minutes", need_number(self.minutes, "minutes of the rollout", low=0, optional=True))
-        need_text(self.why, "why of the rollout")
+    strategy: Annotated[Text, one_of(STRATEGIES)] = ""
+    steps: Annotated[tuple[Amount, ...], BeforeValidator(as_list), AfterValidator(_are_shares)] = ()
+    minutes: Amount | None = None
+    why: Text = ""
 
     def __str__(self):
         shares = ", ".join(in_words(step, "share") for step in self.steps)
         shares = f"{shares} of the traffic" if shares else ""
         watched = f"{self.minutes:g} minutes{' each' if shares else ''}" if self.minutes is not None else ""
-        told = ", ".join(filter(None, [shares, watched]))
-        return f"{self.strategy or 'not decided'}{': ' if told else ''}{told}"
+        detail = ", ".join(filter(None, [shares, watched]))
+        return f"{self.strategy or 'not decided'}{': ' if detail else ''}{detail}"
 
 
-@dataclass(frozen=True)
+@model
 class Rollback:
     """The way back: what starts it, within how many minutes the old version answers again, who does it, and how.
 
@@ -362,22 +275,55 @@ class Rollback:
     5.0
     """
 
-    triggers: tuple = ()
-    within: float | None = None
-    owner: str = ""
-    how: str = ""
+    triggers: list_of(Alert) = ()
+    within: Amount | None = None
+    owner: Text = ""
+    how: Text = ""
 
-    def __post_init__(self):
-        put = object.__setattr__
-        put(self, "triggers", need_all(self.triggers, Alert, "triggers of the rollback"))
-        put(
-            self, "within", need_number(self.within, "within (minutes) of the rollback", low=0, optional=True)
-        )
-        need_text(self.owner, "owner of the rollback")
-        need_text(self.how, "how of the rollback")
+    def __str__(self):
+        when = " or ".join(map(str, self.triggers)) or "no trigger"
+        within = "no time stated" if self.within is None else f"within {self.within:g} minutes"
+        return f"{when}; {within}; {self.owner or 'nobody'}"
 
 
-@dataclass(frozen=True)
+def _read_law(value):
+    """A law of the service time: itself, a number of seconds, or what `_write_law` wrote."""
+    if isinstance(value, dict):
+        entries = dict(value)
+        kind = entries.pop("law", None)
+        if kind not in LAWS:
+            raise wrong(f"has the law {kind!r}: {nearest_name(kind, LAWS)}")
+        value = _made(LAWS[kind], entries)
+    try:
+        return as_law(value)
+    except TypeError:
+        laws = ", ".join(LAWS)
+        raise wrong(f"is {value!r}, but it is a law of queueing ({laws}) or a number of seconds.") from None
+
+
+def _write_law(law):
+    if isinstance(law, Measured):
+        return {"law": "Measured", "seconds": law.seconds.tolist()}
+    entries = {"law": type(law).__name__, "mean": float(law.mean)}
+    return entries | ({"cv": float(law.cv)} if isinstance(law, Lognormal) else {})
+
+
+def _read_batch(value):
+    if isinstance(value, Batch) or value is None:
+        return value
+    if isinstance(value, dict):
+        return _made(Batch, value)
+    raise wrong(f"is {value!r}, but it is queueing.Batch(...) or None")
+
+
+def _made(kind, entries):
+    try:
+        return kind(**entries)
+    except (TypeError, ValueError) as error:
+        raise wrong(f"is no {kind.__name__}: {error}") from None
+
+
+@model
 class Sizing:
     """The traffic that a service was sized for, and the servers that answer it.
 
@@ -394,36 +340,15 @@ class Sizing:
     QueueResult(12043 requests, 4 servers: 50 % busy, mean wait 0.00416 s, p50 0.0391 s, p99 0.249 s)
     """
 
-    rate: float
-    servers: int
-    service: object
-    seconds: float = 300.0
-    batch: Batch | None = None
-    timeout: float | None = None
-    queue_limit: int | None = None
-
-    def __post_init__(self):
-        put = object.__setattr__
-        put(self, "rate", need_number(self.rate, "rate of the sizing (requests a second)", low=0))
-        servers = need_number(self.servers, "servers of the sizing", low=1)
-        if servers != int(servers):
-            raise RecordError(f"servers is {self.servers!r}, but there is no part of a server.")
-        put(self, "servers", int(servers))
-        if isinstance(self.service, Real):
-            put(self, "service", Constant(need_number(self.service, "service time in seconds", low=0)))
-        if type(self.service) not in LAWS.values():
-            raise RecordError(
-                f"service is {self.service!r}, but it is a law of queueing ({', '.join(LAWS)}) or a number of seconds."
-            )
-        put(self, "seconds", need_number(self.seconds, "seconds of the sizing", low=1e-9))
-        if self.batch is not None and not isinstance(self.batch, Batch):
-            raise RecordError(f"batch is {self.batch!r}, but it is queueing.Batch(...) or None.")
-
-    def __eq__(self, other):
-        return isinstance(other, Sizing) and sizing_to_dict(self) == sizing_to_dict(other)
-
-    def __hash__(self):
-        return hash((self.rate, self.servers, self.seconds))
+    rate: Amount
+    servers: Annotated[Whole, Field(ge=1)]
+    service: Annotated[object, PlainValidator(_read_law), PlainSerializer(_write_law)]
+    seconds: Positive = 300.0
+    batch: Annotated[
+        object, PlainValidator(_read_batch), PlainSerializer(lambda batch: batch and asdict(batch))
+    ] = None
+    timeout: Amount | None = None
+    queue_limit: Annotated[Whole, Field(ge=0)] | None = None
 
     def run(self, random_state=None, *, rate=None, service=None):
         """One window of this traffic: arrivals of a Poisson process, answered by these servers.
@@ -449,31 +374,12 @@ class Sizing:
             random_state=rng,
         )
 
-
-LAWS = {law.__name__: law for law in (Constant, Exponential, Lognormal, Measured)}
-
-
-def sizing_to_dict(sizing):
-    """A sizing as plain data."""
-    law = sizing.service
-    if isinstance(law, Measured):
-        service = {"law": "Measured", "seconds": law.seconds.tolist()}
-    else:
-        service = {"law": type(law).__name__, "mean": float(law.mean)}
-        if isinstance(law, Lognormal):
-            service["cv"] = float(law.cv)
-    batch = sizing.batch
-    if batch is not None:
-        batch = {"max_size": batch.max_size, "max_wait": batch.max_wait, "marginal": batch.marginal}
-    return {
-        "rate": sizing.rate,
-        "servers": sizing.servers,
-        "service": service,
-        "seconds": sizing.seconds,
-        "batch": batch,
-        "timeout": sizing.timeout,
-        "queue_limit": sizing.queue_limit,
-    }
+    def __str__(self):
+        law = type(self.service).__name__
+        law = {"Constant": "always", "Measured": "measured, mean"}.get(law, law.lower())
+        servers = f"{self.servers} server{'s' if self.servers > 1 else ''}"
+        milliseconds = 1000 * self.service.mean
+        return f"{self.rate:g} requests a second, {servers}, service time {law} {milliseconds:.3g} ms"
 
 
 def figure_of(run, metric):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlprod_helpers.checklist.parts import Evidence, RecordError
+from mlprod_helpers.checklist.fields import RecordError
+from mlprod_helpers.checklist.parts import Evidence
 from mlprod_helpers.requestlog.table import is_missing
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
@@ -52,10 +53,11 @@ def find_personal(value, *, names=()):
     Trace(path='user.note', kind='name', text='Ada')
     Trace(path='user.note', kind='phone', text='+49 151 2345678')
     """
-    patterns = [
-        re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)
-    ]
-    return list(_traces(value, "", patterns))
+    return list(_traces(value, "", _whole_words(names)))
+
+
+def _whole_words(names):
+    return [re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)]
 
 
 def _traces(value, path, names):
@@ -80,8 +82,8 @@ def _says_something(item):
 
 
 def _in_text(text, path, names):
-    for kind, found in _spans(text, names):
-        yield Trace(path, kind, text[slice(*found)])
+    for kind, span in _spans(text, names):
+        yield Trace(path, kind, text[slice(*span)])
 
 
 def _spans(text, names):
@@ -115,15 +117,12 @@ def mask(text, *, names=()):
     >>> mask("Ada (ada@example.org) was not shown gate 12 of flight 1545", names=["Ada"])
     '[name] ([mail]) was not shown gate 12 of flight 1545'
     """
-    patterns = [
-        re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)
-    ]
-    for kind, (start, end) in sorted(_spans(text, patterns), key=lambda span: -span[1][0]):
+    for kind, (start, end) in sorted(_spans(text, _whole_words(names)), key=lambda span: -span[1][0]):
         text = f"{text[:start]}[{kind}]{text[end:]}"
     return text
 
 
-def pseudonym(value, key, *, length=16):
+def pseudonym(value, key):
     """A stable stand-in for an identity: a keyed hash (HMAC-SHA-256).
 
     The same value and key give the same pseudonym, so requests of one user can be counted. Without the key nobody can
@@ -134,7 +133,10 @@ def pseudonym(value, key, *, length=16):
     ----------
     value : text or number; 7 and 7.0 are the same user, a missing one is refused
     key : bytes, at least 16; random, from `secrets.token_bytes(32)`
-    length : int, hex digits to keep, 8 to 64
+
+    Returns
+    -------
+    str : 16 hex digits
 
     Source: H. Krawczyk, M. Bellare and R. Canetti, RFC 2104 (1997); GDPR, article 4 (5).
 
@@ -145,13 +147,11 @@ def pseudonym(value, key, *, length=16):
         raise RecordError(
             "key is at least 16 random bytes: secrets.token_bytes(32). Short keys can be tried out."
         )
-    if not 8 <= length <= 64:
-        raise RecordError(f"length is {length}, but it is 8 to 64 hex digits.")
     if is_missing(value):
         raise RecordError("A missing value names nobody: leave it missing.")
     if isinstance(value, Real) and not isinstance(value, bool) and value == value // 1:
         value = int(value)  # pandas makes floats of ids where some are missing
-    return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:length]
+    return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def coarse(value, step):
@@ -206,25 +206,23 @@ def redact(entry, *, keep=(), pseudonyms=(), coarsen=None, free_text=(), key=Non
 
 
 def _chosen(entry, path, ways):
-    found = {}
+    kept = {}
     for name, value in entry.items():
         at = f"{path}{name}"
         if at in ways:
-            found[name] = ways[at](value)
+            kept[name] = ways[at](value)
         elif isinstance(value, Mapping) and (below := _chosen(value, f"{at}.", ways)):
-            found[name] = below
-    return found
+            kept[name] = below
+    return kept
 
 
-def k_anonymity(log, columns, *, user=None):
+def k_anonymity(log, columns):
     """In how small a group can a person hide? The size of the smallest group of rows alike in all these columns.
 
     Parameters
     ----------
-    log : DataFrame
+    log : DataFrame, one row a person; a regular guest with several rows looks like a crowd
     columns : names of the columns that others may know too (quasi-identifiers); missing values form groups as well
-    user : str, the column of the user, if a user can have several rows: then people are counted, not rows. Without it,
-        a regular guest looks like a crowd.
 
     Returns
     -------
@@ -233,15 +231,14 @@ def k_anonymity(log, columns, *, user=None):
     Source: L. Sweeney, "k-anonymity: a model for protecting privacy" (2002).
 
     >>> import pandas as pd
-    >>> log = pd.DataFrame({"origin": ["JFK", "JFK", "LGA", "LGA"], "user_id": [1, 2, 3, 3]})
-    >>> k_anonymity(log, ["origin"]), k_anonymity(log, ["origin"], user="user_id")
-    (2, 1)
+    >>> k_anonymity(pd.DataFrame({"origin": ["JFK", "JFK", "LGA", "LGA", "LGA"]}), ["origin"])
+    2
     """
-    return int(_groups(log, columns, user).min())
+    return int(_groups(log, columns).min())
 
 
-def rare_groups(log, columns, k=5, *, user=None):
-    """The groups with fewer than `k` people: what to coarsen further, or to leave out.
+def rare_groups(log, columns, k=5):
+    """The groups with fewer than `k` rows: what to coarsen further, or to leave out.
 
     Returns
     -------
@@ -251,29 +248,27 @@ def rare_groups(log, columns, k=5, *, user=None):
     >>> rare_groups(pd.DataFrame({"carrier": ["UA"] * 6 + ["HA"]}), ["carrier"]).to_dict()
     {'HA': 1}
     """
-    sizes = _groups(log, columns, user)
+    sizes = _groups(log, columns)
     return sizes[sizes < k].sort_values(kind="stable")
 
 
-def _groups(log, columns, user):
+def _groups(log, columns):
     columns = [columns] if isinstance(columns, str) else list(columns)
-    for name in [*columns, *([user] if user else [])]:
-        if name not in log:
-            raise RecordError(f"The log has no column {name!r}.")
+    if missing := [name for name in columns if name not in log]:
+        raise RecordError(f"The log has no column {missing[0]!r}.")
     if not columns or len(log) == 0:
         raise RecordError("k-anonymity needs at least one column and one row.")
     if not log.columns.is_unique:
         raise RecordError("The log has several columns of one name: rename them.")
     try:
-        groups = log.groupby(columns[0] if len(columns) == 1 else columns, dropna=False, observed=True)
-        return groups[user].nunique(dropna=False) if user else groups.size()
+        return log.groupby(columns[0] if len(columns) == 1 else columns, dropna=False, observed=True).size()
     except TypeError:
         raise RecordError(
             "A column holds lists or other values that form no groups: take it apart."
         ) from None
 
 
-def from_leaks(entries, *, names=(), **conditions):
+def from_leaks(entries, *, names=()):
     """Evidence for a redaction: how many traces of a person are left in these log entries?
 
     Parameters
@@ -288,15 +283,16 @@ def from_leaks(entries, *, names=(), **conditions):
     >>> from_leaks([{"request_id": 1}, {"note": "mail ada@example.org"}]).figure
     1.0
     """
-    entries = list(entries)
+    entries, names = list(entries), list(names)
     if not entries:
         raise RecordError("There is no entry to search: an empty log proves nothing.")
-    found = find_personal(entries, names=names)
-    about = {"entries": len(entries), "names": len(list(names))} | conditions
-    return Evidence(len(found), "", "measurement", "mails, phones, IPs, keys and known names searched", about)
+    leaks = len(find_personal(entries, names=names))
+    conditions = {"entries": len(entries), "names": len(names)}
+    how = "mails, phones, IPs, keys and known names searched"
+    return Evidence(leaks, "", "measurement", how, conditions)
 
 
-def from_groups(log, columns, *, user=None, **conditions):
+def from_groups(log, columns):
     """Evidence for anonymity: the k of `k_anonymity`.
 
     >>> import pandas as pd
@@ -304,7 +300,5 @@ def from_groups(log, columns, *, user=None, **conditions):
     5.0
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
-    about = {"rows": len(log), "columns": columns} | conditions
-    return Evidence(
-        k_anonymity(log, columns, user=user), "", "measurement", "smallest group of the log", about
-    )
+    conditions = {"rows": len(log), "columns": columns}
+    return Evidence(k_anonymity(log, columns), "", "measurement", "smallest group of the log", conditions)

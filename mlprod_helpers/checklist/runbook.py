@@ -1,7 +1,8 @@
 """The record as a text for whoever is on call."""
 
+from mlprod_helpers.checklist.linting import lint
 from mlprod_helpers.checklist.measures import in_words
-from mlprod_helpers.checklist.record import CLAIMS, DECISIONS, ROWS, says
+from mlprod_helpers.checklist.rows import CLAIMS, DECISIONS, ROWS, says
 
 _SIGNS = {True: "holds", False: "MISSED", None: "not proven"}
 
@@ -103,5 +104,5 @@ def _decisions(record):
 
 
 def _open(record):
-    findings = record.lint()
+    findings = lint(record)
     return ["\n".join(f"- {_line(finding)}" for finding in findings) or "Nothing: the record is complete."]

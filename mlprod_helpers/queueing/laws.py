@@ -110,6 +110,12 @@ class Measured(Law):
         self.mean = float(seconds.mean())
         self.cv = float(seconds.std() / seconds.mean())
 
+    def __eq__(self, other):
+        return isinstance(other, Measured) and np.array_equal(self.seconds, other.seconds)
+
+    def __hash__(self):
+        return hash((len(self.seconds), self.mean))
+
     def __repr__(self):
         return f"Measured({len(self.seconds)} times, mean={self.mean:.4g}, cv={self.cv:.3g})"
 

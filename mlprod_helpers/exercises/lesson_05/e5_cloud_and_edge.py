@@ -1,5 +1,6 @@
 """Exercise 5.5, Cloud or edge."""
 
+import itertools
 import math
 
 from mlprod_helpers.lesson.contract import Function, Number, Several, exercise
@@ -126,25 +127,15 @@ def free_edge(case):
 
 
 @cloud_and_edge.alternative
-def with_the_calculators(case):
-    from mlprod_helpers.checklist import cloud_cost, edge_cost, transfer_seconds
-
-    cloud = cloud_cost(
-        case["requests_per_s"],
-        case["seconds_per_request"],
-        case["machine_hour"],
-        peak=case["peak_per_s"],
-        busy=case["busy"],
-        payload_bytes=1000 * case["payload_kb"],
-        price_per_gb=case["gb_price"],
-    )
-    edge = edge_cost(
-        case["devices"],
-        1e6 * case["model_mb"],
-        updates_per_month=case["updates_per_month"],
-        price_per_gb=case["gb_price"],
-    )
-    return cloud["month"], edge["month"], transfer_seconds(1e6 * case["model_mb"], case["line_mbit_s"])
+def in_bytes_and_days(case):
+    seconds = 730 * 60 * 60
+    at_once = case["peak_per_s"] * case["seconds_per_request"] / case["busy"]
+    machines = next(n for n in itertools.count() if n >= at_once)
+    price_per_byte, model_bytes = case["gb_price"] / 1e9, 1e6 * case["model_mb"]
+    sent = seconds * case["requests_per_s"] * 1000 * case["payload_kb"]
+    loaded = case["updates_per_month"] * case["devices"] * model_bytes
+    cloud = case["machine_hour"] * 730 * machines + price_per_byte * sent
+    return cloud, price_per_byte * loaded, model_bytes / (1e6 * case["line_mbit_s"] / 8)
 
 
 @cloud_and_edge.alternative
