@@ -191,7 +191,7 @@ def gates(frame):
     print(f"\n{title}  [gate {gate_watch.seconds:.2f}, isolation forest {forest_watch.seconds:.2f} CPU s]")
     print(pd.DataFrame({"gate": by_gate, "isolation forest": by_forest}).round(3).to_string())
     print("\nWhat the gate costs in July: destinations refused most")
-    print(gate.cost(july, "dest").head(8).round(3).to_string())
+    print(gate.cost(july, by=july["dest"]).head(8).round(3).to_string())
     print(f"all of July: {1 - gate.admits(july).mean():.3f}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.metrics import brier_score_loss, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,11 +22,11 @@ from mlprod_helpers.adaptation import (
     estimate_performance,
     estimate_prior,
     evaluate_over_time,
-    plot_over_time,
-    predict_over_time,
     recency_weights,
     reweigh,
 )
+from mlprod_helpers.adaptation.backtest import BackTest
+from mlprod_helpers.adaptation.strategies import as_strategies
 from mlprod_helpers.datasets import load_flights, load_ridership
 
 # --------------------------------------------------------------------------- recency
@@ -103,25 +103,33 @@ def drawn_rows(seed, n=120, missing=0.1):
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({"at": rng.integers(0, 60, n).astype(float), "x": rng.normal(size=n)})
     frame["y"] = np.where(rng.random(n) < missing, np.nan, frame["at"] / 10 + frame["x"] + rng.normal(size=n))
-    frame["wait"] = rng.choice([0.0, 0.0, 1.0, 7.0, 40.0], n) + rng.integers(0, 3, n)
+    frame["came"] = frame["at"] + rng.choice([0.0, 0.0, 1.0, 7.0, 40.0], n) + rng.integers(0, 3, n)
     frame["band"] = rng.choice(["a", "b", "c"], n)
     return frame
 
 
 SCHEDULE = [20, 27, 30, 44, 55]
+COLUMNS = {"features": ["x"], "target": "y", "time": "at", "label_time": "came"}
+
+
+def served_by(model, frame, strategies, *, schedule=SCHEDULE, band=None, method="predict", **columns):
+    """The predictions that each strategy would have served, one column each; NaN outside the schedule."""
+    named = {"delay": None, **COLUMNS, **columns}
+    test = BackTest(model, frame, schedule, band=band, retrain_every=1, **named)
+    served = {each.name: test.run(each, method)[0] for each in as_strategies(strategies, test.clock)}
+    return pd.DataFrame(served, index=frame.index)
 
 
 def slow_predictions(frame, weight):
     """Weighted mean of the labels, worked out row by row from the definition."""
-    rows = list(frame[["at", "wait", "y"]].itertuples(index=False, name=None))
+    rows = list(frame[["at", "came", "y"]].itertuples(index=False, name=None))
     served = []
     for at, _, _ in rows:
         if not SCHEDULE[0] <= at < SCHEDULE[-1]:
             served.append(np.nan)
             continue
         now = max(moment for moment in SCHEDULE if moment <= at)
-        known = [(happened, happened + wait, y) for happened, wait, y in rows if not np.isnan(y)]
-        known = [row for row in known if row[0] < now and row[1] <= now]
+        known = [row for row in rows if not np.isnan(row[2]) and row[0] < now and row[1] <= now]
         weights = [weight(happened, arrived, now) for happened, arrived, _ in known]
         served.append(np.dot(weights, [y for _, _, y in known]) / sum(weights))
     return pd.Series(served, index=frame.index)
@@ -136,16 +144,7 @@ def test_every_strategy_learns_only_from_labels_that_had_arrived(seed):
         "window 9": lambda happened, arrived, now: float(happened >= now - 9),
         "recency 6": lambda happened, arrived, now: 0.5 ** ((now - happened) / 6),
     }
-    served = predict_over_time(
-        DummyRegressor(),
-        frame,
-        SCHEDULE,
-        "wait",
-        features=["x"],
-        target="y",
-        time="at",
-        strategies=list(rules),
-    )
+    served = served_by(DummyRegressor(), frame, list(rules))
     for name, rule in rules.items():
         pd.testing.assert_series_equal(served[name], slow_predictions(frame, rule), check_names=False)
 
@@ -153,35 +152,21 @@ def test_every_strategy_learns_only_from_labels_that_had_arrived(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_label_changes_nothing_that_was_served_before_it_arrived(seed):
     frame = drawn_rows(seed, missing=0)
-    options = {"features": ["x"], "target": "y", "time": "at", "band": "band"}
-    options["strategies"] = ["all_history", "recency 6", "hybrid 3"]
-    before = predict_over_time(LinearRegression(), frame, SCHEDULE, "wait", **options)
+    strategies = ["all_history", "recency 6", "hybrid 3"]
+    before = served_by(LinearRegression(), frame, strategies, band="band")
     for row in range(0, len(frame), 11):
         other = frame.copy()
         other.loc[row, "y"] += 100
-        changed = (
-            predict_over_time(LinearRegression(), other, SCHEDULE, "wait", **options) != before
-        ) & before.notna()
-        arrived = frame.at[row, "at"] + frame.at[row, "wait"]
-        assert (frame.loc[changed.any(axis=1), "at"] >= arrived).all()
+        changed = (served_by(LinearRegression(), other, strategies, band="band") != before) & before.notna()
+        assert (frame.loc[changed.any(axis=1), "at"] >= frame.at[row, "came"]).all()
         assert not changed.loc[row].any()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_hybrid_strategy_is_the_hybrid_model_fed_one_event_at_a_time(seed):
     frame = drawn_rows(seed)
-    served = predict_over_time(
-        LinearRegression(),
-        frame,
-        SCHEDULE,
-        "wait",
-        features=["x"],
-        target="y",
-        time="at",
-        band="band",
-        strategies=["hybrid 4"],
-    )["hybrid 4"]
-    arrival = frame["at"] + frame["wait"]
+    served = served_by(LinearRegression(), frame, ["hybrid 4"], band="band")["hybrid 4"]
+    arrival = frame["came"]
     known = frame["y"].notna() & (frame["at"] < SCHEDULE[0]) & (arrival <= SCHEDULE[0])
     columns = ["x", "band"]
     base = make_pipeline(OnlyX(), LinearRegression())
@@ -219,9 +204,9 @@ class OnlyX:
 
 def test_errors_are_those_of_the_served_predictions_period_by_period():
     frame = drawn_rows(0)
-    options = {"features": ["x"], "target": "y", "time": "at", "strategies": ["frozen", "window 9"]}
-    errors = evaluate_over_time(LinearRegression(), frame, SCHEDULE, "wait", **options)
-    served = predict_over_time(LinearRegression(), frame, SCHEDULE, "wait", **options)
+    strategies = ["frozen", "window 9"]
+    errors = evaluate_over_time(LinearRegression(), frame, SCHEDULE, strategies=strategies, **COLUMNS)
+    served = served_by(LinearRegression(), frame, strategies)
     for record in errors.itertuples():
         rows = frame[(frame["at"] >= record.start) & (frame["at"] < record.end)].dropna()
         assert record.rows == len(rows)
@@ -232,91 +217,52 @@ def test_errors_are_those_of_the_served_predictions_period_by_period():
 
 def test_dates_time_zones_and_numbers_give_the_same_result():
     frame = drawn_rows(1)
-    options = {"features": ["x"], "target": "y", "time": "at"}
-    numbers = predict_over_time(
-        Ridge(), frame, SCHEDULE, "wait", strategies={"w": "window 9", "r": "recency 6"}, **options
-    )
-    options["strategies"] = {"w": "window 9D", "r": "recency 6D"}
+    numbers = served_by(Ridge(), frame, ["window 9", "recency 6"])
+    at_once = served_by(Ridge(), frame, ["window 9"], label_time=None, delay=3)
     for zone in (None, "UTC", "America/New_York"):
         start = pd.Timestamp("2024-01-01", tz=zone)
-        dated = frame.assign(
-            at=start + pd.to_timedelta(frame["at"], "D"), wait=pd.to_timedelta(frame["wait"], "D")
-        )
+        dated = frame.assign(**{name: start + pd.to_timedelta(frame[name], "D") for name in ("at", "came")})
+        dated["came"] = dated["came"].where(dated["y"].notna())
         schedule = start + pd.to_timedelta(SCHEDULE, "D")
-        by_delay = predict_over_time(Ridge(), dated, schedule, "wait", **options)
-        pd.testing.assert_frame_equal(by_delay, numbers)
-        dated["came"] = (dated["at"] + dated["wait"]).where(dated["y"].notna())
-        by_time = predict_over_time(Ridge(), dated, schedule, label_time="came", **options)
-        pd.testing.assert_frame_equal(by_time, numbers)
+        by_time = served_by(Ridge(), dated, ["window 9D", "recency 6D"], schedule=schedule)
+        pd.testing.assert_frame_equal(by_time.set_axis(numbers.columns, axis=1), numbers)
+        by_delay = served_by(Ridge(), dated, ["window 9D"], schedule=schedule, label_time=None, delay="3D")
+        pd.testing.assert_frame_equal(by_delay.set_axis(at_once.columns, axis=1), at_once)
 
 
 def test_labels_that_never_come_are_neither_learned_nor_scored():
     frame = drawn_rows(2, missing=0)
-    frame.loc[::3, "wait"] = np.nan
-    options = {"features": ["x"], "target": "y", "time": "at"}
-    with_them = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", **options)
-    without = evaluate_over_time(Ridge(), frame.dropna(), SCHEDULE, "wait", **options)
+    frame.loc[::3, "came"] = np.nan
+    with_them = evaluate_over_time(Ridge(), frame, SCHEDULE, **COLUMNS)
+    without = evaluate_over_time(Ridge(), frame.dropna(), SCHEDULE, **COLUMNS)
     pd.testing.assert_frame_equal(with_them, without)
 
 
 def test_the_order_of_the_rows_and_their_index_do_not_matter():
     frame = drawn_rows(3)
-    options = {"features": ["x"], "target": "y", "time": "at", "strategies": ["all_history", "window 9"]}
     shuffled = frame.sample(frac=1, random_state=0).set_axis(np.arange(len(frame)) % 7)
-    one = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", **options)
-    other = evaluate_over_time(Ridge(), shuffled, SCHEDULE, "wait", **options)
+    one, other = (
+        evaluate_over_time(Ridge(), rows, SCHEDULE, strategies=["all_history", "window 9"], **COLUMNS)
+        for rows in (frame, shuffled)
+    )
     pd.testing.assert_frame_equal(one, other)
 
 
 def test_retraining_every_second_period_keeps_the_model_in_between():
     frame = drawn_rows(4)
-    options = {"features": ["x"], "target": "y", "time": "at", "strategies": ["all_history"]}
-    each = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", **options)
-    second = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", retrain_every=2, **options)
+    each, second = (
+        evaluate_over_time(Ridge(), frame, SCHEDULE, strategies="all_history", retrain_every=every, **COLUMNS)
+        for every in (1, 2)
+    )
     assert second["retrained"].tolist() == [True, False, True, False]
     assert second["mae"][[0, 2]].tolist() == each["mae"][[0, 2]].tolist()
     assert second["trained_on"][1] == second["trained_on"][0] < each["trained_on"][1]
 
 
-def test_a_strategy_of_ones_own_sees_only_what_was_known_and_may_keep_its_model():
-    frame = drawn_rows(5)
-    seen = []
-
-    def when_it_hurts(known, now):
-        seen.append(known)
-        assert (known["at"] + known["wait"] <= now).all()
-        assert known["y"].notna().all()
-        served = known.dropna(subset="prediction")
-        if now == SCHEDULE[0]:
-            return np.ones(len(known))
-        if (served["y"] - served["prediction"]).abs().mean() < 1:
-            return None
-        return known["at"] > now - 15
-
-    options = {"features": ["x"], "target": "y", "time": "at"}
-    errors = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", strategies=when_it_hurts, **options)
-    assert set(errors["strategy"]) == {"when_it_hurts"}
-    assert seen[0]["prediction"].isna().all()
-    assert seen[-1]["prediction"].notna().any()
-    everything = evaluate_over_time(
-        Ridge(),
-        frame,
-        SCHEDULE,
-        "wait",
-        strategies={"named": "all_history", "own": lambda known, now: np.ones(len(known))},
-        **options,
-    )
-    table = everything.pivot(index="period", columns="strategy", values="mae")
-    assert table["own"].tolist() == table["named"].tolist()
-
-
 def test_weights_reach_the_last_step_of_a_pipeline():
     frame = drawn_rows(6)
-    options = {"features": ["x"], "target": "y", "time": "at", "strategies": ["recency 6"]}
-    plain = predict_over_time(LinearRegression(), frame, SCHEDULE, "wait", **options)
-    piped = predict_over_time(
-        make_pipeline(StandardScaler(), LinearRegression()), frame, SCHEDULE, "wait", **options
-    )
+    plain = served_by(LinearRegression(), frame, "recency 6")
+    piped = served_by(make_pipeline(StandardScaler(), LinearRegression()), frame, "recency 6")
     np.testing.assert_allclose(piped, plain)
 
 
@@ -324,15 +270,17 @@ def test_classifiers_are_scored_by_the_probability_of_class_1():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"at": np.arange(600.0), "x": rng.normal(size=600)})
     frame["y"] = (rng.random(600) < 1 / (1 + np.exp(-2 * frame["x"]))).astype(int)
-    options = {"features": ["x"], "target": "y", "time": "at", "strategies": ["all_history"]}
-    served = predict_over_time(
-        LogisticRegression(), frame, [200, 400, 600], 5, method="predict_proba", **options
+    columns = COLUMNS | {"label_time": None, "delay": 5}
+    schedule = [200, 400, 600]
+    served = served_by(
+        LogisticRegression(), frame, "all_history", schedule=schedule, method="predict_proba", **columns
     )["all_history"]
-    for metric, truth in (("auc", roc_auc_score), ("brier", brier_score_loss)):
-        errors = evaluate_over_time(LogisticRegression(), frame, [200, 400, 600], 5, metric=metric, **options)
-        for record in errors.itertuples():
-            rows = slice(int(record.start), int(record.end) - 1)
-            assert getattr(record, metric) == pytest.approx(truth(frame.loc[rows, "y"], served.loc[rows]))
+    errors = evaluate_over_time(
+        LogisticRegression(), frame, schedule, strategies="all_history", metric="auc", **columns
+    )
+    for record in errors.itertuples():
+        rows = slice(int(record.start), int(record.end) - 1)
+        assert record.auc == pytest.approx(roc_auc_score(frame.loc[rows, "y"], served.loc[rows]))
 
 
 def test_an_auc_with_one_class_and_an_empty_period_are_missing_not_errors():
@@ -355,10 +303,7 @@ def test_a_metric_of_ones_own_gives_its_name_to_the_column():
     def worst(y, prediction):
         return np.abs(y - prediction).max()
 
-    frame = drawn_rows(7)
-    errors = evaluate_over_time(
-        Ridge(), frame, SCHEDULE, "wait", features="x", target="y", time="at", metric=worst
-    )
+    errors = evaluate_over_time(Ridge(), drawn_rows(7), SCHEDULE, metric=worst, **COLUMNS)
     assert errors.columns[-1] == "worst"
     assert compare(errors)["difference"].iloc[0] == 0
 
@@ -369,17 +314,9 @@ def test_compare_knows_that_a_higher_auc_is_better():
     ).assign(auc=[0.7, 0.8, 0.7, 0.75])
     assert compare(errors).loc["b", "share_better"] == 1
     assert compare(errors, "b").loc["a", "share_better"] == 0
-    assert compare(errors, higher_is_better=False).loc["b", "share_better"] == 0
+    assert compare(errors.rename(columns={"auc": "mae"})).loc["b", "share_better"] == 0
     with pytest.raises(ValueError, match="there are: a, b"):
         compare(errors, "c")
-
-
-def test_the_plot_has_a_line_and_a_word_for_each_strategy():
-    frame = drawn_rows(8)
-    errors = evaluate_over_time(Ridge(), frame, SCHEDULE, "wait", features="x", target="y", time="at")
-    figure = plot_over_time(errors, title="Two strategies")
-    assert "frozen" in str(figure.alt)
-    assert "all_history" in str(figure.alt)
 
 
 @pytest.mark.parametrize(
@@ -392,30 +329,26 @@ def test_the_plot_has_a_line_and_a_word_for_each_strategy():
         ({"strategies": ["window -9"]}, "must be positive"),
         ({"strategies": ["hybrid 2D"]}, "number of labels"),
         ({"strategies": ["frozen 3"]}, "takes no length"),
-        ({"strategies": ["frozen", "frozen"]}, "same name"),
-        ({"strategies": lambda known, now: [1, 2]}, "one weight a row"),
-        ({"strategies": lambda known, now: -np.ones(len(known))}, "negative or missing"),
-        ({"strategies": lambda known, now: None}, "no row to train its first model"),
+        ({"strategies": ["frozen", "frozen"]}, "named twice"),
         ({"strategies": ["hybrid 5"], "band": "color"}, "is no column"),
         ({"features": ["x", "z"]}, "no column"),
         ({"target": "label"}, "no column"),
+        ({"frame": drawn_rows(0).assign(came=0.0)}, "arrive before their row"),
         ({"metric": "mape"}, "'mape' is unknown"),
         ({"metric": "auc"}, "no predict_proba"),
         ({"schedule": [20]}, "at least two moments"),
         ({"schedule": [30, 20]}, "ascending order"),
         ({"schedule": [0, 20]}, "start the schedule later"),
         ({"schedule": ["2024-01-01", "2024-02-01"]}, "use one kind"),
-        ({"delay": -1}, "must not be negative"),
-        ({"delay": "1D"}, "give a number"),
-        ({"delay": [1, 2]}, "2 values for 120 rows"),
-        ({"label_time": "at"}, "not both"),
+        ({"label_time": None, "delay": -1}, "must not be negative"),
+        ({"label_time": None, "delay": "1D"}, "give a number"),
+        ({"delay": 1}, "not both"),
         ({"retrain_every": 0}, "whole number"),
         ({"model": KNeighborsRegressor(), "strategies": ["recency 5"]}, "takes no sample_weight"),
     ],
 )
 def test_a_back_test_that_cannot_be_run_says_why(change, says):
-    options = {"model": Ridge(), "frame": drawn_rows(0), "schedule": SCHEDULE, "delay": "wait"}
-    options |= {"features": ["x"], "target": "y", "time": "at"} | change
+    options = {"model": Ridge(), "frame": drawn_rows(0), "schedule": SCHEDULE} | COLUMNS | change
     with pytest.raises(ValueError, match=says):
         evaluate_over_time(**options)
 
@@ -430,7 +363,7 @@ def stream_of_days(seed, drift, n=3000):
     frame["band"] = rng.integers(0, 3, n)
     push = np.clip((frame["at"] - 100) / 100, 0, 1) * drift
     frame["y"] = 3 * frame["x"] + push * np.array([1, -1, 0])[frame["band"]] + rng.normal(size=n)
-    frame["wait"] = rng.exponential(3, n)
+    frame["came"] = frame["at"] + rng.exponential(3, n)
     return frame
 
 
@@ -439,12 +372,9 @@ def hybrid_against_frozen(frame):
         LinearRegression(),
         frame,
         np.arange(100, 301, 20),
-        "wait",
-        features=["x"],
-        target="y",
-        time="at",
         strategies=["frozen", "hybrid 30"],
         band="band",
+        **COLUMNS,
     )
     return compare(errors)["mae"]
 
@@ -512,18 +442,11 @@ def test_the_hybrid_follows_the_habits_of_scikit_learn():
     assert model.stream_.by_band == {}
 
 
-def test_bands_come_from_columns_functions_and_arrays_and_may_be_missing():
-    X, y = toy()
-    by_column = HybridModel(Ridge(), band="band").fit(X, y).partial_fit(X, y + X["band"])
-    by_function = HybridModel(Ridge(), band=lambda X: X["band"]).fit(X, y).partial_fit(X, y + X["band"])
-    by_position = HybridModel(Ridge(), band=lambda X: X[:, 1]).fit(X.to_numpy(), y)
-    by_position.partial_fit(X.to_numpy(), y + X["band"])
-    np.testing.assert_array_equal(by_column.predict(X), by_function.predict(X))
-    np.testing.assert_allclose(by_position.predict(X.to_numpy()), by_column.predict(X))
-    # rows without a band share one
-    holed = HybridModel(Ridge(), band=lambda X: X["band"].astype("Int64").replace(1, pd.NA)).fit(X, y)
-    holed.partial_fit(X, y + X["band"])
-    np.testing.assert_allclose(holed.predict(X), by_column.predict(X))
+def test_rows_without_a_band_share_one():
+    X = pd.DataFrame({"x": np.zeros(4), "band": pd.array([None, "a", None, "a"])})
+    model = HybridModel(DummyRegressor(), band="band", half_life=1).fit(X, np.zeros(4))
+    model.partial_fit(X, [4.0, 8.0, 4.0, 8.0])
+    assert set(model.stream_.by_band) == {None, "a"} and model.stream_.by_band[None] == 3
 
 
 @pytest.mark.parametrize(
@@ -534,7 +457,6 @@ def test_bands_come_from_columns_functions_and_arrays_and_may_be_missing():
         (lambda X, y: HybridModel(Ridge(), half_life=0).fit(X, y), ValueError, "positive number of labels"),
         (lambda X, y: HybridModel(Ridge(), band="dest").fit(X, y), ValueError, "there are: x, band"),
         (lambda X, y: HybridModel(Ridge(), band="x").fit(X.to_numpy(), y), ValueError, "must be a DataFrame"),
-        (lambda X, y: HybridModel(Ridge(), band=lambda X: 1).fit(X, y), ValueError, "one value a row"),
         (lambda X, y: HybridModel(Ridge()).fit(X, y).partial_fit(X, y[:5]), ValueError, "one label a row"),
         (
             lambda X, y: HybridModel(Ridge()).fit(X, y).partial_fit(X, y * np.nan),
@@ -583,17 +505,15 @@ def test_the_gate_sees_a_change_of_unit_that_leaves_each_value_ordinary():
     assert kilometers["miles"].max() < 2500
     assert gate.admits(new).mean() > 0.98
     assert gate.admits(kilometers).mean() < 0.3
-    assert set(gate.reasons(kilometers[~gate.admits(kilometers)])) == {"numbers"}
 
 
-def test_what_was_never_seen_is_held_back_and_named():
+def test_what_was_never_seen_is_held_back():
     rng = np.random.default_rng(1)
     gate = AnomalyGate(random_state=0).fit(ordinary(3000, rng))
     new = ordinary(3, rng).assign(miles=1000.0, minutes=145.0, late=10.0, dest="IAH")
     new.loc[0, "dest"] = "XNA"
     new.loc[1, "late"] = np.nan
     assert gate.admits(new).tolist() == [False, False, True]
-    assert gate.reasons(new).tolist() == ["dest", "late", ""]
     assert np.isneginf(gate.score_samples(new)[:2]).all()
 
 
@@ -613,15 +533,12 @@ def test_the_cost_of_the_gate_adds_up_by_segment():
     gate = AnomalyGate(random_state=0).fit(ordinary(3000, rng))
     new = ordinary(1000, rng)
     new.loc[:99, "dest"] = "ACK"
-    cost = gate.cost(new, "dest")
+    cost = gate.cost(new, by=new["dest"])
     assert cost.index[0] == "ACK"
     assert cost.loc["ACK", "share_refused"] == 1
     assert cost["rows"].sum() == 1000
     assert cost["refused"].sum() == (~gate.admits(new)).sum()
     assert cost["of_all_refused"].sum() == pytest.approx(1)
-    assert gate.cost(new).loc["all", "share_refused"] == pytest.approx(1 - gate.admits(new).mean())
-    by_values = gate.cost(new, new["dest"].to_numpy())
-    pd.testing.assert_frame_equal(by_values, cost, check_names=False)
 
 
 def test_constant_and_single_columns_do_not_upset_the_gate():
@@ -638,19 +555,17 @@ def test_the_same_seed_gives_the_same_gate():
     train = ordinary(2000, np.random.default_rng(5))
     thresholds = {AnomalyGate(random_state=7).fit(train).threshold_ for _ in range(2)}
     assert len(thresholds) == 1
-    assert clone(AnomalyGate(0.02, holdout=0.5)).holdout == 0.5
+    assert clone(AnomalyGate(0.02)).false_flags == 0.02
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
         (lambda X: AnomalyGate(0).fit(X), "between 0 and 1"),
-        (lambda X: AnomalyGate(holdout=1).fit(X), "between 0 and 1"),
         (lambda X: AnomalyGate().fit(X.to_numpy()), "must be a DataFrame"),
         (lambda X: AnomalyGate(0.001).fit(X), "at least 3334 training rows"),
         (lambda X: AnomalyGate(0.05).fit(X).admits(X[["miles"]]), "lacks columns"),
-        (lambda X: AnomalyGate(0.05).fit(X).cost(X, "carrier"), "is no column"),
-        (lambda X: AnomalyGate(0.05).fit(X).cost(X, [1, 2]), "2 values for 500 rows"),
+        (lambda X: AnomalyGate(0.05).fit(X).cost(X, [1, 2]), "one segment a row"),
         (lambda X: AnomalyGate(0.05).admits(X), "not fitted"),
     ],
 )
@@ -666,44 +581,32 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-SKLEARN = {
-    "accuracy": lambda y, p: np.mean(y == (p >= 0.5)),
-    "precision": lambda y, p: precision_score(y, p >= 0.5),
-    "recall": lambda y, p: recall_score(y, p >= 0.5),
-    "f1": lambda y, p: f1_score(y, p >= 0.5),
-    "brier": brier_score_loss,
-    "auc": roc_auc_score,
-}
+def z_of(realized, estimate):
+    """How many standard deviations the realized accuracy lies above its estimate."""
+    return (realized - estimate.value) / estimate.sd
 
 
-@pytest.mark.parametrize("metric", SKLEARN)
-def test_under_covariate_shift_the_right_probabilities_promise_what_happens(metric):
+def test_under_covariate_shift_the_right_probabilities_promise_what_happens():
     rng = np.random.default_rng(0)
     x = rng.normal(1.0, 1.5, 1500)  # the reference was N(0, 1): the law P(y | x) stays
     p = sigmoid(1.5 * x - 0.5)
-    realized = [SKLEARN[metric](rng.random(len(p)) < p, p) for _ in range(100)]
-    estimate = estimate_performance(p, metric)
+    realized = [np.mean((rng.random(len(p)) < p) == (p >= 0.5)) for _ in range(100)]
+    estimate = estimate_performance(p)
     assert estimate.n == 1500
     assert np.mean(realized) == pytest.approx(estimate.value, abs=4 * estimate.sd / np.sqrt(100))
     # the sd of 100 draws has a relative error of 7 %
     assert np.std(realized) == pytest.approx(estimate.sd, rel=0.25)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "precision", "brier"])
-def test_the_expected_value_is_exact_on_every_outcome_of_a_few_rows(metric):
+def test_the_expected_accuracy_is_exact_on_every_outcome_of_a_few_rows():
     p = np.array([0.9, 0.7, 0.55, 0.4, 0.1])
-    expected = 0.0
-    for y in itertools.product([0, 1], repeat=5):
-        chance = np.prod(np.where(y, p, 1 - p))
-        expected += chance * SKLEARN[metric](np.array(y), p)
-    assert estimate_performance(p, metric).value == pytest.approx(expected)
-
-
-def test_tied_scores_count_half_in_the_auc():
-    assert estimate_performance([0.3, 0.3, 0.3], "auc").value == pytest.approx(0.5)
-    p = np.repeat([0.2, 0.8], 500)
-    # 0.64 of the pairs in order, 0.04 against it, 0.32 tied, but for a row with itself
-    assert estimate_performance(p, "auc").value == pytest.approx(0.8, abs=1e-3)
+    expected = sum(
+        np.prod(np.where(y, p, 1 - p)) * np.mean(np.array(y) == (p >= 0.5))
+        for y in itertools.product([0, 1], repeat=5)
+    )
+    assert estimate_performance(p).value == pytest.approx(expected)
+    sure = estimate_performance([1.0, 0.0])
+    assert (sure.value, sure.sd) == (1, 0)
 
 
 def test_after_calibration_on_a_model_it_holds_under_covariate_shift():
@@ -716,7 +619,7 @@ def test_after_calibration_on_a_model_it_holds_under_covariate_shift():
     p = model.predict_proba(shifted)[:, 1]
     before = model.score(x, y)
     estimate = estimate_performance(p)
-    assert abs(estimate.z(np.mean(y_shifted == (p >= 0.5)))) < 3
+    assert abs(z_of(np.mean(y_shifted == (p >= 0.5)), estimate)) < 3
     assert abs(before - estimate.value) > 5 * estimate.sd  # it is not just the old figure
 
 
@@ -728,7 +631,7 @@ def test_it_fails_under_concept_drift_since_nothing_in_the_inputs_tells():
     estimate = estimate_performance(p)
     realized = np.mean(y == (p >= 0.5))
     assert realized < estimate.value - 0.05
-    assert estimate.z(realized) < -10
+    assert z_of(realized, estimate) < -10
 
 
 def test_being_calibrated_on_average_is_not_enough_under_covariate_shift():
@@ -738,45 +641,32 @@ def test_being_calibrated_on_average_is_not_enough_under_covariate_shift():
     truth = np.where(group, 0.95, 0.65)
     p = np.full(n, 0.8)  # right on average, wrong in each group
     y = rng.random(n) < truth
-    assert abs(estimate_performance(p).z(np.mean(y))) < 3
-    assert estimate_performance(p[group]).z(np.mean(y[group])) > 10
+    assert abs(z_of(np.mean(y), estimate_performance(p))) < 3
+    assert z_of(np.mean(y[group]), estimate_performance(p[group])) > 10
 
 
 def test_prior_shift_breaks_the_estimate_and_reweighing_mends_it():
     rng = np.random.default_rng(4)
-    y = rng.random(5000) < 0.1
+    y = rng.random(5000) < 0.7
     x = rng.normal(2.0 * y)
-    p = sigmoid(2 * x - 2)  # right for equal shares
-    served = p >= 0.5
-    precision = precision_score(y, served)
-    assert estimate_performance(p, "precision").z(precision) < -10
-    mended = reweigh(p, 0.5, estimate_prior(p, 0.5))
-    assert abs(estimate_performance(mended, "precision", decision=served).z(precision)) < 4
-
-
-def test_metrics_that_are_not_defined_are_nan():
-    assert np.isnan(estimate_performance([0.1, 0.2], "precision").value)
-    assert np.isnan(estimate_performance([0.0, 0.0], "recall").value)
-    assert np.isnan(estimate_performance([1.0, 1.0], "auc").value)
-    sure = estimate_performance([1.0, 0.0])
-    assert (sure.value, sure.sd) == (1, 0)
-    assert np.isnan(sure.z(0.9))
+    p = sigmoid(2 * x - 2 + np.log(0.2 / 0.8))  # right for a share of 0.2
+    assert z_of(np.mean(y == (p >= 0.5)), estimate_performance(p)) < -10
+    mended = reweigh(p, 0.2, estimate_prior(p, 0.2))
+    assert abs(z_of(np.mean(y == (mended >= 0.5)), estimate_performance(mended))) < 4
 
 
 @pytest.mark.parametrize(
-    ("p", "options", "says"),
+    ("p", "says"),
     [
-        ([], {}, "n > 0"),
-        ([[0.1, 0.9]], {}, "one probability a row"),
-        ([0.1, 1.2], {}, "between 0 and 1"),
-        ([0.1, np.nan], {}, "between 0 and 1"),
-        ([0.1], {"metric": "mae"}, "choose one of accuracy"),
-        ([0.1], {"decision": [True, False]}, "one decision a row"),
+        ([], "n > 0"),
+        ([[0.1, 0.9]], "one probability a row"),
+        ([0.1, 1.2], "between 0 and 1"),
+        ([0.1, np.nan], "between 0 and 1"),
     ],
 )
-def test_estimates_refuse_what_is_no_probability(p, options, says):
+def test_estimates_refuse_what_is_no_probability(p, says):
     with pytest.raises(ValueError, match=says):
-        estimate_performance(p, **options)
+        estimate_performance(p)
 
 
 # --------------------------------------------------------------------------- priors

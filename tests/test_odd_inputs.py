@@ -127,7 +127,7 @@ def quick():
 def fit_gate(column):
     frame = pd.DataFrame({"x": column.array, "y": np.arange(len(column)) % 7})
     gate = adaptation.AnomalyGate(0.1, random_state=0).fit(frame)
-    return gate.admits(frame), gate.reasons(frame), gate.cost(frame, by="y")
+    return gate.admits(frame), gate.cost(frame, by=frame["y"])
 
 
 def use_gate(column):
@@ -231,9 +231,6 @@ ONE_COLUMN = {
     "reweigh": lambda c: adaptation.reweigh(c, 0.5, 0.2),
     "estimate_prior": lambda c: adaptation.estimate_prior(c, 0.5),
     "estimate_performance": adaptation.estimate_performance,
-    "estimate_performance decisions": lambda c: adaptation.estimate_performance(
-        np.full(len(c), 0.7), decision=c
-    ),
     "AnomalyGate.fit": fit_gate,
     "AnomalyGate.admits": use_gate,
     "evaluate_over_time labels": lambda c: backtest(y=c),

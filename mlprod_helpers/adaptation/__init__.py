@@ -3,7 +3,7 @@
 | question | name |
 | --- | --- |
 | How much should an old row count? | `recency_weights`, `effective_rows` |
-| What would each way of retraining have done, with labels that come late? | `evaluate_over_time`, `predict_over_time`, `compare`, `plot_over_time` |
+| What would each way of retraining have done, with labels that come late? | `evaluate_over_time`, `compare` |
 | Can late residuals correct a batch model between two trainings? | `HybridModel` |
 | Which rows are unlike the training data, and whom does it cost to refuse them? | `AnomalyGate` |
 | How good is the model while labels are still missing? | `estimate_performance` |
@@ -11,12 +11,7 @@
 """
 
 from mlprod_helpers.adaptation.estimation import PerformanceEstimate, estimate_performance
-from mlprod_helpers.adaptation.evaluation import (
-    compare,
-    evaluate_over_time,
-    plot_over_time,
-    predict_over_time,
-)
+from mlprod_helpers.adaptation.evaluation import compare, evaluate_over_time
 from mlprod_helpers.adaptation.gate import AnomalyGate
 from mlprod_helpers.adaptation.hybrid import HybridModel
 from mlprod_helpers.adaptation.priors import estimate_prior, reweigh
@@ -31,8 +26,6 @@ __all__ = [
     "estimate_performance",
     "estimate_prior",
     "evaluate_over_time",
-    "plot_over_time",
-    "predict_over_time",
     "recency_weights",
     "reweigh",
 ]

@@ -54,33 +54,19 @@ class BackTest:
         self.schedule = pd.Series(list(schedule))
 
     def _label_times(self, delay, label_time):
-        if label_time is not None:
-            if delay is not None:
-                raise ValueError("Give delay or label_time, not both.")
-            arrival = self.clock.numbers(self.frame[label_time], f"the label times in {label_time!r}", True)
-        else:
-            arrival = self._delayed(delay)
+        if label_time is None:
+            delay = 0 if delay is None else self.clock.span(delay, "delay")
+            if not 0 <= delay < np.inf:
+                raise ValueError("delay must not be negative, missing or infinite.")
+            return self.times + delay
+        if delay is not None:
+            raise ValueError("Give delay or label_time, not both.")
+        arrival = self.clock.numbers(self.frame[label_time], f"the label times in {label_time!r}", True)
         if (arrival < self.times).any():
             raise ValueError(
-                f"{(arrival < self.times).sum()} labels arrive before their row: delays must not be negative."
+                f"{(arrival < self.times).sum()} labels arrive before their row: correct their times."
             )
         return arrival
-
-    def _delayed(self, delay):
-        if delay is None:
-            return self.times
-        if isinstance(delay, str) and delay in self.frame.columns:
-            delays = self.clock.spans(self.frame[delay], f"the delays in {delay!r}")
-        elif np.ndim(delay) == 1:
-            delays = self.clock.spans(delay, "delay")
-            if len(delays) != len(self.times):
-                raise ValueError(f"delay has {len(delays)} values for {len(self.times)} rows.")
-        else:
-            return self.times + self.clock.span(delay, "delay")
-        came = np.isfinite(delays)
-        return np.where(
-            came, self.times + np.where(came, delays, 0).astype(self.times.dtype), self.clock.never
-        )
 
     def known_at(self, moment):
         """Positions of the rows that a model may learn from at this moment, in the order of the frame."""
@@ -96,7 +82,7 @@ class BackTest:
         trainings, fitted = [], None
         for i in range(len(self.moments) - 1):
             due = i % self.retrain_every == 0 and strategy.kind not in ("frozen", "hybrid")
-            trained = self._train(strategy, i, prediction, first=i == 0) if due or i == 0 else None
+            trained = self._train(strategy, i) if due or i == 0 else None
             if trained:
                 fitted, training = trained
             else:
@@ -109,26 +95,19 @@ class BackTest:
             self._stream(fitted, float(strategy.span), prediction)
         return prediction, trainings
 
-    def _train(self, strategy, i, prediction, first):
-        """A new model and its Training, or None when the old model stays."""
+    def _train(self, strategy, i):
+        """A new model and its Training; None when no known row counts, so that the old model stays."""
         moment = self.moments[i]
         known = self.known_at(moment)
-        if first and not len(known):
-            raise ValueError(
-                f"No label has arrived at the first moment, {self.schedule[i]}: start the schedule later."
-            )
-
-        def seen():
-            if "prediction" in self.frame.columns:
-                raise ValueError("Rename the column 'prediction': own strategies get theirs under this name.")
-            return self.frame.iloc[known].assign(prediction=prediction[known]), self.schedule[i]
-
-        weights = strategy.weights(seen, self.times[known], moment, self.clock)
-        if weights is None or not weights.any():
-            if first:
-                raise ValueError(f"strategy {strategy.name!r} has no row to train its first model on.")
-            return None
+        weights = strategy.weights(self.times[known], moment, self.clock)
         used = weights > 0
+        if not used.any():
+            if i == 0:
+                raise ValueError(
+                    f"strategy {strategy.name!r} has no label to learn from at the first moment, "
+                    f"{self.schedule[0]}: start the schedule later."
+                )
+            return None
         rows, weights = known[used], weights[used]
         model = _fit(self.model, self.take(rows), self.y.iloc[rows].infer_objects(), weights, strategy.name)
         return model, Training(len(rows), effective_rows(weights), True)

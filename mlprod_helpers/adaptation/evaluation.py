@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 from mlprod_helpers.adaptation.backtest import BackTest
 from mlprod_helpers.adaptation.strategies import as_strategies
 
-__all__ = ["compare", "evaluate_over_time", "plot_over_time", "predict_over_time"]
+__all__ = ["compare", "evaluate_over_time"]
 
 
 def _auc(y, p):
@@ -19,22 +19,8 @@ def _auc(y, p):
     return (rankdata(p)[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
 
 
-def _log_loss(y, p):
-    p = np.clip(p, 1e-15, 1 - 1e-15)
-    return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
-
-
 # name -> (function of labels and predictions, what the model must give)
-METRICS = {
-    "mae": (lambda y, p: np.abs(y - p).mean(), "predict"),
-    "rmse": (lambda y, p: np.sqrt(np.square(y - p).mean()), "predict"),
-    "error_rate": (lambda y, p: np.mean(y != p), "predict"),
-    "accuracy": (lambda y, p: np.mean(y == p), "predict"),
-    "log_loss": (_log_loss, "predict_proba"),
-    "brier": (lambda y, p: np.square(y - p).mean(), "predict_proba"),
-    "auc": (_auc, "predict_proba"),
-}
-HIGHER_IS_BETTER = ("accuracy", "auc")
+METRICS = {"mae": (lambda y, p: np.abs(y - p).mean(), "predict"), "auc": (_auc, "predict_proba")}
 
 
 def evaluate_over_time(
@@ -50,7 +36,6 @@ def evaluate_over_time(
     strategies=("frozen", "all_history"),
     band=None,
     metric="mae",
-    method=None,
     retrain_every=1,
 ):
     """What each way of retraining would have scored, period by period, with labels that come late.
@@ -68,28 +53,23 @@ def evaluate_over_time(
     schedule : array-like of dates or numbers, shape (k + 1,)
         The moments of retraining, ascending; the last one ends the evaluation. Rows before the first are history.
         For example `pd.date_range("2013-02-11", "2013-12-30", freq="7D")`.
-    delay : duration, str or array-like, optional
-        How long a label takes: '1D' or a timedelta (a number if times are numbers), the same for all rows; or the
-        name of a column with durations; or an array of durations, shape (n,). A missing one never arrives.
-        Default: labels are there at once.
+    delay : duration, optional
+        How long each label takes: '1D' or a timedelta, or a number if times are numbers. Default: labels are there at
+        once.
     features : list of str
         The columns that the model may see.
     target, time : str
         The columns with the label and with the moment at which the row was predicted.
     label_time : str, optional
-        The column with the moment at which the label arrived, in place of `delay`.
-    strategies : sequence or mapping
+        The column with the moment at which each label arrived, in place of `delay`; a missing one never arrives.
+    strategies : str or sequence of str
         "frozen" (never retrained), "all_history", "window 28D" (rows of the last 28 days), "recency 14D" (weights
         with a half-life of 14 days), "hybrid 50" (frozen, corrected by an EWMA of late residuals with a half-life
-        of 50 labels, see `HybridModel`), or a function `(known, now) -> weights`. `known` are the rows whose labels
-        have arrived, with a column "prediction" that says what this strategy had served (NaN before the schedule);
-        weight 0 leaves a row out; None keeps the model. A mapping gives them other names.
-    band : str or callable, optional
-        Bands of the hybrid: a column of `frame`, or a function of `frame`.
-    metric : {"mae", "rmse", "error_rate", "accuracy", "log_loss", "brier", "auc"} or callable
-        A callable takes labels and predictions of one period.
-    method : {"predict", "predict_proba"}, optional
-        What is predicted; "predict_proba" gives the probability of class 1. Default: what the metric needs.
+        of 50 labels, see `HybridModel`).
+    band : str, optional
+        Bands of the hybrid: a column of `frame`.
+    metric : {"mae", "auc"} or callable
+        "auc" asks the model for the probability of class 1. A callable takes labels and predictions of one period.
     retrain_every : int
         Retrain at every so manyth moment only: cheaper, while errors stay as fine as the schedule.
 
@@ -128,9 +108,10 @@ def evaluate_over_time(
     1                2.00     2.0       2.00
     2                1.37     2.0       0.61
     """
-    score, needed = _metric(metric)
+    score, method = _metric(metric)
+    if not hasattr(model, method):
+        raise ValueError(f"The model has no {method}, which this metric needs.")
     test = BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
-    method = _method(model, method or needed)
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "error")
     pieces = []
     for strategy in as_strategies(strategies, test.clock):
@@ -139,49 +120,7 @@ def evaluate_over_time(
     return pd.concat(pieces, ignore_index=True).sort_values("period", kind="stable", ignore_index=True)
 
 
-def predict_over_time(
-    model,
-    frame,
-    schedule,
-    delay=None,
-    *,
-    features,
-    target,
-    time="time",
-    label_time=None,
-    strategies=("frozen", "all_history"),
-    band=None,
-    method="predict",
-    retrain_every=1,
-):
-    """The predictions that each strategy would have served; parameters as in `evaluate_over_time`.
-
-    Returns
-    -------
-    DataFrame, shape (n, number of strategies)
-        On the index of `frame`; NaN for rows outside the schedule.
-
-    Examples
-    --------
-    >>> from sklearn.dummy import DummyRegressor
-    >>> days = pd.DataFrame({"day": range(6), "x": 0.0, "y": [1.0, 1, 1, 5, 5, 5]})
-    >>> predict_over_time(DummyRegressor(), days, [2, 4, 6], features=["x"], target="y", time="day",
-    ...                   strategies=["all_history", "window 2"])
-       all_history  window 2
-    0          NaN       NaN
-    1          NaN       NaN
-    2          1.0       1.0
-    3          1.0       1.0
-    4          2.0       3.0
-    5          2.0       3.0
-    """
-    test = BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
-    method = _method(model, method)
-    served = {s.name: test.run(s, method)[0] for s in as_strategies(strategies, test.clock)}
-    return pd.DataFrame(served, index=frame.index)
-
-
-def compare(errors, against=None, *, higher_is_better=None):
+def compare(errors, against=None):
     """The result of `evaluate_over_time` in one row a strategy.
 
     Parameters
@@ -190,15 +129,13 @@ def compare(errors, against=None, *, higher_is_better=None):
         From `evaluate_over_time`.
     against : str, optional
         A strategy to compare the others with. Default: the first.
-    higher_is_better : bool, optional
-        Default: by the metric's name; False for a metric of one's own.
 
     Returns
     -------
     DataFrame, index = strategy
         The metric's mean over the periods (each counts the same; NaN for a strategy without a value in some period
         where another has one), `difference` to `against`, `share_better` (in which
-        share of the periods it was better than `against`), `trainings`, `trained_on` (mean number of rows in the
+        share of the periods it was better than `against`: a lower error, or a higher "auc"), `trainings`, `trained_on` (mean number of rows in the
         model).
 
     Examples
@@ -217,9 +154,7 @@ def compare(errors, against=None, *, higher_is_better=None):
     against = table.columns[0] if against is None else against
     if against not in table:
         raise ValueError(f"against={against!r} was not evaluated; there are: {', '.join(table.columns)}.")
-    if higher_is_better is None:
-        higher_is_better = metric in HIGHER_IS_BETTER
-    gain = table.sub(table[against], axis=0) * (1 if higher_is_better else -1)
+    gain = table.sub(table[against], axis=0) * (1 if metric == "auc" else -1)
     return pd.DataFrame(
         {
             metric: table.mean(skipna=False),
@@ -231,47 +166,12 @@ def compare(errors, against=None, *, higher_is_better=None):
     ).loc[table.columns]
 
 
-def plot_over_time(errors, **options):
-    """One line a strategy over the periods.
-
-    Parameters
-    ----------
-    errors : DataFrame
-        From `evaluate_over_time`.
-    options
-        For `plots.over_time`: `onset`, `title`, `ylabel`, ...
-
-    Returns
-    -------
-    plots.Figure
-
-    Examples
-    --------
-    >>> errors = pd.DataFrame({"start": [0, 0, 7, 7], "strategy": ["a", "b"] * 2, "mae": [1.0, 0.5, 1.0, 1.25]})
-    >>> figure = plot_over_time(errors, title="Two strategies")
-    """
-    from mlprod_helpers import plots
-
-    metric = errors.columns[-1]
-    lines = errors.pivot(index="start", columns="strategy", values=metric)
-    lines = lines[list(dict.fromkeys(errors["strategy"]))]
-    return plots.over_time(lines, **{"ylabel": metric, **options})
-
-
 def _metric(metric):
     if callable(metric):
         return metric, "predict"
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is unknown: use one of {', '.join(METRICS)}, or a function.")
     return METRICS[metric]
-
-
-def _method(model, method):
-    if method not in ("predict", "predict_proba"):
-        raise ValueError(f"method {method!r} is unknown: use 'predict' or 'predict_proba'.")
-    if not hasattr(model, method):
-        raise ValueError(f"The model has no {method}, which this metric needs.")
-    return method
 
 
 def _scored(test, name, prediction, trainings, score, metric):

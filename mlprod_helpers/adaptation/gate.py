@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -10,7 +11,7 @@ from mlprod_helpers.requestlog.numbers import as_floats
 
 __all__ = ["AnomalyGate"]
 
-_TOGETHER = "numbers"  # the reason of rows whose numeric columns do not go together
+_HOLDOUT = 0.3  # share of the training rows that set the threshold
 
 
 class AnomalyGate(BaseEstimator):
@@ -29,8 +30,6 @@ class AnomalyGate(BaseEstimator):
     ----------
     false_flags : float
         Share of ordinary rows that may be held back, in (0, 1).
-    holdout : float
-        Share of the training rows that set the threshold, in (0, 1).
     random_state : int, Generator or None
         Which rows are set aside.
 
@@ -61,13 +60,10 @@ class AnomalyGate(BaseEstimator):
     >>> new = pd.DataFrame({"miles": [1000, 1609, 1000], "minutes": [145, 145, 145.0], "dest": ["MIA", "MIA", "XNA"]})
     >>> gate.admits(new)
     array([ True, False, False])
-    >>> gate.reasons(new).tolist()
-    ['', 'numbers', 'dest']
     """
 
-    def __init__(self, false_flags=0.01, *, holdout=0.3, random_state=None):
+    def __init__(self, false_flags=0.01, *, random_state=None):
         self.false_flags = false_flags
-        self.holdout = holdout
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -85,9 +81,8 @@ class AnomalyGate(BaseEstimator):
         -------
         self
         """
-        for name in ("false_flags", "holdout"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r} must lie between 0 and 1.")
+        if not 0 < self.false_flags < 1:
+            raise ValueError(f"false_flags={self.false_flags!r} must lie between 0 and 1.")
         if not isinstance(X, pd.DataFrame):
             raise ValueError(
                 f"X must be a DataFrame, not {type(X).__name__}: columns are told apart by name and type."
@@ -97,17 +92,19 @@ class AnomalyGate(BaseEstimator):
         kinds = {c: kinds_of(X[c], X[c])[0] for c in X.columns}
         if dates := [c for c in X.columns if kinds[c] in ("datetime", "timedelta")]:
             raise ValueError(f"{dates} hold dates, and each new date is one never seen: leave them out.")
-        n_held = int(len(X) * self.holdout)
+        n_held = int(len(X) * _HOLDOUT)
         rank = int(np.floor((n_held + 1) * self.false_flags))
         if rank < 1:
             raise ValueError(
                 f"{n_held} rows set aside cannot set a rate of {self.false_flags:g}: "
-                f"give at least {int(np.ceil(1 / self.false_flags / self.holdout))} training rows."
+                f"give at least {int(np.ceil(1 / self.false_flags / _HOLDOUT))} training rows."
             )
         order = np.random.default_rng(self.random_state).permutation(len(X))
         held, kept = X.iloc[order[:n_held]], X.iloc[order[n_held:]]
         self.columns_ = list(X.columns)
-        self.numeric_ = [c for c in X.columns if kinds[c] == "number" or _is_empty_number(X[c])]
+        self.numeric_ = [
+            c for c in X.columns if kinds[c] == "number" or (kinds[c] == "missing" and is_numeric_dtype(X[c]))
+        ]
         if np.isinf(_floats(X[self.numeric_])).any(axis=None):
             raise ValueError("X has infinite values: replace them, or leave their rows out.")
         self._learn_categories(kept)
@@ -128,19 +125,14 @@ class AnomalyGate(BaseEstimator):
         """True where a row may pass, bool of shape (n,)."""
         return self.score_samples(X) >= self.threshold_
 
-    def reasons(self, X):
-        """Why a row is held back: the column that is strange, "numbers" for how the numeric ones go together, or ""."""
-        worst = self._tails(X).idxmin(axis=1)
-        return worst.where(~self.admits(X), "").rename("reason")
-
-    def cost(self, X, by=None):
+    def cost(self, X, by):
         """Whom the gate refuses: share of rows held back in each segment.
 
         Parameters
         ----------
         X : DataFrame, shape (n, d)
-        by : str, or array-like of shape (n,), optional
-            The segment: a column of X or one value a row. Default: all rows in one segment.
+        by : array-like, shape (n,)
+            The segment of each row.
 
         Returns
         -------
@@ -148,13 +140,9 @@ class AnomalyGate(BaseEstimator):
             `rows, refused, share_refused`, and `of_all_refused`: the segment's part of all that was refused. The
             most refused come first.
         """
-        if isinstance(by, str):
-            if by not in X.columns:
-                raise ValueError(f"by={by!r} is no column; there are: {', '.join(map(str, X.columns))}.")
-            by = X[by]
-        segment = np.full(len(X), "all") if by is None else np.asarray(by)
-        if len(segment) != len(X):
-            raise ValueError(f"by has {len(segment)} values for {len(X)} rows.")
+        segment = np.asarray(by)
+        if segment.shape != (len(X),):
+            raise ValueError(f"by must be one segment a row: it has shape {segment.shape} for {len(X)} rows.")
         table = pd.DataFrame({"segment": segment, "refused": ~self.admits(X)})
         table = table.groupby("segment", observed=True, dropna=False)["refused"].agg(
             rows="size", refused="sum"
@@ -208,12 +196,8 @@ class AnomalyGate(BaseEstimator):
         if self.numeric_:
             n = len(self.distances_)
             farther = n - np.searchsorted(self.distances_, self._distances(self._scaled(X)), side="left")
-            parts[_TOGETHER] = (farther + 1) / (n + 1)
+            parts["numbers"] = (farther + 1) / (n + 1)
         return pd.DataFrame(parts, index=X.index)
-
-
-def _is_empty_number(column):
-    return column.isna().all() and pd.api.types.is_numeric_dtype(column)
 
 
 def _floats(frame):

@@ -45,20 +45,14 @@ class ResidualStream:
 
 
 def bands_of(X, band):
-    """The band of each row as a list, shape (n,): from a column, a function of X, or one band for all."""
-    n = len(X)
+    """The band of each row as a list, shape (n,): from a column, or one band for all."""
     if band is None:
-        return [0] * n
-    if callable(band):
-        bands = np.asarray(band(X))
-    elif not hasattr(X, "columns"):
-        raise ValueError(f"band={band!r} names a column, so X must be a DataFrame; or pass a function of X.")
-    elif band not in X.columns:
+        return [0] * len(X)
+    if not hasattr(X, "columns"):
+        raise ValueError(f"band={band!r} names a column, so X must be a DataFrame.")
+    if band not in X.columns:
         raise ValueError(f"band={band!r} is no column; there are: {', '.join(map(str, X.columns))}.")
-    else:
-        bands = np.asarray(X[band])
-    if bands.shape != (n,):
-        raise ValueError(f"band must give one value a row, shape ({n},), not {bands.shape}.")
+    bands = np.asarray(X[band])
     # a missing band is a band of its own: NaN is not equal to itself, so it would start anew each time
     return [None if gap else value for value, gap in zip(bands.tolist(), pd.isna(bands), strict=True)]
 
@@ -74,9 +68,8 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ----------
     estimator : regressor
         The batch model; it is cloned, not touched.
-    band : str, callable or None
-        Rows of one band share a correction: a column of X, or a function of X that returns one value a row.
-        None: one correction for all.
+    band : str or None
+        The column of X whose values share a correction. None: one correction for all.
     half_life : float
         In labels of a band: after so many half of the old correction is left. Short follows faster, long is calmer:
         where nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.

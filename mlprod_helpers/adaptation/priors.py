@@ -6,6 +6,9 @@ from mlprod_helpers.requestlog.numbers import as_floats
 
 __all__ = ["estimate_prior", "reweigh"]
 
+_ROUNDS = 10_000  # at most
+_TOLERANCE = 1e-8  # the estimate stands when no share moves by more
+
 
 def reweigh(p, prior_old, prior_new):
     """The probabilities that a model would give if it had been trained under the new mix of classes.
@@ -51,7 +54,7 @@ def reweigh(p, prior_old, prior_new):
     return _back(_reweighed(table, old, new), binary)
 
 
-def estimate_prior(p, prior_old, *, tol=1e-8, max_iter=10_000):
+def estimate_prior(p, prior_old):
     """The mix of classes now, without labels, from the model's probabilities on new rows.
 
     Expectation-maximization: reweigh the probabilities to the current guess, take their mean as the next guess. It
@@ -64,10 +67,6 @@ def estimate_prior(p, prior_old, *, tol=1e-8, max_iter=10_000):
         Calibrated probabilities on the new rows, under the old mix.
     prior_old : float, or array-like of float, shape (k,)
         Share of class 1, or of each class, when the model was trained.
-    tol : float
-        Stop when no share moves by more.
-    max_iter : int
-        Stop with an error after so many rounds.
 
     Returns
     -------
@@ -78,7 +77,7 @@ def estimate_prior(p, prior_old, *, tol=1e-8, max_iter=10_000):
     ValueError
         As `reweigh`, and for an empty `p`.
     RuntimeError
-        When `max_iter` rounds were not enough.
+        When the estimate still moves after 10,000 rounds.
 
     References
     ----------
@@ -105,11 +104,11 @@ def estimate_prior(p, prior_old, *, tol=1e-8, max_iter=10_000):
             "prior_old has a class of share 0: the model never saw it, so it cannot be estimated."
         )
     guess = old
-    for _ in range(max_iter):
+    for _ in range(_ROUNDS):
         before, guess = guess, _reweighed(table, old, guess).mean(axis=0)
-        if np.abs(guess - before).max() <= tol:
+        if np.abs(guess - before).max() <= _TOLERANCE:
             return float(guess[1]) if binary else guess
-    raise RuntimeError(f"The estimate still moves after {max_iter} rounds: use a larger tol or more rows.")
+    raise RuntimeError(f"The estimate still moves after {_ROUNDS:,} rounds: use more rows.")
 
 
 def _table(p):

@@ -52,10 +52,10 @@ class Clock:
                 f"{what}: {missing.sum()} of {len(series)} are missing. Drop or fill them first."
             )
         if not dated:
-            found = series.to_numpy(dtype=float, na_value=np.inf)
-            if not missing_is_never and np.isinf(found).any():
+            numbers = series.to_numpy(dtype=float, na_value=np.inf)
+            if not missing_is_never and np.isinf(numbers).any():
                 raise ValueError(f"{what}: some are infinite. Drop those rows first.")
-            return found
+            return numbers
         if (series.dt.tz is not None) != self.aware:
             raise ValueError(f"{what} and the rows' times must both have a time zone, or neither.")
         if self.aware:
@@ -89,18 +89,6 @@ class Clock:
             raise ValueError(
                 f"{what}={value!r} is no length of time: write for example '14D' or '6h'."
             ) from None
-
-    def spans(self, values, what):
-        """Several lengths of time, shape (n,), as floats; a missing one is infinite."""
-        series = pd.Series(np.asarray(values) if not isinstance(values, pd.Series) else values)
-        missing = series.isna().to_numpy()
-        if pd.api.types.is_timedelta64_dtype(series) != self.dated and not missing.all():
-            raise ValueError(
-                f"{what} must be " + ("timedeltas: the times are dates." if self.dated else "plain numbers.")
-            )
-        if self.dated:
-            return np.where(missing, np.inf, series.to_numpy(dtype="timedelta64[ns]").astype(np.int64))
-        return np.where(missing, np.inf, series.to_numpy(dtype=float))
 
 
 def _series(values, what):
