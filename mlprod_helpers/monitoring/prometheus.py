@@ -27,26 +27,17 @@ _NAME = re.compile(r"(?P<base>[^\[\]]+?)(?P<labels>(?:\[[^\[\]=]+=[^\[\]]*\])*)"
 
 
 def to_prometheus(plan, metrics=()):
-    """The alerting rules of a plan, as the plain data of a Prometheus rule file.
+    """Write a plan's alerting rules as the plain data of a Prometheus rule file.
 
-    What is expressed: thresholds on both sides (in base units), `absent`, `for_`, `keep_firing_for` (Prometheus 2.42 and later;
-    left out if 0), severity and owner as labels, problem and action as annotations. `clear` too: Prometheus has no such
-    setting, so the expression asks the series `ALERTS` whether this alert fires already. That series is as old as
-    the last evaluation and is forgotten after five minutes, so `clear` needs an evaluation interval below five minutes.
-
-    What is not: the windows. A rule here looks once a window, Prometheus once an evaluation interval. So the series has to
-    hold the figure of the last full window. A `for_` that is no multiple of the window is over sooner there, and at a whole multiple it
-    depends on whether the next figure is there in time. A window with nothing to count is a series without a sample,
-    which Prometheus notices after up to five minutes; one that reports NaN is not `absent`. Thresholds by the hour are
-    refused. Rows without a rule are left out: `plan.lint()` names them.
-
-    Each series of a metric (say, one for each instance) raises its own alert. A rule with `absent=True` and a threshold raises
-    one for all of them: with the worst value, and missing when all are.
+    Thresholds are in base units. Severity and owner become labels, problem and action annotations. A rule here looks once a
+    window and Prometheus once an evaluation interval, so the series has to hold the figure of the last full window. Rows
+    without a rule are left out: `plan.lint()` names them.
 
     Parameters
     ----------
     plan : MonitoringPlan
-    metrics : sequence of Metric, one's own: their units are needed. Those of `METRICS` are known.
+    metrics : sequence of Metric
+        Your own metrics, whose units are needed. Those of `METRICS` are known.
 
     Returns
     -------
@@ -62,16 +53,13 @@ def to_prometheus(plan, metrics=()):
     Examples
     --------
     >>> from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule
-    >>> slow = Rule("latency_p99", above=250, for_="2h", clear=200, owner="search-oncall")
+    >>> slow = Rule("latency_p99", above=250, for_="2h", owner="search-oncall")
     >>> plan = MonitoringPlan("search", [Row("answers are slow", slow, "roll back")])
     >>> rule = to_prometheus(plan)["groups"][0]["rules"][0]
-    >>> rule["alert"], rule["for"], rule["labels"]
-    ('LatencyP99High', '2h', {'severity': 'page', 'owner': 'search-oncall'})
-    >>> for part in rule["expr"].split(" or "):
-    ...     print(part)
-    search_latency_p99_seconds > 0.25
-    search_latency_p99_seconds > 0.2 and ignoring(alertname, alertstate, severity, owner)
-        ALERTS{alertname="LatencyP99High",alertstate="firing"}
+    >>> rule["alert"], rule["expr"], rule["for"]
+    ('LatencyP99High', 'search_latency_p99_seconds > 0.25', '2h')
+    >>> rule["labels"]
+    {'severity': 'page', 'owner': 'search-oncall'}
     """
     rules, taken = [], {}
     for row in plan.rows:
@@ -87,7 +75,7 @@ def to_prometheus(plan, metrics=()):
 
 
 def prometheus_series(metric, service="", metrics=()):
-    """(series, factor): what a column of the measured frame is called in Prometheus, and how many base units its unit has.
+    """Name a column of the measured frame as Prometheus does, and say how many base units its unit has.
 
     The name begins with the service and ends with the base unit; a segment becomes labels.
 
@@ -119,8 +107,6 @@ def _alert(row, series, factor):
     plain = {"alert": rule.name, "expr": _expression(rule, series, factor)}
     if rule.for_:
         plain["for"] = duration_text(rule.for_)
-    if rule.keep_firing_for:
-        plain["keep_firing_for"] = duration_text(rule.keep_firing_for)
     labels = {"severity": rule.severity, "owner": rule.owner}
     notes = {"summary": ": ".join(filter(None, (row.problem, rule.condition))), "action": row.action}
     plain["labels"] = {name: _no_template(text) for name, text in labels.items() if text}
@@ -129,29 +115,17 @@ def _alert(row, series, factor):
 
 
 def _expression(rule, series, factor):
-    fires = f"ALERTS{{alertname={_quoted(rule.name)},alertstate=" + '"firing"}'
     terms = []
-    for side, sign, worst in (("above", ">", "max"), ("below", "<", "min")):
+    for side, sign in (("above", ">"), ("below", "<")):
         threshold = getattr(rule, side)
-        if threshold is None:
-            continue
         if isinstance(threshold, tuple):
             raise ValueError(
                 f"{rule.name} has {len(threshold)} thresholds by the hour, but an alerting rule of Prometheus has one: "
                 f"give {side}= a number, or write one rule for the day and one for the night by hand."
             )
-        # a high value and a missing one are the same alert only if their labels are the same
-        read = _aggregated(worst, series) if rule.absent else series
-        terms.append(f"{read} {sign} {_number(threshold, factor)}")
-        if rule.clear is not None:
-            same = "and ignoring(alertname, alertstate, severity, owner)"
-            terms.append(f"{read} {sign} {_number(rule.clear, factor)} {same} {fires}")
-    return " or ".join(terms + [f"absent({series})"] * rule.absent)
-
-
-def _aggregated(worst, series):
-    labels = re.findall(r"[{,](\w+)=\"", series)
-    return f"{worst} by ({', '.join(labels)}) ({series})" if labels else f"{worst}({series})"
+        if threshold is not None:
+            terms.append(f"{series} {sign} {_number(threshold, factor)}")
+    return " or ".join(terms)
 
 
 def _number(value, factor):

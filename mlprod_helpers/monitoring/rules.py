@@ -1,7 +1,7 @@
-"""Alert rules over a measured frame: when does who get told, and why?
+"""Alert rules over a measured frame: when is whom to alert, and why?
 
-The measured frame has one row a window (index: its start, UTC), one column a metric, NaN where a window was empty. The rules
-mean what Prometheus documents for `for` and `keep_firing_for`.
+The measured frame has one row a window (index: its start, UTC), one column a metric, NaN where a window was empty. A rule's
+`for_` means what Prometheus documents for `for`.
 """
 
 from __future__ import annotations
@@ -37,47 +37,40 @@ _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 @dataclass(frozen=True)
 class Rule:
-    """When is a metric out of bounds for so long that somebody is told?
+    """A threshold for a metric, how long it has to be crossed, and whom that alerts.
 
-    The condition is an "or" of what is given: above a threshold, below one, missing. At each window's end it is looked at once. It has
-    to hold at every look for the duration `for_`; then the alert fires, until the condition no longer holds. So on hourly windows
-    `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the third.
+    The condition is an "or" of what is given: above a threshold, below one. It is looked at once at the end of each window and
+    has to hold at every look for the duration `for_`. Then the alert fires, until the condition no longer holds. So on hourly
+    windows `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the third. A missing window says
+    nothing: a pending alert begins anew, and a firing one ends, as in Prometheus for a series without a sample.
 
     Parameters
     ----------
     metric : str
         Column of the measured frame.
     above, below : float or sequence of 24 or 168 floats, optional
-        Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each hour of the day or of the week (UTC, from Monday 0 h;
-        the hour in which a window begins).
-    absent : bool
-        Whether a missing window is out of bounds. If not, a missing window says nothing: the condition does not hold, a
-        pending alert begins anew and a firing one ends. That is Prometheus' way with a series that has no sample;
-        ``absent=True`` is its `absent(metric)`.
+        Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each hour of
+        the day or of the week (UTC, from Monday 0 h; the hour in which a window begins).
     for_ : str or timedelta
         How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
-    clear : float, optional
-        Hysteresis: a firing alert ends only when the metric is back at this value or better (at most `above`, at least `below`).
-    keep_firing_for : str or timedelta
-        Hysteresis in time: a firing alert ends only when the condition has not held for so long.
     severity : {"page", "ticket"}
     owner : str
-        The person or rota that is told.
+        The person or rota that is alerted.
     name : str
-        What the alert is called; "LatencyP99High" for a `latency_p99` above its threshold if not given.
+        Name of the alert; "LatencyP99High" for a `latency_p99` above its threshold if not given.
 
     Raises
     ------
     ValueError
-        For a rule that can never fire, or never end.
+        For a rule that can never fire, and for values that are no threshold, duration or severity.
 
     Source: Prometheus, "Alerting rules" and "Recording rules" (prometheus.io/docs, version 2.42).
 
     Examples
     --------
-    >>> rule = Rule("error_rate", above=0.05, for_="2h", clear=0.02, owner="eta-oncall")
+    >>> rule = Rule("error_rate", above=0.05, for_="2h", owner="eta-oncall")
     >>> print(rule)
-    ErrorRateHigh: error_rate above 0.05 for 2h until it is at most 0.02, page to eta-oncall
+    ErrorRateHigh: error_rate above 0.05 for 2h, page to eta-oncall
     >>> Rule.from_dict(rule.to_dict()) == rule
     True
     """
@@ -85,10 +78,7 @@ class Rule:
     metric: str
     above: float | tuple | None = None
     below: float | tuple | None = None
-    absent: bool = False
     for_: pd.Timedelta = pd.Timedelta(0)  # noqa: RUF009 (immutable)
-    clear: float | None = None
-    keep_firing_for: pd.Timedelta = pd.Timedelta(0)  # noqa: RUF009
     severity: str = "page"
     owner: str = ""
     name: str = ""
@@ -102,63 +92,36 @@ class Rule:
             raise ValueError("A rule watches a metric: name the column of the measured frame.")
         for name in ("above", "below"):
             put(self, name, _threshold(getattr(self, name), name))
-        for name in ("for_", "keep_firing_for"):
-            put(self, name, duration(getattr(self, name), name))
-        put(self, "absent", bool(self.absent))
+        put(self, "for_", duration(self.for_, "for_"))
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity is {self.severity!r}: {nearest_name(self.severity, SEVERITIES)}")
-        if self.above is None and self.below is None and not self.absent:
-            raise ValueError(
-                f"The rule on {self.metric!r} can never fire: give above=, below= or absent=True."
-            )
-        put(self, "clear", self._checked_clear())
+        if self.above is None and self.below is None:
+            raise ValueError(f"The rule on {self.metric!r} can never fire: give above= or below=.")
         put(self, "name", self.name or self._default_name())
-
-    def _checked_clear(self):
-        if self.clear is None:
-            return None
-        if (self.above is None) == (self.below is None):
-            raise ValueError(
-                "clear= is the way back from above= or from below=, so give exactly one of the two."
-            )
-        clear = _number(self.clear, "clear")
-        limits = np.atleast_1d(self.above if self.below is None else self.below)
-        wrong = (clear > limits).any() if self.below is None else (clear < limits).any()
-        if wrong:
-            side = "below above=" if self.below is None else "above below="
-            raise ValueError(
-                f"clear is {clear:g}, but an alert has to end on the good side: {side} or equal."
-            )
-        return clear
 
     def _default_name(self):
         words = "".join(part[:1].upper() + part[1:] for part in self.metric.replace(".", "_").split("_"))
-        sides = (self.above is not None) + 2 * (self.below is not None)
-        return words + ("Absent", "High", "Low", "OutOfRange")[sides]
+        if self.above is not None and self.below is not None:
+            return f"{words}OutOfRange"
+        return f"{words}High" if self.below is None else f"{words}Low"
 
     @property
     def condition(self):
         """The condition in words.
 
-        >>> Rule("requests", below=10, absent=True).condition
-        'requests below 10 or missing'
+        >>> Rule("requests", below=10).condition
+        'requests below 10'
         """
         parts = [
             f"{side} {in_words(getattr(self, side))}"
             for side in ("above", "below")
             if getattr(self, side) is not None
         ]
-        return f"{self.metric} {' or '.join(parts + ['missing'] * self.absent)}"
+        return f"{self.metric} {' or '.join(parts)}"
 
     def __str__(self):
         held = f" for {duration_text(self.for_)}" if self.for_ else ""
-        way = (
-            ""
-            if self.clear is None
-            else f" until it is at {'most' if self.below is None else 'least'} {self.clear:g}"
-        )
-        kept = f", kept for {duration_text(self.keep_firing_for)}" if self.keep_firing_for else ""
-        return f"{self.name}: {self.condition}{held}{way}{kept}, {self.severity} to {self.owner or 'nobody'}"
+        return f"{self.name}: {self.condition}{held}, {self.severity} to {self.owner or 'nobody'}"
 
     def to_dict(self):
         """The rule as plain data, for JSON: only what is set."""
@@ -169,7 +132,7 @@ class Rule:
                 value = duration_text(value) if value else None
             elif isinstance(value, tuple):
                 value = list(value)
-            if value not in (None, False, ""):
+            if value not in (None, ""):
                 plain[field.name] = value
         return plain
 
@@ -407,14 +370,12 @@ def as_rules(rules):
 def firing(rule, measured, every):
     """(fires, out of bounds): bool arrays of shape (windows,) for one rule over a frame without gaps."""
     values = values_of(measured, rule.metric)
-    breach, cleared = _bounds(rule, values, measured.index)
-    fires = run_lengths(breach) > looks(rule.for_, every)
-    ends = run_lengths(cleared) > looks(rule.keep_firing_for, every)
-    # the state is that of the latest event; the two never fall together
-    at = np.arange(len(values))
-    last_fire = np.maximum.accumulate(np.where(fires, at, -1))
-    last_end = np.maximum.accumulate(np.where(ends, at, -1))
-    return last_fire > last_end, breach
+    breach = np.zeros(len(values), dtype=bool)
+    if rule.above is not None:  # NaN compares false
+        breach |= values > limits(rule.above, measured.index)
+    if rule.below is not None:
+        breach |= values < limits(rule.below, measured.index)
+    return run_lengths(breach) > looks(rule.for_, every), breach
 
 
 def values_of(measured, metric):
@@ -443,22 +404,6 @@ def looks(length, every):
     return -(-length // every)
 
 
-def _bounds(rule, values, index):
-    """(out of bounds, good enough to end a firing alert): bool arrays. NaN compares false."""
-    breach = np.zeros(len(values), dtype=bool)
-    held = np.zeros(len(values), dtype=bool)
-    if rule.above is not None:
-        breach |= values > limits(rule.above, index)
-        held |= breach if rule.clear is None else values > rule.clear
-    if rule.below is not None:
-        breach |= values < limits(rule.below, index)
-        held |= breach if rule.clear is None else values < rule.clear
-    if rule.absent:
-        breach |= np.isnan(values)
-        held |= np.isnan(values)
-    return breach, ~(breach | held)
-
-
 def _alerts_of(rule, measured, every):
     fires, breach = firing(rule, measured, every)
     edges = np.diff(fires.astype(np.int8), prepend=0)
@@ -478,23 +423,21 @@ def _alerts_of(rule, measured, every):
 
 
 def _worst(rule, values, index):
-    """(value farthest beyond its threshold, that threshold); NaN where only missing windows made the alert."""
-    farthest, worst = -np.inf, (np.nan, np.nan)
+    """(value farthest beyond its threshold, that threshold)."""
+    farthest = 0.0
     for threshold, sign in ((rule.above, 1), (rule.below, -1)):
         if threshold is None:
             continue
         limit = limits(threshold, index)
         beyond = np.where(np.isnan(values), -np.inf, sign * (values - limit))
         at = int(beyond.argmax())
-        if beyond[at] > max(farthest, 0):
+        if beyond[at] > farthest:
             farthest, worst = beyond[at], (float(values[at]), float(limit[at]))
     return worst
 
 
 def _reason(rule, value, threshold):
     held = f" for {duration_text(rule.for_)}" if rule.for_ else ""
-    if np.isnan(value):
-        return f"{rule.metric} missing{held}"
     side = "above" if value > threshold else "below"
     return f"{rule.metric} {side} {threshold:.4g}{held}: {value:.4g} at worst"
 
