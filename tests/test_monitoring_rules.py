@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, ErrorBudget
+from mlprod_helpers.monitoring.evaluation import grouped, judge
 from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
 from mlprod_helpers.monitoring.rules import Rule, evaluate, states
 from mlprod_helpers.monitoring.thresholds import choose_threshold
@@ -31,6 +32,34 @@ def test_states_are_those_of_a_loop(hours):
     values[rng.random(2000) < 0.1] = np.nan
     rule = Rule("x", above=2.5, for_=f"{hours}h")
     assert states(rule, frame(values))[rule.name].tolist() == by_loop(rule, values)
+
+
+def test_incidents_are_caught_late_or_missed_and_pages_true_or_false():
+    measured = frame(np.zeros(168))
+    at = measured.index
+    incidents = pd.DataFrame(
+        {"kind": list("abcd"), "start": at[[10, 40, 70, 72]], "end": at[[12, 50, 80, 90]]}
+    )
+    measured.loc[at[[12, 46, 75, 100]], "x"] = 9  # known an hour later
+    measured.loc[at[75:85], "x"] = 9
+    measured.loc[at[150], "x"] = 7
+    rules = [Rule("x", above=8), Rule("x", above=5, severity="ticket", name="Ticket")]
+    verdict = judge(evaluate(rules, measured), incidents, measured, deadline="4h", grace="1h")
+    assert verdict.incidents["outcome"].tolist() == ["caught", "late", "late", "caught"]
+    assert (verdict.incidents["delay"] / pd.Timedelta("1h")).tolist() == [3, 7, 6, 4]
+    assert verdict.alerts["true"].tolist() == [True, True, True, False]  # the ticket is no page
+    assert (verdict.caught, verdict.late, verdict.missed, verdict.false_pages) == (2, 2, 0, 1)
+    strict = judge(evaluate(rules, measured), incidents, measured, deadline="4h")
+    assert strict.incidents["outcome"].tolist() == ["missed", "late", "late", "caught"]
+
+
+def test_alerts_that_overlap_are_one_page():
+    measured = frame([0, 9, 9, 0, 9, 0]).assign(y=[0.0, 0, 9, 9, 0, 0])
+    rules = [Rule("x", above=5, owner="a"), Rule("y", above=5, owner="a")]
+    pages = grouped(evaluate(rules, measured))
+    assert pages["start"].dt.hour.tolist() == [2, 5] and pages["end"].dt.hour.tolist() == [5, 6]
+    other = [rules[0], Rule("y", above=5, owner="b")]
+    assert len(grouped(evaluate(other, measured))) == 3
 
 
 def test_chosen_thresholds_ring_as_often_as_asked_on_fresh_weeks():

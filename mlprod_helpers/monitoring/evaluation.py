@@ -1,4 +1,4 @@
-"""How good are alerts? Judged against sealed incidents: caught, late, missed, and pages for nothing."""
+"""How good are alerts? They are compared with known incidents: caught, late, missed, and false pages."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ WEEK = pd.Timedelta(7, "D")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a set of alerts was worth over some weeks.
+    """What a set of pages was worth over some weeks.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Verdict:
         One row an incident: `kind, start, end`, `alert` (start of the first true alert, NaT if none), `delay` (Timedelta),
         `rule` (of that alert), `outcome` ("caught", "late" or "missed").
     alerts : DataFrame
-        The judged alerts with a column `true`: did it begin in an incident?
+        The pages with a column `true`: did it begin in an incident?
     weeks : float
     """
 
@@ -48,73 +48,35 @@ class Verdict:
         """Alerts that began outside of every incident."""
         return int((~self.alerts["true"]).sum())
 
-    @property
-    def pages_a_week(self):
-        return len(self.alerts) / self.weeks
-
-    @property
-    def precision(self):
-        """Share of alerts that were true; NaN without any."""
-        return float(self.alerts["true"].mean()) if len(self.alerts) else np.nan
-
-    @property
-    def recall(self):
-        """Share of incidents that were caught in time; NaN without any."""
-        return self.caught / len(self.incidents) if len(self.incidents) else np.nan
-
-    @property
-    def delay(self):
-        """Median delay of the incidents that had a page, late ones included; NaT without any."""
-        return self.incidents["delay"].median()
-
-    def summary(self):
-        """All figures as a Series, the delay in hours."""
-        return pd.Series(
-            {
-                "incidents": len(self.incidents),
-                "caught": self.caught,
-                "late": self.late,
-                "missed": self.missed,
-                "pages": len(self.alerts),
-                "false_pages": self.false_pages,
-                "pages_a_week": self.pages_a_week,
-                "precision": self.precision,
-                "recall": self.recall,
-                "delay_hours": self.delay / pd.Timedelta(1, "h"),
-            },
-            dtype=float,
-            name="verdict",
-        )
-
     def __str__(self):
         what = (
             f"{self.caught} of {len(self.incidents)} incidents caught, {self.late} late, {self.missed} missed"
         )
-        return f"{what}; {self.false_pages} of {len(self.alerts)} pages false, {self.pages_a_week:.1f} pages a week"
+        a_week = len(self.alerts) / self.weeks
+        return f"{what}; {self.false_pages} of {len(self.alerts)} pages false, {a_week:.1f} pages a week"
 
     __repr__ = __str__
 
 
-def judge(alerts, incidents, over, *, deadline="4h", grace="0h", severity="page"):
-    """Which incidents did these alerts catch, which came late, and which alerts were false?
+def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
+    """Find which incidents these alerts caught, which they caught late, and which alerts were false.
 
-    An alert is true if it fires between the start of an incident and its end plus `grace`. An incident is caught by the first true
-    alert that is open in that time; an alert that already rang for an overlapping incident counts, with delay 0. Every alert is a
-    page of its own: `grouped` first, if one page tells of all that fires at a time.
+    An alert is true if it fires between the start of an incident and its end plus `grace`. The first true alert that is open in
+    that time catches the incident; an alert that already rang for an overlapping incident counts, with delay 0. Tickets do not
+    count. Every alert is a page of its own: call `grouped` first if one page stands for all that fires at a time.
 
     Parameters
     ----------
-    alerts : DataFrame from `evaluate`
+    alerts : DataFrame
+        From `evaluate`.
     incidents : Seal, sequence of Incident, or DataFrame with `kind, start, end`
         A seal is opened. `end` is the last moment of the incident.
-    over : DataFrame, or (begin, end)
+    measured : DataFrame
         The measured frame that was watched: it says for how many weeks.
     deadline : str or timedelta
         A page later than this after the start is late.
     grace : str or timedelta
         How long after its end an incident still explains an alert: with windows of an hour, "1h".
-    severity : str or None
-        Which alerts count; None: all.
 
     Returns
     -------
@@ -134,9 +96,7 @@ def judge(alerts, incidents, over, *, deadline="4h", grace="0h", severity="page"
     """
     deadline, grace = duration(deadline, "deadline"), duration(grace, "grace")
     table = incident_table(incidents)
-    if severity is not None:
-        alerts = alerts[alerts["severity"] == severity]
-    alerts = alerts.reset_index(drop=True)
+    alerts = alerts[alerts["severity"] == "page"].reset_index(drop=True)
     start, end = _microseconds(alerts["start"]), _microseconds(alerts["end"])
     first, last = _microseconds(table["start"])[:, None], _microseconds(table["end"] + grace)[:, None]
     inside = (start >= first) & (start <= last)  # incidents x alerts
@@ -150,11 +110,12 @@ def judge(alerts, incidents, over, *, deadline="4h", grace="0h", severity="page"
     table["delay"] = (table["alert"] - table["start"]).clip(lower=pd.Timedelta(0))
     in_time = table["delay"] <= deadline
     table["outcome"] = np.select([in_time, table["alert"].notna()], ["caught", "late"], "missed")
-    return Verdict(table, alerts.assign(true=true), _weeks(over))
+    windows, every = on_grid(measured)
+    return Verdict(table, alerts.assign(true=true), len(windows) * every / WEEK)
 
 
 def grouped(alerts):
-    """Alerts that overlap, as one page each: somebody who is awake is not woken again.
+    """Merge alerts that overlap into one page each: somebody who is awake is not woken again.
 
     Alerts of one owner and one severity form a group. The first of them opens the page and later ones join it until none is
     open (Alertmanager: `group_by`).
@@ -192,7 +153,7 @@ def grouped(alerts):
 
 
 def incident_table(incidents):
-    """`kind, start, end` of each incident, in order of time, from a Seal, from incidents, or from a frame.
+    """List `kind, start, end` of each incident in order of time, from a Seal, from incidents, or from a frame.
 
     >>> incident_table([])
     Empty DataFrame
@@ -223,15 +184,3 @@ def _microseconds(times):
     whole = times.astype("datetime64[us, UTC]").astype("int64").to_numpy().copy()
     whole[times.isna().to_numpy()] = np.iinfo(np.int64).max
     return whole
-
-
-def _weeks(over):
-    if isinstance(over, pd.DataFrame):
-        measured, every = on_grid(over)
-        return len(measured) * every / WEEK
-    begin, end = (pd.Timestamp(moment) for moment in over)
-    if not end > begin:
-        raise ValueError(
-            f"There is no time between {begin} and {end}: give the measured frame, or (begin, end)."
-        )
-    return (end - begin) / WEEK

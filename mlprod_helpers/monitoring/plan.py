@@ -77,21 +77,8 @@ class MonitoringPlan:
 
     @property
     def rules(self):
-        """The rules of all rows that have one: `evaluate` takes the plan itself, too."""
+        """The rules of all rows that have one; `evaluate` takes the plan itself, too."""
         return tuple(row.rule for row in self.rows if row.rule is not None)
-
-    def table(self):
-        """The plan as a frame: problem, metric, threshold, severity, action, owner."""
-        rows = [
-            (
-                row.problem,
-                *((r.metric, r.condition, r.severity) if (r := row.rule) else ("", "", "")),
-                row.action,
-            )
-            + ((r.owner,) if r else ("",))
-            for row in self.rows
-        ]
-        return pd.DataFrame(rows, columns=["problem", "metric", "threshold", "severity", "action", "owner"])
 
     def to_dict(self):
         """The plan as plain data, for JSON."""
@@ -112,7 +99,7 @@ class MonitoringPlan:
         return MonitoringPlan(given.get("service", ""), [Row(**row) for row in rows])
 
     def lint(self, reference=None):
-        """What is wrong with the plan? A tuple of Finding, empty when there is nothing to repair.
+        """List what is wrong with the plan: a tuple of Finding, empty if there is nothing to repair.
 
         Parameters
         ----------
