@@ -1,10 +1,8 @@
-"""What goes wrong with data on its way: one place for the whole course.
+"""Faults of data on its way, and of a service as its log shows them.
 
-A fault is not drift. The world stays as it was, only the pipe that carries its data breaks. So the remedy is
-to repair the pipe; a model that is retrained on broken rows learns the bug.
-
-Each fault is a small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands
-the truth over in a closed `Seal`; opened, it is one `Incident` for each fault, in the order given.
+A fault is not drift: the world stays as it was, and only the pipe that carries its data breaks. Each fault is a small frozen
+dataclass that says what breaks, where and when. `apply` breaks a copy and hands the truth over in a closed `Seal`. A new fault
+subclasses `Fault` with its own settings, a `kind`, and `change(data, hit, rng)`; `hit` marks the rows to break.
 
 >>> import pandas as pd
 >>> from mlprod_helpers import faults
@@ -16,17 +14,6 @@ the truth over in a closed `Seal`; opened, it is one `Incident` for each fault, 
 Seal(closed; reveal() opens it)
 >>> seal.reveal()
 (Incident(unit_change of km, rows 2 to 4, 2 rows hit, factor 0.621, offset 0.0),)
-
-A new fault subclasses `Fault`: its own settings, a `kind`, and `change(data, hit, rng)`. `hit` marks the rows
-inside the window; `change` gets a copy, returns the broken data, and may add or drop rows. Window, share,
-filter, seal and errors come with the base class.
-
-========  ========================================================================================
-a table   MissingValues, UnitChange, StuckSensor (a stuck feature), MisalignedJoin, NewCategory
-a camera  ImageGain (images), DarkCamera (a column of brightness figures)
-a log     FeedOutage, LogOutage, EncodingBug, SlowDependency, MemoryLeak, RetryStorm, MissingOutputs,
-          ClickDrop, HiddenClickDrop, RedoSurge
-========  ========================================================================================
 """
 
 from mlprod_helpers.faults.base import Fault, Incident, Seal, apply

@@ -14,7 +14,7 @@ from mlprod_helpers.names import nearest_name
 
 
 class Seal:
-    """Holds a truth out of sight until somebody asks for it.
+    """A box around the truth, which shows it only to those who ask.
 
     Neither `repr` nor `vars` nor a debugger's list of public names shows what is inside.
 
@@ -41,13 +41,13 @@ class Seal:
         return "Seal(closed; reveal() opens it)"
 
     def reveal(self):
-        """The truth. Look for yourself before you call this."""
+        """Return the truth. Look for yourself before you call this."""
         return self.__truth
 
 
 @dataclass(frozen=True, eq=False)
 class Incident:
-    """What a fault did: the answer to "what broke, when, and how much of it?".
+    """What a fault did: what broke, when, and how much of it.
 
     Attributes
     ----------

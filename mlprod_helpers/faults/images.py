@@ -12,9 +12,14 @@ from mlprod_helpers.faults.base import Fault
 from mlprod_helpers.faults.frames import ColumnFault
 
 
+def _check_gain(gain):
+    if not (np.isfinite(gain) and gain >= 0) or gain == 1:
+        raise ValueError(f"gain={gain!r}: 0 is black, 1 changes nothing; give a number such as 0.4")
+
+
 @dataclass(frozen=True)
 class ImageGain(Fault):
-    """A camera's gain falls (or rises): every pixel x gain, cut off at white.
+    """A camera's gain falls or rises: every pixel is multiplied by it and cut off at white.
 
     Parameters
     ----------
@@ -42,8 +47,7 @@ class ImageGain(Fault):
 
     def __post_init__(self):
         super().__post_init__()
-        if not (np.isfinite(self.gain) and self.gain >= 0) or self.gain == 1:
-            raise ValueError(f"gain={self.gain!r}: 0 is black, 1 changes nothing; give a number such as 0.4")
+        _check_gain(self.gain)
         if self.where is not None:
             raise ValueError("images have no columns to filter by: drop `where`, use start and end")
 
@@ -84,8 +88,7 @@ class DarkCamera(ColumnFault):
 
     def __post_init__(self):
         super().__post_init__()
-        if not (np.isfinite(self.gain) and self.gain >= 0) or self.gain == 1:
-            raise ValueError(f"gain={self.gain!r}: 0 is black, 1 changes nothing; give a number such as 0.4")
+        _check_gain(self.gain)
 
     def change_column(self, column, hit):
         if not pd.api.types.is_numeric_dtype(column):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.faults.base import Fault, need_column
-from mlprod_helpers.faults.frames import ColumnFault
+from mlprod_helpers.faults.frames import ColumnFault, MissingValues
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
@@ -40,7 +40,7 @@ class LogFault(Fault):
 
 
 @dataclass(frozen=True)
-class FeedOutage(ColumnFault):
+class FeedOutage(MissingValues):
     """The feed behind some columns is down: they arrive empty, or filled with the feed's word for nothing.
 
     Parameters
@@ -64,7 +64,7 @@ class FeedOutage(ColumnFault):
 
     def change_column(self, column, hit):
         if self.fill is None:
-            return column.astype("boolean").mask(hit) if column.dtype == bool else column.mask(hit)
+            return super().change_column(column, hit)
         if isinstance(column.dtype, pd.CategoricalDtype) and self.fill not in column.cat.categories:
             column = column.cat.add_categories([self.fill])
         return column.mask(hit, self.fill)
