@@ -12,7 +12,6 @@ import html
 import io
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -341,10 +340,10 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
 
     Parameters
     ----------
-    frame : DataFrame, Series or dict of arrays
+    frame : DataFrame, Series or dict of lists
         One line a column, over the index (numbers or times, increasing).
-    onset : index value, or dict of name -> index value, optional
-        Moments to mark.
+    onset : dict, optional
+        Name -> index value: moments to mark.
     ylabel, xlabel, title : str
     colors : dict, optional
         Column -> color, for those that should not take the next of the palette.
@@ -369,18 +368,13 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
     """
     import pandas as pd
 
-    frame = (
-        frame.to_frame(frame.name or ylabel or "value")
-        if isinstance(frame, pd.Series)
-        else pd.DataFrame(frame)
-    )
+    frame = pd.DataFrame(frame)
     if frame.empty:
         raise ValueError("There is nothing to draw over time: the frame has no rows or no columns.")
     if not frame.index.is_monotonic_increasing:
         raise ValueError("Time runs backwards in this frame: sort its index first (frame.sort_index()).")
-    marks = onset if isinstance(onset, Mapping) else {} if onset is None else {"onset": onset}
     is_time = isinstance(frame.index, pd.DatetimeIndex)
-    marks = {name: pd.Timestamp(at) if is_time else at for name, at in marks.items()}
+    marks = {name: pd.Timestamp(at) if is_time else at for name, at in (onset or {}).items()}
     ax = _panel(ax, title, xlabel=xlabel, ylabel=ylabel)
     palette = iter(np.resize([c for c in COLORS if c not in (colors or {}).values()], len(frame.columns)))
     shades = {name: (colors or {}).get(name) or str(next(palette)) for name in frame.columns}
@@ -452,13 +446,10 @@ def _over_time_in_words(frame, marks, what):
                 f"{name}: mean {say(before)} before {word} ({moment(at)}), {say(after)} from then on."
             )
         else:
-            low, high = column.idxmin(), column.idxmax()
-            sentences.append(
-                f"{name}: starts at {say(column.iloc[0])}, ends at {say(column.iloc[-1])}, lowest {say(column[low])} "
-                f"({moment(low)}), highest {say(column[high])} ({moment(high)})."
-                if column.index.is_unique
-                else f"{name}: starts at {say(column.iloc[0])}, ends at {say(column.iloc[-1])}."
-            )
+            lowest = f"{say(column.min())} ({moment(column.idxmin())})"
+            highest = f"{say(column.max())} ({moment(column.idxmax())})"
+            ends = f"starts at {say(column.iloc[0])}, ends at {say(column.iloc[-1])}"
+            sentences.append(f"{name}: {ends}, lowest {lowest}, highest {highest}.")
     later = [f"{word} ({moment(at)})" for word, at in list(marks.items())[1:]]
     return " ".join(sentences + ([f"Also marked: {', '.join(later)}."] if later else []))
 
