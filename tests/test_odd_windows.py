@@ -29,7 +29,7 @@ from mlprod_helpers.monitoring import (
     quantile_of,
     states,
 )
-from mlprod_helpers.queueing import capacity_curve, mean_level
+from mlprod_helpers.queueing import mean_level
 
 HOUR = pd.date_range("2024-01-01", periods=4, freq="1min", tz="UTC")
 
@@ -181,16 +181,6 @@ def test_the_level_of_a_queue_does_not_depend_on_when_the_clock_began():
     end, edges = begin + rng.exponential(1, len(begin)), np.linspace(0, 1000, 11)
     late = mean_level(begin + 1.7e9, end + 1.7e9, edges + 1.7e9)
     assert late == pytest.approx(mean_level(begin, end, edges), rel=1e-5)
-
-
-def test_a_capacity_curve_of_several_runs_gives_their_range():
-    one = capacity_curve([5, 9], 0.1, random_state=0, n=2_000)
-    many = capacity_curve([5, 9], 0.1, random_state=0, n=2_000, runs=4)
-    assert list(one) == ["utilization", "throughput", "mean", "p50", "p99"]
-    assert (many["p99_low"] <= many["p99"]).all() and (many["p99"] <= many["p99_high"]).all()
-    assert many.loc[9, "p99_low"] < many.loc[9, "p99_high"]
-    with pytest.raises(ValueError, match="at least 1"):
-        capacity_curve([5], 0.1, runs=0)
 
 
 def test_one_user_has_one_pseudonym_whether_the_id_is_whole_or_a_float():

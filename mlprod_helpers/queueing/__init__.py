@@ -1,6 +1,6 @@
 """Requests, servers, and the line between them: why latency explodes before a service is full.
 
-Arrivals (`poisson`, `diurnal`, `burst`, `replay`) and laws of the service time (`Constant`, `Exponential`, `Lognormal`,
+Arrivals (`poisson`, `diurnal`) and laws of the service time (`Constant`, `Exponential`, `Lognormal`,
 `Measured`) go into `simulate`; closed forms (`erlang_c`, `mmc`, `md1`, `mgc`, `little`) stand beside it. `plan_capacity`
 says how many servers a target needs and why. Times are seconds, rates are requests a second.
 
@@ -13,10 +13,9 @@ The same traffic, answered by one server, by two, and by one that is twice as fa
 (True, True)
 """
 
-from mlprod_helpers.queueing.arrivals import burst, diurnal, poisson, replay
+from mlprod_helpers.queueing.arrivals import diurnal, poisson
 from mlprod_helpers.queueing.capacity import CapacityPlan, capacity_curve, plan_capacity
 from mlprod_helpers.queueing.laws import Constant, Exponential, Lognormal, Measured
-from mlprod_helpers.queueing.loadtest import load_test
 from mlprod_helpers.queueing.simulation import Batch, QueueResult, mean_level, simulate
 from mlprod_helpers.queueing.theory import (
     Steady,
@@ -38,12 +37,10 @@ __all__ = [
     "Measured",
     "QueueResult",
     "Steady",
-    "burst",
     "capacity_curve",
     "diurnal",
     "erlang_c",
     "little",
-    "load_test",
     "md1",
     "md1_percentile",
     "mean_level",
@@ -52,6 +49,5 @@ __all__ = [
     "mmc_percentile",
     "plan_capacity",
     "poisson",
-    "replay",
     "simulate",
 ]

@@ -36,16 +36,15 @@ def poisson(rate, duration=None, *, n=None, random_state=None):
     return _from_cumulative([0.0, duration], [0.0, rate * duration], rng)
 
 
-def diurnal(mean_rate, duration=DAY, *, amplitude=0.8, peak=20 * 3600, period=DAY, random_state=None):
-    """Traffic that follows the day: rate(t) = mean_rate (1 + amplitude cos(2 pi (t - peak) / period)).
+def diurnal(mean_rate, duration=DAY, *, amplitude=0.8, peak=20 * 3600, random_state=None):
+    """Traffic that follows the day: rate(t) = mean_rate (1 + amplitude cos(2 pi (t - peak) / 86,400)).
 
     Parameters
     ----------
-    mean_rate : float, requests a second, mean over a whole period
+    mean_rate : float, requests a second, mean over a whole day
     duration : float, seconds
     amplitude : float from 0 (steady) to 1 (nobody at the quietest hour): the peak has `1 + amplitude` times the mean rate
     peak : float, seconds after the start: when most arrive
-    period : float, seconds
     random_state : int, Generator or None
 
     Returns
@@ -60,57 +59,13 @@ def diurnal(mean_rate, duration=DAY, *, amplitude=0.8, peak=20 * 3600, period=DA
     mean_rate, duration = _not_negative(mean_rate, "mean_rate"), _not_negative(duration, "duration")
     if not 0 <= amplitude <= 1:
         raise ValueError(f"amplitude is {amplitude}, but a rate cannot fall below 0: choose it from 0 to 1.")
-    if not period > 0:
-        raise ValueError(f"period is {period}, but a day has a positive length in seconds.")
-    # the integral of the rate, exact at 256 points a period and straight in between
-    times = np.linspace(0.0, duration, max(2, int(256 * duration / period) + 1))
-    turn = 2 * np.pi / period
+    # the integral of the rate, exact at 256 points a day and straight in between
+    times = np.linspace(0.0, duration, max(2, int(256 * duration / DAY) + 1))
+    turn = 2 * np.pi / DAY
     swing = (np.sin(turn * (times - peak)) + np.sin(turn * peak)) / turn
     return _from_cumulative(
         times, mean_rate * (times + amplitude * swing), np.random.default_rng(random_state)
     )
-
-
-def burst(rate, duration, *, start, length, factor, random_state=None):
-    """Steady traffic with one burst: `factor` times the rate from `start` on, for `length` seconds.
-
-    >>> times = burst(10.0, 300.0, start=100.0, length=50.0, factor=4.0, random_state=0)
-    >>> np.histogram(times, bins=[0, 100, 150, 300])[0]
-    array([1010, 2002, 1514])
-    """
-    rate, duration = _not_negative(rate, "rate"), _not_negative(duration, "duration")
-    factor, length = _not_negative(factor, "factor"), _not_negative(length, "length")
-    if not 0 <= start <= duration:
-        raise ValueError(f"The burst starts at {start} s, outside of the {duration} s that are simulated.")
-    end = min(start + length, duration)
-    steps = np.array([start, (end - start) * factor, duration - end]) * rate
-    return _from_cumulative(
-        [0.0, start, end, duration], np.append(0.0, steps.cumsum()), np.random.default_rng(random_state)
-    )
-
-
-def replay(log, *, speed=1.0):
-    """The arrivals of a request log, in seconds since its first request.
-
-    Parameters
-    ----------
-    log : DataFrame with a column `time`. Shadow copies are rows too: leave them out with `requestlog.served`.
-    speed : float; 2 replays the log in half the time, at twice the rate
-
-    Returns
-    -------
-    array of sorted times in seconds
-
-    >>> import pandas as pd
-    >>> replay(pd.DataFrame({"time": pd.to_datetime(["2013-01-01 05:00:03Z", "2013-01-01 05:00:00Z"])})).tolist()
-    [0.0, 3.0]
-    """
-    if not speed > 0:
-        raise ValueError(f"speed is {speed}, but time cannot stand still or run backwards.")
-    times = log["time"].sort_values()
-    if times.empty:
-        return np.array([])
-    return (times - times.iloc[0]).dt.total_seconds().to_numpy() / speed
 
 
 def _from_cumulative(times, expected, rng):

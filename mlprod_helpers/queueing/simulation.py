@@ -4,16 +4,12 @@ import heapq
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from mlprod_helpers.queueing.laws import Law, as_law
 from mlprod_helpers.queueing.theory import check_servers
 from mlprod_helpers.requestlog.numbers import as_floats
-
-SERVED, REFUSED, GAVE_UP = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def simulate(
 
     Returns
     -------
-    QueueResult : wait, latency and fate of each request; utilization and queue over time.
+    QueueResult : wait and latency of each request, whether it was dropped, and the utilization.
 
     Raises
     ------
@@ -84,36 +80,33 @@ def simulate(
     if batch is not None and batch.max_size > 1:
         return _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit)
     if timeout is not None or queue_limit is not None:
-        left, fate = _with_limits(arrival, service, n_servers, timeout, queue_limit)
+        left, dropped = _with_limits(arrival, service, n_servers, timeout, queue_limit)
     else:
         left = _lindley(arrival, service) if n_servers == 1 else _heap(arrival, service, n_servers)
-        fate = np.zeros(len(arrival), dtype=np.int8)
-    service = np.where(fate == SERVED, service, 0.0)
-    work = fate == SERVED
-    return QueueResult(arrival, left, service, fate, n_servers, (left[work], (left + service)[work]))
+        dropped = np.zeros(len(arrival), dtype=bool)
+    service = np.where(dropped, 0.0, service)
+    work = left[~dropped], (left + service)[~dropped]
+    return QueueResult(arrival, left, service, dropped, n_servers, work)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class QueueResult:
     """What happened to each request of a simulation. Arrays have one entry a request, in the order of arrival.
 
-    `arrival`, `wait`, `service`, `latency` are seconds; `dropped` is True for requests that got no answer, `refused` and
-    `timed_out` say why. A dropped request's wait and latency end when it left.
+    `arrival`, `wait`, `service`, `latency` are seconds; `dropped` is True for requests that got no answer. Their wait and
+    latency end when they left.
 
     >>> run = simulate([0.0, 1.0, 2.0], service=3.0, timeout=2.5)
     >>> run
     QueueResult(3 requests, 1 server: 100 % busy, mean wait 1 s, p50 5 s, p99 never answered, 33.3 % dropped)
-    >>> run.requests
-       arrival  wait  service  latency  dropped
-    0      0.0   0.0      3.0      3.0    False
-    1      1.0   2.0      3.0      5.0    False
-    2      2.0   2.5      0.0      2.5     True
+    >>> run.latency.tolist(), run.dropped.tolist()
+    ([3.0, 5.0, 2.5], [False, False, True])
     """
 
     arrival: np.ndarray
     left_queue: np.ndarray  # when service began, or when a dropped request left
     service: np.ndarray
-    fate: np.ndarray
+    dropped: np.ndarray  # True for requests without an answer: they found the queue full, or gave up waiting
     n_servers: int
     _work: tuple = field(repr=False)  # begin and end of each piece of work; a batch is one piece
 
@@ -130,21 +123,6 @@ class QueueResult:
         """Seconds from arrival to answer: wait plus service."""
         return self.wait + self.service
 
-    @cached_property
-    def dropped(self):
-        """True for requests without an answer, refused or timed out."""
-        return self.fate != SERVED
-
-    @property
-    def refused(self):
-        """True for requests that found the queue full."""
-        return self.fate == REFUSED
-
-    @property
-    def timed_out(self):
-        """True for requests that gave up waiting."""
-        return self.fate == GAVE_UP
-
     @property
     def drop_rate(self):
         """Share of the requests that got no answer; NaN if there was no request."""
@@ -160,14 +138,14 @@ class QueueResult:
         """Mean seconds from arrival to answer of the answered requests."""
         return float(self.latency[~self.dropped].mean()) if (~self.dropped).any() else np.nan
 
-    def percentile(self, q, *, answered=False):
+    def percentile(self, q):
         """The latency in seconds that `q` percent of the requests stay below.
 
-        All requests count, and a dropped one was never answered: its latency is infinite. `answered=True` looks at the
-        answered ones alone: the half of the truth to be read beside `drop_rate`. NaN if there was no request.
+        All requests count, and a dropped one was never answered: its latency is infinite. Nothing is interpolated between
+        a finite and an infinite one. NaN if there was no request.
         """
-        latency = self.latency[~self.dropped] if answered else np.where(self.dropped, np.inf, self.latency)
-        return _percentile(latency, q)
+        latency = np.where(self.dropped, np.inf, self.latency)
+        return float(np.percentile(latency, q, method="inverted_cdf")) if len(self) else np.nan
 
     @property
     def p50(self):
@@ -191,80 +169,6 @@ class QueueResult:
         begin, end = self._work
         return float((end - begin).sum() / (span * self.n_servers)) if span > 0 else 0.0
 
-    def over_time(self, window=1.0):
-        """Utilization, waiting requests, p99 latency and dropped share in windows of `window` seconds.
-
-        Latency and drops belong to the window in which a request arrived.
-
-        Returns
-        -------
-        DataFrame : index `time` (begin of the window, s); columns `utilization`, `waiting`, `p99`, `dropped`
-
-        >>> simulate([0.0, 1.0, 2.0], service=3.0).over_time(3.0)[["utilization", "waiting"]].round(2)
-              utilization  waiting
-        time
-        0.0           1.0      1.0
-        3.0           1.0      1.0
-        6.0           1.0      0.0
-        """
-        if not window > 0:
-            raise ValueError(f"window is {window}, but it is a number of seconds above 0.")
-        count = int(np.ceil(self.end / window - 1e-9)) if len(self) else 0
-        edges = np.arange(count + 1) * window
-        table = pd.DataFrame(index=pd.Index(edges[:-1], name="time"))
-        table["utilization"] = mean_level(*self._work, edges) / self.n_servers
-        table["waiting"] = mean_level(self.arrival, self.left_queue, edges)
-        asked = np.where(self.dropped, np.inf, self.latency)
-        first = np.searchsorted(self.arrival, edges)
-        windows = [slice(low, high) for low, high in pairwise(first)]
-        table["p99"] = [_percentile(asked[window], 99) for window in windows]
-        table["dropped"] = [self.dropped[w].mean() if w.stop > w.start else np.nan for w in windows]
-        return table
-
-    @property
-    def requests(self):
-        """One row a request: arrival, wait, service, latency (seconds) and dropped."""
-        names = ("arrival", "wait", "service", "latency", "dropped")
-        return pd.DataFrame({name: getattr(self, name) for name in names})
-
-    def to_log(self, start, *, version="v1"):
-        """The run as a request log: status 200 (answered), 503 (refused) or 504 (timed out).
-
-        Parameters
-        ----------
-        start : time-zone aware date or text with an offset: the moment of second 0
-        version : str
-
-        >>> simulate([0.0, 1.0], service=3.0).to_log("2013-01-01 05:00Z")[["request_id", "status", "latency_ms"]]
-           request_id  status  latency_ms
-        0           0     200      3000.0
-        1           1     200      5000.0
-        """
-        from mlprod_helpers.requestlog import as_log
-
-        return as_log(
-            {
-                "time": pd.Timestamp(start) + pd.to_timedelta((self.arrival * 1e6).round(), unit="us"),
-                "request_id": np.arange(len(self)),
-                "version": version,
-                "status": np.array([200, 503, 504])[self.fate],
-                "latency_ms": self.latency * 1000,
-            }
-        )
-
-    def plot(self, window=None):
-        """Utilization and waiting requests over time."""
-        from mlprod_helpers import plots
-
-        table = self.over_time(window or max(self.end / 100, 1e-9))
-        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 4.5))
-        plots.over_time(table["utilization"], ylabel="busy servers (share)", ax=above)
-        plots.over_time(table["waiting"], ylabel="waiting requests", xlabel="seconds", ax=below)
-        return plots.show(
-            fig,
-            alt=f"{self!r}. Most requests waiting at once, mean of a window: {table['waiting'].max():.3g}.",
-        )
-
     def __repr__(self):
         servers = f"{self.n_servers} server{'s' if self.n_servers > 1 else ''}"
         if not len(self):
@@ -276,11 +180,6 @@ class QueueResult:
             f"QueueResult({len(self)} request{'s' if len(self) > 1 else ''}, {servers}: {100 * self.utilization:.0f} % busy, "
             f"mean wait {self.mean_wait:.3g} s, p50 {p50}, p99 {p99}{drops})"
         )
-
-
-def _percentile(values, q):
-    """The smallest value that q percent do not exceed: nothing is interpolated between a finite and an infinite one."""
-    return float(np.percentile(values, q, method="inverted_cdf")) if len(values) else np.nan
 
 
 def mean_level(begin, end, edges):
@@ -330,30 +229,30 @@ def _heap(arrival, service, n_servers):
 
 
 def _with_limits(arrival, service, n_servers, timeout, queue_limit):
-    """As `_heap`, with requests that are refused or give up: when each left the queue, and how."""
+    """As `_heap`, with requests that are refused or give up: when each left the queue, and who did."""
     timeout = np.inf if timeout is None else timeout
     queue_limit = np.inf if queue_limit is None else queue_limit
     free = [-np.inf] * n_servers
     waiting = deque()  # when those in the queue will leave it: sorted, since nobody overtakes
-    left, fate = [], []
+    left, dropped = [], []
     for at, seconds in zip(arrival.tolist(), service.tolist(), strict=True):
         while waiting and waiting[0] <= at:
             waiting.popleft()
         begin = max(free[0], at)
         if begin > at and len(waiting) >= queue_limit:
             left.append(at)
-            fate.append(REFUSED)
+            dropped.append(True)
             continue
         if begin > at + timeout:
             begin = at + timeout
-            fate.append(GAVE_UP)
+            dropped.append(True)
         else:
             heapq.heapreplace(free, begin + seconds)
-            fate.append(SERVED)
+            dropped.append(False)
         left.append(begin)
         if begin > at:
             waiting.append(begin)
-    return np.array(left, dtype=float), np.array(fate, dtype=np.int8)
+    return np.array(left, dtype=float), np.array(dropped, dtype=bool)
 
 
 def _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit):
@@ -363,7 +262,7 @@ def _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit):
     at, seconds = arrival.tolist(), service.tolist()
     free = [-np.inf] * n_servers
     queue = deque()
-    left, fate = [0.0] * len(at), [SERVED] * len(at)
+    left, dropped = [0.0] * len(at), [False] * len(at)
     took, begins, ends = [0.0] * len(at), [], []
 
     def launch(now):
@@ -374,7 +273,7 @@ def _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit):
                 if oldest + timeout > now:
                     return
                 index = queue.popleft()
-                left[index], fate[index] = oldest + timeout, GAVE_UP
+                left[index], dropped[index] = oldest + timeout, True
                 continue
             full = len(queue) >= batch.max_size  # then nobody who arrives this very moment can join
             due = oldest + batch.max_wait
@@ -392,13 +291,13 @@ def _simulate_batches(arrival, service, n_servers, batch, timeout, queue_limit):
     for index, now in enumerate(at):
         launch(now)
         if len(queue) >= queue_limit:
-            left[index], fate[index] = now, REFUSED
+            left[index], dropped[index] = now, True
         else:
             queue.append(index)
     launch(np.inf)
     work = (np.array(begins, dtype=float), np.array(ends, dtype=float))
     return QueueResult(
-        arrival, np.array(left), np.array(took), np.array(fate, dtype=np.int8), n_servers, work
+        arrival, np.array(left), np.array(took), np.array(dropped, dtype=bool), n_servers, work
     )
 
 
