@@ -18,7 +18,7 @@ DETECTORS = {
     "PageHinkley": "cumulative deviation from the mean (Page 1954); both directions",
     "HDDM_A": "Hoeffding's bound on averages (Frías-Blanco et al. 2015); 0/1 errors, increases only",
     "HDDM_W": "McDiarmid's bound on weighted averages (Frías-Blanco et al. 2015); 0/1 errors, increases only",
-    "KSWIN": "KS test of the newest rows against older ones (Raab et al. 2020); slow: a test at each row",
+    "KSWIN": "KS test of the newest rows against older ones (Raab et al. 2020); both directions; slow: a test at each row",
 }
 """The detectors by name, with what they watch and where they come from."""
 

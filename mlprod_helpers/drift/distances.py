@@ -451,7 +451,8 @@ def shift_of_auc(auc):
     Returns
     -------
     float or array
-        NaN below 0.5: that is no distance, but a sign of repeated rows. Infinite at 1.
+        In standard deviations: 0 for an AUC of 0.5, larger for a larger one, infinite at 1. NaN below 0.5: that is no
+        distance, but a sign of repeated rows.
 
     Examples
     --------
@@ -526,7 +527,8 @@ def psi(reference, current, *, n_bins=N_BINS):
     Returns
     -------
     DriftTest
-        The p-value is from `psi_null`; the effect size is corrected for what chance adds to the index.
+        The index has no unit: it is 0 for equal shares, and larger the further rows have moved. The p-value is from
+        `psi_null`; the effect size is corrected for what chance adds to the index.
 
     Raises
     ------
@@ -688,7 +690,8 @@ def chi_square(reference, current):
     Returns
     -------
     DriftTest
-        No continuity correction, as `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected
+        The statistic has no unit: it is 0 for equal shares, and larger the less they agree. No continuity correction, as
+        `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected
         five times, the p-value is Fisher's for the most frequent category against all others; NaN, and with it the
         effect size, where no category has five rows (names, or too few rows). For equally large samples half the
         effect size is about Cramér's V.
@@ -751,7 +754,7 @@ def ks(reference, current):
     Returns
     -------
     DriftTest
-        Statistic and p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The
+        The statistic has no unit: it is 0 for equal samples and 1 for samples that are apart. It and the p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The
         effect size is corrected for what chance adds to the statistic, see `ks_effect`.
 
     Raises

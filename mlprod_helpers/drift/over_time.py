@@ -22,7 +22,8 @@ def psi_over_time(reference, current, by):
     Returns
     -------
     pandas.DataFrame
-        One row a batch, in ascending order; the columns of the reference.
+        One row a batch, in ascending order; the columns of the reference. The index has no unit: it is 0 for equal shares,
+        and larger the further rows have moved.
 
     Raises
     ------

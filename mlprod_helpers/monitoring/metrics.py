@@ -220,8 +220,12 @@ def _redone_searches(log):
     searches = log["user_id"].notna().to_numpy(copy=True)
     if "page" in log:
         searches &= true_where(log["page"] == 1)[0]
-    if not log["request_id"].is_unique:
+    try:
         searches &= ~log["request_id"].duplicated().to_numpy()
+    except TypeError:
+        raise TypeError(
+            "The column 'request_id' holds lists or the like: a name is a number or text."
+        ) from None
     rows = np.flatnonzero(searches)
     users = log["user_id"].to_numpy()[rows]
     if users.dtype == object and any(isinstance(user, list | dict | set) for user in users):

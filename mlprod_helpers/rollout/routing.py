@@ -30,7 +30,10 @@ def bucket(user_ids, salt=""):
     >>> bucket(["ana"], salt="release 8").round(3)
     array([0.339])
     """
-    codes, names = pd.factorize(np.asarray(user_ids, dtype=object))
+    try:
+        codes, names = pd.factorize(np.asarray(user_ids, dtype=object))
+    except TypeError:
+        raise TypeError("user_ids holds lists or the like: a user's name is a number or text.") from None
     places = np.array([_place(name, salt) for name in names] + [np.nan])
     return places[codes]  # a missing user has code -1: the NaN at the end
 
