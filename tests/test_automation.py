@@ -14,6 +14,10 @@ from mlprod_helpers.automation import (
     Partial,
     Reviewers,
     Shadow,
+    cases_of,
+    risk_coverage,
+    safe_points,
+    shadow_report,
     simulate_triage,
     uniform_cases,
 )
@@ -443,3 +447,54 @@ def test_plots_say_what_they_show(million):
         "Risk over coverage"
         in au.risk_coverage(some["confidence"], some["model_right"]).plot(max_risk=0.02).alt
     )
+
+
+# ---------------------------------------------------------------- missing values
+
+
+HOUR = pd.date_range("2024-01-01", periods=4, freq="1min", tz="UTC")
+
+
+@pytest.mark.parametrize("function", [risk_coverage, lambda c, r: safe_points(c, r, 0.1)])
+def test_a_curve_needs_the_truth_of_every_case(function):
+    for truth in (pd.array([True, None], dtype="boolean"), [True, None], [1.0, np.nan], np.array([1, pd.NA])):
+        with pytest.raises(ValueError, match="truth of 1 cases is missing"):
+            function([0.9, 0.8], truth)
+    with pytest.raises(ValueError, match="confidence is missing"):
+        function(pd.array([0.9, None], dtype="Float64"), [True, True])
+    assert function(pd.array([0.9, 0.8], dtype="Float64"), pd.array([1, 0], dtype="Int64")) is not None
+
+
+def test_cases_of_a_log_with_missing_values():
+    log = pd.DataFrame(
+        {
+            "time": HOUR,
+            "score": pd.array([0.9, 0.8, 0.7, 0.6], dtype="Float64"),
+            "prediction": [1, None, 2, 3],
+            "label": pd.array([1, 1, 2, 4], dtype="Int64"),
+        }
+    )
+    assert cases_of(log)["model_right"].tolist() == [True, False, True, False]
+    with pytest.raises(ValueError, match="text"):
+        cases_of(log.assign(prediction=["1", "1", "2", "4"]))
+    with pytest.raises(ValueError, match="no time"):
+        cases_of(log.assign(time=[*HOUR[:3], pd.NaT]))
+    with pytest.raises(ValueError, match="confidence is missing"):
+        cases_of(log.assign(score=pd.array([0.9, None, 0.7, 0.6], dtype="Float64")))
+    with pytest.raises(ValueError, match="one name"):
+        simulate_triage(pd.concat([cases_of(log)] * 2, axis=1), Full())
+
+
+def test_a_shadow_report_says_what_it_left_out():
+    log = pd.DataFrame(
+        {
+            "human": [1, None, 0, 1],
+            "prediction": [1, 1, None, 1],
+            "label": [1, 1, 0, 1],
+            "saw": [False, False, False, None],
+            "kind": ["a", "a", None, "a"],
+        }
+    )
+    report = shadow_report(log, by="kind")
+    assert report.not_blind == 1 and report.without_human == 1
+    assert report.table.loc["a", "cases"] == 1 and report.table.loc["(missing)", "model"] == 0

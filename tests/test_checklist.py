@@ -604,3 +604,14 @@ def test_nothing_to_replay_is_not_met(record):
     record.sizing = None
     with pytest.raises(RecordError, match="no sizing"):
         replay_record(record)
+
+
+# ---------------------------------------------------------------- pseudonyms
+
+
+def test_one_user_has_one_pseudonym_whether_the_id_is_whole_or_a_float():
+    key = b"0123456789abcdef"
+    assert pseudonym(7, key) == pseudonym(7.0, key) == pseudonym(np.int64(7), key) == pseudonym("7", key)
+    assert redact({"u": np.nan}, pseudonyms=["u"], key=key) == {"u": None}
+    with pytest.raises(ValueError, match="names nobody"):
+        pseudonym(None, key)

@@ -12,6 +12,7 @@ from mlprod_helpers.faults import (
     ImageGain,
     MisalignedJoin,
     MissingValues,
+    NewCategory,
     Seal,
     StuckSensor,
     UnitChange,
@@ -193,3 +194,11 @@ def test_moments_need_a_time_column(frame):
         apply(frame.drop(columns="time"), MissingValues("km", start="2025-01-02"))
     with pytest.raises(TypeError, match="columns of a DataFrame"):
         apply(np.zeros((3, 2)), MissingValues("km"))
+
+
+# ---------------------------------------------------------------- categories among numbers
+
+
+def test_a_new_category_can_come_among_numbers():
+    frame = pd.DataFrame({"x": pd.array([1, None, 3], dtype="Int64")})
+    assert apply(frame, NewCategory("x", "zz", start=2))[0]["x"].tolist()[2] == "zz"

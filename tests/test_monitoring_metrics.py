@@ -13,13 +13,20 @@ from mlprod_helpers.monitoring import (
     SERVICE_SCHEMA,
     Field,
     Metric,
+    Rule,
     Windows,
+    choose_threshold,
     class_share,
+    evaluate,
     latency,
     mean_of,
     measure,
     missing_rows,
+    new_category_rows,
+    out_of_range_rows,
+    quantile_of,
     service_log,
+    states,
     wilson,
 )
 from mlprod_helpers.requestlog import LogError, as_log, as_of, validate
@@ -318,3 +325,93 @@ def test_quiet_days_are_alike_whatever_the_seed():
     means = pd.DataFrame([table.mean() for table in tables])
     apart = (means.max() - means.min()) / tables[0].std().clip(lower=1e-4)
     assert (apart.drop("rows") < 1).all()
+
+
+# ---------------------------------------------------------------- infinite and missing values, zones
+
+
+HOUR = pd.date_range("2024-01-01", periods=4, freq="1min", tz="UTC")
+
+
+def one_window(metric, **columns):
+    return measure(pd.DataFrame({"time": HOUR, **columns}), [metric]).iloc[0, 1]
+
+
+def test_of_infinite_values_the_mean_and_the_quantile_are_infinite():
+    inf = np.inf
+    assert one_window(mean_of("x"), x=[inf, 1, 1, 1]) == inf
+    assert one_window(mean_of("x"), x=[-inf, 1, 1, np.nan]) == -inf
+    assert np.isnan(one_window(mean_of("x"), x=[inf, -inf, 1, 1]))
+    assert one_window(quantile_of("x", 0.5), x=[1, 1, inf, inf]) == inf
+    assert one_window(quantile_of("x", 0.5), x=[-inf, -inf, 1, 1]) == -inf
+    assert one_window(quantile_of("x", 0.5), x=[1, 1, 1, inf]) == 1
+    assert one_window(quantile_of("x", 1.0), x=[1, 1, 1, inf]) == inf
+
+
+def test_a_rule_fires_at_an_infinite_metric_and_says_so():
+    index = pd.date_range("2024-01-01", periods=3, freq="1h", tz="UTC")
+    measured = pd.DataFrame({"x": [1.0, np.inf, -np.inf]}, index)
+    assert states(Rule("x", above=10), measured)["XHigh"].tolist() == [False, True, False]
+    assert states(Rule("x", below=-10), measured)["XLow"].tolist() == [False, False, True]
+    assert "inf at worst" in evaluate(Rule("x", above=10), measured)["reason"][0]
+
+
+@pytest.mark.parametrize(
+    "store", [lambda x: pd.array(x, dtype="Int64"), lambda x: np.array(x, dtype=object), list]
+)
+def test_a_request_without_a_status_counts_neither_as_failed_nor_as_answered(store):
+    assert one_window(METRICS["error_rate"], status=store([200, 500, None, 200])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("dtype", ["boolean", object, "float64"])
+def test_a_click_that_nobody_knows_of_does_not_count(dtype):
+    clicked = pd.Series([True, False, None, True], dtype=object).astype(dtype)
+    assert one_window(METRICS["ctr"], clicked=clicked) == pytest.approx(2 / 3)
+
+
+def test_text_is_no_click():
+    with pytest.raises(ValueError, match="'clicked'.*neither True nor False"):
+        one_window(METRICS["ctr"], clicked=["True", "False", "False", "False"])
+    with pytest.raises(ValueError, match="the column 'x' must be numbers, but 'a' is none"):
+        one_window(mean_of("x"), x=["a", 1, 2, 3])
+
+
+def test_segments_classes_and_sentinels_of_nullable_columns():
+    device = pd.array(["phone", None, "web", "phone"], dtype="string")
+    assert one_window(mean_of("x").only("d", "phone"), x=[1, 2, 3, 5], d=device) == 3
+    assert one_window(mean_of("x").only("d", None), x=[1, 2, 3, 5], d=device) == 2
+    assert one_window(class_share("phone"), prediction=device) == pytest.approx(2 / 3)
+    frame = pd.DataFrame({"n": pd.array([1, None, -999, 7], dtype="Int64"), "d": device})
+    assert missing_rows(frame, {"n": Field(missing=(-999,))}).tolist() == [False, True, True, False]
+    assert out_of_range_rows(frame, {"n": Field((-999,), 0, 5)}).tolist() == [False, False, False, True]
+    assert new_category_rows(frame, {"d": Field(known=("phone",))}).tolist() == [False, False, True, False]
+    users = pd.array([1, 1, None, 2], dtype="Int64")
+    pages = pd.array([1, 1, 1, None], dtype="Int64")
+    assert one_window(METRICS["redo_rate"], user_id=users, request_id=range(4), page=pages) == 0.5
+
+
+def test_two_columns_of_one_name_are_refused():
+    log = pd.DataFrame({"time": HOUR, "x": 1.0})
+    with pytest.raises(ValueError, match="several columns of one name"):
+        measure(pd.concat([log, log[["x"]]], axis=1), [mean_of("x")])
+
+
+def test_hours_are_those_of_utc_whatever_the_zone_of_the_frame():
+    index = pd.date_range("2024-01-01", periods=4 * 168, freq="1h", tz="UTC")
+    busy = pd.Series(100.0 * (index.hour == 9) + np.random.default_rng(0).normal(0, 1, len(index)), index)
+    there = busy.tz_convert("Asia/Kolkata")
+    for per in ("hour_of_day", "hour_of_week"):
+        limit = choose_threshold(busy, per=per)
+        assert choose_threshold(there, per=per) == limit
+        rule = Rule("x", above=limit)
+        here, elsewhere = (states(rule, x.to_frame("x"))["XHigh"].to_numpy() for x in (busy, there))
+        assert (here == elsewhere).all()
+
+
+def test_a_metric_that_is_mostly_zero_gets_a_threshold_that_its_own_quiet_weeks_pass():
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-01-01", periods=6 * 168, freq="1h", tz="UTC")
+    rare = pd.Series(np.where(rng.random(len(index)) < 0.9, 0, rng.exponential(1, len(index))), index)
+    limit = choose_threshold(rare[: 4 * 168], per="hour_of_day", pages_per_week=1)
+    new = evaluate(Rule("x", above=limit), rare[4 * 168 :].to_frame("x"))
+    assert min(limit) > 0 and len(new) <= 6

@@ -446,3 +446,14 @@ def test_one_seed_for_arrivals_and_services_draws_them_independently():
         for s in range(4)
     ]
     assert np.mean(waits) == pytest.approx(0.1, rel=0.1)  # 1 / (50 - 40); correlated draws gave 0.047
+
+
+# ---------------------------------------------------------------- the clock
+
+
+def test_the_level_of_a_queue_does_not_depend_on_when_the_clock_began():
+    rng = np.random.default_rng(0)
+    begin = np.sort(rng.uniform(0, 1000, 200_000))
+    end, edges = begin + rng.exponential(1, len(begin)), np.linspace(0, 1000, 11)
+    late = mean_level(begin + 1.7e9, end + 1.7e9, edges + 1.7e9)
+    assert late == pytest.approx(mean_level(begin, end, edges), rel=1e-5)
