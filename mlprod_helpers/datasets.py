@@ -405,12 +405,12 @@ def _parsed(path: Path, sums_time: int, time: int, size: int, parse):
     # the times and the size are in the key: a file that changed is read and checked again
     content = path.read_bytes()
     wanted = _checksums(path.parent).get(path.name)
-    found = hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     if wanted is None:
         raise DatasetError(f"{path.parent / _SUMS} has no line for {path.name}.\n{_remedy(_SUMS)}")
-    if found != wanted:
+    if digest != wanted:
         raise DatasetError(
-            f"The data file {path} was changed: its SHA-256 is {found[:12]}..., {_SUMS} says {wanted[:12]}... "
+            f"The data file {path} was changed: its SHA-256 is {digest[:12]}..., {_SUMS} says {wanted[:12]}... "
             f"With other data the figures of the lessons do not hold.\n{_remedy(path.name)}"
         )
     return parse(content)

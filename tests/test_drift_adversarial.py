@@ -74,14 +74,14 @@ def quiet():
 
 
 def test_a_small_shift_in_5_of_20_columns_is_measured_close_to_the_best_possible():
-    found = adversarial_validation(
+    result = adversarial_validation(
         normal(4_000, 20, 0), normal(4_000, 20, 1, [0.2] * 5), estimator=LINEAR, random_state=0
     )
-    assert found.auc == pytest.approx(0.6241, abs=0.02)
+    assert result.auc == pytest.approx(0.6241, abs=0.02)
     boosted = adversarial_validation(
         normal(4_000, 20, 0), normal(4_000, 20, 1, [0.2] * 5), cv=2, random_state=0
     )
-    assert 0.57 < boosted.auc < found.auc
+    assert 0.57 < boosted.auc < result.auc
 
 
 def test_boosted_trees_see_a_correlation_flip_that_a_linear_model_cannot():
@@ -106,19 +106,19 @@ def test_in_sample_auc_is_near_one_where_nothing_differs_and_out_of_fold_auc_is_
     assert roc_auc_score(labels, model.predict_proba(rows)[:, 1]) > 0.99
     linear = LINEAR.fit(rows, labels).predict_proba(rows)[:, 1]
     assert roc_auc_score(labels, linear) == pytest.approx(0.58, abs=0.04)
-    found = adversarial_validation(rows[:500], rows[500:], estimator=QUICK, random_state=0)
-    assert found.auc == pytest.approx(0.5, abs=0.08)
+    result = adversarial_validation(rows[:500], rows[500:], estimator=QUICK, random_state=0)
+    assert result.auc == pytest.approx(0.5, abs=0.08)
 
 
 def test_the_mean_of_the_folds_is_not_biased_in_small_tables_and_pooled_scores_are():
     folds, pooled = [], []
     for seed in range(100):
-        found = adversarial_validation(
+        result = adversarial_validation(
             normal(15, 5, seed), normal(15, 5, 999 + seed), estimator=Direction(), random_state=seed
         )
-        folds.append(found.auc)
+        folds.append(result.auc)
         pooled.append(
-            roc_auc_score(np.repeat([0, 1], 15), np.concatenate([found.reference_scores, found.scores]))
+            roc_auc_score(np.repeat([0, 1], 15), np.concatenate([result.reference_scores, result.scores]))
         )
     assert np.mean(folds) == pytest.approx(0.5, abs=0.03)
     assert np.mean(pooled) < np.mean(folds) - 0.005
@@ -136,9 +136,9 @@ def naive_auc(reference, current, estimator):
 def test_a_table_against_itself_is_far_below_one_half_unless_copies_stay_in_one_fold():
     table = normal(300, 5, 0)
     assert naive_auc(table, table, QUICK) < 0.2
-    found = adversarial_validation(table, table, estimator=QUICK, random_state=0)
-    assert found.auc == pytest.approx(0.5, abs=0.03)
-    assert "100% of the current rows also stand in reference" in found.notes[0]
+    result = adversarial_validation(table, table, estimator=QUICK, random_state=0)
+    assert result.auc == pytest.approx(0.5, abs=0.03)
+    assert "100% of the current rows also stand in reference" in result.notes[0]
 
 
 def test_overlapping_windows_are_guarded_too():
@@ -153,9 +153,9 @@ def test_overlapping_windows_are_guarded_too():
 def test_retries_inside_a_table_do_not_raise_the_auc():
     old, new = np.repeat(normal(150, 5, 0), 2, axis=0), np.repeat(normal(150, 5, 1), 2, axis=0)
     assert naive_auc(old, new, QUICK) > 0.75
-    found = adversarial_validation(old, new, estimator=QUICK, random_state=0)
-    assert found.auc == pytest.approx(0.5, abs=0.1)
-    assert "50% of the rows are copies" in found.notes[0]
+    result = adversarial_validation(old, new, estimator=QUICK, random_state=0)
+    assert result.auc == pytest.approx(0.5, abs=0.1)
+    assert "50% of the rows are copies" in result.notes[0]
 
 
 def test_rows_of_a_coarse_table_may_repeat_by_chance(may, flights):
@@ -172,19 +172,19 @@ def test_a_calendar_in_both_tables_is_warned_about():
     days = datasets.load_ridership()
     calendar, year = days[["weekday", "day_of_year"]], days["date"].dt.year
     with pytest.warns(UserWarning, match="clearly below 0.5"):
-        found = adversarial_validation(
+        result = adversarial_validation(
             calendar[year <= 2003], calendar[year > 2003], estimator=QUICK, random_state=0
         )
-    assert any("calendar" in note for note in found.notes)
+    assert any("calendar" in note for note in result.notes)
 
 
 def test_too_few_different_rows_to_keep_together_are_noted():
     few = np.repeat(normal(30, 2, 0), 2, axis=0)
-    found = adversarial_validation(few, few, estimator=Direction(), cv=5, random_state=0)
-    assert "kept in one fold" in found.notes[0]
+    result = adversarial_validation(few, few, estimator=Direction(), cv=5, random_state=0)
+    assert "kept in one fold" in result.notes[0]
     with pytest.warns(UserWarning, match="clearly below 0.5"):
-        found = adversarial_validation(few, few, estimator=Direction(), cv=40, random_state=0)
-    assert "too few different rows" in found.notes[0]
+        result = adversarial_validation(few, few, estimator=Direction(), cv=40, random_state=0)
+    assert "too few different rows" in result.notes[0]
 
 
 def test_three_values_in_both_tables_may_be_chance():
@@ -196,8 +196,8 @@ def test_your_own_folds_are_used_as_they_are():
     rows, groups = normal(200, 2, 0), np.repeat(np.arange(20), 10)
     labels = np.repeat([0, 1], 100)
     splits = list(StratifiedGroupKFold(4).split(rows, labels, groups))
-    found = adversarial_validation(rows[:100], rows[100:], estimator=LINEAR, cv=splits, random_state=0)
-    assert all(len(np.unique(found.fold[groups == g])) == 1 for g in range(20))
+    result = adversarial_validation(rows[:100], rows[100:], estimator=LINEAR, cv=splits, random_state=0)
+    assert all(len(np.unique(result.fold[groups == g])) == 1 for g in range(20))
     with pytest.raises(ValueError, match="exactly once"):
         adversarial_validation(rows[:100], rows[100:], estimator=LINEAR, cv=splits[:2])
 
@@ -214,38 +214,38 @@ def test_folds_share_both_tables_evenly(quiet):
 
 def test_weights_have_mean_one_and_move_the_reference_to_the_current_mean():
     reference, current = normal(2_000, 2, 0), normal(1_000, 2, 1, [0.7])
-    found = adversarial_validation(reference, current, estimator=LINEAR, random_state=0)
-    assert found.weights.shape == (2_000,)
-    assert found.weights.mean() == pytest.approx(1)
-    assert np.average(reference[:, 0], weights=found.weights) == pytest.approx(0.7, abs=0.07)
+    result = adversarial_validation(reference, current, estimator=LINEAR, random_state=0)
+    assert result.weights.shape == (2_000,)
+    assert result.weights.mean() == pytest.approx(1)
+    assert np.average(reference[:, 0], weights=result.weights) == pytest.approx(0.7, abs=0.07)
     # for normal columns the ratio is known: exp(d x - d^2 / 2), and it is worth exp(-d^2) of the rows
-    assert np.corrcoef(np.log(found.weights), reference[:, 0])[0, 1] > 0.99
-    assert found.effective_sample_size / 2_000 == pytest.approx(np.exp(-(0.7**2)), abs=0.06)
+    assert np.corrcoef(np.log(result.weights), reference[:, 0])[0, 1] > 0.99
+    assert result.effective_sample_size / 2_000 == pytest.approx(np.exp(-(0.7**2)), abs=0.06)
 
 
 def test_scores_do_not_depend_on_how_large_the_tables_are():
     reference, few = normal(3_000, 1, 0), normal(300, 1, 1, [1])
-    found = adversarial_validation(reference, few, estimator=LINEAR, random_state=0)
+    result = adversarial_validation(reference, few, estimator=LINEAR, random_state=0)
     half_way = np.abs(few[:, 0] - 0.5) < 0.1
-    assert found.scores[half_way].mean() == pytest.approx(0.5, abs=0.06)
+    assert result.scores[half_way].mean() == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_most_foreign_rows_have_the_highest_scores():
     current = normal(400, 3, 1)
     current[:40] += 4
-    found = adversarial_validation(normal(400, 3, 0), current, estimator=QUICK, cv=2, random_state=0)
-    assert set(range(40)) >= set(np.argsort(found.scores)[-30:].tolist())
+    result = adversarial_validation(normal(400, 3, 0), current, estimator=QUICK, cv=2, random_state=0)
+    assert set(range(40)) >= set(np.argsort(result.scores)[-30:].tolist())
 
 
 def test_tables_without_overlap_say_that_weights_are_of_no_use():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = adversarial_validation(normal(200, 2, 0), normal(200, 2, 1, [50]), cv=2, random_state=0)
-    assert found.auc == 1
-    assert found.coverage < 0.05
-    assert np.isfinite(found.weights).all()
-    assert any("weights cannot make up" in note for note in found.notes)
-    assert "which cover" in repr(found)
+        result = adversarial_validation(normal(200, 2, 0), normal(200, 2, 1, [50]), cv=2, random_state=0)
+    assert result.auc == 1
+    assert result.coverage < 0.05
+    assert np.isfinite(result.weights).all()
+    assert any("weights cannot make up" in note for note in result.notes)
+    assert "which cover" in repr(result)
 
 
 def test_humidity_weights_help_while_enough_rows_carry_them():
@@ -255,8 +255,8 @@ def test_humidity_weights_help_while_enough_rows_carry_them():
     worth = {}
     for month in (12, 5):
         now = air[air["month"] == month]
-        found = adversarial_validation(winter[inputs], now[inputs], estimator=linear, random_state=0)
-        worth[month] = found.effective_sample_size / len(winter)
+        result = adversarial_validation(winter[inputs], now[inputs], estimator=linear, random_state=0)
+        worth[month] = result.effective_sample_size / len(winter)
     assert worth[12] == pytest.approx(0.84, abs=0.02)
     assert worth[5] == pytest.approx(0.01, abs=0.01)
 
@@ -269,10 +269,10 @@ def test_importances_name_the_column_and_are_computed_once_and_only_when_asked()
     moved = (
         frame.sample(frac=1, random_state=0).reset_index(drop=True) + normal(300, 4, 9) * 0.1 + [0, 0, 1, 0]
     )
-    found = adversarial_validation(frame, moved, estimator=QUICK, random_state=0)
-    assert "importances" not in vars(found)
-    importances = found.importances
-    assert found.importances is importances
+    result = adversarial_validation(frame, moved, estimator=QUICK, random_state=0)
+    assert "importances" not in vars(result)
+    importances = result.importances
+    assert result.importances is importances
     assert importances.index[0] == "c"
     assert sorted(importances.index) == list("abcd")
     assert importances["c"] > 0.15
@@ -280,8 +280,8 @@ def test_importances_name_the_column_and_are_computed_once_and_only_when_asked()
 
 
 def test_both_columns_of_a_flip_are_important():
-    found = adversarial_validation(*flipped(600, 5, 0), estimator=QUICK, cv=2, random_state=0)
-    assert set(found.importances.index[:2]) == {"x0", "x1"}
+    result = adversarial_validation(*flipped(600, 5, 0), estimator=QUICK, cv=2, random_state=0)
+    assert set(result.importances.index[:2]) == {"x0", "x1"}
 
 
 # ---------------------------------------------------------------- suspects
@@ -293,10 +293,10 @@ def suspects(reference, current):
 
 def test_a_row_id_gives_an_auc_of_one_and_is_suspected_before():
     frame = pd.DataFrame(normal(1_000, 3, 0), columns=list("abc")).assign(number=range(1_000))
-    found = adversarial_validation(frame.iloc[:500], frame.iloc[500:], estimator=QUICK, random_state=0)
-    assert found.auc == pytest.approx(1, abs=5e-5)
-    assert list(found.suspects) == ["number"]
-    assert "counter" in found.suspects["number"]
+    result = adversarial_validation(frame.iloc[:500], frame.iloc[500:], estimator=QUICK, random_state=0)
+    assert result.auc == pytest.approx(1, abs=5e-5)
+    assert list(result.suspects) == ["number"]
+    assert "counter" in result.suspects["number"]
 
 
 def test_shuffled_ids_time_stamps_and_names_of_the_table_are_suspected():
@@ -321,12 +321,12 @@ def test_shuffled_ids_time_stamps_and_names_of_the_table_are_suspected():
             "rate": rng.normal(size=n),
         }
     )
-    found = suspects(frame.iloc[: n // 2], frame.iloc[n // 2 :])
-    assert list(found) == ["request", "token", "when", "day", "epoch", "customer_id", "batch", "month"]
-    assert "key" in found["request"] and "key" in found["token"]
-    assert "time stamp" in found["when"] and "time stamp" in found["day"]
-    assert "1970" in found["epoch"]
-    assert "name of the table" in found["batch"]
+    result = suspects(frame.iloc[: n // 2], frame.iloc[n // 2 :])
+    assert list(result) == ["request", "token", "when", "day", "epoch", "customer_id", "batch", "month"]
+    assert "key" in result["request"] and "key" in result["token"]
+    assert "time stamp" in result["when"] and "time stamp" in result["day"]
+    assert "1970" in result["epoch"]
+    assert "name of the table" in result["batch"]
 
 
 def test_the_exact_mileage_of_airport_pairs_is_an_id_in_disguise_and_rounded_mileage_is_not(flights):
@@ -354,8 +354,8 @@ def test_a_slipped_join_leaves_each_column_as_it_was_and_is_found(may):
         assert (slipped[name].value_counts() == may[name].astype(object).value_counts()).all()
     halves = np.random.default_rng(0).permutation(len(may))
     one, other = halves[:1440], halves[1440:]
-    found = adversarial_validation(may.iloc[one], slipped.iloc[other], cv=3, random_state=0)
-    assert found.auc == pytest.approx(0.974, abs=0.015)
+    result = adversarial_validation(may.iloc[one], slipped.iloc[other], cv=3, random_state=0)
+    assert result.auc == pytest.approx(0.974, abs=0.015)
     honest = [
         adversarial_validation(
             dealt.iloc[:1440], dealt.iloc[1440:], estimator=QUICK, cv=3, random_state=0
@@ -377,8 +377,8 @@ def test_laguardia_and_kennedy(flights):
 
 def test_digits_in_file_order():
     pictures = load_digits().data
-    found = adversarial_validation(pictures[:898], pictures[898:], cv=3, random_state=0)
-    assert found.auc == pytest.approx(0.822, abs=0.03)
+    result = adversarial_validation(pictures[:898], pictures[898:], cv=3, random_state=0)
+    assert result.auc == pytest.approx(0.822, abs=0.03)
 
 
 def test_winter_and_summer_with_and_without_weather(flights):
@@ -421,10 +421,10 @@ def test_every_kind_of_column_works_with_missing_values_and_in_any_order():
         )
 
     old, new = table(["AA", "B6"]), table(["AA", "UA"])
-    found = adversarial_validation(old, new[new.columns[::-1]], estimator=QUICK, cv=2, random_state=0)
-    assert found.columns == list(old.columns)
-    assert found.importances.index[0] == "category"
-    assert {"when", "zoned", "born", "month"} <= set(found.suspects)
+    result = adversarial_validation(old, new[new.columns[::-1]], estimator=QUICK, cv=2, random_state=0)
+    assert result.columns == list(old.columns)
+    assert result.importances.index[0] == "category"
+    assert {"when", "zoned", "born", "month"} <= set(result.suspects)
     stacked = stack(old, new)
     assert stacked.kinds["took"] == "number"
     assert np.isnan(stacked.values[:, list(old).index("nothing")]).all()
@@ -462,9 +462,9 @@ def test_your_estimator_gets_numbers_under_the_names_of_the_columns():
     old = pd.DataFrame({"route": list("abcd") * 20, "miles": np.arange(80.0) % 7})
     new = pd.DataFrame({"route": list("abce") * 20, "miles": np.arange(80.0) % 5})
     native = HistGradientBoostingClassifier(max_iter=10, categorical_features="from_dtype")
-    found = adversarial_validation(old, new, estimator=native, random_state=0)
-    assert found._models[0].feature_names_in_.tolist() == ["route", "miles"]
-    assert found._models[0].is_categorical_.tolist() == [True, False]
+    result = adversarial_validation(old, new, estimator=native, random_state=0)
+    assert result._models[0].feature_names_in_.tolist() == ["route", "miles"]
+    assert result._models[0].is_categorical_.tolist() == [True, False]
     assert adversarial_validation(old, new, estimator=LINEAR, random_state=0).auc > 0.5
     with pytest.raises(TypeError, match="CalibratedClassifierCV"):
         adversarial_validation(old, new, estimator=LinearSVC(), random_state=0)
@@ -526,19 +526,19 @@ def test_bad_input_is_refused_with_a_remedy(reference, current, options, message
 
 def test_constant_tables_are_warned_about():
     with pytest.warns(UserWarning, match="No column varies"):
-        found = adversarial_validation(np.ones((20, 2)), np.ones((30, 2)), random_state=0)
-    assert found.auc == 0.5
+        result = adversarial_validation(np.ones((20, 2)), np.ones((30, 2)), random_state=0)
+    assert result.auc == 0.5
 
 
 def test_constant_columns_that_differ_name_their_table():
-    found = adversarial_validation(np.zeros((20, 1)), np.ones((30, 1)), random_state=0)
-    assert found.auc == 1
-    assert "name of the table" in found.suspects["x0"]
+    result = adversarial_validation(np.zeros((20, 1)), np.ones((30, 1)), random_state=0)
+    assert result.auc == 1
+    assert "name of the table" in result.suspects["x0"]
 
 
 def test_very_small_tables_still_work():
-    found = adversarial_validation(normal(5, 2, 0), normal(5, 2, 1, [9]), random_state=0)
-    assert 0 <= found.auc <= 1
+    result = adversarial_validation(normal(5, 2, 0), normal(5, 2, 1, [9]), random_state=0)
+    assert 0 <= result.auc <= 1
 
 
 # ---------------------------------------------------------------- what one sees
@@ -557,8 +557,8 @@ def test_with_the_same_folds_each_score_is_scikit_learns():
     rows, labels = np.vstack([old, new]), np.repeat([0, 1], 200)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     scores = cross_val_predict(QUICK, rows, labels, cv=folds, method="predict_proba")[:, 1]
-    found = adversarial_validation(old, new, estimator=QUICK, cv=folds, random_state=0)
-    assert np.concatenate([found.reference_scores, found.scores]) == pytest.approx(scores)
-    assert found.fold_aucs[0] == pytest.approx(
-        roc_auc_score(labels[found.fold == 0], scores[found.fold == 0])
+    result = adversarial_validation(old, new, estimator=QUICK, cv=folds, random_state=0)
+    assert np.concatenate([result.reference_scores, result.scores]) == pytest.approx(scores)
+    assert result.fold_aucs[0] == pytest.approx(
+        roc_auc_score(labels[result.fold == 0], scores[result.fold == 0])
     )

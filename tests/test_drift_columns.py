@@ -219,8 +219,8 @@ def test_columns_may_have_names_of_any_kind():
     for names in ([("a", 1), ("a", 2)], ["a", 1], [1, "1"], ["x", 3.5]):
         old, new = (pd.DataFrame({0: rng.normal(s, 1, 100), 1: rng.choice(["u", "v"], 100)}) for s in (0, 1))
         old.columns = new.columns = pd.Index(names)
-        found = adversarial_validation(old, new, random_state=0)
-        assert found.importances.index[0] == names[0] and found.auc > 0.6
+        result = adversarial_validation(old, new, random_state=0)
+        assert result.importances.index[0] == names[0] and result.auc > 0.6
         assert drift_report(old, new).drifted == [names[0]]
         assert psi_over_time(old, new, np.zeros(100)).columns.equals(old.columns)
 

@@ -131,5 +131,5 @@ def play(policy, season):
 
 def measured(season, week, model):
     """The week's error as its labels show it, in minutes."""
-    said = season["level"][week] + FAULT * season["broken"][week]
-    return round(float((SIGMA + excess(said, model)) * season["noise"][week]), 2)
+    reported = season["level"][week] + FAULT * season["broken"][week]
+    return round(float((SIGMA + excess(reported, model)) * season["noise"][week]), 2)

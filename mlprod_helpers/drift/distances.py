@@ -31,7 +31,7 @@ CATEGORICAL = ("boolean", "category")  # kinds that are counted, not measured
 
 @dataclass(frozen=True, eq=False)
 class DriftTest:
-    """What one comparison of two samples found.
+    """The result of one comparison of two samples.
 
     Attributes
     ----------
