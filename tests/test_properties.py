@@ -502,7 +502,10 @@ JUDGES = {  # each reads the error of predictions, and fails at an increase
         rollout.ThresholdJudge({"mean_abs_error": (None, 1)}, relative="difference"),
         rollout.ThresholdJudge({"mean_abs_error": (None, 3)}, relative="ratio"),
     ],
-    rollout.ZTestJudge: [rollout.ZTestJudge("abs_error")],
+    rollout.ZTestJudge: [
+        rollout.ZTestJudge("abs_error"),
+        rollout.ZTestJudge("signed_error"),
+    ],
     rollout.GroupSequentialJudge: [rollout.GroupSequentialJudge("abs_error", total=100, looks=2)],
     rollout.MSPRTJudge: [rollout.MSPRTJudge("abs_error", tau=1.0)],
     rollout.MannWhitneyJudge: [rollout.MannWhitneyJudge("abs_error", direction="increase")],
@@ -555,7 +558,7 @@ def test_a_judge_passes_the_good_fails_the_worse_and_changes_nothing(judge):
     [
         pytest.param([], [], {"nodata"}, id="empty"),
         pytest.param([1.0], [9.0], {"nodata"}, id="one row"),
-        pytest.param(answers(0), [9.0] * 5, {"nodata"}, id="few rows of the canary"),
+        pytest.param(list(answers(0)), [9.0] * 5, {"nodata"}, id="few rows of the canary"),
         pytest.param(answers(0, 1.0), answers(1, 1.0), {"pass", "nodata"}, id="constant"),
         pytest.param(answers(0), answers(1, np.nan), {"fail"}, id="canary missing"),
         pytest.param(answers(0), answers(1, "no answer"), {"fail"}, id="canary text"),
@@ -567,6 +570,8 @@ def test_a_judge_passes_the_good_fails_the_worse_and_changes_nothing(judge):
 def test_a_judge_never_passes_on_what_it_could_not_read(judge, stable, canary, outcomes):
     verdict = judge(predicted(stable, canary)[1])
     assert verdict.outcome in outcomes and verdict.reason
+    if outcomes == {"nodata"} and stable:
+        assert re.search(r"\b\d+\b", verdict.reason)  # how many rows there are
 
 
 @pytest.mark.parametrize("kind", JUDGES)

@@ -375,24 +375,6 @@ def test_an_outage_of_everything_is_not_the_canarys_fault():
     assert ThresholdJudge({"error_rate": (None, 0.2)}, relative="difference")(both).outcome == "pass"
 
 
-def test_too_few_requests_are_nodata_for_every_judge():
-    few = metrics_of(flags(500, 0.0, 0), [1] * 20)
-    judges = [
-        ThresholdJudge({"error_rate": (None, 0.01)}),
-        ZTestJudge(),
-        MannWhitneyJudge(),
-        GroupSequentialJudge(),
-        MSPRTJudge(),
-        BySegment("origin", ThresholdJudge({"error_rate": (None, 0.01)})),
-    ]
-    for judge in judges[:-1]:
-        verdict = judge(few)
-        assert verdict.outcome == "nodata" and verdict.reason[:2] in ("20", "19"), judge
-    nobody = metrics_of([], [], origin={"v1": [], "v2": []})
-    for judge in judges:
-        assert judge(nobody).outcome == "nodata", judge
-
-
 def test_labels_that_are_not_yet_known_are_no_data():
     log = log_of(flags(200, 0, 0), flags(200, 0, 1))
     log = as_log(
