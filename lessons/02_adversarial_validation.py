@@ -382,7 +382,7 @@ lesson.check("2.4")
 # 1. **Hold-out.** Fit on one half of the rows, score the other half. Those scores come from one fixed model, so the Mann-Whitney test (which tests exactly the AUC) applies.
 # 2. **Permutation of the whole procedure.** Shuffle the labels 0 and 1, then do everything again: fit, score, AUC. Many times.
 #
-# What does not work is the Mann-Whitney test on pooled out-of-fold scores: five models, each fitted on most of the other rows, are not one fixed model. Too many quiet weeks alarm: of 100 not 5 but 6 to 12, in simulations with logistic regression, most where rows are few.
+# What does not work is the Mann-Whitney test on pooled out-of-fold scores: five models, each fitted on most of the other rows, are not one fixed model. Too many quiet weeks alarm: of 100 not 5 but 6 to 12, in simulations with logistic regression.
 #
 # The hold-out, on the halves of May and on May against October:
 

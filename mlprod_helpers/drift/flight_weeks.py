@@ -83,20 +83,23 @@ def log_ratio(reference, current):
     return ratio
 
 
-def draw_week(rng, kind):
-    """One situation: (report, cost of each action). The world is drawn, the report measured, the costs counted."""
+def draw_week(rng, kind, labeled=None):
+    """One situation: (report, cost of each action). The world is drawn, the report measured, the costs counted.
+
+    `labeled` says whether labels have come in a week of which the kind does not tell; drawn if not given.
+    """
     shift = {
         "nearby": rng.uniform(0.7, 0.95),
         "far": rng.uniform(4.0, 4.8),
         "far_labeled": rng.uniform(4.0, 4.8),
     }.get(kind, 0.0)
-    law = {"by_distance": rng.uniform(1.3, 1.5), "detour": rng.uniform(15, 25)} if kind == "answers" else {}
+    law = {"by_distance": rng.uniform(1.3, 1.5), "detour": rng.uniform(20, 30)} if kind == "answers" else {}
     labels = (
         int(rng.integers(150, 300))
         if kind in ("far_labeled", "answers", "slipped_labeled")
         else int(rng.integers(0, 5))
     )
-    if kind in ("quiet", "number") and rng.random() < 0.5:
+    if kind in ("quiet", "number") and (rng.random() < 0.5 if labeled is None else labeled):
         labels = int(rng.integers(150, 300))
     reference = _inputs(rng, N_ROWS, 0)
     y_reference = _air_time(*reference.T) + rng.normal(0, 6, N_ROWS)
@@ -167,7 +170,9 @@ def draw_weeks(rng):
     kinds = rng.permutation([kind for kind in SITUATIONS for _ in range(6 if kind in NOISY else 3)])
     weeks = []
     for kind in kinds.tolist():
-        report, costs = draw_week(rng, kind)
+        # all but the first of a kind: who trains whenever there are labels pays for it in each draw
+        labeled = any(week["kind"] == kind for week in weeks)
+        report, costs = draw_week(rng, kind, labeled)
         weeks.append({"kind": kind, "report": report, "costs": costs})
     return weeks
 

@@ -88,3 +88,9 @@ def the_other_way_round():
 def by_rule():
     moved = {name for name, (size, _) in BUSY.items() if size >= 0.2 or name == "taxi_queue"}
     return [name for name in moved if BUSY[name][1] > 0]
+
+
+read_the_report.survives(
+    "solution: `['wind', 'taxi_queue']` -> `['taxi_queue', 'wind']`",
+    "The columns are a set: the statement asks for no order.",
+)

@@ -208,3 +208,14 @@ def evidence_that_adds_up(observation, memory):
     excess = np.array(observation["psi"]) / unit - 9 - max(8, 0.035 / unit)
     total = np.maximum(0, np.array(memory.get("total", [0] * len(excess))) + excess)
     return bool((total > 24).any()), {"total": total.tolist()}
+
+
+for _mutant in (
+    "solution: `1` -> `2` (2)",
+    "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(high) | set(memory.get('high', []))`",
+    "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(memory.get('high', []))`",
+):
+    alarm_policy.survives(
+        _mutant,
+        "A policy is scored by its cost, and this one's lies near the bound: with one false page more or less, twelve services let it pass or not.",
+    )
