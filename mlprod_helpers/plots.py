@@ -496,7 +496,9 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
         ax = figure(size=(7.4, 0.75 + 0.34 * len(values) + 0.3 * bool(xlabel)))[1]
     ax = _panel(ax, title, xlabel=xlabel)
     at = np.arange(len(values))
-    lengths = values.where(np.isfinite(values), 0)  # what is missing or infinite is said, not drawn
+    lengths = values.where(
+        np.isfinite(values), 0
+    )  # what is missing or infinite stands in words, without a bar
     ax.barh(at, lengths, height=0.66, color=[RED if name in highlight else BLUE for name in values.index])
     for y, number in zip(at, values, strict=True):
         below = number < 0

@@ -45,8 +45,8 @@ def counted(blank):
 
 
 def widgets_of(box, kind):
-    found = [box] if isinstance(box, kind) else []
-    return found + [w for child in getattr(box, "children", ()) for w in widgets_of(child, kind)]
+    own = [box] if isinstance(box, kind) else []
+    return own + [w for child in getattr(box, "children", ()) for w in widgets_of(child, kind)]
 
 
 def picture_of(explorer):
@@ -246,10 +246,10 @@ def test_out_of_fold_scores_are_those_of_scikit_learn(shift, correlation):
 
 
 def aucs(alt):
-    found = re.search(
+    match = re.search(
         r"product (\d\.\d\d), linear logistic regression (\d\.\d\d); best possible (\d\.\d\d)", alt
     )
-    return [float(number) for number in found.groups()]
+    return [float(number) for number in match.groups()]
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.4, 0.8])

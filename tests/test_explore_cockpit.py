@@ -97,13 +97,13 @@ def shown(lab):
 
 
 def all_of(box, kind):
-    found = [box] if isinstance(box, kind) else []
-    return found + [w for child in getattr(box, "children", ()) for w in all_of(child, kind)]
+    own = [box] if isinstance(box, kind) else []
+    return own + [w for child in getattr(box, "children", ()) for w in all_of(child, kind)]
 
 
 def control(shown, title):
-    [found] = [w for w in all_of(shown.widget, ipywidgets.Widget) if getattr(w, "description", "") == title]
-    return found
+    [one] = [w for w in all_of(shown.widget, ipywidgets.Widget) if getattr(w, "description", "") == title]
+    return one
 
 
 def page(shown):

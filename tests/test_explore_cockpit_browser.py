@@ -37,7 +37,9 @@ def page(tmp_path_factory):
         browser = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1100})
         page.errors = []
-        page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console", lambda message: page.errors.append(message.text) if message.type == "error" else None
+        )
         page.goto(f"{address}/lab/tree/cockpit.ipynb")
         page.wait_for_function(
             "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT

@@ -21,8 +21,8 @@ def state_of(form):
 
 
 def entry(form, description):
-    [found] = [w for w in form.widget.children if getattr(w, "description", "") == description]
-    return found
+    [one] = [w for w in form.widget.children if getattr(w, "description", "") == description]
+    return one
 
 
 def test_what_is_typed_is_in_the_record(record):

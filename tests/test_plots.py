@@ -31,14 +31,14 @@ def pixels(figure):
 
 
 def img_of(html):
-    found = []
+    tags = []
 
     class Reader(HTMLParser):
         def handle_starttag(self, tag, attrs):
-            found.append((tag, dict(attrs)))
+            tags.append((tag, dict(attrs)))
 
     Reader().feed(html)
-    [(tag, attrs)] = found
+    [(tag, attrs)] = tags
     assert tag == "img"
     return attrs
 

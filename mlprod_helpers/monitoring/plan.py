@@ -12,7 +12,7 @@ DAY = pd.Timedelta(1, "D")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a plan: what could go wrong, what shows it, when is somebody told, and what do they do?
+    """One line of a plan: what could go wrong, what shows it, when is somebody alerted, and what do they do?
 
     Parameters
     ----------
