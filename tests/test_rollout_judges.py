@@ -153,9 +153,9 @@ def test_20_requests_a_user_make_a_5_percent_test_err_in_16_percent_unless_it_co
             z.append((z_score(*arms[0])[0], z_score(*arms[0], users=arms[1])[0]))
         by_request, by_user = (np.abs(z) >= 1.96).mean(axis=0)
         # sd of z is the root of 1 + 19 * 0.05
-        told = 2 * stats.norm.sf(1.96 / 1.95**0.5)
-        assert told == pytest.approx(0.16, abs=0.001)
-        assert by_request == pytest.approx(told, abs=3 * np.sqrt(told * (1 - told) / runs))
+        expected = 2 * stats.norm.sf(1.96 / 1.95**0.5)
+        assert expected == pytest.approx(0.16, abs=0.001)
+        assert by_request == pytest.approx(expected, abs=3 * np.sqrt(expected * (1 - expected) / runs))
         assert by_user == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / runs))
 
 
@@ -173,7 +173,7 @@ def test_a_rank_test_that_counts_users_keeps_its_level_for_skewed_values():
 
 def test_looks_at_a_ramp_of_sticky_users_err_in_5_percent_together():
     # users move from stable to canary: 10 %, 20 % ... 50 %; each sends 6 requests a step
-    bars, rng, runs, found = obrien_fleming(5), np.random.default_rng(4), 400, []
+    bars, rng, runs, crossed = obrien_fleming(5), np.random.default_rng(4), 400, []
     for _ in range(runs):
         values, who = requests_of_users(rng, 200, each=30, correlation=0.1)
         step, z = np.tile(np.arange(30) // 6, 200), []
@@ -181,8 +181,8 @@ def test_looks_at_a_ramp_of_sticky_users_err_in_5_percent_together():
         for look in range(5):
             old, new = ~canary & (step <= look), canary & (step <= look)
             z.append([z_score(values[old], values[new], of)[0] for of in (None, (who[old], who[new]))])
-        found.append((np.abs(z) >= bars[:, None]).any(axis=0))
-    by_request, by_user = np.mean(found, axis=0)
+        crossed.append((np.abs(z) >= bars[:, None]).any(axis=0))
+    by_request, by_user = np.mean(crossed, axis=0)
     assert by_request > 0.18 and by_user == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / runs))
 
 
@@ -502,7 +502,7 @@ def test_no_judge_passes_on_what_it_could_not_read(judge):
         assert verdict == Judgment("fail", "predictions missing: 30 of 200 of v2, 0 of 200 of v1")
     assert judge(predicted(good, np.full(200, np.nan))).outcome == "fail"
     # as many are missing with both, or one is: the rest is judged, and the reason says so
-    for stable, canary, told in (
+    for stable, canary, counts in (
         (
             answers(0, odd=np.nan, at=some),
             answers(1, odd=np.nan, at=some),
@@ -512,7 +512,7 @@ def test_no_judge_passes_on_what_it_could_not_read(judge):
         (answers(0, odd=-np.inf, at=slice(3, 4)), answers(1), "0 of 200 of v2, 1 of 200 of v1"),
     ):
         verdict = judge(predicted(stable, canary))
-        assert verdict.outcome == "pass" and verdict.reason.endswith(f"predictions missing: {told}")
+        assert verdict.outcome == "pass" and verdict.reason.endswith(f"predictions missing: {counts}")
         assert judge(predicted(stable, canary + 5)).outcome == "fail" if canary.dtype != object else True
 
 
@@ -525,8 +525,12 @@ def test_one_infinite_prediction_hides_no_canary_that_is_off():
 
 def test_missing_predictions_stand_in_the_summary_and_may_have_a_range_of_their_own():
     metrics = predicted(answers(0), answers(1, odd=None, at=slice(0, 140)))
-    told = metrics.summary()
-    assert (told["canary"]["missing"], told["stable"]["missing"], told["canary"]["labels"]) == (140, 0, 60)
+    summary = metrics.summary()
+    assert (summary["canary"]["missing"], summary["stable"]["missing"], summary["canary"]["labels"]) == (
+        140,
+        0,
+        60,
+    )
     assert ThresholdJudge({"error_rate": (None, 0.01)})(metrics).outcome == "fail"
     assert (
         ThresholdJudge({"missing_rate": (None, 0.1)})(metrics).reason

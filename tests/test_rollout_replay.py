@@ -251,9 +251,9 @@ def test_a_judge_sees_the_same_in_the_replay_and_in_its_log(trace):
     result = replay(trace, (STABLE, BAD), Canary(step_weight=10, interval=300), judge, random_state=0)
     metrics = Metrics.from_log(result.log, "v1", "v2", origin=trace["time"].iloc[0])
     before = 0.0
-    for now, told, by_origin in seen:
+    for now, summary, by_origin in seen:
         view = metrics.at(now, since=before, start=0.0)
-        assert view.summary() == told
+        assert view.summary() == summary
         assert view.summary(by="origin", window="all") == by_origin
         before = now
     assert len(seen) == 5

@@ -3,7 +3,8 @@
 A plan (`BigBang`, `Shadow`, `Canary`, `BlueGreen`) says who gets the new version when; a judge (`ThresholdJudge`,
 `MannWhitneyJudge`, `GroupSequentialJudge`, `MSPRTJudge` ...) says whether it is worse; the `Controller` turns both into
 weights, one check after the other. `replay` runs any plan over the same requests with the same luck and counts the harm;
-`compare` lays plans side by side. The controller has no clock, so it drives a real router just as well.
+`compare` lays plans side by side. The controller has no clock, so it drives a real router just as well. `to_flagger`,
+`to_argo` and `to_haproxy` of a plan write it in the words of these tools.
 
 >>> from mlprod_helpers.queueing import poisson
 >>> trace = traffic(poisson(20, duration=3600, random_state=0), users=5000, random_state=0)

@@ -92,35 +92,36 @@ class Judge:
         raise NotImplementedError(f"{type(self).__name__} has to say what it judges: write judge(metrics)")
 
     def _reads(self):
-        """The values that the verdict is about."""
+        """The values that the judgment is about."""
         return {self.metric} - {None}
 
-    def _with_missing(self, verdict, metrics):
-        """The verdict, once it is known what could not be read."""
-        if verdict.outcome == FAIL:
-            return verdict
-        reads, told = self._reads(), []
+    def _with_missing(self, judgment, metrics):
+        """The judgment, once it is known what could not be read."""
+        if judgment.outcome == FAIL:
+            return judgment
+        reads, notes = self._reads(), []
         for name in sorted(reads & {"latency_ms", "abs_error", "signed_error"}):  # others are 0 or 1
-            infinite = {role: np.isinf(metrics.values(name, role, self.window)) for role in metrics.names}
             for role in ("canary", "stable"):
-                if count := int(infinite[role].sum()):
-                    told.append(f"{count} of {len(infinite[role])} {name} of {metrics.names[role]} infinite")
-            if infinite["canary"].any():
-                return Judgment(FAIL, told[-1 if len(told) < 2 else -2])
+                values = metrics.values(name, role, self.window)
+                if count := int(np.isinf(values).sum()):
+                    note = f"{count} of {len(values)} {name} of {metrics.names[role]} infinite"
+                    if role == "canary":
+                        return Judgment(FAIL, note)
+                    notes.append(note)
         if reads & {"error", "abs_error", "signed_error"} and "missing" not in reads:
             stable, canary = (metrics.sample("missing", role, self.window) for role in ("stable", "canary"))
             counts = [int(flags.sum()) for flags, *_ in (canary, stable)]
             if any(counts):
-                told.append(
+                notes.append(
                     f"predictions missing: {counts[0]} of {len(canary[0])} of {metrics.names['canary']}, {counts[1]} of "
                     f"{len(stable[0])} of {metrics.names['stable']}"
                 )
             if counts[0] and len(canary[0]) >= self.min_requests:
                 if not len(stable[0]):
-                    return Judgment(NODATA, told[-1])
+                    return Judgment(NODATA, notes[-1])
                 if sequential.z_score(stable[0], canary[0], self._users(stable, canary))[0] >= 3.0:
-                    return Judgment(FAIL, told[-1])
-        return replace(verdict, reason="; ".join([*filter(None, [verdict.reason]), *told]))
+                    return Judgment(FAIL, notes[-1])
+        return replace(judgment, reason="; ".join([*filter(None, [judgment.reason]), *notes]))
 
     def _sample(self, metrics, role):
         """The finite values of a version; see `Metrics.sample`."""
@@ -190,16 +191,15 @@ class ThresholdJudge(Judge):
         missing, inside = [], []
         for name, (low, high) in self.ranges.items():
             value, summarize = SUMMARIES[name]
-            of = {role: metrics.values(value, role, self.window) for role in ("stable", "canary")}
-            of["stable"] = of["stable"][np.isfinite(of["stable"])]
-            if self.relative is None:
-                del of["stable"]
-            if few := _too_few(metrics, value, self.min_requests, **of):
+            samples = {"canary": metrics.values(value, "canary", self.window)}
+            if self.relative is not None:
+                stable = metrics.values(value, "stable", self.window)
+                samples = {"stable": stable[np.isfinite(stable)]} | samples
+            if few := _too_few(metrics, value, self.min_requests, **samples):
                 missing.append(few)
                 continue
-            got, what = self._compare(
-                {role: float(summarize(found)) for role, found in of.items()}, name, metrics
-            )
+            summaries = {role: float(summarize(sample)) for role, sample in samples.items()}
+            got, what = self._compare(summaries, name, metrics)
             if np.isnan(got):  # percentiles between infinite values
                 missing.append(f"{what} is no number")
                 continue
@@ -487,7 +487,7 @@ class BySegment(Judge):
     Parameters
     ----------
     column : str, a column of the log
-    judge : a judge
+    inner : a judge
     """
 
     column: str
@@ -500,23 +500,22 @@ class BySegment(Judge):
     def judge(self, metrics):
         if not len(metrics):
             return Judgment(NODATA, "no requests")  # a log without requests has no columns either
-        verdicts = {
+        judgments = {
             value: as_judgment(self.inner(metrics.only(self.column, value)))
             for value in metrics.segments(self.column)
         }
-        for value, verdict in verdicts.items():
-            if verdict.outcome == FAIL:
-                return Judgment(FAIL, f"{self.column} {_name(value)}: {verdict.reason}", verdict.critical)
-        passed = [_name(value) for value, verdict in verdicts.items() if verdict.outcome == PASS]
+        for value, judgment in judgments.items():
+            if judgment.outcome == FAIL:
+                return Judgment(FAIL, f"{self.column} {_name(value)}: {judgment.reason}", judgment.critical)
+        passed = [_name(value) for value, judgment in judgments.items() if judgment.outcome == PASS]
         if not passed:
-            few = next((verdict.reason for verdict in verdicts.values()), "no requests")
+            few = next((judgment.reason for judgment in judgments.values()), "no requests")
             return Judgment(NODATA, f"no {self.column} has enough data: {few}")
-        waiting = len(verdicts) - len(passed)
+        waiting = len(judgments) - len(passed)
         more = f"; {waiting} with too little data" if waiting else ""
-        told = [
-            f"{_name(v)}: {verdict.reason}" for v, verdict in verdicts.items() if "missing" in verdict.reason
-        ]
-        more += "".join(f"; {reason}" for reason in told)
+        for value, judgment in judgments.items():
+            if "missing" in judgment.reason:
+                more += f"; {_name(value)}: {judgment.reason}"
         return Judgment(PASS, f"{self.column} {', '.join(passed)} within limits{more}")
 
 
@@ -641,7 +640,7 @@ def _name(value):
 
 
 def _judged(beyond, metrics, name, difference, how, critical=False):
-    told = f"{name} of {metrics.names['canary']} minus that of {metrics.names['stable']} is {difference:.4g} ({how})"
+    reason = f"{name} of {metrics.names['canary']} minus that of {metrics.names['stable']} is {difference:.4g} ({how})"
     if not np.isfinite(difference):  # values so large that their sum is infinite
-        return Judgment(NODATA, f"{told}: no number")
-    return Judgment(FAIL, told, critical) if beyond else Judgment(PASS, told)
+        return Judgment(NODATA, f"{reason}: no number")
+    return Judgment(FAIL, reason, critical) if beyond else Judgment(PASS, reason)

@@ -55,12 +55,13 @@ class Rows:
     def where(self, column, value):
         """Which rows have this value in this column? None: which have none?"""
         if (column, value) not in self._where:
-            found, missing = self.feature(column), pd.isna(self.feature(column))
+            feature = self.feature(column)
+            missing = pd.isna(feature)
             if is_missing(value):
                 self._where[column, value] = missing
             else:
                 self._where[column, value] = ~missing
-                self._where[column, value][~missing] = pd.Series(found[~missing]) == value
+                self._where[column, value][~missing] = pd.Series(feature[~missing]) == value
         return self._where[column, value]
 
     def feature(self, column):
@@ -195,17 +196,17 @@ class Metrics:
         """The values of a column of the log, sorted (by kind where numbers and text are mixed); None at the end stands for the
         requests without a value."""
         try:
-            found = {value for rows in self._rows.values() for value in pd.unique(rows.feature(column))}
+            distinct = {value for rows in self._rows.values() for value in pd.unique(rows.feature(column))}
         except TypeError:
             raise ValueError(
                 f"The log's {column!r} holds lists or the like: a segment is a number or a name."
             ) from None
-        values = [value for value in found if not is_missing(value)]
+        values = [value for value in distinct if not is_missing(value)]
         try:
             values.sort()
         except TypeError:
             values.sort(key=lambda value: (type(value).__name__, str(value)))
-        return values + [None] * (len(values) < len(found))
+        return values + [None] * (len(values) < len(distinct))
 
     def values(self, name, role, window="check"):
         """One value a request of a version, in the order in which they became known.
