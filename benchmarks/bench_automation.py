@@ -11,8 +11,8 @@ from mlprod_helpers.automation import (
     Costs,
     Partial,
     Reviewers,
-    aurc,
     cost_curve,
+    risk_coverage,
     simulate_triage,
     uniform_cases,
 )
@@ -38,13 +38,13 @@ def main():
     static = seconds(lambda: simulate_triage(cases, Partial(0.9), people, Costs(), 0))
     print(f"queue alone, {len(left):,} cases    {queue:.3f} s")
     print(f"triage, 1,000,000 cases      {static:.3f} s, {static / queue:.1f} times the queue alone")
-    print(f"AURC of 1,000,000 cases      {seconds(lambda: aurc(confidence, right)):.3f} s")
+    print(f"AURC of 1,000,000 cases      {seconds(lambda: risk_coverage(confidence, right).aurc):.3f} s")
     print(
         f"cost curve, 1,000,000 cases  {seconds(lambda: cost_curve(confidence, right, 1 / 30, people)):.3f} s"
     )
     week = uniform_cases(1 / 30, duration=7 * 86_400, random_state=0)
     asked = seconds(
-        lambda: simulate_triage(week, lambda told, memory: (Partial(0.9), memory), people, Costs(), 0)
+        lambda: simulate_triage(week, lambda observation, memory: (Partial(0.9), memory), people, Costs(), 0)
     )
     print(f"week of {len(week):,} cases, asked 168 times  {asked:.3f} s")
 

@@ -280,15 +280,6 @@ CALLS = {
     "automation.operating_point": lambda c: automation.operating_point(c, np.ones(len(c)), 0.5),
     "automation.safe_points": lambda c: automation.safe_points(c, np.ones(len(c)), 0.1),
     "automation.cost_curve": lambda c: automation.cost_curve(c, np.ones(len(c)), 0.01),
-    "automation.cases_of": lambda c: automation.cases_of(log_with("score", c)),
-    "automation.cases_of: predictions": lambda c: automation.cases_of(log_with("prediction", c)),
-    "automation.cases_of: times": lambda c: automation.cases_of(log_with("time", c)),
-    "automation.shadow_report": lambda c: automation.shadow_report(
-        pd.DataFrame({"human": c, "prediction": c, "label": c, "kind": "a"}), "kind"
-    ),
-    "automation.shadow_report: strata": lambda c: automation.shadow_report(
-        pd.DataFrame({"human": 1, "prediction": 1, "label": 1, "kind": c}), "kind"
-    ),
     **{
         f"faults.apply: {fault.kind}": (lambda c, fault=fault: faults.apply(frame_of(c), fault, 0)[0])
         for fault in FAULTS

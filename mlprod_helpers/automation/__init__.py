@@ -1,9 +1,8 @@
 """From human only to full automation: who decides, who sees what, what it costs, and how far a model may be trusted.
 
 The five degrees (`HumanOnly`, `Shadow`, `Assistance`, `Partial`, `Full`) are policies over one log of cases: `simulate_triage` runs
-one, `compare_degrees` lays them side by side with the same luck. `risk_coverage`, `chow_threshold` and `cheapest_safe_point` choose a
-threshold, `cost_curve` adds the reviewers' queue, `shadow_report` says what a shadow run has shown, `operating_point` checks an old
-threshold on new data.
+one, `compare_degrees` lays them side by side with the same luck. `risk_coverage`, `chow_threshold` and `safe_points` choose a
+threshold, `cost_curve` adds the reviewers' queue, `operating_point` checks an old threshold on new data.
 
 Fewer reviewers move the cheapest threshold, and too few of them make every cautious one endless:
 
@@ -15,7 +14,7 @@ Fewer reviewers move the cheapest threshold, and too few of them make every caut
 1 reviewers: 0.73 inf
 """
 
-from mlprod_helpers.automation.cases import cases_of, uniform_cases
+from mlprod_helpers.automation.cases import uniform_cases
 from mlprod_helpers.automation.degrees import (
     DEGREES,
     Assistance,
@@ -33,20 +32,16 @@ from mlprod_helpers.automation.reviewers import Costs, Reviewers, joint_accuracy
 from mlprod_helpers.automation.selective import (
     Point,
     RiskCoverage,
-    aurc,
-    cheapest_safe_point,
     chow_threshold,
     operating_point,
     risk_coverage,
     safe_points,
     upper_bound,
 )
-from mlprod_helpers.automation.shadow import ShadowReport, shadow_report
 from mlprod_helpers.automation.triage import (
     Ladder,
     TriageResult,
     compare_degrees,
-    plot_degrees,
     simulate_triage,
 )
 
@@ -63,11 +58,7 @@ __all__ = [
     "Reviewers",
     "RiskCoverage",
     "Shadow",
-    "ShadowReport",
     "TriageResult",
-    "aurc",
-    "cases_of",
-    "cheapest_safe_point",
     "chow_threshold",
     "compare_degrees",
     "cost_curve",
@@ -75,10 +66,8 @@ __all__ = [
     "joint_accuracy",
     "ladder",
     "operating_point",
-    "plot_degrees",
     "risk_coverage",
     "safe_points",
-    "shadow_report",
     "simulate_triage",
     "uniform_cases",
     "upper_bound",

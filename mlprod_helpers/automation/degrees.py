@@ -11,6 +11,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.names import nearest_name
+
 
 @dataclass(frozen=True)
 class Degree:
@@ -82,7 +84,6 @@ class Partial(Degree):
     Parameters
     ----------
     threshold : float, 0 or more; above 1 nothing is automated
-    show : bool. Do the reviewers of the rest see the suggestion?
     audit_share : float from 0 to 1. Share of the automated cases that a person also judges, blind.
 
     >>> Partial(0.9).automates([0.95, 0.9, 0.6]).tolist()
@@ -93,17 +94,12 @@ class Partial(Degree):
     decides: ClassVar[str] = "the model where it is confident, a person elsewhere"
     sees: ClassVar[str] = "the unsure cases"
     threshold: float = 0.9
-    show: bool = False
     audit_share: float = 0.0
 
     def __post_init__(self):
         if not self.threshold >= 0:
             raise ValueError(f"threshold is {self.threshold}, but a confidence to reach is 0 or more.")
         _check_share(self.audit_share)
-
-    @property
-    def assisted(self):
-        return self.show
 
     @property
     def audit(self):
@@ -145,13 +141,13 @@ def _check_share(share):
 DEGREES = (HumanOnly, Shadow, Assistance, Partial, Full)
 
 
-def ladder(threshold=0.9, *, show=False, audit_share=0.0):
+def ladder(threshold=0.9, *, audit_share=0.0):
     """One of each degree, from human only to full automation: name -> degree.
 
     >>> list(ladder())
     ['human only', 'shadow', 'assistance', 'partial', 'full']
     """
-    partial = Partial(threshold, show, audit_share)
+    partial = Partial(threshold, audit_share)
     return {each.name: each for each in (HumanOnly(), Shadow(), Assistance(), partial, Full(audit_share))}
 
 
@@ -165,15 +161,13 @@ def who_does_what():
     return pd.DataFrame(rows).T.rename_axis("degree")
 
 
-def from_name(name, threshold=1.0, *, show=False, audit_share=0.0):
-    """The degree of that name; `threshold` and `show` matter for "partial", `audit_share` for "partial" and "full".
+def from_name(name, threshold=1.0, *, audit_share=0.0):
+    """The degree of that name; `threshold` matters for "partial", `audit_share` for "partial" and "full".
 
     >>> from_name("partial", 0.8, audit_share=0.02)
-    Partial(threshold=0.8, show=False, audit_share=0.02)
+    Partial(threshold=0.8, audit_share=0.02)
     """
-    from mlprod_helpers.names import nearest_name
-
-    degrees = ladder(threshold, show=show, audit_share=audit_share)
+    degrees = ladder(threshold, audit_share=audit_share)
     if name not in degrees:
         raise ValueError(f"There is no degree {name!r}: {nearest_name(name, degrees)}.")
     return degrees[name]

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlprod_helpers.automation.selective import chow_threshold
 from mlprod_helpers.queueing import Exponential
 from mlprod_helpers.queueing.laws import Law
 
@@ -31,8 +30,8 @@ class Reviewers:
     ------
     ValueError : for counts, shares and times that make no sense.
 
-    >>> Reviewers(3, service=60.0, error=0.05).capacity
-    0.05
+    >>> Reviewers(3, service=60.0, error=0.05).mean_seconds
+    60.0
     """
 
     count: int = 1
@@ -72,11 +71,6 @@ class Reviewers:
         """Coefficient of variation of the time a case takes."""
         return float(self.service.cv) if isinstance(self.service, Law) else 0.0
 
-    @property
-    def capacity(self):
-        """Cases a second that all of them together can decide."""
-        return self.count / self.mean_seconds
-
 
 @dataclass(frozen=True)
 class Costs:
@@ -88,8 +82,8 @@ class Costs:
     review : of one case that a person looks at
     delay : of one hour in which one case waits for its decision or is being decided
 
-    >>> Costs(error=20, review=1).chow
-    0.95
+    >>> Costs(error=20, review=1)
+    Costs(error=20, review=1, delay=0.0)
     """
 
     error: float = 20.0
@@ -102,11 +96,6 @@ class Costs:
                 raise ValueError(
                     f"{name} costs {getattr(self, name)}, but a cost is a finite number, 0 or more."
                 )
-
-    @property
-    def chow(self):
-        """Chow's threshold for people who are never wrong and always free; see `chow_threshold`."""
-        return chow_threshold(self.error, self.review)
 
 
 def joint_accuracy(human, model, follow_right, follow_wrong=None):

@@ -59,17 +59,12 @@ class RiskCoverage:
             index=pd.Index(self.threshold, name="threshold"),
         )
 
-    def bound(self, level=0.95):
-        """Upper confidence bound of the risk at each threshold, taken alone; see `upper_bound`."""
-        return upper_bound(self.errors, self.accepted, level)
-
-    def plot(self, *, max_risk=None, level=0.95, ax=None):
-        """Risk over coverage with its upper bound."""
+    def plot(self, *, max_risk=None):
+        """Risk over coverage, and up to its 95 % upper bound at each threshold, taken alone (see `upper_bound`)."""
         from mlprod_helpers import plots
 
-        if ax is None:
-            ax = plots.figure()[1]
-        bound = self.bound(level)
+        fig, ax = plots.figure()
+        bound = upper_bound(self.errors, self.accepted)
         ax.fill_between(
             100 * self.coverage, 100 * self.risk, 100 * bound, color=plots.SKY, alpha=0.35, linewidth=0
         )
@@ -80,10 +75,10 @@ class RiskCoverage:
             top = max(top, 150 * max_risk)
         ax.set(xlim=(0, 100), ylim=(0, max(top, 1)))
         ax.set(xlabel="coverage: automated cases (%)", ylabel="risk: wrong among them (%)")
-        plots.name_colors(ax, {"measured": plots.BLUE, f"up to its {level:.0%} bound": plots.SKY})
+        plots.name_colors(ax, {"measured": plots.BLUE, "up to its 95% bound": plots.SKY})
         half = int(np.searchsorted(self.coverage, 0.5))
         return plots.Figure(
-            ax.figure,
+            fig,
             f"Risk over coverage, rising: {plots.percent(self.risk[half])} wrong when "
             f"{plots.percent(self.coverage[half])} are automated, {plots.percent(self.risk[-1])} when all are. "
             f"The upper bound lies far above the curve where few cases are automated.",
@@ -127,28 +122,15 @@ def risk_coverage(confidence, correct):
     return RiskCoverage(sorted_confidence[last], np.flatnonzero(last) + 1, wrong[last])
 
 
-def aurc(confidence, correct):
-    """Area under the risk-coverage curve: the mean risk over all coverages.
-
-    For a calibrated model whose probability of "yes" is uniform it is 1/8.
-
-    >>> round(aurc([0.9, 0.8, 0.7, 0.6], [True, True, False, False]), 3)
-    0.208
-    """
-    return risk_coverage(confidence, correct).aurc
-
-
-def chow_threshold(cost_error, cost_human, human_error=0.0):
+def chow_threshold(cost_error, cost_human):
     """From which confidence on is it cheaper to let the model decide?
 
-    A case left to the model costs (1 - confidence) x `cost_error` on average, a case given to a person `cost_human` and
-    their own errors.
+    A case left to the model costs (1 - confidence) x `cost_error` on average, a case given to a person `cost_human`.
 
     Parameters
     ----------
     cost_error : float above 0, of a wrong decision
     cost_human : float, of a person's look at one case, waiting included
-    human_error : float, how often the person is wrong
 
     Returns
     -------
@@ -158,16 +140,12 @@ def chow_threshold(cost_error, cost_human, human_error=0.0):
 
     >>> chow_threshold(cost_error=20, cost_human=1)
     0.95
-    >>> round(chow_threshold(cost_error=20, cost_human=1, human_error=0.05), 3)  # people err, too
-    0.9
     """
     if not 0 < cost_error < np.inf:
         raise ValueError(f"cost_error is {cost_error}, but an error costs a finite number above 0.")
     if not 0 <= cost_human < np.inf:
         raise ValueError(f"cost_human is {cost_human}, but it is a finite number, 0 or more.")
-    if not 0 <= human_error <= 1:
-        raise ValueError(f"human_error is {human_error}, but it is a share, from 0 to 1.")
-    return float(np.clip(1 - cost_human / cost_error - human_error, 0.0, 1.0))
+    return float(np.clip(1 - cost_human / cost_error, 0.0, 1.0))
 
 
 def upper_bound(errors, n, level=0.95):
@@ -207,38 +185,28 @@ class Point(NamedTuple):
     coverage: float
     risk: float  # NaN when nothing is automated
     bound: float  # upper confidence bound of the risk
-    cost: float  # of one case, on average; NaN when no costs were given
 
 
-def operating_point(confidence, correct, threshold, *, costs=None, human_error=0.0, level=0.95):
+def operating_point(confidence, correct, threshold):
     """What does this threshold do to these cases? For the check of an old threshold on new data.
 
     Parameters
     ----------
     confidence, correct : arrays of n
     threshold : float
-    costs : Costs or None
-    human_error : float, of those who decide the rest
-    level : float, of the upper bound
 
     Returns
     -------
-    Point
+    Point : its bound holds with 95 %
 
     >>> operating_point([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.8).coverage
     0.5
     """
     confidence, correct = _pairs(confidence, correct)
-    taken = confidence >= threshold
-    n, errors = int(taken.sum()), int((~correct[taken]).sum())
-    coverage = n / len(confidence)
-    cost = np.nan
-    if costs is not None:
-        cost = costs.error * errors / len(confidence) + (1 - coverage) * (
-            costs.review + human_error * costs.error
-        )
+    automated = confidence >= threshold
+    n, errors = int(automated.sum()), int((~correct[automated]).sum())
     risk = errors / n if n else np.nan
-    return Point(float(threshold), coverage, risk, upper_bound(errors, n, level), float(cost))
+    return Point(float(threshold), n / len(confidence), risk, upper_bound(errors, n))
 
 
 def safe_points(confidence, correct, max_risk, *, thresholds=None, level=0.95):
@@ -293,35 +261,6 @@ def safe_points(confidence, correct, max_risk, *, thresholds=None, level=0.95):
         },
         index=pd.Index(grid, name="threshold"),
     )
-
-
-def cheapest_safe_point(
-    confidence, correct, costs, max_risk, *, human_error=0.0, thresholds=None, level=0.95
-):
-    """The cheapest threshold among those that are safe beyond luck; see `safe_points`.
-
-    Parameters
-    ----------
-    confidence, correct, max_risk, thresholds, level : as for `safe_points`
-    costs : Costs; its delay is not looked at (see `cost_curve` for the queue)
-    human_error : float
-
-    Returns
-    -------
-    Point : with threshold infinity, coverage 0 and risk NaN if no threshold is safe: then people decide
-
-    >>> from mlprod_helpers.automation import Costs
-    >>> rng = np.random.default_rng(0)
-    >>> confidence = rng.uniform(0.5, 1, 4000)
-    >>> correct = rng.random(4000) < confidence
-    >>> cheapest_safe_point(confidence, correct, Costs(error=5, review=1), max_risk=0.05).threshold
-    0.93
-    """
-    table = safe_points(confidence, correct, max_risk, thresholds=thresholds, level=level)
-    given = dict(costs=costs, human_error=human_error, level=level)
-    points = [operating_point(confidence, correct, each, **given) for each in table.index[table["safe"]]]
-    points.append(operating_point(confidence, correct, np.inf, **given))
-    return min(points, key=lambda point: point.cost)
 
 
 def _pairs(confidence, correct):

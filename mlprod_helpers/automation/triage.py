@@ -35,7 +35,7 @@ def simulate_triage(cases, policy, reviewers=None, costs=None, random_state=None
     random_state : int, Generator or None. Equal seeds: each case has the same luck with every policy and every number of
         reviewers.
     tick : float, seconds between two questions to a policy that is a function
-    signals : names of columns whose mean over the last tick the policy is told, such as "brightness"
+    signals : names of columns whose mean over the last tick the policy observes, such as "brightness"
 
     Returns
     -------
@@ -113,7 +113,7 @@ class _World:
         if not 0 < tick < np.inf:
             raise ValueError(f"tick is {tick}, but it is a finite number of seconds above 0.")
         n = len(self.seconds)
-        told = {name: self.cases[name].to_numpy(dtype=float) for name in signals}
+        columns = {name: self.cases[name].to_numpy(dtype=float) for name in signals}
         automated, audited, shown = (np.zeros(n, dtype=bool) for _ in range(3))
         rows, begin, end, right = np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0, bool)
         free = [-np.inf] * self.reviewers.count
@@ -131,7 +131,9 @@ class _World:
                 "disagreements": int((right[done] != self.model_right[rows[done]]).sum()),
             }
             some = before.stop > before.start
-            observation |= {name: float(each[before].mean()) if some else None for name, each in told.items()}
+            observation |= {
+                name: float(each[before].mean()) if some else None for name, each in columns.items()
+            }
             degree, memory = _answered(policy(dict(observation), memory))
             last = int(np.searchsorted(self.seconds, now + tick))
             part = slice(first, last)
@@ -178,7 +180,7 @@ class TriageResult:
     cases : DataFrame, the cases with `automated`, `audited`, `shown` (the suggestion), `wait` (seconds in the reviewers' queue;
         missing if nobody looked), `delay` (seconds until the decision; 0 if automated), `human_right` (of those who looked),
         `right` (the decision)
-    steps : DataFrame or None, one row a tick: what the policy was told and what it chose
+    steps : DataFrame or None, one row a tick: what the policy observed and what it chose
     """
 
     cases: pd.DataFrame
@@ -233,12 +235,6 @@ class TriageResult:
         came = self.cases["seconds"].to_numpy()[self._rows]
         left = came + self.cases["wait"].to_numpy()[self._rows]
         return float(mean_level(came, left, self.cases["seconds"].iloc[[0, -1]].to_numpy())[0])
-
-    @property
-    def final_backlog(self):
-        """Cases that still wait when the last one arrives."""
-        last = self.cases["seconds"].iloc[-1]
-        return int((self.cases["seconds"] + self.cases["wait"] > last).sum())
 
     @cached_property
     def parts(self):
@@ -356,10 +352,6 @@ class Ladder:
         """One row a policy; see `TriageResult.summary`."""
         return pd.DataFrame({name: run.summary for name, run in self.results.items()}).T.rename_axis("degree")
 
-    def plot(self):
-        """The ladder: cost, errors, delay and load of each degree."""
-        return plot_degrees(self)
-
     def __repr__(self):
         return (
             "Ladder("
@@ -402,27 +394,6 @@ def compare_degrees(cases, policies, reviewers=None, costs=None, random_state=No
             for name, policy in policies.items()
         }
     )
-
-
-def plot_degrees(ladder):
-    """The ladder of `compare_degrees` as four small panels: cost, errors, delay, load."""
-    from mlprod_helpers import plots
-
-    table = ladder.table
-    fig, axes = plots.figure(ncols=2, nrows=2, size=(8.6, 1.9 + 0.55 * len(table)))
-    columns = {
-        "cost": ("cost of a case", 1, ""),
-        "error_rate": ("wrong decisions", 100, " %"),
-        "delay_hours": ("mean delay", 60, " min"),
-        "load": ("load of the reviewers", 100, " %"),
-    }
-    for ax, (name, (title, scale, unit)) in zip(axes.flat, columns.items(), strict=True):
-        plots.bars((scale * table[name]).round(3), sort=False, unit=unit, title=title, ax=ax)
-    told = [
-        f"{name}: cost {plots.say(row['cost'])}, {plots.percent(row['error_rate'])} wrong, load {plots.percent(row['load'])}"
-        for name, row in table.iterrows()
-    ]
-    return plots.show(fig, alt=f"Four panels of bars: cost, errors, delay, load. {'; '.join(told)}.")
 
 
 def _answered(answer):
