@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mlprod_helpers.serving.lab.lab import Lab, Served
+from mlprod_helpers.serving import Deployment, Lab
 from mlprod_helpers.serving.processes import clear_old_folders, in_use
 
 SECONDS = 10.0
@@ -52,7 +52,7 @@ sys.stdin.readline()
 
 def lab_of(folder):
     """Two versions of one small model that was saved before."""
-    return Lab({"v1": Served(folder), "v2": Served(folder)}, show=None, lifetime_s=120)
+    return Lab({"v1": Deployment(folder), "v2": Deployment(folder)}, show=None, lifetime_s=120)
 
 
 def save(folder):

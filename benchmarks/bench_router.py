@@ -28,7 +28,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +188,7 @@ def swaps(folder, n):
             table, plans, over = asyncio.run(run(router))
             if over:
                 raise RuntimeError("The load was over before the last plan: the swaps were not under load.")
-            router.apply(replace(plan, weight=20, salt="split"))
+            router.apply(plan.replace(weight=20, salt="split"))
             users = [f"user-{i}" for i in range(n)]
             split = asyncio.run(
                 open_loop_async(router.url, ROWS, rate=rate, n=n, users=users, random_state=1)

@@ -31,7 +31,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +39,7 @@ import pandas as pd
 from mlprod_helpers.datasets import load_flights
 from mlprod_helpers.requestlog import read
 from mlprod_helpers.rollout import bucket
-from mlprod_helpers.serving import Faults, Feature, Limits
-from mlprod_helpers.serving.lab.lab import Lab, Served
+from mlprod_helpers.serving import Deployment, Faults, Feature, Lab, Limits
 from mlprod_helpers.serving.processes import HOST, LoopThread
 from mlprod_helpers.serving.router.plan import RouterConfig
 from mlprod_helpers.serving.router.process import RouterProcess
@@ -71,13 +69,13 @@ def model(first, last):
 
 
 def served(months=(1, 2), workers=4, limits=None, **faults):
-    return Served(
+    return Deployment(
         model(*months), FEATURES, workers=workers, limits=limits or Limits(), faults=Faults(**faults)
     )
 
 
 def lab(versions, **settings):
-    return Lab(versions, show=None, lifetime_s=600, timeout=120, **settings)
+    return Lab(versions, show=None, redact=(), lifetime_s=600, timeout=120, **settings)
 
 
 def together(work, cases):
@@ -188,10 +186,10 @@ def canary(case):
         if case == "copies":  # a second router before v1 sends the copies to v3
             copies = one.folder / "copies.jsonl"
             config = RouterConfig(
-                plan=replace(one.plan, canary="v3", mirror=100), log=str(copies), lifetime_s=300
+                plan=one.plan.replace(canary="v3", mirror=100), log=str(copies), lifetime_s=300
             )
             urls["v1"] = stack.enter_context(RouterProcess(config)).url
-        one.router.apply(replace(one.plan, upstreams=urls, canary="v2", weight=WEIGHT))
+        one.router.apply(one.plan.replace(upstreams=urls, canary="v2", weight=WEIGHT))
         started[0], start = time.monotonic(), time.time()
         one.open_loop(rows, rate=CANARY_RATE, duration=CANARY_S, users=USERS, random_state=len(case))
         log = one.log()

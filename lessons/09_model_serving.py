@@ -149,7 +149,7 @@ import time
 
 from IPython.display import display
 
-from mlprod_helpers.serving import Faults, Lab, Served, refusal, save_model
+from mlprod_helpers.serving import Deployment, Faults, Lab, Limits, refusal, save_model
 from mlprod_helpers.serving.lab.client import ask
 from mlprod_helpers.serving.lab.demo import eta_models
 
@@ -158,11 +158,11 @@ LIVE = refusal() is None  # refusal() says why there can be no lab
 print(refusal() or "Services can be started here.")
 
 # %% [markdown]
-# The experiment again, shorter. `Served` is a model as a service runs it, here with a fault built in: it stops for one second every five. First a tester loads it for eight seconds in a closed loop, then 100 users a second for eight seconds in an open one:
+# The experiment again, shorter. `Deployment` is a model as a service runs it, here with a fault built in: it stops for one second every five. First a tester loads it for eight seconds in a closed loop, then 100 users a second for eight seconds in an open one:
 
 # %%
 if LIVE:
-    pausing = Served(*eta.v1, faults=Faults(pause_every_s=5, pause_s=1))
+    pausing = Deployment(*eta.v1, faults=Faults(pause_every_s=5, pause_s=1))
     with Lab({"v1": pausing}) as lab:
         tested = lab.closed_loop(eta.rows, testers=1, duration=8)
         lived = lab.open_loop(eta.rows, rate=100, duration=8, random_state=0)
@@ -192,6 +192,7 @@ if LIVE:
     ids = {answer.body["request_id"], answer.headers["x-request-id"]}
     ids |= {line["request_id"] for line in logged.values()}
     print("ids in body, header and both logs:", len(ids))
+    print("a log names the user:", any(line["user_id"] == "ben" for line in logged.values()))
     count = metrics[metrics["name"] == "requests_total"].iloc[0]
     print("counted:", count["labels"], int(count["value"]))
 
@@ -206,7 +207,7 @@ if LIVE:
     print(metrics[metrics["name"].isin(interesting)].to_string(index=False))
 
 # %% [markdown]
-# Who complains about an answer names its id, and you find the line: what was asked, which version answered, after how long.
+# Who complains about an answer names its id, and you find the line: what was asked, which version answered, after how long. The line does not name Ben. A lab writes users as **pseudonyms**, keyed hashes as in lesson 05: the same user is always the same `user_id`, and without the key nobody can tell who that is. Features can be left out of the log as well; both are called **redaction**.
 #
 # The first digit of the **status** says whose turn it is:
 #
@@ -275,14 +276,15 @@ hostile = {
 # %%
 if LIVE:
     said = {}
-    with Lab({"v1": eta.v1}) as lab:
+    limits = Limits(rate_per_s=0.1, burst=len(hostile))  # so many at once, then one in ten seconds
+    with Lab({"v1": Deployment(*eta.v1, limits=limits)}) as lab:
         url = lab.services["v1"].url
-        for what, body in hostile.items():
+        for what, body in (hostile | {"one too many": hostile["a flight"]}).items():
             answer = ask(url, "/predict", body.encode())
             rules = [f"{one['where']}: {one['what']}" for one in answer.body.get("detail", [])]
             said[what] = answer.status, answer.body.get("error", ""), "; ".join(rules)
         log = lab.log("v1")
-    print(len(hostile), "requests sent,", len(log), "lines in the log")
+    print(len(said), "requests sent,", len(log), "lines in the log")
     table = pd.DataFrame(said, index=["status", "error", "broken rule"]).T
     with pd.option_context("display.max_colwidth", None):
         display(table)
@@ -290,7 +292,21 @@ if LIVE:
 # %% [markdown]
 # Each is refused by the rule that it breaks, repeats nothing, and stands in the log. (JSON knows no NaN: the request is unreadable, 400, although Python's own reader takes it.) A few tries are not all: *schemathesis* is a tool that reads the schema and sends thousands of such requests; this service is tested with it.
 #
-# There are limits on *how many*, too: requests a second from one client (429), rows that wait (503), seconds that an answer may take (504). And `/predict` wants a key when the environment sets one. It is compared with `hmac.compare_digest`, which takes equally long for a wrong first and a wrong last letter: `==` stops at the first difference, and its time can tell an attacker how far a guess is right.
+# The service is an ordinary **FastAPI** application, and its source is short enough to read: open `mlprod_helpers/serving/service/app.py`. The schema is a *pydantic* model, made of the features that the model was saved with. What every request needs, such as a limit or a key, is a *dependency*; what comes before all of it, such as the size of the body, is *middleware*. The endpoint itself is then a few lines, in essence:
+#
+# ```python
+# app = FastAPI(lifespan=lifespan)  # loads the model when the server starts
+# app.add_middleware(Guard, limits=limits)
+#
+# @app.post("/predict", dependencies=[Depends(RateLimit(rate, burst))])
+# async def predict(body: PredictBody, request: Request) -> Answer | Answers:
+#     answers = await service.predict(request.state.record, request.receive)  # the queue, the micro-batch, the model
+#     return Answer(prediction=answers[0], ...)
+# ```
+#
+# FastAPI writes the API's description from these types. While a lab runs, `/docs` below the address of a service (`lab.services["v1"].url`) shows it in a browser; the page loads its style sheet from the internet.
+#
+# There are limits on *how many*, too: requests a second from one client (429, the last line of the table), rows that wait (503), seconds that an answer may take (504). And `/predict` wants a key when the environment sets one. It is compared with `hmac.compare_digest`, which takes equally long for a wrong first and a wrong last letter: `==` stops at the first difference, and its time can tell an attacker how far a guess is right.
 #
 # The file of the model is an input, too. `pickle`, which `joblib.dump` uses as well, can run any code while it loads. Look at what this harmless-looking one does:
 
@@ -433,6 +449,13 @@ if LIVE:
     one_by_one = 1000 * steps["seen by a client"]
     print("1,000 rows at once: less than a tenth of one by one:", together < one_by_one / 10)
 
+    slow_call = Deployment(*eta.v1, faults=Faults(delay_ms=20))  # each call of the model costs 20 ms more
+    with Lab({"v1": slow_call}) as lab:
+        lab.closed_loop(eta.rows, to="v1", testers=16, n=320)
+        counted = lab.metrics("v1").set_index("name")["value"]
+    rows_a_call = counted["rows_total"] / counted["model_call_seconds_count"]
+    print("16 testers, an expensive call: more than 4 rows a call:", rows_a_call > 4)
+
 # %% tags=["nbval-ignore-output"]
 if LIVE:
     lesson.recall("the model's share of a request through the router, in percent", round(100 * share))
@@ -446,7 +469,7 @@ if LIVE:
 #
 # ### Waiting a little to save a lot
 #
-# That is **micro-batching**: requests that come within a few milliseconds go to the model together. Each waits a little, all save the fixed part. It pays where a call has a large fixed cost (a graphics card, a big table) and many requests come at once; with a small model and little traffic it only adds the wait.
+# That is **micro-batching**: requests that come within a few milliseconds go to the model together. Each waits a little, all save the fixed part. The last line above shows it: while the model was busy with one call, requests gathered, and the next call took them all (a lab's services have one worker and take up to 32 rows at a time). It pays where a call has a large fixed cost (a graphics card, a big table) and many requests come at once; with a small model and little traffic it only adds the wait.
 #
 # ### Exercise 9.4 · Debug the micro-batcher
 # *5 points · 9 minutes*
@@ -554,7 +577,7 @@ for law, found in load_recorded("latency").items():
 # %%
 if LIVE:
     runs = {}
-    with Lab({"v1": Served(*eta.v1, workers=1, faults=Faults(delay_ms=10))}) as lab:
+    with Lab({"v1": Deployment(*eta.v1, workers=1, faults=Faults(delay_ms=10))}) as lab:
         for n in (1, 4, 16):
             run = lab.closed_loop(eta.rows, to="v1", testers=n, duration=3)
             runs[f"closed loop, testers: {n}"] = run
@@ -724,7 +747,7 @@ lesson.check("9.6")
 from mlprod_helpers.rollout import Canary, MSPRTJudge
 
 if LIVE:
-    with Lab({"v1": eta.v1, "v2": Served(*eta.v2, faults=Faults(error_rate=0.05))}) as lab:
+    with Lab({"v1": eta.v1, "v2": Deployment(*eta.v2, faults=Faults(error_rate=0.05))}) as lab:
         plan = Canary(step_weight=10, max_weight=50, interval=2, threshold=1, watch=20, keep_old=20)
         judge = MSPRTJudge(metric="error", tau=0.05, min_requests=50)
         run = lab.rollout(plan, judge, eta.rows, rate=100, duration=20, random_state=0)
@@ -839,7 +862,7 @@ lesson.check("9.7")
 from mlprod_helpers.rollout import BlueGreen, Shadow
 
 if LIVE:
-    slow = Served(*eta.v2, workers=16, faults=Faults(delay_ms=300))
+    slow = Deployment(*eta.v2, workers=16, faults=Faults(delay_ms=300))
     with Lab({"v1": eta.v1, "slow": slow, "v2": eta.v2}) as lab:
         plan = Shadow(duration=5, interval=1)
         shadow = lab.rollout(plan, judge, eta.rows, rate=30, duration=5, random_state=0)
@@ -1010,6 +1033,7 @@ lesson.check("9.8")
 # | alive, ready, draining | Kubernetes: liveness and readiness probe, `preStop` |
 # | `/predict`, a card beside the model | KServe and MLServer (Open Inference Protocol), BentoML, LitServe, MLflow models |
 # | schema with ranges | pydantic, FastAPI; schemathesis sends thousands of odd requests to it |
+# | limits, redaction | API gateways (NGINX `limit_req`, Envoy rate limits); structured logging with filters |
 # | micro-batching, `max_size`, `max_wait` | dynamic batching: NVIDIA Triton `max_queue_delay_microseconds`, BentoML, Ray Serve |
 # | queue limit, 503 | Envoy: circuit breaker, overload manager; load shedding |
 # | one look of the loop | Flagger: metric analysis; Argo Rollouts: AnalysisRun on Prometheus |

@@ -4,7 +4,6 @@ import json
 import re
 import threading
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import ipywidgets
@@ -226,7 +225,7 @@ def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
 
 def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
     control(shown, "users of v2 (%)")
-    lab.plan = replace(lab.plan, stable="v2", canary="v1", weight=0.0, generation=1)
+    lab.plan = lab.plan.replace(stable="v2", canary="v1", weight=0.0, generation=1)
     shown.refresh()
     assert "canary, 0 % of the users" in page(shown) and "v2 ready (stable, 100 % of" in repr(shown)
     lab.set_weights = lambda weights, mirror: lab.calls.append(weights) or lab.plan
@@ -237,7 +236,7 @@ def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
 def test_a_lab_with_one_version_has_nothing_to_weigh(tmp_path):
     lab = FakeLab(tmp_path)
     lab.canary, lab.services = None, {"v1": None}
-    lab.plan = replace(lab.plan, canary=None)
+    lab.plan = lab.plan.replace(canary=None)
     shown = live.Cockpit(lab, ROWS)
     assert control(shown, "users of the canary (%)").disabled and control(shown, "Roll back").disabled
     shown.refresh()
@@ -332,7 +331,7 @@ def test_a_router_that_does_not_answer_is_said_and_the_rest_is_shown(tmp_path):
 
 def test_an_old_plan_that_is_read_late_is_not_shown(lab, shown):
     old = lab.plan
-    lab.plan = replace(old, weight=50.0, generation=7)
+    lab.plan = old.replace(weight=50.0, generation=7)
     shown.refresh()
     lab.plan = old
     shown.refresh()

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from mlprod_helpers.serving.processes import refusal
 
@@ -21,9 +22,8 @@ pytest.importorskip("skops", reason="models are saved with skops")
 
 from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, start
 from mlprod_helpers.serving.lab.client import ask
-from mlprod_helpers.serving.service import schema
 from mlprod_helpers.serving.service.process import _listen
-from mlprod_helpers.serving.service.schema import BodySchema, LabelSchema, Refused
+from mlprod_helpers.serving.service.schema import label_body, predict_body
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -152,8 +152,8 @@ BODIES = {
     "an unknown field beside": (GOOD[:-1] + b', "%s": 1}' % MARK.encode(), 422),
     "features and rows": (GOOD[:-1] + b', "rows": []}', 422),
     "prototype": (b'{"__proto__": {"%s": 1}, "features": {}}' % MARK.encode(), 422),
-    "lone surrogate": (b'{"features": {"distance": 1400, "hour": 7, "origin": "\\ud800"}}', 400),
-    "lone surrogate as a name": (b'{"features": {"\\udfff%s": 1}}' % MARK.encode(), 400),
+    "lone surrogate": (b'{"features": {"distance": 1400, "hour": 7, "origin": "\\ud800"}}', 422),
+    "lone surrogate as a name": (b'{"features": {"\\udfff%s": 1}}' % MARK.encode(), 422),
     "not UTF-8": (b'{"features": {"distance": 1400, "hour": 7, "origin": "\xff\xfe"}}', 400),
     "UTF-16": (GOOD.decode().encode("utf-16"), 400),
     "BOM": (b"\xef\xbb\xbf" + GOOD, 400),
@@ -195,31 +195,21 @@ def test_a_name_that_stands_twice_in_one_object_is_refused(hostile, path, body):
     assert status == 422 and "a name stands twice" in json.loads(said)["detail"][0]["what"]
 
 
-def test_a_text_with_a_colon_is_no_name_that_stands_twice():
-    one = BodySchema([Feature("zone", "category", categories=("a: b", 'c": "d'))], rows=9)
-    for zone in ("a: b", 'c": "d'):
-        assert one.parse(json.dumps({"rows": [{"zone": zone}] * 2}).encode()) == (
-            [{"zone": zone}] * 2,
-            True,
-        )
-
-
-def test_30_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile, monkeypatch):
-    names = {f"x{i}": 0 for i in range(30_000)}
+def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile):
+    names = {f"x{i}": 0 for i in range(100_000)}
     row = {"distance": 1400, "hour": 7, "origin": "JFK"}
     bodies = [{"features": row | names}, {"rows": [row, row | names]}, {"features": row} | names]
-    bodies = [json.dumps(told).encode() for told in bodies]
-    for body in bodies:
-        status, _, said = hostile.post(body)
+    for told in bodies:
+        status, _, said = hostile.post(json.dumps(told).encode())
         assert status == 422 and len(said) < 300
-    monkeypatch.setattr(schema, "_first_errors", None)  # whoever asks for the errors fails
-    for body in bodies:
-        with pytest.raises(Refused) as refused:
-            BodySchema(FEATURES, rows=1000).parse(body)
-        assert refused.value.problems == [("unknown", "", "30000 fields that are not known here")]
-    with pytest.raises(Refused) as refused:
-        LabelSchema(None).parse(json.dumps({"request_id": "r1", "label": 1} | names).encode())
-    assert len(refused.value.problems) == 1
+    body = TypeAdapter(predict_body(FEATURES, 1000))
+    for told in bodies:
+        with pytest.raises(ValidationError) as refused:
+            body.validate_python(told)
+        assert [one["msg"] for one in refused.value.errors()] == ["100000 fields that are not known here"]
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(label_body(None)).validate_python({"request_id": "r1", "label": 1} | names)
+    assert refused.value.error_count() == 1
 
 
 FOREIGN = {
@@ -344,7 +334,7 @@ def test_a_length_and_chunks_at_a_time_are_one_request(hostile):
         (b"/..%2f..%2f..%2fetc/passwd", 404),
         (b"/%ff%fe", 404),
         (b"/" + MARK.encode(), 404),
-        (b"/docs", 404),
+        (b"/docs", 405),
         (b"/" + b"x" * 50_000, 404),
         (b"*", 404),
     ],

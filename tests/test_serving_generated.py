@@ -18,7 +18,7 @@ pytest.importorskip(
 
 import schemathesis
 
-from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, start
+from mlprod_helpers.serving import Feature, ServiceConfig, save_model, start
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -115,9 +115,7 @@ def test_generated_requests_are_answered_as_the_api_says_and_logged(model, tmp_p
     hypothesis.configuration.set_hypothesis_home_dir(tmp_path)
     log, expected, statuses, memory = tmp_path / "log.jsonl", Counter(), Counter(), []
     busy = {"workers": 2, "batching": {"max_rows": 8}} if "takes" in part else {}
-    config = ServiceConfig(
-        model=model, log=str(log), remember=1000, lifetime_s=600, limits=Limits(rate_per_s=None), **busy
-    )
+    config = ServiceConfig(model=model, log=str(log), lifetime_s=600, **busy)
     with start(config) as service, requests.Session() as session:
         service.ready()
         session.trust_env = False

@@ -22,16 +22,17 @@ ROWS = [{"distance": float(d)} for d in range(100, 200)]
 WRITERS = """
 import os, sys, threading, time
 from mlprod_helpers.serving.service.log import EventLog
-class About:
-    def __init__(self, name, row):
-        self.name, self.ids, self.user, self.shadow, self.arrived = name, [name], "ana", False, time.time()
+from mlprod_helpers.serving.service.middleware import Record
 def work(path, session):
-    log = EventLog(path, version="v1", names=["distance", "note"])
+    log = EventLog(path, version="v1", names=["distance", "note"], redact=(), failed=print)
     def write(thread):
         i = 0
         while True:
             note = "x" * (1_000_000 if i % 3 == 2 else 100)  # a long line is long in the making
-            log.requests(About(f"{session}-{thread}-{i}", None), [{"distance": 1400.0, "note": note}], [227.0], 200, 1.5)
+            record = Record(f"{session}-{thread}-{i}")
+            record.ids, record.user, record.answers = [record.request_id], "ana", [227.0]
+            record.rows = [{"distance": 1400.0, "note": note}]
+            log.request(record, 200)
             i += 1
     for thread in range(2):
         threading.Thread(target=write, args=(thread,)).start()

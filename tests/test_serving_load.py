@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mlprod_helpers.requestlog import as_log
 from mlprod_helpers.serving.lab import load
 
 ROWS = [{"distance": 100.0}, {"distance": 200.0}]
@@ -87,37 +86,6 @@ def test_a_generator_that_is_late_counts_from_the_due_moment():
     table = asyncio.run(run())
     assert table["sent"].iloc[1] - table["due"].iloc[1] > 0.2
     assert table["latency_ms"].iloc[1] > 200
-
-
-def test_a_log_is_sent_again():
-    log = as_log(
-        {
-            "time": [
-                "2013-01-01 05:00:00Z",
-                "2013-01-01 05:00:10Z",
-                "2013-01-01 05:00:20Z",
-                "2013-01-01 05:00:20Z",
-            ],
-            "request_id": ["a", "b", "c", "c"],
-            "version": ["v1", "v1", "v1", "v2"],
-            "served": [True, True, True, False],
-            "user_id": ["ana", "ben", None, None],
-            "distance": [1.0, 2.0, np.nan, np.nan],
-            "prediction": [1.0, 2.0, 3.0, 4.0],
-        }
-    )
-
-    async def run():
-        async with Server() as server:
-            return await load.replay_log_async(server.url, log, speed=100.0), server.seen
-
-    table, seen = asyncio.run(run())
-    np.testing.assert_allclose(table["due"], [0.0, 0.1, 0.2])
-    assert seen == [
-        ("ana", {"features": {"distance": 1.0}}),
-        ("ben", {"features": {"distance": 2.0}}),
-        (None, {"features": {}}),
-    ]
 
 
 def test_what_has_no_answer_is_a_row_too():

@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -45,9 +46,9 @@ asyncio.run(main())
 class Stand:
     """A stand-in for a model service, in this loop."""
 
-    def __init__(self, name, status=200, hang=0.0, ready=True):
+    def __init__(self, name, status=200, hang=0.0, ready=True, door=None):
         self.name, self.status, self.hang, self.seen = name, status, hang, []
-        self.ready, self.asked = ready, 0
+        self.ready, self.asked, self.door = ready, 0, door
 
     async def __aenter__(self):
         from aiohttp import web
@@ -71,7 +72,10 @@ class Stand:
             web.Server(answer, access_log=None, auto_decompress=False), shutdown_timeout=0.1
         )
         await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        if self.door is None:
+            await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        else:
+            await web.SockSite(self.runner, self.door).start()
         self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
         return self
 
@@ -126,14 +130,14 @@ def test_the_router_has_the_buckets_of_the_simulator():
 
 def test_a_plan_does_not_change_and_wrong_ones_are_refused():
     plan = plan_of("http://127.0.0.1:1", "http://127.0.0.1:2")
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match="frozen"):
         plan.weight = 5
     with pytest.raises(TypeError):
         plan.upstreams["v3"] = "http://127.0.0.1:3"
-    assert RoutePlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert RoutePlan.model_validate_json(plan.model_dump_json()) == plan
     for wrong in ({"weight": 101}, {"stable": "v3"}, {"canary": "v1"}, {"draining": ("v1", "v2")}):
         with pytest.raises(ValueError):
-            RoutePlan.from_dict(plan.to_dict() | wrong)
+            RoutePlan(**plan.model_dump() | wrong)
     for url in (
         "http://example.org:80",
         "https://127.0.0.1:1",
@@ -581,9 +585,8 @@ def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusal
                 plan=plan_of(v1.url, v2.url, mirror=100),
                 log=str(tmp_path / "log"),
                 redact=["zone", "user_id"],
-                features_share=0.5,
             )
-            async with Router(RouterConfig.from_dict(json.loads(json.dumps(config.to_dict())))) as router:
+            async with Router(RouterConfig.model_validate_json(config.model_dump_json())) as router:
                 for _ in range(40):
                     await post(router, user="ana-maria", body=body)
                 router.apply(plan_of(dead(), v2.url))
@@ -603,8 +606,6 @@ def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusal
         ("v1", False),
         ("v2", False),
     }
-    drawn = log.assign(name=log["request_id"].str.split(".").str[0]).groupby("name")["distance"].count()
-    assert set(drawn) <= {0, 4} and 5 < (drawn > 0).sum() < 36  # a whole request or nothing of it
 
 
 def test_a_router_that_hashes_users_needs_a_key(monkeypatch, tmp_path, capsys):
@@ -612,13 +613,9 @@ def test_a_router_that_hashes_users_needs_a_key(monkeypatch, tmp_path, capsys):
     config = RouterConfig(plan=RoutePlan(upstreams={"v1": dead()}, stable="v1"), redact=["user_id"])
     with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
         RouterProcess(config)
-    (tmp_path / "config.json").write_text(json.dumps(config.to_dict() | {"parent_pid": 0}))
+    (tmp_path / "config.json").write_text(json.dumps(config.model_dump(mode="json") | {"parent_pid": 0}))
     assert main(["--config", str(tmp_path / "config.json")]) == 2
     assert "set MLPROD_LOG_KEY in the environment: 16" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="redact='zone' must be a list"):
-        RouterConfig(plan=config.plan, redact="zone")
-    with pytest.raises(ValueError, match="features_share"):
-        RouterConfig(plan=config.plan, features_share=2)
 
 
 # --------------------------------------------------------------------------------------- under load
@@ -646,6 +643,35 @@ def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
     assert (table["version"] == expected).all()
     log = read(tmp_path / "log")
     assert len(log) == 1200 and set(log["request_id"]) == set(table["request_id"])
+
+
+def test_a_version_that_is_only_slow_to_connect_is_not_gone():
+    """Its queue of connections is full for more than a second; then it takes them again."""
+
+    async def run():
+        with socket.socket() as door:
+            door.bind(("127.0.0.1", 0))
+            door.listen(0)
+            for _ in range(3):
+                full = socket.socket()
+                full.setblocking(False)
+                waiting.append(full)
+                full.connect_ex(door.getsockname())
+            async with Stand("v2") as v2:
+                plan = plan_of(f"http://127.0.0.1:{door.getsockname()[1]}", v2.url)
+                async with Router(RouterConfig(plan=plan)) as router:
+                    asked = asyncio.ensure_future(post(router))
+                    await asyncio.sleep(1.5)
+                    async with Stand("v1", door=door):
+                        return await asked
+
+    waiting = []
+    try:
+        status, headers, _ = asyncio.run(run())
+    finally:
+        for one in waiting:
+            one.close()
+    assert (status, headers["X-Version"]) == (200, "v1")
 
 
 def test_the_split_is_that_of_the_weight():
@@ -778,7 +804,7 @@ def test_a_wrong_config_is_told_with_exit_code_2(tmp_path, capfd):
     assert "nowhere" in capfd.readouterr().err
     (tmp_path / "config.json").write_text('{"plan": {"stable": "v1", "upstreams": {}}, "time_s": 1}')
     assert main(["--config", str(tmp_path / "config.json")]) == 2
-    assert "timeout_s" in capfd.readouterr().err
+    assert "time_s" in capfd.readouterr().err
 
 
 def test_the_router_ends_with_any_process():
@@ -829,7 +855,7 @@ def test_the_process_ends_by_itself(tmp_path):
         assert router.process.wait(60) == 5
     code = (
         "import sys; from mlprod_helpers.serving.router.process import *;"
-        f"p = RouterProcess(RouterConfig(plan={plan.to_dict()!r}, lifetime_s=60));"
+        f"p = RouterProcess(RouterConfig(plan={plan.model_dump()!r}, lifetime_s=60));"
         "print(p.pid, flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(

@@ -49,7 +49,7 @@ def model(tmp_path_factory):
 
 def launch(config, path, **settings):
     """A service as an operator starts it, without `ServiceProcess`; (process, what it announced)."""
-    config.write(path)
+    Path(path).write_text(config.model_dump_json())
     process = subprocess.Popen(
         [sys.executable, "-m", "mlprod_helpers.serving.service", "--config", path],
         stdout=subprocess.PIPE,
@@ -75,12 +75,9 @@ def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path
         workers=4,
         drain_s=LONG,  # the second order to drain does not wait for it
         faults=Faults(delay_ms=1500),
-        ready_file=tmp_path / "ready",
     )
     with start(config) as service:
         service.ready()
-        told = json.loads((tmp_path / "ready").read_text())
-        assert told == {"pid": service.pid, "port": service.port, "url": service.url, "version": "v1"}
         asking = [
             threading.Thread(target=lambda: answers.append(ask(service.url, "/predict", BODY, user="ben")))
             for _ in range(3)
@@ -164,10 +161,10 @@ def test_a_service_ends_with_its_parent_even_while_its_model_hangs(model, tmp_pa
     config = ServiceConfig(
         model=model, drain_s=0.0, faults=Faults(hang_rate=1.0, hang_s=LONG), lifetime_s=LONG
     )
-    config.write(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text(config.model_dump_json())
     code = (
         "import subprocess, sys, time\n"
-        "subprocess.Popen([sys.executable, '-m', 'mlprod_helpers.serving', '--config', sys.argv[1]], stdin=subprocess.DEVNULL)\n"
+        "subprocess.Popen([sys.executable, '-m', 'mlprod_helpers.serving.service', '--config', sys.argv[1]], stdin=subprocess.DEVNULL)\n"
         "time.sleep(600)\n"
     )
     parent = subprocess.Popen(
@@ -244,7 +241,7 @@ def test_a_wrong_config_is_told_with_exit_code_2(model, tmp_path, capsys):
     path.write_text('{"model": "m", "worker": 1}')
     assert main(["--config", str(path)]) == 2
     assert "workers" in capsys.readouterr().err
-    ServiceConfig(model=model, log=str(tmp_path / "nowhere" / "log.jsonl")).write(path)
+    path.write_text(ServiceConfig(model=model, log=tmp_path / "nowhere" / "log.jsonl").model_dump_json())
     assert main(["--config", str(path)]) == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ from importlib import import_module
 _HOMES = {
     "Batcher": "service.batching",
     "Batching": "service.config",
+    "Deployment": "lab.deployment",
     "Driver": "lab.driver",
     "Faults": "service.config",
     "Feature": "service.schema",
@@ -29,7 +30,6 @@ _HOMES = {
     "Router": "router.proxy",
     "RouterConfig": "router.plan",
     "RouterProcess": "router.process",
-    "Served": "lab.lab",
     "ServiceConfig": "service.config",
     "ServiceProcess": "service.process",
     "closed_loop": "lab.load",
@@ -37,9 +37,7 @@ _HOMES = {
     "load_model": "service.models",
     "load_recorded": "lab.recorded",
     "open_loop": "lab.load",
-    "recording_rules": "service.telemetry",
     "refusal": "processes",
-    "replay_log": "lab.load",
     "save_model": "service.models",
     "start": "service.process",
 }

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from mlprod_helpers.serving.router.plan import loopback
-from mlprod_helpers.serving.service.config import valid_name
+from mlprod_helpers.serving.headers import loopback, valid_name
 
 
 class Answer(NamedTuple):
@@ -24,16 +23,16 @@ class Answer(NamedTuple):
     headers: dict
 
 
-def ask(url, path, told=None, *, user=None, headers=None, timeout=15.0):
-    """GET, or POST when there is something to tell.
+def ask(url, path, body=None, *, user=None, headers=None, timeout=15.0):
+    """GET, or POST when there is a body.
 
     Parameters
     ----------
     url : str, http://127.0.0.1:PORT and nothing else
     path : str, such as "/readyz"
-    told : plain data, sent as JSON; or bytes, sent as they are (to see what a service says to those); None: GET
+    body : plain data, sent as JSON; or bytes, sent as they are (to see what a service says to those); None: GET
     user : str or None, the header X-User-Id
-    headers : dict, further headers; one that is given here replaces ours
+    headers : dict, further headers; one that is given here replaces the usual one
     timeout : float, seconds
 
     Returns
@@ -46,7 +45,7 @@ def ask(url, path, told=None, *, user=None, headers=None, timeout=15.0):
     port = int(loopback(url).rsplit(":", 1)[1])
     if not path.startswith("/") or urlsplit(path).netloc:
         raise ValueError(f"path is {path!r}, but it begins with one slash: /predict")
-    sent = {} if told is None else {"Content-Type": "application/json"}
+    sent = {} if body is None else {"Content-Type": "application/json"}
     sent |= own_headers()
     if user is not None:
         if not valid_name(str(user)):
@@ -54,10 +53,11 @@ def ask(url, path, told=None, *, user=None, headers=None, timeout=15.0):
                 f"The user {user!r} cannot stand in a header: use 1 to 64 of A-Z a-z 0-9 . _ : -"
             )
         sent["X-User-Id"] = str(user)
-    body = told if told is None or isinstance(told, bytes) else json.dumps(told, default=_text)
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body, default=_text)
     door = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        door.request("GET" if told is None else "POST", path, body, sent | dict(headers or {}))
+        door.request("GET" if body is None else "POST", path, body, sent | dict(headers or {}))
         answer = door.getresponse()
         text = answer.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:

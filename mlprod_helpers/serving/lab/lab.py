@@ -1,6 +1,6 @@
 """The lab: services and a router of this machine for the time of one `with` block, and nothing left behind.
 
-    with Lab({"v1": Served(model, features), "v2": Served(better, features)}) as lab:
+    with Lab({"v1": Deployment(model, features), "v2": Deployment(better, features)}) as lab:
         lab.ask({"distance": 1400}, user="ben")
 
 What every method gives back stands in its docstring. A lab works where an event loop already runs (a notebook), and ends what
@@ -11,39 +11,43 @@ the next lab.
 
 import contextlib
 import os
+import secrets
 import time
 import weakref
-from dataclasses import replace
 
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.serving.lab.client import Answer, ask
-from mlprod_helpers.serving.lab.deployment import Served
-from mlprod_helpers.serving.lab.requests import Asking, with_key
-from mlprod_helpers.serving.lab.resources import Rig
+from mlprod_helpers.serving import redaction
+from mlprod_helpers.serving.headers import check_version
+from mlprod_helpers.serving.lab.client import Answer
+from mlprod_helpers.serving.lab.deployment import Deployment
+from mlprod_helpers.serving.lab.requests import LabClient, with_key
+from mlprod_helpers.serving.lab.resources import Resources
 from mlprod_helpers.serving.lab.rollout import LiveRollout
 from mlprod_helpers.serving.processes import LabError, new_folder, refusal
 from mlprod_helpers.serving.router.plan import RoutePlan
-from mlprod_helpers.serving.service.config import ServiceConfig, check_version
+from mlprod_helpers.serving.service.config import ServiceConfig
 
-__all__ = ["Answer", "Lab", "LabError", "LiveRollout", "Served"]
+__all__ = ["Answer", "Deployment", "Lab", "LabError", "LiveRollout"]
 
 MAX_VERSIONS = 6
+MICRO_BATCH = 32  # rows at most that a worker takes at once, where a version does not say otherwise
 _NOWHERE = "http://127.0.0.1:9"  # until the services have said where they are
 
 
-class Lab(Asking):
+class Lab(LabClient):
     """Services and a router, all on free ports of 127.0.0.1, while a `with` block runs.
 
     Parameters
     ----------
-    versions : dict, name -> `Served`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
+    versions : dict, name -> `Deployment`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
         models of `serving.lab.demo`
     stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
     show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
+    redact : what neither router nor services write to their logs: features, and "user_id", written as a keyed hash. What a version
+        redacts besides, the router hides, too.
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
     timeout : float, seconds within which everything must be ready
-    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover, redact ... The router's log hides whatever a
-        version redacts, and has features of the smallest `features_share`.
+    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover, redact ...
     start : function, config -> process, in place of `run.start` (for other services, and for tests)
 
     Attributes
@@ -67,6 +71,7 @@ class Lab(Asking):
         canary=None,
         *,
         show=print,
+        redact=("user_id",),
         lifetime_s=600.0,
         timeout=60.0,
         routing=None,
@@ -86,75 +91,78 @@ class Lab(Asking):
             )
         if not 1 <= lifetime_s <= 7200:
             raise ValueError(f"lifetime_s is {lifetime_s}, but a lab lives for 1 to 7,200 seconds.")
-        self._served = {name: Served.of(given) for name, given in versions.items()}
+        self._deployments = {name: Deployment.of(given) for name, given in versions.items()}
         names = list(versions)
         stable = names[0] if stable is None else stable
         others = [name for name in names if name != stable]
         canary = canary if canary is not None or not others else others[0]
         upstreams = dict.fromkeys(names, _NOWHERE)
         self._plan = self._first = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
-        self._routing, self._start = dict(routing or {}), start
+        self._routing, self._redact, self._start = dict(routing or {}), tuple(redact), start
         self._show = show if show is not None else lambda line: None
         self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
-        self._rig, self._hides = None, False
+        self._resources = None
 
     # --------------------------------------------------------------------------------- start and end
 
     def start(self):
         """What `with` does at its beginning; for a lab that lives through several cells. Returns the lab. End it with `close()`."""
-        if self._rig is not None:
+        if self._resources is not None:
             raise LabError("This lab runs already. Close it first, or make another one.")
         if why := refusal():
             raise LabError(why)
-        self._rig, self._plan = Rig(new_folder()), self._first
-        rig = self._rig
-        weakref.finalize(self, rig.close, wait=False).atexit = False  # at exit `_close_all` does it
+        self._resources, self._plan = Resources(new_folder()), self._first
+        resources = self._resources
+        weakref.finalize(self, resources.close, wait=False).atexit = False  # at exit `_close_all` does it
         try:
-            self._begin(rig)
+            self._begin(resources)
         except BaseException:
             self.close()
             raise
         return self
 
-    def _begin(self, rig):
+    def _begin(self, resources):
         from mlprod_helpers.serving.router.plan import RouterConfig
 
         end = time.monotonic() + self._timeout
+        hidden = [*self._redact, *(name for one in self._deployments.values() for name in one.redact)]
+        if "user_id" in self._redact:  # a key that lives as long as this process; the logs go with the lab
+            os.environ.setdefault(redaction.KEY_NAME, secrets.token_hex(16))
         config = RouterConfig(
-            plan=self._plan, log=str(self._path()), lifetime_s=self.lifetime_s, **self._routing
+            plan=self._plan,
+            log=str(self._path()),
+            redact=tuple(dict.fromkeys(hidden)),
+            lifetime_s=self.lifetime_s,
+            **self._routing,
         )
-        logged = [config, *(ServiceConfig(model="", **served.settings) for served in self._served.values())]
-        config = replace(
-            config,
-            redact=tuple(dict.fromkeys(name for one in logged for name in one.redact)),
-            features_share=min(one.features_share for one in logged),
-        )
-        self._hides = bool(set(config.redact) - {"user_id"})
-        rig.launch("the router", lambda: rig.keep_router(_start_router(config)))
-        for version in self._served:
-            rig.launch(version, lambda version=version: self._serve(rig, version))
-        for version in self._served:
-            rig.wait(version, end)
+        resources.launch("the router", lambda: resources.keep_router(_start_router(config)))
+        for version in self._deployments:
+            resources.launch(version, lambda version=version: self._serve(resources, version))
+        for version in self._deployments:
+            resources.wait(version, end)
             self._show(f"{version} is ready")
-        rig.wait("the router", end)
-        upstreams = {name: rig.services[name].url for name in self._served}
-        self._change(lambda plan: replace(plan, upstreams=upstreams))
+        resources.wait("the router", end)
+        upstreams = {name: resources.services[name].url for name in self._deployments}
+        self._change(lambda plan: plan.replace(upstreams=upstreams))
         self._show("the router is ready")
 
-    def _serve(self, rig, version):
+    def _serve(self, resources, version):
         """Save the model, start its service, wait until it is ready."""
-        served, start = self._served[version], self._start
+        deployment, start = self._deployments[version], self._start
         if start is None:
             from mlprod_helpers.serving.service.process import start
-        if served.is_folder:
-            folder = str(served.model)
+        if deployment.is_folder:
+            folder = str(deployment.model)
         else:
-            folder = str(rig.folder / version)
+            folder = str(resources.folder / version)
             if not os.path.exists(folder):
                 from mlprod_helpers.serving.service.models import save_model
 
-                save_model(served.model, folder, version=version, features=served.features)
-        settings = {"drain_s": 0.0} | served.settings  # the router is told before a service drains
+                save_model(deployment.model, folder, version=version, features=deployment.features)
+        settings = {"drain_s": 0.0} | deployment.settings  # the router is told before a service drains
+        if "workers" not in settings:
+            settings = {"workers": 1, "batching": {"max_rows": MICRO_BATCH}} | settings
+        settings["redact"] = tuple(dict.fromkeys((*self._redact, *deployment.redact)))
         config = ServiceConfig(
             model=folder,
             version=version,
@@ -163,15 +171,15 @@ class Lab(Asking):
             watch_stdin=True,
             **settings,
         )
-        process = rig.keep_service(version, start(config))
+        process = resources.keep_service(version, start(config))
         process.ready(self._timeout)
         return process
 
     def close(self):
         """End everything now: services, router, running rollouts, the folder. A second time: nothing happens."""
-        rig, self._rig = self._rig, None
-        if rig is not None:
-            rig.close()
+        resources, self._resources = self._resources, None
+        if resources is not None:
+            resources.close()
 
     def __enter__(self):
         return self.start()
@@ -180,14 +188,14 @@ class Lab(Asking):
         self.close()
 
     def __repr__(self):
-        return f"Lab({', '.join(self._served)}; {'runs' if self.running else 'closed'})"
+        return f"Lab({', '.join(self._deployments)}; {'runs' if self.running else 'closed'})"
 
     # ------------------------------------------------------------------------------------ what there is
 
     @property
     def running(self):
         """True between start and close."""
-        return self._rig is not None
+        return self._resources is not None
 
     @property
     def url(self):
@@ -234,17 +242,17 @@ class Lab(Asking):
         LiveRollout : table, tries, history, decision, rolled_back, promoted, answered, failed, harmed, summary(), plot() ... The load
             goes on to its end after a rollback; weights stay as the controller left them.
         """
-        rig, current = self._running(), self.plan
+        resources, current = self._running(), self.plan
         if current.canary is None:
             raise LabError("A rollout goes from one version to another: this lab has no canary.")
-        rig.rollouts = [one for one in rig.rollouts if one.running]
-        if rig.rollouts:
+        resources.rollouts = [one for one in resources.rollouts if one.running]
+        if resources.rollouts:
             raise LabError("A rollout is still running here: wait for it, or stop it.")
         self.set_weights({current.stable: 100, current.canary: 0})
         live = LiveRollout(
             plan,
             judge,
-            rig,
+            resources,
             self.url,
             self._path(),
             rows,
@@ -255,7 +263,7 @@ class Lab(Asking):
             duration=duration,
             **with_key(settings),
         )
-        rig.rollouts.append(live)
+        resources.rollouts.append(live)
         live.start()
         return live.wait() if wait else live
 
@@ -264,24 +272,9 @@ class Lab(Asking):
         canary. Returns the `RoutePlan`, with its generation."""
         return self._running().set_weights(weights, mirror=mirror)
 
-    def switch(self, version):
-        """Blue-green: everybody gets this version, as soon as it is ready and has answered copies of the last 20 requests (else
-        LabError; no copies where features are redacted: the log's rows are not whole then). The other one stays up as the canary
-        with weight 0, so the way back is another switch. Returns the `RoutePlan`."""
-
-        if (answer := self.get("/readyz", to=version)).status != 200:
-            raise LabError(f"{version} is not ready ({answer.status}): nobody is sent there.")
-        self._warm(version)
-
-        def switched(plan):
-            roles = {} if version == plan.stable else {"stable": version, "canary": plan.stable}
-            return replace(plan, **roles, weight=0.0, mirror=0.0)
-
-        return self._change(switched)
-
     def roles(self, stable, canary=None):
         """Say who is stable and who canary, of more than two versions; the canary begins at weight 0. Returns the `RoutePlan`."""
-        return self._change(lambda plan: replace(plan, stable=stable, canary=canary, weight=0.0, mirror=0.0))
+        return self._change(lambda plan: plan.replace(stable=stable, canary=canary, weight=0.0, mirror=0.0))
 
     def kill(self, version):
         """SIGKILL: the process is gone at once, as after a crash. Returns nothing."""
@@ -297,14 +290,14 @@ class Lab(Asking):
 
     def restart(self, version):
         """A new process for this version (at another port), and requests for it when it is ready. Returns the `ServiceProcess`."""
-        rig, old = self._running(), self._service(version)
+        resources, old = self._running(), self._service(version)
         with contextlib.suppress(Exception):
             old.stop()
-        process = self._serve(rig, version)
+        process = self._serve(resources, version)
 
         def restarted(plan):
             draining = tuple(name for name in plan.draining if name != version)
-            return replace(plan, upstreams={**plan.upstreams, version: process.url}, draining=draining)
+            return plan.replace(upstreams={**plan.upstreams, version: process.url}, draining=draining)
 
         self._change(restarted)
         self._show(f"{version} is ready")
@@ -313,14 +306,14 @@ class Lab(Asking):
     # ------------------------------------------------------------------------------------ small things
 
     def _running(self):
-        if self._rig is None:
+        if self._resources is None:
             raise LabError("This lab is closed. Start one: with Lab(...) as lab: ...")
-        return self._rig
+        return self._resources
 
     def _known(self, version):
-        if version not in self._served:
+        if version not in self._deployments:
             raise ValueError(
-                f"This lab has no version {version!r}: {nearest_name(str(version), self._served)}."
+                f"This lab has no version {version!r}: {nearest_name(str(version), self._deployments)}."
             )
         return version
 
@@ -334,16 +327,6 @@ class Lab(Asking):
     def _change(self, make):
         self._plan = self._running().change(make)
         return self._plan
-
-    def _warm(self, version):
-        url, headers = self._service(version).url, {"X-Shadow": "1"}
-        for event in () if self._hides else self.tail(20):
-            if event.get("features") and event["status"] == 200:
-                copy = ask(url, "/predict", {"features": event["features"]}, headers=headers, timeout=5.0)
-                if copy.status != 200:
-                    raise LabError(
-                        f"{version} did not answer the copy of a request ({copy.status}): nobody is sent there."
-                    )
 
 
 def _start_router(config):

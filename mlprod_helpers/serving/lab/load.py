@@ -1,4 +1,4 @@
-"""Load on a service of this machine: an open loop that waits for nobody, a closed loop for comparison, a log again.
+"""Load on a service of this machine: an open loop that waits for nobody, and a closed loop for comparison.
 
 In an open loop each request is due when a user wants it (Poisson arrivals of `queueing.poisson`), whatever the server does,
 and latency counts from that moment. In a closed loop each tester sends the next request when the last one is answered,
@@ -15,11 +15,9 @@ import time
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.queueing import poisson, replay
-from mlprod_helpers.requestlog import features, served
+from mlprod_helpers.queueing import poisson
+from mlprod_helpers.serving.headers import loopback, valid_name
 from mlprod_helpers.serving.processes import LoopThread
-from mlprod_helpers.serving.router.plan import loopback
-from mlprod_helpers.serving.service.config import valid_name
 
 MAX_REQUESTS = 200_000
 MAX_SECONDS = 600.0
@@ -156,21 +154,6 @@ async def closed_loop_async(
     return _table(out)
 
 
-def replay_log(url, log, *, speed=1.0, **settings):
-    """Send the served requests of a request log again: the same users, features and gaps, `speed` times as fast. Settings and result as for `open_loop`."""
-    return _wait(replay_log_async(url, log, speed=speed, **settings))
-
-
-async def replay_log_async(url, log, *, speed=1.0, **settings):
-    """`replay_log` as a coroutine."""
-    log = served(log).sort_values("time", kind="stable")
-    if not len(log):
-        raise ValueError("The log has no served requests: there is nothing to send again.")
-    if "user_id" in log:
-        settings.setdefault("users", log["user_id"].to_numpy(dtype=object))
-    return await open_loop_async(url, log[features(log)], due=replay(log, speed=speed), **settings)
-
-
 # ---------------------------------------------------------------------------------------- small things
 
 _NOTHING = (None, None, None, None)
@@ -192,7 +175,7 @@ async def _send(session, url, body, user, due, begin):
     import aiohttp
 
     sent = time.perf_counter() - begin
-    status, error, found = NOT_ANSWERED, None, _NOTHING
+    status, error, outcome = NOT_ANSWERED, None, _NOTHING
     try:
         headers = {} if user is None else {"X-User-Id": user}
         async with session.post(
@@ -200,15 +183,15 @@ async def _send(session, url, body, user, due, begin):
         ) as answer:
             content = await answer.read()
             status, got = answer.status, answer.headers
-            found = (got.get("X-Version"), got.get("X-Router-Plan"), got.get("X-Request-Id"), None)
+            outcome = (got.get("X-Version"), got.get("X-Router-Plan"), got.get("X-Request-Id"), None)
             if status == 200:
-                told = json.loads(content)
-                found = (found[0] or told.get("version"), *found[1:3], told.get("prediction"))
+                answered = json.loads(content)
+                outcome = (outcome[0] or answered.get("version"), *outcome[1:3], answered.get("prediction"))
     except TimeoutError:
         error = "timeout"
     except (aiohttp.ClientError, OSError, ValueError, AttributeError) as problem:
         error = type(problem).__name__
-    return due, sent, time.perf_counter() - begin, status, error, user, *found
+    return due, sent, time.perf_counter() - begin, status, error, user, *outcome
 
 
 def _session(timeout, headers):

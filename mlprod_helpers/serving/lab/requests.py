@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 
 import pandas as pd
 
@@ -12,7 +11,7 @@ from mlprod_helpers.serving.lab.load import closed_loop, open_loop
 from mlprod_helpers.serving.processes import LabError, LoopThread
 
 
-class Asking:
+class LabClient:
     """Requests, labels, load, logs and metrics of something with `url`, `router`, `running`, `lifetime_s`, `_service(version)` and
     `_path(version)`."""
 
@@ -26,10 +25,10 @@ class Asking:
         """
         if hasattr(features, "columns"):
             features = features.to_dict("records")
-        told = features
+        body = features
         if not isinstance(features, bytes):
-            told = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
-        return ask(self._address(to), "/predict", told, user=user, **options)
+            body = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
+        return ask(self._address(to), "/predict", body, user=user, **options)
 
     def get(self, path, *, to=None, **options):
         """GET of a path, such as "/readyz". Returns `Answer(status, body, headers)`; `body` is a dict where the answer is JSON, else text."""
@@ -59,8 +58,8 @@ class Asking:
         pairs = [(name, value) for i, name in known.items() if not pd.isna(value := truth[i % len(truth)])]
         with LoopThread() as loop:
             answers = loop.run(send_labels(self.url, pairs, in_flight), timeout=600)
-        taken = [told for status, told in answers if status == 200]
-        return {"sent": len(pairs), "taken": len(taken), "learned": sum(told["learned"] for told in taken)}
+        taken = [body for status, body in answers if status == 200]
+        return {"sent": len(pairs), "taken": len(taken), "learned": sum(body["learned"] for body in taken)}
 
     def open_loop(self, rows, *, to=None, **settings):
         """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
@@ -89,21 +88,6 @@ class Asking:
             file.seek(max(0, path.stat().st_size - 1_000_000))
             lines = file.read().split(b"\n")
         return _events(lines)[-n:] if n > 0 else []
-
-    def follow(self, seconds, version=None, *, every=0.1):
-        """The events that are written from now on, for some seconds: an iterator of dicts, each as soon as it is there."""
-        path, rest = self._path(version), b""
-        at = path.stat().st_size if path.exists() else 0
-        end = time.monotonic() + min(float(seconds), self.lifetime_s)
-        while self.running and time.monotonic() < end:
-            if path.exists():
-                with path.open("rb") as file:
-                    file.seek(at)
-                    new = file.read(1_000_000)
-                at += len(new)
-                *lines, rest = (rest + new).split(b"\n")
-                yield from _events(lines)
-            time.sleep(every)
 
     def metrics(self, version=None):
         """`/metrics` of a service, or of the router (None), as a DataFrame: name, labels (a dict), value."""

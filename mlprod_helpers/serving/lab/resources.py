@@ -13,7 +13,7 @@ from mlprod_helpers.serving.processes import LabError, refusal
 _OPEN = weakref.WeakSet()
 
 
-class Rig:
+class Resources:
     """Services, a router, rollouts and a folder. It does not know its lab, so that a forgotten lab is garbage.
 
     Waits are waits for events, never `Thread.join`: interrupted, that takes a thread that runs for one that has ended.
@@ -137,9 +137,9 @@ def _end(process):
 
 @atexit.register
 def _close_all():
-    for rig in list(_OPEN):
-        if rig._pid == os.getpid():
-            rig.close_now()
+    for resources in list(_OPEN):
+        if resources._pid == os.getpid():
+            resources.close_now()
 
 
 def _as_lab_error(name, error):

@@ -122,11 +122,6 @@ class LiveRollout:
         return self._by_version(self.table["status"] >= 500)
 
     @property
-    def unanswered(self):
-        """Requests that nobody answered in time."""
-        return int((self.table["status"] == NOT_ANSWERED).sum())
-
-    @property
     def failed_tries(self):
         """Tries with a 5xx in the router's log, by version, also those that no user saw: {version: n}."""
         tries = self.tries

@@ -1,17 +1,25 @@
 """The router's plan: who answers whom. One immutable object; a change is another object, swapped whole. And a router's limits."""
 
-from dataclasses import dataclass, field, replace
-from numbers import Real
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout.routing import route
-from mlprod_helpers.serving.service.config import Values, check_flags, check_number, check_version, keep_texts
+from mlprod_helpers.serving.headers import check_version, loopback
+from mlprod_helpers.serving.settings import Count, Path, Port, Seconds, Settings, Texts
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+_Upstreams = Annotated[
+    dict[Annotated[str, AfterValidator(check_version)], Annotated[str, AfterValidator(loopback)]],
+    BeforeValidator(lambda given: dict(given) if isinstance(given, MappingProxyType) else given),
+    AfterValidator(MappingProxyType),
+    PlainSerializer(dict),
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RoutePlan:
+class RoutePlan(Settings):
     """Who answers whom. Nothing in it changes: a request reads the plan once, so it never sees half of an old and half of a
     new one.
 
@@ -31,34 +39,27 @@ class RoutePlan:
     ('v2', 'v1', 'v1')
     """
 
-    upstreams: dict = field(hash=False)
+    upstreams: _Upstreams
     stable: str
     canary: str | None = None
-    weight: float = 0.0
-    mirror: float = 0.0
+    weight: Percent = 0.0
+    mirror: Percent = 0.0
     salt: str = ""
-    draining: tuple = ()
-    generation: int = 0
+    draining: Texts = ()
+    generation: Annotated[int, Field(ge=0)] = 0
 
-    def __post_init__(self):
-        object.__setattr__(self, "draining", tuple(self.draining))
-        object.__setattr__(self, "upstreams", MappingProxyType(dict(self.upstreams)))
-        for name, url in self.upstreams.items():
-            check_version(name)
-            loopback(url)
+    @model_validator(mode="after")
+    def _fits_together(self):
         for name in (self.stable, self.canary, *self.draining):
             if name is not None and name not in self.upstreams:
                 raise ValueError(f"There is no upstream {name!r}: {nearest_name(name, self.upstreams)}.")
         if self.canary == self.stable:
             raise ValueError(f"Stable and canary are both {self.stable!r}: a rollout has two versions.")
-        for name in ("weight", "mirror"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 100:
-                raise ValueError(f"{name} is {getattr(self, name)}, but it is a percentage, from 0 to 100.")
         if self.canary is None and (self.weight or self.mirror):
             raise ValueError("A weight or a mirror needs a canary.")
         if {self.stable, self.canary or self.stable} <= set(self.draining):
             raise ValueError("Every version is draining: nobody is left to answer.")
+        return self
 
     def version_of(self, user_id):
         """The version that answers this user."""
@@ -81,50 +82,29 @@ class RoutePlan:
         if not abs(sum(weights.values()) - 100) <= 1e-6:
             raise ValueError(f"The weights {dict(weights)} add up to {sum(weights.values())}, not to 100.")
         share = weights.get(self.canary, 0.0) if self.canary else 0.0
-        return replace(self, weight=share, mirror=self.mirror if mirror is None else mirror)
-
-    def to_dict(self):
-        """The plan as plain data, for JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"upstreams": dict(self.upstreams), "draining": list(self.draining)}
-
-    @classmethod
-    def from_dict(cls, plain):
-        """The plan that `to_dict` wrote."""
-        if not isinstance(plain, dict):
-            raise ValueError(f"A plan is a mapping of names to values, not {type(plain).__name__}.")
-        if unknown := sorted(set(plain) - set(cls.__dataclass_fields__)):
-            raise ValueError(
-                f"A plan has no {unknown[0]!r}: {nearest_name(unknown[0], cls.__dataclass_fields__)}."
-            )
-        try:
-            return cls(**plain)
-        except TypeError as error:
-            raise ValueError(f"This is no plan: {error}.") from None
+        return self.replace(weight=float(share), mirror=self.mirror if mirror is None else mirror)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RouterConfig(Values):
+class RouterConfig(Settings):
     """What a router does and within which limits.
 
     Parameters
     ----------
     plan : RoutePlan, or a mapping of its fields
     log : str or None, the router's own request log
-    features_share, redact : what of features and users that log has, as in `ServiceConfig`. They are the router's own: a router does
-        not know what the services behind it hide (a `Lab` tells its router).
+    redact : what of features and users that log hides, as in `ServiceConfig`. A router does not know what the services behind it
+        hide (a `Lab` tells its router).
     port, control_port : int, on 127.0.0.1; 0: any free one
     token : str or None, for the control port; None: a new one, announced at the start
     body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
     body_s : float, seconds in which a request's body must have come (408)
-    connect_s, timeout_s : float, seconds to connect to an upstream, and for its whole answer (504)
+    timeout_s : float, seconds for an upstream's whole answer, the connection included (504)
     in_flight : int, requests at a time; more are shed (503 with Retry-After)
     copies, copy_s : int and float, shadow copies at a time (fewer while they get no answer), and seconds that one may take
     retry_paths : paths on which a POST may be sent twice
     failover : bool, may the other version answer when the user's own is not there?
     lifetime_s : float, the process ends by itself after so many seconds
     parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
-    random_state : int, of the draw which requests are copied
 
     >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001"}, stable="v1")
     >>> RouterConfig(plan=plan, timeout_s=2.0).retry_paths
@@ -132,60 +112,19 @@ class RouterConfig(Values):
     """
 
     plan: RoutePlan
-    log: str | None = None
-    features_share: float = 1.0
-    redact: tuple = ()
-    port: int = 0
-    control_port: int = 0
+    log: Path | None = None
+    redact: Texts = ()
+    port: Port = 0
+    control_port: Port = 0
     token: str | None = None
-    body_bytes: int = 1_000_000
-    answer_bytes: int = 8_000_000
-    body_s: float = 5.0
-    connect_s: float = 1.0
-    timeout_s: float = 10.0
-    in_flight: int = 512
-    copies: int = 64
-    copy_s: float = 2.0
-    retry_paths: tuple = ("/predict",)
+    body_bytes: Count = 1_000_000
+    answer_bytes: Count = 8_000_000
+    body_s: Seconds = 5.0
+    timeout_s: Seconds = 10.0
+    in_flight: Count = 512
+    copies: Count = 64
+    copy_s: Seconds = 2.0
+    retry_paths: Texts = ("/predict",)
     failover: bool = True
-    lifetime_s: float = 3600.0
-    parent_pid: int | None = None
-    random_state: int = 0
-
-    def __post_init__(self):
-        if not isinstance(self.plan, RoutePlan):
-            object.__setattr__(self, "plan", RoutePlan.from_dict(self.plan))
-        keep_texts(self, "retry_paths")
-        keep_texts(self, "redact")
-        check_flags(self, "failover")
-        for name in ("body_bytes", "answer_bytes", "in_flight", "copies"):
-            check_number(self, name, 1, whole=True)
-        for name in ("body_s", "connect_s", "timeout_s", "copy_s", "lifetime_s"):
-            check_number(self, name, 0.001, 86_400)
-        for name in ("port", "control_port"):
-            check_number(self, name, 0, 65_535, whole=True)
-        check_number(self, "features_share", 0, 1)
-        check_number(self, "parent_pid", 0, none=True, whole=True)
-        check_number(self, "random_state", 0, whole=True)
-
-    def to_dict(self):
-        """Plain values, ready for JSON."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        texts = {name: list(getattr(self, name)) for name in ("retry_paths", "redact")}
-        return plain | {"plan": self.plan.to_dict()} | texts
-
-
-def loopback(url):
-    """The address, if it is on this machine: http://127.0.0.1:PORT and nothing else.
-
-    >>> loopback("http://127.0.0.1:8001/")
-    'http://127.0.0.1:8001'
-    """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme == "http" and parts.hostname == "127.0.0.1" and parts.port and "@" not in url
-    except (ValueError, TypeError, AttributeError):
-        good = False
-    if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"{url!r} is refused: only http://127.0.0.1:PORT, so that no other machine is hit.")
-    return f"http://127.0.0.1:{parts.port}"
+    lifetime_s: Seconds = 3600.0
+    parent_pid: Annotated[int, Field(ge=0)] | None = None

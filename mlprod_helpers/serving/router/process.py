@@ -9,11 +9,11 @@ import secrets
 import signal
 import sys
 import time
-from dataclasses import replace
+from pathlib import Path
 
 from mlprod_helpers.serving.processes import HOST, Parent, kill_and_wait, spawn
+from mlprod_helpers.serving.redaction import Redaction
 from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
-from mlprod_helpers.serving.service.log import Redaction
 
 
 async def _serve(config):
@@ -68,13 +68,13 @@ class RouterProcess:
     def __init__(self, config, *, timeout=20.0):
         import subprocess
 
-        Redaction(redact=config.redact)  # a missing key is told here, not only by the process that ends of it
+        Redaction(config.redact)  # a missing key is told here, not only by the process that ends of it
         self.token = config.token or secrets.token_urlsafe(24)
         parent = os.getpid() if config.parent_pid is None else config.parent_pid
-        config = replace(config, token=self.token, parent_pid=parent)
+        config = config.replace(token=self.token, parent_pid=parent)
         self.process, told = spawn(
             "mlprod_helpers.serving.router.process",
-            config.to_dict(),
+            config.model_dump(mode="json"),
             log=config.log,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
@@ -91,15 +91,15 @@ class RouterProcess:
         """The plan in force."""
         plain = self._ask("GET", "/plan")
         plain.pop("in_flight")
-        return RoutePlan.from_dict(plain)
+        return RoutePlan.model_validate(plain)
 
     def apply(self, plan):
         """See `Router.apply`."""
-        return RoutePlan.from_dict(self._ask("PUT", "/plan", plan.to_dict()))
+        return RoutePlan.model_validate(self._ask("PUT", "/plan", plan.model_dump()))
 
     def set_weights(self, weights, mirror=0.0):
         """See `Router.set_weights`."""
-        return RoutePlan.from_dict(
+        return RoutePlan.model_validate(
             self._ask("POST", "/weights", {"weights": dict(weights), "mirror": mirror})
         )
 
@@ -152,8 +152,7 @@ def main(arguments=None):
     parser.add_argument("--config", required=True, help="JSON file with the fields of RouterConfig")
     path = parser.parse_args(arguments).config
     try:
-        with open(path, encoding="utf-8") as file:
-            config = RouterConfig.from_dict(json.load(file))
+        config = RouterConfig.model_validate_json(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 2

@@ -14,8 +14,8 @@ and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of e
   gives the same answer. First the same version (a connection that broke), then the other one. An answer is an answer: a 500 goes back.
   A timeout is not tried again.
 - Every request to `/predict` is a row of the router's own request log (one a model row); a try that failed and was made
-  again elsewhere is a row with `served` False, so that a judge sees what the client did not. `redact` and `features_share` say
-  what of users and features is written. What the router itself refuses has
+  again elsewhere is a row with `served` False, so that a judge sees what the client did not. `redact` says what of users
+  and features is not written. What the router itself refuses has
   the version "router". `POST /label` goes to every version and is a label event once one has taken it.
 - Requests of foreign pages (Host, Origin) and those with two users are refused, as a service does.
 - The router names each request itself (`X-Request-Id` in the answer): a client's own id could stand twice in the log.
@@ -31,19 +31,18 @@ import random
 import secrets
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
 from mlprod_helpers.requestlog import LogError, RequestLog
+from mlprod_helpers.serving.headers import foreign, valid_name
 from mlprod_helpers.serving.processes import HOST
+from mlprod_helpers.serving.redaction import Redaction
 from mlprod_helpers.serving.router.plan import RoutePlan
 from mlprod_helpers.serving.router.rows import write_rows
-from mlprod_helpers.serving.service.config import valid_name
-from mlprod_helpers.serving.service.exchange import foreign
-from mlprod_helpers.serving.service.log import Redaction
 
 HOP_BY_HOP = frozenset(
     [
@@ -68,6 +67,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 # by then the client has read its answer; a copy that starts at once would take the processor from it
 _COPY_AFTER_S = 0.005
 _READY_S = 0.15  # between two questions; a service that is being drained still answers for half a second
+_ASK_S = 1.0  # for the answer to that question
 _MOST_LABELS = 100_000  # remembered, so that one that is told again is no second line
 _LABEL_S = 0.25  # how long a label that the stable version took waits for the canary
 
@@ -129,9 +129,9 @@ class Router:
         self.token = config.token or secrets.token_urlsafe(24)
         self.meters = _Meters()
         self.in_flight = {}
-        self._redaction = Redaction(share=config.features_share, redact=config.redact)
+        self._redaction = Redaction(config.redact)
         self._log = None if config.log is None else RequestLog(config.log)
-        self._rng = random.Random(config.random_state)
+        self._rng = random.Random(0)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
         self._tasks, self._telling, self._runners, self._watch = set(), set(), [], None
         self._places = config.copies
@@ -179,7 +179,7 @@ class Router:
         return aiohttp.ClientSession(
             # shorter than an upstream keeps an idle connection: it should not close one that is being used
             connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=2.0, use_dns_cache=False),
-            timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self.config.connect_s),
+            timeout=aiohttp.ClientTimeout(total=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_AUTO,
@@ -214,7 +214,7 @@ class Router:
     async def _ask_ready(self, url):
         try:
             async with self._session.get(
-                f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=self.config.connect_s)
+                f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=_ASK_S)
             ) as answer:
                 self._ready[url] = answer.status != 503
         except (aiohttp.ClientError, OSError, TimeoutError):
@@ -243,7 +243,7 @@ class Router:
 
     def apply(self, plan):
         """Take over another plan, whole. Returns it with its generation; requests that are under way keep theirs."""
-        self._plan = replace(plan, generation=self._plan.generation + 1)
+        self._plan = plan.replace(generation=self._plan.generation + 1)
         self.meters.swaps.inc()
         self._tell()
         return self._plan
@@ -255,7 +255,7 @@ class Router:
     async def drain(self, version, timeout=10.0):
         """Send a version no new requests, wait until it has answered those it has. Returns how many are left: 0, or more
         after `timeout` seconds."""
-        self.apply(replace(self._plan, draining=(*self._plan.draining, version)))
+        self.apply(self._plan.replace(draining=(*self._plan.draining, version)))
         end = time.monotonic() + min(timeout, 600.0)
         while (left := self.in_flight.get(version, 0)) and time.monotonic() < end:
             await asyncio.sleep(0.01)
@@ -371,9 +371,11 @@ class Router:
                 if len(answer) > self.config.answer_bytes:
                     return "too_large_answer", False
                 return _Answer(response.status, response.headers, answer), None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        except aiohttp.ClientConnectorError:
             return "no_connection", True
-        except TimeoutError:
+        except (
+            TimeoutError
+        ):  # of a connection, too: on one machine who is gone refuses at once, and who is slow is not gone
             return "timeout", False
         except (aiohttp.ClientError, OSError):
             return "broken_connection", False
@@ -526,14 +528,14 @@ class Router:
             return web.json_response({"error": "token"}, status=401)
         try:
             if request.method == "GET" and request.path == "/plan":
-                return web.json_response(self.plan.to_dict() | {"in_flight": self.in_flight})
+                return web.json_response(self.plan.model_dump() | {"in_flight": self.in_flight})
             if request.method == "PUT" and request.path == "/plan":
-                plan = self.apply(RoutePlan.from_dict(json.loads(await request.read())))
-                return web.json_response(plan.to_dict())
+                plan = self.apply(RoutePlan.model_validate(json.loads(await request.read())))
+                return web.json_response(plan.model_dump())
             if request.method == "POST" and request.path == "/weights":
                 told = json.loads(await request.read())
                 plan = self.set_weights(told["weights"], told.get("mirror", 0.0))
-                return web.json_response(plan.to_dict())
+                return web.json_response(plan.model_dump())
             if request.method == "POST" and request.path == "/drain":
                 told = json.loads(await request.read())
                 return web.json_response(
@@ -556,7 +558,7 @@ _PATHS = {
 def _foreign(headers):
     """(status, what is wrong) of a request that a page of others sent, or that has two users; None: nothing."""
     host, origin = (headers.get(name) for name in ("Host", "Origin"))
-    if found := foreign(*(text and text.encode(errors="surrogateescape") for text in (host, origin))):
+    if found := foreign(host, origin):
         return found[:2]
     twice = any(len(headers.getall(name, ())) > 1 for name in ("Host", "Origin", "X-User-Id", "Content-Type"))
     return (400, "header_twice") if twice else None

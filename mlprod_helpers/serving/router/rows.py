@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from mlprod_helpers.requestlog import COLUMNS, LogError
-from mlprod_helpers.serving.service.log import Redaction
+from mlprod_helpers.serving.redaction import Redaction
 
 _MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
 
@@ -43,10 +43,9 @@ def write_rows(log, name, asked, status, said, *, time, user=None, redaction=Non
     redaction = Redaction() if redaction is None else redaction
     if user is not None:
         row["user_id"] = redaction.user(user)
-    is_drawn = redaction.is_drawn(name)
     refused = 0
     for place, sent, answered in _rows(name, asked, said if status == 200 else b""):
-        features = redaction.shown(sent) if is_drawn else None
+        features = redaction.shown(sent)
         try:
             log.request(place, features=features, **row, **answered)
         except (LogError, ValueError, TypeError, RecursionError):

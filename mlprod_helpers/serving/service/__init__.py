@@ -5,8 +5,7 @@ Any HTTP service on this machine can stand behind the router, as long as it answ
 
 **Start.** `start(config)` from Python, or `python -m mlprod_helpers.serving.service --config v1.json` (the fields of
 `ServiceConfig`). The model's folder (`save_model`) and the log are paths in the config. Port 0 takes a free port. As soon
-as the service listens it prints one line of JSON on standard output, and writes the same into `ready_file` if there is one
-(whole or not at all): `{"pid": 4711, "port": 40123, "url": "http://127.0.0.1:40123", "version": "v1"}`. It listens before its
+as the service listens it prints one line of JSON on standard output: `{"pid": 4711, "port": 40123, "url": "http://127.0.0.1:40123", "version": "v1"}`. It listens before its
 model is loaded: poll `/readyz` until it says 200.
 
 **End.** SIGTERM, or the line `drain` on standard input with `watch_stdin`: `/readyz` turns 503, requests are still answered
@@ -44,6 +43,6 @@ the model took longer than `timeout_s`.
 an accepted label is one `label` event. Who has no key, or asks too often, is logged under a request id of the service's own: nobody can
 write over another's row. What a drain gives up has status 503. What is not even HTTP is answered by the server, and not logged. Several processes may share the file. A row of `served=True` is written by the one service
 whose answer goes back: whoever retries elsewhere or logs a dead service's request itself writes `served=False` for the failed try.
-What `redact` names is never written, users become a keyed hash, and `features_share` of the requests have their features in the log: a
-service and a router each follow their own config, a `Lab` gives its router the strictest of its versions.
+What `redact` names is never written, and users become a keyed hash: a service and a router each follow their own config, and a `Lab`
+gives its router what any of its versions redacts.
 """

@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections import deque
 from itertools import accumulate
+from queue import SimpleQueue
 from time import monotonic
 
 
@@ -56,21 +57,16 @@ class Batcher:
         self.waiting, self.in_work = 0, 0
         self._call, self._max_rows, self._wait_s, self._limit = call, max_rows, wait_s, queue
         self._enough = min(max_rows, queue)  # a full queue brings no more company
-        self._queue, self._is_gathering, self._is_closed = deque(), False, False
-        lock = threading.Lock()
-        self._work = threading.Condition(lock)  # here free workers wait for a request
-        self._company = threading.Condition(lock)  # here the one worker waits that is filling a batch
-        self._workers = self._alive = workers
-        self._busy = 0
-        self._done, self._is_told, self._loop = deque(), False, None
-        self._ended = None
-        for i in range(workers):
-            threading.Thread(target=self._run, name=f"model-{i}", daemon=True).start()
+        # the queue and all counts belong to the event loop; threads only take batches and give back outcomes
+        self._queue, self._workers, self._idle = deque(), workers, workers
+        self._batches, self._loop, self._alarm, self._ended = SimpleQueue(), None, None, None
+        for i in range(workers):  # daemons: a model that hangs must not keep the process alive
+            threading.Thread(target=self._work, name=f"model-{i}", daemon=True).start()
 
     @property
     def is_free(self):
         """Does nobody wait, and is there a worker without work?"""
-        return not self._queue and self._busy < self._workers
+        return not self._queue and self._idle > 0
 
     async def submit(self, rows, ids, timeout=None):
         """The answers to these rows, in their order.
@@ -87,20 +83,23 @@ class Batcher:
         ------
         QueueFull, TimedOut, and whatever `call` raised for these rows.
         """
-        if not rows or len(rows) != len(ids):
-            raise ValueError(
-                f"{len(rows)} rows with {len(ids)} ids: give one id a row, and one row at least."
-            )
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        one = _Waiting(rows, ids, loop.create_future(), timeout)
-        self._line_up(one)
-        timer = None if timeout is None else loop.call_at(one.latest, self._give_up, one)
+        n = len(rows)
+        if not n or n != len(ids):
+            raise ValueError(f"{n} rows with {len(ids)} ids: give one id a row, and one row at least.")
+        if self._ended is not None:
+            raise Closed("The service ends.")
+        if self.waiting + n > self._limit and not (n > self._limit and self.is_free):
+            raise QueueFull(f"{self.waiting} rows wait already.")
+        loop = self._loop = asyncio.get_running_loop()
+        request = _Waiting(rows, ids, loop.create_future(), timeout)
+        self._queue.append(request)
+        self.waiting += n
+        timer = None if timeout is None else loop.call_later(timeout, self._give_up, request)
+        self._dispatch()
         try:
-            return await one.future
+            return await request.future
         except asyncio.CancelledError:
-            self._leave(one)
+            self._leave(request)
             raise
         finally:
             if timer is not None:
@@ -113,170 +112,102 @@ class Batcher:
         or after that, they get `Closed`. Calls that are running end by themselves, they cannot be stopped: this waits for them
         with `drain`, until the timeout.
         """
-        self._loop = self._loop or asyncio.get_running_loop()
-        with self._work:
-            self._is_closed = True
-            if self._ended is None:
-                self._ended = self._loop.create_future()
-                if not self._alive:
-                    self._ended.set_result(None)
-            if not drain:
-                self._turn_away()
-            self._work.notify_all()
-            self._company.notify_all()
+        if self._ended is None:
+            self._ended = asyncio.Event()
         if drain:
-            await asyncio.wait([self._ended], timeout=timeout)
-            with self._work:
-                self._turn_away()
-        self._deliver()
-
-    # ------------------------------------------------------------------------ in the event loop's thread
-
-    def _line_up(self, one):
-        n = len(one.rows)
-        with self._work:
-            if self._is_closed:
-                raise Closed("The service ends.")
-            if self.waiting + n > self._limit and not (n > self._limit and self.is_free):
-                raise QueueFull(f"{self.waiting} rows wait already.")
-            self._queue.append(one)
-            self.waiting += n
-            if not self._is_gathering:
-                self._work.notify()
-            elif self.waiting >= self._enough:
-                self._company.notify()
-
-    def _give_up(self, one):
-        if not one.future.done():
-            one.future.set_exception(TimedOut("The answer was not there in time."))
-            self._leave(one)
-
-    def _leave(self, one):
-        with self._work:
-            if one in self._queue:
-                self._queue.remove(one)
-                self.waiting -= len(one.rows)
-
-    def _turn_away(self):
-        for one in self._queue:
-            _fail(one.future, Closed("The service ends."))
+            self._dispatch()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._ended.wait()
+        for request in self._queue:
+            request.finish(None, Closed("The service ends."))
         self._queue.clear()
         self.waiting = 0
+        self._dispatch()
 
-    def _deliver(self):
-        self._is_told = False  # first: whoever finishes from now on tells again
-        while self._done:
-            future, answers, error = self._done.popleft()
-            if error is not None:
-                _fail(future, error)
-            elif not future.done():
-                future.set_result(answers)
+    # ------------------------------------------------------------------------ in the event loop
 
-    def _end(self):
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-    # ------------------------------------------------------------------------ in the workers' threads
-
-    def _run(self):
-        batch = self._take()
-        while batch:
-            self._compute(batch)
-            batch = self._take(batch)
-        with self._work:
-            self._alive -= 1
-            last = not self._alive
-        if last:
-            self._tell(self._end)
-
-    def _take(self, finished=()):
-        """The requests of the next call; None at the end."""
-        with self._work:
-            if finished:
-                self._busy -= 1
-                self.in_work -= sum(len(one.rows) for one in finished)
-            while True:
-                if self._queue and not self._is_gathering:
-                    if self._wait_s:
-                        self._gather()
-                    if batch := self._first():
-                        return batch
-                elif self._is_closed and not self._queue:
-                    return None
-                else:
-                    self._work.wait()
-
-    def _gather(self):
-        """Wait until there is enough for one call, or the first has waited long enough. One worker at a time does this."""
-        self._is_gathering = True
-        while self._queue and self.waiting < self._enough and not self._is_closed:
+    def _dispatch(self):
+        """Hand out batches as long as there are workers without work, and requests that need not wait for company."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        while self._idle and self._queue:
             left = self._queue[0].arrived + self._wait_s - monotonic()
-            if left <= 0:
-                break
-            self._company.wait(left)
-        self._is_gathering = False
-        self._work.notify()  # who found the batch being filled may have stayed free
+            if left > 0 and self.waiting < self._enough and self._ended is None:
+                self._alarm = self._loop.call_later(left, self._dispatch)
+                return
+            if batch := self._first():
+                self._idle -= 1
+                self.in_work += sum(len(request.rows) for request in batch)
+                self._batches.put(batch)
+        if self._ended is not None and not self._queue and self._idle == self._workers:
+            self._ended.set()
+            for _ in range(self._workers):
+                self._batches.put(None)
 
     def _first(self):
         """The requests at the head of the queue that fit into one call; whose time is over is left out."""
         batch, n = [], 0
         while self._queue and (not n or n + len(self._queue[0].rows) <= self._max_rows):
-            one = self._queue.popleft()
-            self.waiting -= len(one.rows)
-            if self._is_wanted(one):
-                batch.append(one)
-                n += len(one.rows)
-        if batch:
-            self._busy += 1
-            self.in_work += n
+            request = self._queue.popleft()
+            self.waiting -= len(request.rows)
+            if request.is_late():  # the loop may have been held up
+                request.finish(None, TimedOut("The answer was not there in time."))
+            elif not request.future.done():
+                batch.append(request)
+                n += len(request.rows)
         return batch
 
-    def _is_wanted(self, one):
-        if one.latest is not None and one.latest <= monotonic():  # the loop may not have noticed yet
-            self._finish(one, None, TimedOut("The answer was not there in time."))
-            return False
-        return not one.future.done()
+    def _give_up(self, request):
+        request.finish(None, TimedOut("The answer was not there in time."))
+        self._leave(request)
 
-    def _compute(self, batch):
-        if len(batch) == 1:
-            self._answer(batch[0])
-            return
-        rows = [row for one in batch for row in one.rows]
-        ends = list(accumulate(len(one.rows) for one in batch))
-        try:
-            answers = self._ask(rows, [name for one in batch for name in one.ids])
-            parts = [answers[end - len(one.rows) : end] for one, end in zip(batch, ends, strict=True)]
-        except BaseException:  # SystemExit too: a worker that is gone would leave everybody waiting
-            for one in batch:
-                if self._is_wanted(one):
-                    self._answer(one)
-        else:
-            for one, part in zip(batch, parts, strict=True):
-                self._finish(one, part, None)
+    def _leave(self, request):
+        if request in self._queue:
+            self._queue.remove(request)
+            self.waiting -= len(request.rows)
 
-    def _answer(self, one):
+    def _deliver(self, batch, outcomes):
+        self._idle += 1
+        self.in_work -= sum(len(request.rows) for request in batch)
+        for request, outcome in zip(batch, outcomes, strict=True):
+            request.finish(*outcome)
+        self._dispatch()
+
+    # ------------------------------------------------------------------------ in the workers' threads
+
+    def _work(self):
+        while (batch := self._batches.get()) is not None:
+            outcomes = self._outcomes(batch)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+
+    def _outcomes(self, batch):
+        """(answers, error) of each request: of one call for all, or of a call for each when that one fails."""
+        rows = [row for request in batch for row in request.rows]
         try:
-            self._finish(one, self._ask(one.rows, one.ids), None)
-        except Exception as error:
-            self._finish(one, None, error)
-        except BaseException as error:
-            self._finish(one, None, RuntimeError(f"The model ended with {type(error).__name__}."))
+            answers = self._ask(rows, [name for request in batch for name in request.ids])
+            ends = accumulate(len(request.rows) for request in batch)
+            return [
+                (answers[end - len(request.rows) : end], None)
+                for end, request in zip(ends, batch, strict=True)
+            ]
+        except BaseException as error:  # SystemExit too: a worker that is gone would leave everybody waiting
+            if len(batch) == 1:
+                return [(None, error)]
+        outcomes = []
+        for request in batch:
+            unwanted = request.future.done() or request.is_late()
+            timed_out = None, TimedOut("The answer was not there in time.")
+            outcomes += [timed_out] if unwanted else self._outcomes([request])
+        return outcomes
 
     def _ask(self, rows, ids):
         answers = self._call(rows, ids)
         if len(answers) != len(rows):
             raise RuntimeError(f"The model gave {len(answers)} answers to {len(rows)} rows.")
         return answers
-
-    def _finish(self, one, answers, error):
-        self._done.append((one.future, answers, error))
-        if not self._is_told:  # one wake-up of the loop for all that is done until it comes
-            self._is_told = True
-            self._tell(self._deliver)
-
-    def _tell(self, what):
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(what)
 
 
 class _Waiting:
@@ -287,9 +218,15 @@ class _Waiting:
         self.arrived = monotonic()
         self.latest = None if timeout is None else self.arrived + timeout
 
+    def is_late(self):
+        return self.latest is not None and self.latest <= monotonic()
 
-def _fail(future, error):
-    if not future.done():
-        if isinstance(error, StopIteration):  # a future cannot carry it
-            error = RuntimeError("The model ended with StopIteration.")
-        future.set_exception(error)
+    def finish(self, answers, error):
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(answers)
+        elif isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self.future.set_exception(error)
+        else:  # what would end the event loop, or cannot stand in a future
+            self.future.set_exception(RuntimeError(f"The model ended with {type(error).__name__}."))

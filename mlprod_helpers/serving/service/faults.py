@@ -26,7 +26,7 @@ class Faulty:
     faults : `config.Faults`
 
     Calling it raises `InjectedError` when one of the rows is hit by `error_rate`. In this order: a pause, the delay, the error,
-    the hang, the leak, the model. `leaked_bytes` says how much was left behind.
+    the hang, the model.
 
     >>> from mlprod_helpers.serving import Faults
     >>> faulty = Faulty(lambda rows, ids: [row["x"] for row in rows], Faults(bias=10, error_rate=0.5))
@@ -37,11 +37,10 @@ class Faulty:
     """
 
     def __init__(self, call, faults):
-        self.faults, self.leaked_bytes = faults, 0
+        self.faults = faults
         self._call = call
         self._lock, self._end = threading.Lock(), threading.Event()
         self._first, self._paused_until, self._next_pause = None, -math.inf, math.inf
-        self._leak = []
 
     def __call__(self, rows, ids):
         """The answers to these rows, or the fault."""
@@ -54,8 +53,6 @@ class Faulty:
             raise InjectedError("This version fails on purpose (error_rate).")
         if faults.hang_rate and self._hits(ids, "hang", faults.hang_rate).any():
             self._end.wait(faults.hang_s)
-        if faults.leak_kb:
-            self._leave(len(rows))
         answers = self._call(rows, ids)
         return _shifted(answers, faults.bias) if faults.bias else answers
 
@@ -64,7 +61,7 @@ class Faulty:
         self._end.wait(self.faults.start_s)
 
     def close(self):
-        """End all waiting, now and from now on; errors, leak and bias stay."""
+        """End all waiting, now and from now on; errors and bias stay."""
         self._end.set()
 
     def is_hit(self, request_id, what="error"):
@@ -93,15 +90,6 @@ class Faulty:
             left = self._paused_until - now
         if left > 0:
             self._end.wait(left)
-
-    def _leave(self, rows):
-        size = int(self.faults.leak_kb * 1024)
-        with self._lock:
-            for _ in range(rows):
-                if self.leaked_bytes + size > self.faults.leak_limit_mb * 2**20:
-                    break
-                self._leak.append(b"\1" * size)  # written to, or the system would not give it a page
-                self.leaked_bytes += size
 
 
 def _shifted(answers, bias):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.service.config import check_version, valid_name
+from mlprod_helpers.serving.headers import check_version, valid_name
 from mlprod_helpers.serving.service.schema import Feature, check_features
 
 #: what is trusted besides the types that skops itself knows as harmless
@@ -174,7 +174,7 @@ def load_model(folder):
 class Predictor:
     """A loaded model as a service calls it: rows in, plain answers out, and labels that a hybrid learns from.
 
-    Calling it with rows (a list of dicts, checked by `BodySchema`) and their ids gives a list with one answer a row: a number
+    Calling it with rows (a list of dicts, checked by `schema.predict_body`) and their ids gives a list with one answer a row: a number
     or class, None where the model gives no finite number; for a classifier with probabilities the pair (class, score), or (None, None). The score is the
     probability of the second class; with more than two classes, of the class that is named.
     """

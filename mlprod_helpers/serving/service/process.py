@@ -13,9 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 
-from mlprod_helpers.files import write_json
 from mlprod_helpers.serving.processes import HOST, LabError, Parent, kill_and_wait, spawn
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
@@ -49,8 +47,7 @@ class ServiceProcess:
     """
 
     def __init__(self, config, *, environment=None, timeout=30.0):
-        self.config = replace(
-            config,
+        self.config = config.replace(
             watch_stdin=True,
             parent_pid=os.getpid() if config.parent_pid is None else config.parent_pid,
         )
@@ -59,7 +56,7 @@ class ServiceProcess:
         try:
             self.process, told = spawn(
                 "mlprod_helpers.serving.service",
-                self.config.to_dict(),
+                self.config.model_dump(mode="json"),
                 log=config.log,
                 timeout=timeout,
                 stdin=subprocess.PIPE,
@@ -241,8 +238,6 @@ class _Running:
             "url": f"http://{HOST}:{port}",
             "version": self.service.version,
         }
-        if self.config.ready_file is not None:
-            write_json(self.config.ready_file, told)
         print(json.dumps(told), flush=True)
         # nobody reads on: what a model prints would fill the pipe, and then it would stand still
         os.dup2(2, 1)

@@ -1,12 +1,21 @@
-"""What a model takes in: its features, and the check of a request's body against them."""
+"""What a model takes in and gives out: its features, and the pydantic models of requests and answers made of them."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from mlprod_helpers.names import nearest_name
@@ -14,7 +23,7 @@ from mlprod_helpers.requestlog import COLUMNS
 
 KINDS = ("number", "integer", "category")
 LARGEST = 1e15  # no measured thing is larger; sums and products of such numbers are still finite
-MOST_PROBLEMS = 20  # a body with a thousand wrong rows does not get an answer of a megabyte
+MOST_UNKNOWN = 20  # names in one object; more are counted, and are no errors of their own
 
 
 @dataclass(frozen=True)
@@ -90,29 +99,18 @@ class Feature:
         """Plain values, ready for JSON."""
         return asdict(self) | {"categories": None if self.categories is None else list(self.categories)}
 
-    def json_schema(self):
-        """The same as JSON Schema, for OpenAPI."""
-        if self.kind == "category":
-            plain = {"type": "string", "enum": list(self.categories)}
-        else:
-            low, high = self.bounds
-            if self.kind == "integer":
-                low, high = math.ceil(low), math.floor(high)
-            plain = {"type": self.kind, "minimum": low, "maximum": high}
-        return plain if self.required else {"anyOf": [plain, {"type": "null"}]}
+    def annotation(self):
+        """The type of its values, for pydantic."""
+        return self._annotation() if self.required else NotRequired[self._annotation() | None]
 
     def _annotation(self):
         if self.kind == "category":
-            kind = Literal[self.categories]
-        else:
-            low, high = self.bounds
-            limits = Field(strict=True, ge=low, le=high)
-            kind = (
-                Annotated[int, BeforeValidator(_whole), limits]
-                if self.kind == "integer"
-                else Annotated[float, limits, Field(allow_inf_nan=False)]
-            )
-        return kind if self.required else NotRequired[kind | None]
+            return Literal[self.categories]
+        low, high = self.bounds
+        if self.kind == "integer":
+            whole = Field(strict=True, ge=math.ceil(low), le=math.floor(high))
+            return Annotated[int, whole, BeforeValidator(_whole)]
+        return Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
 
 
 def _whole(value):
@@ -131,228 +129,112 @@ def check_features(features):
     return features
 
 
-class Refused(ValueError):
-    """A body that is not taken: `status` 400 or 422, `error` in one word, `problems` as (kind, where, what).
+def predict_body(features, most_rows):
+    """The type of `/predict`'s body: one row under `features`, or 1 to `most_rows` rows under `rows`.
 
-    `where` and `what` are our own words: nothing that was sent is repeated.
+    >>> from pydantic import TypeAdapter
+    >>> body = TypeAdapter(predict_body([Feature("distance", low=0, high=6000)], most_rows=100))
+    >>> rows_of(body.validate_python({"features": {"distance": 1400}}))
+    [{'distance': 1400.0}]
     """
+    # a TypedDict, since a feature may be called whatever its data call it: "class", "json", "a b"
+    row = TypedDict("Row", {one.name: one.annotation() for one in features})
+    row.__pydantic_config__ = _STRICT
+    row = Annotated[row, BeforeValidator(_mostly_known({one.name for one in features}))]
+    rows = Annotated[list[row], BeforeValidator(_few(most_rows)), Field(min_length=1, max_length=most_rows)]
+    known = BeforeValidator(_mostly_known({"features", "rows"}))
+    one = Annotated[create_model("OneRow", __config__=_STRICT, features=(row, ...)), known, Tag("features")]
+    many = Annotated[create_model("ManyRows", __config__=_STRICT, rows=(rows, ...)), known, Tag("rows")]
+    return Annotated[
+        one | many,
+        Discriminator(lambda body: "rows" if type(body) is dict and "rows" in body else "features"),
+    ]
 
-    def __init__(self, status, error, problems=()):
-        super().__init__(error)
-        self.status, self.error, self.problems = status, error, list(problems)
 
-    @property
-    def detail(self):
-        """What an answer says about it."""
-        return [{"where": where, "what": what} for _, where, what in self.problems]
+def rows_of(body):
+    """The rows of a validated body of `/predict`, a list of dicts."""
+    return body.rows if hasattr(body, "rows") else [body.features]
 
 
-class BodySchema:
-    """The check of `/predict`'s body: one row in `features`, or many in `rows`.
+def predict_answers(card):
+    """(model of the answer to one row, to many) for a `ModelCard`; a classifier with probabilities also gives scores."""
+    prediction = float | None
+    if card.classes is not None:
+        prediction = Annotated[Any, WithJsonSchema({"enum": [*card.classes, None]})]
+    score = Annotated[float, Field(ge=0, le=1)] | None
+    scored = card.method == "predict_proba"
+    one = {"prediction": (prediction, ...)} | ({"score": (score, ...)} if scored else {})
+    many = {"request_ids": (list[str], ...), "predictions": (list[prediction], ...)}
+    many |= {"scores": (list[score], ...)} if scored else {}
+    common = {"version": (str, ...), "latency_ms": (float, ...)}
+    return tuple(
+        create_model(name, request_id=(str, ...), **fields, **common)
+        for name, fields in (("Answer", one), ("Answers", many))
+    )
 
-    Parameters
-    ----------
-    features : list of `Feature`
-    rows : int, the most rows of one request
 
-    >>> schema = BodySchema([Feature("distance", low=0, high=6000)], rows=100)
-    >>> schema.parse(b'{"features": {"distance": 1400}}')
-    ([{'distance': 1400.0}], False)
-    >>> schema.parse(b'{"features": {"distance": -1}}')
-    Traceback (most recent call last):
-    mlprod_helpers.serving.service.schema.Refused: invalid
+def label_body(classes, low=None, high=None):
+    """The model of `/label`'s body: which request, and its truth, a number from `low` to `high` or one of `classes`.
+
+    >>> label_body(None, low=0, high=1440)(request_id="r1", label=227).label
+    227.0
     """
-
-    def __init__(self, features, *, rows):
-        self.features, self.most_rows = check_features(features), rows
-        self._meaning = {one.name: one.meaning for one in self.features}
-        row = TypedDict("Row", {one.name: one._annotation() for one in self.features})
-        row.__pydantic_config__ = ConfigDict(extra="forbid")
-        one, many = TypedDict("One", {"features": row}), TypedDict("Many", {"rows": list[row]})
-        for body in (one, many):
-            body.__pydantic_config__ = ConfigDict(extra="forbid")
-        self._one = TypeAdapter(one).validator.validate_python
-        self._many = TypeAdapter(many).validator.validate_python
-
-    def parse(self, body):
-        """(rows as dicts, were they many?) of a body; Refused with 400 if it is no JSON, with 422 if it does not fit."""
-        found = parse_json(body)
-        many = "rows" in found
-        given = found["rows"] if many else [found.get("features")]
-        if many and isinstance(given, list) and not 1 <= len(given) <= self.most_rows:
-            raise Refused(422, "invalid", [("rows", "rows", f"1 to {self.most_rows} rows")])
-        # before they are checked: each name that is not known would become an error of its own
-        rows = [row for row in given if type(row) is dict] if isinstance(given, list) else []
-        _refuse_many_unknown([(found, ("features", "rows")), *((row, self._meaning) for row in rows)])
-        try:
-            rows = self._many(found)["rows"] if many else [self._one(found)["features"]]
-        except ValidationError as error:
-            raise Refused(422, "invalid", self._problems(error)) from None
-        _refuse_twice(body, len(found) + sum(map(len, rows)))
-        return rows, many
-
-    def _problems(self, error):
-        return [self._problem(one["type"], one["loc"]) for one in _first_errors(error)]
-
-    def _problem(self, kind, place):
-        if kind == "extra_forbidden":  # its name is the sender's
-            return "unknown", ".".join(map(str, place[:-1])), "a field that is not known here"
-        where = ".".join(map(str, place))
-        if place[-1] in self._meaning and len(place) > 1:
-            what = self._meaning[place[-1]]
-            if kind == "missing":
-                return "missing", where, f"is missing: {what}"
-            return _kind(kind), where, f"must be {what}"
-        if kind == "missing":
-            return "missing", where, 'is missing: send "features" or "rows"'
-        return "type", where, "must be a list of rows" if place[-1] == "rows" else "must be an object"
-
-    def json_schema(self):
-        """The body as JSON Schema."""
-        row = {
-            "type": "object",
-            "properties": {one.name: one.json_schema() for one in self.features},
-            "required": [one.name for one in self.features if one.required],
-            "additionalProperties": False,
-        }
-        rows = {"type": "array", "items": row, "minItems": 1, "maxItems": self.most_rows}
-        return {
-            "oneOf": [
-                {
-                    "type": "object",
-                    "properties": {name: inner},
-                    "required": [name],
-                    "additionalProperties": False,
-                }
-                for name, inner in (("features", row), ("rows", rows))
-            ]
-        }
+    if classes is not None and (low, high) != (None, None):
+        raise ValueError("label_low and label_high are for a model of numbers: this one has classes.")
+    # a row of a request of many has a place after the request's name
+    name = Annotated[str, Field(strict=True, min_length=1, max_length=72)]
+    low, high = label_range(low, high)
+    label = Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
+    if classes is not None:
+        label = Annotated[Any, AfterValidator(_one_of(classes)), WithJsonSchema({"enum": list(classes)})]
+    label_model = create_model("Label", __config__=_STRICT, request_id=(name, ...), label=(label, ...))
+    return Annotated[label_model, BeforeValidator(_mostly_known({"request_id", "label"}))]
 
 
-def _first_errors(error):
-    return error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
+def label_range(low, high):
+    """The smallest and the largest label that is taken."""
+    return (-LARGEST if low is None else low), (LARGEST if high is None else high)
 
 
-def _refuse_many_unknown(objects):
-    """Refuse (object, known names) pairs that have more than `MOST_PROBLEMS` names besides."""
-    if sum(max(len(found) - len(known), 0) for found, known in objects) > MOST_PROBLEMS:
-        count = sum(len(found) - sum(name in found for name in known) for found, known in objects)
-        raise Refused(422, "invalid", [("unknown", "", f"{count} fields that are not known here")])
+class Learned(BaseModel):
+    """The answer to a label: the request, the version that answered it, and whether its model learned from it."""
+
+    request_id: str
+    version: str
+    learned: bool
 
 
-def _refuse_twice(body, names):
-    """Refuse a body in which a name stands twice: one reader would take the first value, another the last.
-
-    `names` is how many were read: as many as there are colons, unless one stands twice or a text holds one.
-    """
-    if body.count(":" if isinstance(body, str) else b":") == names:
-        return
-
-    def unique(pairs):
-        if len(dict(pairs)) < len(pairs):
-            raise Refused(422, "invalid", [("twice", "", "a name stands twice in one object: send it once")])
-
-    json.loads(body, object_pairs_hook=unique)
+_STRICT = ConfigDict(extra="forbid")
 
 
-def parse_json(body):
-    """The object that a body holds; NaN and Infinity are no JSON."""
-    try:
-        found = from_json(body, allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
-        raise Refused(400, "no_json") from None
-    if type(found) is not dict:
-        raise Refused(422, "invalid", [("type", "", "must be an object")])
-    return found
+def _mostly_known(names):
+    """Refuse an object with more than `MOST_UNKNOWN` names besides, before each of them becomes an error."""
+
+    def check(value):
+        if type(value) is dict and len(value) - len(names) > MOST_UNKNOWN:
+            count = len(value) - sum(name in value for name in names)
+            raise PydanticCustomError("too_many_unknown", f"{count} fields that are not known here")
+        return value
+
+    return check
 
 
-class LabelSchema:
-    """The check of `/label`'s body: which request, and its truth.
+def _few(most):
+    """Refuse too many rows, or none, before any of them is looked at."""
 
-    Parameters
-    ----------
-    classes : what a classifier's label may be; None: a number
-    low, high : numbers or None, the smallest and largest number taken; None: -1e15 and 1e15
+    def check(rows):
+        if type(rows) is list and not 1 <= len(rows) <= most:
+            raise PydanticCustomError("count_of_rows", f"1 to {most} rows")
+        return rows
 
-    >>> schema = LabelSchema(None, low=0, high=1440)
-    >>> schema.parse(b'{"request_id": "r1", "label": 227.0}')
-    ('r1', 227.0)
-    >>> schema.parse(b'{"request_id": "r1", "label": 1e15}')
-    Traceback (most recent call last):
-    mlprod_helpers.serving.service.schema.Refused: invalid
-    """
-
-    def __init__(self, classes, *, low=None, high=None):
-        if classes is not None and (low, high) != (None, None):
-            raise ValueError("label_low and label_high are for a model of numbers: this one has classes.")
-        self.classes = classes
-        self.bounds = (-LARGEST if low is None else low, LARGEST if high is None else high)
-        low, high = self.bounds
-        self._meaning = {
-            "request_id": "must be a request's id, a text",
-            "label": f"must be the truth, a number from {low:.16g} to {high:.16g}"
-            if classes is None
-            else "must be the truth, one of the model's classes",
-        }
-        label = (
-            Annotated[float, Field(strict=True, ge=low, le=high, allow_inf_nan=False)]
-            if classes is None
-            else str | bool | int | float
-        )
-        # rows of a request of many have a place after the name
-        name = Annotated[str, Field(strict=True, min_length=1, max_length=72)]
-        fields = {"request_id": name, "label": label}
-        body = TypedDict("Label", fields)
-        body.__pydantic_config__ = ConfigDict(extra="forbid")
-        self._check = TypeAdapter(body).validator.validate_python
-
-    def parse(self, body):
-        """(request id, label) of a body; `Refused` as for `BodySchema.parse`."""
-        found = parse_json(body)
-        _refuse_many_unknown([(found, self._meaning)])
-        try:
-            told = self._check(found)
-        except ValidationError as error:
-            raise Refused(
-                422,
-                "invalid",
-                [
-                    (_kind(one["type"]), place, self._meaning[place])
-                    if (place := one["loc"][0]) in self._meaning
-                    else ("unknown", "", "a field that is not known here")
-                    for one in _first_errors(error)
-                ],
-            ) from None
-        _refuse_twice(body, len(found))
-        label = told["label"]
-        if self.classes is not None:
-            same = [
-                one
-                for one in self.classes
-                if one == label and isinstance(one, bool) == isinstance(label, bool)
-            ]
-            if not same:
-                raise Refused(
-                    422, "invalid", [("out_of_range", "label", "must be one of the model's classes")]
-                )
-            label = same[0]
-        return told["request_id"], label
-
-    def json_schema(self):
-        """The body as JSON Schema."""
-        label = (
-            {"type": "number", "minimum": self.bounds[0], "maximum": self.bounds[1]}
-            if self.classes is None
-            else {"enum": list(self.classes)}
-        )
-        return {
-            "type": "object",
-            "properties": {"request_id": {"type": "string", "minLength": 1, "maxLength": 72}, "label": label},
-            "required": ["request_id", "label"],
-            "additionalProperties": False,
-        }
+    return check
 
 
-def _kind(problem):
-    outside = ("greater_than_equal", "less_than_equal", "finite_number", "literal_error")
-    return "out_of_range" if problem in outside else "type"
+def _one_of(classes):
+    def check(label):
+        same = [one for one in classes if one == label and isinstance(one, bool) == isinstance(label, bool)]
+        if not same:
+            raise PydanticCustomError("literal_error", "one of the model's classes")
+        return same[0]
+
+    return check

@@ -1,6 +1,5 @@
 """The service's metrics: software, input and output, in a registry of their own."""
 
-import json
 from bisect import bisect_left
 from pathlib import Path
 from time import perf_counter
@@ -21,9 +20,6 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     SummaryMetricFamily,
 )
-
-from mlprod_helpers.monitoring.metrics import mean_of
-from mlprod_helpers.monitoring.prometheus import prometheus_series
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SCORE_BUCKETS = tuple(i / 10 for i in range(1, 11))
@@ -120,7 +116,7 @@ class Telemetry:
         self._rows.took_in(rows)
 
     def refused(self, problems):
-        """Count what was wrong with a body: (kind, where, what) of `schema.Refused`."""
+        """Count what was wrong with a body: (reason, where, what) of `refusals.explain`."""
         self._rows.refused(problems)
 
     def gave_out(self, answers):
@@ -130,66 +126,6 @@ class Telemetry:
     def text(self):
         """All metrics in Prometheus' text format, bytes; version 0.0.4."""
         return generate_latest(self.registry)
-
-
-def recording_rules(service="", *, features=(), window="5m"):
-    """The figures of `monitoring.METRICS` that this service measures, as Prometheus' recording rules.
-
-    A service counts; the figure of a window is made of its counters. The rules record each figure under the name that
-    `monitoring.prometheus_series` gives it, so that the alerts of `monitoring.to_prometheus` find it.
-
-    Parameters
-    ----------
-    service : str, as in `to_prometheus`
-    features : names of features whose mean is recorded, as `mean_<name>`
-    window : str, over which rates are taken, such as "5m"
-
-    Returns
-    -------
-    dict, the plain data of a rule file
-
-    >>> rules = recording_rules("eta")["groups"][0]["rules"]
-    >>> [rule["record"] for rule in rules][:2]
-    ['eta_latency_p50_seconds', 'eta_latency_p95_seconds']
-    """
-    means = [mean_of(name) for name in features]
-    wanted = _EXPRESSIONS | {f"mean_{name}": _mean("feature_value", name) for name in features}
-    rules = []
-    for name, expression in wanted.items():
-        series, _ = prometheus_series(name, service, means)
-        rules.append({"record": series, "expr": expression.replace("WINDOW", window)})
-    return {"groups": [{"name": f"{service or 'model'}_figures", "rules": rules}]}
-
-
-def _sum(series):
-    return f"sum(rate({series}[WINDOW]))"
-
-
-def _quantile(q, histogram):
-    return f"histogram_quantile({q}, sum by (le) (rate({histogram}_bucket[WINDOW])))"
-
-
-def _mean(summary, feature=None):
-    of = "" if feature is None else "{feature=" + json.dumps(feature, ensure_ascii=False) + "}"
-    return f"{_sum(f'{summary}_sum{of}')} / {_sum(f'{summary}_count{of}')}"
-
-
-_FAILED = _sum('requests_total{code=~"5.."}')
-_REFUSED = _sum('feature_refused_total{reason="out_of_range"}')
-_EXPRESSIONS = {
-    **{f"latency_p{100 * q:g}": _quantile(q, "request_duration_seconds") for q in (0.5, 0.95, 0.99)},
-    "throughput": _sum("requests_total"),
-    # a series that was never there counts as 0: without any failure there is no series with code 5..
-    "error_rate": f"({_FAILED} or vector(0)) / {_sum('requests_total')}",
-    "memory_mb": "max(process_resident_memory_bytes)",
-    "cpu": "avg(rate(process_cpu_seconds_total[WINDOW]))",
-    "missing_rows": f"{_sum('rows_with_missing_total')} / {_sum('rows_total')}",
-    # of refused values, since what is out of range reaches no model here
-    "out_of_range": f"({_REFUSED} or vector(0)) / ({_REFUSED} + {_sum('rows_total')} or {_sum('rows_total')})",
-    "missing_outputs": f"{_sum('missing_outputs_total')} / {_sum('rows_total')}",
-    "score_mean": _mean("score"),
-    **{f"score_p{100 * q:g}": _quantile(q, "score") for q in (0.1, 0.5, 0.9)},
-}
 
 
 class _Rows:
