@@ -74,13 +74,13 @@ def replays(n):
     print(f"{n} requests, CPU seconds: replay, log")
     slowest = 0.0
     for name, (plan, judge) in cases.items():
-        result, ours = cpu_seconds(
+        result, seconds = cpu_seconds(
             lambda plan=plan, judge=judge: replay(trace, versions, plan, judge, random_state=0)
         )
         _, log = cpu_seconds(lambda result=result: result.log)
         checks = int(result.timeline["verdict"].notna().sum())
-        print(f"  {name:24} {ours:.3f}  {log:.3f}   {checks} checks, {result.phase}")
-        slowest = max(slowest, ours + log)
+        print(f"  {name:24} {seconds:.3f}  {log:.3f}   {checks} checks, {result.phase}")
+        slowest = max(slowest, seconds + log)
     return slowest
 
 

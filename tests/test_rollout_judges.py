@@ -32,24 +32,24 @@ from mlprod_helpers.rollout import (
 ORIGIN = "2013-01-01 05:00Z"
 
 
-def log_of(stable, canary, **features):
-    """A log of alternating arms, one request of each a second; values are error flags (0, 1)."""
+def seconds(n):
+    """n moments, one a second."""
+    return pd.Timestamp(ORIGIN) + pd.to_timedelta(np.arange(n), unit="s")
+
+
+def log_of(stable, canary, **columns):
+    """A log of two versions, one request of each a second; values are error flags (0, 1), and columns have values by version."""
     rows = []
-    for version, values in (("v1", stable), ("v2", canary)):
-        n = len(values)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "time": pd.Timestamp(ORIGIN) + pd.to_timedelta(np.arange(n), unit="s"),
-                    "request_id": [f"{version}-{i}" for i in range(n)],
-                    "version": version,
-                    "status": np.where(np.asarray(values) > 0, 500, 200),
-                    "latency_ms": 100.0,
-                    **{name: np.asarray(of[version]) for name, of in features.items()},
-                }
-            )
-        )
-    return as_log(pd.concat(rows))
+    for version, flags in (("v1", stable), ("v2", canary)):
+        own = {
+            "time": seconds(len(flags)),
+            "request_id": [f"{version}-{i}" for i in range(len(flags))],
+            "version": version,
+            "status": np.where(np.asarray(flags) > 0, 500, 200),
+            "latency_ms": 100.0,
+        }
+        rows.append(pd.DataFrame(own | {name: values[version] for name, values in columns.items()}))
+    return as_log(pd.concat(rows, ignore_index=True))
 
 
 def metrics_of(stable, canary, **features):
@@ -462,24 +462,13 @@ PREDICTING = [
 
 def predicted(stable, canary, label=1.0):
     """Metrics of two versions with these predictions, one a second, whose truth is 1."""
-    rows = []
-    for version, values in (("v1", stable), ("v2", canary)):
-        time = pd.Timestamp(ORIGIN) + pd.to_timedelta(np.arange(len(values)), unit="s")
-        rows.append(
-            pd.DataFrame(
-                {
-                    "time": time,
-                    "request_id": [f"{version}-{i}" for i in range(len(values))],
-                    "version": version,
-                    "status": 200,
-                    "latency_ms": 50.0,
-                    "prediction": values,
-                    "label": label,
-                    "label_time": time,
-                }
-            )
-        )
-    return Metrics.from_log(as_log(pd.concat(rows, ignore_index=True)), "v1", "v2", origin=ORIGIN)
+    predictions = {"v1": stable, "v2": canary}
+    columns = {
+        "prediction": predictions,
+        "label": dict.fromkeys(predictions, label),
+        "label_time": {version: seconds(len(values)) for version, values in predictions.items()},
+    }
+    return metrics_of(np.zeros(len(stable)), np.zeros(len(canary)), **columns)
 
 
 def answers(seed, *, n=200, **places):
