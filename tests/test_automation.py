@@ -367,9 +367,6 @@ def test_plots_say_what_they_show(million):
 # ---------------------------------------------------------------- missing values
 
 
-HOUR = pd.date_range("2024-01-01", periods=4, freq="1min", tz="UTC")
-
-
 @pytest.mark.parametrize("function", [risk_coverage, lambda c, r: safe_points(c, r, 0.1)])
 def test_a_curve_needs_the_truth_of_every_case(function):
     for truth in (pd.array([True, None], dtype="boolean"), [True, None], [1.0, np.nan], np.array([1, pd.NA])):

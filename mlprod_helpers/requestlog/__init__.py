@@ -21,14 +21,13 @@ answered (`request`), when its truth arrived (`label`), when the user clicked (`
 np.True_
 """
 
-from mlprod_helpers.requestlog.events import LogWarning, RequestLog, read, write
+from mlprod_helpers.requestlog.events import LogWarning, RequestLog, read
 from mlprod_helpers.requestlog.table import (
     COLUMNS,
     KEY,
     LogError,
     as_log,
     as_of,
-    columns,
     features,
     served,
     validate,
@@ -42,10 +41,8 @@ __all__ = [
     "RequestLog",
     "as_log",
     "as_of",
-    "columns",
     "features",
     "read",
     "served",
     "validate",
-    "write",
 ]

@@ -17,10 +17,8 @@ from mlprod_helpers.requestlog.table import (
     LogError,
     as_log,
     as_number,
-    features,
     is_missing,
     utc,
-    validate,
 )
 
 
@@ -37,7 +35,6 @@ class RequestLog:
     Parameters
     ----------
     path : str, Path or None. The file to append to (made when there is none); None keeps the lines in memory.
-    durable : bool. True waits until the disk has each line: safe against a power cut, but milliseconds slower a line.
 
     >>> log = RequestLog()
     >>> log.request("r1", time="2013-01-01 05:15Z", version="v1", prediction=200.0, latency_ms=12.0)
@@ -48,9 +45,8 @@ class RequestLog:
     [True]
     """
 
-    def __init__(self, path=None, *, durable=False):
+    def __init__(self, path=None):
         self.path = None if path is None else Path(path)
-        self._durable = durable
         self._memory = []
         self._lock = threading.Lock()
         self._file = None
@@ -156,8 +152,6 @@ class RequestLog:
         data = (line + "\n").encode()
         while data:  # one call nearly always; the system may take less when the disk is full
             data = data[os.write(self._file, data) :]
-        if self._durable:
-            os.fsync(self._file)
 
     def _finish_broken_line(self):
         """A line that a crash cut short gets its end, so that the next event does not stick to it."""
@@ -196,39 +190,6 @@ def read(path):
     return _join(_lines(path), Path(path).name)
 
 
-def write(log, path):
-    """Append a table to a log file, each event at its time, as the service would have written them.
-
-    >>> import tempfile
-    >>> log = as_log({"time": ["2013-01-01 05:00Z"], "request_id": ["r1"], "version": ["v1"], "distance": [1400]})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write(log, f"{folder}/requests.jsonl")
-    ...     list(read(f"{folder}/requests.jsonl").columns)
-    ['time', 'request_id', 'version', 'served', 'distance']
-    """
-    validate(log)
-    inputs = features(log)
-    events = []  # (written when, kind, its time, its fields)
-    for row in log.to_dict("records"):
-        row = {name: value for name, value in row.items() if not is_missing(value)}
-        about = {"request_id": row["request_id"]}
-        time, label, label_time, click_time = (
-            row.pop(name, None) for name in ("time", "label", "label_time", "click_time")
-        )
-        if label_time is not None:
-            events.append((label_time, "label", label_time, about | {"label": label}))
-        if click_time is not None:
-            events.append((click_time, "click", click_time, about))
-            row["clicked"] = False  # the click is an event of its own
-        if given := {name: row.pop(name) for name in inputs if name in row}:
-            row["features"] = given
-        events.append((time + pd.Timedelta(milliseconds=row.get("latency_ms", 0.0)), "request", time, row))
-    events.sort(key=lambda event: event[0])
-    with RequestLog(path) as file:
-        for _, kind, time, fields in events:
-            file._write(kind, time, fields)
-
-
 def _lines(path):
     # not str.splitlines, which also splits at characters that a text inside an event may hold
     return [line.decode(errors="replace") for line in Path(path).read_bytes().rstrip(b"\n").split(b"\n")]
@@ -237,10 +198,13 @@ def _lines(path):
 def _join(lines, where):
     """Events to a table: a label and a click find their request, whatever the order of the lines."""
     events, problems = _parse(lines, where)
-    tell = lambda what, about: problems.append(f"{where}: {what} of request {about}, left out.")  # noqa: E731
-    events = {kind: _timed(found, kind, tell) for kind, found in events.items()}
+
+    def report(what, request_id):
+        problems.append(f"{where}: {what} of request {request_id}, left out.")
+
+    events = {kind: _timed(of_kind, kind, report) for kind, of_kind in events.items()}
     _unify_ids(events)
-    tries = _usable(events["request"], tell)
+    tries = _usable(events["request"], report)
     known = set(tries["request_id"])
     for kind in ("label", "click"):
         problems += [
@@ -251,9 +215,9 @@ def _join(lines, where):
     labels = {event["request_id"]: event for event in events["label"]}
     clicks = {event["request_id"]: event for event in reversed(events["click"])}
     log = _one_row_a_request(tries, labels, clicks)
-    _join_labels(log, labels, tell)
-    _join_clicks(log, clicks, tell)
-    _leave_out_the_odd(log, "prediction", tell)
+    _join_labels(log, labels, report)
+    _join_clicks(log, clicks, report)
+    _leave_out_the_odd(log, "prediction", report)
     log = as_log(log)
     order = log["time"].argsort(kind="stable")
     log = log.iloc[order].reset_index(drop=True)
@@ -269,19 +233,19 @@ def _parse(lines, where):
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        found = _event(line)
-        if found is None:
-            found = _event(line[max(line.rfind('{"event": '), 1) :])
-            if found is not None:
+        event = _event(line)
+        if event is None:
+            event = _event(line[max(line.rfind('{"event": '), 1) :])
+            if event is not None:
                 hint = " The one that another process wrote behind it is kept."
             elif number == len(lines):
                 hint = " It is the last one: was the writer stopped, or is it still writing?"
             else:
                 hint = ""
             problems.append(f"{where}, line {number}: not a whole event, left out.{hint}")
-        if found is not None:
-            kind, event = found
-            events[kind].append(event)
+        if event is not None:
+            kind, entries = event
+            events[kind].append(entries)
     return events, problems
 
 
@@ -312,7 +276,7 @@ def _event(line):
 _LATER = ("label", "label_time", "click_time")
 
 
-def _timed(events, kind, tell):
+def _timed(events, kind, report):
     """The events whose time is one, now as a Timestamp."""
     texts = pd.Series(
         [event["time"] if isinstance(event["time"], str) else "" for event in events], dtype=object
@@ -325,19 +289,19 @@ def _timed(events, kind, tell):
             event["time"] = time
             kept.append(event)
         else:
-            tell(f"no time in a known zone ({event['time']!r}) in a {kind}", event["request_id"])
+            report(f"no time in a known zone ({event['time']!r}) in a {kind}", event["request_id"])
     return kept
 
 
 def _unify_ids(events):
     """Where some events name requests by numbers and others by text, all do by text."""
-    every = [event for found in events.values() for event in found]
+    every = [event for of_kind in events.values() for event in of_kind]
     if len({isinstance(event["request_id"], str) for event in every}) > 1:
         for event in every:
             event["request_id"] = str(event["request_id"])
 
 
-def _usable(events, tell):
+def _usable(events, report):
     """All answers that keep the rules, one row each, in the order of their lines."""
     rows = [event | event.pop("features", {}) for event in events]
     log = pd.DataFrame(rows, columns=None if rows else list(REQUIRED))
@@ -351,18 +315,18 @@ def _usable(events, tell):
     }
     shadow = log.get("served", pd.Series(True, log.index)).eq(False)
     wrong = {}
-    for name, found in numbers.items():
+    for name, number in numbers.items():
         absent = log[name].isna()
-        bad = found.isna() & ~absent
+        bad = number.isna() & ~absent
         if name == "latency_ms":
-            bad |= ~np.isfinite(found.fillna(0)) | (found < 0) | (absent & ~shadow)
+            bad |= ~np.isfinite(number.fillna(0)) | (number < 0) | (absent & ~shadow)
         if name == "status":
-            found = found.where(~absent, 200)
-            bad |= ~found.between(100, 599) | (found % 1 != 0)
+            number = number.where(~absent, 200)
+            bad |= ~number.between(100, 599) | (number % 1 != 0)
         if name == "attempts":
-            found = found.where(~absent, 1)
-            bad |= ~(found >= 1) | (found % 1 != 0)
-        wrong[name], numbers[name] = bad, found
+            number = number.where(~absent, 1)
+            bad |= ~(number >= 1) | (number % 1 != 0)
+        wrong[name], numbers[name] = bad, number
     for name in ("served", "clicked"):
         if name in log:
             wrong[name] = ~log[name].map(lambda value: isinstance(value, bool) or is_missing(value))
@@ -375,7 +339,7 @@ def _usable(events, tell):
     for name, bad in wrong.items():
         for row in np.flatnonzero(bad & keep):
             value = rows[row].get(name)
-            tell(
+            report(
                 f"{'no ' + name if value is None else f'{name} {value!r}'} in an answer",
                 log["request_id"][row],
             )
@@ -425,20 +389,20 @@ def _without_plain(log, name, value):
     return log.drop(columns=name) if name in log and (log[name] == value).all() else log
 
 
-def _join_labels(log, labels, tell):
+def _join_labels(log, labels, report):
     if not labels:
         return
-    found = [labels.get(name, {}) for name in log["request_id"]]
-    log["label"] = pd.Series([event.get("label") for event in found], dtype=object)
-    log["label_time"] = pd.to_datetime(pd.Series([event.get("time") for event in found]), utc=True)
+    known = [labels.get(name, {}) for name in log["request_id"]]
+    log["label"] = pd.Series([event.get("label") for event in known], dtype=object)
+    log["label_time"] = pd.to_datetime(pd.Series([event.get("time") for event in known]), utc=True)
     for row in np.flatnonzero(log["label_time"] < log["time"]):
-        tell("a label from before it arrived", log["request_id"][row])
+        report("a label from before it arrived", log["request_id"][row])
         log.loc[row, ["label", "label_time"]] = None, pd.NaT
-    _leave_out_the_odd(log, "label", tell)
+    _leave_out_the_odd(log, "label", report)
     log["label_time"] = log["label_time"].where(log["label"].notna())
 
 
-def _leave_out_the_odd(log, name, tell):
+def _leave_out_the_odd(log, name, report):
     """One kind of values: text among numbers, or numbers among text, whichever are fewer, become missing."""
     if name not in log or log[name].dtype != object:
         return
@@ -450,11 +414,11 @@ def _leave_out_the_odd(log, name, tell):
     many_numbers = is_text.sum() * 2 < there.sum()
     odd = there & (numbers.isna() if many_numbers else ~is_text)
     for row in np.flatnonzero(odd):
-        tell(f"the {name} {log[name][row]!r} among others of another kind", log["request_id"][row])
+        report(f"the {name} {log[name][row]!r} among others of another kind", log["request_id"][row])
     log[name] = (numbers if many_numbers else log[name]).where(~odd, None)
 
 
-def _join_clicks(log, clicks, tell):
+def _join_clicks(log, clicks, report):
     if "clicked" in log:  # the service said which answers can be clicked
         log["clicked"] = [value is True for value in log["clicked"]]
     if not clicks:
@@ -463,7 +427,7 @@ def _join_clicks(log, clicks, tell):
     times = pd.Series([clicks.get(name, {}).get("time") if shown else None for name, shown in pairs])
     log["click_time"] = pd.to_datetime(times, utc=True)
     for row in np.flatnonzero(log["click_time"] < log["time"]):
-        tell("a click from before it arrived", log["request_id"][row])
+        report("a click from before it arrived", log["request_id"][row])
         log.loc[row, "click_time"] = pd.NaT
     log["clicked"] = log["click_time"].notna() | log.get("clicked", False)
 

@@ -42,15 +42,6 @@ class LogError(ValueError):
     """A log that breaks the rules. The message names the row and column, and what to do."""
 
 
-def columns():
-    """What may stand in a log: one row a column, with dtype and meaning.
-
-    >>> columns().loc["latency_ms", "meaning"]
-    'milliseconds from arrival to answer, waiting in the queue included'
-    """
-    return pd.DataFrame(COLUMNS.values(), index=pd.Index(COLUMNS, name="column"))
-
-
 def features(log):
     """The names of the feature columns: those that the log itself does not define.
 
@@ -166,7 +157,7 @@ def served(log):
     return log[log["served"].eq(True).to_numpy(dtype=bool, na_value=False)] if "served" in log else log
 
 
-def as_of(log, now, *, since=None):
+def as_of(log, now):
     """The log as it stood at a moment: what was not yet known is hidden.
 
     A row is there once its answer has left (`time` plus `latency_ms`): a request that still waits in the queue is in no
@@ -177,7 +168,6 @@ def as_of(log, now, *, since=None):
     ----------
     log : DataFrame
     now : time-zone aware date or text with an offset ("2013-01-01 12:00Z")
-    since : the same, or None. Leave out requests that arrived before; cheap on a log sorted by time.
 
     Returns
     -------
@@ -194,8 +184,11 @@ def as_of(log, now, *, since=None):
     _need_columns(log)
     _need_utc(log, "time")
     now = utc(now)
-    since = None if since is None else utc(since)
-    log = _arrived(log, since, now)
+    time = log["time"]
+    if time.is_monotonic_increasing:  # a slice is cheap
+        log = log.iloc[: time.searchsorted(now, side="right")]
+    else:
+        log = log[time <= now]
     if "latency_ms" in log:
         waited = (log["latency_ms"].fillna(0.0).to_numpy() * 1000).round().astype("timedelta64[us]")
         log = log[log["time"] + waited <= now]
@@ -213,16 +206,6 @@ def as_of(log, now, *, since=None):
     return log
 
 
-def _arrived(log, since, now):
-    """Rows with since <= time <= now; a slice when the log is sorted by time."""
-    time = log["time"]
-    if time.is_monotonic_increasing:
-        first = 0 if since is None else time.searchsorted(since, side="left")
-        return log.iloc[first : time.searchsorted(now, side="right")]
-    inside = time <= now
-    return log[inside if since is None else inside & (time >= since)]
-
-
 # ------------------------------------------------------------------------------------------ the rules
 
 
@@ -235,7 +218,7 @@ def _need_columns(log):
     if missing := [name for name in REQUIRED if name not in log]:
         raise LogError(
             f"Request log: column {missing[0]!r} is absent. Every log needs {', '.join(REQUIRED)}; "
-            "see requestlog.columns() for what each holds."
+            "see requestlog.COLUMNS for what each holds."
         )
 
 
