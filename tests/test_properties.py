@@ -35,6 +35,7 @@ from mlprod_helpers import (
     requestlog,
     rollout,
 )
+from mlprod_helpers.drift.tables import stack
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -432,6 +433,24 @@ def test_a_report_never_calls_quiet_what_it_could_not_read(kind):
             assert row["verdict"] in ("untested", "drift")  # drift: the values are gone
         if row["test"] == "type" or kind == "infinite":
             assert row["verdict"] == "drift" or row["effect_size"] < 0.2 or row["pvalue"] > 0.05
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_all_distances_agree_on_which_columns_can_be_compared(kind):
+    """One function decides the kind of a column: what the report calls another type, all others refuse."""
+    for other in ("floats", "bool", "text", "dates", "durations"):
+        reference, current = COLUMNS[kind].to_frame("x"), COLUMNS[other].to_frame("x")
+        another_type = drift.drift_report(reference, current).table.loc["x", "test"] == "type"
+        calls = [
+            lambda a=reference, b=current: drift.psi(a["x"], b["x"]),
+            lambda a=reference, b=current: drift.chi_square(a["x"], b["x"]),
+            lambda a=reference, b=current: drift.psi_over_time(a, b, np.zeros(len(b))),
+            lambda a=reference, b=current: stack(a, b),  # what adversarial validation trains on
+        ]
+        refused = [
+            str(tried(lambda _, call=call: call(), None)).find("convert one of them") >= 0 for call in calls
+        ]
+        assert refused == [another_type] * len(calls), other
 
 
 @pytest.mark.parametrize(
