@@ -1,6 +1,7 @@
 """Who may know whom, and what an import costs."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,24 @@ def test_a_room_knows_rooms_to_its_left_only(path):
             assert room in RANK, f"{room} is a new room: give it a place in ORDER"
             allowed = (known in RANK and RANK[known] < RANK[room]) or (known == "plots" and is_lazy)
         assert allowed, f"{room} may not know {known}"
+
+
+def test_no_file_knows_itself_by_way_of_others():
+    # a package's __init__ only passes names on: what stands behind them is what counts
+    files = {".".join(path.with_suffix("").relative_to(PACKAGE.parent).parts): path for path in modules()}
+    graph = {}
+    for name, path in files.items():
+        if path.name != "__init__.py":
+            nodes = [
+                node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
+            ]
+            targets = {target for node in nodes for target in (node.module, *_members(node))}
+            graph[name] = targets & files.keys()
+    graphlib.TopologicalSorter(graph).prepare()  # a CycleError names the files of a circle
+
+
+def _members(node):
+    return [f"{node.module}.{alias.name}" for alias in node.names]
 
 
 def loaded_by(statement):

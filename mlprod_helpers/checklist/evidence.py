@@ -115,31 +115,18 @@ def model_bytes(model):
     >>> sizes["pickle"] > 8000, sizes["json"]
     (True, 4018)
     """
-    text = json.dumps(_as_json(model, ()), separators=(",", ":"))
+    text = json.dumps(model, default=_state, skipkeys=True, separators=(",", ":"))
     return {"pickle": len(pickle.dumps(model, protocol=pickle.HIGHEST_PROTOCOL)), "json": len(text.encode())}
 
 
-def _as_json(value, above):
-    """The state of an object as JSON data; what stands above itself is only named."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, np.generic):
-        return _as_json(value.item(), above)
-    if any(value is one for one in above):
-        return type(value).__name__
-    above = (*above, value)
-    if isinstance(value, np.ndarray):
-        return _as_json(value.tolist(), above)
-    if isinstance(value, dict):
-        return {str(key): _as_json(item, above) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_as_json(item, above) for item in value]
-    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+def _state(value):
+    """What JSON cannot write itself: arrays as lists, other objects as their state, functions by their name."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if callable(value) and hasattr(value, "__qualname__"):
         return value.__qualname__
-    state = value.__getstate__() if hasattr(value, "__getstate__") else None
-    return (
-        {"class": type(value).__name__, "state": _as_json(state, above)} if state is not None else str(value)
-    )
+    state = value.__getstate__()
+    return str(value) if state is None else {"class": type(value).__name__, "state": state}
 
 
 def from_model(model):

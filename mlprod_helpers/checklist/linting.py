@@ -49,11 +49,9 @@ class Findings(tuple):
         """The kinds of problem, each once."""
         return sorted({finding.problem for finding in self})
 
-    def of(self, row=None, problem=None):
-        """The findings of one row, or of one kind of problem."""
-        return Findings(
-            f for f in self if (row is None or f.row == row) and (problem is None or f.problem == problem)
-        )
+    def of(self, row):
+        """The findings of one row."""
+        return Findings(finding for finding in self if finding.row == row)
 
     def __repr__(self):
         if not self:

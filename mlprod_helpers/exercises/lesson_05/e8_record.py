@@ -212,15 +212,15 @@ def _group():
 
 
 def _problems(seen):
-    return set(Record.from_dict(seen.values["record"]).lint().problems)
+    return set(_findings(seen).problems)
 
 
 def _without_trigger(seen):
     return not Record.from_dict(seen.values["record"]).rollback.triggers
 
 
-def _findings_of(seen, row):
-    return Record.from_dict(seen.values["record"]).lint().of(row)
+def _findings(seen):
+    return Record.from_dict(seen.values["record"]).lint()
 
 
 @record.misconception(
@@ -238,7 +238,7 @@ def _vague_claim(seen):
 
 @record.misconception(
     "nothing starts the way back. Somebody has to notice, at a value that was fixed before the night it happens, and the old version answers again within a stated time.",
-    when=lambda seen: _without_trigger(seen) and len(_findings_of(seen, None)) < 6,
+    when=lambda seen: _without_trigger(seen) and len(_findings(seen)) < 6,
 )
 def no_trigger():
     return complete_record(trigger=False).to_dict()
