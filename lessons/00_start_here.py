@@ -215,7 +215,7 @@ explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
 #
 # Write `error_so_far(log, now)`: the mean absolute error, in minutes, over the rows whose label has arrived at `now`.
 #
-# - `log` is a table like `tiny` below. It has the columns `time`, `request_id`, `version`, `prediction`, `label` and `label_time`, perhaps others, and its rows stand in no particular order. It is complete: it also holds labels that arrive after `now`.
+# - `log` is a table like `tiny` below. It has the columns `time`, `request_id`, `version`, `prediction`, `label` and `label_time`, perhaps others. Its rows stand in no particular order, and may come from several days and versions: all of them count. It is complete: it also holds labels that arrive after `now`.
 # - `now` is a `pd.Timestamp`, in UTC like the times in `log`. A label whose `label_time` is exactly `now` has arrived.
 # - Some labels never arrive, because the flight was diverted. Their `label` and `label_time` are missing. A prediction is never missing.
 # - If no label has arrived yet, or the log has no rows, return NaN (`float("nan")`).

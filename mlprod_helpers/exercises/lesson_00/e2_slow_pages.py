@@ -27,7 +27,10 @@ def slow_pages(answer, rng, expect):
         for n in (few, more, rng.integers(100, 300)):
             share = round(float(rng.uniform(0.002, 0.05)), 3)
             expect.close(
-                answer(int(n), share), 1 - (1 - share) ** int(n), f"a page of {n} requests, {share:.1%} slow"
+                answer(int(n), share),
+                1 - (1 - share) ** int(n),
+                f"a page of {n} requests, {share:.1%} slow",
+                rtol=1e-9,
             )
     one = round(float(rng.uniform(0.01, 0.4)), 3)
     expect.close(answer(1, one), one, f"a page of one request, {one:.1%} slow")
