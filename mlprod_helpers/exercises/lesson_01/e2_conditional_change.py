@@ -50,7 +50,7 @@ def _inside_bins(reference, current, edges):
 def conditional_change(answer, rng, expect):
     """`conditional_change(reference, current, edges)`: how far y moved at the same x, on average over the current rows."""
     bins = int(rng.integers(5, 9))
-    edges = np.cumsum(rng.uniform(3, 15, bins + 1)).round(1).tolist()
+    edges = np.cumsum(rng.uniform(30, 150, bins + 1)).round(1).tolist()
     old = rng.permutation(np.linspace(1, 3, bins))
     new = np.roll(old, 1) * rng.uniform(0.8, 1.2, bins)
     law = rng.permutation(np.linspace(20, 60, bins))

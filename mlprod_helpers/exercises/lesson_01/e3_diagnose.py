@@ -42,6 +42,9 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
     if kind == "none":
         new_x += rng.permutation(np.linspace(-1, 1, k)) * rng.uniform(0, 0.05)
         new_y += rng.choice([-1, 1], k) * rng.uniform(0, 0.05, k)
+    elif kind == "covariate" and variant % 4 == 1:  # so little, and y so clear from x, that P(x | y) stands
+        size = rng.uniform(0.053, 0.06)
+        new_x += np.where(np.arange(k) == one, -size, size / (k - 1)) * rng.choice([-1, 1])
     elif kind == "covariate":
         new_x += np.where(np.arange(k) == one, -size, size / (k - 1)) * (1 if variant // 2 % 2 else -1)
     elif kind == "prior":
@@ -78,6 +81,8 @@ def _world(rng, kind, variant):
         p_x = rng.uniform(0.7, 1.3, k)
         spread = 0.05 if kind == "prior" and variant % 3 == 0 else 0.3  # then P(x) hardly moves
         p_x, p_y = p_x / p_x.sum(), 0.5 + rng.uniform(-0.1, 0.1) + rng.uniform(-spread, spread, k)
+        if kind == "covariate" and variant % 4 == 1:
+            p_y = 0.5 + rng.permutation(np.linspace(-0.4, 0.4, k))
         new_x, new_y = _moved_joint(rng, kind, variant, p_x, p_y)
         if min(new_x.min(), new_y.min(), p_y.min()) < 0.02 or max(new_y.max(), p_y.max()) > 0.98:
             continue
@@ -96,7 +101,11 @@ def _clear(kind, variant, tables):
     if _by_the_rules(*tables) != kind or any(abs(change - LIMIT) < MARGIN for change in changes.values()):
         return False
     if kind == "none":
+        if variant % 2 == 0 and (changes["x|y"] > LIMIT) == (variant % 4 == 0):
+            return False  # P(x | y) moves in two of these worlds, though neither P(x) nor P(y | x) does
         return max(changes.values()) > 0.04 and (variant % 2 == 0 or changes["y|x"] > 0.035)
+    if kind == "covariate" and variant % 4 == 1 and changes["x|y"] > LIMIT:
+        return False
     decides = {"covariate": ("x",), "prior": ("y|x",), "concept": ("y|x", "x|y")}[kind]
     if kind == "prior" and variant % 3 == 0 and changes["x"] > LIMIT:
         return False

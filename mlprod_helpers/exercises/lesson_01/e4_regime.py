@@ -1,5 +1,7 @@
 """Exercise 1.4, Four patterns."""
 
+from itertools import combinations
+
 import numpy as np
 
 from mlprod_helpers.lesson.contract import Array, Function, exercise
@@ -52,17 +54,21 @@ def regime(answer, rng, expect):
         expect.equal(
             states(5, pattern, 0, 1), np.array(wanted, float), f"{pattern} from row 0 on, width 1, 5 rows"
         )
-    late = [states(n, pattern, n + 5, width) for pattern in ("sudden", "gradual", "incremental", "recurring")]
+    late = {
+        pattern: states(n, pattern, n + 5, width)
+        for pattern in ("sudden", "gradual", "incremental", "recurring")
+    }
+    wrong = [pattern for pattern, each in late.items() if len(each) != n or each.any()]
     expect.true(
-        all(len(each) == n and not each.any() for each in late),
-        "a start behind the last row: all rows are old",
-        "some are not",
+        not wrong,
+        f"a start behind the last row (n={n}, start={n + 5}): {n} old rows",
+        f"not with {', '.join(wrong)}",
     )
     unfinished = states(n, "incremental", n - width, 4 * width)
     expect.true(
         len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
-        "a change that is not finished at the last row: it stops on its way",
-        "it does not",
+        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): it stops on its way",
+        f"the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}" if len(unfinished) else "no row",
     )
 
 
@@ -93,12 +99,22 @@ def _check_mixture(states, rng, expect):
         f"in the tenths of the way it is {', '.join(f'{share:.2f}' for share in tenths)}"
         + ("" if outside else "; before it some rows are new, or after it some are old"),
     )
-    first, second = rng.choice(1000, size=2, replace=False).tolist()
-    once, again, other = (states(300, "gradual", 20, 250, seed) for seed in (first, first, second))
+    first = int(rng.integers(1, 1000))
+    seeds = first, first + 1, first + 2, first + 1000, 0
+    once = {seed: states(300, "gradual", 20, 250, seed) for seed in seeds}
+    unlike = next(
+        (seed for seed in seeds if not np.array_equal(once[seed], states(300, "gradual", 20, 250, seed))),
+        None,
+    )
+    alike = next(
+        (pair for pair in combinations(seeds, 2) if np.array_equal(*(once[seed] for seed in pair))), None
+    )
     expect.true(
-        np.array_equal(once, again) and not np.array_equal(once, other),
+        unlike is None and alike is None,
         "gradual: the same seed draws the same rows, another seed others",
-        "it does not",
+        f"two calls with seed {unlike} differ"
+        if alike is None
+        else f"seeds {alike[0]} and {alike[1]} give the same rows",
     )
 
 

@@ -107,7 +107,7 @@ def error_by_day(answer, rng, expect):
         expect.true(
             _agree(error, want["error"]) and _agree(missing, want["missing"]),
             "a log in which every label has come: missing is 0 on every day",
-            "something else is there",
+            "`error` is off" if _agree(missing, want["missing"]) else "`missing` is not 0 everywhere",
         )
 
 
@@ -172,6 +172,18 @@ def by_arrival(log):
 def praises_itself(log):
     filled = log["label"].fillna(log["prediction"])
     error = (filled - log["prediction"]).abs().groupby(log["day"]).mean()
+    return pd.DataFrame({"error": error, "missing": log["label"].isna().groupby(log["day"]).mean()})
+
+
+@error_by_day.misconception(
+    "errors above and below were allowed to cancel. Ten minutes too many and ten too few are two errors, not none: "
+    "take the absolute value of each first.",
+    when=lambda seen: (lambda log, error, missing, want: _like(abs(error), abs(signed(log)["error"])))(
+        *_reported(seen)
+    ),
+)
+def signed(log):
+    error = (log["label"] - log["prediction"]).groupby(log["day"]).mean()
     return pd.DataFrame({"error": error, "missing": log["label"].isna().groupby(log["day"]).mean()})
 
 
