@@ -855,7 +855,8 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # covariate shifts and two in which nothing happens. Kind by kind, your bill is compared with that of somebody who knows the truth. You may pay, on average for each service,
 #
 # - with either kind of fault: up to 12 more,
-# - with a concept drift or a prior shift: up to 7 more (to retrain in a prior shift costs 9 more),
+# - with a concept drift: up to 10 more,
+# - with a prior shift: up to 7 more (to retrain costs 9 more),
 # - the four covariate shifts and quiet services, where waiting is free: up to 15 for all four together.
 
 

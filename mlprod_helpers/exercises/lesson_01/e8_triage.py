@@ -53,7 +53,8 @@ def _waiting(report, memory):
 
 def _costs(answer, rng, kind, lost, sign):
     """What the answer, always waiting and the one who knows the truth cost on one drawn service."""
-    reports, onset = draw_service(rng, kind, lost, sign)
+    # where nothing needs a remedy, only weeks with few rows mislead: let them be misleading ones
+    reports, onset = draw_service(rng, kind, lost, sign, weeks_to_shorten=2 if kind in CURES else 6)
     weeks = [{"week": week} for week in range(WEEKS)]  # all that the last two read
     return (
         _cost(answer, kind, reports, onset),
@@ -116,7 +117,7 @@ def triage(answer, rng, expect):
 
 SERVICES = {"lost": 2, "unit": 2, "concept": 3, "prior": 4}
 
-MORE = {"lost": 12, "unit": 12, "concept": 7, "prior": 7}
+MORE = {"lost": 12, "unit": 12, "concept": 10, "prior": 7}
 
 QUIET_LIMIT = 15
 

@@ -39,8 +39,10 @@ def weekly_reports(kind, random_state):
     return list(reports), onset
 
 
-def draw_service(rng, kind, lost, sign):
+def draw_service(rng, kind, lost, sign, weeks_to_shorten=2):
     """As `weekly_reports`, of a fault that loses values or changes a unit, of a prior shift up or down.
+
+    The two weeks with few rows are drawn; of more than two drawn ones, those whose few rows are the most misleading.
 
     The reports come one by one: a case that is cured early costs no time.
     """
@@ -65,21 +67,29 @@ def draw_service(rng, kind, lost, sign):
         concept=Linear(noise=0.15),
         random_state=int(rng.integers(2**31)),
     )
-    few = rng.choice(WEEKS - DELAY, size=2, replace=False)
-    return week_by_week(stream, few), onset
+    drawn = rng.choice(WEEKS - DELAY, size=weeks_to_shorten, replace=False)
+    return week_by_week(stream, drawn), onset
 
 
-def week_by_week(stream, few):
+def week_by_week(stream, drawn):
     model = Frozen(stream.X[:REFERENCE], stream.y[:REFERENCE])
 
-    def rows(week):
+    def rows(week, n):
         first = REFERENCE + week * ROWS
-        rows = slice(first, first + (FEW if week in few else ROWS))
-        return stream.X[rows], stream.y[rows]
+        return stream.X[first : first + n], stream.y[first : first + n]
+
+    few = drawn
+    if len(drawn) > 2:
+        few = sorted(drawn, key=lambda week: model.with_labels(*rows(week, FEW))["law"])[-2:]
+    size = [FEW if week in few else ROWS for week in range(WEEKS)]
 
     for week in range(WEEKS):
-        late = dict.fromkeys(LATE_KEYS) if week < DELAY else model.with_labels(*rows(week - DELAY))
-        yield {"week": week, **model.at_once(rows(week)[0]), **late}
+        late = (
+            dict.fromkeys(LATE_KEYS)
+            if week < DELAY
+            else model.with_labels(*rows(week - DELAY, size[week - DELAY]))
+        )
+        yield {"week": week, **model.at_once(rows(week, size[week])[0]), **late}
 
 
 class Frozen:
