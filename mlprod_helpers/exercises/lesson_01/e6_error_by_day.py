@@ -235,7 +235,7 @@ def share_known(log):
 @error_by_day.alternative
 def day_by_day(log):
     rows = []
-    for day in sorted(log["day"].unique()):
+    for day in log["day"].unique():
         of_day = log[log["day"] == day]
         known = of_day.dropna(subset=["label"])
         errors = abs(known["prediction"] - known["label"])
