@@ -209,19 +209,17 @@ def operating_point(confidence, correct, threshold):
     return Point(float(threshold), n / len(confidence), risk, upper_bound(errors, n))
 
 
-def safe_points(confidence, correct, max_risk, *, thresholds=None, level=0.95):
+def safe_points(confidence, correct, max_risk):
     """Which thresholds keep the risk at or below `max_risk`, and surely so, although many are tried?
 
-    Thresholds are tested from the strictest on, and the first one that fails ends the row ("fixed sequence"): then all
-    that passed hold together with probability `level`. Those with so few automated cases that even a handful of errors
+    The thresholds 0.50, 0.51, ..., 0.99 are tested from the strictest on, and the first one that fails ends the row ("fixed
+    sequence"): then all that passed hold together with a probability of 95 %. Those with so few automated cases that even a handful of errors
     could not be told from too many are not asked.
 
     Parameters
     ----------
     confidence, correct : arrays of n, from cases that were not used to fit or calibrate the model
     max_risk : float, the safety floor: highest share of wrong automated decisions
-    thresholds : array, fixed beforehand; 0.5 to 0.99 in steps of 0.01 if not given
-    level : float
 
     Returns
     -------
@@ -239,16 +237,14 @@ def safe_points(confidence, correct, max_risk, *, thresholds=None, level=0.95):
     confidence, correct = _pairs(confidence, correct)
     if not 0 < max_risk < 1:
         raise ValueError(f"max_risk is {max_risk}, but a risk to keep lies between 0 and 1, such as 0.02.")
-    if thresholds is None:
-        thresholds = np.round(np.arange(0.5, 0.995, 0.01), 2)
-    grid = np.unique(np.asarray(thresholds, dtype=float))[::-1]
+    grid = np.round(np.arange(0.99, 0.495, -0.01), 2)
     order = np.sort(confidence)
     accepted = len(order) - np.searchsorted(order, grid)
     right = np.sort(confidence[correct])
     errors = accepted - (len(right) - np.searchsorted(right, grid))
-    bound = upper_bound(errors, accepted, level)
+    bound = upper_bound(errors, accepted)
     # enough cases to pass with a third of the allowed errors: it looks at confidences only, so nothing is picked by luck
-    asked = upper_bound(np.floor(max_risk / 3 * accepted), accepted, level) <= max_risk
+    asked = upper_bound(np.floor(max_risk / 3 * accepted), accepted) <= max_risk
     failed = np.cumsum(asked & (bound > max_risk)) > 0
     return pd.DataFrame(
         {

@@ -98,15 +98,13 @@ NEED_MS = 300.0
 SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
 
-def month_of(servers, runs=30, random_state=None):
+def month_of(servers, *, random_state=None):
     """What a month costs: servers, and the busy minutes in which p99 was above the need.
 
     Parameters
     ----------
     servers : int or Sizing
         A `Sizing` where other options count, too.
-    runs : int
-        Minutes of traffic that are drawn around the busiest hour's rate.
     random_state : int, Generator or None
 
     Returns
@@ -119,7 +117,7 @@ def month_of(servers, runs=30, random_state=None):
         sizing=dataclasses.replace(sizing, seconds=60.0),
         latency=[Claim(metric="p99", at_most=NEED_MS, unit="ms")],
     )
-    replay = replay_record(record, rate=RATE, service=SERVICE, runs=runs, random_state=random_state)
+    replay = replay_record(record, rate=RATE, service=SERVICE, runs=30, random_state=random_state)
     missed = 1 - float(replay.claims["kept"].iloc[0])
     cost = SERVER_MONTH * sizing.servers + MISSED_MINUTE * MINUTES * missed
     return {"servers": sizing.servers, "missed": round(missed, 3), "cost": round(cost)}
