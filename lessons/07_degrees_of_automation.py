@@ -465,7 +465,7 @@ for gain in (1, 0.5, 0.4, 0.3, 0.25):
 lesson.recall("wrong among the automated at gain 0.25, %", round(100 * points[0.25].risk))
 
 # %%
-table = pd.DataFrame(points, index=["threshold", "coverage", "risk", "bound", "cost"]).T
+table = pd.DataFrame(points, index=["threshold", "coverage", "risk", "bound"]).T
 table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 
 # %% [markdown]
