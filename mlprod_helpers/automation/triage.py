@@ -412,7 +412,7 @@ def _first_free(free, arrivals, service):
     """When each case is begun, first come first served; `free` (a heap of when each reviewer is free) is moved on."""
     began = []
     for at, takes in zip(arrivals.tolist(), service.tolist(), strict=True):
-        start = max(at, free[0])
+        start = at if at > free[0] else free[0]
         heapq.heapreplace(free, start + takes)
         began.append(start)
     return np.array(began)
@@ -423,10 +423,9 @@ def _busy_share(at, begin, end, reviewers):
     if not reviewers.fatigue or not len(at):
         return np.zeros(len(at))
 
-    def worked(until):
-        return _sum_since(begin, until) - _sum_since(end, until)
-
-    return np.clip((worked(at) - worked(at - reviewers.memory)) / (reviewers.memory * reviewers.count), 0, 1)
+    until = np.concatenate([at, at - reviewers.memory])
+    now, earlier = np.split(_sum_since(begin, until) - _sum_since(end, until), 2)
+    return np.clip((now - earlier) / (reviewers.memory * reviewers.count), 0, 1)
 
 
 def _sum_since(times, until):

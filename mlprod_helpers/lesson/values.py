@@ -207,6 +207,9 @@ class _Encoder:
             return {"type": "nat"}
         if value is pd.NA:
             return {"type": "na"}
+        for plain, method in _PLAIN:  # most of what there is, and quicker to ask
+            if kind is plain:
+                return method(self, value, depth + 1)
         for kinds, method in _ENCODERS:
             if issubclass(kind, kinds):
                 return method(self, value, depth + 1)
@@ -444,3 +447,12 @@ _DECODERS = {
     "multiindex": _decode_index,
     "range": _decode_index,
 }
+
+_PLAIN = (
+    (float, _Encoder.number),
+    (int, _Encoder.number),
+    (str, _Encoder.text),
+    (list, _Encoder.listing),
+    (tuple, _Encoder.listing),
+    (dict, _Encoder.mapping),
+)

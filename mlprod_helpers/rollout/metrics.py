@@ -35,7 +35,7 @@ class Rows:
 
     def __init__(self, columns, taken, seen):
         self.columns, self.taken, self.seen = columns, taken, seen
-        self._known, self._where = {}, {}
+        self._known, self._where, self._codes = {}, {}, {}
 
     def known(self, name):
         """(values, when each was known, row of each) in the order in which they became known; rows without are left out."""
@@ -49,19 +49,24 @@ class Rows:
     def answered(self, taken, seen):
         """The same columns with other marks; what was worked out about the columns is shared."""
         other = Rows(self.columns, taken, seen)
-        other._known, other._where = self._known, self._where
+        other._known, other._where, other._codes = self._known, self._where, self._codes
         return other
+
+    def shares_features_with(self, other):
+        """Both have the same requests: which of them have a value is worked out once."""
+        self._where, self._codes = other._where, other._codes
 
     def where(self, column, value):
         """Which rows have this value in this column? None: which have none?"""
         if (column, value) not in self._where:
-            feature = self.feature(column)
-            missing = pd.isna(feature)
+            if column not in self._codes:
+                self._codes[column] = pd.factorize(self.feature(column))  # -1 where it is missing
+            codes, different = self._codes[column]
             if is_missing(value):
-                self._where[column, value] = missing
+                self._where[column, value] = codes < 0
             else:
-                self._where[column, value] = ~missing
-                self._where[column, value][~missing] = pd.Series(feature[~missing]) == value
+                hits = (pd.Series(different) == value).to_numpy(dtype=bool)
+                self._where[column, value] = np.append(hits, False)[codes]
         return self._where[column, value]
 
     def feature(self, column):

@@ -142,6 +142,7 @@ class _World:
             self._columns = {
                 role: Rows(shared | own | answer, None, None) for role, answer in self.answers.items()
             }
+            self._columns["canary"].shares_features_with(self._columns["stable"])
         stable = self._columns["stable"].answered(by_stable, by_stable)
         canary = self._columns["canary"].answered(taken, by_canary)
         return Metrics(stable, canary, (self.stable.name, self.canary.name))

@@ -1,6 +1,7 @@
 """Who gets the new version: sticky per user, independent of the order of requests, equal in every process."""
 
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from numbers import Real
 
@@ -31,10 +32,11 @@ def bucket(user_ids, salt=""):
     array([0.339])
     """
     try:
-        codes, names = pd.factorize(np.asarray(user_ids, dtype=object))
+        few = isinstance(getattr(user_ids, "dtype", None), pd.CategoricalDtype)  # its names are known
+        codes, names = pd.factorize(user_ids if few else np.asarray(user_ids, dtype=object))
     except TypeError:
         raise TypeError("user_ids holds lists or the like: a user's name is a number or text.") from None
-    places = np.array([_place(name, salt) for name in names] + [np.nan])
+    places = np.array([_known_place(name, salt) for name in names] + [np.nan])
     return places[codes]  # a missing user has code -1: the NaN at the end
 
 
@@ -78,3 +80,6 @@ def _place(name, salt):
         name = int(name)
     digest = blake2b(f"{salt}:{name}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 12) / 2**52  # 52 bits: never rounded up to 1
+
+
+_known_place = lru_cache(1 << 14, typed=True)(_place)  # the same users come again and again

@@ -7,6 +7,8 @@ of looks; an always-valid test allows a look at any moment, for more data.
 (0.05, 0.142)
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -37,7 +39,7 @@ def crossing(bounds, *, drift=0.0):
         raise ValueError(f"bounds are {bounds.tolist()}, but each is the |z| that stops the test: above 0.")
     times = np.arange(1, len(bounds) + 1) / len(bounds)
     # doubling the nodes changes no digit that is printed
-    nodes, weights = np.polynomial.legendre.leggauss(64 + 4 * len(times))
+    nodes, weights = _nodes(64 + 4 * len(times))
     # the sum B(t) = z sqrt(t) has independent steps of variance dt and mean drift dt
     values, mass, stopped, before = np.array([0.0]), np.array([1.0]), [], 0.0
     for bound, time in zip(bounds, times, strict=True):
@@ -50,6 +52,9 @@ def crossing(bounds, *, drift=0.0):
         values, mass, before = at, (density @ mass) * weights * edge, time
         stopped.append(1.0 - mass.sum())
     return np.array(stopped)
+
+
+_nodes = functools.lru_cache(32)(np.polynomial.legendre.leggauss)
 
 
 def peeking(looks, alpha=0.05):
