@@ -32,16 +32,19 @@ def harm(answer, rng, expect):
     rate = int(rng.integers(10, 60))
     old, new = round(float(rng.uniform(0.005, 0.03)), 3), round(float(rng.uniform(0.06, 0.2)), 3)
     late = int(rng.integers(20, 60))
-    ramp = [
-        (float(minutes), percent)
-        for minutes, percent in zip(rng.integers(4, 30, 4) / 2, (0.5, 5, 20, 50), strict=True)
-    ]
+    # no whole minutes, no whole seconds
+    minutes = rng.integers(2, 15, 4) + rng.choice([0.37, 0.62, 0.81], 4)
+    ramp = list(zip(minutes.round(2).tolist(), (0.5, 5, 20, 50), strict=True))
     plans = (
         ([(2, 100)], "everybody for 2 minutes"),
         ([(40, 5)], "one user in twenty for 40 minutes"),
         (ramp, "a ramp of four steps of different length"),
-        ([(10, 0), *ramp[:2], (late, 100)], f"nobody, two steps, then everybody for {late} minutes"),
+        (
+            [(10, 0), *ramp[:2], ramp[1], (late, 100)],
+            f"a step of nobody, two equal ones, everybody for {late} minutes",
+        ),
         ([(6, 50), (6, 10)], "fewer users in the second step"),
+        ([(0.37, 1)], "one user in a hundred for 22.2 seconds"),
     )
     with expect.defining():
         for steps, what in plans:

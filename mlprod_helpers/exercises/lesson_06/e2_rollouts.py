@@ -7,7 +7,7 @@ STRATEGIES = ("shadow", "canary", "blue_green", "ab_test")
 RELEASES = {
     "pipeline": "features are computed by new code; its answers should equal the old ones",
     "ranking": "a new order of hotels: does it really bring more bookings?",
-    "framework": "a new web framework: it may crash or be slow under real load, 50 requests a second",
+    "framework": "a new web framework: it may crash or be slow at 50 requests a second; no servers for copies or a second fleet",
     "format": "page and service change their common format in one night; old and new do not mix",
     "fares": "a model that sets prices in real time; its damage must be stopped while few are hit",
     "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",

@@ -33,10 +33,15 @@ def _solved(shape, looks):
 def bars(answer, rng, expect):
     """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
     for looks in (2, int(rng.integers(4, 7)), int(rng.integers(9, 14))):
-        got = np.abs(answer(looks).astype(float))
-        if len(got) != looks or np.isnan(got).any():
+        got = answer(looks).astype(float)
+        if len(got) != looks or not (got > 0).all():
+            why = (
+                f"you return {len(got)}"
+                if len(got) != looks
+                else f"{got[~(got > 0)][0]:g} is no bar: |z| is always beyond it, or never"
+            )
             with expect.defining():
-                expect.true(False, f"{looks} looks need {looks} bars", f"got {len(got)}, or a NaN")
+                expect.true(False, f"{looks} looks need {looks} bars above 0", why)
             continue
         got = np.minimum(got, 50.0)
         errs = crossing(got)[-1]
@@ -48,7 +53,7 @@ def bars(answer, rng, expect):
         early = math.ceil(0.6 * looks)
         if early == looks:
             continue
-        half = crossing(got, drift=6.0)[early - 1]
+        half = max(crossing(got, drift=6.0)[early - 1], 0.0)
         what = (
             f"{looks} looks: a very bad one is stopped by look {early} in {half:.0%} (wanted at least 60 %)"
         )
@@ -59,8 +64,8 @@ def bars(answer, rng, expect):
 @bars.acceptable
 def bars_by_simulation(answer, rng):
     for looks in (1, 2, 3, 5, 8, 16):
-        got = np.abs(np.asarray(answer(looks), dtype=float))
-        if got.shape != (looks,) or np.isnan(got).any():
+        got = np.asarray(answer(looks), dtype=float)
+        if got.shape != (looks,) or not (got > 0).all():
             return False
         z = rng.normal(size=(40_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
         share = np.sqrt(np.arange(1, looks + 1) / looks)
@@ -76,9 +81,9 @@ def bars_by_simulation(answer, rng):
 
 
 def _each(seen, holds):
-    """Whether there were bars for at least three numbers of looks, and this holds for all of them."""
-    outputs = [np.abs(np.asarray(bars, dtype=float)) for bars in seen.outputs]
-    return len(outputs) > 2 and all(len(bars) > 1 and holds(bars) for bars in outputs)
+    """Whether there were as many bars as looks for at least three numbers of looks, and this holds for all of them."""
+    outputs = [(call.given[0], np.asarray(call.output, dtype=float)) for call in seen.calls]
+    return len(outputs) > 2 and all(len(bars) == looks and holds(bars) for looks, bars in outputs)
 
 
 @bars.misconception(

@@ -42,6 +42,7 @@ def views_needed(answer, rng, expect):
     hours = (
         (90_000, 20, 5),
         (int(rng.integers(1000, 9000)), int(rng.integers(30, 90)), int(rng.integers(2, 20))),
+        (int(rng.integers(1000, 9000)), int(rng.integers(30, 90)), int(rng.integers(60, 95))),
         (int(rng.integers(10**6, 10**7)), 0.5, 100),
     )
     for views, rate, percent in hours:
@@ -141,7 +142,7 @@ def one_sided():
 
 def _all_traffic(seen):
     calls = [call for call in seen.calls if call.name == "hours_needed"]
-    return len(calls) == 3 and all(
+    return len(calls) == 4 and all(
         math.isclose(call.output, call.given[0] / call.given[1] / 3600, rel_tol=1e-3) for call in calls
     )
 
