@@ -32,8 +32,8 @@ def bucket(user_ids, salt=""):
     array([0.339])
     """
     try:
-        few = isinstance(getattr(user_ids, "dtype", None), pd.CategoricalDtype)  # its names are known
-        codes, names = pd.factorize(user_ids if few else np.asarray(user_ids, dtype=object))
+        known = isinstance(getattr(user_ids, "dtype", None), pd.CategoricalDtype)  # its names are known
+        codes, names = pd.factorize(user_ids if known else np.asarray(user_ids, dtype=object))
     except TypeError:
         raise TypeError("user_ids holds lists or the like: a user's name is a number or text.") from None
     places = np.array([_known_place(name, salt) for name in names] + [np.nan])

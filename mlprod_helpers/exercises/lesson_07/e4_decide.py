@@ -31,16 +31,21 @@ def _decide(p, cost_error, cost_human):
 )
 def decide(answer, rng, expect):
     """`decide(p, cost_error, cost_human)` -> "yes", "no" or "ask" for each p, at the least expected cost."""
+    dear = float(rng.uniform(90, 110))
     cases = (
         (20.0, float(rng.uniform(1.5, 4)), "an error costs several times a look"),
-        (float(rng.uniform(90, 110)), float(rng.uniform(2, 4)), "errors are very expensive"),
+        (dear, dear * float(rng.choice([0.024, 0.026, 0.034, 0.036])), "errors are very expensive"),
         (float(rng.uniform(3, 5)), 1.0, "errors cost little more than a look"),
         (2.0, float(rng.uniform(1.2, 3)), "a look costs more than any doubt"),
     )
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.49, 0.51, 0.54, 1.0])
+        share = cost_human / cost_error
+        if share < 0.49:  # close to where asking begins, on both sides of it
+            near = share + np.array([-0.002, 0.002])
+            p = np.concatenate([p, near, 1 - near])
         loss = np.minimum(p, 1 - p)
-        p = p[(np.abs(loss - cost_human / cost_error) > 0.005) & (np.abs(p - 0.5) > 0.005)]
+        p = p[(np.abs(loss - share) > 0.001) & (np.abs(p - 0.5) > 0.005)]
         got = answer(p, cost_error, cost_human)
         want = _decide(p, cost_error, cost_human)
         ok = len(got) == len(want) and bool((np.asarray(got) == want).all())
