@@ -32,7 +32,7 @@ def _coverage(confidence, correct, max_risk):
 )
 def coverage_at(answer, rng, expect):
     """`coverage_at(confidence, correct, max_risk)`: the largest share automated with a measured risk of at most that."""
-    n = int(rng.integers(150, 250))
+    n = int(rng.choice([151, 167, 191, 211, 239]))  # no share of these has two digits
     usual = overconfident(rng, n)
     lucky = overconfident(rng, n)
     lucky[1][np.argmax(lucky[0])] = False  # the most confident answer of all is wrong
@@ -44,10 +44,18 @@ def coverage_at(answer, rng, expect):
     exact[1][rng.choice(39, 30, replace=False)] = True
     order = rng.permutation(n)
     one = np.full(12, 0.75), np.arange(12) < 9
+    # nine that are right, then four of 0.7: one of these could be taken without the others, whichever comes first
+    equal = (
+        np.concatenate([rng.uniform(0.8, 0.99, 9), np.full(4, 0.7), rng.uniform(0.5, 0.6, 4)]),
+        np.ones(17, bool),
+    )
+    equal[1][[9, 10, 12, 13, 14, 15, 16]] = False
+    mixed = rng.permutation(17)
     cases = (
         (*usual, 0.0913, "a risk of at most 9.13 %"),
         (*lucky, 0.0513, "the single most confident answer is wrong"),
         (*ties, 0.1013, "equal confidences: no threshold parts them"),
+        (equal[0][mixed], equal[1][mixed], 0.15, "four cases equally sure, three of them wrong"),
         (modest[0] / 2 - 0.2, modest[1], 0.1213, "confidences from 0.05 to 0.3"),
         (0.9 + usual[0] / 1000, usual[1], 0.0913, "confidences that differ in the fourth digit"),
         (exact[0][order], exact[1][order], 0.25, "a risk of exactly max_risk is allowed"),

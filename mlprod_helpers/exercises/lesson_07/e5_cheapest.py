@@ -51,6 +51,15 @@ def _boastful(rng, n):
     return overconfident(rng, n, worse=4.0)
 
 
+def _two_crowds(rng, n):
+    """Two kinds of cases and nothing between them: four of ten wrong, and two of ten."""
+    half = n // 2
+    confidence = np.repeat([0.6137, 0.8063], half)  # on no grid
+    wrong = np.concatenate([np.arange(half) < 0.4 * half, np.arange(half) < 0.2 * half])
+    order = rng.permutation(2 * half)
+    return confidence[order], ~wrong[order]
+
+
 # (reviewers, load if people looked at everything, what it is, how the cases are drawn); with 20 for an error and 1 for a
 # look, asking pays below 0.90: two of the crowds of cases lie just above that and just below
 _TEAMS = (
@@ -59,6 +68,9 @@ _TEAMS = (
     (1, (1.8, 2.4), "one person, twice as many cases as they can look at", overconfident),
     (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
     (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
+    # nearly all of their time: for one person the delay is dearer than the errors of the better crowd, for two it is not
+    (1, (0.968, 0.972), "one person with hardly a free minute, two kinds of cases", _two_crowds),
+    (2, (0.96, 0.965), "two people with hardly a free minute, two kinds of cases", _two_crowds),
     (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
 )
 
@@ -148,10 +160,20 @@ def believes_the_model(confidence, correct, rate, count):
 
 
 def _same_thresholds(seen, wrong):
-    """Whether every threshold is that of `wrong`, to 0.02."""
+    """Whether every threshold is that of `wrong`, to 0.02, or takes the same cases."""
     return len(seen.calls) == len(_TEAMS) and all(
-        abs(call.output - wrong(*call.given)) < 0.021 for call in seen.calls
+        abs(call.output - other) < 0.021
+        or abs(np.mean(call.given[0] >= call.output) - np.mean(call.given[0] >= other)) < 0.03
+        for call, other in ((call, wrong(*call.given)) for call in seen.calls)
     )
+
+
+@cheapest.misconception(
+    "each look took exactly a minute. Looks that vary as much as these make people wait about twice as long, and near a full load that decides.",
+    when=lambda seen: _same_thresholds(seen, always_a_minute),
+)
+def always_a_minute(confidence, correct, rate, count):
+    return float(cost_curve(confidence, correct, rate, Reviewers(count, 60.0), PRICES)["cost"].idxmin())
 
 
 @cheapest.misconception(

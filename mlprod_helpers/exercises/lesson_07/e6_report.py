@@ -34,8 +34,8 @@ def _honest(log, mix, blind=True, known=True, against="label", own="prediction")
 )
 def report(answer, rng, expect):
     """`report(log, mix)`: how often the model is right on blind cases, by kind, and weighted by production's mix."""
-    for what in ("a first shadow run", "another one"):
-        log, mix = draw_shadow(rng)
+    for what, n in (("a first shadow run", 400), ("another one", 900)):
+        log, mix = draw_shadow(rng, n)
         ends = [0, len(log) - 1]  # the first and the last row count like any other
         log.loc[ends, "saw"] = False
         log.loc[ends, "label"] = log.loc[ends, "label"].fillna(log.loc[ends, "prediction"])

@@ -28,6 +28,11 @@ def _truth(threshold, worse):
     return len(taken) / len(_LEVELS), risk
 
 
+def _just_above(floor, count):
+    """How wrong a model is whose `count` highest levels together have a risk just above the floor."""
+    return (floor + 0.0005) / float(1 - _LEVELS[-count:].mean())
+
+
 @exercise(
     "7.7",
     "Safe, or lucky?",
@@ -45,14 +50,16 @@ def _truth(threshold, worse):
 )
 def safe_threshold(answer, rng, expect):
     """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; above 1 if nothing is."""
-    few = np.sort(rng.uniform(0.6, 0.99, 12))
+    few = np.append(np.sort(rng.uniform(0.6, 0.99, 11)), 1.0)
     got = answer(few, np.ones(12, bool), FLOOR)
     with expect.defining():
         what = "12 cases, all of them right: too few to trust any"
         expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0 %")
+    # the risk of the best so many levels is a hair above the floor: without a bound every second draw takes them
+    barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
-        (12, float(rng.uniform(0.85, 1.0)), FLOOR, 0.08, "an honest model, at most 10 % wrong"),
-        (12, float(rng.uniform(0.9, 1.1)), 0.2, 0.35, "an honest model, at most 20 % wrong"),
+        (24, barely, FLOOR, 0.05, "an honest model, at most 10 % wrong"),
+        (24, wider, 0.2, 0.3, "an honest model, at most 20 % wrong"),
         (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
     )
     for draws, worse, max_risk, least, what in cases:
@@ -83,8 +90,8 @@ def safe_threshold_by_the_statement(answer, rng):
         if n and not answer(few, np.ones(n, bool), FLOOR) > few.max():
             return False
     for worse, max_risk, least in (
-        (0.9, 0.1, 0.08),
-        (1.0, 0.2, 0.35),
+        (0.85, 0.1, 0.05),
+        (0.95, 0.2, 0.3),
         (2.5, 0.05, 0.0),
         (1.6, 0.1, 0.0),
         (1.2, 0.3, 0.4),

@@ -76,7 +76,7 @@ def _ok(seen):
 
 
 def _actions(seen):
-    return [call.output[0] for call in seen.calls if isinstance(call.output, tuple)]
+    return [tuple(call.output[0]) for call in seen.calls if call.output]
 
 
 def _follows_brightness(seen):
