@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import random
 import zlib
 
@@ -51,7 +52,8 @@ def route(answer, rng, expect):
     """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
     many = _draw_users(rng, 500)
     users = many[:40]
-    salt = f"release {rng.integers(10, 99)}"
+    # of one length: the length of a salt is no salt
+    salt, other = (f"release {number}" for number in rng.choice(np.arange(10, 100), 2, replace=False))
     sent = functools.partial(_sent, answer)
     with expect.defining():
         at_20 = sent(many[:300], 20, salt)
@@ -96,16 +98,24 @@ def route(answer, rng, expect):
         f"they come in at {len(set(places))} different weights only",
     )
     with expect.defining():
-        moved = [
-            (later - earlier) % 100
-            for earlier, later in zip(
-                places, (_first_weight(answer, user, f"{salt}b") for user in users), strict=True
-            )
-        ]
+        others = [_first_weight(answer, user, other) for user in users]
+        moved = {(later - earlier) % 100 for earlier, later in zip(places, others, strict=True)}
+        mirrored = {(later + earlier) % 100 for earlier, later in zip(places, others, strict=True)}
+        pairs = list(itertools.combinations(zip(places, others, strict=True), 2))
+        together = [abs(b - d) < 2 for (a, b), (c, d) in pairs if a == c]
+        why = (
+            "all of them stay where they were, or move by the same step"
+            if len(moved) < 15
+            else "the line is only turned round, so that the last come first"
+            if len(mirrored) < 15
+            else f"of {len(together)} pairs of users who come in together with one salt, {sum(together)} do so with the other"
+        )
         expect.true(
-            len(set(moved)) >= 15,
+            len(moved) >= 15
+            and len(mirrored) >= 15
+            and (len(together) < 3 or sum(together) <= len(together) / 2),
             "another salt puts each user at a place that has nothing to do with the first",
-            "all of them stay where they were, or move by the same step",
+            why,
         )
 
 

@@ -140,10 +140,47 @@ def _misses_one_airport(seen):
         call.name != "plan"
         and call.output[0] == "pass"
         and any(
-            call.given[1][airport]["errors"] >= 5
+            call.given[1][airport]["requests"] >= 30  # of fewer it may have wanted more
+            and call.given[1][airport]["errors"] >= 5
             and _behind(call.given[0][airport], call.given[1][airport]) > 4
             for airport in AIRPORTS
         )
+        for call in seen.calls
+    )
+
+
+def _skips_a_quiet_airport(seen):
+    """Whether a check passed although hardly anything was known of one airport."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "pass"
+        and min(each["requests"] for each in call.given[1].values()) < 15
+        for call in seen.calls
+    )
+
+
+def _fails_in_an_outage(seen):
+    """Whether a check failed while both versions were in trouble, the new one at no airport more than the old one."""
+    for call in seen.calls:
+        if call.name == "plan" or call.output[0] != "fail":
+            continue
+        stable, canary = call.given
+        n, errors = (sum(each[what] for each in stable.values()) for what in ("requests", "errors"))
+        if errors > 0.1 * n and all(
+            _behind(stable[airport], canary[airport]) < 1.5
+            and (canary[airport]["latency_p50"] or 0) < 1.5 * (stable[airport]["latency_p50"] or math.inf)
+            for airport in AIRPORTS
+        ):
+            return True
+    return False
+
+
+def _fails_alone(seen):
+    """Whether a check failed when nobody had the old version any more."""
+    return any(
+        call.name != "plan"
+        and call.output[0] == "fail"
+        and sum(each["requests"] for each in call.given[0].values()) < 15  # an answer or two come late
         for call in seen.calls
     )
 
@@ -232,6 +269,40 @@ def all_airports_together():
 
 
 @plan_and_judge.misconception(
+    "an airport with a handful of requests could be left out. The check passed for all, and the one that nobody had heard of was the one that failed: wait for it.",
+    when=lambda seen: (
+        [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
+        and _skips_a_quiet_airport(seen)
+        and not _misses_one_airport(seen)
+    ),
+)
+def without_the_quiet_airport():
+    return {
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 50], "interval": 90, "threshold": 1},
+        "release_judge": _strict_where_heard,
+    }
+
+
+@plan_and_judge.misconception(
+    "a fixed limit would do once everybody has the new version. Nobody is left to compare it with, and an outage crosses the limit: compare before the switch, on copies or on a part of the users.",
+    when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_alone(seen),
+)
+def judged_alone():
+    return {
+        "plan": lambda: {
+            "strategy": "blue_green",
+            "preview": 120,
+            "copies": 100,
+            "interval": 60,
+            "threshold": 1,
+            "keep_old": 1800,
+            "watch": 1800,
+        },
+        "release_judge": _alone,
+    }
+
+
+@plan_and_judge.misconception(
     "errors were all that can go wrong. Nothing failed, and a part of the answers came too late for anybody: look at the latency as well.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"] and _misses_slowness(seen)
@@ -245,11 +316,13 @@ def only_errors():
 
 
 @plan_and_judge.misconception(
-    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse in every second check, and so good versions are sent home: ask for more than chance would show.",
+    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse again and again, in errors or in p99, and so good versions are sent home: ask for more than chance would show.",
     when=lambda seen: (
         _fails_on_luck(seen) >= 1
         and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
-        and not _costs_of_lines(seen)["good"]
+        and _costs_of_lines(seen)["bad"]
+        and not (_costs_of_lines(seen)["good"] and _costs_of_lines(seen)["good but noisy"])
+        and not _fails_in_an_outage(seen)
     ),
 )
 def any_difference():
@@ -265,17 +338,8 @@ def any_difference():
 
 
 @plan_and_judge.misconception(
-    "a fixed limit could judge a release. An outage that both versions share crosses it, and so does bad luck among few requests; a good version was sent home for it: compare with the old one in the same minutes.",
-    when=lambda seen: (
-        not _costs_of_lines(seen)["good but noisy"]
-        and (
-            any(
-                outcome == "fail" and m and errors > 0.1 * n and failed / m < 1.6 * errors / n
-                for n, errors, m, failed, outcome in _outcomes_of(seen)
-            )
-            or (_costs_of_lines(seen)["good"] and _fails_on_luck(seen) >= 1)
-        )
-    ),
+    "a fixed limit could judge a release. An outage that both versions share crosses it, and a good version was sent home for it: compare with the old one in the same minutes.",
+    when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_in_an_outage(seen),
 )
 def by_fixed_limits():
     return {
@@ -297,6 +361,17 @@ def _strict_judge(stable, canary, slow=True, bar=3.5):
         if slow and new["latency_p50"] > 2 * old["latency_p50"]:
             return "fail", f"{airport}: p50 {new['latency_p50']:.0f} ms"
     return "pass", "within limits"
+
+
+def _strict_where_heard(stable, canary):
+    heard = {airport: new for airport, new in canary.items() if new["requests"] >= 15}
+    return _strict_judge(stable, heard) if heard else ("nodata", "hardly a request")
+
+
+def _alone(stable, canary):
+    if all(old["requests"] >= 15 for old in stable.values()):
+        return _strict_judge(stable, canary)
+    return _fixed(stable, canary)
 
 
 def _together(stable, canary):

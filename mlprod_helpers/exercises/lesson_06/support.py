@@ -29,6 +29,7 @@ def draw_world(rng):
     shares = dict(zip(rng.permutation(AIRPORTS).tolist(), SHARES, strict=True))
     arrivals = poisson(RATE, duration=HOUR, random_state=rng)
     trace = traffic(arrivals, users=1500, segments={"origin": shares}, random_state=rng)
+    trace = trace.astype({"user_id": "category", "origin": "category"})  # quicker to look up than text
     begin = float(rng.uniform(200, 450))
     outage = Symptom(error_rate=0.3, after=begin, until=begin + 300)
     local = Symptom(error_rate=float(rng.uniform(0.37, 0.45)), where={"origin": min(shares, key=shares.get)})
