@@ -807,7 +807,7 @@ lesson.check("1.7")
 # What is late is that of the week two weeks before, and None in weeks 0 and 1. One service, in which the mix of labels moves:
 
 # %%
-from mlprod_helpers.exercises.lesson_01.support import weekly_reports
+from mlprod_helpers.drift.weekly_reports import weekly_reports
 
 reports, onset = weekly_reports("prior", random_state=3)
 print("onset: week", onset)

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_01.support import DELAY, FEW, ROWS, WEEKS, draw_service
+from mlprod_helpers.drift.weekly_reports import DELAY, FEW, ROWS, WEEKS, draw_service
 from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
 
 ACTIONS = ("wait", "repair", "reweight", "retrain")

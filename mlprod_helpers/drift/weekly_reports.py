@@ -1,4 +1,4 @@
-"""What several exercises of lesson 01 share."""
+"""A service's weekly reports while one thing may change: a concept, the inputs, the labels' shares, or a fault in the feed."""
 
 import numpy as np
 
@@ -7,9 +7,12 @@ from mlprod_helpers.streams import Drift, Linear, make_stream
 
 WEEKS, ROWS, FEW, DELAY = 18, 400, 20, 2
 
+
 REFERENCE, BINS = 1600, 5
 
+
 LATE_KEYS = ("labels", "error", "law", "within", "labeled_rows")
+
 
 INCIDENTS = ("concept", "covariate", "prior", "fault", "nothing")
 
