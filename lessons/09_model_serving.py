@@ -947,7 +947,7 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # %% [markdown]
 # ## Your shift
 #
-# Last, all of it together, with the clocks of the real world: status and latency are known at once, **labels come late**, here 10 to 25 seconds. Five recorded afternoons of 90 seconds each (take them for minutes), a look every three seconds. The flights are those of July; v1 is a model of January and February, and a better v2 is one of April to June:
+# Last, all of it together, with the clocks of the real world: status and latency are known at once, **labels come late**, here 10 to 25 seconds, and the first few of them can mislead. Five recorded afternoons of 90 seconds each (take them for minutes; the failures of both versions in one of them were added), a look every three seconds. The flights are those of July; v1 is a model of January and February, and a better v2 is one of April to June:
 #
 # | afternoon | v2 |
 # | --- | --- |
@@ -955,7 +955,7 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # | slow | answers better, but 0.3 s later |
 # | fails | answers as before, fails for 5 % |
 # | wrong | as fast, but answers worse: only labels tell |
-# | burst | answers better; for some time *both* versions are slow |
+# | burst | answers better; *both* versions fail for some seconds, and later both are slow for a while |
 #
 # An answer is no good when it failed, came later than 150 ms or was more than 20 minutes off. **The cost** counts requests that went wrong and need not have: those harmed by v2, and those that a better v2 would have saved. The weight at the end stays for three afternoons more, and they count too. (In the table, *big bang* gives v2 to everybody before the first look.)
 

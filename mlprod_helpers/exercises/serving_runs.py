@@ -1,6 +1,6 @@
 """What exercises 9.1, 9.7 and 9.8 are played on: recorded runs of real services (`serving.lab.recorded`), each time another part.
 
-Nothing is made up but who is looked at, where the clock begins, how fast it runs, and when labels come.
+Nothing is made up but who is looked at, where the clock begins, how fast it runs, when labels come, and a few seconds in which both versions fail.
 """
 
 import functools
@@ -52,7 +52,8 @@ def users_in_peace(rng):
 LOOKS, WEIGHT = 10, 20  # ten looks at a canary of 20 %
 WATCH_S = 75.0
 KEPT = 0.4  # of the users are looked at
-OUTAGE = (30.0, 42.0)  # seconds in which the recorded network was down
+OUTAGE = 30.0  # second at which the recorded network goes down, for twelve
+TWICE = 7.5  # second at which the v2 of the recording with copies, which is a good one, fails twice
 
 
 @functools.cache
@@ -66,7 +67,7 @@ def _watched(case):
     return seconds, names, users, log[["version", "served", "status", "attempts"]]
 
 
-def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, fair=None):
+def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, copies=True, fair=None):
     """A rollout as ten windows: some of the recorded users, the clock begun anywhere.
 
     Parameters
@@ -74,8 +75,9 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, fair=
     case : a case of the recording "canary_fails"
     rng : Generator
     failures : (least, most) tries of v2 that fail: luck alone shall not decide
-    begin : (earliest, latest) second at which the outage begins
+    begin : (moment of the recording, earliest and latest second at which it is to come)
     stable : share of v1's users that are looked at; with fewer of them v2 has most of the traffic
+    copies : keep the tries of a v3?
     fair : (failures, tries) -> bool, each (version is v2: sums up to each look): whether the draw decides what it should
 
     Returns
@@ -83,14 +85,17 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, fair=
     list of 10 DataFrames with `version`, `served`, `status`, `attempts`
     """
     seconds, names, users, log = _watched(case)
-    failed, is_v2 = (log["status"] >= 500).to_numpy(), (log["version"] == "v2").to_numpy()
+    failed, version = (log["status"] >= 500).to_numpy(), log["version"].to_numpy()
+    is_v1, is_v2 = version == "v1", version == "v2"
     for _ in range(500):
-        start = rng.uniform(0, WATCH_S) if begin is None else OUTAGE[0] - rng.uniform(*begin)
+        start = rng.uniform(0, WATCH_S) if begin is None else begin[0] - rng.uniform(*begin[1:])
         clock = (seconds - start) % WATCH_S
         look = np.minimum((clock * LOOKS / WATCH_S).astype(int), LOOKS - 1)
         kept = (rng.random(len(names)) < KEPT)[users]
         kept &= is_v2 | (rng.random(len(names)) < stable)[users]
-        sums = _sums(look, kept, failed, is_v2)
+        if not copies:
+            kept &= is_v1 | is_v2
+        sums = _sums(look, kept, failed, {True: is_v2, False: is_v1})
         if (fair is None or fair(*sums)) and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
             break
     rows = np.flatnonzero(kept)
@@ -100,11 +105,11 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, fair=
     return [part.iloc[a:b].reset_index(drop=True) for a, b in itertools.pairwise(edges)]
 
 
-def _sums(look, kept, failed, is_v2):
+def _sums(look, kept, failed, of_version):
     """(failures, tries) up to each look: dicts of arrays (LOOKS,), True for v2 and False for v1."""
     counted = []
     for rows in (kept & failed, kept):
-        of = {mine: np.bincount(look[rows & (is_v2 == mine)], minlength=LOOKS) for mine in (True, False)}
+        of = {mine: np.bincount(look[rows & each], minlength=LOOKS) for mine, each in of_version.items()}
         counted.append({mine: np.cumsum(each) for mine, each in of.items()})
     return tuple(counted)
 
@@ -127,15 +132,26 @@ def clearly_worse(failures, tries):
     return 9 <= failures[True][at] <= 13 and rate >= max(0.036, 5 * usual)
 
 
-def fails_early(failures, tries):
-    """Does v2 fail at one of the first two looks?"""
-    return failures[True][1] > 0
+def by_luck_twice(failures, tries):
+    """Does v2 fail twice at one of the first two looks, and by then at more than three times v1's rate?"""
+    twice = np.diff(failures[True], prepend=0)[:2] == 2
+    usual = 3 * (failures[False] + 0.5) / np.maximum(tries[False], 1)
+    return bool((twice & (failures[True] / np.maximum(tries[True], 1) > usual)[:2]).any())
+
+
+def a_little_worse(failures, tries):
+    """In an outage: does luck make v2 look worse, but never by as much as a bad version is worse?"""
+    rate, usual = (failures[mine] / np.maximum(tries[mine], 1) for mine in (True, False))
+    ratio = rate / np.maximum(usual, 1e-9)
+    return bool((ratio[failures[True] >= 6] > 1.35).any() and (ratio[failures[True] > 2] < 1.6).all())
 
 
 # ------------------------------------------------------------------ 9.8: both answers to each request
 
 SHIFT_S = 90.0
 LATE_MS, OFF_MIN = 150.0, 20.0  # an answer is no good when it is later, or further off
+BAD_NEWS_S = 9.0  # seconds, at the beginning, of which the bad labels come first
+TROUBLE_S = (3.0, 18.0)  # seconds between which some requests of both versions fail
 
 
 @functools.cache
@@ -159,20 +175,106 @@ def both_answers(case):
 def draw_afternoon(case, rng):
     """`both_answers` with the clock begun anywhere, who has which place on the router's line (`place`), and `label_second`.
 
-    A canary that fails is dealt so that it meets its failures: luck alone shall not decide.
+    Luck alone shall not decide: a canary that fails is dealt so that it meets its failures, and so that its labels look better;
+    where a better canary is as fast, its first labels say the opposite, and from the sixtieth on they are right;
+    before the burst both versions fail for some seconds, and in it both are slow alike.
     """
     both, users = both_answers(case), _users(case)
     start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
     second = (both["second"].to_numpy() - start) % SHIFT_S
     order = np.argsort(second, kind="stable")
     both, users, second = both.take(order).reset_index(drop=True), users[order], second[order]
-    failed = both["failed_v2"].to_numpy() & (second < 42)  # before labels could decide
-    for _ in range(500):
+    off = {v: both[f"error_{v}"].to_numpy() > OFF_MIN for v in ("v1", "v2")}
+    given = {v: ~np.isnan(both[f"error_{v}"].to_numpy()) for v in ("v1", "v2")}
+    delay = rng.uniform(10, 25, len(both))
+    if case == "good":
+        early = np.flatnonzero(second < BAD_NEWS_S)  # what went wrong is known first
+        delay[early[np.argsort(~off["v2"][early], kind="stable")]] = np.sort(delay[early])
+    label_second = second + delay
+    failed = both["failed_v2"].to_numpy()
+    for _ in range(3000):
         place = rng.random(users.max() + 1)[users]
-        flat, ramp = place < 0.2, place < np.where(second < 12, 0.1, 0.3)
-        if case != "fails" or ((failed & flat).sum() >= 8 and (failed & ramp).sum() >= 12):
+        if case == "fails" and not _meets_failures(second, place, failed):
+            continue
+        fair = case not in _FAIR or all(
+            _FAIR[case](*_told(second, place, label_second, off, given, weight))
+            for weight in (0.2, 0.1, 0.15, 0.25, 0.3)
+        )
+        if fair and (case != "burst" or _slow_alike(second, place, both)):
             break
-    return both.assign(second=second, place=place, label_second=second + rng.uniform(10, 25, len(both)))
+    if case == "burst":
+        hit = _both_fail(second, place)
+        for version in ("v1", "v2"):
+            both[f"failed_{version}"] |= hit
+            both[f"error_{version}"] = both[f"error_{version}"].mask(hit)
+    return both.assign(second=second, place=place, label_second=label_second)
+
+
+def _meets_failures(second, place, failed):
+    """Does a canary of 20 %, and one that grows from 10 to 30 %, fail often enough before labels could decide?"""
+    flat, ramp = place < 0.2, place < np.where(second < 12, 0.1, 0.3)
+    soon, later = failed & (second > 3) & (second < 27), failed & (second > 3) & (second < 42)
+    return (soon & flat).sum() >= 5 and (later & flat).sum() >= 8 and (later & ramp).sum() >= 12
+
+
+def _both_fail(second, place):
+    """One request in twelve for some seconds, v2's not sooner than v1's, whatever the canary's weight."""
+    hit = np.zeros(len(second), dtype=bool)
+    trouble = (second > TROUBLE_S[0]) & (second < TROUBLE_S[1])
+    for low, high, first in ((0, 0.15, 11), (0.15, 0.3, 11), (0.3, 1, 0)):
+        hit[np.flatnonzero(trouble & (place >= low) & (place < high))[first::12]] = True
+    return hit
+
+
+def _slow_alike(second, place, both):
+    """Is v2 never, in two looks running, slower than v1 by a good part of what a slow version is slower?"""
+    look = (second // 3).astype(int)
+    latency = {version: both[f"latency_{version}"].to_numpy() for version in ("v1", "v2")}
+    for weight in (0.15, 0.3):
+        slower = []
+        for each in range(1, 30):
+            mine = place < weight
+            new, old = latency["v2"][mine & (look == each)], latency["v1"][~mine & (look == each)]
+            slower.append(len(new) and np.median(new) > np.median(old) + 75)
+        if any(a and b for a, b in itertools.pairwise(slower)):
+            return False
+    return True
+
+
+def _told(second, place, label_second, off, given, weight):
+    """What a canary of one weight, from the second look on, is told at each look: (labels, off) of v2 and of v1."""
+    mine = (place < weight) & (second >= 3)
+    look = np.ceil(label_second / 3).astype(int)
+    sums = []
+    for rows, version in ((mine, "v2"), (~mine, "v1")):
+        for counted in (rows & given[version], rows & off[version]):
+            sums.append(np.cumsum(np.bincount(look[counted], minlength=30)[:30]))
+    return tuple(sums)
+
+
+def _ahead(labels, off, labels1, off1):
+    """By how much v2 is off less often than v1, at each look."""
+    return off1 / np.maximum(labels1, 1) - off / np.maximum(labels, 1)
+
+
+def _better_in_the_end(labels, off, labels1, off1):
+    return bool((_ahead(labels, off, labels1, off1)[labels >= 60] > 0.03).all())
+
+
+def _worse_at_first(labels, off, labels1, off1):
+    """At the first looks with five and with ten labels it seems worse; from sixty on it is better."""
+    ahead = _ahead(labels, off, labels1, off1)
+    first = [ahead[np.argmax(labels >= least)] for least in (1, 5, 10)]
+    return max(first) < 0 and _better_in_the_end(labels, off, labels1, off1)
+
+
+def _seems_better(labels, off, labels1, off1):
+    """Whoever asks the labels alone is told that it is better."""
+    ahead = _ahead(labels, off, labels1, off1)
+    return bool((ahead[(labels >= 50) & (labels <= 160)] > 0).all())
+
+
+_FAIR = {"good": _worse_at_first, "burst": _better_in_the_end, "fails": _seems_better}
 
 
 @functools.cache

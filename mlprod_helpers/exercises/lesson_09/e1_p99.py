@@ -9,12 +9,13 @@ from mlprod_helpers.exercises import serving_runs
 from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 
-SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST = (
+SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST, SENT_LATE = (
     "a tester with a schedule, and a pause of the server",
     "users on their own, no pause",
     "users on their own, who give up during a pause",
     "users on their own, a pause, and one request in 200 that was never answered",
     "some requests that were never answered",
+    "a tester with a schedule, and no answer to half of what was sent late",
 )
 
 
@@ -51,6 +52,9 @@ def p99(answer, rng, expect):
     due, sent, finish = serving_runs.users_in_peace(rng)
     lost = rng.random(len(due)) < rng.uniform(0.02, 0.05)
     cases.append((LOST, due, sent, np.where(lost, np.nan, finish), 1.0))
+    due, sent, finish = serving_runs.scheduled_tester(rng)
+    lost = (sent - due > 2) & (rng.random(len(due)) < 0.5)
+    cases.append((SENT_LATE, due, sent, np.where(lost, np.nan, finish), 20.0))
     for what, due, sent, finish, timeout in cases:
         got = answer(due, sent, finish, timeout)
         rtol = 0.1 if what == QUIET else 0.03  # in a thin tail the conventions of a quantile differ

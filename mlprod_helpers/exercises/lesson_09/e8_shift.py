@@ -65,6 +65,38 @@ def _lost(seen):
     return {what.split(":")[0] for what, ok, *_ in seen.verdicts if not ok}
 
 
+def _when_it_went(seen, name):
+    """What was observed when this afternoon's weight first fell to 0, and v2's failures until then; or None."""
+    names = [what.split(":")[0] for what, *_ in seen.verdicts]
+    looks = len(seen.calls) // len(names)
+    failures = 0
+    for call in seen.calls[names.index(name) * looks :][:looks]:
+        observation = call.given[0]
+        failures += observation["canary"]["errors"]
+        if call.output[0] == 0 and observation["weight"] > 0:
+            return observation, failures
+    return None
+
+
+def _is_slow(observation):
+    return (observation["canary"]["p50"] or 0) > 80
+
+
+def _went_while_slow(seen):
+    went = _when_it_went(seen, "burst")
+    return went is not None and _is_slow(went[0])
+
+
+def _went_for_failures(seen):
+    went = _when_it_went(seen, "burst")
+    return went is not None and went[1] > 0 and not _is_slow(went[0]) and went[0]["canary"]["labels"] < 30
+
+
+def _went_for_few_labels(seen):
+    went = _when_it_went(seen, "good")
+    return went is not None and 0 < went[0]["canary"]["labels"] < 30
+
+
 def _weights(seen):
     return [float(call.output[0]) for call in seen.calls]
 
@@ -100,10 +132,29 @@ def promotes_on_accuracy(observation, memory):
 
 @shift.misconception(
     "slowness were the release's fault. In the burst both versions were slow: that is overload, and going back helps nobody. Compare with stable in the same minutes.",
-    when=lambda seen: _lost(seen) == {"burst"},
+    when=lambda seen: _lost(seen) == {"burst"} and _went_while_slow(seen),
 )
 def goes_back_in_the_burst(observation, memory):
     return _shifted(observation, memory, fixed=100)
+
+
+@shift.misconception(
+    "any failure were the release's. For some seconds both versions failed, and stable as often: divide by the requests of each, and compare.",
+    when=lambda seen: _lost(seen) == {"burst"} and _went_for_failures(seen),
+)
+def counts_failures_alone(observation, memory):
+    weight, memory = _shifted(observation, memory, failed=False)
+    if memory["final"] is None and memory["bad"] >= 3:
+        memory["final"] = weight = 0
+    return weight, memory
+
+
+@shift.misconception(
+    "the first labels told. A dozen of them say anything: here those of the good v2 began with the bad ones. Wait for some more; the weight until then is what you pay.",
+    when=lambda seen: "good" in _lost(seen) and _went_for_few_labels(seen),
+)
+def decides_on_few_labels(observation, memory):
+    return _shifted(observation, memory, labels=5)
 
 
 @shift.misconception(

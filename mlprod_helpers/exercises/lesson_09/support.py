@@ -59,10 +59,23 @@ def draw_watch(rng):
     return {
         FAILING: draw("fails", rng, failures=(15, 32), fair=serving_runs.clearly_worse),
         RETRIED: draw("retried", rng, failures=(15, 32), fair=serving_runs.clearly_worse),
-        AS_GOOD: draw("good", rng, failures=(2, 3), fair=serving_runs.fails_early),
+        AS_GOOD: draw(
+            "copies",
+            rng,
+            failures=(2, 3),
+            begin=(serving_runs.TWICE, 1, 14),
+            copies=False,
+            fair=serving_runs.by_luck_twice,
+        ),
         COPIES: draw("copies", rng, failures=(1, 3)),
-        OUTAGE: draw("outage", rng, begin=(20, 45), fair=serving_runs.hit_alike),
-        LATE_OUTAGE: draw("outage", rng, begin=(20, 45), stable=0.06, fair=serving_runs.more_but_not_worse),
+        OUTAGE: draw("outage", rng, begin=(serving_runs.OUTAGE, 20, 45), fair=serving_runs.a_little_worse),
+        LATE_OUTAGE: draw(
+            "outage",
+            rng,
+            begin=(serving_runs.OUTAGE, 20, 45),
+            stable=0.06,
+            fair=serving_runs.more_but_not_worse,
+        ),
     }
 
 
@@ -86,7 +99,7 @@ AFTERNOONS = {
     "slow": "answers better, but late",
     "fails": "answers as before, fails for 5 %",
     "wrong": "as fast, but answers worse: the labels tell, and they come late",
-    "burst": "answers better; for some minutes both versions are slow",
+    "burst": "answers better; both versions fail for some seconds, and later both are slow for a while",
 }
 
 
