@@ -69,7 +69,7 @@ def test_a_closed_loop_cancels_what_runs_and_leaves_no_thread():
             cancelled.set()
 
     loop = LoopThread()
-    loop.spawn(for_ever())
+    asyncio.run_coroutine_threadsafe(for_ever(), loop._loop)
     loop.run(asyncio.sleep(0))
     loop.close()
     loop.close()

@@ -799,9 +799,8 @@ def test_where_one_port_is_taken_the_other_is_given_back():
 
 def test_a_wrong_config_is_told_with_exit_code_2(tmp_path, capfd):
     plan = RoutePlan(upstreams={"v1": dead()}, stable="v1")
-    with pytest.raises(RuntimeError, match="exit code 2"):
+    with pytest.raises(RuntimeError, match="nowhere.*exit code 2"):
         RouterProcess(RouterConfig(plan=plan, log=str(tmp_path / "nowhere" / "log")))
-    assert "nowhere" in capfd.readouterr().err
     (tmp_path / "config.json").write_text('{"plan": {"stable": "v1", "upstreams": {}}, "time_s": 1}')
     assert main(["--config", str(tmp_path / "config.json")]) == 2
     assert "time_s" in capfd.readouterr().err

@@ -1,8 +1,7 @@
-"""What a lab needs from the machine: ports on 127.0.0.1, processes, an event loop of its own, a folder that goes away."""
+"""What a lab needs from the machine: ports on 127.0.0.1, an event loop of its own, a folder that goes away."""
 
 import asyncio
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -15,8 +14,6 @@ import time
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures import wait
 from pathlib import Path
-
-from mlprod_helpers.files import write_json
 
 HOST = "127.0.0.1"
 _PREFIX = "mlprod-lab-"
@@ -92,10 +89,6 @@ class LoopThread:
         finally:
             future.cancel()
 
-    def spawn(self, coroutine):
-        """Start a coroutine and do not wait; a concurrent Future."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
     def close(self):
         """Cancel what still runs, end the thread."""
         if self._loop.is_closed():
@@ -122,110 +115,10 @@ class LoopThread:
         self.close()
 
 
-class Parent:
-    """The process whose end ends this one: its parent, or any other.
-
-    >>> Parent(os.getpid()).is_there()
-    True
-    """
-
-    def __init__(self, pid):
-        import psutil
-
-        self._pid, self._is_direct = pid, os.getppid() == pid
-        try:
-            self._process = psutil.Process(pid)
-        except psutil.NoSuchProcess:
-            self._process = None
-
-    def is_there(self):
-        """Does it still run?"""
-        import psutil
-
-        if self._is_direct and os.name != "nt" and os.getppid() != self._pid:
-            return False  # who loses its parent gets another one, also while the dead one waits to be buried
-        try:
-            # is_running tells it from a later process with the same number
-            return (
-                self._process is not None
-                and self._process.is_running()
-                and self._process.status() != psutil.STATUS_ZOMBIE
-            )
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
-
-
 def new_folder():
     """A folder for one lab. Its name holds the pid, so that a later lab can clear what a killed kernel left behind."""
     clear_old_folders()
     return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-
-
-def private_file(log=None):
-    """(descriptor, path) of a new file that only this user can read; beside the log if there is one, since a process that is killed
-    cannot remove it, and the folder of a lab is cleared.
-
-    >>> fd, path = private_file()
-    >>> os.close(fd), os.unlink(path)
-    (None, None)
-    """
-    folder = os.path.dirname(log or "")
-    return tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
-
-
-def spawn(module, values, *, log=None, timeout=30.0, **streams):
-    """Start `python -m module --config FILE` and wait for its first line, the JSON that says where it listens.
-
-    Parameters
-    ----------
-    module : str
-    values : plain data, the config; the file is private, and gone when the process has begun
-    log : str or None, the path of the process's log (see `private_file`)
-    timeout : float, seconds until it must have said something; then it is killed
-    streams : stdin, stderr, env of `subprocess.Popen`
-
-    Returns
-    -------
-    (Popen, dict or None) : the process and what it said; None when it ended, or was killed, without a word.
-    """
-    handle, path = private_file(log)
-    os.close(handle)
-    try:
-        write_json(path, values)
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, "--config", path],
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # an interrupted cell does not interrupt the process
-            **streams,
-        )
-        watch = threading.Timer(timeout, process.kill)
-        watch.daemon = True
-        watch.start()
-        try:
-            line = process.stdout.readline()
-        except BaseException:  # an interrupted cell
-            kill_and_wait(process)
-            raise
-        finally:
-            watch.cancel()
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-    return process, json.loads(line) if line else None
-
-
-def kill_and_wait(process):
-    """Kill it if it runs, wait until it is gone, close its pipes. Returns the exit code."""
-    if process.poll() is None:
-        process.kill()
-    code = process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
-    return code
 
 
 def clear_old_folders():

@@ -105,6 +105,7 @@ class RouterConfig(Settings):
     failover : bool, may the other version answer when the user's own is not there?
     lifetime_s : float, the process ends by itself after so many seconds
     parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
+    watch_stdin : bool, end when standard input closes; take `drain` from it
 
     >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001"}, stable="v1")
     >>> RouterConfig(plan=plan, timeout_s=2.0).retry_paths
@@ -128,3 +129,4 @@ class RouterConfig(Settings):
     failover: bool = True
     lifetime_s: Seconds = 3600.0
     parent_pid: Annotated[int, Field(ge=0)] | None = None
+    watch_stdin: bool = False

@@ -6,18 +6,12 @@ import gc
 import http.client
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 
-from mlprod_helpers.serving.processes import HOST, LabError, Parent, kill_and_wait, spawn
-
-EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
-_LOOK_S = 0.5
+from mlprod_helpers.serving.processes import HOST, LabError
+from mlprod_helpers.serving.server import ServerProcess, announce, end_with_parent, on_signals
 
 
 def start(config, *, environment=None, timeout=30.0):
@@ -37,53 +31,18 @@ def start(config, *, environment=None, timeout=30.0):
     ------
     LabError : it did not start; the message says why.
     """
-    return ServiceProcess(config, environment=environment, timeout=timeout)
+    return ServiceProcess("mlprod_helpers.serving.service", config, environment=environment, timeout=timeout)
 
 
-class ServiceProcess:
-    """A running service. `url`, `port`, `pid` and `version` say where and which; as a context manager it ends with the block.
-
-    It ends with this process, whatever happens to it, since its standard input closes then.
-    """
-
-    def __init__(self, config, *, environment=None, timeout=30.0):
-        self.config = config.replace(
-            watch_stdin=True,
-            parent_pid=os.getpid() if config.parent_pid is None else config.parent_pid,
-        )
-        # a file, not a pipe: who fills a pipe that nobody reads stands still
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        try:
-            self.process, told = spawn(
-                "mlprod_helpers.serving.service",
-                self.config.model_dump(mode="json"),
-                log=config.log,
-                timeout=timeout,
-                stdin=subprocess.PIPE,
-                stderr=self._errors,
-                env=os.environ | dict(environment or {}),
-            )
-        except BaseException:
-            self._errors.close()
-            raise
-        if told is None:
-            self.process.wait()
-            reason = self._reason()
-            self.kill()
-            raise LabError(f"The service did not start: {reason}")
-        self.pid, self.port, self.url, self.version = (told[k] for k in ("pid", "port", "url", "version"))
-
-    @property
-    def exit_code(self):
-        """None while it runs; 0 after a drain."""
-        return self.process.poll()
+class ServiceProcess(ServerProcess):
+    """A running service; `url`, `port`, `pid` and `version` say where and which."""
 
     def ready(self, timeout=60.0):
         """Wait until it takes requests; returns the ServiceProcess. LabError when it ends before, or after `timeout` seconds."""
         end = time.monotonic() + timeout
         while self.state() != "ready":
             if self.exit_code is not None:
-                raise LabError(f"The service {self.version} is gone: {self._reason()}")
+                raise LabError(f"The service {self.version} is gone: {self.reason()}")
             if time.monotonic() >= end:
                 raise LabError(f"The service {self.version} is not ready after {timeout:g} seconds.")
             time.sleep(0.02)
@@ -91,51 +50,18 @@ class ServiceProcess:
 
     def state(self):
         """What `/readyz` says: "starting", "ready", "draining"; "gone" when nobody answers."""
-        door = http.client.HTTPConnection(HOST, self.port, timeout=5.0)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5.0)
         try:
-            door.request("GET", "/readyz")
-            return json.loads(door.getresponse().read())["state"]
+            connection.request("GET", "/readyz")
+            return json.loads(connection.getresponse().read())["state"]
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             return "gone"
         finally:
-            door.close()
+            connection.close()
 
-    def drain(self, timeout=None):
-        """Ask it to end well and wait for it: no request is lost. Returns the exit code, 0 if all went well.
-
-        `timeout` is in seconds, by default what the config allows; after it the service is killed.
-        """
-        if timeout is None:
-            timeout = self.config.drain_s + self.config.drain_timeout_s + 5.0
-        if self.exit_code is None:
-            with contextlib.suppress(OSError, ValueError):
-                self.process.stdin.write(b"drain\n")
-                self.process.stdin.flush()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout)
-        return self.kill()
-
-    def stop(self):
-        """End it soon: by a drain of at most two seconds, then by force. Returns the exit code."""
-        return self.drain(timeout=2.0)
-
-    def kill(self):
-        """End it now (SIGKILL) and wait until it is gone. Returns the exit code."""
-        code = kill_and_wait(self.process)
-        self._errors.close()
-        return code
-
-    def _reason(self):
-        self._errors.seek(0)
-        text = self._errors.read()[-2000:].decode(errors="replace").strip()
-        code = self.process.returncode
-        return f"{text or 'it said nothing'} (exit code {code}{': ' + EXIT[code] if code in EXIT else ''})"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.stop()
+    def drain(self):
+        """Ask it to end well and wait for it: no request is lost. Returns the exit code, 0 if all went well."""
+        return self.end(self.config.drain_s + self.config.drain_timeout_s + 5.0)
 
 
 # --------------------------------------------------------------------------------------- inside of it
@@ -192,16 +118,13 @@ class _Running:
                 file=sys.stderr,
             )
             return 2
-        self._end_with_parent()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._loop.add_signal_handler(number, self.drain)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(self.drain))
+        on_signals(self._loop, self.drain)
+        end_with_parent(self.config, lambda: self._loop.call_soon_threadsafe(self.drain))
         serving = asyncio.ensure_future(self.server.serve(sockets=[listener]))
         while not self.server.started:
             await asyncio.sleep(0.005)
-        self._announce(listener.getsockname()[1])
+        port = listener.getsockname()[1]
+        announce(port=port, url=f"http://{HOST}:{port}", version=self.service.version)
         code = await self._loaded()
         await serving
         return code
@@ -230,44 +153,6 @@ class _Running:
 
     def _shut(self):
         self.server.should_exit = True
-
-    def _announce(self, port):
-        told = {
-            "pid": os.getpid(),
-            "port": port,
-            "url": f"http://{HOST}:{port}",
-            "version": self.service.version,
-        }
-        print(json.dumps(told), flush=True)
-        # nobody reads on: what a model prints would fill the pipe, and then it would stand still
-        os.dup2(2, 1)
-
-    def _end_with_parent(self):
-        """Threads, since the event loop may stand still: a model that hangs must not outlive its parent."""
-        pid = os.getppid() if self.config.parent_pid is None else self.config.parent_pid
-        threading.Thread(target=self._watch, args=(Parent(pid) if pid else None,), daemon=True).start()
-        if self.config.watch_stdin:
-            threading.Thread(target=self._read_orders, daemon=True).start()
-
-    def _watch(self, parent):
-        end = time.monotonic() + self.config.lifetime_s
-        while True:
-            left = end - time.monotonic()
-            if left <= 0:
-                os._exit(5)
-            time.sleep(min(_LOOK_S, left))
-            if parent is not None and not parent.is_there():
-                os._exit(4)
-
-    def _read_orders(self):
-        # the raw descriptor: a buffered reader would hold a lock that the end of the process waits for
-        rest = b""
-        while part := os.read(0, 1024):
-            *lines, rest = (rest + part).split(b"\n")
-            if any(line.strip() == b"drain" for line in lines):
-                self._loop.call_soon_threadsafe(self.drain)
-            rest = rest[-64:]
-        os._exit(4)
 
 
 def _listen(port):
