@@ -292,13 +292,13 @@ if LIVE:
 # %% [markdown]
 # Each is refused by the rule that it breaks, repeats nothing, and stands in the log. (JSON knows no NaN: the request is unreadable, 400, although Python's own reader takes it.) A few tries are not all: *schemathesis* is a tool that reads the schema and sends thousands of such requests; this service is tested with it.
 #
-# The service is an ordinary **FastAPI** application, and its source is short enough to read: open `mlprod_helpers/serving/service/app.py`. The schema is a *pydantic* model, made of the features that the model was saved with. What every request needs, such as a limit or a key, is a *dependency*; what comes before all of it, such as the size of the body, is *middleware*. The endpoint itself is then a few lines, in essence:
+# The service is an ordinary **FastAPI** application, and its source is short enough to read: open `mlprod_helpers/serving/service/app.py`. The schema is a *pydantic* model, made of the features that the model was saved with. What an endpoint needs first, such as a key, is a *dependency*; what comes before all of it, such as the size of the body or the rate of a client, is *middleware*. The endpoint itself is then a few lines, in essence:
 #
 # ```python
 # app = FastAPI(lifespan=lifespan)  # loads the model when the server starts
-# app.add_middleware(Guard, limits=limits)
+# app.add_middleware(Guard, limits=limits, rate=RateLimit(5, burst=20))
 #
-# @app.post("/predict", dependencies=[Depends(RateLimit(rate, burst))])
+# @app.post("/predict", dependencies=[Depends(ApiKey(key))])
 # async def predict(body: PredictBody, request: Request) -> Answer | Answers:
 #     answers = await service.predict(request.state.record, request.receive)  # the queue, the micro-batch, the model
 #     return Answer(prediction=answers[0], ...)

@@ -102,6 +102,17 @@ def _members(node):
     return [f"{node.module}.{alias.name}" for alias in node.names]
 
 
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "serving").rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_service_and_router_do_not_know_each_other_and_the_lab_knows_both(path):
+    rooms, parts = {"service", "router", "lab"}, path.relative_to(PACKAGE / "serving").parts
+    allowed = rooms if parts[0] == "lab" else {parts[0]}
+    for name, _ in imports(path):
+        known = name.removeprefix("mlprod_helpers.serving.").split(".")[0]
+        assert known not in rooms or not name.startswith("mlprod_helpers.serving.") or known in allowed, name
+
+
 def loaded_by(statement):
     code = f"import sys, pandas; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
     return subprocess.run(

@@ -246,18 +246,20 @@ def test_each_client_has_a_rate_of_its_own(folders, log):
     async def use(client):
         async def ask(i, name):
             client._transport.client = (name, 1)
-            return await client.post("/predict", json=BODY, headers={"X-Request-Id": f"r{i}"})
+            body = json.dumps(BODY) if i != 1 else "no JSON"  # whatever is sent counts
+            headers = JSON | {"X-Request-Id": f"r{i}"}
+            return await client.post("/predict", content=body, headers=headers)
 
         return [await ask(i, name) for i, name in enumerate("aaab")]
 
     limits = Limits(rate_per_s=0.5, burst=2)
     answers = with_service(ServiceConfig(model=folders["v1"], log=str(log), limits=limits), use)
-    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    assert [answer.status_code for answer in answers] == [200, 400, 429, 200]
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 2
     log = rows_of(log)
-    assert log["status"].tolist() == [200, 200, 429, 200]
+    assert log["status"].tolist() == [200, 400, 429, 200]
     # who asks too often cannot write under another's request id
-    assert log["request_id"].str.startswith("r").tolist() == [True, True, False, True]
+    assert log["request_id"].str.startswith("r").tolist() == [True, False, False, True]
 
 
 def test_the_rates_of_a_bounded_number_of_clients_are_remembered(monkeypatch):

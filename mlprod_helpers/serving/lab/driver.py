@@ -1,7 +1,7 @@
 """The driver: carries a rollout's decisions to a real router. Controller and judges are those of `rollout`, unchanged.
 
 Every interval it reads the request log, shows the judge what is known, and sets the weights that the controller decides. `backend`
-is anything with `set_weights({version: percent}, mirror=percent)`: `router.Router`, `router_process.RouterProcess`.
+is anything with `set_weights({version: percent}, mirror=percent)`: `router.proxy.Router`, `router.process.RouterProcess`.
 """
 
 import json

@@ -77,8 +77,8 @@ def load_recorded(name, case=None):
         raise ValueError(f"{name} has no case {case!r}: {nearest_name(str(case), known)}.")
     table = load_checked(f"serving_{name}.csv.gz", _read)
     wanted = known if case is None else (case,)
-    found = {one: _READERS[name](table[table["case"] == one].drop(columns="case"), one) for one in wanted}
-    return found if case is None else found[case]
+    tables = {one: _READERS[name](table[table["case"] == one].drop(columns="case"), one) for one in wanted}
+    return tables if case is None else tables[case]
 
 
 def _read(content):

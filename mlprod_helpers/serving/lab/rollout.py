@@ -209,5 +209,5 @@ class LiveRollout:
         return f"LiveRollout({'runs' if self.running else str(self)[:-1]})"
 
     def _by_version(self, which):
-        found = self.table.loc[which, "version"]
-        return {name: int((found == name).sum()) for name in (self.stable, self.canary)}
+        versions = self.table.loc[which, "version"]
+        return {name: int((versions == name).sum()) for name in (self.stable, self.canary)}

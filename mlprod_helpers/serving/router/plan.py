@@ -70,8 +70,8 @@ class RoutePlan(Settings):
 
     def other(self, version):
         """The version that may stand in for another, or None."""
-        found = self.canary if version == self.stable else self.stable
-        return None if found is None or found in self.draining else found
+        other = self.canary if version == self.stable else self.stable
+        return None if other is None or other in self.draining else other
 
     def weighted(self, weights, mirror=None):
         """The same plan with a controller's weights: {version: percent of the users}."""

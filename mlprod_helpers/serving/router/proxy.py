@@ -1,6 +1,6 @@
 """The router: a small reverse proxy that gives every user their version of the model.
 
-`Router` runs in an event loop; `router_process.RouterProcess` is one in a process of its own, with the same `plan`, `apply`
+`Router` runs in an event loop; `process.RouterProcess` is one in a process of its own, with the same `plan`, `apply`
 and `set_weights`. `driver.Driver` turns a rollout's decisions into weights of either.
 
 - Sticky: `rollout.route` decides by the user's name (`X-User-Id`), with the same buckets as the simulator.
@@ -68,7 +68,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _COPY_AFTER_S = 0.005
 _READY_S = 0.15  # between two questions; a service that is being drained still answers for half a second
 _ASK_S = 1.0  # for the answer to that question
-_MOST_LABELS = 100_000  # remembered, so that one that is told again is no second line
+_MOST_LABELS = 100_000  # remembered, so that one that is sent again is no second line
 _LABEL_S = 0.25  # how long a label that the stable version took waits for the canary
 
 
@@ -133,11 +133,11 @@ class Router:
         self._log = None if config.log is None else RequestLog(config.log)
         self._rng = random.Random(0)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
-        self._tasks, self._telling, self._runners, self._watch = set(), set(), [], None
+        self._tasks, self._sending, self._runners, self._watch = set(), set(), [], None
         self._places = config.copies
         self._ready, self._labels = {}, OrderedDict()  # url -> does it take requests? request id -> its label
         self._plan = config.plan
-        self._tell()
+        self._show_weights()
 
     # --------------------------------------------------------------------------------- start and end
 
@@ -156,7 +156,7 @@ class Router:
         try:
             self.port = await self._listen(self._handle, config.port, config.body_bytes)
             self.control_port = await self._listen(self._control, config.control_port, 65_536)
-            self._watch = asyncio.ensure_future(self._keep_asking())
+            self._watch = asyncio.ensure_future(self._keep_checking())
         except BaseException:  # a port that is taken
             await self.stop()
             raise
@@ -166,7 +166,7 @@ class Router:
         """Take no new connection, let requests in flight end, drop the copies."""
         for runner in self._runners:
             await runner.cleanup()
-        tasks = [*self._tasks, *self._telling, *([self._watch] if self._watch else [])]
+        tasks = [*self._tasks, *self._sending, *([self._watch] if self._watch else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -204,14 +204,14 @@ class Router:
 
     # -------------------------------------------------------------------------------- who is ready
 
-    async def _keep_asking(self):
+    async def _keep_checking(self):
         while True:
             urls = list(self._plan.upstreams.values())
-            await asyncio.gather(*map(self._ask_ready, urls))
+            await asyncio.gather(*map(self._check_ready, urls))
             self._ready = {url: self._ready[url] for url in urls if url in self._ready}
             await asyncio.sleep(_READY_S)
 
-    async def _ask_ready(self, url):
+    async def _check_ready(self, url):
         try:
             async with self._session.get(
                 f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=_ASK_S)
@@ -223,7 +223,7 @@ class Router:
     async def _is_ready(self, plan, version):
         url = plan.upstreams[version]
         if url not in self._ready:  # new in the plan
-            await self._ask_ready(url)
+            await self._check_ready(url)
         return self._ready[url]
 
     async def _first_ready(self, plan, user):
@@ -245,7 +245,7 @@ class Router:
         """Take over another plan, whole. Returns it with its generation; requests that are under way keep theirs."""
         self._plan = plan.replace(generation=self._plan.generation + 1)
         self.meters.swaps.inc()
-        self._tell()
+        self._show_weights()
         return self._plan
 
     def set_weights(self, weights, mirror=0.0):
@@ -261,7 +261,7 @@ class Router:
             await asyncio.sleep(0.01)
         return left
 
-    def _tell(self):
+    def _show_weights(self):
         plan = self._plan
         self.meters.weight.clear()  # a version that is gone has no weight
         for version in plan.upstreams:
@@ -373,9 +373,7 @@ class Router:
                 return _Answer(response.status, response.headers, answer), None
         except aiohttp.ClientConnectorError:
             return "no_connection", True
-        except (
-            TimeoutError
-        ):  # of a connection, too: on one machine who is gone refuses at once, and who is slow is not gone
+        except TimeoutError:  # of connecting, too: who is gone refuses at once, and who is slow is not gone
             return "timeout", False
         except (aiohttp.ClientError, OSError):
             return "broken_connection", False
@@ -418,28 +416,30 @@ class Router:
             elif version is not None:
                 work = self._try(self._session, plan, version, request, headers, body)
                 asked[version] = asyncio.ensure_future(work)
-                self._telling.add(asked[version])
-                asked[version].add_done_callback(self._telling.discard)
+                self._sending.add(asked[version])
+                asked[version].add_done_callback(self._sending.discard)
         answers = {}
         if plan.stable in asked:
             answers[plan.stable] = _as_answer((await asked[plan.stable])[0], name)
         if plan.canary in asked:
             is_taken = answers and answers[plan.stable].status < 300
-            patience = _LABEL_S if is_taken and len(self._telling) <= self.config.in_flight else None
+            patience = _LABEL_S if is_taken and len(self._sending) <= self.config.in_flight else None
             await asyncio.wait([asked[plan.canary]], timeout=patience)
             if asked[plan.canary].done():
                 answers[plan.canary] = _as_answer(asked[plan.canary].result()[0], name)
-        if skipped and all(told.status == 404 for told in answers.values()):  # who is not ready may know it
+        if skipped and all(
+            answer.status == 404 for answer in answers.values()
+        ):  # who is not ready may know it
             return self._refuse(request, name, time.time(), time.perf_counter(), 503, "not_ready")
         # who refuses the label itself (422) says more than who does not remember the request (404)
-        ranks = {name: (300 <= told.status != 422, told.status) for name, told in answers.items()}
+        ranks = {name: (300 <= answer.status != 422, answer.status) for name, answer in answers.items()}
         version = min(ranks, key=ranks.get)
         best = answers[version]
         self.meters.answered(version, best.status, 0.0)
         if best.status < 300 and self._log is not None:
             try:
-                told = json.loads(body)
-                self._write_label(told["request_id"], told["label"])
+                label = json.loads(body)
+                self._write_label(label["request_id"], label["label"])
             except (LogError, OSError, ValueError, KeyError, TypeError, RecursionError):
                 self.meters.unlogged.inc()
         headers = {"Content-Type": "application/json", "X-Request-Id": name, "X-Version": version}
@@ -447,7 +447,7 @@ class Router:
 
     def _write_label(self, request_id, label):
         if self._labels.get(request_id) == label:
-            return  # told again
+            return  # sent again
         self._log.label(request_id, label)
         self._labels[request_id] = label
         while len(self._labels) > _MOST_LABELS:
@@ -533,13 +533,13 @@ class Router:
                 plan = self.apply(RoutePlan.model_validate(json.loads(await request.read())))
                 return web.json_response(plan.model_dump())
             if request.method == "POST" and request.path == "/weights":
-                told = json.loads(await request.read())
-                plan = self.set_weights(told["weights"], told.get("mirror", 0.0))
+                order = json.loads(await request.read())
+                plan = self.set_weights(order["weights"], order.get("mirror", 0.0))
                 return web.json_response(plan.model_dump())
             if request.method == "POST" and request.path == "/drain":
-                told = json.loads(await request.read())
+                order = json.loads(await request.read())
                 return web.json_response(
-                    {"left": await self.drain(told["version"], told.get("timeout", 10.0))}
+                    {"left": await self.drain(order["version"], order.get("timeout", 10.0))}
                 )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=422)
@@ -558,8 +558,8 @@ _PATHS = {
 def _foreign(headers):
     """(status, what is wrong) of a request that a page of others sent, or that has two users; None: nothing."""
     host, origin = (headers.get(name) for name in ("Host", "Origin"))
-    if found := foreign(host, origin):
-        return found[:2]
+    if refused := foreign(host, origin):
+        return refused[:2]
     twice = any(len(headers.getall(name, ())) > 1 for name in ("Host", "Origin", "X-User-Id", "Content-Type"))
     return (400, "header_twice") if twice else None
 
@@ -589,9 +589,9 @@ def _problem(problem, name):
     return json.dumps({"error": problem, "request_id": name, "detail": []}).encode()
 
 
-def _as_answer(found, name):
-    """What a try found: an answer, or what went wrong in words, which is one of 502 or 504."""
-    if isinstance(found, _Answer):
-        return found
-    status = 504 if found == "timeout" else 502
-    return _Answer(status, {"Content-Type": "application/json"}, _problem(found, name))
+def _as_answer(outcome, name):
+    """The outcome of a try as an answer: its own, or 502 or 504 for what went wrong."""
+    if isinstance(outcome, _Answer):
+        return outcome
+    status = 504 if outcome == "timeout" else 502
+    return _Answer(status, {"Content-Type": "application/json"}, _problem(outcome, name))

@@ -12,7 +12,7 @@ from mlprod_helpers.serving.redaction import Redaction
 _MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
 
 
-def write_rows(log, name, asked, status, said, *, time, user=None, redaction=None, **fields):
+def write_rows(log, name, body, status, answer, *, time, user=None, redaction=None, **fields):
     """Write one request; nothing that a client sent can keep it out of the log, and no log can fail it.
 
     Parameters
@@ -20,7 +20,7 @@ def write_rows(log, name, asked, status, said, *, time, user=None, redaction=Non
     log : RequestLog
     name : str, the request's id; of a request of many the rows are called name.0, name.1, ...;
         the first 1,000 are written
-    asked, said : bytes, the bodies of request and answer
+    body, answer : bytes, of the request and of what came back
     status : int, of the answer
     time : float, when the request arrived, seconds since 1970
     user : str or None
@@ -33,8 +33,8 @@ def write_rows(log, name, asked, status, said, *, time, user=None, redaction=Non
 
     >>> from mlprod_helpers.requestlog import RequestLog
     >>> log = RequestLog()
-    >>> asked, said = b'{"rows": [{"distance": 1400}, {"distance": 187}]}', b'{"predictions": [175.0, 23.4]}'
-    >>> write_rows(log, "r1", asked, 200, said, time=1e9, version="v1", latency_ms=2.0)
+    >>> body, answer = b'{"rows": [{"distance": 1400}, {"distance": 187}]}', b'{"predictions": [175.0, 23.4]}'
+    >>> write_rows(log, "r1", body, 200, answer, time=1e9, version="v1", latency_ms=2.0)
     0
     >>> log.read()[["request_id", "distance", "prediction"]].values.tolist()
     [['r1.0', 1400, 175.0], ['r1.1', 187, 23.4]]
@@ -44,7 +44,7 @@ def write_rows(log, name, asked, status, said, *, time, user=None, redaction=Non
     if user is not None:
         row["user_id"] = redaction.user(user)
     refused = 0
-    for place, sent, answered in _rows(name, asked, said if status == 200 else b""):
+    for place, sent, answered in _rows(name, body, answer if status == 200 else b""):
         features = redaction.shown(sent)
         try:
             log.request(place, features=features, **row, **answered)
@@ -59,38 +59,36 @@ def write_rows(log, name, asked, status, said, *, time, user=None, redaction=Non
 
 def _rows(name, body, answer):
     """(request id, features, what was answered) of each model row of a request."""
-    asked, said = as_object(body), as_object(answer)
-    rows = asked.get("rows")
+    sent, answered = as_object(body), as_object(answer)
+    rows = sent.get("rows")
     if not isinstance(rows, list) or not rows:
-        told = {key: said[key] for key, fits in _ANSWERS.items() if fits(said.get(key))}
-        return [(name, _features(asked.get("features")), told)]
+        columns = {key: answered[key] for key, fits in _ANSWERS.items() if fits(answered.get(key))}
+        return [(name, _features(sent.get("features")), columns)]
     table = []
     for place, row in enumerate(rows[:_MOST_ROWS]):
-        told = {}
+        columns = {}
         for key, fits in _ANSWERS.items():
-            many = said.get(f"{key}s")
+            many = answered.get(f"{key}s")
             if isinstance(many, list) and len(many) == len(rows) and fits(many[place]):
-                told[key] = many[place]
-        table.append((f"{name}.{place}", _features(row), told))
+                columns[key] = many[place]
+        table.append((f"{name}.{place}", _features(row), columns))
     return table
 
 
 def as_object(body):
     """The JSON object in a body; an empty one when there is none."""
     try:
-        found = json.loads(body) if body else {}
+        content = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _features(found):
-    if not isinstance(found, dict) or len(found) > 200:
+def _features(row):
+    if not isinstance(row, dict) or len(row) > 200:
         return {}
     return {
-        key: value
-        for key, value in found.items()
-        if len(key) <= 64 and key not in COLUMNS and _is_plain(value)
+        key: value for key, value in row.items() if len(key) <= 64 and key not in COLUMNS and _is_plain(value)
     }
 
 

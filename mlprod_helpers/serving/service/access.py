@@ -1,4 +1,4 @@
-"""Who may ask, and how often: two FastAPI dependencies."""
+"""Who may ask, and how often: the key, a FastAPI dependency, and the rate, which the `Guard` asks before it reads a body."""
 
 import hmac
 import os
@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from typing import Annotated
 
-from fastapi import Request, Security
+from fastapi import Security
 from fastapi.security import APIKeyHeader
 
 from mlprod_helpers.serving.service.refusals import Refusal
@@ -17,7 +17,7 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
 class RateLimit:
-    """One token bucket a client, its address: `burst` requests at once, then `rate` a second; else 429.
+    """One token bucket a client, its address: `burst` requests at once, then `rate` a second.
 
     >>> limit = RateLimit(rate=10, burst=2)
     >>> [limit.wait("ben", now) for now in (0.0, 0.0, 0.0, 0.2)]
@@ -29,10 +29,6 @@ class RateLimit:
         self._buckets = (
             OrderedDict()
         )  # client -> (tokens, when); the one that asked least recently is forgotten first
-
-    async def __call__(self, request: Request):
-        if wait := self.wait(request.client.host if request.client else ""):
-            raise Refusal(429, "too_many", headers={"Retry-After": str(int(wait) + 1)})
 
     def wait(self, client, now=None):
         """Seconds until this client may ask again; 0.0: now, and one token is taken."""

@@ -51,13 +51,10 @@ def create_app(config):
     PredictBody = predict_body(card.features, limits.rows)
     Answer, Answers = predict_answers(card)
     Label = label_body(card.classes, config.label_low, config.label_high)
-    access, statuses = [], [408, 413, 415, 422, 503]
-    if limits.rate_per_s is not None:  # before the key: keys cannot be tried out at any speed
-        access.append(Depends(RateLimit(limits.rate_per_s, limits.burst)))
-        statuses.append(429)
-    if key := key_of_environment():
-        access.append(Depends(key))
-        statuses.append(401)
+    rate = None if limits.rate_per_s is None else RateLimit(limits.rate_per_s, limits.burst)
+    key = key_of_environment()
+    access = [] if key is None else [Depends(key)]
+    statuses = [408, 413, 415, 422, 503, *([] if rate is None else [429]), *([] if key is None else [401])]
 
     @contextlib.asynccontextmanager
     async def lifespan(app):
@@ -76,7 +73,7 @@ def create_app(config):
         responses=_refusals(400, 403, 405, 421),
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=limits, takes_json=("/predict", "/label"))
+    app.add_middleware(Guard, limits=limits, rate=rate, takes_json=("/predict", "/label"))
     app.add_middleware(Recorder, service=service)  # the last one that is added is the first to see a request
 
     @app.post("/predict", dependencies=access, responses=_refusals(*statuses, 500, 504), **HEADERS)

@@ -105,18 +105,19 @@ class Recorder:
 
 
 class Guard:
-    """Refuses what must not reach the application: senders that are web pages, headers that stand twice, and bodies that are
-    too large, too slow, no JSON, or name a thing twice.
+    """Refuses what must not reach the application: senders that are web pages or ask too often, headers that stand twice, and
+    bodies that are too large, too slow, no JSON, or name a thing twice.
 
     Parameters
     ----------
     app : the ASGI application behind it; it gets the body whole
     limits : `config.Limits`
+    rate : `access.RateLimit` or None, of requests to these paths
     takes_json : paths whose POST must have a JSON body
     """
 
-    def __init__(self, app, limits, takes_json):
-        self.app, self.limits, self.takes_json = app, limits, takes_json
+    def __init__(self, app, limits, rate, takes_json):
+        self.app, self.limits, self.rate, self.takes_json = app, limits, rate, takes_json
 
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
@@ -125,8 +126,14 @@ class Guard:
         try:
             headers = Headers(scope=scope)
             _check_sender(headers)
-            body = await self._body(headers, receive)
-            if scope["path"] in self.takes_json and scope["method"] == "POST":
+            is_guarded = scope["path"] in self.takes_json
+            wait = self.rate.wait((scope.get("client") or ("",))[0]) if is_guarded and self.rate else 0
+            body = await self._body(
+                headers, receive
+            )  # read in any case: who is sending does not see a refusal
+            if wait:
+                raise Refusal(429, "too_many", headers={"Retry-After": str(int(wait) + 1)})
+            if is_guarded and scope["method"] == "POST":
                 _check_json(headers, body)
                 _take_names(headers, scope["state"]["record"])
         except Refusal as refusal:
@@ -178,8 +185,8 @@ def _closing(status, error, problems=()):
 
 def _check_sender(headers):
     """Refuse what a page of somebody else sends from the browser of this machine, and headers that stand twice."""
-    if found := foreign(headers.get("host"), headers.get("origin")):
-        status, error, where, what = found
+    if refused := foreign(headers.get("host"), headers.get("origin")):
+        status, error, where, what = refused
         raise _closing(status, error, [(where, what)])
     names = [name for name, _ in headers.raw if name in _ONCE_BYTES]
     if len(set(names)) < len(names):
@@ -213,10 +220,10 @@ def _check_json(headers, body):
 
 
 def _object(pairs):
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise Refusal(422, "invalid", [("", "a name stands twice in one object: send it once")])
-    return found
+    return unique
 
 
 def _no_constant(name):

@@ -191,14 +191,14 @@ class Predictor:
     def __call__(self, rows, ids=None):
         X = self._table(rows)
         with self._lock:
-            found = getattr(self._model, self.card.method)(X)
+            output = getattr(self._model, self.card.method)(X)
         if self.card.method == "predict_proba":
-            return self._scored(np.asarray(found))
-        found = np.asarray(found)
-        if found.shape != (len(rows),):
-            raise ModelError(f"The model gave shape {found.shape} for {len(rows)} rows.")
-        answers = found.tolist()
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            return self._scored(np.asarray(output))
+        output = np.asarray(output)
+        if output.shape != (len(rows),):
+            raise ModelError(f"The model gave shape {output.shape} for {len(rows)} rows.")
+        answers = output.tolist()
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
             return [answer if np.isfinite(answer) else None for answer in answers]
         return answers
 
@@ -221,10 +221,10 @@ class Predictor:
         with self._lock:
             self._model.partial_fit(X, [label])
 
-    def _scored(self, found):
-        best = found.argmax(axis=1)
+    def _scored(self, output):
+        best = output.argmax(axis=1)
         classes = self.card.classes
-        scores = found[:, 1] if found.shape[1] == 2 else found[np.arange(len(found)), best]
+        scores = output[:, 1] if output.shape[1] == 2 else output[np.arange(len(output)), best]
         pairs = zip(best.tolist(), scores.tolist(), strict=True)
         return [(classes[i], score) if score == score else (None, None) for i, score in pairs]
 
