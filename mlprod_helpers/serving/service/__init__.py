@@ -25,6 +25,7 @@ reason on standard error. A config that does not fit, or a port that is taken: 2
 | `GET /readyz` | | 200 `{"state": "ready"}`; 503 with state `starting`, `draining`: send no requests here |
 | `GET /version` | | name, checksum, features of the model |
 | `GET /metrics` | | Prometheus text |
+| `GET /docs`, `/openapi.json` | | this API, described by FastAPI from its types |
 
 A classifier with probabilities also gives `score` (`scores`), the probability of its second class, with more than two of the class it names. Headers of `/predict`: `X-Request-Id`
 (1 to 64 of `A-Z a-z 0-9 . _ : -`; made up when absent, always in the answer's body and header `X-Request-Id`), `X-User-Id` (the same
