@@ -9,10 +9,11 @@ import secrets
 from collections import OrderedDict
 from typing import Annotated
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Body, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.exceptions import HTTPException
 
 from mlprod_helpers.serving.headers import check_version
 from mlprod_helpers.serving.service.access import RateLimit, key_of_environment
@@ -125,7 +126,7 @@ def create_app(config):
         """What was counted, in Prometheus' text format."""
         return Response(service.telemetry.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    @app.exception_handler(HTTPException.__mro__[1])  # Starlette's own, such as 404, and every Refusal
+    @app.exception_handler(HTTPException)  # Starlette's own, such as 404, and every Refusal
     async def refuse(request, error):
         return response_to(request, error)
 
