@@ -791,7 +791,7 @@ lesson.check("6.7")
 # On practice versions, drawn as the check draws its own: what it costs if everybody gets the version and nobody looks, and what if it is never released?
 
 # %%
-from mlprod_helpers.exercises.lesson_06.support import costs, draw_world, rehearse
+from mlprod_helpers.rollout.rehearsal import costs, draw_world, rehearse
 
 world = draw_world(np.random.default_rng(1))
 

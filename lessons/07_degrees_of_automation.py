@@ -396,7 +396,7 @@ lesson.check("7.5")
 # Before a model may decide anything, it runs in shadow. After a month somebody reports this:
 
 # %%
-from mlprod_helpers.exercises.lesson_07.support import draw_shadow
+from mlprod_helpers.automation.shadow_log import draw_shadow
 
 log, mix = draw_shadow(np.random.default_rng(3), n=4000)
 log.head(4)
@@ -529,7 +529,7 @@ lesson.check("7.7")
 # of a tenth:
 
 # %%
-from mlprod_helpers.exercises.lesson_07.support import WEEKS, draw_week, run_week, score_week
+from mlprod_helpers.automation.photo_week import WEEKS, draw_week, run_week, score_week
 
 told = []
 

@@ -113,6 +113,13 @@ def test_service_and_router_do_not_know_each_other_and_the_lab_knows_both(path):
         assert known not in rooms or not name.startswith("mlprod_helpers.serving.") or known in allowed, name
 
 
+def test_a_lesson_does_not_import_exercises():
+    for path in sorted((PACKAGE.parent / "lessons").glob("*.py")):
+        assert not [name for name, _ in imports(path) if name.startswith("mlprod_helpers.exercises")], (
+            path.name
+        )
+
+
 def loaded_by(statement):
     code = f"import sys, pandas; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
     return subprocess.run(

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_06.support import AIRPORTS, OUTCOMES
+from mlprod_helpers.exercises.lesson_06.support import OUTCOMES
 from mlprod_helpers.lesson.contract import Function, Several, Text, exercise
+from mlprod_helpers.rollout.rehearsal import AIRPORTS
 
 
 def _told(requests, errors=0, p99=200.0):

@@ -3,9 +3,10 @@
 import contextlib
 import math
 
-from mlprod_helpers.exercises.lesson_06.support import AIRPORTS, HOUR, OUTCOMES, costs, draw_world
+from mlprod_helpers.exercises.lesson_06.support import OUTCOMES
 from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
 from mlprod_helpers.rollout import Plan
+from mlprod_helpers.rollout.rehearsal import AIRPORTS, HOUR, costs, draw_world
 
 TWICE = ("good", "bad for one airport")
 

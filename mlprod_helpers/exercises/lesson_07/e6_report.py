@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_07.support import draw_shadow
+from mlprod_helpers.automation.shadow_log import draw_shadow
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, exercise
 
 

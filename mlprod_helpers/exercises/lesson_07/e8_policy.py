@@ -1,6 +1,7 @@
 """Exercise 7.8, A week with a dying lamp."""
 
-from mlprod_helpers.exercises.lesson_07.support import NAMES, WEEKS, draw_week, run_week, score_week
+from mlprod_helpers.automation.photo_week import WEEKS, draw_week, run_week, score_week
+from mlprod_helpers.exercises.lesson_07.support import NAMES
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, exercise
 
 

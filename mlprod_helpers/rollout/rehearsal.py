@@ -1,0 +1,151 @@
+"""An hour of requests and five sealed versions, to rehearse a plan and a judge on and to count what they cost."""
+
+import numpy as np
+
+from mlprod_helpers.queueing import poisson
+from mlprod_helpers.rollout import Behavior, BigBang, Plan, Symptom, Version, compare, replay, traffic
+
+AIRPORTS = ("EWR", "JFK", "LGA")
+
+
+RATE, HOUR, NIGHT = 5, 3600, 3  # requests a second; seconds; hours that go on with what the hour ended with
+
+
+SHARES = (0.5, 0.38, 0.12)  # of the airports, in an order that is drawn
+
+
+LIMITS = {"latency_ms": 500}
+
+
+SEALED = ("good", "good but noisy", "bad", "slow", "bad for one airport")
+
+
+NOTHING = BigBang(watch=0), lambda metrics: "pass"
+
+
+def draw_world(rng):
+    """An hour of requests and five new versions.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+
+    Returns
+    -------
+    dict
+        `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
+
+    Examples
+    --------
+    >>> world = draw_world(np.random.default_rng(0))
+    >>> list(world["versions"])
+    ['good', 'good but noisy', 'bad', 'slow', 'bad for one airport']
+    """
+    shares = dict(zip(rng.permutation(AIRPORTS).tolist(), SHARES, strict=True))
+    arrivals = poisson(RATE, duration=HOUR, random_state=rng)
+    trace = traffic(arrivals, users=1500, segments={"origin": shares}, random_state=rng)
+    trace = trace.astype({"user_id": "category", "origin": "category"})  # quicker to look up than text
+    begin = float(rng.uniform(200, 450))
+    outage = Symptom(error_rate=0.3, after=begin, until=begin + 300)
+    local = Symptom(error_rate=float(rng.uniform(0.37, 0.45)), where={"origin": min(shares, key=shares.get)})
+    news = {
+        "good": Behavior(error_rate=float(rng.uniform(0.015, 0.025))),
+        "good but noisy": Behavior(error_rate=float(rng.uniform(0.02, 0.03)), spread=0.6, symptoms=outage),
+        "bad": Behavior(error_rate=float(rng.uniform(0.18, 0.24))),
+        "slow": Behavior(error_rate=0.03, latency_ms=float(rng.uniform(320, 400))),
+        # so much better elsewhere, that all airports together show little
+        "bad for one airport": Behavior(error_rate=0.01, symptoms=local),
+    }
+    old = Behavior(error_rate=0.05)
+    olds = dict.fromkeys(news, old) | {"good but noisy": Behavior(error_rate=0.05, symptoms=outage)}
+    versions = {kind: (Version("old", olds[kind]), Version("new", news[kind])) for kind in SEALED}
+    return {"trace": trace, "versions": versions, "seed": int(rng.integers(1 << 30))}
+
+
+def by_airport(judge):
+    """The learner's judge as one that the controller can ask."""
+
+    def judged(metrics):
+        views = {airport: metrics.only("origin", airport) for airport in AIRPORTS}
+        return judge(
+            *(
+                {airport: summary(view, role) for airport, view in views.items()}
+                for role in ("stable", "canary")
+            )
+        )
+
+    return judged
+
+
+def summary(view, role):
+    """What the judge is told of one version at one airport. (`Metrics.summary` looks at labels and clicks, too.)"""
+    errors, latency = view.values("error", role), view.values("latency_ms", role)
+    counts = {"requests": len(errors), "errors": int(errors.sum())}
+    if not len(errors):
+        return counts | {"error_rate": None, "latency_p50": None, "latency_p99": None}
+    p50, p99 = np.percentile(latency, [50, 99])
+    return counts | {
+        "error_rate": float(errors.mean()),
+        "latency_p50": float(p50),
+        "latency_p99": float(p99),
+    }
+
+
+def rehearse(plan, judge, world, kind):
+    """One rollout of a sealed version.
+
+    Parameters
+    ----------
+    plan : callable
+        Returns the plan as a dict, see `Plan.from_dict`.
+    judge : callable
+        Takes the summaries of the stable version and of the canary by airport, returns (outcome, reason).
+    world : dict
+        From `draw_world`.
+    kind : str
+        One of its versions.
+
+    Returns
+    -------
+    RolloutResult
+        With `.plot()` and `.timeline`.
+    """
+    plan = Plan.from_dict(plan())
+    return replay(
+        world["trace"], world["versions"][kind], plan, by_airport(judge), world["seed"], limits=LIMITS
+    )
+
+
+def _costs(result, everybody):
+    """Requests that go wrong and need not, during the hour and in the three hours after it."""
+    gain = (
+        everybody.requests_helped - everybody.requests_harmed
+    )  # of the new version over the old one, an hour
+    best = max(gain, 0)
+    weight = result.timeline["weight"].iloc[-1] / 100
+    return round(best - (result.requests_helped - result.requests_harmed) + NIGHT * (best - weight * gain))
+
+
+def costs(plan, judge, world):
+    """What a plan and a judge cost, in requests that went wrong and need not: in the hour and in three hours after it.
+
+    Returns
+    -------
+    dict
+        Kind of version -> (with this plan and judge, with a big bang at which nobody looks, without any release).
+    """
+    plan = Plan.from_dict(plan())
+    by_kind = {}
+    for kind, versions in world["versions"].items():
+        both = compare(
+            world["trace"],
+            versions,
+            {"mine": (plan, by_airport(judge)), "all": NOTHING},
+            None,
+            world["seed"],
+            limits=LIMITS,
+        ).results
+        mine, everybody = both["mine"], both["all"]
+        gain = everybody.requests_helped - everybody.requests_harmed
+        by_kind[kind] = (_costs(mine, everybody), (1 + NIGHT) * max(-gain, 0), (1 + NIGHT) * max(gain, 0))
+    return by_kind
