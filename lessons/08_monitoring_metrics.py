@@ -713,9 +713,9 @@ print(f"our four quiet weeks spent {budget.spent(bad.sum(), len(log)):.0%} of wh
 # many of the three can you catch, and what do you pay?
 
 # %%
-from mlprod_helpers.exercises.lesson_08.support import quiet_weeks, usual_latency
 from mlprod_helpers.explore import Slider, explore
 from mlprod_helpers.monitoring import judge
+from mlprod_helpers.monitoring.quiet_latency import quiet_weeks, usual_latency
 
 dice = np.random.default_rng(5)
 usual = usual_latency(dice)  # of each hour of the week
@@ -798,7 +798,7 @@ print(json.dumps(to_prometheus(one_row), indent=2))
 # CTR, phones (orange) and desktops (blue). The grey bar is Friday, 9:00.
 
 # %%
-from mlprod_helpers.exercises.lesson_08.support import draw_boards
+from mlprod_helpers.monitoring.boards import draw_boards
 
 boards = draw_boards()
 panels = {
@@ -903,7 +903,7 @@ for finding in draft.lint(reference):
 # bad results (people search again). Each lasts 16 to 29 hours. And there are two shops: what is usual in one is far from usual in the other. A practice month, and the draft on it:
 
 # %%
-from mlprod_helpers.exercises.lesson_08.support import draw_month, draw_shops, score
+from mlprod_helpers.monitoring.shops import draw_month, draw_shops, score
 
 practice = np.random.default_rng(4)
 shop, other_shop = draw_shops(practice)

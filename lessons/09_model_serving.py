@@ -373,7 +373,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %%
 import math
 
-from mlprod_helpers.exercises.lesson_09.support import eta_model
+from mlprod_helpers.serving.lab.eta_handlers import eta_model
 
 print("usual:", eta_model(1400, "JFK", 8), "| never seen:", eta_model(2400, "LGA", 8))
 print("json.loads reads NaN as", json.loads("NaN"), "| is True an int?", isinstance(True, int))
@@ -477,7 +477,7 @@ if LIVE:
 # A colleague wrote this one. A request is a dict with `id`, `time` (seconds) and `distance`; they come sorted by time. `eta_batch(distances)` is the model: a list of etas for a list of miles, and a `ValueError` if any of them is bad.
 
 # %%
-from mlprod_helpers.exercises.lesson_09.support import eta_batch
+from mlprod_helpers.serving.lab.eta_handlers import eta_batch
 
 
 def colleagues_batches(requests, max_size, max_wait):
@@ -793,7 +793,7 @@ if LIVE:
 # **A loop of your own.** In the next exercise the program that decides is yours. v2 gets 20 % of the users (in the last rollout most of them) and fails for one request in twenty; v1 fails for one in two hundred. A program looks at the log ten times and may roll back. This is what it sees at one look, one row a *try* of the router to get an answer, with `version`, `served` (did a user get this answer?) and `status`.
 
 # %%
-from mlprod_helpers.exercises.lesson_09.support import draw_watch, watch
+from mlprod_helpers.serving.lab.watch import draw_watch, watch
 
 watches = draw_watch(np.random.default_rng(1))
 titles = list(watches)
@@ -960,7 +960,7 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # An answer is no good when it failed, came later than 150 ms or was more than 20 minutes off. **The cost** counts requests that went wrong and need not have: those harmed by v2, and those that a better v2 would have saved. The weight at the end stays for three afternoons more, and they count too. (In the table, *big bang* gives v2 to everybody before the first look.)
 
 # %%
-from mlprod_helpers.exercises.lesson_09.support import costs, draw_shift
+from mlprod_helpers.serving.lab.shift import costs, draw_shift
 
 afternoons = draw_shift(np.random.default_rng(1))
 

@@ -141,12 +141,12 @@ def test_a_queue_limit_keeps_overload_bearable():
 
 
 def test_exercises_draw_another_part_each_time_and_the_same_for_the_same_seed():
-    from mlprod_helpers.exercises import serving_runs
+    from mlprod_helpers.serving.lab import recorded_runs
 
     def drawn(seed):
         rng = np.random.default_rng(seed)
-        log = pd.concat(serving_runs.draw_log("fails", rng, failures=(15, 30)), ignore_index=True)
-        return log, serving_runs.draw_afternoon("burst", rng), serving_runs.users_in_peace(rng)[0]
+        log = pd.concat(recorded_runs.draw_log("fails", rng, failures=(15, 30)), ignore_index=True)
+        return log, recorded_runs.draw_afternoon("burst", rng), recorded_runs.users_in_peace(rng)[0]
 
     one, again, other = drawn(1), drawn(1), drawn(2)
     pd.testing.assert_frame_equal(one[0], again[0])

@@ -6,8 +6,8 @@ import statistics
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_08.support import HOURS_OF_WEEK, NOISE, quiet_weeks, usual_latency
 from mlprod_helpers.lesson.contract import Array, Function, exercise
+from mlprod_helpers.monitoring.quiet_latency import HOURS_OF_WEEK, NOISE, quiet_weeks, usual_latency
 
 WEEKS = 12
 

@@ -1,7 +1,7 @@
 """Exercise 8.7, Read eight dashboards."""
 
-from mlprod_helpers.exercises.lesson_08.support import RIGHT_CAUSES
 from mlprod_helpers.lesson.contract import Choice, exercise
+from mlprod_helpers.monitoring.boards import RIGHT_CAUSES
 
 CAUSES = (
     "nothing",

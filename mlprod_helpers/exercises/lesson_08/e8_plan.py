@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_08.support import KINDS, WATCHED, draw_month, draw_shops, rules_of, score
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, exercise
 from mlprod_helpers.monitoring import choose_threshold, duration, evaluate, judge
+from mlprod_helpers.monitoring.shops import KINDS, WATCHED, draw_month, draw_shops, rules_of, score
 
 MOST_FALSE = 3  # pages a week
 

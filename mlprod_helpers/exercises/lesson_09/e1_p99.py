@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from mlprod_helpers.exercises import serving_runs
 from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Function, Number, exercise
+from mlprod_helpers.serving.lab import recorded_runs
 
 SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST, SENT_LATE = (
     "a tester with a schedule, and a pause of the server",
@@ -41,18 +41,18 @@ def _given_up(due, finish, timeout):
 )
 def p99(answer, rng, expect):
     """`p99(due, sent, finish, timeout)` in seconds: arrays of times, finish NaN where nobody answered in time."""
-    cases = [(SCHEDULED, *serving_runs.scheduled_tester(rng), 60.0)]
-    cases.append((QUIET, *serving_runs.users_in_peace(rng), 5.0))
+    cases = [(SCHEDULED, *recorded_runs.scheduled_tester(rng), 60.0)]
+    cases.append((QUIET, *recorded_runs.users_in_peace(rng), 5.0))
     timeout = float(rng.integers(2, 5))
-    due, sent, finish = serving_runs.users_around_the_pause(rng)
+    due, sent, finish = recorded_runs.users_around_the_pause(rng)
     cases.append((GAVE_UP, due, sent, _given_up(due, finish, timeout), timeout))
-    due, sent, finish = serving_runs.users_around_the_pause(rng)
+    due, sent, finish = recorded_runs.users_around_the_pause(rng)
     lost = rng.permutation(len(due)) < len(due) // 200
     cases.append((FEW_LOST, due, sent, np.where(lost, np.nan, finish), 60.0))
-    due, sent, finish = serving_runs.users_in_peace(rng)
+    due, sent, finish = recorded_runs.users_in_peace(rng)
     lost = rng.random(len(due)) < rng.uniform(0.02, 0.05)
     cases.append((LOST, due, sent, np.where(lost, np.nan, finish), 1.0))
-    due, sent, finish = serving_runs.scheduled_tester(rng)
+    due, sent, finish = recorded_runs.scheduled_tester(rng)
     lost = (sent - due > 2) & (rng.random(len(due)) < 0.5)
     cases.append((SENT_LATE, due, sent, np.where(lost, np.nan, finish), 20.0))
     for what, due, sent, finish, timeout in cases:

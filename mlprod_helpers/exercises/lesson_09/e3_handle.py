@@ -3,8 +3,9 @@
 import json
 import math
 
-from mlprod_helpers.exercises.lesson_09.support import eta_model, held
+from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Raised, Several, exercise
+from mlprod_helpers.serving.lab.eta_handlers import eta_model
 
 LONGEST_BODY = 2000
 

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_09.support import eta_batch, held
+from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, exercise
+from mlprod_helpers.serving.lab.eta_handlers import eta_batch
 
 ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY, ON_TIME, NOBODY = (
     "each request is answered once",

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises import serving_runs
-from mlprod_helpers.exercises.lesson_09.support import (
+from mlprod_helpers.exercises.lesson_09.support import held
+from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
+from mlprod_helpers.serving.lab import recorded_runs
+from mlprod_helpers.serving.lab.watch import (
     AS_GOOD,
     COPIES,
     FAILING,
@@ -15,10 +17,8 @@ from mlprod_helpers.exercises.lesson_09.support import (
     OUTAGE,
     RETRIED,
     draw_watch,
-    held,
     watch,
 )
-from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
 
 MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
 
@@ -111,7 +111,7 @@ def _played(seen):
     games, calls = [], []
     for call in seen.calls:
         calls.append(call)
-        if call.output[0] == "rollback" or len(calls) == serving_runs.LOOKS:
+        if call.output[0] == "rollback" or len(calls) == recorded_runs.LOOKS:
             games.append(calls)
             calls = []
     return dict(zip((FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE), games, strict=True))

@@ -4,8 +4,8 @@ import contextlib
 
 import numpy as np
 
-from mlprod_helpers.exercises.lesson_09.support import AFTERNOONS, draw_shift
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, exercise
+from mlprod_helpers.serving.lab.shift import AFTERNOONS, draw_shift
 
 
 def _limit_of(bang, never):

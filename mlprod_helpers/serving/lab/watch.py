@@ -1,0 +1,54 @@
+"""Six recorded rollouts, for rules that decide whether to roll back."""
+
+from mlprod_helpers.serving.lab import recorded_runs
+
+FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE = (
+    "v2 fails for one request in twenty: rolled back before 15 of its tries have failed",
+    "the same, and the router tries again elsewhere, so that users see no error: rolled back as well",
+    "v2 is as good as v1, and both fail now and then: it stays",
+    "copies go to a v3 that fails half of the time; v2 is fine: it stays",
+    "the network is down for both for a while: it stays",
+    "the same when v2 has more users than v1: it stays",
+)
+
+
+def draw_watch(rng):
+    """Six recorded rollouts: what it is -> a list of windows, each the tries since the last look.
+
+    Returns
+    -------
+    dict : title -> list of 10 DataFrames with `version`, `served`, `status`, `attempts`
+    """
+    draw = recorded_runs.draw_log
+    return {
+        FAILING: draw("fails", rng, failures=(15, 32), fair=recorded_runs.clearly_worse),
+        RETRIED: draw("retried", rng, failures=(15, 32), fair=recorded_runs.clearly_worse),
+        AS_GOOD: draw(
+            "copies",
+            rng,
+            failures=(2, 3),
+            begin=(recorded_runs.TWICE, 1, 14),
+            copies=False,
+            fair=recorded_runs.by_luck_twice,
+        ),
+        COPIES: draw("copies", rng, failures=(1, 3)),
+        OUTAGE: draw("outage", rng, begin=(recorded_runs.OUTAGE, 20, 45), fair=recorded_runs.a_little_worse),
+        LATE_OUTAGE: draw(
+            "outage",
+            rng,
+            begin=(recorded_runs.OUTAGE, 20, 45),
+            stable=0.06,
+            fair=recorded_runs.more_but_not_worse,
+        ),
+    }
+
+
+def watch(on_tick, windows):
+    """Play one recorded rollout: (the look at which it was rolled back, or None; tries of v2 that failed until then)."""
+    memory, failed = {}, 0
+    for look, window in enumerate(windows, start=1):
+        failed += int(((window["version"] == "v2") & (window["status"] >= 500)).sum())
+        action, memory = on_tick(window, memory)
+        if action == "rollback":
+            return look, failed
+    return None, failed
