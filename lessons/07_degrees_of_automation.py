@@ -481,7 +481,7 @@ table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 # threshold is safe. With 12 cases none is, even if all of them are right.
 #
 # It is tried on many samples of about 1,000 cases with 25 different confidences, and its risk is taken on fresh cases. At most a quarter of the thresholds may break the floor. It must not be timid either: if the model is honest, it
-# automates on average at least 5 % of the cases for a floor of 10 %, and 30 % for a floor of 20 %. In one kind of sample the model is wrong 2.5 times as often as it says. A tool: `upper_bound(errors, n)`, the 95 % bound.
+# automates on average at least 5 % of the cases for a floor of 10 %, and 35 % for a floor of 20 %. In one kind of sample the model is wrong 2.5 times as often as it says. A tool: `upper_bound(errors, n)`, the 95 % bound.
 
 # %%
 from mlprod_helpers.automation import upper_bound

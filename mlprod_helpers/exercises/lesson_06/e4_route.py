@@ -211,6 +211,13 @@ route.survives(
 )
 
 
+route.survives(
+    "alternative by_checksum: `zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 < 10 * weight` -> "
+    "`zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 <= 10 * weight`",
+    "it sends one user in a thousand astray at 0 % only, which a few hundred users seldom show.",
+)
+
+
 @route.alternative
 def by_the_library(user_id, weight, salt):
     return bool(_bucket([user_id], salt)[0] * 100 < weight)

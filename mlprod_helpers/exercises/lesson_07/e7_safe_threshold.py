@@ -59,7 +59,7 @@ def safe_threshold(answer, rng, expect):
     barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
         (24, barely, FLOOR, 0.05, "an honest model, at most 10 % wrong"),
-        (24, wider, 0.2, 0.3, "an honest model, at most 20 % wrong"),
+        (24, wider, 0.2, 0.35, "an honest model, at most 20 % wrong"),
         (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
     )
     for draws, worse, max_risk, least, what in cases:
@@ -91,7 +91,7 @@ def safe_threshold_by_the_statement(answer, rng):
             return False
     for worse, max_risk, least in (
         (0.85, 0.1, 0.05),
-        (0.95, 0.2, 0.3),
+        (0.95, 0.2, 0.35),
         (2.5, 0.05, 0.0),
         (1.6, 0.1, 0.0),
         (1.2, 0.3, 0.4),
