@@ -31,8 +31,8 @@ def test_a_field_of_another_kind_is_refused_by_name(kind, given, wrong):
 
 
 def test_a_name_that_is_not_known_is_refused():
-    with pytest.raises(ValueError, match="'ques' is no field: did you mean 'queue'"):
-        ServiceConfig(model="m", limits={"ques": 3})
+    with pytest.raises(ValueError, match="'queu_e' is no field: did you mean 'queue'"):
+        ServiceConfig(model="m", limits={"queu_e": 3})
 
 
 def test_what_is_written_is_read():

@@ -234,3 +234,9 @@ def sums_of_everything(observation, memory):
     elif new["labels"] > 90 and old["labels"] > 90:
         memory["over"] = 100 if new["off"] < 0.85 * old["off"] else 0
     return (memory["over"] if memory["over"] >= 0 else 25), memory
+
+
+shift.survives(
+    "alternative careful_ramp: `memory['cn'] * (memory['se'] + 1)` -> `memory['cn'] / (memory['se'] + 1)`",
+    "On the notebook's afternoons it happens to cost as little as is allowed; on others it does not pass.",
+)
