@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from mlprod_tools.build import find_root, no_checkout
-from mlprod_tools.build.notebook import write_text
 
 CONTRACT = '''\
 """Exercise {id}, {title}."""
@@ -84,6 +83,8 @@ def add_options(parser):
 
 def main(options):
     """Write the skeletons, or nothing. Returns the exit status."""
+    from mlprod_tools.build.notebook import write_text  # nbformat: not for the other commands
+
     root = find_root(options.root)
     try:
         if why := no_checkout(root):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlprod_helpers.lesson import contract
-from mlprod_tools.build import readme, source
+from mlprod_tools.build import Builder, readme, source
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = {path.stem[:2]: source.read(path).header for path in sorted((ROOT / "lessons").glob("*.py"))}
@@ -33,16 +33,16 @@ def test_a_row_of_the_readme_has_the_lesson_s_title(lesson):
 
 
 def test_the_figures_of_the_readme_are_those_that_a_build_writes(tmp_path):
-    lessons = {lesson: (header, contract.load(lesson)) for lesson, header in LESSONS.items()}
-    assert readme.with_figures(README, lessons) == README
+    pairs = [Builder(ROOT).make(path)[0] for path in sorted((ROOT / "lessons").glob("*.py"))]
+    assert readme.with_figures(README, pairs) == README
     copy = tmp_path / "README.md"
     wrong = README.replace("| 85 / 45 | 8 (30 points) | 00 |", "| 8 / 4 | 7 (3 points) | none |")
     assert wrong != README
     copy.write_text(wrong, encoding="utf-8")
-    (problem,) = readme.update(copy, lessons, write=False)
+    (problem,) = readme.update(copy, pairs, write=False)
     assert copy.read_text(encoding="utf-8") == wrong
     assert "| 01 |" in wrong.splitlines()[problem.line - 1]
-    assert readme.update(copy, lessons, write=True) == []
+    assert readme.update(copy, pairs, write=True) == []
     assert copy.read_text(encoding="utf-8") == README
 
 

@@ -26,7 +26,6 @@ Built notebooks carry nbgrader's metadata. The answers are out already, so an in
 out: `nbgrader generate_assignment --ClearSolutions.enabled=False`.
 """
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,21 +121,29 @@ class Builder:
 
     def build(self, lessons=(), force=False):
         """Build lessons (all, if none are named). Returns the problems; a lesson that has some is left as it was."""
+        from mlprod_tools.build import readme
+
         paths, problems = self._paths(lessons)
+        pairs = []
         for path in paths:
-            problems += self._build_one(path, force)
+            pair, found = self.make(path)
+            problems += found or self._build_one(path, pair, force)
+            pairs.append(pair)
         if not lessons:
             problems += self._leftovers()
-        return problems + self._readme(paths, write=not problems)
+        return problems + readme.update(self.root / "README.md", pairs, write=not problems)
 
     def check(self, lessons=()):
         """Compare the stored notebooks with what the lessons would make. Returns the problems; writes nothing."""
+        from mlprod_tools.build import readme
         from mlprod_tools.build.notebook import differences, read_notebook
 
         paths, problems = self._paths(lessons)
+        pairs = []
         for path in paths:
             pair, found = self.make(path)
             problems += found
+            pairs.append(pair)
             if pair is None:
                 continue
             faults = 0
@@ -156,7 +163,7 @@ class Builder:
                 self._say(f"{path.stem}: both notebooks are as the lesson says")
         if not lessons:
             problems += self._leftovers()
-        return problems + self._readme(paths, write=False)
+        return problems + readme.update(self.root / "README.md", pairs, write=False)
 
     def make(self, path):
         """Both notebooks of a lesson, not executed, or None; and the problems."""
@@ -192,12 +199,9 @@ class Builder:
             return None, sorted(set(lesson.problems))
         return make_pair(lesson, regions, contract, checks), []
 
-    def _build_one(self, path, force):
+    def _build_one(self, path, pair, force):
         from mlprod_tools.build.notebook import read_notebook, reuse_outputs, to_text, write_text
 
-        pair, problems = self.make(path)
-        if problems:
-            return problems
         target = self.root / "solutions" / f"{path.stem}.ipynb"
         run = force or not reuse_outputs(pair.solution, read_notebook(target))
         if run:
@@ -261,17 +265,6 @@ class Builder:
             for path in sorted((self.root / folder).glob("*.ipynb"))
             if path.stem not in known
         ]
-
-    def _readme(self, paths, write):
-        """The README's table. A lesson that cannot be read was named before."""
-        from mlprod_tools.build import readme, source
-
-        lessons = {}
-        for path in paths:
-            with contextlib.suppress(Exception):
-                header = source.read(path, self.root).header
-                lessons[header["lesson"]] = header, self.contract_of(header["lesson"])[0]
-        return readme.update(self.root / "README.md", lessons, write)
 
     def _say(self, text):
         print(text, file=self.stream or sys.stdout, flush=True)

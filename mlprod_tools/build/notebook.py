@@ -36,6 +36,7 @@ class Pair:
     learner: nbformat.NotebookNode
     solution: nbformat.NotebookNode
     lines: dict
+    contract: object
 
 
 def make_pair(source, regions, contract, checks):
@@ -69,7 +70,7 @@ def make_pair(source, regions, contract, checks):
         solution.cells.append(new_code_cell(solved, id=cell.id, metadata=metadata))
     code = [cell for cell in solution.cells if cell.cell_type == "code"]
     solution.metadata["mlprod"]["digest"] = {"code": of_code(code), **checks}
-    return Pair(learner, solution, lines)
+    return Pair(learner, solution, lines, contract)
 
 
 def _empty(about):

@@ -8,37 +8,37 @@ from mlprod_tools.build.source import Problem
 ROW = re.compile(r"^\| (\d\d) \|([^|]*)\|([^|]*)\|[^|]*\|[^|]*\|[^|]*\|$", re.MULTILINE)
 
 
-def with_figures(text, lessons):
+def with_figures(text, pairs):
     """The README's text with the figures of each lesson.
 
     Parameters
     ----------
     text : str
-    lessons : dict
-        Lesson id -> (header of its file, its contract). Rows of other lessons stay as they are.
+    pairs : sequence of Pair or None
+        What was made of each lesson; None of one with problems. Rows of other lessons stay as they are.
     """
+    made = {pair.solution.metadata["mlprod"]["lesson"]: pair for pair in pairs if pair is not None}
 
     def row(match):
-        if match[1] not in lessons:
+        if match[1] not in made:
             return match[0]
-        header, contract = lessons[match[1]]
-        points = sum(exercise.points for exercise in contract.exercises.values())
+        about, contract = made[match[1]].solution.metadata["mlprod"], made[match[1]].contract
         figures = (
-            f"{header['minutes']} / {header['express']}",
-            f"{len(contract.exercises)} ({points} points)",
-            ", ".join(header["needs"]) or "none",
+            f"{about['minutes']} / {about['express']}",
+            f"{len(contract.exercises)} ({contract.points} points)",
+            ", ".join(about["needs"]) or "none",
         )
         return f"| {match[1]} |{match[2]}|{match[3]}| {' | '.join(figures)} |"
 
     return ROW.sub(row, text)
 
 
-def update(path, lessons, write):
+def update(path, pairs, write):
     """Write the figures into the README at `path`, or with `write=False` only say that they differ. Returns the problems."""
     if not path.exists():
         return []
     old = path.read_text(encoding="utf-8")
-    new = with_figures(old, lessons)
+    new = with_figures(old, pairs)
     if new == old:
         return []
     if write:
