@@ -2,21 +2,18 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from mlprod_helpers.adaptation.backtest import BackTest
 from mlprod_helpers.adaptation.strategies import as_strategies
+from mlprod_helpers.drift.distances import rank_auc
 
 __all__ = ["compare", "evaluate_over_time"]
 
 
 def _auc(y, p):
-    """By ranks, as many periods are scored and scikit-learn checks its input for longer than it computes."""
+    """NaN in a period with one class alone."""
     positive = np.asarray(y) == 1
-    n_positive, n_negative = positive.sum(), (~positive).sum()
-    if not n_positive or not n_negative:
-        return np.nan
-    return (rankdata(p)[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+    return rank_auc(positive, p) if 0 < positive.sum() < len(positive) else np.nan
 
 
 # name -> (function of labels and predictions, what the model must give)

@@ -11,9 +11,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from mlprod_helpers.drift.distances import shift_of_auc
+from mlprod_helpers.drift.distances import rank_auc, shift_of_auc
 from mlprod_helpers.drift.tables import repeats_of, stack, suspects_of
 from mlprod_helpers.drift.threads import few_threads
 
@@ -176,25 +175,17 @@ def _importances(X, labels, fold, models, columns, seed):
     for k, model in enumerate(models):
         rows = _thinned(np.flatnonzero(fold == k), labels, rng)
         held_out, truth = _rows(X, rows), labels[rows]
-        base = _auc(truth, model.predict_proba(held_out)[:, 1])
+        base = rank_auc(truth, model.predict_proba(held_out)[:, 1])
         shuffles = [rng.permutation(len(rows)) for _ in range(SHUFFLES)]
         for j in range(len(columns)):
             aucs = [
-                _auc(truth, model.predict_proba(_with_shuffled(held_out, j, order))[:, 1])
+                rank_auc(truth, model.predict_proba(_with_shuffled(held_out, j, order))[:, 1])
                 for order in shuffles
             ]
             lost[k, j] = base - np.mean(aucs)
     index = pd.Index(columns, name="column", tupleize_cols=False)
     importances = pd.Series(lost.mean(axis=0), index=index, name="importance")
     return importances.sort_values(ascending=False, kind="stable")
-
-
-def _auc(labels, scores):
-    # scikit-learn's own takes most of the time where a cheap classifier meets a small table a thousand times
-    ranks = stats.rankdata(scores)
-    n_current = labels.sum()
-    above = ranks[labels == 1].sum() - n_current * (n_current + 1) / 2
-    return above / (n_current * (len(labels) - n_current))
 
 
 def _thinned(rows, labels, rng):
@@ -408,7 +399,7 @@ def _fold_aucs(labels, probability, fold):
     aucs = []
     for k in range(fold.max() + 1):
         truth = labels[fold == k]
-        aucs.append(_auc(truth, probability[fold == k]) if 0 < truth.sum() < len(truth) else np.nan)
+        aucs.append(rank_auc(truth, probability[fold == k]) if 0 < truth.sum() < len(truth) else np.nan)
     aucs = np.array(aucs)
     if np.isnan(aucs).any():
         raise ValueError(

@@ -466,6 +466,31 @@ def shift_of_auc(auc):
     return shift.item() if shift.ndim == 0 else shift
 
 
+def rank_auc(labels, scores):
+    """The ROC-AUC of scores, by ranks; equal scores share their rank.
+
+    scikit-learn's own takes most of the time where a cheap classifier meets a small table a thousand times.
+
+    Parameters
+    ----------
+    labels : array of 0 and 1, shape (n,)
+        Both occur.
+    scores : array, shape (n,)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> rank_auc(np.array([0, 1, 0, 1]), [0.1, 0.4, 0.4, 0.9])
+    0.875
+    """
+    n_current = labels.sum()
+    above = stats.rankdata(scores)[labels == 1].sum() - n_current * (n_current + 1) / 2
+    return float(above / (n_current * (len(labels) - n_current)))
+
+
 def equivalents(*, auc=None, psi=None, ks=None):
     """Translate one threshold into all the others: the same shift of one normal column.
 

@@ -5,19 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
-
-def rank_auc(s, scores):
-    """ROC-AUC from ranks; rows with equal scores share their rank."""
-    n_current = s.sum()
-    pairs = n_current * (len(s) - n_current)
-    return float((rankdata(scores)[s == 1].sum() - n_current * (n_current + 1) / 2) / pairs)
-
+from mlprod_helpers.drift.distances import rank_auc
 
 ACTIONS = ("ignore", "repair", "reweight", "retrain", "gate")
-
-
 EFFORT = {
     "ignore": 0.0,
     "repair": 1.5,
@@ -28,11 +19,7 @@ EFFORT = {
 
 
 BY_HAND = 20.0  # a flight that a person answers costs as much as 20 minutes of error
-
-
 N_ROWS = 400
-
-
 SITUATIONS = {
     "quiet": "nothing changed",
     "number": "nothing changed, but a column names its table",

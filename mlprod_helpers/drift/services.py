@@ -52,14 +52,8 @@ def busy_quarter(n_rows=100_000, random_state=0):
 
 
 N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 26
-
-
 PAGE, WEEK, PATIENCE = 1, 5, 3
-
-
 SIZES = {"few": (70, 130), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
-
-
 QUIET, CRUMB, DRIFT = 0, 1, 2
 
 

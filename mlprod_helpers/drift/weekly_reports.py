@@ -6,14 +6,8 @@ from mlprod_helpers.faults import MissingValues, UnitChange
 from mlprod_helpers.streams import Drift, Linear, make_stream
 
 WEEKS, ROWS, FEW, DELAY = 18, 400, 20, 2
-
-
 REFERENCE, BINS = 1600, 5
-
-
 LATE_KEYS = ("labels", "error", "law", "within", "labeled_rows")
-
-
 INCIDENTS = ("concept", "covariate", "prior", "fault", "nothing")
 
 

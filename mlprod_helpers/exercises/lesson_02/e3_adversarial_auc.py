@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.drift.flight_weeks import rank_auc
+from mlprod_helpers.drift.distances import rank_auc
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 
 

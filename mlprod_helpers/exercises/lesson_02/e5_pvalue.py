@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlprod_helpers.drift.flight_weeks import rank_auc
+from mlprod_helpers.drift.distances import rank_auc
 from mlprod_helpers.lesson.contract import Function, Number, exercise
 
 
