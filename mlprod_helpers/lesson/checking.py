@@ -37,6 +37,11 @@ class Seen:
     damaged: bool = False  # an argument was changed
 
     @property
+    def arguments(self):
+        """Of each call, the arguments as the answer got them."""
+        return [call.given for call in self.calls]
+
+    @property
     def outputs(self):
         return [call.output for call in self.calls]
 

@@ -5,7 +5,6 @@ import contextlib
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_02.support import arguments
 from mlprod_helpers.lesson.contract import Array, Frame, Function, Several, exercise
 
 
@@ -111,7 +110,7 @@ def _keeps_every_row(answer, rng):
 
 def _columns_added(seen):
     """Columns of X that neither table has, as (column, s)."""
-    for (reference, current, _), (X, s) in zip(arguments(seen), seen.outputs, strict=True):
+    for (reference, current, _), (X, s) in zip(seen.arguments, seen.outputs, strict=True):
         for name in X.columns:
             if name not in reference.columns and name not in current.columns:
                 yield X[name], np.asarray(s)
@@ -143,7 +142,7 @@ def index_kept(reference, current, target):
     "the target stayed in `X`. Fresh requests have no label yet; whether the label is there would already separate the tables.",
     when=lambda seen: any(
         target in X.columns and set(reference.columns) <= set(X.columns)
-        for (reference, _, target), (X, _) in zip(arguments(seen), seen.outputs, strict=True)
+        for (reference, _, target), (X, _) in zip(seen.arguments, seen.outputs, strict=True)
     ),
 )
 def target_kept(reference, current, target):
@@ -158,7 +157,7 @@ def target_kept(reference, current, target):
         bool(seen.outputs)
         and all(
             np.array_equal(np.asarray(s, dtype=float), np.repeat([1.0, 0.0], [len(a), len(b)]))
-            for (a, b, _), (_, s) in zip(arguments(seen), seen.outputs, strict=True)
+            for (a, b, _), (_, s) in zip(seen.arguments, seen.outputs, strict=True)
         )
     ),
 )

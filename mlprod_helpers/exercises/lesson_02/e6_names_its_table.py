@@ -5,7 +5,6 @@ import contextlib
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.exercises.lesson_02.support import arguments
 from mlprod_helpers.lesson.contract import Function, Names, exercise
 
 
@@ -160,7 +159,7 @@ def _tables_with_names(rng):
 
 def _chosen_wrongly(seen):
     """Of each call: honest columns that were chosen, naming columns that were not, and the tables."""
-    for (reference, current), output in zip(arguments(seen), seen.outputs, strict=True):
+    for (reference, current), output in zip(seen.arguments, seen.outputs, strict=True):
         recurring = _recurring(reference, current)
         naming = set(recurring.index[recurring < 0.05])
         yield set(output) - naming, naming - set(output), reference, current

@@ -5,7 +5,6 @@ import contextlib
 import numpy as np
 
 from mlprod_helpers.drift.flight_weeks import ACTIONS, SITUATIONS, draw_week, draw_weeks
-from mlprod_helpers.exercises.lesson_02.support import arguments
 from mlprod_helpers.lesson.contract import Function, Text, exercise
 
 SLACK = 0.1  # a share of the best action's cost, for luck and for an action that does no harm
@@ -70,7 +69,7 @@ def _near_the_best(answer, rng):
 
 
 def _decisions(seen):
-    return [(given[0], output) for given, output in zip(arguments(seen), seen.outputs, strict=True)]
+    return [(given[0], output) for given, output in zip(seen.arguments, seen.outputs, strict=True)]
 
 
 def _slip(report):
