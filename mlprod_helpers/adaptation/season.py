@@ -5,17 +5,9 @@ import math
 import numpy as np
 
 KINDS = ("quiet", "slow", "sudden", "recurring", "fault")
-
-
 N_HISTORY, N_WEEKS, N_BANDS = 12, 44, 10
-
-
 SIGMA, ROWS = 8.0, 60  # minutes of noise in a label; labels a week
-
-
 FAULT = 30.0  # minutes that a broken label is off
-
-
 PRICE = 1.0  # one training costs as much as one minute of error for a week
 
 

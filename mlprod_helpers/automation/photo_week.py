@@ -7,17 +7,9 @@ from mlprod_helpers.automation import Costs, Reviewers, from_name, simulate_tria
 from mlprod_helpers.queueing import Exponential, diurnal
 
 HOUR = 3600.0
-
-
 WEEK = 168 * HOUR
-
-
 TICK = 2 * HOUR
-
-
 WEEKS = ("dying lamp", "dark season", "new range")
-
-
 WEEK_COSTS = Costs(error=20, review=1, delay=0.5)
 
 

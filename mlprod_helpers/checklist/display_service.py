@@ -6,11 +6,7 @@ from mlprod_helpers.checklist import Claim, Record, Sizing, replay_record
 from mlprod_helpers.queueing import Lognormal
 
 FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
-
-
 LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
-
-
 UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge", "bag", "booking")
 
 
@@ -90,11 +86,7 @@ def leaky_door(payload):
 
 
 RATE, SERVICE = 80.0, Lognormal(0.05, cv=1.0)
-
-
 NEED_MS = 300.0
-
-
 SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
 

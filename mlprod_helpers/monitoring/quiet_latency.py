@@ -3,8 +3,6 @@
 import numpy as np
 
 HOURS_OF_WEEK = 168
-
-
 NOISE = 0.12
 
 

@@ -23,14 +23,8 @@ KINDS = {
 
 
 DEADLINE = "5h"
-
-
 AGAIN = 12  # hours after which an open page wakes somebody again
-
-
 START = pd.Timestamp("2024-01-01 00:00Z")
-
-
 BY_WEEKDAY = np.array([0.92, 0.90, 0.90, 0.92, 1.00, 1.20, 1.16])  # traffic, Monday first
 
 

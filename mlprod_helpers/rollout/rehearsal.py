@@ -6,20 +6,11 @@ from mlprod_helpers.queueing import poisson
 from mlprod_helpers.rollout import Behavior, BigBang, Plan, Symptom, Version, compare, replay, traffic
 
 AIRPORTS = ("EWR", "JFK", "LGA")
-
-
-RATE, HOUR, NIGHT = 5, 3600, 3  # requests a second; seconds; hours that go on with what the hour ended with
-
-
+RATE, HOUR = 5, 3600  # requests a second; seconds
+AFTERWARDS = 3  # how often as long as the rollout users keep what they have at its end
 SHARES = (0.5, 0.38, 0.12)  # of the airports, in an order that is drawn
-
-
 LIMITS = {"latency_ms": 500}
-
-
 SEALED = ("good", "good but noisy", "bad", "slow", "bad for one airport")
-
-
 NOTHING = BigBang(watch=0), lambda metrics: "pass"
 
 
@@ -116,14 +107,29 @@ def rehearse(plan, judge, world, kind):
     )
 
 
-def _costs(result, everybody):
-    """Requests that go wrong and need not, during the hour and in the three hours after it."""
-    gain = (
-        everybody.requests_helped - everybody.requests_harmed
-    )  # of the new version over the old one, an hour
+def regret(gain, won, weight):
+    """Requests that went wrong and need not, while a rollout lasted and `AFTERWARDS` times as long after it.
+
+    Parameters
+    ----------
+    gain : int
+        How many requests go better if everybody has the new version; negative if it is worse.
+    won : int
+        How many did, with the users that had it.
+    weight : float
+        The share of the users, 0 to 1, that has it in the end and keeps it.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> regret(-100, -10, 0.0), regret(100, 10, 1.0)
+    (10, 90)
+    """
     best = max(gain, 0)
-    weight = result.timeline["weight"].iloc[-1] / 100
-    return round(best - (result.requests_helped - result.requests_harmed) + NIGHT * (best - weight * gain))
+    return round(best - won + AFTERWARDS * (best - weight * gain))
 
 
 def costs(plan, judge, world):
@@ -147,5 +153,7 @@ def costs(plan, judge, world):
         ).results
         mine, everybody = both["mine"], both["all"]
         gain = everybody.requests_helped - everybody.requests_harmed
-        by_kind[kind] = (_costs(mine, everybody), (1 + NIGHT) * max(-gain, 0), (1 + NIGHT) * max(gain, 0))
+        won = mine.requests_helped - mine.requests_harmed
+        weight = mine.timeline["weight"].iloc[-1] / 100
+        by_kind[kind] = regret(gain, won, weight), regret(gain, gain, 1), regret(gain, 0, 0)
     return by_kind

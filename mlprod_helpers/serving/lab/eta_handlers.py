@@ -4,7 +4,7 @@ import math
 
 
 def eta_model(distance, origin, hour):
-    """The model of this exercise: minutes in the air, or NaN where it has never seen such a flight.
+    """A model: minutes in the air, or NaN where it has never seen such a flight.
 
     >>> eta_model(1400, "JFK", 8)
     195.0
@@ -17,7 +17,7 @@ def eta_model(distance, origin, hour):
 
 
 def eta_batch(distances):
-    """The model of this exercise: minutes for a list of miles, all at once; one bad value fails them all.
+    """A model: minutes for a list of miles, all at once; one bad value fails them all.
 
     >>> eta_batch([800, 1600])
     [120.0, 220.0]

@@ -1,4 +1,4 @@
-"""What exercises 9.1, 9.7 and 9.8 are played on: recorded runs of real services (`serving.lab.recorded`), each time another part.
+"""Parts of recorded runs of real services (`serving.lab.recorded`): load tests, rollouts and afternoons, each time another part.
 
 Nothing is made up but who is looked at, where the clock begins, how fast it runs, when labels come, and a few seconds in which both versions fail.
 """

@@ -2,15 +2,11 @@
 
 import numpy as np
 
+from mlprod_helpers.rollout.rehearsal import regret
 from mlprod_helpers.serving.lab import recorded_runs
 from mlprod_helpers.serving.lab.recorded_runs import LATE_MS, OFF_MIN, SHIFT_S
 
 TICK = 3.0  # seconds between two looks
-
-
-AFTERWARDS = 3  # how often as long as the trace users keep what they have at its end
-
-
 AFTERNOONS = {
     "good": "answers better, as fast",
     "slow": "answers better, but late",
@@ -77,9 +73,7 @@ class Afternoon:
         return self._regret(shift.mine, shift.weights[-1])
 
     def _regret(self, mine, last):
-        gain = -self.harm.sum()  # of v2 over v1, everybody
-        best = max(gain, 0)
-        return round(best + self.harm[mine].sum() + AFTERWARDS * (best - last / 100 * gain))
+        return regret(-self.harm.sum(), -self.harm[mine].sum(), last / 100)
 
     def baselines(self):
         """(everybody gets v2 at once and keeps it, nobody ever gets it)."""
