@@ -11,6 +11,7 @@ note, so that an author sees false accusations.
 
 import ast
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -42,6 +43,7 @@ class Row:
     slowest: float = 0.0  # CPU seconds of the slowest check of a right answer
     faults: list = field(default_factory=list)
     mutants: object = None  # mutants.Report
+    seconds: float = 0.0  # CPU, of all
 
 
 @dataclass
@@ -237,19 +239,23 @@ def _audit_constants(row, exercise, solution, seed):
             row.faults.append(f"seed {seed}: {what} earns {verdict.points:g} of {exercise.points} points")
 
 
-def audit_lesson(path, counts, only=(), *, mutants=False, sample=None, skip_answers=False):
-    """The rows of one lesson.
+@functools.lru_cache(1)
+def _solved(path):
+    return solved(path)
+
+
+def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_answers=False):
+    """The row of one exercise.
 
     Parameters
     ----------
     path : Path
         The lesson source.
+    exercise_id : str
     counts : dict
         How many seeds for "right", "wrong" and "garbage" answers.
-    only : collection of str
-        Exercise ids; all where it is empty.
     mutants : bool
-        Try mutants too; `sample` of them an exercise where it is given.
+        Try mutants too; `sample` of them where it is given.
     skip_answers : bool
         Try nothing but mutants.
     """
@@ -257,23 +263,27 @@ def audit_lesson(path, counts, only=(), *, mutants=False, sample=None, skip_answ
     from mlprod_tools.mutants import try_exercise
 
     os.environ["MLPROD_PROGRESS"] = "memory"
-    found = solved(path)
-    rows = []
-    for exercise in contract.load(Path(path).stem[:2]).exercises.values():
-        if only and exercise.id not in only:
-            continue
-        own = found.get(exercise.id)
-        if skip_answers:
-            row = Row(exercise.id, exercise.title, len(exercise.misconceptions), len(exercise.alternatives))
-        else:
-            row = audit_exercise(exercise, own.answers if own else None, counts)
-        if mutants and own:
-            row.mutants = try_exercise(
-                exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample
-            )
-            row.faults += row.mutants.faults
-        rows.append(row)
-    return rows
+    begin = time.process_time()
+    exercise = contract.load(Path(path).stem[:2]).exercises[exercise_id]
+    own = _solved(path).get(exercise_id)
+    if skip_answers:
+        row = Row(exercise.id, exercise.title, len(exercise.misconceptions), len(exercise.alternatives))
+    else:
+        row = audit_exercise(exercise, own.answers if own else None, counts)
+    if mutants and own:
+        row.mutants = try_exercise(
+            exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample
+        )
+        row.faults += row.mutants.faults
+    row.seconds = time.process_time() - begin
+    return row
+
+
+def _exercises(path, only):
+    """Ids of the exercises of a lesson; of those in `only` where it is not empty."""
+    from mlprod_helpers.lesson import contract
+
+    return [each for each in contract.load(path.stem[:2]).exercises if not only or each in only]
 
 
 def _counts(args):
@@ -288,7 +298,7 @@ def _line(row):
     tried = f"{report.wrong:>6} {report.lived:>6}" if report else f"{'':>13}"
     return (
         f"  {row.id:<5} {row.title[:38]:<38} {row.misconceptions:>6} {row.alternatives:>6} {row.garbage:>8} "
-        f"{1000 * row.slowest:>8.0f} {tried}  {state}"
+        f"{1000 * row.slowest:>8.0f} {row.seconds:>6.0f} {tried}  {state}"
     )
 
 
@@ -309,17 +319,20 @@ def main(args):
         "skip_answers": args.only_mutants,
     }
     print(
-        f"  {'':<5} {'exercise':<38} {'wrong':>6} {'right':>6} {'garbage':>8} {'CPU ms':>8} {'mutants':>6} {'lived':>5}",
+        f"  {'':<5} {'exercise':<38} {'wrong':>6} {'right':>6} {'garbage':>8} {'CPU ms':>8} {'all s':>6} {'mutants':>6} {'lived':>5}",
         flush=True,
     )
     rows = []
-    workers = min(os.cpu_count() or 1, len(paths))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        tasks = [(path, counts, only, chosen) for path in paths]
-        for path, found in zip(paths, pool.map(_work, tasks), strict=True):
+    # an exercise a task, not a lesson: some lessons take ten times as long as others
+    tasks = [(path, counts, each, chosen) for path in paths for each in _exercises(path, only)]
+    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
+        done = pool.map(_work, tasks)
+        for path in paths:
             print(path.stem)
-            for row in found:
-                print(_line(row), flush=True)
+            found = []
+            for _ in _exercises(path, only):
+                found.append(next(done))
+                print(_line(found[-1]), flush=True)
             rows += found
             if chosen["sample"] is None:  # a few mutants make no share
                 _too_many(path, found)
@@ -360,5 +373,5 @@ def _work(task):
     # one thread a worker: two cores are shared
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "agg")
-    path, counts, only, chosen = task
-    return audit_lesson(path, counts, only, **chosen)
+    path, counts, exercise_id, chosen = task
+    return audit_one(path, exercise_id, counts, **chosen)
