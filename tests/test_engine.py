@@ -117,7 +117,7 @@ def test_a_misconception_draws_its_own_sentence():
     verdict = said(lambda frame, column: float(np.sum(frame[column])) if len(frame) else np.nan)
     assert verdict.misconception == "total" and "by the same factor each time" in text(verdict)
     assert said(median).misconception == "median"
-    assert "This looks as if the middle value was taken" in text(said(median))
+    assert "It looks like the middle value was taken" in text(said(median))
 
 
 def test_points_follow_the_share_that_holds():
@@ -560,7 +560,7 @@ def test_a_single_wrong_case_is_told_by_its_idea():
     one_of_all_down = {"a": "up", "b": "down", "c": "flat", "d": "down", "e": "down"}
     verdict = check(guess, {"guess": one_of_all_down})
     assert verdict.misconception == "all_down" and verdict.partial
-    assert "The case that is not right looks as if everything was read" in text(verdict)
+    assert "In the case that is not right, it looks like everything was read" in text(verdict)
 
 
 def two_alike(**options):

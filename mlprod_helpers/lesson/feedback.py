@@ -85,7 +85,7 @@ def of_verdict(verdict):
         hidden = rows[MOST_LINES:]
         wrong = sum(mark == "not" for mark, _ in hidden)
         rows = [*rows[:MOST_LINES], ("...", f"and {len(hidden)} more, {wrong} of them not met")]
-    looks = "The case that is not right looks" if verdict.partial else "This looks"
-    note = f"{looks} as if {verdict.note}" if verdict.note else ""
+    looks = "In the case that is not right, it looks like" if verdict.partial else "It looks like"
+    note = f"{looks} {verdict.note}" if verdict.note else ""
     then = "" if outcome is Outcome.PASSED else f'Next: `lesson.hint("{exercise.id}")`'
     return Message(f"{title} · {score}", rows=rows, paragraphs=[note], color=COLORS[outcome], then=then)
