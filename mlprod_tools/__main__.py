@@ -1,11 +1,11 @@
-"""The command line: `mlprod build | audit | new | test`, also as `python -m mlprod_tools`."""
+"""The command line: `mlprod build | audit | count | new | test`, also as `python -m mlprod_tools`."""
 
 import argparse
 import sys
 
 
 def _parser():
-    from mlprod_tools import build, new
+    from mlprod_tools import build, count, new
 
     parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -32,6 +32,10 @@ def _parser():
         "--sample", type=int, metavar="N", help="with --mutants: only N an exercise, the same each time"
     )
     audit.add_argument("--notes", action="store_true", help="with --mutants: list those that draw each note")
+
+    count.add_options(
+        commands.add_parser("count", help="how long the lessons are, and where they break a house rule")
+    )
 
     new.add_options(commands.add_parser("new", help="write the skeletons of a new exercise"))
 
@@ -63,6 +67,8 @@ def main(argv=None):
         from mlprod_tools.audit import main as run
     elif options.command == "test":
         from mlprod_tools.testing import main as run
+    elif options.command == "count":
+        from mlprod_tools.count import main as run
     elif options.command == "new":
         from mlprod_tools.new import main as run
     else:

@@ -1,0 +1,127 @@
+"""`mlprod count` measures what a learner reads, and finds where a lesson breaks a house rule."""
+
+import pytest
+
+from mlprod_tools import count, prose
+from mlprod_tools.build import source
+
+HEADER = """\
+# ---
+# mlprod:
+#   lesson: "02"
+#   title: T
+#   minutes: 5
+#   express: 5
+#   needs: []
+#   ideas: []
+# ---
+"""
+
+
+def lesson(tmp_path, body):
+    path = tmp_path / "02_tiny.py"
+    path.write_text(HEADER + "\n" + body, encoding="utf-8")
+    found = source.read(path, tmp_path)
+    assert not found.problems
+    return count.Lesson(found)
+
+
+def markdown(*lines):
+    return "# %% [markdown]\n" + "\n".join(f"# {line}".rstrip() for line in lines) + "\n\n"
+
+
+def messages(rule, found):
+    return [message for _, message in rule(found)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It grew; then it fell.", ["It grew;", "then it fell."]),
+        ("Use a mean, e.g. of 3.5 points, vs. the median.", None),
+        ("Is it? It is!", ["Is it?", "It is!"]),
+        ("It asks “why?” and goes on.", None),
+        ("(It grew. It fell.) Then nothing.", ["(It grew.", "It fell.)", "Then nothing."]),
+        ("Xcode works. Xcode fails.", ["Xcode works.", "Xcode fails."]),
+        ("No end", None),
+    ],
+)
+def test_sentences_end_where_a_reader_pauses(text, expected):
+    assert prose.split_sentences(text) == (expected or [text])
+
+
+def test_a_code_span_a_formula_a_link_and_a_placeholder_end_no_sentence(tmp_path):
+    text = "Call `f(x). g; h` with $a; b$ from [the guide](https://x.org/a;b), in {{minutes}} minutes."
+    (block,) = lesson(tmp_path, markdown(text)).blocks
+    assert [words for *_, words in block.sentences] == [10]
+
+
+def test_tables_headings_and_labels_have_words_but_no_sentences(tmp_path):
+    found = lesson(
+        tmp_path,
+        markdown(
+            "# One heading", "", "| a. | b. |", "| --- | --- |", "| c. | d. |", "", "*4 points · 12 minutes*"
+        ),
+    )
+    assert found.figures["words"] == 2 + 4 + 4
+    assert found.figures["sentences"] == found.figures["longest sentence"] == 0
+
+
+def test_an_item_is_a_paragraph_whose_sentences_stay_out_of_the_mean(tmp_path):
+    found = lesson(tmp_path, markdown("One two.", "", "- " + "word " * 33, "  and more", "- short")).figures
+    assert (found["mean sentence"], found["longest sentence"], found["longest paragraph"]) == (2, 35, 35)
+
+
+def test_details_and_collapsed_cells_count_separately(tmp_path):
+    body = markdown(
+        "One.",
+        "",
+        "<details><summary>Why two words</summary>",
+        "",
+        "Five words are in here.",
+        "",
+        "</details>",
+        "",
+        "Two.",
+    )
+    body += "# %% collapsed=true\n# drawing\nx = 1\ny = 2\n\n# %%\n# why\nz = 3\n"
+    found = lesson(tmp_path, body).figures
+    assert (found["words"], found["folded words"]) == (5, 5)
+    assert (found["code lines"], found["folded code lines"]) == (1, 2)
+
+
+def test_answers_and_checks_are_no_code_of_the_lecture(tmp_path):
+    body = '# %% exercise="2.1"\ndef f(x):\n    """Doc."""\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION\n\n'
+    body += '# %% check="2.1"\nlesson.check("2.1")\n'
+    assert lesson(tmp_path, body).figures["code lines"] == 0
+
+
+def test_a_fault_names_the_line_of_its_sentence(tmp_path):
+    found = lesson(tmp_path, markdown("Short.", "Short too.", "Word " * 33 + "end."))
+    ((line, message),) = count.long_sentences(found)
+    assert (line, message[:22]) == (14, "a sentence of 34 words")
+
+
+def test_imports_from_the_package_count_once_a_name_and_not_in_answers(tmp_path):
+    body = "# %%\nfrom mlprod_helpers import Lesson, plots\nfrom mlprod_helpers.drift import psi\nimport numpy as np\n\n"
+    body += "# %% collapsed=true\n# drawing\nfrom mlprod_helpers import plots\n\n"
+    body += '# %% exercise="2.1"\n### BEGIN SOLUTION\nfrom mlprod_helpers.drift import ks\n\nf = ks\n### END SOLUTION\n'
+    assert sorted(prose.helper_names(lesson(tmp_path, body).source)) == ["plots", "psi"]
+
+
+def test_a_skipped_heading_and_a_spaced_percentage_are_faults(tmp_path):
+    found = lesson(
+        tmp_path,
+        markdown("# One", "### Three", "", "It is 75 % or 75%.")
+        + "# %%\nprint(f'{1:.0f} %', 'about 5 %', 7 % 3, '%d %s')\n",
+    )
+    assert len(messages(count.skipped_levels, found)) == 1
+    assert len(messages(count.spaced_percent, found)) == 3
+
+
+def test_a_long_statement_without_a_list_is_a_fault(tmp_path):
+    facts = ["### Exercise 2.1 · T", "*1 point · 3 minutes*", ""]
+    long = markdown(*facts, "One. Two. Three. Four.")
+    assert len(messages(count.statements, lesson(tmp_path, long))) == 1
+    listed = markdown(*facts, "One. Two. Three.", "", "- Four.")
+    assert messages(count.statements, lesson(tmp_path, listed)) == []
