@@ -13,14 +13,14 @@ from pathlib import Path
 
 from mlprod_tools import prose
 from mlprod_tools.build import source as sources
+from mlprod_tools.build.minutes import of_lesson as minutes_of
 from mlprod_tools.build.source import Problem
 
 MOST_WORDS, MOST_FOLDED_WORDS, MOST_CODE = 2700, 600, 200
 MOST_IN_SENTENCE, MEAN_BELOW, MOST_IN_PARAGRAPH = 32, 18, 90
 MOST_IN_CELL, MOST_HELPERS = 15, 15
 STATEMENT_WORDS, STATEMENT_SENTENCES = 70, 3
-WORDS_A_MINUTE, LINES_A_MINUTE = 200, 12
-LEAST_MINUTES, MOST_MINUTES, MOST_EXPRESS = 75, 95, 45
+LEAST_MINUTES, MOST_MINUTES = 75, 95
 
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*", re.DOTALL)
 ACRONYM = re.compile(r"(?<![\w.-])[A-Z][A-Z0-9]*[A-Z][A-Z0-9]*s?\b(?![.-]?\w)")
@@ -35,7 +35,7 @@ class Lesson:
     """A lesson as the rules see it."""
 
     source: sources.Source
-    contract: object = None
+    contract: object
     glossary: dict | None = None  # term -> lessons; see glossary.py
 
     @cached_property
@@ -63,8 +63,7 @@ class Lesson:
         lecture = [cell.code for cell in self.cells if cell.cell.kind == "code"]
         words = sum(block.words for block in self.visible)
         code = sum(cell.code for cell in self.cells)
-        exercises = sum(each.minutes for each in self.contract.exercises.values()) if self.contract else 0
-        reading = reading_minutes(words, code)
+        takes = minutes_of(self.source, self.contract)
         return {
             "words": words,
             "folded words": sum(block.words for block in self.blocks if block.folded),
@@ -76,15 +75,11 @@ class Lesson:
             "folded code lines": sum(cell.folded_code for cell in self.cells),
             "longest cell": max(lecture, default=0),
             "helper names": len(prose.helper_names(self.source)),
-            "reading minutes": round(reading),
-            "exercise minutes": exercises,
-            "full minutes": round(reading) + exercises,
+            "reading minutes": takes.reading,
+            "exercise minutes": takes.exercises,
+            "full minutes": takes.full,
+            "express minutes": takes.express,
         }
-
-
-def reading_minutes(words, code):
-    """Minutes for reading `words` words and `code` lines of code."""
-    return words / WORDS_A_MINUTE + code / LINES_A_MINUTE
 
 
 # ------------------------------------------------------------------------------------------------------------ the rules
@@ -174,6 +169,24 @@ def statements(lesson):
                 )
 
 
+def labels(lesson):
+    """An exercise is announced by its headline, points and minutes; what may be left out is called `Stretch: ...`."""
+    for cell in lesson.cells:
+        for block, after in zip(cell.blocks, [*cell.blocks[1:], None], strict=True):
+            if block.kind == "label" and re.search(r"(?i)\b(core|stretch)\b", block.raw):
+                yield block.line, "a label gives points and minutes only: *4 points · 12 minutes*"
+            if block.kind != "heading":
+                continue
+            if re.search(r"(?i)\bstretch\b", block.raw) and not block.raw.startswith("Stretch: "):
+                yield block.line, "a stretch section is called `## Stretch: ...`"
+            if not block.raw.startswith("Exercise "):
+                continue
+            if block.level != 3 or not prose.EXERCISE.match(block.raw):
+                yield block.line, "an exercise is announced as `### Exercise 5.2 · Title`"
+            if not (after and re.fullmatch(r"\*\d+ points? · \d+ minutes?\*", after.raw.strip())):
+                yield block.line, "below the headline stands a line such as *4 points · 12 minutes*"
+
+
 def unbold_terms(lesson):
     """A term of the glossary is bold where a lesson uses it first."""
     if not lesson.glossary:
@@ -243,6 +256,7 @@ RULES = (
     skipped_levels,
     spaced_percent,
     statements,
+    labels,
     unbold_terms,
     unknown_terms,
     unknown_acronyms,
@@ -327,8 +341,7 @@ def read_lessons(root, wanted=()):
     for path in paths:
         if wanted and path.stem[:2] not in wanted and path.stem not in wanted:
             continue
-        known = contract.load(path.stem[:2]) if contract.exists(path.stem[:2]) else None
-        found.append(Lesson(sources.read(path, root), known))
+        found.append(Lesson(sources.read(path, root), contract.load(path.stem[:2])))
     return found
 
 

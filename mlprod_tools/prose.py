@@ -91,11 +91,6 @@ def texts(source):
     return [_cell_text(cell) for cell in source.cells]
 
 
-def is_collapsed(cell):
-    """Whether JupyterLab shows only the first line of this cell."""
-    return bool(cell.metadata.get("collapsed"))
-
-
 def one_word_each(text):
     """Text in which each code span, formula and placeholder is one word; line ends stay.
 
@@ -159,7 +154,7 @@ def _cell_text(cell):
     found = CellText(cell)
     if not cell.owner:
         lines = count_code(cell.source)
-        found.code, found.folded_code = (0, lines) if is_collapsed(cell) else (lines, 0)
+        found.code, found.folded_code = (0, lines) if cell.collapsed else (lines, 0)
     return found
 
 

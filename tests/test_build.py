@@ -28,8 +28,7 @@ HEADER = """\
 # mlprod:
 #   lesson: "02"
 #   title: A tiny lesson
-#   minutes: 20          # full path
-#   express: 10
+#   express: {sections: [Twice or more], exercises: ["2.1"]}
 #   needs: ["01"]
 #   ideas: [doubling]
 # ---
@@ -70,6 +69,8 @@ low, high = ordered[0], ordered[-1]
 lesson.check("2.1")
 
 # %% [markdown]
+# ## Twice or more
+#
 # ### Exercise 2.2 · Twice
 # *Stretch · 3 points · 5 minutes*
 
@@ -306,7 +307,7 @@ def test_metadata_names_the_lesson_and_no_machine(desk):
         assert made.metadata.kernelspec.name == "python3"
         assert "version" not in made.metadata.language_info
     assert pair.learner.metadata.mlprod == {
-        "lesson": "02", "title": "A tiny lesson", "minutes": 20, "express": 10, "needs": ["01"], "ideas": ["doubling"],
+        "lesson": "02", "title": "A tiny lesson", "minutes": 9, "express": 4, "needs": ["01"], "ideas": ["doubling"],
         "edition": 7,
     }  # fmt: skip
     assert pair.learner.cells[0].metadata == {"tags": ["express"]}
@@ -577,20 +578,30 @@ def test_the_test_command_passes_its_arguments_on(monkeypatch):
     ("old", "new", "snippet", "message"),
     [
         ("#   title: A tiny lesson\n", "", "# mlprod:", "the header lacks `title`"),
-        (
-            "#   minutes: 20 ",
-            "#   minutes: many ",
-            "#   minutes",
-            "`minutes: many` should be minutes of the full path",
-        ),
+        ("#   express: {", "#   minutes: 9\n#   express: {", "#   minutes", "unknown key `minutes`"),
         ('"02"', "02", "#   lesson", "in quotes"),
         ('"02"', '"03"', "#   lesson", 'the header says lesson "03", the file name says "02"'),
         ("needs: [", "neds: [", "#   neds", "unknown key `neds`"),
         ('["01"]', "[1]", "#   needs", "are strings"),
         ("[doubling]", "[a, b, c, d, e]", "#   ideas", "at most four new ideas"),
-        ("express: 10", "express: 30", "#   express", "longer than the full path"),
+        ("express: {", "express: some #", "#   express", "`express: some` should be the sections"),
+        (
+            "sections: [",
+            "section: [",
+            "#   express",
+            "has the keys sections and exercises, not section, exercises",
+        ),
+        ('exercises: ["2.1"]', "exercises: [2.1]", "#   express", "`exercises` is a list of texts"),
+        ("[Twice or more]", "[Thrice]", "#   express", "the lesson has no section `## Thrice`"),
+        ('["2.1"]', '["2.9"]', "#   express", "the lesson has no exercise 2.9"),
+        (
+            '[Twice or more], exercises: ["2.1"]',
+            '[], exercises: ["2.2"]',
+            "#   express",
+            "2.2 stands in the section 'Twice or more'",
+        ),
         ("# mlprod:\n", "# other:\n", "# ---", "no section `mlprod:`"),
-        ("#   title: A", "#   title: [A", "#   minutes", "the header is not YAML"),
+        ("#   title: A", "#   title: [A", "#   express", "the header is not YAML"),
         ("# ---\n\n# %%", "\n# %%", "# ---", "no header"),
     ],
 )
@@ -599,6 +610,59 @@ def test_faulty_headers(desk, old, new, snippet, message):
     assert any((desk.line(snippet), True) == (line, message in text) for line, text in desk.faults()), (
         desk.faults()
     )
+
+
+def test_placeholders_become_minutes_and_the_express_path(desk):
+    desk.edit(
+        "# # A tiny lesson",
+        "# # A tiny lesson\n#\n# {{minutes}} = {{reading}} + {{exercises}}. {{express}}\n#\n#"
+        + " word" * 300,
+    )
+    for made in (desk.make().learner, desk.make().solution):
+        assert (
+            "10 = 2 + 8. **Express path, 5 minutes:** the opening (exercise 2.1) and *Twice or more*."
+            in made.cells[0].source
+        )
+    desk.edit("{{minutes}}", "{{hours}}")
+    desk.assert_fault("{{hours}}", "there is no placeholder {{hours}}")
+
+
+def test_an_express_path_that_is_too_long(desk):
+    desk.contract.exercises["2.1"].minutes = 46
+    desk.edit("3 minutes", "46 minutes")
+    desk.assert_fault("#   express", "the express path takes 47 minutes, more than 45")
+    desk.contract.exercises["2.1"].minutes, desk.contract.exercises["2.2"].minutes = 3, 50
+    desk.edit("46 minutes", "3 minutes")
+    desk.edit("5 minutes", "50 minutes")
+    assert desk.faults() == []
+    desk.edit('express: {sections: [Twice or more], exercises: ["2.1"]}', "express: all")
+    desk.assert_fault("#   express", "the express path takes 54 minutes, more than 45")
+
+
+def test_a_collapsed_cell_hides_its_code_and_shows_its_comment(desk):
+    desk.edit(
+        '# %% tags=["nbval-ignore-output"]\n', '# %% tags=["nbval-ignore-output"] collapsed=true\n# a sum\n'
+    )
+    for made in (desk.make().learner, desk.make().solution):
+        assert made.cells[-1].metadata == {
+            "jupyter": {"source_hidden": True},
+            "tags": ["nbval-ignore-output", "hide-input"],
+        }
+    desk.edit("# a sum\n", "")
+    desk.assert_fault("# %% tags=[", "a collapsed cell begins with a comment")
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        ('# %% exercise="2.2"', "answers and checks are never collapsed"),
+        ('# %% check="2.2"', "answers and checks are never collapsed"),
+        ('# %% [markdown] tags=["express"]', "only a code cell is collapsed"),
+    ],
+)
+def test_what_is_not_collapsed(desk, old, message):
+    desk.edit(old, old + " collapsed=true")
+    desk.assert_fault(old, message)
 
 
 def test_a_file_name_that_is_no_lessons(desk):

@@ -1,5 +1,7 @@
 """`mlprod count` measures what a learner reads, and finds where a lesson breaks a house rule."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from mlprod_tools import count, prose
@@ -10,8 +12,7 @@ HEADER = """\
 # mlprod:
 #   lesson: "02"
 #   title: T
-#   minutes: 5
-#   express: 5
+#   express: all
 #   needs: []
 #   ideas: []
 # ---
@@ -23,7 +24,7 @@ def lesson(tmp_path, body):
     path.write_text(HEADER + "\n" + body, encoding="utf-8")
     found = source.read(path, tmp_path)
     assert not found.problems
-    return count.Lesson(found)
+    return count.Lesson(found, SimpleNamespace(exercises={}))
 
 
 def markdown(*lines):
@@ -99,7 +100,7 @@ def test_answers_and_checks_are_no_code_of_the_lecture(tmp_path):
 def test_a_fault_names_the_line_of_its_sentence(tmp_path):
     found = lesson(tmp_path, markdown("Short.", "Short too.", "Word " * 33 + "end."))
     ((line, message),) = count.long_sentences(found)
-    assert (line, message[:22]) == (14, "a sentence of 34 words")
+    assert (line, message[:22]) == (13, "a sentence of 34 words")
 
 
 def test_imports_from_the_package_count_once_a_name_and_not_in_answers(tmp_path):
@@ -125,3 +126,18 @@ def test_a_long_statement_without_a_list_is_a_fault(tmp_path):
     assert len(messages(count.statements, lesson(tmp_path, long))) == 1
     listed = markdown(*facts, "One. Two. Three.", "", "- Four.")
     assert messages(count.statements, lesson(tmp_path, listed)) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "faults"),
+    [
+        (["### Exercise 2.1 · T", "*1 point · 3 minutes*"], 0),
+        (["#### Exercise 2.1 · T", "*1 point · 3 minutes*"], 1),
+        (["### Exercise 2.1 · T", "*Core · 1 point · 3 minutes*"], 2),
+        (["### Exercise 2.1 · T", "Text."], 1),
+        (["## Stretch: more"], 0),
+        (["## More (stretch)"], 1),
+    ],
+)
+def test_labels_are_the_same_everywhere(tmp_path, lines, faults):
+    assert len(messages(count.labels, lesson(tmp_path, markdown(*lines)))) == faults

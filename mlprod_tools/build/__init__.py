@@ -11,6 +11,8 @@ A lesson is built only when nothing in it is wrong, and every fault is named at 
   not have, an answer that the contract does not name or the cell does not define, a headline whose title, points or
   minutes are not the contract's (pairs.py);
 - a cell that needs a name which only a learner's answer makes, or that overwrites an answer (pairs.py, names.py);
+- an express path that takes more than 45 minutes, or names a section or an exercise that is not there; a placeholder that does
+  not exist (minutes.py); a collapsed cell that is an answer or does not begin with a comment (source.py);
 - a figure without alternative text, before and after execution; an output with an error, stderr, or the address of
   an object (figures.py).
 
@@ -167,7 +169,7 @@ class Builder:
 
     def make(self, path):
         """Both notebooks of a lesson, not executed, or None; and the problems."""
-        from mlprod_tools.build import figures, pairs, source, stub
+        from mlprod_tools.build import figures, minutes, pairs, source, stub
         from mlprod_tools.build.notebook import make_pair
 
         lesson = source.read(path, self.root)
@@ -187,6 +189,7 @@ class Builder:
             for cell in lesson.code_cells:
                 pairs.check_answers(lesson, cell, regions[cell.id], contract)
             pairs.check_needs(lesson, regions, contract)
+        takes = minutes.of_lesson(lesson, contract) if contract is not None and not lesson.problems else None
         for cell in lesson.cells:
             found = (
                 figures.missing_alt(cell.tree)
@@ -197,7 +200,7 @@ class Builder:
                 lesson.report(cell.first + line - 1, message, cell)
         if lesson.problems or contract is None:
             return None, sorted(set(lesson.problems))
-        return make_pair(lesson, regions, contract, checks), []
+        return make_pair(lesson, regions, contract, checks, takes), []
 
     def _build_one(self, path, pair, force):
         from mlprod_tools.build.notebook import read_notebook, reuse_outputs, to_text, write_text

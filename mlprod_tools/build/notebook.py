@@ -15,6 +15,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mlprod_tools.build.digest import of_code
+from mlprod_tools.build.minutes import fill
 from mlprod_tools.build.stub import without_answers, without_markers
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -39,7 +40,7 @@ class Pair:
     contract: object
 
 
-def make_pair(source, regions, contract, checks):
+def make_pair(source, regions, contract, checks, minutes):
     """Both notebooks of a lesson, without outputs.
 
     Parameters
@@ -51,16 +52,24 @@ def make_pair(source, regions, contract, checks):
     contract : Contract
     checks : dict
         Exercise id -> the digest of its check, for feedback in the outputs comes from it.
+    minutes : Minutes
+        What the lesson takes.
     """
-    about = {key: source.header[key] for key in ("lesson", "title", "minutes", "express", "needs", "ideas")}
-    about["edition"] = contract.edition
+    about = {key: source.header[key] for key in ("lesson", "title", "needs", "ideas")}
+    about |= {"edition": contract.edition, "minutes": minutes.full, "express": minutes.express}
+    if isinstance(source.header["express"], int):  # until all lessons are converted
+        about |= {key: source.header[key] for key in ("minutes", "express")}
     learner, solution, lines = _empty(about), _empty(about), {}
     for cell in source.cells:
         exercise = contract.exercises.get(cell.owner)
         metadata = {**cell.metadata, **_exercise_metadata(cell, exercise)}
+        if cell.collapsed:
+            metadata["jupyter"] = {**metadata.get("jupyter", {}), "source_hidden": True}
+            metadata["tags"] = [*metadata.get("tags", []), "hide-input"]
         if cell.kind == "markdown":
+            text = fill(cell.source, minutes)
             for notebook in (learner, solution):
-                notebook.cells.append(new_markdown_cell(cell.source, id=cell.id, metadata=metadata))
+                notebook.cells.append(new_markdown_cell(text, id=cell.id, metadata=metadata))
             continue
         own = regions.get(cell.id, [])
         answers = exercise.answers if exercise else ()

@@ -14,13 +14,12 @@ from pathlib import Path
 MARKER = re.compile(r"# ?%%+(\s|$)")  # what jupytext takes as the start of a cell
 FILE_NAME = re.compile(r"(\d\d)_[a-z0-9_]+$")
 EXERCISE_ID = re.compile(r"\d+\.\d+$")
-OWN_KEYS = ("exercise", "check", "tags")
+OWN_KEYS = ("exercise", "check", "tags", "collapsed")
 JUPYTER_KEYS = (
     "jupyter",
     "slideshow",
     "editable",
     "deletable",
-    "collapsed",
 )  # known to JupyterLab, passed on
 FORMAT_KEYS = (
     "lines_to_next_cell",
@@ -31,8 +30,10 @@ FORMAT_KEYS = (
 HEADER = {  # key -> (type, what it is)
     "lesson": (str, 'the two digits of the file name, in quotes: lesson: "02"'),
     "title": (str, "one line"),
-    "minutes": (int, "minutes of the full path"),
-    "express": (int, "minutes of the express path"),
+    "express": (
+        (dict, str),
+        'the sections and exercises of the express path: {sections: [Title, Title], exercises: ["5.2"]}, or all',
+    ),
     "needs": (list, 'lessons that should come before, such as ["00", "01"], or []'),
     "ideas": (list, "at most four new ideas, or []"),
 }
@@ -68,6 +69,7 @@ class Cell:
     )  # what goes to the notebook as it is: tags and JupyterLab's own
     exercise: str = ""
     check: str = ""
+    collapsed: bool = False  # JupyterLab shows only the first line, until a reader opens it
     tree: ast.Module | None = None  # of a code cell; None where it does not parse
 
     @property
@@ -93,6 +95,14 @@ class Source:
     header: dict = field(default_factory=dict)
     cells: list = field(default_factory=list)
     problems: list = field(default_factory=list)
+    head: list = field(default_factory=list)  # the lines of the header
+
+    def line_of(self, key, word=""):
+        """The line of the header that has a key, or of that key's value the one with `word`."""
+        begin = next(
+            (i for i, line in enumerate(self.head) if re.match(rf"#\s.*?\b{re.escape(key)}\s*:", line)), 0
+        )
+        return next((i for i in range(begin, len(self.head)) if word in self.head[i]), begin) + 1
 
     def report(self, line, message, cell=None):
         """Note a problem at a line of the file."""
@@ -192,13 +202,9 @@ def _read_header(source, text):
         source.report(1, "the header has no section `mlprod:`")
         return {}
 
-    def line_of(key):
-        return next(
-            (i + 1 for i, line in enumerate(lines[:last]) if re.match(rf"#\s+{re.escape(key)}\s*:", line)), 1
-        )
-
+    source.head = lines[:last]
     for message, key in _header_faults(header, source.path.stem):
-        source.report(line_of(key), message)
+        source.report(source.line_of(key), message)
     return header
 
 
@@ -209,6 +215,11 @@ def _header_end(lines):
 
 
 def _header_faults(header, stem):
+    if (
+        type(header.get("express")) is int and type(header.get("minutes")) is int
+    ):  # until all lessons are converted
+        header = {**header, "express": "all"}
+        del header["minutes"]
     for key, (kind, meaning) in HEADER.items():
         if key not in header:
             yield f"the header lacks `{key}`: {meaning}", "mlprod"
@@ -224,9 +235,20 @@ def _header_faults(header, stem):
     needs = header.get("needs")
     if isinstance(needs, list) and not all(isinstance(item, str) for item in needs):
         yield 'the lessons in `needs` are strings: ["00", "01"]', "needs"
-    both = [header.get("express"), header.get("minutes")]
-    if all(isinstance(minutes, int) for minutes in both) and both[0] > both[1]:
-        yield f"the express path ({both[0]} minutes) is longer than the full path ({both[1]})", "express"
+    yield from _express_faults(header.get("express"))
+
+
+def _express_faults(express):
+    if isinstance(express, str) and express != "all":
+        yield f"`express: {express}` should be {HEADER['express'][1]}", "express"
+    if not isinstance(express, dict):
+        return
+    if set(express) != {"sections", "exercises"}:
+        yield f"`express` has the keys sections and exercises, not {', '.join(map(str, express))}", "express"
+        return
+    for key, example in (("sections", "[The title of a section]"), ("exercises", '["5.2", "5.3"]')):
+        if not isinstance(express[key], list) or not all(isinstance(each, str) for each in express[key]):
+            yield f"`{key}` is a list of texts: {key}: {example}", key
 
 
 def _read_cells(source, text):
@@ -257,6 +279,7 @@ def _read_cells(source, text):
 def _cell(source, cell, position, start, lines):
     """One cell, from jupytext's cell and the lines of the file below its marker, which stands in line `start`."""
     keys = dict(cell.metadata)
+    collapsed = keys.pop("collapsed", False)
     exercise, check = str(keys.pop("exercise", "")), str(keys.pop("check", ""))
     text = cell.source.lstrip("\n")
     in_string = "cell_marker" in keys  # Markdown between quotes begins a line further down
@@ -264,7 +287,7 @@ def _cell(source, cell, position, start, lines):
     made = Cell(cell.cell_type, text.rstrip("\n"), first, f"cell-{position:03d}")
     if exercise or check:
         made.id = f"{'answer' if exercise else 'check'}-{(exercise or check).replace('.', '-')}"
-    made.exercise, made.check = exercise, check
+    made.exercise, made.check, made.collapsed = exercise, check, collapsed is True
     made.metadata = {key: value for key, value in keys.items() if key == "tags" or key in JUPYTER_KEYS}
     for key in keys:
         if key not in (*OWN_KEYS, *JUPYTER_KEYS, *FORMAT_KEYS):
@@ -273,6 +296,9 @@ def _cell(source, cell, position, start, lines):
         source.report(start, "one cell cannot be an answer and its check", made)
     if made.kind == "raw":
         source.report(start, "raw cells are not used: write Markdown or code", made)
+    if collapsed is not False:
+        for message in _collapsed_faults(made):
+            source.report(start, message, made)
     if made.kind != "code":
         if made.owner:
             source.report(start, "answers and checks are code cells", made)
@@ -294,3 +320,14 @@ def _cell(source, cell, position, start, lines):
             made.first + (error.lineno or 1) - 1, f"this cell is not Python on its own: {error.msg}", made
         )
     return made
+
+
+def _collapsed_faults(cell):
+    if not cell.collapsed:
+        yield "write `collapsed=true`, or leave it out"
+    if cell.kind != "code":
+        yield "only a code cell is collapsed; text is folded by `<details>`"
+    elif cell.owner:
+        yield "answers and checks are never collapsed"
+    elif not cell.source.startswith("#"):
+        yield "a collapsed cell begins with a comment: JupyterLab shows its first line as the label"
