@@ -35,7 +35,7 @@ def test_the_figures_of_the_readme_are_those_that_a_build_writes(tmp_path):
     pairs = [Builder(ROOT).make(path)[0] for path in sorted((ROOT / "lessons").glob("*.py"))]
     assert readme.with_figures(README, pairs) == README
     copy = tmp_path / "README.md"
-    wrong = re.sub(r"(\| 01 \|[^|]*\|[^|]*\|).*", r"\1 8 / 4 | 7 (3 points) | none |", README)
+    wrong = re.sub(r"(?m)^(\| 01 \|[^|]*\|[^|]*\|).*", r"\1 8 / 4 | 7 (3 points) | none |", README)
     assert wrong != README
     copy.write_text(wrong, encoding="utf-8")
     (problem,) = readme.update(copy, pairs, write=False)
