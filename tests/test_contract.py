@@ -1,6 +1,7 @@
 """The register of exercises: nothing hides behind a name that stands twice."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,8 @@ def test_each_file_holds_the_exercise_that_it_is_named_after(file):
     id = f"{int(file.parent.name[-2:])}.{number}"
     assert id in found, f"{file.name} is not in EXERCISES of {file.parent.name}/__init__.py"
     assert found[id] is getattr(module, name) and found[id].check.__name__ == name
+
+
+@pytest.mark.parametrize("lesson_id", contract.lesson_ids())
+def test_each_lesson_says_in_a_sentence_where_to_go_next(lesson_id):
+    assert re.fullmatch(r"[A-Z][^.!?]+\.", contract.load(lesson_id).next)

@@ -289,7 +289,9 @@ def test_infinity_is_refused_where_a_whole_number_is_expected():
 def lesson(monkeypatch, tmp_path):
     exercises = {ex.id: ex for ex in (mean_of, guess, two)}
     monkeypatch.setattr(contract, "exists", lambda lesson_id: lesson_id == "99")
-    monkeypatch.setattr(contract, "load", lambda lesson_id: contract.LessonContract("99", 2, exercises))
+    monkeypatch.setattr(
+        contract, "load", lambda lesson_id: contract.LessonContract("99", 2, exercises, "Rest.")
+    )
     monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress.json"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
@@ -345,6 +347,24 @@ def test_progress_is_kept_over_sessions_and_a_better_try_never_lost(lesson):
     again = face.Lesson("99")
     assert "Lesson 99 · 3 of 8 points" in repr(again.progress())
     assert "begun 99.2" in repr(again.progress())
+
+
+def test_progress_says_what_is_open_and_what_to_do_next(lesson):
+    assert "3 of 3 exercises still open" in repr(lesson.progress())
+    assert repr(lesson.progress()).endswith(
+        'Next: try exercise 99.1, "Mean of a column", and use `lesson.hint("99.1")` if you are stuck.'
+    )
+    answer_with(lesson, "99.1", mean_of=median)
+    assert 'Next: try exercise 99.1, "Mean of a column", again' in repr(lesson.progress())
+    answer_with(lesson, "99.1", mean_of=right)
+    assert "2 of 3 exercises still open" in repr(lesson.progress())
+    for each in lesson._load().exercises.values():
+        with lesson._progress.change() as data:
+            lesson._progress.exercise(data, each.id, each.edition).update(
+                passed=True, points=each.points, tries=["x"]
+            )
+    assert "8 of 8 points · all exercises done" in repr(lesson.progress())
+    assert repr(lesson.progress()).endswith("Next: Rest.")
 
 
 def test_two_notebooks_side_by_side_keep_each_others_rows(lesson):

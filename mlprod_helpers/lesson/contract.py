@@ -214,11 +214,15 @@ def _place(function):
 
 @dataclass(frozen=True)
 class LessonContract:
-    """All exercises of one lesson, and its edition: a number that grows when an old notebook no longer fits."""
+    """All exercises of one lesson, and its edition: a number that grows when an old notebook no longer fits.
+
+    `next` is the sentence that says where to go when all exercises are passed.
+    """
 
     lesson: str
     edition: int
     exercises: dict
+    next: str = ""
 
     @property
     def points(self):
@@ -262,7 +266,8 @@ def load(lesson_id):
         raise LookupError(f"there is no lesson {lesson_id!r}; the lessons are {', '.join(lesson_ids())}")
     name = _module_name(lesson_id)
     module = sys.modules.get(name) or importlib.import_module(name)
-    return LessonContract(lesson_id, module.EDITION, register(lesson_id, module.EXERCISES))
+    exercises = register(lesson_id, module.EXERCISES)
+    return LessonContract(lesson_id, module.EDITION, exercises, getattr(module, "NEXT", ""))
 
 
 def register(lesson_id, exercises):

@@ -111,22 +111,24 @@ class Lesson:
         return self._say("Prediction and outcome", f"{said} It is {_guess_text(truth)}.")
 
     def progress(self):
-        """This lesson exercise by exercise, and the course so far."""
+        """This lesson exercise by exercise, the course so far, and what to do next."""
         found = self._load()
         if isinstance(found, Message):
             return found
         data = self._progress.read()
-        rows = []
+        rows, left = [], []
         for exercise in found.exercises.values():
             row = data["exercises"].get(exercise.id)
-            rows.append(
-                (_mark_of(row, exercise), f"{exercise.id} {exercise.title} · {_points_of(row, exercise)}")
-            )
+            mark = _mark_of(row, exercise)
+            rows.append((mark, f"{exercise.id} {exercise.title} · {_points_of(row, exercise)}"))
+            if mark != "done":
+                left.append((mark, exercise))
         mine = sum(best_points(data["exercises"].get(key, new_row())) for key in found.exercises)
         everything = sum(best_points(row) for row in data["exercises"].values())
         course = [f"All lessons so far: {points_text(everything)} points."] if everything > mine else []
-        title = f"Lesson {self.id} · {points_text(mine)} of {found.points} points"
-        return self._say(title, *course, NO_PROOF, rows=rows)
+        still = f"{len(left)} of {len(rows)} exercises still open" if left else "all exercises done"
+        title = f"Lesson {self.id} · {points_text(mine)} of {found.points} points · {still}"
+        return self._say(title, *course, NO_PROOF, rows=rows, then=_next_step(left, found))
 
     def reset(self, exercise_id=None):
         """Forget this lesson's progress, or one exercise's. Your answers stay; the old progress file is kept as a copy."""
@@ -250,6 +252,15 @@ def _mark_of(row, exercise):
         return "open"
     passed = row["passed"] if row["edition"] == exercise.edition else False
     return "done" if passed else "begun"
+
+
+def _next_step(left, found):
+    """One sentence: the first exercise that is not passed, or where the lesson's contract sends those who have passed all."""
+    if not left:
+        return f"Next: {found.next}" if found.next else ""
+    mark, exercise = left[0]
+    again = " again" if mark == "begun" else ""
+    return f'Next: try exercise {exercise.id}, "{exercise.title}",{again} and use `lesson.hint("{exercise.id}")` if you are stuck.'
 
 
 def _points_of(row, exercise):

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_01.e7_tickets import tickets
 from mlprod_helpers.exercises.lesson_01.e8_triage import triage
 
 EDITION = 2
+NEXT = "Go on with lesson 02, where a classifier finds the difference between two tables."
 EXERCISES = (
     monitors,
     conditional_change,

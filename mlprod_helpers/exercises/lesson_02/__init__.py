@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_02.e7_foreign import foreign
 from mlprod_helpers.exercises.lesson_02.e8_decide import decide
 
 EDITION = 2
+NEXT = "Go on with lesson 03, which turns such a comparison into an alarm that people keep reading."
 EXERCISES = (
     make_set,
     seven,

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_03.e7_score_a_detector import score_a_detec
 from mlprod_helpers.exercises.lesson_03.e8_alarm_policy import alarm_policy
 
 EDITION = 2
+NEXT = "Go on with lesson 04, which shows what to do once you have found drift."
 EXERCISES = (
     false_alarm_rate,
     psi_by_hand,

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_04.e7_new_mix import new_mix
 from mlprod_helpers.exercises.lesson_04.e8_policy import policy
 
 EDITION = 2
+NEXT = "Go on with lesson 05, where you get a model ready for deployment."
 EXERCISES = (
     fading,
     forecast,

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_05.e7_door import door
 from mlprod_helpers.exercises.lesson_05.e8_record import record
 
 EDITION = 2
+NEXT = "Go on with lesson 06 to release a new version safely, or with lesson 07 to decide how much a model may do alone."
 EXERCISES = (
     scenarios,
     safe_rate,

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_06.e7_views_needed import views_needed
 from mlprod_helpers.exercises.lesson_06.e8_plan_and_judge import plan_and_judge
 
 EDITION = 2
+NEXT = "Go on with lesson 09, where you run a canary against a real service on your own machine."
 EXERCISES = (
     harm,
     rollouts,

@@ -10,6 +10,7 @@ from mlprod_helpers.exercises.lesson_09.e7_on_tick import on_tick
 from mlprod_helpers.exercises.lesson_09.e8_shift import shift
 
 EDITION = 2
+NEXT = "You have reached the last lesson, so write a deployment record (lesson 05) and a monitoring plan (lesson 08) for a service of your own."
 EXERCISES = (
     p99,
     life,
