@@ -352,10 +352,10 @@ def test_progress_is_kept_over_sessions_and_a_better_try_never_lost(lesson):
 def test_progress_says_what_is_open_and_what_to_do_next(lesson):
     assert "3 of 3 exercises still open" in repr(lesson.progress())
     assert repr(lesson.progress()).endswith(
-        'Next: try exercise 99.1, "Mean of a column", and use `lesson.hint("99.1")` if you are stuck.'
+        'Next: try exercise 99.1 (Mean of a column), and use `lesson.hint("99.1")` if you are stuck.'
     )
     answer_with(lesson, "99.1", mean_of=median)
-    assert 'Next: try exercise 99.1, "Mean of a column", again' in repr(lesson.progress())
+    assert "Next: try exercise 99.1 (Mean of a column) again" in repr(lesson.progress())
     answer_with(lesson, "99.1", mean_of=right)
     assert "2 of 3 exercises still open" in repr(lesson.progress())
     for each in lesson._load().exercises.values():

@@ -260,7 +260,7 @@ def _next_step(left, found):
         return f"Next: {found.next}" if found.next else ""
     mark, exercise = left[0]
     again = " again" if mark == "begun" else ""
-    return f'Next: try exercise {exercise.id}, "{exercise.title}",{again} and use `lesson.hint("{exercise.id}")` if you are stuck.'
+    return f'Next: try exercise {exercise.id} ({exercise.title}){again}, and use `lesson.hint("{exercise.id}")` if you are stuck.'
 
 
 def _points_of(row, exercise):
