@@ -1,4 +1,4 @@
-"""`mlprod count`: how long each lesson is, and where it breaks a house rule (prose.py says what counts as a word, a sentence, a line).
+"""`mlprod count`: how long each lesson is, and where it breaks a house rule (prose.py says what is counted).
 
 The rules are functions `(Lesson) -> (line, message)s` in `RULES`; `mlprod count --faults` lists what they find, and the
 tests hold each lesson to each of them.
@@ -7,11 +7,11 @@ tests hold each lesson to each of them.
 import ast
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mlprod_tools import prose
+from mlprod_tools import glossary, prose
 from mlprod_tools.build import source as sources
 from mlprod_tools.build.minutes import of_lesson as minutes_of
 from mlprod_tools.build.source import Problem
@@ -22,10 +22,11 @@ MOST_IN_CELL, MOST_HELPERS = 15, 15
 STATEMENT_WORDS, STATEMENT_SENTENCES = 70, 3
 LEAST_MINUTES, MOST_MINUTES = 75, 95
 
+OBJECTIVES = "What you will do"
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*", re.DOTALL)
 ACRONYM = re.compile(r"(?<![\w.-])[A-Z][A-Z0-9]*[A-Z][A-Z0-9]*s?\b(?![.-]?\w)")
-NO_ACRONYMS = {  # airports, units, currencies, and words that everybody knows
-    *("EWR", "JFK", "LGA", "BOS", "MIA", "XNA", "CLT", "ORD", "SFO", "LAX", "ATL"),
+NO_ACRONYMS = {  # airports and carriers, units, currencies, and words that everybody knows
+    *("EWR", "JFK", "LGA", "BOS", "MIA", "XNA", "CLT", "ORD", "SFO", "LAX", "ATL", "MVY", "HNL", "UA", "DL"),
     *("MB", "GB", "KB", "EUR", "USD", "UTC", "US", "USA", "UK", "NYC", "OK"),
 }
 
@@ -36,7 +37,7 @@ class Lesson:
 
     source: sources.Source
     contract: object
-    glossary: dict | None = None  # term -> lessons; see glossary.py
+    glossary: dict = field(default_factory=dict)  # term -> Entry, see glossary.py
 
     @cached_property
     def cells(self):
@@ -49,6 +50,17 @@ class Lesson:
     @cached_property
     def visible(self):
         return [block for block in self.blocks if not block.folded]
+
+    @cached_property
+    def running(self):
+        """Paragraphs and items in which a reader meets terms: not the objectives, which only announce them, nor the sources."""
+        found, title = [], ""
+        for block in self.blocks:
+            title = block.raw.strip() if block.kind == "heading" and block.level == 2 else title
+            is_source = block.raw.startswith("**Sources")
+            if block.kind in ("paragraph", "item") and title != OBJECTIVES and not is_source:
+                found.append(block)
+        return found
 
     @property
     def id(self):
@@ -189,9 +201,7 @@ def labels(lesson):
 
 def unbold_terms(lesson):
     """A term of the glossary is bold where a lesson uses it first."""
-    if not lesson.glossary:
-        return
-    running = [block for block in lesson.visible if block.kind in ("paragraph", "item")]
+    running = [block for block in lesson.running if not block.folded]
     for term, entry in lesson.glossary.items():
         if entry.everyday and lesson.id not in entry.lessons:
             continue
@@ -207,10 +217,8 @@ def unbold_terms(lesson):
 
 def unknown_terms(lesson):
     """A bold term of the running text is in the glossary."""
-    if not lesson.glossary:
-        return
-    for block in lesson.blocks:
-        if block.kind not in ("paragraph", "item") or block.quoted:
+    for block in lesson.running:
+        if block.quoted:
             continue
         for match in BOLD.finditer(block.marked):
             term = " ".join(match[1].replace("*", "").split())
@@ -225,10 +233,8 @@ def unknown_terms(lesson):
 
 def unknown_acronyms(lesson):
     """An acronym is in the glossary."""
-    if not lesson.glossary:
-        return
     seen = set()
-    for block in lesson.blocks:
+    for block in lesson.running:
         for match in ACRONYM.finditer(block.plain):
             word = match[0].removesuffix("s")
             if word in NO_ACRONYMS or word in seen or word.startswith("X"):
@@ -336,12 +342,13 @@ def read_lessons(root, wanted=()):
     """The lessons of a repository, all if none are named."""
     from mlprod_helpers.lesson import contract
 
+    terms = glossary.read(root) if (root / glossary.FILE).exists() else {}
     paths = sorted((root / "lessons").glob("[0-9][0-9]_*.py"))
     found = []
     for path in paths:
         if wanted and path.stem[:2] not in wanted and path.stem not in wanted:
             continue
-        found.append(Lesson(sources.read(path, root), contract.load(path.stem[:2])))
+        found.append(Lesson(sources.read(path, root), contract.load(path.stem[:2]), terms))
     return found
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlprod_tools import count, prose
+from mlprod_tools import count, glossary, prose
 from mlprod_tools.build import source
 
 HEADER = """\
@@ -141,3 +141,41 @@ def test_a_long_statement_without_a_list_is_a_fault(tmp_path):
 )
 def test_labels_are_the_same_everywhere(tmp_path, lines, faults):
     assert len(messages(count.labels, lesson(tmp_path, markdown(*lines)))) == faults
+
+
+TERMS = {
+    term: glossary.Entry(term, ("01",), "", 1)
+    for term in ("canary", "SLO", "service level objective", "page")
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "unbold", "unknown"),
+    [
+        ("A **canary** is small. Canaries end early.", 0, 0),
+        ("A canary is small. A **canary** ends early.", 1, 0),
+        ("A **service level objective** (SLO) is a promise.", 0, 0),
+        ("The SLO holds.", 1, 0),
+        ("Turn the page.", 0, 0),
+        ("A **dodo** is gone.", 0, 1),
+        ("**What next?** **Note:** **a** stays.", 0, 0),
+        ("The NASA flies.", 0, 1),
+        ("**Sources.** JASA, on the canary.", 0, 0),
+    ],
+)
+def test_terms_are_bold_at_their_first_use_and_known(tmp_path, text, unbold, unknown):
+    found = lesson(tmp_path, markdown(text))
+    found.glossary = TERMS
+    assert len(messages(count.unbold_terms, found)) == unbold
+    assert len(messages(count.unknown_terms, found) + messages(count.unknown_acronyms, found)) == unknown
+
+
+def test_objectives_announce_terms_before_they_are_explained(tmp_path):
+    found = lesson(
+        tmp_path,
+        markdown(
+            "## What you will do", "", "- run a canary", "", "## Canaries", "", "A **canary** is small."
+        ),
+    )
+    found.glossary = TERMS
+    assert messages(count.unbold_terms, found) == []
