@@ -5,6 +5,8 @@ tests hold each lesson to each of them.
 """
 
 import ast
+import inspect
+import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -19,16 +21,34 @@ from mlprod_tools.build.source import Problem
 MOST_WORDS, MOST_FOLDED_WORDS, MOST_CODE = 2700, 600, 200
 MOST_IN_SENTENCE, MEAN_BELOW, MOST_IN_PARAGRAPH = 32, 18, 90
 MOST_IN_CELL, MOST_HELPERS = 15, 15
+LEAST_AT_WORK, MOST_AT_WORK = 10, 25
 STATEMENT_WORDS, STATEMENT_SENTENCES = 70, 3
 LEAST_MINUTES, MOST_MINUTES = 75, 95
 
-OBJECTIVES = "What you will do"
+OBJECTIVES, LINK = "What you will do", "[glossary](../docs/glossary.md)"
+TRY = "*Change this and run again:*"
+RECAP_QUESTIONS = 3
+ENDS = ("At work", "Recap", "Where you are")
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*", re.DOTALL)
 ACRONYM = re.compile(r"(?<![\w.-])[A-Z][A-Z0-9]*[A-Z][A-Z0-9]*s?\b(?![.-]?\w)")
 NO_ACRONYMS = {  # airports and carriers, units, currencies, and words that everybody knows
     *("EWR", "JFK", "LGA", "BOS", "MIA", "XNA", "CLT", "ORD", "SFO", "LAX", "ATL", "MVY", "HNL", "UA", "DL"),
     *("MB", "GB", "KB", "EUR", "USD", "UTC", "US", "USA", "UK", "NYC", "OK"),
 }
+
+
+@dataclass
+class Section:
+    """A part of a lesson: its blocks and its code cells."""
+
+    title: str
+    line: int
+    blocks: list = field(default_factory=list)
+    code: list = field(default_factory=list)  # CellText of each
+
+    def says(self, text):
+        """Whether this stands somewhere in its text."""
+        return any(text in block.raw for block in self.blocks)
 
 
 @dataclass
@@ -54,13 +74,38 @@ class Lesson:
     @cached_property
     def running(self):
         """Paragraphs and items in which a reader meets terms: not the objectives, which only announce them, nor the sources."""
-        found, title = [], ""
-        for block in self.blocks:
-            title = block.raw.strip() if block.kind == "heading" and block.level == 2 else title
-            is_source = block.raw.startswith("**Sources")
-            if block.kind in ("paragraph", "item") and title != OBJECTIVES and not is_source:
-                found.append(block)
+        return [
+            block
+            for section in self.sections
+            for block in section.blocks
+            if block.kind in ("paragraph", "item")
+            and section.title != OBJECTIVES
+            and not block.raw.startswith("**Sources")
+        ]
+
+    @cached_property
+    def sections(self):
+        """The opening, then each `##` section."""
+        found = [Section("", 1)]
+        for cell in self.cells:
+            for block in cell.blocks:
+                if block.kind == "heading" and block.level == 2:
+                    found.append(Section(block.raw.strip(), block.line))
+                found[-1].blocks.append(block)
+            if cell.cell.kind == "code":
+                found[-1].code.append(cell)
         return found
+
+    def section(self, title):
+        """The section with this title, an empty one if there is none."""
+        return next((section for section in self.sections if section.title == title), Section(title, 1))
+
+    @cached_property
+    def files(self):
+        """The files of the lesson's exercises."""
+        files = [Path(inspect.getfile(each.check)) for each in self.contract.exercises.values()]
+        support = [file.with_name("support.py") for file in files[:1]]
+        return files + [file for file in support if file.exists()]
 
     @property
     def id(self):
@@ -128,10 +173,11 @@ def length(lesson):
 
 
 def long_cells(lesson):
-    """A cell of the lecture has at most 15 visible lines."""
-    for cell in lesson.cells:
-        if cell.cell.kind == "code" and cell.code > MOST_IN_CELL:
-            yield cell.cell.first, f"a cell of {cell.code} lines"
+    """A cell of the lecture has at most 15 visible lines, the one with public tools 25."""
+    for section in lesson.sections:
+        for cell in section.code:
+            if cell.code > (MOST_AT_WORK if section.title == "At work" else MOST_IN_CELL):
+                yield cell.cell.first, f"a cell of {cell.code} lines"
 
 
 def helper_names(lesson):
@@ -152,19 +198,38 @@ def skipped_levels(lesson):
 
 
 def spaced_percent(lesson):
-    """A percentage is written 75%, in the text and in what the code shows."""
+    """A percentage is written 75%, in the text, in what the code shows and in the exercises."""
     for block in lesson.blocks:
         for match in re.finditer(r"(?:\d|Xmath|Xcode|Xnumber) %", block.marked):
             line = block.line + block.marked[: match.start()].count("\n")
             yield line, f"write 75%, not 75 %: {_around(block.marked, match)}"
     for cell in lesson.source.code_cells:
-        for node in ast.walk(cell.tree) if cell.tree else ():
-            if isinstance(node, ast.JoinedStr):
-                parts = zip(node.values, node.values[1:], strict=False)
-                if any(isinstance(a, ast.FormattedValue) and _begins_with_percent(b) for a, b in parts):
-                    yield cell.first + node.lineno - 1, "write 75%, not 75 %, in this text"
-            elif isinstance(node, ast.Constant) and re.search(r"\d %(?![\w(.-])", str(node.value)):
-                yield cell.first + node.lineno - 1, "write 75%, not 75 %, in this text"
+        for line in _spaced_strings(cell.tree) if cell.tree else ():
+            yield cell.first + line - 1, "write 75%, not 75 %, in this text"
+    for file in lesson.files:
+        for line in _spaced_strings(ast.parse(file.read_text(encoding="utf-8"))):
+            yield 1, f"write 75%, not 75 %, in exercises/{file.parent.name}/{file.name}:{line}"
+
+
+def _spaced_strings(tree):
+    """The lines of the texts in code that show a percentage with a space."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = zip(node.values, node.values[1:], strict=False)
+            if any(isinstance(a, ast.FormattedValue) and _begins_with_percent(b) for a, b in parts):
+                yield node.lineno
+        elif isinstance(node, ast.Constant) and re.search(r"\d %(?![\w(.-])", str(node.value)):
+            yield node.lineno
+
+
+def feedback_texts(lesson):
+    """In hints and in the feedback on misconceptions, too, a sentence has at most 32 words."""
+    for exercise in lesson.contract.exercises.values():
+        texts = [*exercise.hints, *(each.text for each in exercise.misconceptions)]
+        for text in texts:
+            for sentence in prose.split_sentences(prose.one_word_each(text)):
+                if (words := prose.count_words(sentence)) > MOST_IN_SENTENCE:
+                    yield 1, f"exercise {exercise.id} says a sentence of {words} words: {_begin(sentence)}"
 
 
 def statements(lesson):
@@ -181,10 +246,75 @@ def statements(lesson):
                 )
 
 
+def examples(lesson):
+    """A function that is asked for with a list of conditions has an example of input and output."""
+    from mlprod_helpers.lesson.contract import Function
+
+    stubs = {}
+    for cell in lesson.source.code_cells:
+        hidden = prose.hidden_lines(cell)
+        shown = [line for i, line in enumerate(cell.lines, 1) if i not in hidden]
+        stubs[cell.exercise] = stubs.get(cell.exercise, "") + "\n".join(shown)
+    for id, blocks in exercise_texts(lesson).items():
+        known = lesson.contract.exercises.get(id)
+        if known is None or not any(isinstance(kind, Function) for kind in known.kinds):
+            continue
+        text = " ".join(block.raw for block in blocks) + stubs.get(id, "")
+        if any(block.kind == "item" for block in blocks) and not re.search(r"(?i)example|>>>", text):
+            yield blocks[0].line, f"the statement of {id} has no example of input and output"
+
+
+def objectives(lesson):
+    """The objectives give the minutes and the express path, and link the glossary."""
+    section = lesson.section(OBJECTIVES)
+    for text in (LINK, "{{minutes}}", "{{express}}"):
+        if not section.says(text) and not (
+            text == "{{express}}" and lesson.source.header.get("express") == "all"
+        ):
+            yield section.line, f"the section `## {OBJECTIVES}` does not have {text}"
+
+
+def experiments(lesson):
+    """Each section with code invites the reader to change a value and run it again."""
+    for section in lesson.sections[1:]:
+        if section.title in (OBJECTIVES, *ENDS) or not any(cell.code for cell in section.code):
+            continue
+        if not section.says(TRY):
+            yield section.line, f"the section {section.title!r} has no line {TRY}"
+
+
+def ends(lesson):
+    """A lesson ends with work by public tools, three questions and the learner's progress."""
+    titles = [section.title for section in lesson.sections]
+    if [title for title in titles if title in ENDS] != list(ENDS) or titles[-1] != ENDS[-1]:
+        yield lesson.sections[-1].line, f"the last sections are not {', '.join(ENDS)}"
+        return
+    work, recap, last = (lesson.section(title) for title in ENDS)
+    lines = sum(cell.code for cell in work.code)
+    if len(work.code) != 1 or not LEAST_AT_WORK <= lines <= MOST_AT_WORK:
+        yield (
+            work.line,
+            f"`At work` has one cell of {LEAST_AT_WORK} to {MOST_AT_WORK} lines, not {len(work.code)} of {lines}",
+        )
+    for cell in work.code:
+        for node in ast.walk(cell.cell.tree):
+            module = getattr(node, "module", None) or "" if isinstance(node, ast.ImportFrom) else ""
+            if module.startswith("mlprod_helpers") and module != "mlprod_helpers.datasets":
+                yield (
+                    cell.cell.first + node.lineno - 1,
+                    f"`At work` uses public tools and the data, not {module}",
+                )
+    questions = sum(block.kind == "label" for block in recap.blocks)  # the summary of each <details>
+    if questions != RECAP_QUESTIONS:
+        yield recap.line, f"`Recap` has {RECAP_QUESTIONS} questions with folded answers, not {questions}"
+    if not last.code or last.code[-1].cell.source.strip() != "lesson.progress()":
+        yield last.line, "the last cell is lesson.progress()"
+
+
 def labels(lesson):
     """An exercise is announced by its headline, points and minutes; what may be left out is called `Stretch: ...`."""
     for cell in lesson.cells:
-        for block, after in zip(cell.blocks, [*cell.blocks[1:], None], strict=True):
+        for block, after in itertools.zip_longest(cell.blocks, cell.blocks[1:]):
             if block.kind == "label" and re.search(r"(?i)\b(core|stretch)\b", block.raw):
                 yield block.line, "a label gives points and minutes only: *4 points · 12 minutes*"
             if block.kind != "heading":
@@ -247,6 +377,8 @@ def unknown_acronyms(lesson):
 
 def minutes(lesson):
     """The full path takes 75 to 95 minutes; lesson 00 is shorter."""
+    if isinstance(lesson.source.header.get("express"), int):
+        yield 1, "the minutes are written by hand"
     full = lesson.figures["full minutes"]
     if lesson.id != "00" and not LEAST_MINUTES <= full <= MOST_MINUTES:
         yield 1, f"the full path takes {full} minutes, not {LEAST_MINUTES} to {MOST_MINUTES}"
@@ -261,7 +393,12 @@ RULES = (
     helper_names,
     skipped_levels,
     spaced_percent,
+    feedback_texts,
     statements,
+    examples,
+    objectives,
+    experiments,
+    ends,
     labels,
     unbold_terms,
     unknown_terms,

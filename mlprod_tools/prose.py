@@ -228,7 +228,7 @@ def helper_names(source):
     """The names that a lesson imports from the course's package, outside of answers: name -> line; `Lesson` aside."""
     found = {}
     for cell in source.code_cells:
-        hidden = _hidden_lines(cell)
+        hidden = hidden_lines(cell)
         for node in ast.walk(cell.tree) if cell.tree else ():
             if not isinstance(node, ast.Import | ast.ImportFrom) or node.lineno in hidden:
                 continue
@@ -240,7 +240,7 @@ def helper_names(source):
     return found
 
 
-def _hidden_lines(cell):
+def hidden_lines(cell):
     """The lines of a cell that learners do not get: those of its answer."""
     hidden, inside = set(), False
     for number, line in enumerate(cell.lines, 1):

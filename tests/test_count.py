@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mlprod_helpers.lesson.contract import Function, Number
 from mlprod_tools import count, glossary, prose
 from mlprod_tools.build import source
 
@@ -179,3 +180,55 @@ def test_objectives_announce_terms_before_they_are_explained(tmp_path):
     )
     found.glossary = TERMS
     assert messages(count.unbold_terms, found) == []
+
+
+def test_a_function_with_a_list_of_conditions_needs_an_example(tmp_path):
+    text = markdown("### Exercise 2.1 · T", "*1 point · 3 minutes*", "", "Write it:", "", "- one,", "- two.")
+    cell = '# %% exercise="2.1"\ndef f(x):\n    """Doc."""\n    ### BEGIN SOLUTION\n    return 1  # example\n    ### END SOLUTION\n'
+    kinds = (Function("x", returns=Number()),)
+    for body, faults in [
+        (text + cell, 1),
+        (text.replace("two", "two, for example 3") + cell, 0),
+        (text + cell.replace("Doc.", ">>> f(1)"), 0),
+    ]:
+        found = lesson(tmp_path, body)
+        found.contract.exercises["2.1"] = SimpleNamespace(kinds=kinds, minutes=3)
+        assert len(messages(count.examples, found)) == faults
+
+
+OBJECTIVES = markdown(
+    "## What you will do", "", "{{minutes}} minutes, see the [glossary](../docs/glossary.md)."
+)
+WORK = markdown("## At work") + "# %%\n" + "x = 1\n" * 10 + "\n"
+RECAP = markdown("## Recap", *["<details><summary>Why?</summary>", "", "So.", "", "</details>", ""] * 3)
+LAST = markdown("## Where you are") + "# %%\nlesson.progress()\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "faults"),
+    [
+        (OBJECTIVES, count.objectives, 0),
+        (OBJECTIVES.replace("{{minutes}}", "80"), count.objectives, 1),
+        (OBJECTIVES.replace("../docs", "docs"), count.objectives, 1),
+        (markdown("## A section") + "# %%\nx = 1\n", count.experiments, 1),
+        (
+            markdown("## A section", "", "*Change this and run again:* x.") + "# %%\nx = 1\n",
+            count.experiments,
+            0,
+        ),
+        (markdown("## A section without code"), count.experiments, 0),
+        (WORK + RECAP + LAST, count.ends, 0),
+        (WORK + LAST + RECAP, count.ends, 1),
+        (WORK.replace("x = 1\n", "", 1) + RECAP + LAST, count.ends, 1),
+        (WORK.replace("x = 1", "from mlprod_helpers import plots", 1) + RECAP + LAST, count.ends, 1),
+        (
+            WORK.replace("x = 1", "from mlprod_helpers.datasets import load_flights", 1) + RECAP + LAST,
+            count.ends,
+            0,
+        ),
+        (WORK + RECAP.replace("<summary>Why?</summary>", "", 1) + LAST, count.ends, 1),
+        (WORK + RECAP + LAST.replace("progress", "check"), count.ends, 1),
+    ],
+)
+def test_the_frame_of_a_lesson(tmp_path, body, rule, faults):
+    assert len(messages(rule, lesson(tmp_path, body))) == faults

@@ -1,0 +1,22 @@
+"""Each lesson keeps each house rule, as `mlprod count --faults` finds them."""
+
+from pathlib import Path
+
+import pytest
+
+from mlprod_tools import count
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSONS = {lesson.id: lesson for lesson in count.read_lessons(ROOT)}
+NOT_YET = {"00", "01", "02", "03", "04", "05", "06", "07", "08", "09"}  # not edited yet: shrinks to nothing
+
+
+@pytest.mark.parametrize("lesson", [id for id in LESSONS if id not in NOT_YET])
+@pytest.mark.parametrize("rule", count.RULES, ids=lambda rule: rule.__name__)
+def test_a_lesson_keeps_the_rule(lesson, rule):
+    assert [f"{line}: {message}" for line, message in rule(LESSONS[lesson])] == []
+
+
+@pytest.mark.parametrize("lesson", sorted(NOT_YET))
+def test_a_lesson_that_is_not_edited_yet_breaks_a_rule(lesson):
+    assert count.faults(LESSONS[lesson]), f"lesson {lesson} is ready: take it out of NOT_YET"
