@@ -265,7 +265,7 @@ def test_in_an_installed_package_the_advice_is_to_install_it_again(copy_of_data)
 
 
 @only_in_a_checkout
-def test_a_wheel_carries_the_data(tmp_path):
+def test_a_wheel_carries_the_data_and_the_glossary(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
@@ -276,6 +276,7 @@ def test_a_wheel_carries_the_data(tmp_path):
         }
         assert not any("__pycache__" in name for name in packed.namelist())
         assert inside >= {path.name for path in DATA.iterdir() if path.suffix in (".gz", ".npz", ".md")}
+        assert packed.read("mlprod_helpers/glossary.md") == (ROOT / "docs/glossary.md").read_bytes()
         packed.extractall(tmp_path / "installed")
     code = (
         "import sys; from mlprod_helpers import datasets; "

@@ -1,7 +1,6 @@
-"""The glossary: one entry a term, each of one sentence with an example, and the same text in the wheel."""
+"""The glossary: one entry a term, each of one sentence with an example."""
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,13 +37,6 @@ def test_an_entry_is_one_sentence_with_an_example(term):
 
 def test_words_with_a_plain_meaning_are_terms():
     assert set(TERMS) >= glossary.EVERYDAY
-
-
-def test_the_wheel_carries_the_glossary():
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"][
-        "targets"
-    ]["wheel"]
-    assert wheel["force-include"][glossary.FILE] == "mlprod_helpers/glossary.md"
 
 
 @pytest.mark.parametrize(
