@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -491,9 +492,14 @@ def read_lessons(root, wanted=()):
 
 def main(options):
     """Run `mlprod count`. Returns the exit status: 1 with `--faults` where there are some."""
-    from mlprod_tools.build import find_root
+    from mlprod_tools.build import find_root, no_checkout
 
-    lessons = read_lessons(find_root(options.root), options.lesson)
+    root = find_root(options.root)
+    lessons = [] if no_checkout(root) else read_lessons(root, options.lesson)
+    if not lessons:
+        asked = f"there is no lesson {' or '.join(options.lesson)}"
+        print(f"count: {no_checkout(root) or asked}", file=sys.stderr)
+        return 1
     figures = {lesson.id: lesson.figures for lesson in lessons}
     if options.json:
         print(json.dumps(figures, indent=1))

@@ -1,10 +1,12 @@
 """`mlprod count` measures what a learner reads, and finds where a lesson breaks a house rule."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from mlprod_helpers.lesson.contract import Function, Number
+from mlprod_tools import __main__ as command_line
 from mlprod_tools import count, glossary, prose
 from mlprod_tools.build import source
 
@@ -232,3 +234,21 @@ LAST = markdown("## Where you are") + "# %%\nlesson.progress()\n"
 )
 def test_the_frame_of_a_lesson(tmp_path, body, rule, faults):
     assert len(messages(rule, lesson(tmp_path, body))) == faults
+
+
+def test_the_command_prints_a_column_for_each_lesson_and_fails_on_faults(capsys):
+    assert command_line.main(["count", "--lesson", "00", "01", "--sentences"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["00", "01"] and "words: " in out
+    assert command_line.main(["count", "--lesson", "00", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["00"]["words"] > 500
+    assert command_line.main(["count", "--lesson", "77"]) == 1
+    assert "there is no lesson 77" in capsys.readouterr().err
+
+
+def test_faults_give_the_exit_status(tmp_path, monkeypatch, capsys):
+    found = lesson(tmp_path, markdown("It is 75 %."))
+    monkeypatch.setattr(count, "read_lessons", lambda root, wanted: [found])
+    assert command_line.main(["count", "--faults"]) == 1
+    assert "02_tiny.py:11: write 75%, not 75 %" in capsys.readouterr().out
+    assert command_line.main(["count"]) == 0
