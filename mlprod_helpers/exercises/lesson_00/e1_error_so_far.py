@@ -57,8 +57,8 @@ def _known_error(log, now):
     kind=Function("log", "now", returns=Number(), may_change=("log",)),
     hints=(
         "Which rows had a label at `now`? Compare `label_time` with `now`.",
-        "Keep those rows, take `label - prediction`, forget the sign, take the mean.",
-        '`known = log[log["label_time"] <= now]`, and the mean of an empty column is NaN by itself.',
+        "Keep those rows. Take `label - prediction`, drop the sign with `.abs()`, and take the mean.",
+        '`known = log[log["label_time"] <= now]` gives the rows you need. The mean of an empty column is already NaN.',
     ),
 )
 def error_so_far(answer, rng, expect):
@@ -115,15 +115,15 @@ def _logs(rng):
 
 
 @error_so_far.misconception(
-    "all labels of the day were used, also those that had not arrived. At `now` nobody knows them yet."
+    "you used all labels of the log, even those that arrive after `now`. Nobody knows these labels yet. Keep only the rows with `label_time <= now`."
 )
 def with_tomorrows_answers(log, now):
     return (log["label"] - log["prediction"]).abs().mean()
 
 
 @error_so_far.misconception(
-    "errors above and below were allowed to cancel. Ten minutes early and ten minutes late are two errors, not none: "
-    "take the absolute value of each first.",
+    "you averaged the errors with their signs, so that errors above and below cancel. Ten minutes early and ten minutes late "
+    "are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
     when=lambda seen: all(
         np.isclose(abs(call.output), abs(signed(*call.given)), equal_nan=True) for call in seen.calls
     ),
@@ -134,7 +134,7 @@ def signed(log, now):
 
 
 @error_so_far.misconception(
-    "the requests so far were chosen by `time`. Their planes may still be in the air: a label counts from its `label_time`."
+    "you chose the rows by `time`, the time of the request. Some of these planes are still in the air. A label counts from its `label_time` on."
 )
 def by_request_time(log, now):
     asked = log[log["time"] <= now]
@@ -142,7 +142,8 @@ def by_request_time(log, now):
 
 
 @error_so_far.misconception(
-    "a prediction without a label was counted as if it had no error. Unknown is not zero: leave these rows out of the mean."
+    "you counted a prediction without a label as an error of zero. That makes the mean too small, because an unknown error is not zero. "
+    "Leave these rows out of the mean."
 )
 def unknown_is_zero(log, now):
     known = log["label_time"] <= now
@@ -150,7 +151,7 @@ def unknown_is_zero(log, now):
 
 
 @error_so_far.misconception(
-    "a label that arrives exactly at `now` was left out. It has arrived: the comparison is `<=`."
+    "you left out a label that arrives exactly at `now`. At that moment it is known. Compare with `<=` instead of `<`."
 )
 def not_at_the_moment_itself(log, now):
     known = log[log["label_time"] < now]

@@ -16,8 +16,8 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     edition=2,
     kind=Function("n_requests", "slow_share", returns=Number()),
     hints=(
-        "A page is fast only if every one of its requests is fast.",
-        "How likely is it that all `n_requests` are fast? The rest of the pages are slow.",
+        "A web page is fast only if every one of its requests is fast.",
+        "How likely is it that all `n_requests` are fast? All other web pages are slow.",
     ),
 )
 def slow_pages(answer, rng, expect):
@@ -47,21 +47,23 @@ def _pages(rng):
 
 
 @slow_pages.misconception(
-    "a page were as lucky as a single request. It has to wait for the slowest of all its requests."
+    "you gave a web page the same chance as a single request. But it has to wait for the slowest of all its requests. "
+    "How likely is it that all of them are fast?"
 )
 def like_one_request(n_requests, slow_share):
     return slow_share
 
 
 @slow_pages.misconception(
-    "the shares were added up. A page with two slow answers is one slow page; with 200 requests the sum would be 200 %."
+    "you added up the shares of slow answers. A web page with two slow answers is then counted twice. At 1% slow, a page of 200 requests "
+    "would come to 200%. Start from the chance that all answers are fast."
 )
 def added_up(n_requests, slow_share):
     return n_requests * slow_share
 
 
 @slow_pages.misconception(
-    "the fast pages were counted. You are one step away: the slow pages are the others."
+    "you returned the share of fast web pages. The question asks for the slow ones. They are all the others, so you are one step away."
 )
 def the_fast_ones(n_requests, slow_share):
     return (1 - slow_share) ** n_requests

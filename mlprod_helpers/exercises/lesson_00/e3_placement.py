@@ -24,8 +24,8 @@ PLACEMENT = {"auc": "c", "p_value": "f", "p99": "a", "calibration": "h", "out_of
         options=tuple("abcdefgh"),
     ),
     hints=(
-        "Say each term in plain words first, without looking at the statements.",
-        "Each term has a five-line refresher below the quiz. Open the ones you are unsure of, then answer.",
+        "Say what each term means in your own words first, without looking at the statements.",
+        "Each term has a short refresher below the quiz. Open those you are unsure of, then answer.",
     ),
 )
 def placement(answer, rng, expect):
@@ -34,32 +34,32 @@ def placement(answer, rng, expect):
 
 
 @placement.misconception(
-    "ROC-AUC were a share of rows. It never sets a threshold: it takes pairs, one row of each class, and asks how often the "
-    "right one has the higher score. Refresher: ROC-AUC."
+    "you read ROC-AUC as a share of rows. That would be accuracy, which needs a threshold. ROC-AUC takes pairs, one row of each class, "
+    "and asks how often the positive row has the higher score. See the refresher on ROC-AUC."
 )
 def auc_is_accuracy():
     return PLACEMENT | {"auc": "b"}
 
 
 @placement.misconception(
-    "the p-value were the probability that nothing changed. It begins from the assumption that nothing changed and asks "
-    "how rare data like these would then be. Refresher: p-value."
+    "you read the p-value as the probability that nothing changed. A p-value cannot say that, because it assumes that nothing changed. "
+    "It tells how rare data like these would then be. See the refresher on the p-value."
 )
 def p_value_of_the_hypothesis():
     return PLACEMENT | {"p_value": "g"}
 
 
 @placement.misconception(
-    "a percentile were an average. p99 is one line: 99 of 100 requests stay below it, and it says nothing of how far above "
-    "the others are. Refresher: percentile."
+    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests stay below. It does not say how far "
+    "above it the others are. See the refresher on percentiles."
 )
 def mean_of_the_slowest():
     return PLACEMENT | {"p99": "e"}
 
 
 @placement.misconception(
-    "calibrated meant accurate. A calibrated score keeps its word: among rows scored 0.8, 80 % are positive. A score that "
-    "always says the base rate is calibrated and useless. Refresher: calibration."
+    "you read calibrated as accurate. A score is calibrated if its probabilities come true: of the rows scored 0.8, 80% are positive. "
+    "A score that always gives the base rate is calibrated but useless. See the refresher on calibration."
 )
 def calibrated_is_accurate():
     return PLACEMENT | {"calibration": "b"}
