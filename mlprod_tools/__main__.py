@@ -1,11 +1,12 @@
-"""The command line: `mlprod build | audit | count | new | test`, also as `python -m mlprod_tools`."""
+"""The command line: `mlprod build | audit | count | new | release | test`, also as `python -m mlprod_tools`."""
 
 import argparse
+import importlib
 import sys
 
 
 def _parser():
-    from mlprod_tools import build, count, new
+    from mlprod_tools import build, count, new, release
 
     parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -39,6 +40,8 @@ def _parser():
 
     new.add_options(commands.add_parser("new", help="write the skeletons of a new exercise"))
 
+    release.add_options(commands.add_parser("release", help="make the copy that learners get"))
+
     commands.add_parser(
         "test", help="run every check that CI runs", epilog="Other arguments go to pytest's unit tests."
     )
@@ -59,21 +62,12 @@ def main(argv=None):
         options.arguments = rest
     elif rest:
         parser.error(f"unknown: {' '.join(rest)}")
+    if options.command == "audit" and (problems := _unreadable()):
+        print(*problems, sep="\n", file=sys.stderr)
+        return 1
     # imported here: `--help` needs none of them
-    if options.command == "audit":
-        if problems := _unreadable():
-            print(*problems, sep="\n", file=sys.stderr)
-            return 1
-        from mlprod_tools.audit import main as run
-    elif options.command == "test":
-        from mlprod_tools.testing import main as run
-    elif options.command == "count":
-        from mlprod_tools.count import main as run
-    elif options.command == "new":
-        from mlprod_tools.new import main as run
-    else:
-        from mlprod_tools.build import main as run
-    return run(options)
+    module = {"test": "testing"}.get(options.command, options.command)
+    return importlib.import_module(f"mlprod_tools.{module}").main(options)
 
 
 def _unreadable():

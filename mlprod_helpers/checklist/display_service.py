@@ -11,10 +11,21 @@ UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge"
 
 
 def draw_entry(rng, number=0):
-    """A log entry that tells too much in many places, and the names of the passenger that are in it.
+    """A log entry that tells too much, in many places.
 
-    Entries of different `number` hide their secrets in different ways.
+    Parameters
+    ----------
+    rng : numpy Generator
+    number : int
+        Entries of different numbers hide their secrets in different ways.
 
+    Returns
+    -------
+    (dict, list of str)
+        The entry, and the names of the passenger that are in it.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> entry, names = draw_entry(np.random.default_rng(0))
     >>> names[0] in entry["comment"]
@@ -30,7 +41,7 @@ def draw_entry(rng, number=0):
     if not number:  # whoever masks the first of each kind alone leaves these
         remarks = [*remarks, f"{last} and {first} wait: {phone} or {mail}"]
     secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
-    unlisted = [str(rng.choice(UNLISTED)), *(_made_up(rng) for _ in range(2))]
+    unlisted = [str(rng.choice(UNLISTED)), *(made_up(rng) for _ in range(2))]
     unlisted = [str(name) for name in rng.permutation(unlisted)]
     entry = {
         "request_id": f"r{rng.integers(10_000, 99_999)}",
@@ -52,14 +63,16 @@ def draw_entry(rng, number=0):
     return entry, [first, last]
 
 
-def _made_up(rng):
+def made_up(rng):
     """The name of a field that nobody can have listed."""
     return "".join(str(rng.choice(list(letters))) for letters in ("bdfgklmnprst", "aeiou") * 3)
 
 
 def leaky_door(payload):
-    """The status and the message for a payload by a validation that lets through what it should not.
+    """The status and the message for a payload: a validation as it is often found, which lets through what it should not.
 
+    Examples
+    --------
     >>> leaky_door({"rows": [{"distance": -3, "hour": 5}]})
     (400, 'distance or hour out of range')
     """
@@ -78,9 +91,18 @@ SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
 
 def month_of(servers, *, random_state=None):
-    """What a month costs: `servers`, `missed` (share of the busy minutes with p99 above the need), `cost` (EUR).
+    """What a month costs: servers, and the busy minutes in which p99 was above the need.
 
-    `servers` is a number, or a `Sizing` where other options count too.
+    Parameters
+    ----------
+    servers : int or Sizing
+        A `Sizing` where other options count, too.
+    random_state : int, Generator or None
+
+    Returns
+    -------
+    dict
+        `servers`, `missed` (share of the minutes), `cost` (EUR).
     """
     sizing = servers if isinstance(servers, Sizing) else Sizing(RATE, servers, SERVICE)
     record = Record(

@@ -10,7 +10,13 @@ _SIGNS = {True: "holds", False: "MISSED", None: "not proven"}
 def runbook(record):
     """A deployment record as Markdown: the way back first, then what is watched, promised and decided.
 
-    What the record does not say stands there as "not stated".
+    Parameters
+    ----------
+    record : Record
+
+    Returns
+    -------
+    str : the Markdown text; what the record does not say stands there as "not stated".
     """
     parts = [
         [
