@@ -21,7 +21,7 @@ MAX_BYTES = 64 * 2**20  # an answer of this course is a few megabytes at most
 MAX_ITEMS = 1_000_000
 MAX_DEPTH = 20
 
-_PLAIN_DTYPES = "biufcmM"
+_PLAIN_DTYPES = "biufmM"
 
 
 class Unsupported(TypeError):
@@ -31,24 +31,16 @@ class Unsupported(TypeError):
 def encode(value):
     """Turn `value` into JSON data.
 
-    Parameters
-    ----------
-    value : scalar, str, bytes, None, Ellipsis, list, tuple, set, dict, numpy array, pandas Series, Index or DataFrame
-        Timestamps, timedeltas and dates are scalars too; a `Fraction` or a `Decimal` travels as a float.
-
-    Raises
-    ------
-    Unsupported
-        For anything else (functions, estimators, generators, ...), and for values larger than 64 MiB.
+    A value is a number, str, None, Ellipsis, timestamp, timedelta or date; a list, tuple, set or dict of values; a numpy
+    array; a pandas Series, Index or DataFrame. A `Fraction` or a `Decimal` travels as a float. `Unsupported` is raised for
+    anything else (functions, estimators, generators, ...), and for what is larger than 64 MiB.
     """
     return _Encoder().encode(value, 0)
 
 
 def decode(data):
     """The value that `encode` was given; arrays and frames are fresh, writable copies."""
-    if not isinstance(data, dict):
-        return data
-    return _DECODERS[data["type"]](data)
+    return _DECODERS[data["type"]](data) if isinstance(data, dict) else data
 
 
 def copy(value):
@@ -118,15 +110,8 @@ def close(a, b, *, rtol=1e-6, atol=1e-9):
     a, b = (each.item() if isinstance(each, np.ndarray) and each.ndim == 0 else each for each in (a, b))
     if isinstance(a, pd.DataFrame) or isinstance(b, pd.DataFrame):
         return _close_frames(a, b, rtol, atol)
-    if isinstance(a, dict) or isinstance(b, dict):
-        return (
-            isinstance(a, dict)
-            and isinstance(b, dict)
-            and a.keys() == b.keys()
-            and all(close(a[key], b[key], rtol=rtol, atol=atol) for key in a)
-        )
-    if isinstance(a, set | frozenset) or isinstance(b, set | frozenset):
-        return isinstance(a, set | frozenset) and isinstance(b, set | frozenset) and a == b
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(close(a[key], b[key], rtol=rtol, atol=atol) for key in a)
     if _is_listing(a) or _is_listing(b):
         return _is_listing(a) and _is_listing(b) and _close_listings(a, b, rtol, atol)
     if isinstance(a, int | float) and isinstance(b, int | float):
@@ -201,19 +186,16 @@ class _Encoder:
         kind = type(value)  # not isinstance: an object may claim another class
         if value is None or kind is bool:
             return value
-        if value is Ellipsis:
-            return {"type": "ellipsis"}
-        if value is pd.NaT:
-            return {"type": "nat"}
-        if value is pd.NA:
-            return {"type": "na"}
-        for plain, method in _PLAIN:  # most of what there is, and quicker to ask
-            if kind is plain:
-                return method(self, value, depth + 1)
-        for kinds, method in _ENCODERS:
+        if value is Ellipsis or value is pd.NaT or value is pd.NA:
+            return {"type": "..." if value is Ellipsis else str(value)}
+        method = _PLAIN.get(kind)  # most of what there is, and quicker to ask
+        for kinds, other in () if method else _ENCODERS:
             if issubclass(kind, kinds):
-                return method(self, value, depth + 1)
-        raise Unsupported(f"it is {describe(value)}, which is not plain data{_advice(value)}")
+                method = other
+                break
+        if method is None:
+            raise Unsupported(f"it is {describe(value)}, which is not plain data{_advice(value)}")
+        return method(self, value, depth + 1)
 
     def _room(self, n_bytes):
         self.bytes += n_bytes
@@ -226,48 +208,28 @@ class _Encoder:
         if isinstance(value, int | np.integer):
             value = int(value)
             # json has no size limit for integers, Python's text conversion has
-            return value if value.bit_length() <= 1024 else {"type": "int", "hex": hex(value)}
+            return value if value.bit_length() <= 1024 else {"type": "int", "text": hex(value)}
         value = float(value)
         return value if math.isfinite(value) else {"type": "float", "text": repr(value)}
-
-    def ratio(self, value, depth):
-        return self.number(float(value), depth)
 
     def text(self, value, depth):
         self._room(str.__len__(value))
         return str.__str__(value)
 
-    def binary(self, value, depth):
-        self._room(len(value))
-        return {"type": "bytes", "data": base64.b64encode(value).decode()}
-
-    def complex_number(self, value, depth):
-        return {"type": "complex", "parts": [repr(float(value.real)), repr(float(value.imag))]}
-
     def moment(self, value, depth):
-        if isinstance(value, np.datetime64):
-            value = pd.Timestamp(value)
-        if value is pd.NaT:
-            return {"type": "nat"}
-        return {"type": "timestamp", "text": pd.Timestamp(value).isoformat()}
-
-    def day(self, value, depth):
-        return {"type": "date", "text": value.isoformat()}
-
-    def duration(self, value, depth):
-        value = pd.Timedelta(value)
-        return {"type": "nat"} if value is pd.NaT else {"type": "timedelta", "text": value.isoformat()}
+        """A date or time, or a duration."""
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return {"type": "date", "text": value.isoformat()}
+        kind = pd.Timedelta if isinstance(value, dt.timedelta | np.timedelta64) else pd.Timestamp
+        value = kind(value)
+        return {"type": "NaT"} if value is pd.NaT else {"type": kind.__name__, "text": value.isoformat()}
 
     def listing(self, value, depth):
         # by the methods of the plain type: those of a subclass may do anything, and for ever
-        kind = tuple if issubclass(type(value), tuple) else range if type(value) is range else list
-        items = [self.encode(item, depth) for item in kind.__iter__(value)]
-        return {"type": "tuple" if kind is tuple else "list", "items": items}
-
-    def group(self, value, depth):
-        kind = set if issubclass(type(value), set) else frozenset
-        items = [self.encode(item, depth) for item in kind.__iter__(value)]
-        return {"type": "set", "items": sorted(items, key=repr)}
+        for name, kind in _LISTINGS.items():
+            if issubclass(type(value), kind):
+                items = [self.encode(item, depth) for item in kind.__iter__(value)]
+                return {"type": name, "items": sorted(items, key=repr) if "set" in name else items}
 
     def mapping(self, value, depth):
         pairs = [[self.encode(k, depth), self.encode(v, depth)] for k, v in dict.items(value)]
@@ -276,14 +238,14 @@ class _Encoder:
     def array(self, value, depth):
         value = np.asarray(value)
         self._room(value.nbytes)
+        about = {"dtype": value.dtype.str, "shape": list(value.shape)}
         if value.dtype.kind in _PLAIN_DTYPES:
             raw = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
-            return {"type": "array", "dtype": value.dtype.str, "shape": list(value.shape), "data": raw}
+            return {"type": "array", **about, "data": raw}
         if value.dtype.kind in "OUT":
             return {
                 "type": "objects",
-                "shape": list(value.shape),
-                "text": value.dtype.kind != "O",
+                **about,
                 "items": [self.encode(item, depth) for item in value.ravel().tolist()],
             }
         raise Unsupported(f"it is an array of dtype {value.dtype}, which is not plain data")
@@ -291,45 +253,34 @@ class _Encoder:
     def column(self, value, depth):
         """One pandas column without its name or index."""
         dtype = value.dtype
+        if isinstance(dtype, np.dtype):
+            return self.array(value.to_numpy(), depth)
         if isinstance(dtype, pd.CategoricalDtype):
-            cat = value.array
             return {
-                "kind": "category",
-                "codes": self.array(np.asarray(cat.codes), depth),
-                "categories": self.column(pd.Series(cat.categories), depth),
-                "ordered": bool(cat.ordered),
+                "type": "category",
+                "codes": self.array(np.asarray(value.array.codes), depth),
+                "categories": self.column(pd.Series(dtype.categories), depth),
+                "ordered": bool(dtype.ordered),
             }
         if isinstance(dtype, pd.DatetimeTZDtype):
             naive = value.dt.tz_convert("UTC").dt.tz_localize(None)
-            return {"kind": "zoned", "zone": str(dtype.tz), "data": self.array(naive.to_numpy(), depth)}
-        if isinstance(dtype, np.dtype):
-            return {"kind": "numpy", "data": self.array(value.to_numpy(), depth)}
-        if pd.api.types.is_string_dtype(dtype) or pd.api.types.is_extension_array_dtype(dtype):
+            return {"type": "zoned", "zone": str(dtype.tz), "data": self.array(naive.to_numpy(), depth)}
+        if pd.api.types.is_extension_array_dtype(dtype):
             items = [None if pd.isna(item) else self.encode(item, depth) for item in value.tolist()]
-            return {"kind": "extension", "dtype": str(dtype), "items": items}
+            return {"type": "extension", "dtype": str(dtype), "items": items}
         raise Unsupported(f"it has a column of dtype {dtype}, which is not plain data")
 
     def index(self, value, depth):
-        if isinstance(value, pd.MultiIndex):
-            return {
-                "type": "multiindex",
-                "names": [self.encode(name, depth) for name in value.names],
-                "levels": [
-                    self.column(pd.Series(value.get_level_values(i)), depth) for i in range(value.nlevels)
-                ],
-            }
-        name = self.encode(value.name, depth)
+        names = [self.encode(name, depth) for name in value.names]
         if isinstance(value, pd.RangeIndex):
-            return {"type": "range", "name": name, "range": [value.start, value.stop, value.step]}
-        return {"type": "index", "name": name, "column": self.column(pd.Series(value), depth)}
+            return {"type": "rangeindex", "names": names, "range": [value.start, value.stop, value.step]}
+        levels = [pd.Series(value.get_level_values(i)) for i in range(value.nlevels)]
+        kind = "multiindex" if isinstance(value, pd.MultiIndex) else "index"
+        return {"type": kind, "names": names, "levels": [self.column(level, depth) for level in levels]}
 
     def series(self, value, depth):
-        return {
-            "type": "series",
-            "name": self.encode(value.name, depth),
-            "index": self.index(value.index, depth),
-            "column": self.column(value, depth),
-        }
+        name, index = self.encode(value.name, depth), self.index(value.index, depth)
+        return {"type": "series", "name": name, "index": index, "column": self.column(value, depth)}
 
     def frame(self, value, depth):
         return {
@@ -352,18 +303,18 @@ def _advice(value):
     return ""
 
 
-# order matters: a bool is an int, a Timestamp is a datetime is a date
+_LISTINGS = {"tuple": tuple, "list": list, "range": range, "set": set, "frozenset": frozenset}
+_PLAIN = {
+    **dict.fromkeys((float, int), _Encoder.number),
+    **dict.fromkeys((list, tuple), _Encoder.listing),
+    str: _Encoder.text,
+    dict: _Encoder.mapping,
+}
 _ENCODERS = (
     (str, _Encoder.text),
-    ((int, float, np.integer, np.floating, np.bool_), _Encoder.number),
-    ((fractions.Fraction, decimal.Decimal), _Encoder.ratio),
-    ((bytes, bytearray), _Encoder.binary),
-    ((complex, np.complexfloating), _Encoder.complex_number),
-    ((dt.datetime, np.datetime64), _Encoder.moment),
-    (dt.date, _Encoder.day),
-    ((dt.timedelta, np.timedelta64), _Encoder.duration),
-    ((list, tuple, range), _Encoder.listing),
-    ((set, frozenset), _Encoder.group),
+    ((int, float, np.integer, np.floating, np.bool_, fractions.Fraction, decimal.Decimal), _Encoder.number),
+    ((dt.date, np.datetime64, dt.timedelta, np.timedelta64), _Encoder.moment),
+    (tuple(_LISTINGS.values()), _Encoder.listing),
     (dict, _Encoder.mapping),
     (np.ndarray, _Encoder.array),
     (pd.Series, _Encoder.series),
@@ -372,87 +323,77 @@ _ENCODERS = (
 )
 
 
-def _decode_array(data):
+def _array(data):
     raw = base64.b64decode(data["data"])
     return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"]).copy()
 
 
-def _decode_objects(data):
-    items = [decode(item) for item in data["items"]]
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return (np.array(items, dtype=str) if data["text"] else array).reshape(data["shape"])
+def _objects(data):
+    is_text = data["dtype"] != "|O"
+    array = np.empty(len(data["items"]), dtype=object)
+    array[:] = [decode(item) for item in data["items"]]
+    return (array.astype(str) if is_text else array).reshape(data["shape"])
 
 
-def _decode_column(data):
-    if data["kind"] == "category":
-        categories = _decode_column(data["categories"])
-        return pd.Categorical.from_codes(
-            _decode_array(data["codes"]), categories=pd.Index(categories), ordered=data["ordered"]
-        )
-    if data["kind"] == "zoned":
-        return pd.Series(decode(data["data"])).dt.tz_localize("UTC").dt.tz_convert(data["zone"])
-    if data["kind"] == "numpy":
-        return decode(data["data"])
-    items = [pd.NA if item is None else decode(item) for item in data["items"]]
-    return pd.array(items, dtype=data["dtype"])
+def _category(data):
+    categories = pd.Index(decode(data["categories"]))
+    return pd.Categorical.from_codes(decode(data["codes"]), categories=categories, ordered=data["ordered"])
 
 
-def _decode_index(data):
+def _zoned(data):
+    return pd.Series(decode(data["data"])).dt.tz_localize("UTC").dt.tz_convert(data["zone"]).array
+
+
+def _extension(data):
+    return pd.array([pd.NA if item is None else decode(item) for item in data["items"]], dtype=data["dtype"])
+
+
+def _index(data):
+    names = [decode(name) for name in data["names"]]
+    if data["type"] == "rangeindex":
+        return pd.RangeIndex(*data["range"], name=names[0])
+    levels = [decode(level) for level in data["levels"]]
     if data["type"] == "multiindex":
-        names = [decode(name) for name in data["names"]]
-        return pd.MultiIndex.from_arrays([_decode_column(level) for level in data["levels"]], names=names)
-    if data["type"] == "range":
-        return pd.RangeIndex(*data["range"], name=decode(data["name"]))
-    return pd.Index(_decode_column(data["column"]), name=decode(data["name"]))
+        return pd.MultiIndex.from_arrays(levels, names=names)
+    return pd.Index(levels[0], name=names[0])
 
 
-def _decode_series(data):
-    column = _decode_column(data["column"])
-    if isinstance(column, pd.Series):
-        column = column.array
-    return pd.Series(column, index=_decode_index(data["index"]), name=decode(data["name"]))
+def _series(data):
+    return pd.Series(decode(data["column"]), index=_index(data["index"]), name=decode(data["name"]))
 
 
-def _decode_frame(data):
-    index = _decode_index(data["index"])
-    columns = [_decode_column(column) for column in data["data"]]
-    columns = [column.array if isinstance(column, pd.Series) else column for column in columns]
-    # by position: names may repeat
-    frame = pd.DataFrame(dict(enumerate(columns)), index=index)
-    frame.columns = _decode_index(data["columns"])
+def _frame(data):
+    columns = map(decode, data["data"])
+    frame = pd.DataFrame(
+        dict(enumerate(columns)), index=_index(data["index"])
+    )  # by position: names may repeat
+    frame.columns = _index(data["columns"])
     return frame
 
 
 _DECODERS = {
-    "ellipsis": lambda data: Ellipsis,
-    "nat": lambda data: pd.NaT,
-    "na": lambda data: pd.NA,
-    "int": lambda data: int(data["hex"], 16),
+    "...": lambda data: Ellipsis,
+    "NaT": lambda data: pd.NaT,
+    "<NA>": lambda data: pd.NA,
+    "int": lambda data: int(data["text"], 16),
     "float": lambda data: float(data["text"]),
-    "complex": lambda data: complex(*(float(part) for part in data["parts"])),
-    "bytes": lambda data: base64.b64decode(data["data"]),
-    "timestamp": lambda data: pd.Timestamp(data["text"]),
     "date": lambda data: dt.date.fromisoformat(data["text"]),
-    "timedelta": lambda data: pd.Timedelta(data["text"]),
+    "Timestamp": lambda data: pd.Timestamp(data["text"]),
+    "Timedelta": lambda data: pd.Timedelta(data["text"]),
     "list": lambda data: [decode(item) for item in data["items"]],
+    "range": lambda data: [decode(item) for item in data["items"]],
     "tuple": lambda data: tuple(decode(item) for item in data["items"]),
     "set": lambda data: {decode(item) for item in data["items"]},
+    "frozenset": lambda data: {decode(item) for item in data["items"]},
     "dict": lambda data: {decode(key): decode(item) for key, item in data["pairs"]},
-    "array": _decode_array,
-    "objects": _decode_objects,
-    "series": _decode_series,
-    "frame": _decode_frame,
-    "index": _decode_index,
-    "multiindex": _decode_index,
-    "range": _decode_index,
+    "array": _array,
+    "objects": _objects,
+    "category": _category,
+    "zoned": _zoned,
+    "extension": _extension,
+    "index": _index,
+    "multiindex": _index,
+    "rangeindex": _index,
+    "series": _series,
+    "frame": _frame,
 }
-
-_PLAIN = (
-    (float, _Encoder.number),
-    (int, _Encoder.number),
-    (str, _Encoder.text),
-    (list, _Encoder.listing),
-    (tuple, _Encoder.listing),
-    (dict, _Encoder.mapping),
-)
