@@ -20,6 +20,7 @@ from mlprod_helpers.explore.drift import drift_explorer, drift_picture
 from mlprod_helpers.explore.latency import measured_latency_explorer, measured_latency_picture
 from mlprod_helpers.explore.live import cockpit
 from mlprod_helpers.explore.load import load_explorer, load_picture
+from mlprod_helpers.explore.paging import paging_explorer, paging_picture
 from mlprod_helpers.explore.record import RecordForm, record_form
 
 __all__ = [
@@ -47,5 +48,7 @@ __all__ = [
     "load_picture",
     "measured_latency_explorer",
     "measured_latency_picture",
+    "paging_explorer",
+    "paging_picture",
     "record_form",
 ]

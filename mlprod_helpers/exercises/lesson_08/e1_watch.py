@@ -19,15 +19,15 @@ TO_WATCH = (
 )
 
 PROBLEMS = {
-    "feed": "the weather feed stops: its columns arrive empty; labels come in six weeks",
+    "feed": "the weather feed stops, so its columns arrive empty; labels come in six weeks",
     "lamp": "the lamp above a camera dies slowly: accuracy will fall, but later",
     "encoding": 'titles pass through a wrong encoding: "é" becomes two or more characters',
     "units": "a partner sends kilometers for miles: Honolulu is 8,019 from New York, was 4,983",
-    "airline": "a new airline begins to fly: the model has never met its code",
-    "empty": 'the service is idle and quick: it answers with status 200 and no content: ""',
+    "airline": "a new airline begins to fly, and the model has never seen its code",
+    "empty": 'the service is idle and fast: it answers with status 200 and no content: ""',
     "leak": "each thousand requests leave 10 MB behind; in four days the process is killed",
-    "database": "every answer still comes, and is right; one in fifty waits 3 s for the database",
-    "search": "the results are not what people meant: they try other words, and nobody complains",
+    "database": "every answer still arrives and is right; one in fifty waits 3 s for the database",
+    "search": "the results are not what people meant; they try other words, and nobody complains",
     "bag": 'after a release the model calls every image "bag", quickly and politely',
 }
 
@@ -55,9 +55,9 @@ RIGHT_METRICS = {
     objective="8.a",
     kind=Choice(PROBLEMS, options=TO_WATCH),
     hints=(
-        "For each problem: what is the first thing in the log, or in the process, that differs from yesterday?",
-        "Who needs labels is late. Who looks at the machine does not see what is in the answers. Who looks at the answers does not see what is in the inputs.",
-        "Each of ten metrics fits exactly one problem; three of the thirteen fit none.",
+        "For each problem, ask what is the first thing in the log or in the process that differs from yesterday.",
+        "A metric that needs labels is late. A metric of the machine does not see what is in the answers. A metric of the answers does not see what is in the inputs.",
+        "Ten of the metrics fit exactly one problem each, and three fit none. Cross out what you have used.",
     ),
 )
 def watch(answer, rng, expect):
@@ -66,42 +66,42 @@ def watch(answer, rng, expect):
 
 
 @watch.misconception(
-    "accuracy would tell. It needs labels, and those come in weeks or never: what is broken today shows today in the inputs and outputs themselves."
+    "you waited for accuracy. It needs labels, and they arrive in weeks or never. What is broken today already shows in the inputs or outputs, so look there."
 )
 def accuracy_will_tell():
     return RIGHT_METRICS | {"feed": "accuracy", "lamp": "accuracy", "bag": "accuracy"}
 
 
 @watch.misconception(
-    "a healthy machine were a healthy service. It is fast, idle and useless: look at what it answers.",
+    "you took a healthy machine for a healthy service. This service is fast and idle, but its answers are useless. Look at a metric of the answers.",
 )
 def machine_is_fine():
     return RIGHT_METRICS | {"empty": "cpu", "bag": "cpu"}
 
 
 @watch.misconception(
-    "what fails reports itself. Status 200 only says that an answer came, not that something was in it.",
+    "you expected every failure to report itself. Status 200 only says that an answer came, not that it was useful or fast. Look at what was in it, or how long it took.",
 )
 def errors_report_themselves():
     return RIGHT_METRICS | {"empty": "error_rate", "database": "error_rate"}
 
 
 @watch.misconception(
-    "a wrong value were a missing one. Every field is filled, and filled with a number that cannot be.",
+    "you treated a wrong value as a missing one. Here every field is filled, with a number that is impossible. Look for a metric of the range.",
 )
 def wrong_is_missing():
     return RIGHT_METRICS | {"units": "missing_rows"}
 
 
 @watch.misconception(
-    "people who are not served complain. Most just try again: that is what can be counted, without a single label.",
+    "you expected users to complain or labels to arrive. Most users just try again. Look for a metric that counts this without any label.",
 )
 def people_complain():
     return RIGHT_METRICS | {"search": "accuracy"}
 
 
 @watch.misconception(
-    "what is slow were what is busy. A process that waits for somebody else uses no processor at all: ask how long the slowest answers take.",
+    "you used the processor to find out what is slow or full. A process that waits for a database hardly uses the processor, and a leak fills the memory. Choose the metric that measures the problem itself.",
 )
 def slow_is_busy():
     return RIGHT_METRICS | {"database": "cpu", "leak": "cpu"}

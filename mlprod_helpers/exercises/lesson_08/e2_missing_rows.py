@@ -68,7 +68,7 @@ def _missing(frame, required=REQUIRED, codes=CODES):
     edition=2,
     kind=Function("frame", "required", "codes", returns=Number()),
     hints=(
-        "First a table of True and False, one cell a value: is it missing? Then the question of rows.",
+        "First make a table of True and False that says of each value whether it is missing. Then ask about the rows.",
         "A row counts once, however many of its values are missing: `.any(axis=1)`.",
         "`frame[required].isna()`, and for each column that has codes also `frame[column].isin(values)`.",
     ),
@@ -138,35 +138,35 @@ def _tables(rng):
 
 
 @missing_rows.misconception(
-    "cells were counted. One empty column of three is a third of the cells and every single row: none of them can be used.",
+    "you counted cells. If one column of three is empty, a third of the cells is missing, but no row can be used. Ask of each row whether anything is missing in it.",
 )
 def share_of_cells(frame, required, codes):
     return float(_missing(frame, required, codes).to_numpy().mean())
 
 
 @missing_rows.misconception(
-    "the columns' shares were added up. Two holes in one row are still one row.",
+    "you added up the shares of the columns. Two missing values in one row then count twice, although it is one row. Combine the columns row by row first.",
 )
 def columns_added(frame, required, codes):
     return float(_missing(frame, required, codes).mean().sum())
 
 
 @missing_rows.misconception(
-    "only NaN were missing. Many senders write a 0 or an empty text where they know nothing; the schema says which.",
+    "you counted only NaN. Many senders write a 0 or an empty text where a value is missing. Look at `codes`, too.",
 )
 def only_nan(frame, required, codes):
     return float(frame[required].isna().any(axis=1).mean())
 
 
 @missing_rows.misconception(
-    "every column had to be there. Labels come later by design: a monitor that counts them is always red.",
+    "you required every column. Labels arrive later by design, so such a metric is always high. Look only at the columns in `required`.",
 )
 def every_column(frame, required, codes):
     return float(_missing(frame, list(frame.columns), codes).any(axis=1).mean())
 
 
 @missing_rows.misconception(
-    "a code meant the same in each column. A delay of 0 minutes is a punctual flight, a distance of 0 is none.",
+    "you used each code in all columns. A delay of 0 minutes is a punctual flight, but a distance of 0 is no distance. Use a code only in its own column.",
 )
 def codes_everywhere(frame, required, codes):
     bad = [value for values in codes.values() for value in values]
@@ -175,7 +175,7 @@ def codes_everywhere(frame, required, codes):
 
 
 @missing_rows.misconception(
-    "a row had to be empty altogether. One missing value is enough to make the model guess.",
+    "you counted only rows in which every value is missing. One missing value is enough to make the model guess. Ask whether *any* value is missing.",
 )
 def whole_row_empty(frame, required, codes):
     return float(_missing(frame, required, codes).all(axis=1).mean())

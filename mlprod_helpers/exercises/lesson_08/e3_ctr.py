@@ -40,19 +40,19 @@ def _clicks(rng, n, rate, twice=0.0, other=0):
         "views", "clicks", returns=Several(Number(), Number(), Number(), names=("rate", "low", "high"))
     ),
     hints=(
-        "Which views were clicked at least once? `views` has one row for each; `clicks` may have several, or some that are not yours.",
+        "Which views were clicked at least once? `views` has one row for each. `clicks` may have several for one view, and some for other lists.",
         '`views["request_id"].isin(clicks["request_id"])` is True once for each clicked view.',
-        "Hits and views are all that Wilson's formula needs. With 0 hits its lower end is 0, its upper end is not.",
+        "Wilson's formula needs only the hits and the views. With 0 hits its lower end is 0, but its upper end is not.",
     ),
 )
 def ctr(answer, rng, expect):
-    """`ctr(views, clicks)` -> (rate, low, high): clicked views by views, with Wilson's 95 % interval."""
+    """`ctr(views, clicks)` -> (rate, low, high): clicked views by views, with Wilson's 95% interval."""
     n = int(rng.integers(300, 500))
     rate = float(rng.uniform(0.03, 0.08))
     few = int(rng.integers(15, 60))
     cases = (
         (_clicks(rng, n, rate), f"a day with {n} views"),
-        (_clicks(rng, n, 2 * rate, twice=0.6), "impatient fingers: some views were clicked twice"),
+        (_clicks(rng, n, 2 * rate, twice=0.6), "some views were clicked twice"),
         (_clicks(rng, n, rate, other=int(rng.integers(10, 30))), "clicks of another list in the same log"),
         (_clicks(rng, few, 0), f"0 clicks of {few} views"),
         (_clicks(rng, 3, 1.0), "3 clicks of 3 views"),
@@ -92,7 +92,7 @@ def _rated(hits, n, interval=_wilson):
 
 
 @ctr.misconception(
-    "clicks were divided by people. A click-*through* rate asks: of the times it was shown, how often was it clicked?",
+    "you divided by the number of people. A click-through rate is a share of views, and one person can have several. Divide by the rows of `views`.",
 )
 def by_users(views, clicks):
     hits = int(views["request_id"].isin(clicks["request_id"]).sum())
@@ -100,7 +100,7 @@ def by_users(views, clicks):
 
 
 @ctr.misconception(
-    "each click event were a clicked view. Who taps twice was shown it once: two clicks of one view would be a rate of 200 %.",
+    "you counted every click event. A view that was clicked twice then counts twice, and the rate can exceed 100%. Count the views that were clicked at least once.",
 )
 def each_event(views, clicks):
     hits = int(clicks["request_id"].isin(views["request_id"]).sum())
@@ -108,7 +108,7 @@ def each_event(views, clicks):
 
 
 @ctr.misconception(
-    "all clicks in the log belonged to these views. Count those whose request is among them.",
+    "you counted all clicks in the log. Some belong to other lists, so the rate becomes too high. Count only clicks with a `request_id` that is in `views`.",
 )
 def of_any_list(views, clicks):
     return _rated(int(clicks["request_id"].nunique()), len(views))
@@ -121,14 +121,14 @@ def _normal(hits, n):
 
 
 @ctr.misconception(
-    "the usual p ± 1.96 standard errors were good enough. With 0 of 40 it claims to know for certain that nobody ever clicks; small rates need Wilson's interval.",
+    "you used the usual interval, p ± 1.96 standard errors. With 0 clicks in 40 views it has no width at all, although the true rate may be some percent. Use `wilson`.",
 )
 def normal_interval(views, clicks):
     return _rated(int(views["request_id"].isin(clicks["request_id"]).sum()), len(views), _normal)
 
 
 @ctr.misconception(
-    "the rate were the middle of the interval. The interval leans to 1/2, the rate itself stays hits by views.",
+    "you returned the middle of the interval as the rate. Wilson's interval is shifted towards 1/2, so its middle is not the rate. The rate is hits divided by views.",
 )
 def middle_as_rate(views, clicks):
     low, high = _wilson(int(views["request_id"].isin(clicks["request_id"]).sum()), len(views))

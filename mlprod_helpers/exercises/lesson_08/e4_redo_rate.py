@@ -63,9 +63,9 @@ def _redo(log, window_s, *, pages=False, retries=False, users=True, window=True,
     edition=2,
     kind=Function("log", "window_s", returns=Number()),
     hints=(
-        "First keep the rows that are searches: page 1, and each `request_id` once.",
+        "First keep the rows that are searches: `page` is 1, and each `request_id` occurs once.",
         'Then, for each search, when does the same user search next? `groupby("user_id")["time"].shift(-1)`.',
-        "The difference in seconds is `.dt.total_seconds()`; compare it with the window, and take the mean.",
+        "The difference in seconds is `.dt.total_seconds()`. Compare it with the window and take the mean.",
     ),
 )
 def redo_rate(answer, rng, expect):
@@ -76,7 +76,7 @@ def redo_rate(answer, rng, expect):
     with expect.defining():
         _ask_redo(expect, answer, by_many, window, "searches by many users at the same time")
         log = _searches(rng, quick=quick, pages=0.5, window=window)
-        _ask_redo(expect, answer, log, window, "some look at pages 2, 3 and 4")
+        _ask_redo(expect, answer, log, window, "some users look at pages 2, 3 and 4")
         log = _searches(rng, quick=quick, retries=0.4, window=window)
         _ask_redo(expect, answer, log, window, "some requests were sent twice by the client")
         log = _sent_again(rng, window)
@@ -147,42 +147,42 @@ def _logs(rng):
 
 
 @redo_rate.misconception(
-    "the next page were another search. Who turns to page 2 is interested; it is who starts again that was not served.",
+    "you counted the next page of results as another search. A user who turns to page 2 is interested in the results. Keep only rows with `page` 1.",
 )
 def next_page(log, window_s):
     return _redo(log, window_s, pages=True)
 
 
 @redo_rate.misconception(
-    "what the client sent again after a timeout were the user's wish. The same `request_id` twice is one search; count such retries as a software metric.",
+    "you counted what a client sent again as a search. It is the same search with the same `request_id`. Keep each id once, at its first row.",
 )
 def client_retry(log, window_s):
     return _redo(log, window_s, retries=True)
 
 
 @redo_rate.misconception(
-    "any later search were a redo. Tomorrow's search is a new wish: that is what the window is for.",
+    "you counted any later search as a repeated one. Tomorrow the same user may look for something new. Compare the time between the two searches with `window_s`.",
 )
 def no_window(log, window_s):
     return _redo(log, window_s, window=False)
 
 
 @redo_rate.misconception(
-    "the next search in the log were the same user's. Many people search at the same time: follow each one.",
+    "you took the next search in the log, whoever made it. Many people search at the same time. Look for the next search of the same user, with `groupby`.",
 )
 def any_user(log, window_s):
     return _redo(log, window_s, users=False)
 
 
 @redo_rate.misconception(
-    "days did not count. `.seconds` of a day and ten seconds is 10: `.total_seconds()` is the whole of it.",
+    "you used `.seconds`, which leaves out whole days. For a day and ten seconds it is 10. Use `.total_seconds()`.",
 )
 def seconds_of_the_day(log, window_s):
     return _redo(log, window_s, days=False)
 
 
 @redo_rate.misconception(
-    "the share were one of all rows. Second pages and resent requests are no searches, so they belong in neither number.",
+    "you divided by all rows. Second pages and requests that were sent again are no searches. Divide by the number of searches.",
 )
 def of_all_rows(log, window_s):
     return _redo(log, window_s, of_all=True)

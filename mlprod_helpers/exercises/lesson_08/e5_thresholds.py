@@ -40,8 +40,8 @@ def draw_history(rng, week):
     edition=2,
     kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),
     hints=(
-        "What is usual on a Tuesday at 10? Not what is usual at all. And what happened in the incident is usual nowhere.",
-        "Twelve values tell the usual one well, and their spread badly. The spread in percent is the same at all hours: use all of them together for it.",
+        "Ask what is usual on a Tuesday at 10, not what is usual in general. The hours of the incident are not usual at all.",
+        "Twelve values give a good estimate of what is usual, and a bad one of the spread. The spread in percent is the same at all hours, so estimate it from all hours together.",
         "`usual` = median of each hour of the week; `spread` = standard deviation of `np.log(value / usual)` over all quiet hours; the limit is `usual * np.exp(4 * spread)`.",
     ),
 )
@@ -80,7 +80,7 @@ def _chances(limits, usual):
 
 
 def _ask_doubled(expect, share, what):
-    expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80 %)")
+    expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80%)")
 
 
 @thresholds.acceptable
@@ -108,7 +108,7 @@ def _by_hour(history, fn):
 
 
 @thresholds.misconception(
-    "one limit fitted all hours. Then the busiest hours page each week, or a night in which everything takes twice as long stays below it: compare like hours with like.",
+    "you used one limit for all hours. Then either the busiest hours page each week, or a night with twice the usual p99 stays below the limit. Compute a limit for each hour of the week.",
     when=lambda seen: np.ptp(np.asarray(seen.outputs[0], float)) < 1e-6,
 )
 def one_for_all(history):
@@ -117,7 +117,7 @@ def one_for_all(history):
 
 
 @thresholds.misconception(
-    "the record of twelve weeks were a limit. In any new week one hour in thirteen breaks its record, by luck alone.",
+    "you used the highest value of twelve weeks as the limit. In a new week one hour in thirteen exceeds its highest value by luck alone. Start from what is usual and add some spreads.",
     when=lambda seen: _is_the_record(seen),
 )
 def the_record(history):
@@ -125,7 +125,7 @@ def the_record(history):
 
 
 @thresholds.misconception(
-    "days did not differ. On Saturdays the limits of the weekdays let twice the usual pass: a week has 168 hours, not 24.",
+    "you used the same limits every day. On Saturdays less is usual, so a doubled p99 stays below the limit of the weekdays. Group by the hour of the week, which has 168 values.",
     when=lambda seen: _repeats_daily(seen),
 )
 def by_hour_of_day(history):
@@ -135,7 +135,7 @@ def by_hour_of_day(history):
 
 
 @thresholds.misconception(
-    "the incident were a part of normal. It stretched the limits of just those hours in which it happened: next time nobody would notice.",
+    "you left the incident in the history. It raises the limits of the hours in which it happened, so nobody would notice the next one then. Leave the rows with `incident` out, or use a median.",
     when=lambda seen: not seen.verdicts[3][1] and _stretched_by_the_incident(seen),
 )
 def incident_left_in(history):
@@ -143,7 +143,7 @@ def incident_left_in(history):
 
 
 @thresholds.misconception(
-    "the spread of each hour were known. Each was estimated from twelve values. A limit of 2.7 such spreads is passed in one new hour of 80, not of 290; with 168 hours that is two pages a week. Take the spread from all hours together, or leave more room.",
+    "you took the spread of each hour from its own twelve values. Such estimates are often too small. A limit of 2.7 spreads is then exceeded in one new hour of 80, which is two pages a week. Take the spread from all hours together, or leave more room.",
     when=lambda seen: (
         not seen.verdicts[0][1]
         and all(ok for _, ok, *_ in seen.verdicts[1:])

@@ -22,7 +22,7 @@ def _counts(rng, sizes, medians, timeouts, edges=EDGES):
 
 
 def _exactly(rng, without=False):
-    """Three servers, 1,000 or 2,000 requests, of which exactly 99 % are within an edge that is not the last."""
+    """Three servers, 1,000 or 2,000 requests, of which exactly 99% are within an edge that is not the last."""
     total = 1000 * int(rng.integers(1, 3))
     reached = int(rng.integers(2, 6))
     slow = total // 100
@@ -38,7 +38,7 @@ def _exactly(rng, without=False):
 
 
 def _one_short(rng):
-    """Two servers; a whole number of requests is never exactly 99 %, and within one edge one is lacking."""
+    """Two servers; a whole number of requests is never exactly 99%, and within one edge one is lacking."""
     total = 1000 * int(rng.integers(1, 3)) + 50
     need = -(-99 * total // 100)
     counts = np.zeros((2, len(EDGES)), dtype=int)
@@ -63,13 +63,13 @@ def _smallest_edge(counts, none=0, edges=EDGES):
     edition=2,
     kind=Function("counts", "edges", "timeouts", returns=Number()),
     hints=(
-        "Which 99 %? 99 % of all requests, whichever server answered them. What can be added up, percentiles or counts?",
-        "Add the servers' counts bucket by bucket. `np.cumsum` then tells how many requests took at most each edge.",
-        "The total has the requests without an answer in it. If 99 % of that is never reached, the answer is `np.inf`.",
+        "It is about 99% of all requests, whichever server answered them. What can you add up, percentiles or counts?",
+        "Add the servers' counts bucket by bucket. `np.cumsum` then says how many requests took at most each edge.",
+        "The total contains the requests without an answer. If 99% of it is never reached, the answer is `np.inf`.",
     ),
 )
 def p99(answer, rng, expect):
-    """`p99(counts, edges, timeouts)`: the smallest edge below which 99 % of all requests were answered."""
+    """`p99(counts, edges, timeouts)`: the smallest edge below which 99% of all requests were answered."""
     busy = int(rng.integers(6000, 9000))
     calm = [busy, busy, busy // 2, busy // 2]
     cases = [
@@ -91,9 +91,9 @@ def p99(answer, rng, expect):
             COARSE,
             "six servers and four other edges",
         ),
-        (*_exactly(rng), EDGES, "exactly 99 % of the requests are within one edge"),
-        (*_one_short(rng), EDGES, "one request more within an edge, and it would be 99 %"),
-        (*_exactly(rng, without=True), EDGES, "exactly 99 % are within one edge, the others have no answer"),
+        (*_exactly(rng), EDGES, "exactly 99% of the requests are within one edge"),
+        (*_one_short(rng), EDGES, "one request more within an edge, and it would be 99%"),
+        (*_exactly(rng, without=True), EDGES, "exactly 99% are within one edge, the others have no answer"),
     ]
     for number, (counts, timeouts, edges, what) in enumerate(cases):
         with expect.defining() if number in (1, 2, 3) else contextlib.nullcontext():
@@ -109,7 +109,7 @@ def _ask_p99(expect, answer, counts, timeouts, edges, what):
 
 
 def _late_edge(rng, busy):
-    """Four servers; with the requests that have no answer the 99 % are reached one edge later than without."""
+    """Four servers; with the requests that have no answer the 99% are reached one edge later than without."""
     while True:
         counts, none = _counts(
             rng, [busy, busy, busy // 2, busy // 2], [60, 250, 60, 60], [busy // 80, 0, 0, busy // 80]
@@ -137,14 +137,14 @@ def _histograms(rng):
 
 
 @p99.misconception(
-    "percentiles could be averaged. The mean of the servers' p99 belongs to no request; add up what can be added, the counts.",
+    "you averaged percentiles. The mean of the servers' p99 is not the p99 of all requests. Add up the counts first and read off the percentile then.",
 )
 def mean_of_p99(counts, edges, timeouts):
     return float(np.mean([_smallest_edge(row, edges=edges) for row in counts]))
 
 
 @p99.misconception(
-    "weights would repair the average. Percentiles do not average, weighted or not: which request is the 99th of 100 depends on all of them together.",
+    "you averaged percentiles with weights. Weights do not help, because which request is the 99th of 100 depends on all of them together. Add up the counts first.",
 )
 def weighted_mean(counts, edges, timeouts):
     each = [_smallest_edge(row, edges=edges) for row in counts]
@@ -152,14 +152,14 @@ def weighted_mean(counts, edges, timeouts):
 
 
 @p99.misconception(
-    "the worst server spoke for all. It is an upper bound: one idle server with forty requests decides what thousands are said to have waited.",
+    "you took the p99 of the worst server. It is only an upper bound, and one server with forty requests decides it for thousands. Add up the counts of all servers.",
 )
 def worst_server(counts, edges, timeouts):
     return float(max(_smallest_edge(row, none, edges) for row, none in zip(counts, timeouts, strict=True)))
 
 
 @p99.misconception(
-    "only answers had a latency. Those who never got one waited the longest: leave them out, and the worse it gets the better it looks.",
+    "you left out the requests without an answer. Their users waited the longest, so the worse the service gets, the better it looks. Count `timeouts` in the total.",
 )
 def answered_only(counts, edges, timeouts):
     return float(_smallest_edge(counts.sum(axis=0), edges=edges))

@@ -26,9 +26,9 @@ BOARDS = {letter: f"dashboard {letter}" for letter in "ABCDEFGH"}
     objective="8.d",
     kind=Choice(BOARDS, options=CAUSES),
     hints=(
-        "Do not look for the loudest panel. Which one moved first?",
-        "Where a total moved, look at its parts. If no part moved, the mix did.",
-        "Each of the eight causes occurs once. Begin with the one in which nothing moves but the weekend.",
+        "Do not look for the panel that moved most. Which one moved first?",
+        "If a total moved, look at its parts. If no part moved, the mix changed.",
+        "Each of the eight causes occurs once. Begin with the dashboard in which only the weekend differs.",
     ),
 )
 def causes(answer, rng, expect):
@@ -37,42 +37,42 @@ def causes(answer, rng, expect):
 
 
 @causes.misconception(
-    "the loudest panel were the cause. Requests went up *after* the answers had become slow: clients that wait too long send again. Put the panels in the order of time.",
+    "you took the panel that moved most for the cause. In this dashboard requests rose *after* the answers had become slow, because clients that wait too long send again. Ask which panel moved first.",
 )
 def loudest_panel():
     return RIGHT_CAUSES | {"A": "more visitors"}
 
 
 @causes.misconception(
-    "fewer clicks meant a worse model. Look at the devices: where each part clicks as before and only the whole falls, the parts have changed their size.",
+    "you blamed the model for fewer clicks. Here each device clicks as before, and only the total falls. Look at the lines of the devices: their shares have changed.",
 )
 def ctr_is_the_model():
     return RIGHT_CAUSES | {"B": "worse model"}
 
 
 @causes.misconception(
-    "darker photos meant a darker camera. Look at the classes: where each is as bright as before, people send photos of something else.",
+    "you blamed the camera for darker photos. Here each class is as bright as before. Look at the lines of the classes: people send photos of something else.",
 )
 def brightness_is_the_camera():
     return RIGHT_CAUSES | {"D": "dark camera"}
 
 
 @causes.misconception(
-    "every movement were an incident. Weekends come every week.",
+    "you took the weekend for an incident. On weekends traffic rises by a fifth every week. Look whether anything moved on Friday.",
 )
 def weekend_as_incident():
     return RIGHT_CAUSES | {"E": "more visitors"}
 
 
 @causes.misconception(
-    "clicks told the cause. Here an input broke in the same hour, and clicks followed.",
+    "you looked at the clicks first. Here an input broke at the same time, and the clicks followed. Look at the panel of missing rows.",
 )
 def clicks_before_inputs():
     return RIGHT_CAUSES | {"C": "worse model"}
 
 
 @causes.misconception(
-    "slow answers came first. Here the visitors came, and hours later the servers no longer kept up: the order is the other way round in a dashboard nearby.",
+    "you took slow answers for the cause. Here the visitors came first, and hours later the servers no longer kept up. Compare with the dashboard in which the order is the other way round.",
 )
 def queue_as_dependency():
     return RIGHT_CAUSES | {"G": "slow dependency"}

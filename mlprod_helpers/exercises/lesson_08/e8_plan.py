@@ -21,9 +21,9 @@ MOST_FALSE = 3  # pages a week
     edition=2,
     kind=Function("reference", returns=Sequence(items=Mapping(keys=("metric",)))),
     hints=(
-        "One rule for each problem that you want to know of. Which metric shows a dark camera, and on which side? Which shows a result that nobody wanted?",
-        "The one-hour blips pass by themselves. With `for_` a rule fires only if the condition still holds.",
-        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 limits; use them as `"above"`, with the same `for_`. A `margin` that is part of the usual level keeps luck out.',
+        "Write one rule for each problem. Which metric shows a dark camera, and on which side? Which one shows a result that nobody wanted?",
+        "The blips of one hour pass by themselves. With `for_` a rule fires only if the condition still holds after that time.",
+        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 limits. Use them as `"above"`, with the same `for_`. A `margin` of a part of the usual level keeps luck out.',
     ),
 )
 def plan(answer, rng, expect):
@@ -160,7 +160,7 @@ def _good(reference, for_="2h", per_week=0.2, per="hour_of_day"):
 
 
 @plan.misconception(
-    "no page were the best page. Nobody was woken, and the incidents were noticed by customers.",
+    "your rules never fire. Nobody was woken, but customers noticed the incidents first. Take each limit from what is usual in `reference`.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and all("0 of 4 noticed" in what for what, *_ in seen.verdicts[:3])
@@ -172,7 +172,7 @@ def never(reference):
 
 
 @plan.misconception(
-    "everything that can be measured should page. With so many rules luck alone rings again and again, and the true pages drown: begin with the problems, and take one metric for each.",
+    "you made a rule for almost everything that is measured. With so many rules luck alone pages again and again, and people miss the true pages. Begin with the problems, and take one metric for each.",
     when=lambda seen: len(_kept(seen)) == 5 and len(_metrics(seen)) > 9 and not _kept(seen)[4],
 )
 def every_metric(reference):
@@ -180,7 +180,7 @@ def every_metric(reference):
 
 
 @plan.misconception(
-    "who watches the inputs sees everything. Empty answers and bad results come from perfect inputs: look at what goes out, too.",
+    "you watch only the inputs. Empty answers and bad results also come from perfect inputs. Add rules for what goes out and for what people do.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and _kept(seen)[1]
@@ -193,7 +193,7 @@ def inputs_only(reference):
 
 
 @plan.misconception(
-    "a running service were a working one. Machine and network are well watched, what comes in and goes out is not.",
+    "you watch only whether the service runs. It can run well and still get bad inputs or give bad answers. Add rules for what comes in and what goes out.",
     when=lambda seen: len(_kept(seen)) == 5 and _kept(seen)[0] and _metrics(seen) <= _OF_FAMILY["software"],
 )
 def software_only(reference):
@@ -201,7 +201,7 @@ def software_only(reference):
 
 
 @plan.misconception(
-    "patience cost nothing. With so long a `for_` each page is true, and comes when the damage is done.",
+    "you wait very long before you page. With such a `for_` each page is true, but it comes when the damage is done. Try one to three hours.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[3]
@@ -213,7 +213,7 @@ def too_patient(reference):
 
 
 @plan.misconception(
-    "each bad hour were an incident. Blips pass by themselves: by the time somebody is at the desk there is nothing to see. Ask that the condition holds for a while (`for_`).",
+    "you page for each bad hour. Blips pass by themselves, and when somebody looks there is nothing to see. Require that the condition holds for a while (`for_`).",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[4]
@@ -230,7 +230,7 @@ def without_for(reference):
 
 
 @plan.misconception(
-    "one set of numbers fitted every service. The two shops here differ by a factor of eight in latency, and one has brighter photos: take each limit from `reference`.",
+    "you used the same numbers for both shops. They differ by a factor of eight in latency, and one has brighter photos. Take each limit from `reference`.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and len(seen.outputs) == 2
