@@ -33,8 +33,7 @@ def make_detector(detector="ADWIN", **params):
 
     Parameters
     ----------
-    detector : str
-        One of `DETECTORS`; upper and lower case, hyphens and underscores do not matter.
+    detector : str. One of `DETECTORS`; upper and lower case, hyphens and underscores do not matter.
     **params
         River's own: `delta`, `clock` ... for ADWIN, `drift_threshold` ... for DDM, `threshold`, `delta` ... for
         PageHinkley, `drift_confidence` ... for HDDM_A and HDDM_W, `alpha`, `window_size` ... for KSWIN. KSWIN draws at
@@ -46,11 +45,8 @@ def make_detector(detector="ADWIN", **params):
 
     Raises
     ------
-    ValueError, TypeError
-        For an unknown name, or a parameter that the detector does not have.
+    ValueError, TypeError : for an unknown name, or a parameter that the detector does not have.
 
-    Examples
-    --------
     >>> make_detector("Page-Hinkley", threshold=20).threshold
     20
     """
@@ -96,8 +92,7 @@ class ErrorStream:
 
     Attributes
     ----------
-    errors : numpy.ndarray, shape (n,)
-        One error a row: 0 or 1, or a number such as an absolute error.
+    errors : numpy.ndarray, shape (n,). One error a row: 0 or 1, or a number such as an absolute error.
     times : numpy.ndarray, shape (n,), or None
         When each became known, ascending; None where only the order matters.
     onsets : sequence or None
@@ -117,22 +112,16 @@ def draw_errors(n_samples, *, before=0.1, after=0.2, onset=None, width=0, random
 
     Parameters
     ----------
-    n_samples : int
-        Rows.
-    before, after : float
-        Error rate before and after the change.
-    onset : int or None
-        First row of the change; None for a stream in which nothing changes.
-    width : int
-        Rows over which the rate climbs to `after`; 0 for a sudden change.
+    n_samples : int. Rows.
+    before, after : float. Error rate before and after the change.
+    onset : int or None. First row of the change; None for a stream in which nothing changes.
+    width : int. Rows over which the rate climbs to `after`; 0 for a sudden change.
     random_state : int, numpy.random.Generator or None
 
     Returns
     -------
     ErrorStream
 
-    Examples
-    --------
     >>> stream = draw_errors(20_000, before=0.1, after=0.3, onset=15_000, random_state=0)
     >>> print(stream.errors[:15_000].mean().round(2), stream.errors[15_000:].mean().round(2), stream.onsets)
     0.1 0.29 (15000,)
@@ -172,11 +161,8 @@ def errors_of(stream, predictions=None):
 
     Raises
     ------
-    ValueError
-        Without labels or predictions, if their numbers differ, or if one is text and the other is not.
+    ValueError : Without labels or predictions, if their numbers differ, or if one is text and the other is not.
 
-    Examples
-    --------
     >>> frame = pd.DataFrame({"y": [0, 1, 1], "time": [0, 1, 2], "label_time": [5, 2, 3]})
     >>> errors_of(frame, [1, 1, 1]).errors.tolist()  # the first row's error is known last
     [0, 0, 1]
@@ -233,14 +219,10 @@ class AlarmScore:
     ----------
     delays : numpy.ndarray, one an onset
         From the onset to its first alarm; missing (NaN or NaT) where there was none.
-    false_alarms : int
-        Alarms while nothing had changed.
-    missed : int
-        Onsets without an alarm.
-    repeats : int
-        Later alarms after the first hit: neither a merit nor a fault.
-    kinds : numpy.ndarray of str, one an alarm
-        "hit", "repeat" or "false".
+    false_alarms : int. Alarms while nothing had changed.
+    missed : int. Onsets without an alarm.
+    repeats : int. Later alarms after the first hit: neither a merit nor a fault.
+    kinds : numpy.ndarray of str, one an alarm. "hit", "repeat" or "false".
     """
 
     delays: np.ndarray
@@ -258,10 +240,8 @@ def score_alarms(alarms, onsets):
 
     Parameters
     ----------
-    alarms : array-like, shape (n,)
-        Ascending positions or times.
-    onsets : array-like, shape (k,)
-        Ascending, in the same unit. Empty if nothing changed.
+    alarms : array-like, shape (n,). Ascending positions or times.
+    onsets : array-like, shape (k,). Ascending, in the same unit. Empty if nothing changed.
 
     Returns
     -------
@@ -272,8 +252,6 @@ def score_alarms(alarms, onsets):
     ValueError
         For alarms or onsets that do not ascend, are missing, or are times on one side and numbers on the other.
 
-    Examples
-    --------
     >>> score_alarms([400, 1080, 1300], [1000])
     AlarmScore(delays=array([80.]), false_alarms=1, missed=0, repeats=1)
     """
@@ -314,15 +292,12 @@ class Detection:
 
     Attributes
     ----------
-    detector : str
-        Its name.
-    n_samples : int
-        Rows read.
+    detector : str. Its name.
+    n_samples : int. Rows read.
     alarms : pandas.DataFrame
         One row an alarm: `index` (position in the stream), `time` (equal to it where there are no times) and,
         where the truth is known, `kind`: "hit", "repeat" or "false".
-    score : AlarmScore or None
-        None where the truth is not known.
+    score : AlarmScore or None. None where the truth is not known.
     """
 
     detector: str
@@ -410,10 +385,8 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     onsets : array-like, or anything with `.onsets`, optional
         Where the stream really changed, in the unit of `times` (positions without times), such as
         `stream.reveal()`. Empty if it did not.
-    times : array-like, shape (n,), optional
-        When each error became known, ascending: numbers or times.
-    **params
-        Parameters of the detector, see `make_detector`.
+    times : array-like, shape (n,), optional. When each error became known, ascending: numbers or times.
+    **params : Parameters of the detector, see `make_detector`.
 
     Returns
     -------
@@ -425,8 +398,6 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
         For missing errors, errors that are not 0 or 1 where the detector needs them, times that do not ascend,
         or an unknown detector.
 
-    Examples
-    --------
     >>> stream = draw_errors(6_000, before=0.1, after=0.3, onset=4_000, random_state=1)
     >>> detect(stream, "ADWIN", delta=0.002)
     ADWIN: 1 alarm in 6,000 rows; 1 onset (159 late), 0 false alarms
@@ -517,10 +488,8 @@ class Delays:
     ----------
     delays : numpy.ndarray, shape (n_seeds,)
         Rows from the onset to the first alarm; NaN where none came within the horizon.
-    false_alarms : numpy.ndarray, shape (n_seeds,)
-        Alarms before the onset.
-    onset, horizon : int
-        Rows before the onset, and rows watched after it.
+    false_alarms : numpy.ndarray, shape (n_seeds,). Alarms before the onset.
+    onset, horizon : int. Rows before the onset, and rows watched after it.
     """
 
     delays: np.ndarray
@@ -561,27 +530,19 @@ def detection_delay(
 
     Parameters
     ----------
-    detector : str
-        A name of `DETECTORS`.
-    before, after : float
-        Error rates.
-    onset, horizon : int
-        Rows before the change, and rows watched after it.
-    width : int
-        Rows over which the rate climbs; 0 for a sudden change.
-    n_seeds : int
-        Streams drawn.
+    detector : str. A name of `DETECTORS`.
+    before, after : float. Error rates.
+    onset, horizon : int. Rows before the change, and rows watched after it.
+    width : int. Rows over which the rate climbs; 0 for a sudden change.
+    n_seeds : int. Streams drawn.
     random_state : int, numpy.random.Generator or None
         Equal seeds draw equal streams, whatever the detector: compare detectors with the same one.
-    **params
-        Parameters of the detector.
+    **params : Parameters of the detector.
 
     Returns
     -------
     Delays
 
-    Examples
-    --------
     >>> detection_delay("PageHinkley", threshold=20, onset=2_000, horizon=2_000, n_seeds=10).missed
     0.0
     """
@@ -610,12 +571,9 @@ def tradeoff(detector, parameter, values, **settings):
 
     Parameters
     ----------
-    detector : str
-        A name of `DETECTORS`.
-    parameter : str
-        Which of its parameters to vary.
-    values : sequence
-        What to try; each on the same streams.
+    detector : str. A name of `DETECTORS`.
+    parameter : str. Which of its parameters to vary.
+    values : sequence. What to try; each on the same streams.
     **settings
         As for `detection_delay`: `before`, `after`, `onset`, `horizon`, `n_seeds`, `random_state`, other parameters.
 
@@ -625,8 +583,6 @@ def tradeoff(detector, parameter, values, **settings):
         Index: the parameter; columns `mean_delay` and `median_delay` (rows), `missed` (share of seeds), `false_alarms` (per
         10,000 rows).
 
-    Examples
-    --------
     >>> table = tradeoff("PageHinkley", "threshold", [5, 50], onset=2_000, horizon=2_000, n_seeds=10)
     >>> bool(table.loc[5, "mean_delay"] < table.loc[50, "mean_delay"])
     True

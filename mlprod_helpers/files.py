@@ -19,8 +19,6 @@ def write_json(path, data, *, mode=None):
     -------
     Path
 
-    Examples
-    --------
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_json(Path(folder, "plan.json"), {"weight": 5}).read_text()
     '{\\n  "weight": 5\\n}\\n'

@@ -8,17 +8,13 @@ def nearest_name(word, names):
 
     Parameters
     ----------
-    word : object
-        The unknown name.
-    names : iterable
-        The known names.
+    word : object. The unknown name.
+    names : iterable. The known names.
 
     Returns
     -------
     str
 
-    Examples
-    --------
     >>> nearest_name("graduel", ["sudden", "gradual"])
     "did you mean 'gradual'?"
     >>> nearest_name("soon", ["sudden", "gradual"])

@@ -50,23 +50,16 @@ def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **k
 
     Parameters
     ----------
-    ncols, nrows : int
-        Panels beside and below each other.
-    size : (float, float), optional
-        Width and height in inches of 110 pixels.
-    title : str, optional
-        Headline of the whole figure; a single panel rather has its own (`ax.set_title`).
-    layout : str or None
-        matplotlib's layout engine; None leaves the margins to you and draws faster.
-    **kw
-        Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `width_ratios` ...
+    ncols, nrows : int. Panels beside and below each other.
+    size : (float, float), optional. Width and height in inches of 110 pixels.
+    title : str, optional. Headline of the whole figure; a single panel rather has its own (`ax.set_title`).
+    layout : str or None. matplotlib's layout engine; None leaves the margins to you and draws faster.
+    **kw : Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `width_ratios` ...
 
     Returns
     -------
     (matplotlib.figure.Figure, Axes or array of Axes)
 
-    Examples
-    --------
     >>> fig, ax = figure()
     >>> _ = ax.plot([1, 2, 4, 8])
     >>> show(fig, alt="A line that doubles at each step, from 1 to 8.")
@@ -88,15 +81,12 @@ class Figure:
 
     Parameters
     ----------
-    fig : matplotlib.figure.Figure
-        It is drawn when the picture is first needed.
-    alt : str
-        A sentence or two that say what to notice, for those who do not see the picture.
+    fig : matplotlib.figure.Figure. It is drawn when the picture is first needed.
+    alt : str. A sentence or two that say what to notice, for those who do not see the picture.
 
     Raises
     ------
-    ValueError
-        If `alt` says nothing: it is empty, very short, or a file name.
+    ValueError : if `alt` says nothing: it is empty, very short, or a file name.
     """
 
     def __init__(self, fig, alt):
@@ -149,10 +139,8 @@ def show(fig, *, alt=None):
 
     Parameters
     ----------
-    fig : matplotlib.figure.Figure or Axes, or Figure
-        A ready `Figure` keeps its own text if `alt` is not given.
-    alt : str
-        What to notice: "Error doubles after 9 February", not "line chart of errors".
+    fig : matplotlib.figure.Figure or Axes, or Figure. A ready `Figure` keeps its own text if `alt` is not given.
+    alt : str. What to notice: "Error doubles after 9 February", not "line chart of errors".
 
     Returns
     -------
@@ -174,13 +162,10 @@ class Still:
 
     Parameters
     ----------
-    fig : matplotlib.figure.Figure
-        With fixed limits and ticks.
+    fig : matplotlib.figure.Figure. With fixed limits and ticks.
     moving : sequence of artists
         The lines, collections and texts that will change, drawn in this order. Everything else stays as it is.
 
-    Examples
-    --------
     >>> fig, ax = figure(layout=None)
     >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
     >>> [line] = ax.plot([0, 1], [0, 1])
@@ -340,17 +325,12 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
 
     Parameters
     ----------
-    frame : DataFrame, Series or dict of lists
-        One line a column, over the index (numbers or times, increasing).
-    onset : dict, optional
-        Name -> index value: moments to mark.
+    frame : DataFrame, Series or dict of lists. One line a column, over the index (numbers or times, increasing).
+    onset : dict, optional. Name -> index value: moments to mark.
     ylabel, xlabel, title : str
-    colors : dict, optional
-        Column -> color, for those that should not take the next of the palette.
-    ax : Axes, optional
-        Where to draw; a new figure if not given.
-    alt : str, optional
-        The text alternative; it is worked out of the frame if not given.
+    colors : dict, optional. Column -> color, for those that should not take the next of the palette.
+    ax : Axes, optional. Where to draw; a new figure if not given.
+    alt : str, optional. The text alternative; it is worked out of the frame if not given.
 
     Returns
     -------
@@ -358,11 +338,8 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
 
     Raises
     ------
-    ValueError
-        For an empty frame and for one whose index is not sorted.
+    ValueError : for an empty frame and for one whose index is not sorted.
 
-    Examples
-    --------
     >>> over_time({"frozen": [8, 8, 8, 12, 12, 12]}, onset={"winds turn": 3}, ylabel="error (minutes)")
     Figure: error (minutes) over 6 points from 0 to 5. frozen: mean 8 before winds turn (3), 12 from then on.
     """
@@ -459,26 +436,18 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
 
     Parameters
     ----------
-    values : dict or Series
-        Name -> number.
-    highlight : str or sequence of str
-        Names to draw in red, the others in blue.
-    sort : bool
-        Whether the largest comes first, or the order is the one given.
-    unit : str
-        Written after each number: " %", " min".
+    values : dict or Series. Name -> number.
+    highlight : str or sequence of str. Names to draw in red, the others in blue.
+    sort : bool. Whether the largest comes first, or the order is the one given.
+    unit : str. Written after each number: " %", " min".
     xlabel, title : str
-    ax : Axes, optional
-        Where to draw; a new figure if not given.
-    alt : str, optional
-        The text alternative; it is worked out of the values if not given.
+    ax : Axes, optional. Where to draw; a new figure if not given.
+    alt : str, optional. The text alternative; it is worked out of the values if not given.
 
     Returns
     -------
     Figure
 
-    Examples
-    --------
     >>> bars({"distance": 0.31, "origin": 0.05, "hour": 0.0}, xlabel="importance")
     Figure: Bars of importance: distance 0.31, origin 0.05, hour 0.
     """

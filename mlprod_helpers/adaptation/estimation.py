@@ -15,12 +15,10 @@ class PerformanceEstimate:
 
     Attributes
     ----------
-    value : float
-        The expected accuracy, 0 to 1.
+    value : float. The expected accuracy, 0 to 1.
     sd : float
         How far the realized accuracy will scatter around it although the assumption holds, since labels are drawn.
-    n : int
-        Number of rows.
+    n : int. Number of rows.
     """
 
     value: float
@@ -41,8 +39,7 @@ def estimate_performance(p):
 
     Parameters
     ----------
-    p : array-like of float, shape (n,)
-        Calibrated probabilities of class 1 on rows without labels.
+    p : array-like of float, shape (n,). Calibrated probabilities of class 1 on rows without labels.
 
     Returns
     -------
@@ -50,8 +47,7 @@ def estimate_performance(p):
 
     Raises
     ------
-    ValueError
-        For an empty p, or values that are missing or outside [0, 1].
+    ValueError : for an empty p, or values that are missing or outside [0, 1].
 
     References
     ----------
@@ -59,8 +55,6 @@ def estimate_performance(p):
     et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR (2022), on why no method can be
     right under every shift.
 
-    Examples
-    --------
     >>> estimate = estimate_performance([0.9, 0.8, 0.3, 0.2])
     >>> round(estimate.value, 4), round(estimate.sd, 4)
     (0.8, 0.1969)

@@ -43,8 +43,7 @@ def evaluate_over_time(
 
     Parameters
     ----------
-    model : estimator
-        Cloned for each training. It needs `sample_weight` for recency weights only; pipelines work.
+    model : estimator. Cloned for each training. It needs `sample_weight` for recency weights only; pipelines work.
     frame : DataFrame, shape (n, ...)
         One row a prediction, in any order. Rows without a label are predicted, but neither learned nor scored.
     schedule : array-like of dates or numbers, shape (k + 1,)
@@ -53,22 +52,18 @@ def evaluate_over_time(
     delay : duration, optional
         How long each label takes: '1D' or a timedelta, or a number if times are numbers. Default: labels are there at
         once.
-    features : list of str
-        The columns that the model may see.
-    target, time : str
-        The columns with the label and with the moment at which the row was predicted.
+    features : list of str. The columns that the model may see.
+    target, time : str. The columns with the label and with the moment at which the row was predicted.
     label_time : str, optional
         The column with the moment at which each label arrived, in place of `delay`; a missing one never arrives.
     strategies : str or sequence of str
         "frozen" (never retrained), "all_history", "window 28D" (rows of the last 28 days), "recency 14D" (weights
         with a half-life of 14 days), "hybrid 50" (frozen, corrected by an EWMA of late residuals with a half-life
         of 50 labels, see `HybridModel`).
-    band : str, optional
-        Bands of the hybrid: a column of `frame`.
+    band : str, optional. Bands of the hybrid: a column of `frame`.
     metric : {"mae", "auc"} or callable
         "auc" asks the model for the probability of class 1. A callable takes labels and predictions of one period.
-    retrain_every : int
-        Retrain at every so manyth moment only: cheaper, while errors stay as fine as the schedule.
+    retrain_every : int. Retrain at every so manyth moment only: cheaper, while errors stay as fine as the schedule.
 
     Returns
     -------
@@ -89,8 +84,6 @@ def evaluate_over_time(
     evaluating stream learning algorithms", Machine Learning 90 (2013); Grzenda, Gomes and Bifet, "Delayed labelling
     evaluation for data streams", Data Mining and Knowledge Discovery 34 (2020).
 
-    Examples
-    --------
     The truth moves after 100 days; labels take 5 days.
 
     >>> from sklearn.dummy import DummyRegressor
@@ -122,10 +115,8 @@ def compare(errors, against=None):
 
     Parameters
     ----------
-    errors : DataFrame
-        From `evaluate_over_time`.
-    against : str, optional
-        A strategy to compare the others with. Default: the first.
+    errors : DataFrame. From `evaluate_over_time`.
+    against : str, optional. A strategy to compare the others with. Default: the first.
 
     Returns
     -------
@@ -135,8 +126,6 @@ def compare(errors, against=None):
         share of the periods it was better than `against`: a lower error, or a higher "auc"), `trainings`, `trained_on` (mean number of rows in the
         model).
 
-    Examples
-    --------
     >>> errors = pd.DataFrame({"period": [0, 0, 1, 1], "strategy": ["a", "b"] * 2, "retrained": True,
     ...                        "trained_on": 10, "mae": [1.0, 0.5, 1.0, 1.25]})
     >>> compare(errors)

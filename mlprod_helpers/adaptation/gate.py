@@ -28,15 +28,12 @@ class AnomalyGate(BaseEstimator):
 
     Parameters
     ----------
-    false_flags : float
-        Share of ordinary rows that may be held back, in (0, 1).
-    random_state : int, Generator or None
-        Which rows are set aside.
+    false_flags : float. Share of ordinary rows that may be held back, in (0, 1).
+    random_state : int, Generator or None. Which rows are set aside.
 
     Attributes
     ----------
-    threshold_ : float
-        Rows with a lower score (see `score_samples`) are held back.
+    threshold_ : float. Rows with a lower score (see `score_samples`) are held back.
 
     Notes
     -----
@@ -50,8 +47,6 @@ class AnomalyGate(BaseEstimator):
     Mahalanobis (1936) for the distance; Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005),
     for the threshold from rows set aside (split conformal, "conformal anomaly detection").
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> miles = rng.uniform(100, 2000, 3000)
     >>> flights = pd.DataFrame({"miles": miles, "minutes": 20 + miles / 8 + rng.normal(0, 5, 3000),
@@ -131,8 +126,7 @@ class AnomalyGate(BaseEstimator):
         Parameters
         ----------
         X : DataFrame, shape (n, d)
-        by : array-like, shape (n,)
-            The segment of each row.
+        by : array-like, shape (n,). The segment of each row.
 
         Returns
         -------

@@ -19,8 +19,7 @@ class ResidualStream:
 
     Parameters
     ----------
-    half_life : float
-        In residuals of the same band.
+    half_life : float. In residuals of the same band.
     """
 
     def __init__(self, half_life):
@@ -66,10 +65,8 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    estimator : regressor
-        The batch model; it is cloned, not touched.
-    band : str or None
-        The column of X whose values share a correction. None: one correction for all.
+    estimator : regressor. The batch model; it is cloned, not touched.
+    band : str or None. The column of X whose values share a correction. None: one correction for all.
     half_life : float
         In labels of a band: after so many half of the old correction is left. Short follows faster, long is calmer:
         where nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.
@@ -77,8 +74,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : the fitted batch model
-    stream_ : ResidualStream
-        `stream_.by_band` and `stream_.overall` are the corrections now, in units of y.
+    stream_ : ResidualStream. `stream_.by_band` and `stream_.overall` are the corrections now, in units of y.
 
     Notes
     -----
@@ -90,8 +86,6 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     Roberts, "Control chart tests based on geometric moving averages", Technometrics 1 (1959), for the EWMA; the
     division of labor is the lambda architecture's: Marz and Warren, Big Data (2015).
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
     >>> X = pd.DataFrame({"miles": [100.0, 200.0, 300.0, 400.0]})
@@ -139,8 +133,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array, shape (n, d)
-        y : array-like of float, shape (n,)
-            No missing ones: a label that has not come yet teaches nothing.
+        y : array-like of float, shape (n,). No missing ones: a label that has not come yet teaches nothing.
 
         Returns
         -------

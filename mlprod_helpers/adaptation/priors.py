@@ -37,8 +37,6 @@ def reweigh(p, prior_old, prior_new):
     Elkan, "The foundations of cost-sensitive learning", IJCAI (2001), theorem 2; Saerens, Latinne and
     Decaestecker, Neural Computation 14 (2002), equation 2.4.
 
-    Examples
-    --------
     >>> reweigh([0.5, 0.9], prior_old=0.5, prior_new=0.1).round(4)
     array([0.1, 0.5])
     >>> reweigh([[0.2, 0.3, 0.5]], [1/3, 1/3, 1/3], [0.6, 0.2, 0.2]).round(4)
@@ -63,8 +61,7 @@ def estimate_prior(p, prior_old):
 
     Parameters
     ----------
-    p : array-like of float, shape (n,) or (n, k)
-        Calibrated probabilities on the new rows, under the old mix.
+    p : array-like of float, shape (n,) or (n, k). Calibrated probabilities on the new rows, under the old mix.
     prior_old : float, or array-like of float, shape (k,)
         Share of class 1, or of each class, when the model was trained.
 
@@ -74,18 +71,14 @@ def estimate_prior(p, prior_old):
 
     Raises
     ------
-    ValueError
-        As `reweigh`, and for an empty `p`.
-    RuntimeError
-        When the estimate still moves after 10,000 rounds.
+    ValueError : as `reweigh`, and for an empty `p`.
+    RuntimeError : when the estimate still moves after 10,000 rounds.
 
     References
     ----------
     Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities: a
     simple procedure", Neural Computation 14 (2002).
 
-    Examples
-    --------
     Half of the old rows were of class 1; now it is every fifth.
 
     >>> rng = np.random.default_rng(0)

@@ -18,11 +18,8 @@ class Clock:
 
     Parameters
     ----------
-    times : array-like of dates or numbers, shape (n,)
-        The times that set the kind; none may be missing.
+    times : array-like of dates or numbers, shape (n,). The times that set the kind; none may be missing.
 
-    Examples
-    --------
     >>> clock = Clock(["2013-01-01", "2013-01-02"])
     >>> bool(clock.span("1D") == clock.times[1] - clock.times[0])
     True
@@ -126,17 +123,14 @@ def recency_weights(times, half_life, *, now=None):
 
     Parameters
     ----------
-    times : array-like of dates or numbers, shape (n,)
-        When each row happened.
+    times : array-like of dates or numbers, shape (n,). When each row happened.
     half_life : str, timedelta or number
         The age at which a row counts half: '14D' for dates, a number in the unit of `times` for numbers.
-    now : date or number, optional
-        The moment of training. Default: the latest of `times`.
+    now : date or number, optional. The moment of training. Default: the latest of `times`.
 
     Returns
     -------
-    ndarray of float, shape (n,)
-        Weights in (0, 1]; 1 for a row of this moment.
+    ndarray of float, shape (n,) : Weights in (0, 1]; 1 for a row of this moment.
 
     Raises
     ------
@@ -149,8 +143,6 @@ def recency_weights(times, half_life, *, now=None):
     Klinkenberg, "Learning drifting concepts: example selection vs. example weighting", Intelligent Data
     Analysis 8 (2004).
 
-    Examples
-    --------
     >>> recency_weights(["2013-01-01", "2013-01-15", "2013-01-29"], "14D")
     array([0.25, 0.5 , 1.  ])
     >>> recency_weights([0, 30, 60], 30, now=90)
@@ -179,20 +171,16 @@ def effective_rows(weights):
 
     Parameters
     ----------
-    weights : array-like of float, shape (n,)
-        Finite, not negative.
+    weights : array-like of float, shape (n,). Finite, not negative.
 
     Returns
     -------
-    float
-        Between 1 and n; 0 when no weight is positive.
+    float : between 1 and n; 0 when no weight is positive.
 
     References
     ----------
     Kish, Survey Sampling (1965).
 
-    Examples
-    --------
     >>> effective_rows([1, 1, 1, 1])
     4.0
     >>> round(effective_rows(recency_weights(range(1000), 30)), 1)

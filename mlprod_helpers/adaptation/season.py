@@ -17,8 +17,7 @@ def draw_season(rng, kind):
     Parameters
     ----------
     rng : numpy Generator
-    kind : str
-        One of `KINDS`.
+    kind : str. One of `KINDS`.
 
     Returns
     -------
@@ -26,8 +25,6 @@ def draw_season(rng, kind):
         `level` (true minutes to add, a week and a band), `mean` (what a week's labels say), `broken` and `repaired`
         (the fault's weeks and when they were put right), `held_back`, `noise` (of the measured error).
 
-    Examples
-    --------
     >>> season = draw_season(np.random.default_rng(0), "sudden")
     >>> season["level"].shape
     (56, 10)
@@ -90,11 +87,8 @@ def play(policy, season):
     policy : callable
         Takes an observation (`week`, `errors` of the last six known weeks, `held_back`, `age` of the model in weeks) and its
         memory, returns (action, memory). Actions are "keep", "rollback", "retrain all" and "retrain N", N weeks.
-    season : dict
-        From `draw_season`.
+    season : dict. From `draw_season`.
 
-    Examples
-    --------
     >>> quiet = draw_season(np.random.default_rng(0), "quiet")
     >>> play(lambda observation, memory: ("keep", memory), quiet) < 5
     True

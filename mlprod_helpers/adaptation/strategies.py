@@ -22,10 +22,8 @@ class Strategy:
 
     Attributes
     ----------
-    name : str
-        How it is called in results.
-    kind : str
-        One of `KINDS`.
+    name : str. How it is called in results.
+    kind : str. One of `KINDS`.
     span : str or None
         Width of a window, half-life of the weights (both in time), half-life of a hybrid (in labels of a band).
     """

@@ -29,11 +29,8 @@ def draw_week(rng, kind):
 
     Returns
     -------
-    DataFrame
-        One row a case: `seconds`, `confidence`, `model_right`, `brightness`.
+    DataFrame : one row a case: `seconds`, `confidence`, `model_right`, `brightness`.
 
-    Examples
-    --------
     >>> list(draw_week(np.random.default_rng(0), "dying lamp"))
     ['seconds', 'confidence', 'model_right', 'brightness']
     """
@@ -68,10 +65,8 @@ def run_week(policy, cases, seed=0):
 
     Parameters
     ----------
-    policy : callable
-        Takes (observation, memory), returns ((degree, threshold, audit share), memory).
-    cases : DataFrame
-        From `draw_week`.
+    policy : callable. Takes (observation, memory), returns ((degree, threshold, audit share), memory).
+    cases : DataFrame. From `draw_week`.
     seed : int
 
     Returns

@@ -10,8 +10,7 @@ def draw_shadow(rng, n=400):
     Parameters
     ----------
     rng : numpy Generator
-    n : int
-        Rows.
+    n : int. Rows.
 
     Returns
     -------
@@ -19,8 +18,6 @@ def draw_shadow(rng, n=400):
         The log (`kind`, `human`, `prediction`, `saw`, `label`, NaN where it has not come), and the shares of the kinds
         in production.
 
-    Examples
-    --------
     >>> log, mix = draw_shadow(np.random.default_rng(0))
     >>> len(log), sorted(mix)
     (400, ['easy', 'hard', 'new'])

@@ -16,16 +16,12 @@ def draw_entry(rng, number=0):
     Parameters
     ----------
     rng : numpy Generator
-    number : int
-        Entries of different numbers hide their secrets in different ways.
+    number : int. Entries of different numbers hide their secrets in different ways.
 
     Returns
     -------
-    (dict, list of str)
-        The entry, and the names of the passenger that are in it.
+    (dict, list of str) : the entry, and the names of the passenger that are in it.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> entry, names = draw_entry(np.random.default_rng(0))
     >>> names[0] in entry["comment"]
@@ -71,8 +67,6 @@ def made_up(rng):
 def leaky_door(payload):
     """The status and the message for a payload: a validation as it is often found, which lets through what it should not.
 
-    Examples
-    --------
     >>> leaky_door({"rows": [{"distance": -3, "hour": 5}]})
     (400, 'distance or hour out of range')
     """
@@ -95,14 +89,12 @@ def month_of(servers, *, random_state=None):
 
     Parameters
     ----------
-    servers : int or Sizing
-        A `Sizing` where other options count, too.
+    servers : int or Sizing. A `Sizing` where other options count, too.
     random_state : int, Generator or None
 
     Returns
     -------
-    dict
-        `servers`, `missed` (share of the minutes), `cost` (EUR).
+    dict : `servers`, `missed` (share of the minutes), `cost` (EUR).
     """
     sizing = servers if isinstance(servers, Sizing) else Sizing(RATE, servers, SERVICE)
     record = Record(

@@ -30,8 +30,7 @@ def default_estimator(n_rows, n_columns, random_state=None):
 
     Parameters
     ----------
-    n_rows : int
-        Rows of both tables together.
+    n_rows : int. Rows of both tables together.
     n_columns : int
     random_state : int or None
 
@@ -48,8 +47,6 @@ def default_estimator(n_rows, n_columns, random_state=None):
     says stop (at most 300; scikit-learn's own rule): few for a plain shift, many for a tangled one. In small tables a leaf may
     be small, as 20 rows would leave no split at all.
 
-    Examples
-    --------
     >>> default_estimator(1_000, 20).max_iter, default_estimator(1_000_000, 20).max_iter
     (100, 300)
     """
@@ -73,31 +70,24 @@ class AdversarialValidation:
 
     Attributes
     ----------
-    auc : float
-        Mean over the folds of the AUC on held-out rows: 0.5 is guessing, 1 is never wrong.
+    auc : float. Mean over the folds of the AUC on held-out rows: 0.5 is guessing, 1 is never wrong.
     scores : array of shape (current rows,)
         How foreign each current row is: the chance, out of fold, that such a row is a current one if both tables were
         equally large. 0.5 fits both tables equally well.
-    reference_scores : array of shape (reference rows,)
-        The same for the reference rows.
+    reference_scores : array of shape (reference rows,). The same for the reference rows.
     suspects : dict
         Column -> why it looks like an id, a time stamp or another name of its table. Found before training.
-    notes : tuple of str
-        What to know before the numbers are used.
+    notes : tuple of str. What to know before the numbers are used.
     fold_aucs : array of shape (folds,)
-    fold : array of shape (rows,)
-        The fold in which each row was held out: reference rows first, then current ones.
-    importances : pandas.Series
-        Column -> AUC lost on held-out rows when the column is shuffled, largest first.
+    fold : array of shape (rows,). The fold in which each row was held out: reference rows first, then current ones.
+    importances : pandas.Series. Column -> AUC lost on held-out rows when the column is shuffled, largest first.
     weights : array of shape (reference rows,)
         Density ratio p(current) / p(reference), mean one, for `sample_weight`.
-    effective_sample_size : float
-        How many equally weighted reference rows the weights are worth.
+    effective_sample_size : float. How many equally weighted reference rows the weights are worth.
     coverage : float
         Share of the current rows that the reference rows can stand for, about: the mean of the density ratio before it
         is scaled, at most 1. Where it is small, no weights help, whatever their effective sample size.
-    shift : float
-        The shift of one normal column, in standard deviations, that gives this AUC; NaN below 0.5.
+    shift : float. The shift of one normal column, in standard deviations, that gives this AUC; NaN below 0.5.
     """
 
     auc: float
@@ -227,8 +217,7 @@ def adversarial_validation(
         rank), times as seconds since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
     cv : int, or splitter, or list of (train, test) rows
         Number of folds. A scikit-learn splitter, or its splits, is used as it is: no guard against repeated rows.
-    random_state : int, Generator or None
-        The same int gives exactly the same result.
+    random_state : int, Generator or None. The same int gives exactly the same result.
 
     Returns
     -------
@@ -236,8 +225,7 @@ def adversarial_validation(
 
     Raises
     ------
-    ValueError
-        For tables without rows or columns, with different columns, or with fewer rows than folds.
+    ValueError : for tables without rows or columns, with different columns, or with fewer rows than folds.
 
     Warns
     -----
@@ -256,8 +244,6 @@ def adversarial_validation(
     Sources: Bickel, Bruckner and Scheffer, "Discriminative learning under covariate shift", JMLR 10 (2009), for the
     weights; Pan et al., "Adversarial validation approach to concept drift problem" (2020), for its use.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> rng = np.random.default_rng(0)
     >>> old = pd.DataFrame({"miles": rng.normal(size=300), "route": rng.choice(["BOS", "MIA"], 300)})

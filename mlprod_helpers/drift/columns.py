@@ -69,8 +69,6 @@ def kinds_of(reference, current):
         database are numbers. Booleans beside numbers are 0 and 1. Text is a date if all of it is written as
         2013-02-09 in both columns. A pandas category stays one, unless the other column holds its values plainly.
 
-    Examples
-    --------
     >>> kinds_of(pd.Series([1, 2.5], dtype=object), pd.Series([3, None], dtype="Int64"))
     ('number', 'number')
     """
@@ -151,8 +149,7 @@ def numbers_of(reference, current, kind):
     Parameters
     ----------
     reference, current : pandas.Series
-    kind : str
-        As `kinds_of` says; not "category".
+    kind : str. As `kinds_of` says; not "category".
 
     Returns
     -------

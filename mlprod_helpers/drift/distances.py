@@ -35,20 +35,14 @@ class DriftTest:
 
     Attributes
     ----------
-    name : str
-        Which distance.
-    statistic : float
-        The distance itself, which has no unit: 0 for equal samples, larger for more distant ones.
+    name : str. Which distance.
+    statistic : float. The distance itself, which has no unit: 0 for equal samples, larger for more distant ones.
     pvalue : float
         How often chance alone would give at least this much if nothing had changed; NaN if not computed.
-    effect_size : float
-        The shift of a normal column, in standard deviations, that would give the same distance.
-    n_reference, n_current : int
-        Rows, those without a value included.
-    missing_reference, missing_current : int
-        Rows without a value.
-    table : pandas.DataFrame
-        What was compared: the share of each bin, or both cumulative curves.
+    effect_size : float. The shift of a normal column, in standard deviations, that would give the same distance.
+    n_reference, n_current : int. Rows, those without a value included.
+    missing_reference, missing_current : int. Rows without a value.
+    table : pandas.DataFrame. What was compared: the share of each bin, or both cumulative curves.
     """
 
     name: str
@@ -343,16 +337,12 @@ def psi_of_shift(shift):
 
     Parameters
     ----------
-    shift : float
-        Distance of the means, in standard deviations.
+    shift : float. Distance of the means, in standard deviations.
 
     Returns
     -------
-    float
-        On ten quantile bins of the reference; with infinitely many it is the square of the shift.
+    float : On ten quantile bins of the reference; with infinitely many it is the square of the shift.
 
-    Examples
-    --------
     >>> round(psi_of_shift(0.5), 5), round(psi_of_shift(1), 5)
     (0.23775, 0.92614)
     """
@@ -364,17 +354,13 @@ def shift_of_psi(value, n_bins=N_BINS):
 
     Parameters
     ----------
-    value : float
-        The PSI, not negative.
-    n_bins : int or None
-        Quantile bins of the reference; None means infinitely many.
+    value : float. The PSI, not negative.
+    n_bins : int or None. Quantile bins of the reference; None means infinitely many.
 
     Returns
     -------
     float
 
-    Examples
-    --------
     >>> round(shift_of_psi(0.25), 2)
     0.51
     """
@@ -392,16 +378,12 @@ def shift_of_ks(statistic):
 
     Parameters
     ----------
-    statistic : float
-        Between 0 and 1.
+    statistic : float. Between 0 and 1.
 
     Returns
     -------
-    float
-        At most 8: the samples are then simply apart.
+    float : at most 8: the samples are then simply apart.
 
-    Examples
-    --------
     >>> round(shift_of_ks(0.1), 3)
     0.251
     """
@@ -418,20 +400,16 @@ def auc_of_shift(shift):
 
     Parameters
     ----------
-    shift : float
-        Distance of the means, in standard deviations.
+    shift : float. Distance of the means, in standard deviations.
 
     Returns
     -------
-    float
-        0.5 for no shift, towards 1 for a large one.
+    float : 0.5 for no shift, towards 1 for a large one.
 
     Notes
     -----
     Source: Green and Swets, "Signal detection theory and psychophysics" (1966), d' and the area under the ROC.
 
-    Examples
-    --------
     >>> round(auc_of_shift(1.19), 2)
     0.8
     >>> round(auc_of_shift(0.2 * 5**0.5), 4)  # 0.2 in each of five columns
@@ -445,8 +423,7 @@ def shift_of_auc(auc):
 
     Parameters
     ----------
-    auc : float or array
-        Between 0 and 1.
+    auc : float or array. Between 0 and 1.
 
     Returns
     -------
@@ -454,8 +431,6 @@ def shift_of_auc(auc):
         In standard deviations: 0 for an AUC of 0.5, larger for a larger one, infinite at 1. NaN below 0.5: that is no
         distance, but a sign of repeated rows.
 
-    Examples
-    --------
     >>> round(shift_of_auc(0.8), 2), shift_of_auc(0.5), shift_of_auc(0.3)
     (1.19, 0.0, nan)
     """
@@ -473,16 +448,13 @@ def rank_auc(labels, scores):
 
     Parameters
     ----------
-    labels : array of 0 and 1, shape (n,)
-        Both occur.
+    labels : array of 0 and 1, shape (n,). Both occur.
     scores : array, shape (n,)
 
     Returns
     -------
     float
 
-    Examples
-    --------
     >>> rank_auc(np.array([0, 1, 0, 1]), [0.1, 0.4, 0.4, 0.9])
     0.875
     """
@@ -498,20 +470,14 @@ def equivalents(*, auc=None, psi=None, ks=None):
 
     Parameters
     ----------
-    auc : float
-        AUC of the best classifier between the two samples, 0.5 to 1.
-    psi : float
-        Population stability index on ten quantile bins.
-    ks : float
-        Kolmogorov-Smirnov statistic, 0 to 1.
+    auc : float. AUC of the best classifier between the two samples, 0.5 to 1.
+    psi : float. Population stability index on ten quantile bins.
+    ks : float. Kolmogorov-Smirnov statistic, 0 to 1.
 
     Returns
     -------
-    dict
-        `shift` (in standard deviations), `auc`, `psi` and `ks`.
+    dict : `shift` (in standard deviations), `auc`, `psi` and `ks`.
 
-    Examples
-    --------
     >>> {name: round(value, 2) for name, value in equivalents(auc=0.8).items()}
     {'shift': 1.19, 'auc': 0.8, 'psi': 1.29, 'ks': 0.45}
     >>> round(equivalents(psi=0.25)["auc"], 2)
@@ -557,16 +523,13 @@ def psi(reference, current, *, n_bins=N_BINS):
 
     Raises
     ------
-    ValueError
-        For an empty sample, or samples of different kinds.
+    ValueError : for an empty sample, or samples of different kinds.
 
     Notes
     -----
     The customary limits 0.1 and 0.25 know nothing of the number of rows: see `psi_null`. Source: Yurdakul,
     "Statistical properties of population stability index" (2018), Western Michigan University.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> result = psi(rng.normal(size=50_000), rng.normal(0.5, 1, size=50_000))
     >>> round(result.statistic, 2), round(result.effect_size, 2)
@@ -593,10 +556,8 @@ def psi_null(n_reference, n_current, n_bins=N_BINS):
 
     Parameters
     ----------
-    n_reference, n_current : int
-        Rows of each sample.
-    n_bins : int
-        Bins compared.
+    n_reference, n_current : int. Rows of each sample.
+    n_bins : int. Bins compared.
 
     Returns
     -------
@@ -608,8 +569,6 @@ def psi_null(n_reference, n_current, n_bins=N_BINS):
     Exact for many rows; at 100 against 100 its upper points are somewhat low, see `psi_under_no_drift`.
     Source: Yurdakul (2018).
 
-    Examples
-    --------
     >>> law = psi_null(100, 100)
     >>> print(round(law.mean(), 2), round(law.ppf(0.95), 3))
     0.18 0.338
@@ -624,20 +583,14 @@ def false_alarm_rate(n_reference, n_current, *, threshold=0.1, n_columns=1):
 
     Parameters
     ----------
-    n_reference, n_current : int
-        Rows of each sample.
-    threshold : float
-        An alarm is a PSI above it.
-    n_columns : int
-        Independent columns watched; the rate is the chance that at least one of them alarms.
+    n_reference, n_current : int. Rows of each sample.
+    threshold : float. An alarm is a PSI above it.
+    n_columns : int. Independent columns watched; the rate is the chance that at least one of them alarms.
 
     Returns
     -------
-    float
-        A probability, from `psi_null`.
+    float : a probability, from `psi_null`.
 
-    Examples
-    --------
     >>> round(false_alarm_rate(10_000, 100), 2), round(false_alarm_rate(10_000, 100, n_columns=20), 4)
     (0.36, 0.9999)
     >>> false_alarm_rate(10_000, 1_000) < 1e-12
@@ -656,22 +609,16 @@ def psi_under_no_drift(
 
     Parameters
     ----------
-    n_reference, n_current : int
-        Rows of each sample.
-    n_bins : int
-        Quantile bins of the reference.
-    smoothing : float
-        Rows added to each bin of each sample.
-    n_repeats : int
-        How many values.
+    n_reference, n_current : int. Rows of each sample.
+    n_bins : int. Quantile bins of the reference.
+    smoothing : float. Rows added to each bin of each sample.
+    n_repeats : int. How many values.
     random_state : int, numpy.random.Generator or None
 
     Returns
     -------
     numpy.ndarray, shape (n_repeats,)
 
-    Examples
-    --------
     >>> values = psi_under_no_drift(100, 100, n_repeats=100_000, random_state=0)
     >>> print(round((values > 0.1).mean(), 2))
     0.8
@@ -723,11 +670,8 @@ def chi_square(reference, current):
 
     Raises
     ------
-    ValueError
-        For an empty sample, or samples of different kinds.
+    ValueError : for an empty sample, or samples of different kinds.
 
-    Examples
-    --------
     >>> result = chi_square(["a"] * 50 + ["b"] * 50, ["a"] * 30 + ["b"] * 70)
     >>> round(result.statistic, 2), round(result.pvalue, 4)
     (8.33, 0.0039)
@@ -784,15 +728,12 @@ def ks(reference, current):
 
     Raises
     ------
-    ValueError
-        For categories, or a sample without any value.
+    ValueError : for categories, or a sample without any value.
 
     Notes
     -----
     With many rows every crumb is significant: read the effect size.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> result = ks(rng.normal(size=200_000), rng.normal(0.05, 1, size=200_000))
     >>> result.pvalue < 1e-20, round(result.effect_size, 2)

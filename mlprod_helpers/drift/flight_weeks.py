@@ -148,8 +148,6 @@ def draw_weeks(rng):
     list of dict
         `kind` (a key of `SITUATIONS`), `report` (what `decide` gets) and `costs` (of each action, minutes).
 
-    Examples
-    --------
     >>> week = draw_weeks(np.random.default_rng(0))[0]
     >>> sorted(week)
     ['costs', 'kind', 'report']
@@ -169,15 +167,12 @@ def cost_table(decide, weeks):
 
     Parameters
     ----------
-    decide : callable
-        Takes a week's report, returns one of `ACTIONS`.
-    weeks : list of dict
-        As `draw_weeks` returns them.
+    decide : callable. Takes a week's report, returns one of `ACTIONS`.
+    weeks : list of dict. As `draw_weeks` returns them.
 
     Returns
     -------
-    DataFrame
-        One row for each kind of week, columns `yours`, `ignore`, `best`, in minutes.
+    DataFrame : one row for each kind of week, columns `yours`, `ignore`, `best`, in minutes.
     """
     rows = {}
     for kind, situation in SITUATIONS.items():

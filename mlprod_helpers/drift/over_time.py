@@ -12,12 +12,9 @@ def psi_over_time(reference, current, by):
 
     Parameters
     ----------
-    reference : pandas.DataFrame, shape (n, k)
-        Its columns are compared.
-    current : pandas.DataFrame, shape (m, >= k)
-        The rows of all batches.
-    by : array-like, shape (m,)
-        The batch of each row: a number, a week, a day.
+    reference : pandas.DataFrame, shape (n, k). Its columns are compared.
+    current : pandas.DataFrame, shape (m, >= k). The rows of all batches.
+    by : array-like, shape (m,). The batch of each row: a number, a week, a day.
 
     Returns
     -------
@@ -30,8 +27,6 @@ def psi_over_time(reference, current, by):
     ValueError
         For an empty table, a missing column, two of one name, a column of another kind, or batches without a name.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000)})
     >>> weeks = pd.DataFrame({"wind": np.append(rng.normal(10, 4, 500), rng.normal(13, 4, 500))})

@@ -66,8 +66,7 @@ def flag(pvalues, alpha=0.05, method="holm"):
 
     Parameters
     ----------
-    pvalues : array-like, shape (n,)
-        NaN is never flagged.
+    pvalues : array-like, shape (n,). NaN is never flagged.
     alpha : float
         The promise: with "holm" and "bonferroni" the chance of any false flag, with "bh" the share of false
         flags, with None the chance of a false flag in each single test.
@@ -83,8 +82,6 @@ def flag(pvalues, alpha=0.05, method="holm"):
     "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979); Benjamini and
     Hochberg, "Controlling the false discovery rate", Journal of the Royal Statistical Society B 57 (1995).
 
-    Examples
-    --------
     >>> pvalues = [0.001, 0.02, 0.04, 0.9]
     >>> flag(pvalues, method=None).tolist(), flag(pvalues).tolist()
     ([True, True, True, False], [True, False, False, False])
@@ -110,10 +107,8 @@ class DriftReport:
         Index: the column. Columns: `kind`, `test`, `statistic`, `effect_size` (shift of a normal column, in standard
         deviations), `pvalue`, `p_holm` (corrected for the number of columns), `psi`, `missing_reference`, `missing_current`,
         `unseen` (shares of rows), `verdict`, `reason`.
-    n_reference, n_current : int
-        Rows compared.
-    alpha, min_effect : float
-        The limits behind the verdicts.
+    n_reference, n_current : int. Rows compared.
+    alpha, min_effect : float. The limits behind the verdicts.
     """
 
     table: pd.DataFrame = field(repr=False)
@@ -166,10 +161,8 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     reference, current : pandas.DataFrame, shapes (n, k) and (m, k)
         What the model was trained on, and what it meets now. A column that only one of them has, or whose
         type changed, is drift.
-    alpha : float
-        Limit for Holm's corrected p-value: the chance of any false flag.
-    min_effect : float
-        The smallest effect that matters, in standard deviations of a normal column.
+    alpha : float. Limit for Holm's corrected p-value: the chance of any false flag.
+    min_effect : float. The smallest effect that matters, in standard deviations of a normal column.
 
     Returns
     -------
@@ -177,8 +170,7 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
 
     Raises
     ------
-    TypeError, ValueError
-        For something that is no table, or an empty one.
+    TypeError, ValueError : for something that is no table, or an empty one.
 
     Notes
     -----
@@ -192,8 +184,6 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     with the largest effect among those that chance hardly explains. `psi` of many categories is large without
     any drift: see `psi_null`.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000), "gate": rng.choice(list("ABC"), 5_000)})
     >>> now = pd.DataFrame({"wind": rng.normal(13, 4, 5_000), "gate": rng.choice(list("ABC"), 5_000)})

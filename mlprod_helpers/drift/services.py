@@ -25,11 +25,8 @@ def busy_quarter(n_rows=100_000, random_state=0):
 
     Returns
     -------
-    (DataFrame, DataFrame, Series)
-        Reference, current, and minutes of error that shuffling a column adds.
+    (DataFrame, DataFrame, Series) : Reference, current, and minutes of error that shuffling a column adds.
 
-    Examples
-    --------
     >>> reference, current, worth = busy_quarter(1_000)
     >>> reference.shape, worth.idxmax()
     ((1000, 12), 'distance')
@@ -77,8 +74,6 @@ def draw_services(rng):
         `size` (a key of `SIZES`), `n` (rows a week), `crumb` and `onset` (weeks; `N_WEEKS` for never) and `psi`, shape
         (3 states, `N_WEEKS`, `N_COLUMNS`).
 
-    Examples
-    --------
     >>> services = draw_services(np.random.default_rng(0))
     >>> len(services), services[0]["psi"].shape
     (12, (3, 26, 10))
@@ -118,8 +113,7 @@ def watch(policy, service):
     ----------
     policy : callable
         Takes an observation (`week`, `n_reference`, `n_current`, `psi` by column) and its memory, returns (page, memory).
-    service : dict
-        One of `draw_services`.
+    service : dict. One of `draw_services`.
     """
     memory, false_pages, repaired, cost = {}, 0, False, 0
     for week in range(N_WEEKS):
@@ -143,8 +137,6 @@ def watch(policy, service):
 def cost_by_size(policy, services):
     """The cost of a policy for the services with few, some and many rows: size -> cost.
 
-    Examples
-    --------
     >>> services = draw_services(np.random.default_rng(0))
     >>> sorted(cost_by_size(never, services))
     ['few', 'many', 'some']

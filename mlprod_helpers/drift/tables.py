@@ -31,14 +31,10 @@ class Stacked:
     ----------
     values : array of shape (rows, columns), float64
         Categories as codes, times as seconds since 1970 (UTC), booleans as 0 and 1, missing as NaN.
-    labels : array of shape (rows,)
-        0 for a row of the reference, 1 for a current row.
-    kinds : dict
-        Column -> "number", "category", "text" (more than `MANY_LEVELS` levels) or "datetime".
-    levels : dict
-        Column of kind "category" -> number of levels.
-    from_frames : bool
-        Whether DataFrames were given, so that names and categories mean something.
+    labels : array of shape (rows,). 0 for a row of the reference, 1 for a current row.
+    kinds : dict. Column -> "number", "category", "text" (more than `MANY_LEVELS` levels) or "datetime".
+    levels : dict. Column of kind "category" -> number of levels.
+    from_frames : bool. Whether DataFrames were given, so that names and categories mean something.
     """
 
     values: np.ndarray
@@ -172,12 +168,9 @@ class Repeats:
 
     Attributes
     ----------
-    group : array of shape (rows,)
-        Identical rows have the same number.
-    keep_together : bool
-        Whether the rows of a group have to be in one fold.
-    why : str
-        A sentence about it.
+    group : array of shape (rows,). Identical rows have the same number.
+    keep_together : bool. Whether the rows of a group have to be in one fold.
+    why : str. A sentence about it.
     """
 
     group: np.ndarray
@@ -269,8 +262,7 @@ def suspects_of(table):
 
     Returns
     -------
-    dict
-        Column -> reason, in a sentence. A suspect is not convicted: look at it before you leave it out.
+    dict : Column -> reason, in a sentence. A suspect is not convicted: look at it before you leave it out.
     """
     suspects = {}
     for i, (name, kind) in enumerate(table.kinds.items()):

@@ -25,8 +25,6 @@ def weekly_reports(kind, random_state):
         One report a week, oldest first, and the week of the onset, 4 to 7. `labels`, `error`, `law`, `within` and
         `labeled_rows` are those of the requests of two weeks before, None in the first two weeks.
 
-    Examples
-    --------
     >>> reports, onset = weekly_reports("concept", 0)
     >>> len(reports), reports[0]["law"], reports[onset + 2]["law"] > reports[onset + 1]["law"] + 0.1
     (18, None, True)

@@ -25,22 +25,17 @@ def best_auc(shift, correlation):
 
     Parameters
     ----------
-    shift : float
-        Difference of the means of the first column, in standard deviations.
+    shift : float. Difference of the means of the first column, in standard deviations.
     correlation : float, strictly between -1 and 1
 
     Returns
     -------
-    float
-        Phi(shift / sqrt 2) without correlation, (1 + |correlation|) / 2 without shift.
+    float : Phi(shift / sqrt 2) without correlation, (1 + |correlation|) / 2 without shift.
 
     Raises
     ------
-    ValueError
-        When the correlation is not strictly between -1 and 1.
+    ValueError : when the correlation is not strictly between -1 and 1.
 
-    Examples
-    --------
     >>> round(best_auc(0, 0.8), 4), round(best_auc(1.19, 0), 4), round(best_auc(1.19, 0.8), 4)
     (0.9, 0.8, 0.9328)
     """
@@ -81,19 +76,14 @@ def adversarial_samples(shift, correlation, *, rows=_ROWS, random_state=_SEED):
 
     Parameters
     ----------
-    shift, correlation : float
-        As in `best_auc`.
-    rows : int
-        Rows of each sample.
+    shift, correlation : float. As in `best_auc`.
+    rows : int. Rows of each sample.
     random_state : int, Generator or None
 
     Returns
     -------
-    (reference, current)
-        Arrays of shape (rows, 2).
+    (reference, current) : Arrays of shape (rows, 2).
 
-    Examples
-    --------
     >>> reference, current = adversarial_samples(0, 0.8)
     >>> reference.shape, np.corrcoef(reference.T)[0, 1] > 0.7, np.corrcoef(current.T)[0, 1] < -0.7
     ((300, 2), np.True_, np.True_)
@@ -211,8 +201,7 @@ def adversarial_picture(shift=0.0, correlation=0.8):
 
     Parameters
     ----------
-    shift : float
-        How far the mean of the first column moves, in standard deviations.
+    shift : float. How far the mean of the first column moves, in standard deviations.
     correlation : float, strictly between -1 and 1
         Correlation of the two columns in the reference; the current sample has minus this.
 
@@ -220,8 +209,6 @@ def adversarial_picture(shift=0.0, correlation=0.8):
     -------
     plots.Figure
 
-    Examples
-    --------
     >>> adversarial_picture(shift=0, correlation=0)
     Figure: Two samples of 300 rows; first column shifted by 0 sd, correlation 0 in both. Out-of-fold AUC:
     logistic regression with squares and product 0.49, linear logistic regression 0.51; best possible 0.50. There is
@@ -275,8 +262,6 @@ def adversarial_explorer():
     -------
     Explorer
 
-    Examples
-    --------
     >>> adversarial_explorer().values
     {'shift': 0.0, 'correlation': 0.8}
     """

@@ -22,14 +22,10 @@ def alarm_tradeoff(threshold, rows=100, columns=20, weeks_in_a_row=1, shift=0.5)
 
     Parameters
     ----------
-    threshold : float or array
-        Limit of the PSI.
-    rows, columns : int
-        Rows a week, columns watched.
-    weeks_in_a_row : int
-        Alarming weeks of one column that make a page.
-    shift : float
-        How far one normal column moves, in standard deviations.
+    threshold : float or array. Limit of the PSI.
+    rows, columns : int. Rows a week, columns watched.
+    weeks_in_a_row : int. Alarming weeks of one column that make a page.
+    shift : float. How far one normal column moves, in standard deviations.
 
     Returns
     -------
@@ -42,8 +38,6 @@ def alarm_tradeoff(threshold, rows=100, columns=20, weeks_in_a_row=1, shift=0.5)
     A PSI without drift is chi-square times (1/n + 1/m) (`drift.psi_null`), with drift it is non-central chi-square. The mean
     wait for k alarming weeks in a row is the sum of p^-i for i = 1 ... k (Feller, "An Introduction to Probability Theory", XIII.7).
 
-    Examples
-    --------
     >>> pages, weeks = alarm_tradeoff(0.1)
     >>> print(round(pages), round(weeks, 2))
     52 1.0
@@ -99,15 +93,12 @@ def alarm_picture(threshold=0.1, rows=100, columns=20, weeks_in_a_row=1, shift=0
 
     Parameters
     ----------
-    threshold, rows, columns, weeks_in_a_row, shift
-        As for `alarm_tradeoff`.
+    threshold, rows, columns, weeks_in_a_row, shift : As for `alarm_tradeoff`.
 
     Returns
     -------
     plots.Figure
 
-    Examples
-    --------
     >>> alarm_picture(threshold=0.3, rows=200)
     Figure: PSI above 0.3 alarms; 200 rows a week, 20 columns, page after 1 week. A quiet year has fewer than 0.01 false pages;
     a shift of 0.5 sd in one column is seen after 2.6 weeks on average.
@@ -138,8 +129,6 @@ def alarm_explorer():
     -------
     Explorer
 
-    Examples
-    --------
     >>> alarm_explorer().values["threshold"]
     0.1
     """

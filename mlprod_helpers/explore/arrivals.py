@@ -43,15 +43,12 @@ def arrivals_explorer(day):
 
     Parameters
     ----------
-    day : DataFrame
-        One day of requests with `time`, `label_time` and the absolute `error` in minutes.
+    day : DataFrame. One day of requests with `time`, `label_time` and the absolute `error` in minutes.
 
     Returns
     -------
     Explorer
 
-    Examples
-    --------
     >>> times = pd.to_datetime(["2013-02-12 08:00", "2013-02-12 11:00"])
     >>> day = pd.DataFrame({"time": times, "label_time": times + pd.Timedelta(hours=2), "error": [3.0, 9.0]})
     >>> arrivals_explorer(day)

@@ -16,17 +16,11 @@ class Slider:
 
     Parameters
     ----------
-    low, high, step : float or int
-        The range and the distance of two settings; all integers make an integer slider.
-    start : float, optional
-        Where it stands first; `low` if not given.
-    label : str, optional
-        What it is called; the argument's name if not given.
-    unit : str, optional
-        It follows the label and each value: "sd", "minutes".
+    low, high, step : float or int. The range and the distance of two settings; all integers make an integer slider.
+    start : float, optional. Where it stands first; `low` if not given.
+    label : str, optional. What it is called; the argument's name if not given.
+    unit : str, optional. It follows the label and each value: "sd", "minutes".
 
-    Examples
-    --------
     >>> Slider(0, 3, 0.1, 1.2, label="shift", unit="sd").start
     1.2
     """
@@ -55,15 +49,10 @@ class Choice:
 
     Parameters
     ----------
-    options : sequence
-        What can be chosen.
-    start : object, optional
-        What is chosen first; the first option if not given.
-    label : str, optional
-        What is chosen here; the argument's name if not given.
+    options : sequence. What can be chosen.
+    start : object, optional. What is chosen first; the first option if not given.
+    label : str, optional. What is chosen here; the argument's name if not given.
 
-    Examples
-    --------
     >>> Choice(["sudden", "gradual"]).start
     'sudden'
     """
@@ -91,13 +80,11 @@ def explore(fn, /, **controls):
     fn : callable
         `fn(**values)` returns a `plots.Figure` and depends on nothing but its arguments. It should take well below
         100 ms, so that the picture follows the slider (see `plots.Still`).
-    **controls
-        One an argument of `fn`: a `Slider` for a number, a `Choice` for one of a few things.
+    **controls : One an argument of `fn`: a `Slider` for a number, a `Choice` for one of a few things.
 
     Returns
     -------
-    Explorer
-        End a cell with it.
+    Explorer : End a cell with it.
 
     Raises
     ------
@@ -105,8 +92,6 @@ def explore(fn, /, **controls):
         For controls that make no sense and for a function that returns no `plots.Figure`. What the function raises for its
         first picture is raised, too; a later failure is shown in place of the picture, and the sliders stay alive.
 
-    Examples
-    --------
     >>> def powers(exponent):
     ...     fig, ax = plots.figure()
     ...     ax.plot([x**exponent for x in range(5)])
@@ -130,10 +115,8 @@ class Explorer:
 
     Attributes
     ----------
-    values : dict
-        Where the controls stand.
-    figure : plots.Figure or None
-        The picture of these values; None while the function fails for them.
+    values : dict. Where the controls stand.
+    figure : plots.Figure or None. The picture of these values; None while the function fails for them.
     """
 
     def __init__(self, fn, controls):

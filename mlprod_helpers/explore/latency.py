@@ -21,20 +21,15 @@ def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
 
     Parameters
     ----------
-    load : float
-        Share of the time in which the server works.
-    law : {"constant", "exponential"}
-        Of the service times.
+    load : float. Share of the time in which the server works.
+    law : {"constant", "exponential"}. Of the service times.
     service_ms, service_sd_ms : float
         Mean and standard deviation of the service time in ms; the standard deviation of the law if not given.
 
     Returns
     -------
-    (float, float)
-        Mean and p99 of the latency in ms.
+    (float, float) : mean and p99 of the latency in ms.
 
-    Examples
-    --------
     >>> [round(value, 1) for value in predicted_latency(0.8, "exponential", 10.0)]
     [50.0, 230.3]
     >>> [round(value, 1) for value in predicted_latency(0.8, "constant", 10.0, service_sd_ms=1.0)]
@@ -92,10 +87,8 @@ def measured_latency_picture(load=80, law="constant"):
 
     Parameters
     ----------
-    load : float
-        Percent of the time in which the service works; the nearest load that was recorded is shown.
-    law : {"constant", "exponential"}
-        Of the service times.
+    load : float. Percent of the time in which the service works; the nearest load that was recorded is shown.
+    law : {"constant", "exponential"}. Of the service times.
 
     Returns
     -------
@@ -130,8 +123,6 @@ def measured_latency_explorer():
     -------
     Explorer
 
-    Examples
-    --------
     >>> measured_latency_explorer().values
     {'load': 80, 'law': 'constant'}
     """

@@ -53,8 +53,6 @@ def load_picture(load=80, servers=1):
     -------
     plots.Figure
 
-    Examples
-    --------
     >>> load_picture(80, servers=1)
     Figure: 1 server at 80 % load, 16 requests a second: p50 173 ms, p99 1,151 ms.
     >>> load_picture(80, servers=16)
@@ -79,8 +77,6 @@ def load_explorer():
     -------
     Explorer
 
-    Examples
-    --------
     >>> load_explorer().values
     {'load': 80, 'servers': 1}
     """

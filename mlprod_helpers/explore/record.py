@@ -31,11 +31,8 @@ def record_form(record):
 
     Returns
     -------
-    RecordForm
-        End a cell with it.
+    RecordForm : End a cell with it.
 
-    Examples
-    --------
     >>> from mlprod_helpers.checklist import Record
     >>> record = Record("ETA of departing flights")
     >>> form = record_form(record)
@@ -52,8 +49,7 @@ class RecordForm:
     Attributes
     ----------
     record : checklist.Record
-    message : str
-        Why the last entry was refused; empty when it was taken.
+    message : str. Why the last entry was refused; empty when it was taken.
     """
 
     def __init__(self, record):

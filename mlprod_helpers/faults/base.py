@@ -20,11 +20,8 @@ class Seal:
 
     Parameters
     ----------
-    truth : object
-        What to hold.
+    truth : object. What to hold.
 
-    Examples
-    --------
     >>> seal = Seal("it began at row 700")
     >>> seal
     Seal(closed; reveal() opens it)
@@ -51,18 +48,13 @@ class Incident:
 
     Attributes
     ----------
-    kind : str
-        Name of the fault, such as ``"unit_change"``.
-    columns : tuple of str
-        The columns it broke; empty where the whole row or image is hit.
-    start, end : int
-        First row of the window and the row after its last, counted from 0.
+    kind : str. Name of the fault, such as ``"unit_change"``.
+    columns : tuple of str. The columns it broke; empty where the whole row or image is hit.
+    start, end : int. First row of the window and the row after its last, counted from 0.
     start_time, end_time : object or None
         Time of the first and of the last row in the window, where the data has a ``time``.
-    rows : array of int
-        The rows that were really hit, in order.
-    details : dict
-        The fault's own settings, such as ``{"factor": 0.621}``.
+    rows : array of int. The rows that were really hit, in order.
+    details : dict. The fault's own settings, such as ``{"factor": 0.621}``.
     """
 
     kind: str
@@ -100,8 +92,7 @@ class Fault:
     share : float in (0, 1]
         Share of the window's rows that are hit, drawn row by row. A hit row is hit in all the fault's
         columns.
-    where : dict or None
-        Only rows in which these columns have these values, such as ``{"origin": "LGA"}``.
+    where : dict or None. Only rows in which these columns have these values, such as ``{"origin": "LGA"}``.
     """
 
     kind: ClassVar[str] = "fault"
@@ -135,12 +126,10 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
 
     Parameters
     ----------
-    data : DataFrame or array of images, shape (n, ...)
-        Is not changed.
+    data : DataFrame or array of images, shape (n, ...). Is not changed.
     faults : Fault or iterable of Fault
         Each works on what the one before it left. One more fault at the end leaves the others as they were.
-    random_state : int, Generator or None
-        Decides which rows are hit where `share` is below 1.
+    random_state : int, Generator or None. Decides which rows are hit where `share` is below 1.
 
     Returns
     -------
@@ -151,13 +140,9 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
 
     Raises
     ------
-    KeyError
-        For a column that is not there, with the nearest name.
-    ValueError
-        For a window that is empty or lies outside of the data.
+    KeyError : for a column that is not there, with the nearest name.
+    ValueError : for a window that is empty or lies outside of the data.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import MissingValues
     >>> frame = pd.DataFrame({"x": range(1000)})
     >>> broken, seal = apply(frame, [MissingValues("x", start=500, share=0.1)], random_state=0)

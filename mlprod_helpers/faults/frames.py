@@ -44,11 +44,8 @@ class MissingValues(ColumnFault):
     Parameters
     ----------
     columns : str or tuple of str
-    start, end, share, where
-        See `Fault`.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]})
     >>> broken, _ = apply(frame, [MissingValues("x", end=1)])
@@ -71,15 +68,10 @@ class UnitChange(ColumnFault):
     Parameters
     ----------
     columns : str or tuple of str
-    factor : float
-        0.621371 turns kilometers into miles, 1000 seconds into milliseconds.
-    offset : float
-        Added after the factor, in the new unit: Celsius to Fahrenheit is 1.8 and 32.
-    start, end, share, where
-        See `Fault`.
+    factor : float. 0.621371 turns kilometers into miles, 1000 seconds into milliseconds.
+    offset : float. Added after the factor, in the new unit: Celsius to Fahrenheit is 1.8 and 32.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"celsius": [0, 10, 20]})
     >>> broken, _ = apply(frame, [UnitChange("celsius", 1.8, 32, start=1)])
@@ -116,11 +108,8 @@ class StuckSensor(ColumnFault):
     Parameters
     ----------
     columns : str or tuple of str
-    start, end, share, where
-        See `Fault`. A share below 1 is a loose contact.
+    start, end, share, where : See `Fault`. A share below 1 is a loose contact.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"x": [1, 2, 3, 4]})
     >>> broken, _ = apply(frame, [StuckSensor("x", start=2)])
@@ -146,15 +135,10 @@ class MisalignedJoin(ColumnFault):
 
     Parameters
     ----------
-    columns : str or tuple of str
-        The joined columns; they move together.
-    rows : int
-        How far they slide among the hit rows; those that fall off the end come back at the front.
-    start, end, share, where
-        See `Fault`.
+    columns : str or tuple of str. The joined columns; they move together.
+    rows : int. How far they slide among the hit rows; those that fall off the end come back at the front.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"user": [1, 2, 3], "city": ["Rome", "Oslo", "Lima"]})
     >>> broken, _ = apply(frame, [MisalignedJoin("city")])
@@ -179,11 +163,8 @@ class NewCategory(ColumnFault):
     ----------
     columns : str or tuple of str
     value : object, the new category
-    start, end, share, where
-        See `Fault`.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"carrier": pd.Categorical(["AA", "UA", "AA"])})
     >>> apply(frame, NewCategory("carrier", "ZZ", start=1))[0]["carrier"].tolist()

@@ -23,18 +23,14 @@ class ImageGain(Fault):
 
     Parameters
     ----------
-    gain : float
-        1 is the healthy camera, 0.25 a dark one.
-    start, end, share
-        See `Fault`. Rows are images: the first axis of the array, shape (n, ...).
+    gain : float. 1 is the healthy camera, 0.25 a dark one.
+    start, end, share : See `Fault`. Rows are images: the first axis of the array, shape (n, ...).
 
     Notes
     -----
     Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the
     dtype (255 for uint8). Floats are not cut: their white is not known.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> images = np.full((3, 2, 2), 101, dtype=np.uint8)
     >>> broken, _ = apply(images, [ImageGain(0.5, start=1)])
@@ -70,13 +66,9 @@ class DarkCamera(ColumnFault):
     Parameters
     ----------
     columns : str or tuple of str
-    gain : float
-        1 is the healthy camera, 0.25 a dark one.
-    start, end, share, where
-        See `Fault`.
+    gain : float. 1 is the healthy camera, 0.25 a dark one.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"brightness": [100.0, 120.0, 80.0]})
     >>> apply(frame, DarkCamera("brightness", 0.5, start=1))[0]["brightness"].tolist()

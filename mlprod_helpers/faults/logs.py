@@ -46,13 +46,9 @@ class FeedOutage(MissingValues):
     Parameters
     ----------
     columns : str or tuple of str
-    fill : object
-        What stands there instead: None for missing, or a sentinel such as -999.
-    start, end, share, where
-        See `Fault`.
+    fill : object. What stands there instead: None for missing, or a sentinel such as -999.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"rating": [4.5, 3.0, 5.0]})
     >>> apply(log, FeedOutage("rating", fill=-999, start=1))[0]["rating"].tolist()
@@ -74,8 +70,6 @@ class FeedOutage(MissingValues):
 class LogOutage(LogFault):
     """No row arrives: the service is unreachable, or whoever collects its log is. From the log alone nobody can tell which.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=5, freq="h", tz="UTC")})
     >>> len(apply(log, LogOutage(start=1, end=4))[0])
@@ -98,11 +92,8 @@ class EncodingBug(ColumnFault):
     form : str
         "mojibake" (UTF-8 read as Latin-1: é becomes two characters), "percent" (as in an address: six), or "html"
         (a reference by number: six).
-    start, end, share, where
-        See `Fault`.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"query": ["bag", "café"]})
     >>> apply(log, EncodingBug("query"))[0]["query"].tolist()
@@ -148,15 +139,10 @@ class SlowDependency(LogFault):
 
     Parameters
     ----------
-    extra_ms : float
-        Mean of the additional wait.
-    timeout_ms : float
-        When the service gives up.
-    start, end, share, where
-        See `Fault`. `share` is the part of the requests that call the dependency.
+    extra_ms : float. Mean of the additional wait.
+    timeout_ms : float. When the service gives up.
+    start, end, share, where : See `Fault`. `share` is the part of the requests that call the dependency.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "status": 200,
     ...                     "latency_ms": 80.0})
@@ -193,15 +179,10 @@ class MemoryLeak(LogFault):
     Parameters
     ----------
     mb_per_hour : float
-    limit_mb : float or None
-        At this size the process is killed and starts again: a saw. None: it only grows.
-    column : str
-        Where the log says how much memory the process has.
-    start, end, where
-        See `Fault`. ``where={"server": "b"}`` lets one server leak.
+    limit_mb : float or None. At this size the process is killed and starts again: a saw. None: it only grows.
+    column : str. Where the log says how much memory the process has.
+    start, end, where : See `Fault`. ``where={"server": "b"}`` lets one server leak.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=4, freq="h", tz="UTC"), "memory_mb": 900.0})
     >>> apply(log, MemoryLeak(50.0, start=1))[0]["memory_mb"].tolist()
@@ -245,11 +226,8 @@ class RetryStorm(LogFault):
     ----------
     failure : float between 0 and 1
     max_attempts : int, at least 2
-    start, end, share, where
-        See `Fault`.
+    start, end, share, where : See `Fault`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "status": 200,
     ...                     "latency_ms": 80.0, "attempts": 1})
@@ -296,8 +274,6 @@ class RetryStorm(LogFault):
 class MissingOutputs(LogFault):
     """The service answers with status 200 and nothing in it: fast, idle and useless.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=3, freq="s", tz="UTC"), "status": 200,
     ...                     "prediction": "bags", "clicked": True})
@@ -317,8 +293,6 @@ class MissingOutputs(LogFault):
 class ClickDrop(LogFault):
     """Users click less: the hit rows lose their click. `share` is the part of the clicks that is lost.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1000, freq="s", tz="UTC"), "clicked": True})
     >>> broken, _ = apply(log, ClickDrop(share=0.3), random_state=0)
@@ -345,16 +319,12 @@ class HiddenClickDrop(LogFault):
     drop : float between 0 and 1
     column : str, the segments
     high, low : the values of the segment that clicks more, and of the one that clicks less
-    start, end, share, where
-        See `Fault`.
+    start, end, share, where : See `Fault`.
 
     Raises
     ------
-    ValueError
-        When even a window without any `low` request could not hide so large a drop.
+    ValueError : when even a window without any `low` request could not hide so large a drop.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> rng = np.random.default_rng(0)
     >>> device = rng.choice(["desktop", "phone"], 20_000)
@@ -419,13 +389,9 @@ class RedoSurge(LogFault):
 
     Parameters
     ----------
-    within_s : float
-        How soon they search again: between 8 seconds and so many.
-    start, end, share, where
-        See `Fault`. `share` is the part of the searches that is repeated.
+    within_s : float. How soon they search again: between 8 seconds and so many.
+    start, end, share, where : See `Fault`. `share` is the part of the searches that is repeated.
 
-    Examples
-    --------
     >>> from mlprod_helpers.faults import apply
     >>> log = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=100, freq="h", tz="UTC"), "request_id": range(100),
     ...                     "user_id": range(100)})

@@ -226,8 +226,7 @@ def check(exercise, namespace, rng=None, seconds=None):
     Parameters
     ----------
     exercise : Exercise
-    namespace : mapping of name -> object
-        Where the learner's names live; it is not changed.
+    namespace : mapping of name -> object. Where the learner's names live; it is not changed.
     rng : numpy.random.Generator, optional
         Where the check draws its inputs from. Default: the fixed seed of the exercise.
     seconds : float, optional
@@ -235,8 +234,7 @@ def check(exercise, namespace, rng=None, seconds=None):
 
     Returns
     -------
-    Verdict
-        Never raises, KeyboardInterrupt aside.
+    Verdict : Never raises, KeyboardInterrupt aside.
     """
     rng = np.random.default_rng(seed_of(exercise.id)) if rng is None else rng
     seen = Seen(clock=Clock(exercise.seconds if seconds is None else seconds, _is_learners))

@@ -174,19 +174,13 @@ def exercise(
 
     Parameters
     ----------
-    id : str
-        Lesson and number, such as "2.4".
-    answers : tuple of str
-        The names that the learner defines.
+    id : str. Lesson and number, such as "2.4".
+    answers : tuple of str. The names that the learner defines.
     points, minutes : int
-    kind : Kind or tuple of Kind
-        One for each answer.
-    hints : sequence of str
-        From a nudge to almost the answer; at least one.
-    core : bool
-        Whether the exercise is on the express path.
-    edition : int
-        Grows when an answer that was given before may now score differently.
+    kind : Kind or tuple of Kind. One for each answer.
+    hints : sequence of str. From a nudge to almost the answer; at least one.
+    core : bool. Whether the exercise is on the express path.
+    edition : int. Grows when an answer that was given before may now score differently.
     seconds : float
         How long the learner's functions may run in one check, all calls together, before they are stopped.
     """
@@ -259,8 +253,7 @@ def load(lesson_id):
 
     Raises
     ------
-    LookupError
-        If there is no such lesson.
+    LookupError : if there is no such lesson.
     """
     if not exists(lesson_id):
         raise LookupError(f"there is no lesson {lesson_id!r}; the lessons are {', '.join(lesson_ids())}")

@@ -35,8 +35,7 @@ class Kept:
 
     Parameters
     ----------
-    *functions : callable
-        The learner's.
+    *functions : callable. The learner's.
     """
 
     def __init__(self, *functions):
@@ -231,12 +230,9 @@ def another_process(began, functions, number):
 
     Parameters
     ----------
-    began : Kept
-        The state at the start, to which a new process comes.
-    functions : sequence of callable
-        The learner's, whose state is put back afterwards.
-    number : int
-        Other numbers mean other hashes and other dice.
+    began : Kept. The state at the start, to which a new process comes.
+    functions : sequence of callable. The learner's, whose state is put back afterwards.
+    number : int. Other numbers mean other hashes and other dice.
     """
     now, own = Kept(*functions), builtins.hash
     rooms = {id(each.__globals__) for each in functions if isinstance(each, types.FunctionType)}

@@ -25,16 +25,14 @@ class Lesson:
 
     Parameters
     ----------
-    lesson_id : str
-        Such as "02"; 2 and "2" are understood.
+    lesson_id : str. Such as "02"; 2 and "2" are understood.
     edition : int, optional
         The edition that the notebook was made for. If the installed course is at another one, every check says so
         instead of judging answers to questions that have changed.
 
     Raises
     ------
-    LookupError
-        If there is no such lesson.
+    LookupError : if there is no such lesson.
     """
 
     def __init__(self, lesson_id, edition=None):

@@ -36,8 +36,7 @@ class Clock:
 
     Parameters
     ----------
-    seconds : float
-        For all calls of `run` together.
+    seconds : float. For all calls of `run` together.
 
     Attributes
     ----------
@@ -57,8 +56,7 @@ class Clock:
 
         Raises
         ------
-        TimeIsUp
-            If it was stopped, also where the code caught the exception and went on.
+        TimeIsUp : if it was stopped, also where the code caught the exception and went on.
         """
         if self._running:  # a call within a call is on the clock already
             return call()

@@ -24,15 +24,11 @@ class ErrorBudget:
 
     Parameters
     ----------
-    objective : float, strictly between 0 and 1
-        The share of requests that has to be good, such as 0.999 (SLO).
-    period : str or timedelta
-        Over how long.
+    objective : float, strictly between 0 and 1. The share of requests that has to be good, such as 0.999 (SLO).
+    period : str or timedelta. Over how long.
 
     Source: B. Beyer et al., "The site reliability workbook" (2018), chapter 5, "Alerting on SLOs".
 
-    Examples
-    --------
     >>> budget = ErrorBudget(0.999)
     >>> round(budget.share, 6), budget.downtime()
     (0.001, Timedelta('0 days 00:43:12'))
@@ -109,8 +105,6 @@ class BurnRule:
     severity : {"page", "ticket"}
     owner : str
 
-    Examples
-    --------
     >>> rule = BurnRule(14.4, "1h", "5m")
     >>> print(rule, round(rule.consumed(ErrorBudget(0.999)), 4))
     burn rate above 14.4 over 1h and 5m, page 0.02
@@ -190,8 +184,6 @@ def burn_rates(bad, total, budget, windows):
     -------
     DataFrame, one column a window (named as Prometheus writes it); NaN while there were no requests
 
-    Examples
-    --------
     >>> index = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
     >>> bad, total = pd.Series([0, 4, 0, 0], index), pd.Series([100, 100, 100, 100], index)
     >>> burn_rates(bad, total, ErrorBudget(0.99), ["1h", "2h"]).round(9).values.tolist()
@@ -230,8 +222,6 @@ def evaluate_burn(bad, total, budget, rules=SRE_WORKBOOK):
     bad, total, budget : see `burn_rates`
     rules : sequence of BurnRule
 
-    Examples
-    --------
     >>> index = pd.date_range("2024-01-01", periods=24, freq="5min", tz="UTC")
     >>> total = pd.Series(1000, index)
     >>> bad = pd.Series(0, index)

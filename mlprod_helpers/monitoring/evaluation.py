@@ -19,8 +19,7 @@ class Verdict:
     incidents : DataFrame
         One row an incident: `kind, start, end`, `alert` (start of the first true alert, NaT if none), `delay` (Timedelta),
         `rule` (of that alert), `outcome` ("caught", "late" or "missed").
-    alerts : DataFrame
-        The pages with a column `true`: did it begin in an incident?
+    alerts : DataFrame. The pages with a column `true`: did it begin in an incident?
     weeks : float
     """
 
@@ -67,14 +66,11 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
 
     Parameters
     ----------
-    alerts : DataFrame
-        From `evaluate`.
+    alerts : DataFrame. From `evaluate`.
     incidents : Seal, sequence of Incident, or DataFrame with `kind, start, end`
         A seal is opened. `end` is the last moment of the incident.
-    measured : DataFrame
-        The measured frame that was watched: it says for how many weeks.
-    deadline : str or timedelta
-        A page later than this after the start is late.
+    measured : DataFrame. The measured frame that was watched: it says for how many weeks.
+    deadline : str or timedelta. A page later than this after the start is late.
     grace : str or timedelta
         How long after its end an incident still explains an alert: with windows of an hour, "1h".
 
@@ -82,8 +78,6 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     -------
     Verdict
 
-    Examples
-    --------
     >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
     >>> index = pd.date_range("2024-01-01", periods=168, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"error_rate": 0.01}, index)
@@ -128,8 +122,6 @@ def grouped(alerts):
     -------
     DataFrame with the columns of `alerts`: the first alert of each page, its `end` that of the last one to end.
 
-    Examples
-    --------
     >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
     >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"a": [0, 1, 1, 0, 0, 1], "b": [0, 0, 1, 1, 0, 0]}, index)

@@ -74,10 +74,8 @@ def measure(log, metrics=None, every="1h", *, end=None):
         `requestlog.as_of(log, now)`.
     metrics : sequence of `Metric` or names out of `METRICS`, optional
         All of `METRICS` whose columns the log has if not given.
-    every : str
-        Length of a window: "1h", "5min", "1D".
-    end : moment, optional
-        See `Windows`. A log that ends in silence shows the silence only if `end` is given.
+    every : str. Length of a window: "1h", "5min", "1D".
+    end : moment, optional. See `Windows`. A log that ends in silence shows the silence only if `end` is given.
 
     Returns
     -------
@@ -88,13 +86,9 @@ def measure(log, metrics=None, every="1h", *, end=None):
 
     Raises
     ------
-    KeyError
-        For a metric that does not exist, or one that reads a column that the log lacks.
-    ValueError
-        For two metrics of one name, and for a metric that does not return one number a window.
+    KeyError : for a metric that does not exist, or one that reads a column that the log lacks.
+    ValueError : for two metrics of one name, and for a metric that does not return one number a window.
 
-    Examples
-    --------
     >>> from mlprod_helpers.monitoring import service_log
     >>> measure(service_log(days=1, random_state=0), ["throughput", "ctr"], "6h").round(3)
                                rows  throughput    ctr

@@ -53,8 +53,6 @@ class MonitoringPlan:
     service : str
     rows : sequence of Row
 
-    Examples
-    --------
     >>> rule = Rule("missing_outputs", above=0.05, for_="1h", owner="search-oncall")
     >>> plan = MonitoringPlan("search", [Row("answers are empty", rule, "roll back"), Row("photos are dark")])
     >>> MonitoringPlan.from_dict(plan.to_dict()) == plan

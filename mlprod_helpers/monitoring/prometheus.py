@@ -36,8 +36,7 @@ def to_prometheus(plan, metrics=()):
     Parameters
     ----------
     plan : MonitoringPlan
-    metrics : sequence of Metric
-        Your own metrics, whose units are needed. Those of `METRICS` are known.
+    metrics : sequence of Metric. Your own metrics, whose units are needed. Those of `METRICS` are known.
 
     Returns
     -------
@@ -50,8 +49,6 @@ def to_prometheus(plan, metrics=()):
 
     Source: Prometheus, "Alerting rules", "Metric and label naming" (prometheus.io/docs, version 2.42).
 
-    Examples
-    --------
     >>> from mlprod_helpers.monitoring import MonitoringPlan, Row, Rule
     >>> slow = Rule("latency_p99", above=250, for_="2h", owner="search-oncall")
     >>> plan = MonitoringPlan("search", [Row("answers are slow", slow, "roll back")])

@@ -46,28 +46,21 @@ class Rule:
 
     Parameters
     ----------
-    metric : str
-        Column of the measured frame.
+    metric : str. Column of the measured frame.
     above, below : float or sequence of 24 or 168 floats, optional
         Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each hour of
         the day or of the week (UTC, from Monday 0 h; the hour in which a window begins).
-    for_ : str or timedelta
-        How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
+    for_ : str or timedelta. How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
     severity : {"page", "ticket"}
-    owner : str
-        The person or rota that is alerted.
-    name : str
-        Name of the alert; "LatencyP99High" for a `latency_p99` above its threshold if not given.
+    owner : str. The person or rota that is alerted.
+    name : str. Name of the alert; "LatencyP99High" for a `latency_p99` above its threshold if not given.
 
     Raises
     ------
-    ValueError
-        For a rule that can never fire, and for values that are no threshold, duration or severity.
+    ValueError : for a rule that can never fire, and for values that are no threshold, duration or severity.
 
     Source: Prometheus, "Alerting rules" and "Recording rules" (prometheus.io/docs, version 2.42).
 
-    Examples
-    --------
     >>> rule = Rule("error_rate", above=0.05, for_="2h", owner="eta-oncall")
     >>> print(rule)
     ErrorRateHigh: error_rate above 0.05 for 2h, page to eta-oncall
@@ -166,8 +159,7 @@ def duration(value, name="duration"):
 
     Raises
     ------
-    ValueError
-        For a negative one, a bare number, and what is finer than a millisecond (Prometheus' own limit).
+    ValueError : for a negative one, a bare number, and what is finer than a millisecond (Prometheus' own limit).
 
     >>> duration("1h30m")
     Timedelta('0 days 01:30:00')
@@ -272,8 +264,7 @@ def window_length(measured):
 
     Raises
     ------
-    ValueError
-        For a frame whose index is no rising UTC time, or has fewer than two windows.
+    ValueError : for a frame whose index is no rising UTC time, or has fewer than two windows.
     """
     index = measured.index
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
@@ -328,11 +319,8 @@ def evaluate(rules, measured):
 
     Raises
     ------
-    ValueError
-        For a metric that the frame does not have.
+    ValueError : for a metric that the frame does not have.
 
-    Examples
-    --------
     >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"error_rate": [0.01, 0.2, 0.3, 0.2, 0.01, 0.01]}, index)
     >>> alerts = evaluate(Rule("error_rate", above=0.05, for_="1h", owner="eta-oncall"), measured)

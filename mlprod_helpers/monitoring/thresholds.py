@@ -20,15 +20,12 @@ def choose_threshold(
 
     Parameters
     ----------
-    reference : Series
-        One metric over whole quiet weeks (index: start of window, UTC): two at least, better four.
+    reference : Series. One metric over whole quiet weeks (index: start of window, UTC): two at least, better four.
     side : {"above", "below"}
-    per : {"hour_of_week", "hour_of_day", None}
-        For what normal is learned: 168 hours, 24, or one for all.
+    per : {"hour_of_week", "hour_of_day", None}. For what normal is learned: 168 hours, 24, or one for all.
     pages_per_week : float
         How many alerts a week may be false. Below one page in the whole reference the largest one is beaten.
-    for_ : str or timedelta
-        The rule's `for_`: a longer one needs a lower threshold for as many pages.
+    for_ : str or timedelta. The rule's `for_`: a longer one needs a lower threshold for as many pages.
     margin : float
         The threshold keeps at least this distance from normal, in the metric's unit: for a metric that hardly ever moves.
 
@@ -43,8 +40,6 @@ def choose_threshold(
 
     Source: leave-one-out calibration as in cross-conformal prediction (Vovk 2015); MAD times 1.4826 estimates a normal's sd.
 
-    Examples
-    --------
     >>> index = pd.date_range("2024-01-01", periods=4 * 168, freq="1h", tz="UTC")
     >>> load = pd.Series(100 + 50 * (index.hour > 7) + np.random.default_rng(0).normal(0, 5, len(index)), index)
     >>> above = choose_threshold(load, pages_per_week=0.5)

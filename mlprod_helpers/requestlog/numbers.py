@@ -15,11 +15,8 @@ def as_floats(values, name="values"):
 
     Raises
     ------
-    ValueError
-        For text, dates, complex numbers and other values that are no numbers.
+    ValueError : for text, dates, complex numbers and other values that are no numbers.
 
-    Examples
-    --------
     >>> as_floats(pd.array([1, None], dtype="Int64")).tolist()
     [1.0, nan]
     >>> as_floats(["late"], "delays")

@@ -24,8 +24,7 @@ class Exports:
 
         Returns
         -------
-        dict
-            The resource as plain data.
+        dict : the resource as plain data.
 
         Raises
         ------
@@ -38,8 +37,6 @@ class Exports:
         -----
         Source: Flagger, "Deployment Strategies" (docs.flagger.app/usage/deployment-strategies).
 
-        Examples
-        --------
         >>> from mlprod_helpers.rollout import Canary
         >>> Canary(step_weights=[1, 10, 50], interval=300, threshold=2).to_flagger("eta")["spec"]["analysis"]
         {'interval': '5m', 'threshold': 2, 'stepWeights': [1, 10, 50]}
@@ -103,8 +100,7 @@ class Exports:
 
         Returns
         -------
-        dict
-            The resource as plain data.
+        dict : the resource as plain data.
 
         Raises
         ------
@@ -118,8 +114,6 @@ class Exports:
         Source: Argo Rollouts, "Rollout Specification" and "Analysis & Progressive Delivery"
         (argo-rollouts.readthedocs.io/en/stable/features/specification).
 
-        Examples
-        --------
         >>> from mlprod_helpers.rollout import Canary
         >>> strategy = Canary(step_weights=[10, 50], interval=300, threshold=1).to_argo("eta")["spec"]["strategy"]
         >>> for step in strategy["canary"]["steps"]:
@@ -210,8 +204,7 @@ class Exports:
 
         Parameters
         ----------
-        stable, canary : str
-            Where the versions listen, as host:port.
+        stable, canary : str. Where the versions listen, as host:port.
 
         Returns
         -------
@@ -228,8 +221,6 @@ class Exports:
         -----
         Source: HAProxy 2.6, "Configuration Manual" (xxh32, set-var) and "Management Guide" (set var); docs.haproxy.org.
 
-        Examples
-        --------
         >>> from mlprod_helpers.rollout import Canary
         >>> print(*Canary(step_weights=[1, 10, 50]).to_haproxy().splitlines()[:7], sep="\\n")
         # The canary starts with 1% of the users. After each passed check, send the next weight to haproxy.sock:

@@ -23,11 +23,8 @@ def draw_world(rng):
 
     Returns
     -------
-    dict
-        `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
+    dict : `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
 
-    Examples
-    --------
     >>> world = draw_world(np.random.default_rng(0))
     >>> list(world["versions"])
     ['good', 'good but noisy', 'bad', 'slow', 'bad for one airport']
@@ -87,19 +84,15 @@ def rehearse(plan, judge, world, kind):
 
     Parameters
     ----------
-    plan : callable
-        Returns the plan as a dict, see `Plan.from_dict`.
+    plan : callable. Returns the plan as a dict, see `Plan.from_dict`.
     judge : callable
         Takes the summaries of the stable version and of the canary by airport, returns (outcome, reason).
-    world : dict
-        From `draw_world`.
-    kind : str
-        One of its versions.
+    world : dict. From `draw_world`.
+    kind : str. One of its versions.
 
     Returns
     -------
-    RolloutResult
-        With `.plot()` and `.timeline`.
+    RolloutResult : With `.plot()` and `.timeline`.
     """
     plan = Plan.from_dict(plan())
     return replay(
@@ -112,19 +105,14 @@ def regret(gain, won, weight):
 
     Parameters
     ----------
-    gain : int
-        How many requests go better if everybody has the new version; negative if it is worse.
-    won : int
-        How many did, with the users that had it.
-    weight : float
-        The share of the users, 0 to 1, that has it in the end and keeps it.
+    gain : int. How many requests go better if everybody has the new version; negative if it is worse.
+    won : int. How many did, with the users that had it.
+    weight : float. The share of the users, 0 to 1, that has it in the end and keeps it.
 
     Returns
     -------
     int
 
-    Examples
-    --------
     >>> regret(-100, -10, 0.0), regret(100, 10, 1.0)
     (10, 90)
     """

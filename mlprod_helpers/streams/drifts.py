@@ -34,8 +34,7 @@ class Drift:
 
     Parameters
     ----------
-    kind : {"concept", "covariate", "prior"}
-        What changes, and what stays as it was:
+    kind : {"concept", "covariate", "prior"}. What changes, and what stays as it was:
 
         - concept: P(y | x) changes, P(x) stays.
         - covariate: P(x) changes, P(y | x) stays.
@@ -44,12 +43,9 @@ class Drift:
         sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the
         share of the new grows in a straight line. incremental: there is one regime, and it moves through
         states in between. recurring: `width` rows new, `width` rows old, and so on.
-    start : int
-        The first row that can be touched, counted from 0.
-    width : int
-        Rows that the change takes; for "recurring" the length of one season. 0 for "sudden".
-    size : float, optional
-        How far it goes. The sign is a direction; 0 is refused, since it is no drift.
+    start : int. The first row that can be touched, counted from 0.
+    width : int. Rows that the change takes; for "recurring" the length of one season. 0 for "sudden".
+    size : float, optional. How far it goes. The sign is a direction; 0 is refused, since it is no drift.
 
         - concept: share of the rows that would carry another label if the new concept held, all else about
           the row the same (default 0.3).
@@ -62,8 +58,7 @@ class Drift:
 
     Raises
     ------
-    ValueError, TypeError
-        For values that make no drift; the message says what to write instead.
+    ValueError, TypeError : for values that make no drift; the message says what to write instead.
 
     Notes
     -----
@@ -76,8 +71,6 @@ class Drift:
     ACM Computing Surveys 46 (2014). J. G. Moreno-Torres et al., "A unifying view on dataset shift in
     classification", Pattern Recognition 45 (2012).
 
-    Examples
-    --------
     >>> drift = Drift("concept", "gradual", start=2000, width=1000, size=0.25)
     >>> drift.new_share([1999, 2000, 2500, 3000]).tolist()
     [0.0, 0.0, 0.5, 1.0]
@@ -143,8 +136,7 @@ class Drift:
 
         Parameters
         ----------
-        t : int or array of int
-            Row numbers.
+        t : int or array of int. Row numbers.
 
         Returns
         -------
@@ -152,8 +144,6 @@ class Drift:
             sudden and recurring: 0 or 1. gradual: the probability that a row is new. incremental: no mixture,
             but the part of the way that the regime has moved.
 
-        Examples
-        --------
         >>> Drift("prior", "recurring", start=10, width=5).new_share([9, 10, 15, 20]).tolist()
         [0.0, 1.0, 0.0, 1.0]
         """
@@ -182,11 +172,9 @@ def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tup
 
     Parameters
     ----------
-    n_samples : int
-        Rows of the stream that it is for, at least 100.
+    n_samples : int. Rows of the stream that it is for, at least 100.
     random_state : int, Generator or None
-    kinds, patterns : sequence of str
-        What to draw from.
+    kinds, patterns : sequence of str. What to draw from.
 
     Returns
     -------
@@ -194,8 +182,6 @@ def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tup
         `start` between 30 % and 60 % of the rows, `width` between 10 % and 20 %; sizes: concept 0.2 to 0.4,
         covariate 0.8 to 1.6, prior 0.15 to 0.3; covariate and prior with either sign.
 
-    Examples
-    --------
     >>> drift = draw_drift(10_000, 1, patterns=["gradual"])
     >>> drift.pattern, 3000 <= drift.start < 6000
     ('gradual', True)

@@ -23,16 +23,14 @@ class Linear:
 
     Parameters
     ----------
-    prior : float in (0, 1)
-        P(y = 1) before any drift; exact.
+    prior : float in (0, 1). P(y = 1) before any drift; exact.
     noise : float
         Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of
         the best possible model. At most 2 prior (1 - prior), where x says nothing.
 
     Raises
     ------
-    ValueError
-        For a prior or a noise outside of these limits.
+    ValueError : for a prior or a noise outside of these limits.
 
     Notes
     -----

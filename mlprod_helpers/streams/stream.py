@@ -25,13 +25,10 @@ class Stream:
     Attributes
     ----------
     n_samples, n_features : int
-    concept : Linear
-        The settings of the concept before any drift.
+    concept : Linear. The settings of the concept before any drift.
     X : array of float (n_samples, n_features)
-    y : array of int (n_samples,)
-        Classes 0 and 1.
-    time : array of int (n_samples,)
-        The row number: one row arrives a tick.
+    y : array of int (n_samples,). Classes 0 and 1.
+    time : array of int (n_samples,). The row number: one row arrives a tick.
     label_time : array of int (n_samples,) or None
         The tick at which the label is known; None without `label_delay`.
 
@@ -64,11 +61,8 @@ class Stream:
 
         Returns
         -------
-        DataFrame (n_samples rows)
-            Columns time, x0, x1, ..., y and, with a label delay, label_time.
+        DataFrame (n_samples rows) : Columns time, x0, x1, ..., y and, with a label delay, label_time.
 
-        Examples
-        --------
         >>> make_stream(3, n_features=1, random_state=0, label_delay=10).frame().columns.tolist()
         ['time', 'x0', 'y', 'label_time']
         """
@@ -79,11 +73,8 @@ class Stream:
 
         Returns
         -------
-        Truth
-            Prints itself in words.
+        Truth : Prints itself in words.
 
-        Examples
-        --------
         >>> make_stream(1000, drifts=[Drift("prior", "sudden", 400)], random_state=0).reveal()
         Sealed truth of 1,000 rows, Linear(prior=0.5, noise=0.1)
           0: prior drift, sudden: row 400, size 0.2 (change of P(y = 1))
@@ -113,20 +104,17 @@ def make_stream(
 
     Parameters
     ----------
-    n_samples : int
-        Rows; a million takes a fraction of a second.
+    n_samples : int. Rows; a million takes a fraction of a second.
     drifts : Drift or sequence of Drift
         They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate
         drift moves the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it
         multiplies the odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start +
         size.
-    n_features : int
-        Columns.
+    n_features : int. Columns.
     random_state : int, Generator or None
         The same seed gives the same rows. Up to the onset they are also those of the stream without the
         drift, and the first rows of a longer stream are those of a shorter one.
-    concept : Linear
-        How labels follow from x before any drift.
+    concept : Linear. How labels follow from x before any drift.
     label_delay : float or (float, float), optional
         Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal
         delay. Rounded up to whole ticks.
@@ -148,8 +136,6 @@ def make_stream(
     A prior drift is made by rejection: rows are drawn from the law of their tick and kept by their label,
     redrawn otherwise. So P(x | y) stands exactly, whatever the concept.
 
-    Examples
-    --------
     >>> drifts = [Drift("concept", "gradual", 3000, 1000), Drift("covariate", "sudden", 7000)]
     >>> stream = make_stream(10_000, drifts=drifts, random_state=7)
     >>> stream

@@ -11,19 +11,13 @@ class Truth:
 
     Attributes
     ----------
-    n_samples : int
-        Rows of the stream.
+    n_samples : int. Rows of the stream.
     drifts : tuple of Drift
         In the order in which they were given, each with kind, pattern, start, end, width, size and unit.
-    concept : Linear
-        The concept before any drift.
-    label_delay : float, (float, float) or None
-        As given to `make_stream`, in ticks.
-    incidents : tuple of Incident
-        What the faults did; see `mlprod_helpers.faults`.
+    concept : Linear. The concept before any drift.
+    label_delay : float, (float, float) or None. As given to `make_stream`, in ticks.
+    incidents : tuple of Incident. What the faults did; see `mlprod_helpers.faults`.
 
-    Examples
-    --------
     >>> from mlprod_helpers.streams import Drift, make_stream
     >>> make_stream(1000, drifts=Drift("concept", "recurring", 300, 100), random_state=0).reveal().onsets
     (300,)
