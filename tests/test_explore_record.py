@@ -62,7 +62,12 @@ def test_the_form_reads_a_record_that_is_filled_already(record):
 
 def test_an_entry_that_the_record_refuses_is_told_and_taken_back(record):
     form = record_form(record)
-    for value, says in (("many", "no number"), ("-1", "from 1 up"), ("1.5", "whole number"), ("", "number")):
+    for value, says in (
+        ("many", "no number"),
+        ("-1", "equal to 1"),
+        ("1.5", "valid integer"),
+        ("", "integer"),
+    ):
         form.set("sizing.servers", value)
         assert says in form.message and "Not taken" in state_of(form)
         assert record.sizing.servers == 4 and form._inputs["sizing.servers"].value == "4"

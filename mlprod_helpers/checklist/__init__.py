@@ -1,18 +1,9 @@
 """The deployment checklist as a record: what was decided, what is promised, and the evidence for each promise.
 
-A `Record` answers the rows of the checklist (`ROWS`). Promises are claims with a metric, a threshold and a unit; evidence
-comes from simulations over several seeds (`from_sizing`), measurements (`from_model`, `from_trials`, `measured`) and
-searches for people in a log (`from_leaks`, `from_groups`). `record.lint()` says what is missing or contradicted,
-`replay_record` draws the traffic again, `record.runbook()` is the text for whoever is on call.
-
->>> from mlprod_helpers.queueing import Lognormal
->>> sizing = Sizing(rate=40.0, servers=4, service=Lognormal(0.05, cv=1.0), seconds=60)
->>> claim = Claim(metric="p99", at_most=200, unit="ms", evidence=from_sizing(sizing, "p99", seeds=20))
->>> record = Record("ETA of departing flights", sizing=sizing, latency=[claim])
->>> print(record.lint().of("latency"))
-1 finding:
-- latency, contradicted: "99 % of the answers come within 200 ms" was missed in 20 of 20 draws (worst: 280 ms); it
-  promises 95 % of them. Change the service or the promise.
+A `Record` answers the rows of the checklist (`ROWS`). Promises are claims with a metric, a threshold and a unit;
+evidence comes from simulations over several seeds, measurements, and searches for people in a log. `record.lint()`
+says what is missing or contradicted, `replay_record` draws the traffic again, `record.runbook()` is the text for
+whoever is on call.
 """
 
 from mlprod_helpers.checklist.evidence import (

@@ -11,16 +11,9 @@ UNLISTED = ("seat", "loyalty", "trip", "kin", "wallet", "visa", "meal", "lounge"
 
 
 def draw_entry(rng, number=0):
-    """A log entry that tells too much, in many places.
+    """A log entry that tells too much in many places, and the names of the passenger that are in it.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    number : int. Entries of different numbers hide their secrets in different ways.
-
-    Returns
-    -------
-    (dict, list of str) : the entry, and the names of the passenger that are in it.
+    Entries of different `number` hide their secrets in different ways.
 
     >>> import numpy as np
     >>> entry, names = draw_entry(np.random.default_rng(0))
@@ -37,7 +30,7 @@ def draw_entry(rng, number=0):
     if not number:  # whoever masks the first of each kind alone leaves these
         remarks = [*remarks, f"{last} and {first} wait: {phone} or {mail}"]
     secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}
-    unlisted = [str(rng.choice(UNLISTED)), *(made_up(rng) for _ in range(2))]
+    unlisted = [str(rng.choice(UNLISTED)), *(_made_up(rng) for _ in range(2))]
     unlisted = [str(name) for name in rng.permutation(unlisted)]
     entry = {
         "request_id": f"r{rng.integers(10_000, 99_999)}",
@@ -59,13 +52,13 @@ def draw_entry(rng, number=0):
     return entry, [first, last]
 
 
-def made_up(rng):
+def _made_up(rng):
     """The name of a field that nobody can have listed."""
     return "".join(str(rng.choice(list(letters))) for letters in ("bdfgklmnprst", "aeiou") * 3)
 
 
 def leaky_door(payload):
-    """The status and the message for a payload: a validation as it is often found, which lets through what it should not.
+    """The status and the message for a payload by a validation that lets through what it should not.
 
     >>> leaky_door({"rows": [{"distance": -3, "hour": 5}]})
     (400, 'distance or hour out of range')
@@ -85,16 +78,9 @@ SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
 
 def month_of(servers, *, random_state=None):
-    """What a month costs: servers, and the busy minutes in which p99 was above the need.
+    """What a month costs: `servers`, `missed` (share of the busy minutes with p99 above the need), `cost` (EUR).
 
-    Parameters
-    ----------
-    servers : int or Sizing. A `Sizing` where other options count, too.
-    random_state : int, Generator or None
-
-    Returns
-    -------
-    dict : `servers`, `missed` (share of the minutes), `cost` (EUR).
+    `servers` is a number, or a `Sizing` where other options count too.
     """
     sizing = servers if isinstance(servers, Sizing) else Sizing(RATE, servers, SERVICE)
     record = Record(

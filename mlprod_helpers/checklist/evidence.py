@@ -16,20 +16,16 @@ from mlprod_helpers.requestlog.numbers import as_floats
 
 
 def measured(figure, unit, how, *, source="measurement", **conditions):
-    """Evidence from a figure, or several, that you took yourself.
+    """Evidence from one figure, or several, that you took yourself.
 
     Parameters
     ----------
-    figure : float, or a sequence with one figure a repetition; the highest one counts. Where high is good, give a
-        single figure, or use `Evidence` itself
+    figure : float, or a sequence with one figure a repetition. The highest counts; where high is good, give one
+        figure
     unit : str
     how : str, one sentence: what was run
     source : "measurement", "calculation", "log" or "simulation"
     **conditions : load, machine, number of rows, ...
-
-    Returns
-    -------
-    Evidence
 
     >>> measured([0.011, 0.013, 0.012], "s", "predict of 1,000 rows", rows=1000, machine="laptop")
     Evidence(0.013 s, worst of 3 draws, measurement, rows 1000, machine laptop: predict of 1,000 rows)
@@ -41,18 +37,13 @@ def measured(figure, unit, how, *, source="measurement", **conditions):
 
 
 def from_sizing(sizing, metric="p99", *, seeds=20):
-    """Evidence from the traffic that a service is sized for: one simulated window a seed.
+    """Evidence from the traffic that a service is sized for: the worst of one simulated window a seed.
 
     Parameters
     ----------
     sizing : Sizing
-    metric : str: a percentile ("p50", "p99", ...), "mean_latency", "mean_wait", "drop_rate", "utilization" or
-        "throughput" (answers a second while all servers work)
+    metric : str, one of `SIMULATED` in `checklist.measures`, or any percentile such as "p75"
     seeds : int (that many, from 0) or a sequence of int
-
-    Returns
-    -------
-    Evidence : the worst figure, and that of each seed as `draws`
 
     Raises
     ------
@@ -65,7 +56,11 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
     >>> round(one.figure, 2), round(many.figure, 2)  # one seed says little of the worst minute
     (0.3, 0.43)
     """
-    seeds = _seeds(seeds)
+    seeds = list(range(seeds)) if isinstance(seeds, Integral) else [int(seed) for seed in seeds]
+    if not seeds:
+        raise RecordError("There is no seed: one draw of the traffic at least.")
+    if len(set(seeds)) < len(seeds):
+        raise RecordError("A seed stands twice: it draws the same traffic again and proves nothing new.")
     runs = [sizing.run(seed) for seed in seeds]
     draws = tuple(float(figure_of(run, metric)) for run in runs)
     if np.isnan(draws).any():
@@ -82,34 +77,15 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
     return Evidence(worst, measure.unit, "simulation", f"{metric} of simulated traffic", conditions, draws)
 
 
-def _seeds(seeds):
-    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        seeds = range(seeds)
-    seeds = [int(seed) for seed in seeds]
-    if not seeds:
-        raise RecordError("There is no seed: one draw of the traffic at least.")
-    if len(set(seeds)) < len(seeds):
-        raise RecordError("A seed stands twice: it draws the same traffic again and proves nothing new.")
-    return seeds
-
-
 # ------------------------------------------------------------------------------------------- a measured model
 
 
 def model_bytes(model):
-    """How large is a model on disk or on the wire?
+    """The bytes of a model (any fitted estimator, or plain data) on disk or on the wire, by format.
 
-    `pickle` is what Python writes; it runs code when it is read, so never load one that a stranger made. `json` is the
-    same state written as text, arrays as lists of numbers: about what a browser or a program in another language would
-    load. It is a size, not a format: nothing reads it back.
-
-    Parameters
-    ----------
-    model : any fitted estimator, or plain data
-
-    Returns
-    -------
-    dict : format ("pickle", "json") -> bytes
+    `pickle` is what Python writes; reading one runs its code, so never load a stranger's. `json` is the same state
+    as text, about what a browser or a program in another language would load. It is a size, not a format that
+    anything reads back.
 
     >>> sizes = model_bytes({"coefficients": np.zeros(1000)})
     >>> sizes["pickle"] > 8000, sizes["json"]
@@ -142,18 +118,10 @@ def from_model(model):
 
 
 def peak_memory(call):
-    """How much memory does a call take at its peak, above what was there before?
+    """The bytes that a call without arguments takes at its peak, above what was there before.
 
-    An estimate: what Python and numpy ask for. Memory that compiled code takes on its own is not seen, and the
-    interpreter with its libraries (some 100 MB) comes on top.
-
-    Parameters
-    ----------
-    call : callable without arguments, such as `lambda: model.predict(rows)`
-
-    Returns
-    -------
-    int : bytes
+    This is an estimate: it sees what Python and numpy ask for, but not memory that compiled code takes on its own,
+    and not the interpreter with its libraries (some 100 MB).
 
     >>> peak_memory(lambda: np.ones(1_000_000)) // 1_000_000
     8
@@ -174,19 +142,20 @@ def peak_memory(call):
 
 
 def batch_timing(predict, rows, sizes=(1, 10, 100, 1000), *, repeats=5):
-    """How long does a call take with so many rows, and what does one row cost in it?
+    """How long a call takes with so many rows, and what one row costs in it.
 
     Parameters
     ----------
     predict : callable that takes a frame or array of rows
-    rows : DataFrame or array; repeated from its start when a size needs more
+    rows : DataFrame or array, repeated from its start when a size needs more
     sizes : rows a request
     repeats : int; the median counts, after one call to warm up
 
     Returns
     -------
-    DataFrame : index `rows`; `seconds` a call, `seconds_per_row`. Timings differ from machine to machine and from run
-        to run: print their order of magnitude.
+    DataFrame : index `rows`; `seconds` a call, `seconds_per_row`. Timings differ from machine to machine: print
+        their order
+        of magnitude.
 
     >>> batch_timing(lambda rows: rows.sum(), np.ones((10, 3)), sizes=(1, 100)).index.tolist()
     [1, 100]
@@ -211,16 +180,7 @@ def batch_timing(predict, rows, sizes=(1, 10, 100, 1000), *, repeats=5):
 
 
 def from_trials(passed, how):
-    """Evidence from trials that pass or fail: wrong inputs sent to the door, restores tried, backups read.
-
-    Parameters
-    ----------
-    passed : sequence of bool, one a trial
-    how : str, what was tried
-
-    Returns
-    -------
-    Evidence : the share that passed
+    """Evidence from trials that pass or fail (bools), such as wrong inputs or restores: the share that passed.
 
     >>> from_trials([True, True, False, True], "wrong payloads that were refused").figure
     0.75

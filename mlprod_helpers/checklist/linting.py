@@ -63,20 +63,12 @@ class Findings(tuple):
 
 
 def lint(record):
-    """What is missing, vague, unproven or contradicted in a record.
+    """What is missing, vague, unproven or contradicted in a record: `Findings` in the order of the rows.
 
     The kinds of problem: `missing` (a row or a part of it), `vague` (words where a figure belongs), `no evidence`,
     `contradicted` (the evidence says otherwise), `unit`, `one seed` (too few draws of random traffic), `other load`
-    (evidence for less traffic or more servers than stated), `source` (nobody could repeat it), `inconsistent` (two rows
-    that cannot both be true).
-
-    Parameters
-    ----------
-    record : Record
-
-    Returns
-    -------
-    Findings : in the order of the rows.
+    (evidence for less traffic or more servers than stated), `source` (nobody could repeat it), `inconsistent` (two
+    rows that cannot both be true).
     """
     rules = (_texts, _decisions, _claim_rows, _claims, _sizing, _rollout, _rollback, _monitoring, _together)
     findings = dict.fromkeys(Finding(*parts) for rule in rules for parts in rule(record))

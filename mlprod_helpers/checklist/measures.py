@@ -57,17 +57,7 @@ def dimension(unit):
 
 
 def convert(value, unit, to):
-    """A value in another unit of the same kind.
-
-    Parameters
-    ----------
-    value : float
-    unit, to : str, "us", "ms", "s", "min", "h", "d"; "B", "kB", "MB", "GB", "KiB", "MiB", "GiB"; "share", "%";
-        "QPS", "1/s", "1/min", "1/h", "1/d"; any other unit converts to itself only
-
-    Raises
-    ------
-    ValueError : units of different kinds.
+    """A value in another unit of the same kind (see `_UNITS`); any other unit converts to itself only.
 
     >>> convert(0.25, "s", "ms"), convert(3, "%", "share"), convert(7, "EUR", "EUR")
     (250.0, 0.03, 7.0)

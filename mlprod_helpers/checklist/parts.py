@@ -1,8 +1,8 @@
 """The parts of a deployment record: what is promised, what proves it, what was decided, what happens when it breaks."""
 
 import math
-from dataclasses import asdict, field
-from typing import Annotated
+from dataclasses import field
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, model_validator
@@ -20,7 +20,6 @@ from mlprod_helpers.checklist.fields import (
     as_list,
     list_of,
     model,
-    one_of,
     wrong,
 )
 from mlprod_helpers.checklist.measures import METRICS, SIMULATED, convert, in_words
@@ -56,15 +55,13 @@ class Evidence:
 
     figure: Figure
     unit: Text = ""
-    source: Annotated[Text, one_of(SOURCES)] = "measurement"
+    source: Literal[SOURCES] = "measurement"
     how: Text = ""
     conditions: dict[str, Condition] = field(default_factory=dict, hash=False)
     draws: Annotated[tuple[Figure, ...], BeforeValidator(as_list)] = ()
 
     @model_validator(mode="after")
     def _is_whole(self):
-        if not self.source:
-            raise wrong(f"has no source: {nearest_name('', SOURCES)}")
         if self.draws and not min(self.draws) <= self.figure <= max(self.draws):
             raise wrong(
                 f"has the figure {self.figure:g}, outside of its own draws, {min(self.draws):g} to "
@@ -194,13 +191,7 @@ class Decision:
 class Alert:
     """A metric that crosses a threshold for some minutes: what a monitor tells, and what starts a rollback.
 
-    Parameters
-    ----------
-    metric : str, as in `Claim`
-    above, below : float, the threshold; one of the two
-    unit : str
-    minutes : float, for how long before anything happens
-    tells : str, who hears of it
+    `metric` is one as in `Claim`; `above` or `below` is the threshold in `unit`; `tells` is who hears of it.
 
     >>> print(Alert("p99", above=400, unit="ms", minutes=5, tells="on call"))
     p99 above 400 ms for 5 minutes (tells on call)
@@ -254,7 +245,7 @@ class Rollout:
     canary: 5 %, 25 %, 100 % of the traffic, 30 minutes each
     """
 
-    strategy: Annotated[Text, one_of(STRATEGIES)] = ""
+    strategy: Literal[("", *STRATEGIES)] = ""
     steps: Annotated[tuple[Amount, ...], BeforeValidator(as_list), AfterValidator(_are_shares)] = ()
     minutes: Amount | None = None
     why: Text = ""
@@ -293,7 +284,10 @@ def _read_law(value):
         kind = entries.pop("law", None)
         if kind not in LAWS:
             raise wrong(f"has the law {kind!r}: {nearest_name(kind, LAWS)}")
-        value = _made(LAWS[kind], entries)
+        try:
+            return LAWS[kind](**entries)
+        except TypeError as error:
+            raise wrong(f"is no {kind}: {error}.") from None
     try:
         return as_law(value)
     except TypeError:
@@ -306,21 +300,6 @@ def _write_law(law):
         return {"law": "Measured", "seconds": law.seconds.tolist()}
     entries = {"law": type(law).__name__, "mean": float(law.mean)}
     return entries | ({"cv": float(law.cv)} if isinstance(law, Lognormal) else {})
-
-
-def _read_batch(value):
-    if isinstance(value, Batch) or value is None:
-        return value
-    if isinstance(value, dict):
-        return _made(Batch, value)
-    raise wrong(f"is {value!r}, but it is queueing.Batch(...) or None")
-
-
-def _made(kind, entries):
-    try:
-        return kind(**entries)
-    except (TypeError, ValueError) as error:
-        raise wrong(f"is no {kind.__name__}: {error}") from None
 
 
 @model
@@ -344,23 +323,14 @@ class Sizing:
     servers: Annotated[Whole, Field(ge=1)]
     service: Annotated[object, PlainValidator(_read_law), PlainSerializer(_write_law)]
     seconds: Positive = 300.0
-    batch: Annotated[
-        object, PlainValidator(_read_batch), PlainSerializer(lambda batch: batch and asdict(batch))
-    ] = None
+    batch: Batch | None = None
     timeout: Amount | None = None
     queue_limit: Annotated[Whole, Field(ge=0)] | None = None
 
     def run(self, random_state=None, *, rate=None, service=None):
-        """One window of this traffic: arrivals of a Poisson process, answered by these servers.
+        """One window of this traffic as a `QueueResult`: Poisson arrivals, answered by these servers.
 
-        Parameters
-        ----------
-        random_state : int, Generator or None
-        rate, service : instead of those that are stated
-
-        Returns
-        -------
-        QueueResult
+        `rate` and `service` take the place of those that are stated.
         """
         rng = np.random.default_rng(random_state)
         arrivals = poisson(self.rate if rate is None else rate, self.seconds, random_state=rng)

@@ -33,15 +33,15 @@ class Trace(NamedTuple):
 
 
 def find_personal(value, *, names=()):
-    """Where does a log entry name a person? Nested fields, keys and free text are searched.
+    """Where a log entry names a person: nested fields, keys and free text are searched.
 
-    Rules find what has a shape: mail addresses, phone numbers, IP addresses, keys such as "birthday", and the names you
-    give. A name in free text that nobody listed stays unseen: an empty result is no proof.
+    Rules find what has a shape: mail addresses, phone numbers, IP addresses, keys such as "birthday", and the names
+    you give. A name in free text that nobody listed stays unseen, so an empty result is no proof.
 
     Parameters
     ----------
     value : dict, list, text, number, or a list of log entries
-    names : texts that must not occur: names, addresses, user ids; compared without regard to case, as whole words
+    names : texts that must not occur, such as names or user ids; compared as whole words without regard to case
 
     Returns
     -------
@@ -123,20 +123,16 @@ def mask(text, *, names=()):
 
 
 def pseudonym(value, key):
-    """A stable stand-in for an identity: a keyed hash (HMAC-SHA-256).
+    """A stable stand-in for an identity: 16 hex digits of a keyed hash (HMAC-SHA-256).
 
-    The same value and key give the same pseudonym, so requests of one user can be counted. Without the key nobody can
-    try all values; a plain hash of one of 10^6 user ids is reversed in a second. Keep the key apart from the log, and
-    throw it away to make the pseudonyms anonymous.
+    The same value and key give the same pseudonym, so requests of one user can be counted. Without the key nobody
+    can try all values; a plain hash of one of 10^6 user ids is reversed in a second. Keep the key apart from the
+    log, and throw it away to make the pseudonyms anonymous.
 
     Parameters
     ----------
     value : text or number; 7 and 7.0 are the same user, a missing one is refused
     key : bytes, at least 16; random, from `secrets.token_bytes(32)`
-
-    Returns
-    -------
-    str : 16 hex digits
 
     Source: H. Krawczyk, M. Bellare and R. Canetti, RFC 2104 (1997); GDPR, article 4 (5).
 
@@ -171,21 +167,17 @@ def coarse(value, step):
 
 
 def redact(entry, *, keep=(), pseudonyms=(), coarsen=None, free_text=(), key=None, names=()):
-    """A log entry with only what its readers need. What no list names is dropped: a new field cannot leak.
+    """A copy of a log entry with only what its readers need. What no list names is dropped: a new field cannot leak.
 
     Parameters
     ----------
-    entry : dict, possibly nested; not changed
+    entry : dict, possibly nested
     keep : fields that stay as they are. A field inside another is written with a dot: "features.carrier"
     pseudonyms : fields whose values become keyed hashes (see `pseudonym`)
     coarsen : dict of field to step (see `coarse`)
     free_text : fields whose text is masked (see `mask`)
     key : bytes, for the pseudonyms
     names : texts that free text must not contain
-
-    Returns
-    -------
-    dict
 
     >>> entry = {"request_id": 7, "user_id": "u1", "features": {"distance": 1416}, "note": "mail ada@example.org"}
     >>> redact(entry, keep=["request_id"], coarsen={"features.distance": 100}, free_text=["note"])
@@ -217,16 +209,12 @@ def _chosen(entry, path, ways):
 
 
 def k_anonymity(log, columns):
-    """In how small a group can a person hide? The size of the smallest group of rows alike in all these columns.
+    """The size of the smallest group of rows that are alike in all these columns; with 1 somebody is alone.
 
     Parameters
     ----------
     log : DataFrame, one row a person; a regular guest with several rows looks like a crowd
     columns : names of the columns that others may know too (quasi-identifiers); missing values form groups as well
-
-    Returns
-    -------
-    int : k; with 1 somebody is alone
 
     Source: L. Sweeney, "k-anonymity: a model for protecting privacy" (2002).
 
@@ -238,11 +226,7 @@ def k_anonymity(log, columns):
 
 
 def rare_groups(log, columns, k=5):
-    """The groups with fewer than `k` rows: what to coarsen further, or to leave out.
-
-    Returns
-    -------
-    Series : group -> size, smallest first
+    """The groups with fewer than `k` rows, to coarsen or leave out: a Series of group to size, smallest first.
 
     >>> import pandas as pd
     >>> rare_groups(pd.DataFrame({"carrier": ["UA"] * 6 + ["HA"]}), ["carrier"]).to_dict()
@@ -269,16 +253,7 @@ def _groups(log, columns):
 
 
 def from_leaks(entries, *, names=()):
-    """Evidence for a redaction: how many traces of a person are left in these log entries?
-
-    Parameters
-    ----------
-    entries : list of log entries, after redaction
-    names : as in `find_personal`: what went in and must not come out
-
-    Returns
-    -------
-    Evidence : a count
+    """Evidence for a redaction: how many traces of a person `find_personal` sees in these log entries.
 
     >>> from_leaks([{"request_id": 1}, {"note": "mail ada@example.org"}]).figure
     1.0

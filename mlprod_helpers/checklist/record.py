@@ -1,5 +1,6 @@
 """The deployment record: the checklist of a service, answered row by row, each claim with its evidence."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -36,11 +37,7 @@ def _decision(row):
 _NOT_DECIDED = Decision()
 
 
-def _record(cls):
-    return model(cls, validate_assignment=True)
-
-
-@_record
+@functools.partial(model, validate_assignment=True)
 class Record:
     """A deployment record: what was decided, what is promised, what proves it, and what happens when it breaks.
 
@@ -105,12 +102,7 @@ class Record:
         return [(name, claim) for name in ROWS for claim in by_row.get(name, ())]
 
     def lint(self):
-        """What is missing, vague, unproven or contradicted, each with the sentence that says what to do.
-
-        Returns
-        -------
-        Findings : a tuple of `Finding(row, problem, message)`; empty for a record that is complete.
-        """
+        """What is missing, vague, unproven or contradicted, each with what to do; see `checklist.linting`."""
         return lint(self)
 
     def runbook(self):
@@ -118,12 +110,7 @@ class Record:
         return runbook(self)
 
     def table(self):
-        """The state of each row.
-
-        Returns
-        -------
-        DataFrame : index `row`; `title`, `says` (text), `findings` (how many `lint` has)
-        """
+        """The state of each row: a DataFrame with `title`, `says` (text) and `findings` (how many `lint` has)."""
         findings = self.lint()
         rows = [(row.title, says(self, name), len(findings.of(name))) for name, row in ROWS.items()]
         return pd.DataFrame(rows, columns=["title", "says", "findings"], index=pd.Index(ROWS, name="row"))
@@ -144,15 +131,11 @@ class Record:
 
     @classmethod
     def from_dict(cls, data):
-        """The record that `to_dict` was called on.
-
-        Raises
-        ------
-        RecordError : data that is no record; the message names the place, such as `latency[0].evidence`.
+        """The record that `to_dict` was called on; `RecordError` names the place of what is wrong.
 
         >>> Record.from_dict({"service": "ETA", "latency": [{"metric": "p99", "at_mots": 200}]})
         Traceback (most recent call last):
-        mlprod_helpers.checklist.fields.RecordError: latency[0] has the unknown entry 'at_mots': did you mean 'at_most'?
+        mlprod_helpers.checklist.fields.RecordError: latency[0].at_mots: Unexpected keyword argument.
         """
         if isinstance(data, dict):
             data = dict(data)
@@ -165,22 +148,12 @@ class Record:
             raise RecordError(in_sentences(error)) from None
 
     def save(self, path):
-        """Write the record as JSON. The file is replaced as a whole: nobody reads half a record.
-
-        Returns
-        -------
-        Path
-        """
+        """Write the record as JSON and return the path. The file is replaced as a whole: nobody reads half a record."""
         return write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path):
-        """Read a record that `save` wrote.
-
-        Raises
-        ------
-        RecordError : a file that is no JSON or no record.
-        """
+        """Read a record that `save` wrote; `RecordError` for a file that is no JSON or no record."""
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:

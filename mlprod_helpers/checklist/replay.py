@@ -55,8 +55,8 @@ def replay_record(record, *, rate=None, service=None, runs=20, random_state=None
     """Draw traffic around the load that a record states, and count how often each of its claims is kept.
 
     Each draw has its own rate, uniform within 5 % of the load, and lasts as long as the record's sizing says. A
-    claim is missed when it fails so often that luck explains it in less than 1 % of the cases (one-sided binomial test
-    against the share of draws that it promises).
+    claim is missed when it fails so often that luck explains it in less than 1 % of the cases (one-sided binomial
+    test against the share of draws that it promises).
 
     Parameters
     ----------
@@ -65,14 +65,6 @@ def replay_record(record, *, rate=None, service=None, runs=20, random_state=None
     service : law of the service time that is really needed; the record's own if not given
     runs : int, draws
     random_state : int, Generator or None
-
-    Returns
-    -------
-    Replay
-
-    Raises
-    ------
-    RecordError : a record without a sizing.
 
     >>> from mlprod_helpers.checklist import Claim, Record, Sizing
     >>> from mlprod_helpers.queueing import Lognormal

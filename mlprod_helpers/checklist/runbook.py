@@ -10,13 +10,7 @@ _SIGNS = {True: "holds", False: "MISSED", None: "not proven"}
 def runbook(record):
     """A deployment record as Markdown: the way back first, then what is watched, promised and decided.
 
-    Parameters
-    ----------
-    record : Record
-
-    Returns
-    -------
-    str : the Markdown text; what the record does not say stands there as "not stated".
+    What the record does not say stands there as "not stated".
     """
     parts = [
         [

@@ -61,10 +61,8 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
 
     Parameters
     ----------
-    threshold : float
-        The limit for all hours, in ms; with a limit for each hour it is not used.
-    hold : int
-        Hours for which p95 has to stay above the limit.
+    threshold : float. The limit for all hours, in ms; with a limit for each hour it is not used.
+    hold : int. Hours for which p95 has to stay above the limit.
     limits : {"one for all hours", "one for each hour"}
         The limit of each hour is one and a half times what is usual at this hour of the week.
 
@@ -72,8 +70,6 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
     -------
     plots.Figure
 
-    Examples
-    --------
     >>> paging_picture(hold=1, limits="one for each hour")
     Figure: 1.5 times the usual p95 of each hour, held for 1 hour: 3 of 3 incidents caught, 0 late, 0 missed;
     0 of 3 pages false, 1.5 pages a week.
@@ -104,8 +100,6 @@ def paging_explorer():
     -------
     Explorer
 
-    Examples
-    --------
     >>> paging_explorer().values
     {'threshold': 450, 'hold': 0, 'limits': 'one for all hours'}
     """

@@ -31,10 +31,8 @@ def one_day(share, moved):
 
     Parameters
     ----------
-    share : Series
-        A share for each day, over dates.
-    moved : Series
-        Name of a metric -> standard deviations between that day and the mean of similar days.
+    share : Series. A share for each day, over dates.
+    moved : Series. Name of a metric -> standard deviations between that day and the mean of similar days.
 
     Returns
     -------
@@ -79,10 +77,8 @@ def rates(events, trials, low, high):
 
     Parameters
     ----------
-    events, trials : Series
-        Counts, over the names of the days.
-    low, high : array of float
-        The ends of each day's interval.
+    events, trials : Series. Counts, over the names of the days.
+    low, high : array of float. The ends of each day's interval.
 
     Returns
     -------
@@ -121,8 +117,7 @@ def rhythm(measured):
 
     Parameters
     ----------
-    measured : DataFrame
-        A table of `measure` by the hour, with `throughput`, `latency_p95` and `ctr`.
+    measured : DataFrame. A table of `measure` by the hour, with `throughput`, `latency_p95` and `ctr`.
 
     Returns
     -------
@@ -158,8 +153,7 @@ def dashboards(boards, letters):
     ----------
     boards : dict of DataFrame
         Letter -> measured log in windows of three hours from a Tuesday on, see `boards.draw_boards`.
-    letters : str
-        Which of them, for example "AB".
+    letters : str. Which of them, for example "AB".
 
     Returns
     -------
