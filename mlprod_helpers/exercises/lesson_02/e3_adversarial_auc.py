@@ -65,7 +65,7 @@ def adversarial_auc(answer, rng, expect):
     )
     together = answer(reference, current)
     with expect.defining():
-        expect.within(together, 0.8, 1, "two of three columns tell the tables apart, but only together")
+        expect.within(together, 0.75, 1, "two of three columns tell the tables apart, but only together")
     reference, current = _few_values(rng, 1050, 0), _few_values(rng, 300, 1)
     uneven = answer(reference, current)
     with expect.defining():
@@ -157,7 +157,7 @@ def _is_out_of_fold(answer, rng):
     table = _normals(rng, 80, 20)
     inside = abs(np.mean(nothing) - 0.5) < 0.1 and all(0.57 < auc < 0.78 for both in moved for auc in both)
     inside = inside and abs(ordered - 0.5) < 0.16
-    return inside and pair > 0.8 and answer(table, table.copy()) < 0.56 and not _is_of_a_part(pair, 200, 200)
+    return inside and pair > 0.75 and answer(table, table.copy()) < 0.56 and not _is_of_a_part(pair, 200, 200)
 
 
 def _adversarial_outputs(seen):
