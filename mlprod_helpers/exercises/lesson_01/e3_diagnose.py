@@ -115,7 +115,7 @@ def _clear(kind, variant, tables):
     if (kind, variant) in CLOSE:
         return changes[CLOSE[kind, variant]] < LIMIT + 0.0048
     if kind == "prior" and variant == 4:
-        return 0.03 < changes["x|y"]
+        return changes["x|y"] > 0.03
     if kind == "none":
         if variant % 2 == 0 and (changes["x|y"] > LIMIT) == (variant % 4 == 0):
             return False  # P(x | y) moves in two of these worlds, though neither P(x) nor P(y | x) does

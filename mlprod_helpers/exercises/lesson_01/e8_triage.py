@@ -341,3 +341,17 @@ def by_the_error(report, memory):
     if known and abs(report["labels"]) > 0.15 and report["within"] < 0.27 and report["law"] > 0.065:
         return "reweight", memory
     return "wait", memory
+
+
+triage.survives(
+    "alternative with_a_second_look: `'wait'` -> `'repair'` (4)",
+    "It looks at the pipe whenever two reports disagree, which costs 1 each time: a cheap precaution that stays within the limits.",
+)
+triage.survives(
+    "alternative with_a_second_look: `'wait'` -> `'repair'` (5)",
+    "It looks at the pipe in weeks without full labels, which costs 1 each time and stays within the limits on some draws.",
+)
+triage.survives(
+    "alternative by_the_error: `report['rows'] == ROWS` -> `report['rows'] != ROWS`",
+    "It repairs only in weeks with few rows. In 2 draws of 50 such a week comes early enough.",
+)
