@@ -11,10 +11,6 @@ def nearest_name(word, names):
     word : object. The unknown name.
     names : iterable. The known names.
 
-    Returns
-    -------
-    str
-
     >>> nearest_name("graduel", ["sudden", "gradual"])
     "did you mean 'gradual'?"
     >>> nearest_name("soon", ["sudden", "gradual"])

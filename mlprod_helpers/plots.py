@@ -44,7 +44,7 @@ def _style():
 
 
 def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **kw):
-    """Make an empty figure in the house style, to draw on and hand to `show`.
+    """Make an empty figure in the house style, to draw on and hand to `show`: (Figure, Axes or array of Axes).
 
     It sets matplotlib's `rcParams`, so figures made later in the same notebook have the style too.
 
@@ -55,10 +55,6 @@ def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **k
     title : str, optional. Headline of the whole figure; a single panel rather has its own (`ax.set_title`).
     layout : str or None. matplotlib's layout engine; None leaves the margins to you and draws faster.
     **kw : Passed on to `matplotlib.figure.Figure.subplots`: `sharex`, `width_ratios` ...
-
-    Returns
-    -------
-    (matplotlib.figure.Figure, Axes or array of Axes)
 
     >>> fig, ax = figure()
     >>> _ = ax.plot([1, 2, 4, 8])
@@ -79,14 +75,8 @@ def figure(ncols=1, nrows=1, *, size=None, title=None, layout="constrained", **k
 class Figure:
     """A picture with its text alternative, which every plot of the course returns.
 
-    Parameters
-    ----------
-    fig : matplotlib.figure.Figure. It is drawn when the picture is first needed.
-    alt : str. A sentence or two that say what to notice, for those who do not see the picture.
-
-    Raises
-    ------
-    ValueError : if `alt` says nothing: it is empty, very short, or a file name.
+    `fig` is a matplotlib figure, drawn when the picture is first needed. `alt` is a sentence or two that say what
+    to notice; `ValueError` is raised if it says nothing, because it is very short or a file name.
     """
 
     def __init__(self, fig, alt):
@@ -137,14 +127,8 @@ class Figure:
 def show(fig, *, alt=None):
     """End a plotting cell: draw the figure and return it with its text alternative.
 
-    Parameters
-    ----------
-    fig : matplotlib.figure.Figure or Axes, or Figure. A ready `Figure` keeps its own text if `alt` is not given.
-    alt : str. What to notice: "Error doubles after 9 February", not "line chart of errors".
-
-    Returns
-    -------
-    Figure
+    `fig` is a matplotlib figure or axes, or a ready `Figure`, which keeps its own text if `alt` is not given. `alt`
+    says what to notice: "Error doubles after 9 February", not "line chart of errors".
     """
     if isinstance(fig, Figure):
         if alt is not None:
@@ -163,8 +147,7 @@ class Still:
     Parameters
     ----------
     fig : matplotlib.figure.Figure. With fixed limits and ticks.
-    moving : sequence of artists
-        The lines, collections and texts that will change, drawn in this order. Everything else stays as it is.
+    moving : sequence of artists. What will change, drawn in this order. Everything else stays as it is.
 
     >>> fig, ax = figure(layout=None)
     >>> _ = ax.set(xlim=(0, 1), ylim=(0, 1))
@@ -332,14 +315,6 @@ def over_time(frame, *, onset=None, ylabel="", xlabel="", title="", colors=None,
     ax : Axes, optional. Where to draw; a new figure if not given.
     alt : str, optional. The text alternative; it is worked out of the frame if not given.
 
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError : for an empty frame and for one whose index is not sorted.
-
     >>> over_time({"frozen": [8, 8, 8, 12, 12, 12]}, onset={"winds turn": 3}, ylabel="error (minutes)")
     Figure: error (minutes) over 6 points from 0 to 5. frozen: mean 8 before winds turn (3), 12 from then on.
     """
@@ -443,10 +418,6 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
     xlabel, title : str
     ax : Axes, optional. Where to draw; a new figure if not given.
     alt : str, optional. The text alternative; it is worked out of the values if not given.
-
-    Returns
-    -------
-    Figure
 
     >>> bars({"distance": 0.31, "origin": 0.05, "hour": 0.0}, xlabel="importance")
     Figure: Bars of importance: distance 0.31, origin 0.05, hour 0.

@@ -29,31 +29,20 @@ class PerformanceEstimate:
 def estimate_performance(p):
     """The accuracy that the model's own probabilities promise, before any label is in.
 
-    A row is decided as 1 if p >= 0.5. That decision is right with probability max(p, 1 - p); the mean of these is the expected
-    accuracy: confidence-based performance estimation (CBPE) in its simplest form.
+    A row is decided as 1 if p >= 0.5. That decision is right with probability max(p, 1 - p); the mean of these is
+    the expected accuracy: confidence-based performance estimation (CBPE) in its simplest form.
 
     **It holds as long as p is `P(y = 1 | x)` on the new rows.** That survives covariate shift, if p is right for
-    every kind of row, and not only on average. It fails under concept drift: the probabilities promise what was true
-    of the old concept, and nothing in the inputs says otherwise. It fails under prior shift until p is corrected
-    (`reweigh`). So it cannot replace labels; it fills the time until they arrive.
+    every kind of row, and not only on average. It fails under concept drift: the probabilities promise what was
+    true of the old concept. It fails under prior shift until p is corrected (`reweigh`). So it cannot replace
+    labels; it fills the time until they arrive.
 
     Parameters
     ----------
     p : array-like of float, shape (n,). Calibrated probabilities of class 1 on rows without labels.
 
-    Returns
-    -------
-    PerformanceEstimate
-
-    Raises
-    ------
-    ValueError : for an empty p, or values that are missing or outside [0, 1].
-
-    References
-    ----------
-    Bialek, Kuberski, Perrakis and Bifet, arXiv 2401.08348 (2024), on CBPE and its limits under covariate shift; Garg
-    et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR (2022), on why no method can be
-    right under every shift.
+    Source: Bialek, Kuberski, Perrakis and Bifet, arXiv 2401.08348 (2024), on CBPE and its limits under covariate
+        shift.
 
     >>> estimate = estimate_performance([0.9, 0.8, 0.3, 0.2])
     >>> round(estimate.value, 4), round(estimate.sd, 4)

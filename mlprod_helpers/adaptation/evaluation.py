@@ -37,9 +37,9 @@ def evaluate_over_time(
 ):
     """What each way of retraining would have scored, period by period, with labels that come late.
 
-    At each moment of the schedule a strategy may train a new model; it then predicts all rows up to the next moment,
-    and only afterwards are they scored (prequential evaluation: test, then train). A row can be learned from at a
-    moment t when it happened before t **and** its label arrived by t.
+    At each moment of the schedule a strategy may train a new model; it then predicts all rows up to the next
+    moment, and only afterwards are they scored (prequential evaluation: test, then train). A row can be learned
+    from at a moment t when it happened before t **and** its label arrived by t.
 
     Parameters
     ----------
@@ -48,18 +48,17 @@ def evaluate_over_time(
         One row a prediction, in any order. Rows without a label are predicted, but neither learned nor scored.
     schedule : array-like of dates or numbers, shape (k + 1,)
         The moments of retraining, ascending; the last one ends the evaluation. Rows before the first are history.
-        For example `pd.date_range("2013-02-11", "2013-12-30", freq="7D")`.
     delay : duration, optional
-        How long each label takes: '1D' or a timedelta, or a number if times are numbers. Default: labels are there at
-        once.
+        How long each label takes: '1D' or a timedelta, or a number if times are numbers. Default: labels are there
+        at once.
     features : list of str. The columns that the model may see.
     target, time : str. The columns with the label and with the moment at which the row was predicted.
     label_time : str, optional
         The column with the moment at which each label arrived, in place of `delay`; a missing one never arrives.
     strategies : str or sequence of str
         "frozen" (never retrained), "all_history", "window 28D" (rows of the last 28 days), "recency 14D" (weights
-        with a half-life of 14 days), "hybrid 50" (frozen, corrected by an EWMA of late residuals with a half-life
-        of 50 labels, see `HybridModel`).
+        with a
+        half-life of 14 days), "hybrid 50" (frozen, corrected by `HybridModel` with a half-life of 50 labels).
     band : str, optional. Bands of the hybrid: a column of `frame`.
     metric : {"mae", "auc"} or callable
         "auc" asks the model for the probability of class 1. A callable takes labels and predictions of one period.
@@ -68,21 +67,15 @@ def evaluate_over_time(
     Returns
     -------
     DataFrame
-        One row a period and strategy: `period, start, end, strategy, rows` (scored), `retrained` (a new model at its
-        start), `trained_on` (rows with weight in the model in use), `effective_rows` (what they are worth, see
-        `effective_rows`), and the metric under its name (NaN where it is not defined, as in an empty period).
+        One row a period and strategy: `period, start, end, strategy, rows` (scored), `retrained` (a new model at
+        its start),
+        `trained_on` (rows with weight in the model in use), `effective_rows` (what they are worth, see
+        `effective_rows`),
+        and the metric under its name (NaN where it is not defined, as in an empty period).
 
-    Raises
-    ------
-    ValueError
-        For unknown columns or strategies, negative delays, a schedule that does not ascend, no label at its first
-        moment, a model that takes no weights with a strategy that needs them.
-
-    References
-    ----------
-    Dawid, "Prequential analysis", in Encyclopedia of Statistical Sciences (1984); Gama, Sebastião and Rodrigues, "On
-    evaluating stream learning algorithms", Machine Learning 90 (2013); Grzenda, Gomes and Bifet, "Delayed labelling
-    evaluation for data streams", Data Mining and Knowledge Discovery 34 (2020).
+    Source: Grzenda, Gomes and Bifet, "Delayed labelling evaluation for data streams", Data Mining and Knowledge
+        Discovery 34
+    (2020).
 
     The truth moves after 100 days; labels take 5 days.
 
@@ -90,13 +83,13 @@ def evaluate_over_time(
     >>> days = pd.DataFrame({"day": range(200), "x": 0.0})
     >>> days["y"] = np.where(days["day"] < 100, 1.0, 3.0)
     >>> errors = evaluate_over_time(DummyRegressor(), days, [50, 100, 150, 200], delay=5, features=["x"], target="y",
-    ...                             time="day", strategies=["frozen", "all_history", "window 70"])
+    ...                             time="day", strategies=["frozen", "window 70"])
     >>> errors.pivot(index="period", columns="strategy", values="mae").round(2)
-    strategy  all_history  frozen  window 70
+    strategy  frozen  window 70
     period
-    0                0.00     0.0       0.00
-    1                2.00     2.0       2.00
-    2                1.37     2.0       0.61
+    0            0.0       0.00
+    1            2.0       2.00
+    2            2.0       0.61
     """
     score, method = _metric(metric)
     if not hasattr(model, method):
@@ -113,18 +106,9 @@ def evaluate_over_time(
 def compare(errors, against=None):
     """The result of `evaluate_over_time` in one row a strategy.
 
-    Parameters
-    ----------
-    errors : DataFrame. From `evaluate_over_time`.
-    against : str, optional. A strategy to compare the others with. Default: the first.
-
-    Returns
-    -------
-    DataFrame, index = strategy
-        The metric's mean over the periods (each counts the same; NaN for a strategy without a value in some period
-        where another has one), `difference` to `against`, `share_better` (in which
-        share of the periods it was better than `against`: a lower error, or a higher "auc"), `trainings`, `trained_on` (mean number of rows in the
-        model).
+    Each strategy has the metric's mean over the periods (NaN where it lacks a value in some period that another
+    has), `difference` to the strategy `against` (the first by default), `share_better` (in which share of the
+    periods it was better), `trainings`, and `trained_on` (mean number of rows in the model).
 
     >>> errors = pd.DataFrame({"period": [0, 0, 1, 1], "strategy": ["a", "b"] * 2, "retrained": True,
     ...                        "trained_on": 10, "mae": [1.0, 0.5, 1.0, 1.25]})

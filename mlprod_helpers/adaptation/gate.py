@@ -21,7 +21,9 @@ class AnomalyGate(BaseEstimator):
     pulled in, then the Mahalanobis distance, so that a distance in kilometers is seen although each value alone is
     ordinary. Each categorical column, and each column's missingness, counts by how rare the value is. Both are
     expressed as a tail share: which share of the training rows is at least as strange. The threshold comes from
-    training rows that were set aside, so new rows of the same kind are flagged at most at the chosen rate.
+    training rows that were set aside, so new rows of the same kind are flagged at most at the chosen rate. An
+    isolation forest, which cuts one column at a time, misses faults that break how columns go together
+    (`benchmarks/bench_adaptation.py`).
 
     It sees single rows. It does not see that a whole batch is shifted by one row, or a rare mix of common values:
     for that, compare the batch with a reference (adversarial validation).
@@ -35,17 +37,8 @@ class AnomalyGate(BaseEstimator):
     ----------
     threshold_ : float. Rows with a lower score (see `score_samples`) are held back.
 
-    Notes
-    -----
-    Why not an isolation forest? Trained on the flights of January and February (10 % extract), with about one ordinary
-    row in 100 flagged, it flags 2 % of March's rows when their distance is in kilometers, and 1 % when their air time is
-    in hours; this gate flags 75 % and 86 %, at a quarter of the cost (`benchmarks/bench_adaptation.py`).
-    The forest cuts one column at a time, and these faults break how columns go together.
-
-    References
-    ----------
-    Mahalanobis (1936) for the distance; Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005),
-    for the threshold from rows set aside (split conformal, "conformal anomaly detection").
+    Source: Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), for the threshold from rows
+        set aside.
 
     >>> rng = np.random.default_rng(0)
     >>> miles = rng.uniform(100, 2000, 3000)
@@ -62,19 +55,11 @@ class AnomalyGate(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y=None):
-        """Learn what is ordinary.
+        """Learn what is ordinary from training rows, shape (n, d); `y` is ignored.
 
-        Parameters
-        ----------
-        X : DataFrame, shape (n, d)
-            Training rows. Columns of numbers, whatever dtype holds them, go together; all others (text, category, bool)
-            count as categories. Dates are refused, and infinite values: they are no example of what is ordinary. In new
-            rows they are strange.
-        y : ignored
-
-        Returns
-        -------
-        self
+        Columns of numbers, whatever dtype holds them, go together; all others (text, category, bool) count as
+        categories. Dates are refused, and infinite values: they are no example of what is ordinary. In new rows
+        they are strange.
         """
         if not 0 < self.false_flags < 1:
             raise ValueError(f"false_flags={self.false_flags!r} must lie between 0 and 1.")
@@ -121,18 +106,10 @@ class AnomalyGate(BaseEstimator):
         return self.score_samples(X) >= self.threshold_
 
     def cost(self, X, by):
-        """Whom the gate refuses: share of rows held back in each segment.
+        """Whom the gate refuses: a DataFrame with the share of rows held back in each segment, the most refused first.
 
-        Parameters
-        ----------
-        X : DataFrame, shape (n, d)
-        by : array-like, shape (n,). The segment of each row.
-
-        Returns
-        -------
-        DataFrame, index = segment
-            `rows, refused, share_refused`, and `of_all_refused`: the segment's part of all that was refused. The
-            most refused come first.
+        `by` names the segment of each row, shape (n,). Columns: `rows, refused, share_refused`, and
+        `of_all_refused`, the segment's part of all that was refused.
         """
         segment = np.asarray(by)
         if segment.shape != (len(X),):

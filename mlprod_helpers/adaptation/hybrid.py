@@ -60,8 +60,9 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     """A batch regressor plus a stream: yesterday's residuals correct today's predictions.
 
     `fit` trains the batch model, rarely and on much data. `partial_fit` takes in rows whose labels have arrived and
-    moves a correction for each band of rows, an EWMA of label minus batch prediction. `predict` adds the two. The
-    correction follows a drift within days, at the cost of a few additions; the batch model stays as it was.
+    moves a correction for each band of rows, an EWMA of label minus batch prediction. `predict` adds the two. A
+    band without a label yet is served with the global correction. `fit` forgets the corrections: they belonged to
+    the old batch model.
 
     Parameters
     ----------
@@ -69,29 +70,20 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     band : str or None. The column of X whose values share a correction. None: one correction for all.
     half_life : float
         In labels of a band: after so many half of the old correction is left. Short follows faster, long is calmer:
-        where nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.
+        where
+        nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.
 
     Attributes
     ----------
     estimator_ : the fitted batch model
     stream_ : ResidualStream. `stream_.by_band` and `stream_.overall` are the corrections now, in units of y.
 
-    Notes
-    -----
-    A band without a label yet is served with the global correction. `fit` forgets the corrections: they belonged to
-    the old batch model.
-
-    References
-    ----------
-    Roberts, "Control chart tests based on geometric moving averages", Technometrics 1 (1959), for the EWMA; the
-    division of labor is the lambda architecture's: Marz and Warren, Big Data (2015).
+    Source: Roberts, "Control chart tests based on geometric moving averages", Technometrics 1 (1959), for the EWMA.
 
     >>> import pandas as pd
     >>> from sklearn.linear_model import LinearRegression
     >>> X = pd.DataFrame({"miles": [100.0, 200.0, 300.0, 400.0]})
     >>> model = HybridModel(LinearRegression(), half_life=1).fit(X, [20, 40, 60, 80])
-    >>> model.predict(X.head(1)).round(2)
-    array([20.])
     >>> _ = model.partial_fit(X, [30, 50, 70, 90])     # headwind: 10 minutes more, on every flight
     >>> model.predict(X.head(1)).round(3)
     array([29.375])
@@ -103,17 +95,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.half_life = half_life
 
     def fit(self, X, y, **fit_params):
-        """Train the batch model (`fit_params` such as `sample_weight` go to it); start with no correction.
-
-        Parameters
-        ----------
-        X : DataFrame or array, shape (n, d)
-        y : array-like of float, shape (n,)
-
-        Returns
-        -------
-        self
-        """
+        """Train the batch model (`fit_params` such as `sample_weight` go to it), and start with no correction."""
         if not is_regressor(self.estimator):
             raise ValueError("HybridModel corrects numbers, so the estimator must be a regressor.")
         stream = ResidualStream(self.half_life)
@@ -128,17 +110,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return self.estimator_.predict(X) + self.stream_.correction(bands_of(X, self.band))
 
     def partial_fit(self, X, y):
-        """Learn from rows whose labels have arrived, in the order of their arrival.
-
-        Parameters
-        ----------
-        X : DataFrame or array, shape (n, d)
-        y : array-like of float, shape (n,). No missing ones: a label that has not come yet teaches nothing.
-
-        Returns
-        -------
-        self
-        """
+        """Learn from rows whose labels have arrived, in the order of their arrival; a missing label is refused."""
         check_is_fitted(self, msg="Call fit before partial_fit: the stream corrects a batch model.")
         y = as_floats(y, "y")
         if y.shape != (len(X),):

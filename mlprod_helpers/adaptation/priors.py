@@ -21,26 +21,12 @@ def reweigh(p, prior_old, prior_new):
     p : array-like of float, shape (n,) or (n, k)
         Calibrated probabilities under the old mix: of class 1, or of each of k classes.
     prior_old, prior_new : float, or array-like of float, shape (k,)
-        Share of class 1, or of each class, when the model was trained and now.
+        Share of class 1, or of each class, when the model was trained and now. An old prior of 0 or 1 is refused.
 
-    Returns
-    -------
-    ndarray of float, shape as `p`
-
-    Raises
-    ------
-    ValueError
-        When `p` or the priors are no probabilities, or an old prior is 0 or 1: such a model saw one class only.
-
-    References
-    ----------
-    Elkan, "The foundations of cost-sensitive learning", IJCAI (2001), theorem 2; Saerens, Latinne and
-    Decaestecker, Neural Computation 14 (2002), equation 2.4.
+    Source: Elkan, "The foundations of cost-sensitive learning", IJCAI (2001), theorem 2.
 
     >>> reweigh([0.5, 0.9], prior_old=0.5, prior_new=0.1).round(4)
     array([0.1, 0.5])
-    >>> reweigh([[0.2, 0.3, 0.5]], [1/3, 1/3, 1/3], [0.6, 0.2, 0.2]).round(4)
-    array([[0.4286, 0.2143, 0.3571]])
     """
     table, binary = _table(p)
     old = _prior(prior_old, table.shape[1], "prior_old", binary)
@@ -62,22 +48,16 @@ def estimate_prior(p, prior_old):
     Parameters
     ----------
     p : array-like of float, shape (n,) or (n, k). Calibrated probabilities on the new rows, under the old mix.
-    prior_old : float, or array-like of float, shape (k,)
-        Share of class 1, or of each class, when the model was trained.
-
-    Returns
-    -------
-    float, or ndarray of float, shape (k,)
+    prior_old : float, or array-like of float, shape (k,). Share of class 1, or of each class, in training.
 
     Raises
     ------
     ValueError : as `reweigh`, and for an empty `p`.
     RuntimeError : when the estimate still moves after 10,000 rounds.
 
-    References
-    ----------
-    Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities: a
-    simple procedure", Neural Computation 14 (2002).
+    Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities:
+        a simple
+    procedure", Neural Computation 14 (2002).
 
     Half of the old rows were of class 1; now it is every fifth.
 

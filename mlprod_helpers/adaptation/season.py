@@ -82,12 +82,9 @@ def excess(level, model):
 def play(policy, season):
     """The cost of one season under a policy, in minutes: error above the unavoidable, week by week, plus trainings.
 
-    Parameters
-    ----------
-    policy : callable
-        Takes an observation (`week`, `errors` of the last six known weeks, `held_back`, `age` of the model in weeks) and its
-        memory, returns (action, memory). Actions are "keep", "rollback", "retrain all" and "retrain N", N weeks.
-    season : dict. From `draw_season`.
+    A policy takes an observation (`week`, `errors` of the last six known weeks, `held_back`, `age` of the model in
+    weeks) and its memory, and returns (action, memory). Actions are "keep", "rollback", "retrain all" and "retrain
+    N", N weeks.
 
     >>> quiet = draw_season(np.random.default_rng(0), "quiet")
     >>> play(lambda observation, memory: ("keep", memory), quiet) < 5

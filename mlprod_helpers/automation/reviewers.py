@@ -110,10 +110,6 @@ def joint_accuracy(human, model, follow_right, follow_wrong=None):
     follow_right : float from 0 to 1
     follow_wrong : float from 0 to 1; as `follow_right` if not given: the person cannot tell good advice from bad
 
-    Returns
-    -------
-    float
-
     Source: a construction. For what is found in experiments see M. Vaccaro, A. Almaatouq, T. Malone, "When combinations
     of humans and AI are useful", Nature Human Behaviour 8 (2024), doi 10.1038/s41562-024-02024-1.
 

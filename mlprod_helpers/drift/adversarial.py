@@ -28,24 +28,11 @@ SHUFFLES = 5  # of each column in each fold, for the importances
 def default_estimator(n_rows, n_columns, random_state=None):
     """The boosted trees that `adversarial_validation` trains when it is given no estimator.
 
-    Parameters
-    ----------
-    n_rows : int. Rows of both tables together.
-    n_columns : int
-    random_state : int or None
-
-    Returns
-    -------
-    HistGradientBoostingClassifier
-
-    Notes
-    -----
     Trees see what a linear model cannot (a correlation that flips), take missing values and categories as they are,
-    and do not care about units. The settings differ from scikit-learn's in three ways. With more than ten
-    columns each split looks at half of them: the few that drifted are found with less noise, and a flip, which no
-    single split can see, is found more often. Above 10,000 training rows trees are added until a tenth of the rows, held out,
-    says stop (at most 300; scikit-learn's own rule): few for a plain shift, many for a tangled one. In small tables a leaf may
-    be small, as 20 rows would leave no split at all.
+    and do not care about units. Three settings differ from scikit-learn's. With more than ten columns each split
+    looks at half of them, which finds the few that drifted with less noise. Above 10,000 training rows trees are
+    added (at most 300) until a tenth of the rows, held out, says stop. In small tables a leaf may be small, as 20
+    rows would leave no split at all.
 
     >>> default_estimator(1_000, 20).max_iter, default_estimator(1_000_000, 20).max_iter
     (100, 300)
@@ -206,15 +193,21 @@ def adversarial_validation(
 ) -> AdversarialValidation:
     """How well can a classifier tell current rows from reference rows it has not seen?
 
+    The AUC is the mean over the folds, not that of all scores pooled: each fold has a model of its own, and pooled
+    scores read too low in small tables. An AUC sees inputs only. It is blind to a change of the answers, and to any
+    change that its classifier cannot see.
+
     Parameters
     ----------
     reference, current : DataFrame or array of shape (rows, columns)
         What a model was trained on, and what it meets now: the same columns, without the target. Text, categories,
         booleans, times and missing values are welcome.
     estimator : scikit-learn classifier with `predict_proba`, optional
-        `default_estimator` otherwise. From arrays it gets arrays, from DataFrames a DataFrame: categories
-        and text as dtype `category` with whole numbers for levels (text of more than 250 levels as its alphabetical
-        rank), times as seconds since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
+        `default_estimator` otherwise. From arrays it gets arrays, from DataFrames a DataFrame: categories and text
+        as dtype
+        `category` with whole numbers for levels (text of more than 250 levels as its alphabetical rank), times as
+        seconds
+        since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
     cv : int, or splitter, or list of (train, test) rows
         Number of folds. A scikit-learn splitter, or its splits, is used as it is: no guard against repeated rows.
     random_state : int, Generator or None. The same int gives exactly the same result.
@@ -229,17 +222,8 @@ def adversarial_validation(
 
     Warns
     -----
-    UserWarning
-        When no column varies, and when the AUC is clearly below 0.5 although repeated rows were looked after: rows of
-        the two tables then belong together in a way that the function cannot see.
-
-    Notes
-    -----
-    The AUC is the mean over the folds, not that of all scores pooled: each fold has a model of its own, and a row's
-    score says something beside the scores of the same model only. Pooled scores read too low in small tables: a
-    logistic regression on 2 x 15 normal rows that differ in nothing has a mean AUC of 0.482 pooled and 0.495 by folds.
-
-    An AUC sees inputs only. It is blind to a change of the answers, and to any change that its classifier cannot see.
+    UserWarning : when no column varies, and when the AUC is clearly below 0.5 although repeated rows were looked
+    after.
 
     Sources: Bickel, Bruckner and Scheffer, "Discriminative learning under covariate shift", JMLR 10 (2009), for the
     weights; Pan et al., "Adversarial validation approach to concept drift problem" (2020), for its use.

@@ -58,16 +58,10 @@ def as_table(data, role):
 def kinds_of(reference, current):
     """The kinds of two columns; equal if they can be compared.
 
-    Parameters
-    ----------
-    reference, current : pandas.Series
-
-    Returns
-    -------
-    tuple of two of "number", "timedelta", "datetime", "boolean", "category" (text and anything else) and "missing"
-        A column without any value takes the kind of the other one. Objects are looked at one by one: numbers from a
-        database are numbers. Booleans beside numbers are 0 and 1. Text is a date if all of it is written as
-        2013-02-09 in both columns. A pandas category stays one, unless the other column holds its values plainly.
+    A kind is "number", "timedelta", "datetime", "boolean", "category" (text and anything else) or "missing". A
+    column without any value takes the kind of the other one. Objects are looked at one by one: numbers from a
+    database are numbers. Booleans beside numbers are 0 and 1. Text is a date if all of it is written as 2013-02-09
+    in both columns. A pandas category stays one, unless the other column holds its values plainly.
 
     >>> kinds_of(pd.Series([1, 2.5], dtype=object), pd.Series([3, None], dtype="Int64"))
     ('number', 'number')
@@ -144,19 +138,11 @@ def _without_levels(series):
 
 
 def numbers_of(reference, current, kind):
-    """The values of two columns of one kind as float64, in the order of their rows; missing ones are NaN.
+    """The values of two columns of one kind (not "category") as float64, row by row; missing ones are NaN.
 
-    Parameters
-    ----------
-    reference, current : pandas.Series
-    kind : str. As `kinds_of` says; not "category".
-
-    Returns
-    -------
-    tuple of two arrays, and int
-        Times are seconds since 1970 (UTC), durations seconds. Where one column holds 32-bit floats both are rounded to
-        them, since 0.1 is not the same number in both. Integers beyond 2**53 are given as differences from the third
-        value, the smallest one of the reference; it is 0 otherwise.
+    Times are seconds since 1970 (UTC), durations seconds. Where one column holds 32-bit floats both are rounded to
+    them, since 0.1 is not the same number in both. Integers beyond 2**53 are given as differences from the third
+    value that is returned, the smallest one of the reference; it is 0 otherwise.
     """
     both = [_without_levels(column) for column in (reference, current)]
     # of a column without a value the dtype means nothing

@@ -205,10 +205,6 @@ def adversarial_picture(shift=0.0, correlation=0.8):
     correlation : float, strictly between -1 and 1
         Correlation of the two columns in the reference; the current sample has minus this.
 
-    Returns
-    -------
-    plots.Figure
-
     >>> adversarial_picture(shift=0, correlation=0)
     Figure: Two samples of 300 rows; first column shifted by 0 sd, correlation 0 in both. Out-of-fold AUC:
     logistic regression with squares and product 0.49, linear logistic regression 0.51; best possible 0.50. There is
@@ -257,10 +253,6 @@ def _adversarial_in_words(shift, correlation, aucs):
 
 def adversarial_explorer():
     """Two sliders, shift and correlation, above `adversarial_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> adversarial_explorer().values
     {'shift': 0.0, 'correlation': 0.8}

@@ -95,10 +95,6 @@ def alarm_picture(threshold=0.1, rows=100, columns=20, weeks_in_a_row=1, shift=0
     ----------
     threshold, rows, columns, weeks_in_a_row, shift : As for `alarm_tradeoff`.
 
-    Returns
-    -------
-    plots.Figure
-
     >>> alarm_picture(threshold=0.3, rows=200)
     Figure: PSI above 0.3 alarms; 200 rows a week, 20 columns, page after 1 week. A quiet year has fewer than 0.01 false pages;
     a shift of 0.5 sd in one column is seen after 2.6 weeks on average.
@@ -124,10 +120,6 @@ def alarm_picture(threshold=0.1, rows=100, columns=20, weeks_in_a_row=1, shift=0
 
 def alarm_explorer():
     """Threshold, rows, columns, weeks in a row and the size of the shift above `alarm_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> alarm_explorer().values["threshold"]
     0.1

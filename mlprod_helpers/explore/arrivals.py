@@ -45,10 +45,6 @@ def arrivals_explorer(day):
     ----------
     day : DataFrame. One day of requests with `time`, `label_time` and the absolute `error` in minutes.
 
-    Returns
-    -------
-    Explorer
-
     >>> times = pd.to_datetime(["2013-02-12 08:00", "2013-02-12 11:00"])
     >>> day = pd.DataFrame({"time": times, "label_time": times + pd.Timedelta(hours=2), "error": [3.0, 9.0]})
     >>> arrivals_explorer(day)

@@ -60,10 +60,6 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     fatigue : int. Percentage points of error that a reviewer who never rests has more.
     costs : automation.Costs, optional. 20 an error, 1 a review, 1 an hour of delay if not given.
 
-    Returns
-    -------
-    plots.Figure
-
     >>> automation_picture(90, reviewers=3)
     Figure: 3 reviewers, threshold 90 %: 20 % automated, 4.9 % wrong, reviewers 67 % busy, a case costs 1.81. The cheapest threshold is 89 %, at 1.80.
     >>> automation_picture(90, reviewers=1)
@@ -103,10 +99,6 @@ def automation_explorer(*, costs=None):
     Parameters
     ----------
     costs : automation.Costs, optional. See `automation_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> automation_explorer().values
     {'threshold': 90, 'reviewers': 3, 'fatigue': 0}

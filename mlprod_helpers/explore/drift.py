@@ -70,10 +70,6 @@ def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
     strength : float. Percent of the largest size on offer: concept 0.4, covariate 2 sd (of x0), prior 0.35.
     delay : int. Ticks until a label is known: labels and errors are drawn where they are known.
 
-    Returns
-    -------
-    plots.Figure
-
     >>> drift_picture("concept", "sudden", 100)
     Figure: concept drift, sudden: row 2,400, size 0.4 (share of rows whose label changes). Before it and under the new regime:
     farthest input moved by 0.06 sd, predictions 0.52 and 0.50, labels 0.51 and 0.49, error rate 0.10 and 0.44.
@@ -102,10 +98,6 @@ def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
 
 def drift_explorer():
     """Compose a drift above `drift_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> drift_explorer().values
     {'kind': 'concept', 'pattern': 'sudden', 'strength': 80, 'delay': 0}

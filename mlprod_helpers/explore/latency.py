@@ -89,10 +89,6 @@ def measured_latency_picture(load=80, law="constant"):
     ----------
     load : float. Percent of the time in which the service works; the nearest load that was recorded is shown.
     law : {"constant", "exponential"}. Of the service times.
-
-    Returns
-    -------
-    plots.Figure
     """
     runs = _runs(law)
     run = runs.iloc[int(np.argmin(np.abs(100 * runs["load"] - load)))]
@@ -118,10 +114,6 @@ def _gap(value, expected):
 
 def measured_latency_explorer():
     """Put load and law of the service times above `measured_latency_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> measured_latency_explorer().values
     {'load': 80, 'law': 'constant'}

@@ -49,10 +49,6 @@ def load_picture(load=80, servers=1):
     load : int, share of the time in which each server works, in percent, 2 to 97
     servers : int
 
-    Returns
-    -------
-    plots.Figure
-
     >>> load_picture(80, servers=1)
     Figure: 1 server at 80 % load, 16 requests a second: p50 173 ms, p99 1,151 ms.
     >>> load_picture(80, servers=16)
@@ -72,10 +68,6 @@ def load_picture(load=80, servers=1):
 
 def load_explorer():
     """Load and number of servers above `load_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> load_explorer().values
     {'load': 80, 'servers': 1}

@@ -66,10 +66,6 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
     limits : {"one for all hours", "one for each hour"}
         The limit of each hour is one and a half times what is usual at this hour of the week.
 
-    Returns
-    -------
-    plots.Figure
-
     >>> paging_picture(hold=1, limits="one for each hour")
     Figure: 1.5 times the usual p95 of each hour, held for 1 hour: 3 of 3 incidents caught, 0 late, 0 missed;
     0 of 3 pages false, 1.5 pages a week.
@@ -95,10 +91,6 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
 
 def paging_explorer():
     """Limit and duration of one alert rule above `paging_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> paging_explorer().values
     {'threshold': 450, 'hold': 0, 'limits': 'one for all hours'}

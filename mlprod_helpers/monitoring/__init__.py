@@ -1,18 +1,9 @@
 """Monitoring: what to measure of a running service, when to wake somebody, and how good the alerts are.
 
-`measure` makes the table that everything else reads: one row a window of time, one column a `Metric`. `METRICS` holds the
-ready metrics by name, in three families: software (does it run?), input (what comes in?) and output (what goes out, and
-what do users do with it?). `Rule` and `evaluate` turn the table into alerts, and `judge` compares alerts with incidents.
-
->>> log = service_log(days=2, random_state=0)
->>> widest = Metric("widest", "software", "ms", "up", lambda windows: windows.max("latency_ms") - windows.mean("latency_ms"))
->>> phones = METRICS["ctr"].only("device", "phone")
->>> measure(log, ["throughput", "missing_rows", phones, widest], every="12h").round(3).reset_index(drop=True)
-   rows  throughput  missing_rows  ctr[device=phone]    widest
-0  3205       0.074         0.019              0.141  1900.442
-1  6469       0.150         0.020              0.142  1886.705
-2  3065       0.071         0.018              0.156  1896.052
-3  6301       0.146         0.021              0.133  1885.699
+`measure` makes the table that everything else reads: one row a window of time, one column a `Metric`. `METRICS`
+holds the ready metrics by name, in three families: software (does it run?), input (what comes in?) and output (what
+goes out, and what do users do with it?). `Rule` and `evaluate` turn the table into alerts, and `judge` compares
+alerts with incidents.
 """
 
 from mlprod_helpers.monitoring.budget import (

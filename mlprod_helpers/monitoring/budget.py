@@ -75,10 +75,7 @@ class ErrorBudget:
     def spent(self, bad, total):
         """The share of the budget that is used up: 1 is all of it, more is too much.
 
-        Parameters
-        ----------
-        bad, total : int, or arrays and Series (they are summed)
-            Requests of the whole period so far: of a period half gone, the expected rest is not in the total.
+        `bad` and `total` (sums of arrays and Series are taken) count the requests of the whole period so far.
 
         >>> round(ErrorBudget(0.99).spent(bad=[2, 3], total=[500, 500]), 3)
         0.5

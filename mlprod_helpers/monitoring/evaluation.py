@@ -60,9 +60,10 @@ class Verdict:
 def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     """Find which incidents these alerts caught, which they caught late, and which alerts were false.
 
-    An alert is true if it fires between the start of an incident and its end plus `grace`. The first true alert that is open in
-    that time catches the incident; an alert that already rang for an overlapping incident counts, with delay 0. Tickets do not
-    count. Every alert is a page of its own: call `grouped` first if one page stands for all that fires at a time.
+    An alert is true if it fires between the start of an incident and its end plus `grace`. The first true alert
+    that is open in that time catches the incident; an alert that already rang for an overlapping incident counts,
+    with delay 0. Tickets do not count. Every alert is a page of its own: call `grouped` first if one page stands
+    for all that fires at a time.
 
     Parameters
     ----------
@@ -74,10 +75,6 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     grace : str or timedelta
         How long after its end an incident still explains an alert: with windows of an hour, "1h".
 
-    Returns
-    -------
-    Verdict
-
     >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
     >>> index = pd.date_range("2024-01-01", periods=168, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"error_rate": 0.01}, index)
@@ -85,8 +82,6 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     >>> broken = pd.DataFrame({"kind": ["slow dependency"], "start": [index[50]], "end": [index[53]]})
     >>> judge(evaluate(Rule("error_rate", above=0.1), measured), broken, measured)
     1 of 1 incidents caught, 0 late, 0 missed; 1 of 2 pages false, 2.0 pages a week
-    >>> judge(evaluate(Rule("error_rate", above=0.1, for_="1h"), measured), broken, measured)
-    1 of 1 incidents caught, 0 late, 0 missed; 0 of 1 pages false, 1.0 pages a week
     """
     deadline, grace = duration(deadline, "deadline"), duration(grace, "grace")
     table = incident_table(incidents)
@@ -109,18 +104,11 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
 
 
 def grouped(alerts):
-    """Merge alerts that overlap into one page each: somebody who is awake is not woken again.
+    """Merge alerts (from `evaluate`) that overlap into one page each: somebody who is awake is not woken again.
 
-    Alerts of one owner and one severity form a group. The first of them opens the page and later ones join it until none is
-    open (Alertmanager: `group_by`).
-
-    Parameters
-    ----------
-    alerts : DataFrame from `evaluate`
-
-    Returns
-    -------
-    DataFrame with the columns of `alerts`: the first alert of each page, its `end` that of the last one to end.
+    Alerts of one owner and one severity form a group. The first of them opens the page and later ones join it until
+    none is open (Alertmanager: `group_by`). A page is a row like its first alert, with the `end` of the last one to
+    end.
 
     >>> from mlprod_helpers.monitoring.rules import Rule, evaluate
     >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")

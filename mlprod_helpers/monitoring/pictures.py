@@ -27,16 +27,9 @@ _BEFORE = 27  # windows of three hours until Friday, 9:00
 
 
 def one_day(share, moved):
-    """Draw a share over the year, and how far one day is from similar days in each metric.
+    """Draw a share (Series over dates), and how far one day is from similar days in each metric.
 
-    Parameters
-    ----------
-    share : Series. A share for each day, over dates.
-    moved : Series. Name of a metric -> standard deviations between that day and the mean of similar days.
-
-    Returns
-    -------
-    plots.Figure
+    `moved` holds for each metric the standard deviations between that day and the mean of similar days.
     """
     from mlprod_helpers import plots
 
@@ -73,16 +66,9 @@ def one_day(share, moved):
 
 
 def rates(events, trials, low, high):
-    """Draw a rate for each day with its interval, and the rate of all days as a dashed line.
+    """Draw a rate for each day with its interval (`low` to `high`), and the rate of all days as a dashed line.
 
-    Parameters
-    ----------
-    events, trials : Series. Counts, over the names of the days.
-    low, high : array of float. The ends of each day's interval.
-
-    Returns
-    -------
-    plots.Figure
+    `events` and `trials` are Series of counts over the names of the days.
     """
     from mlprod_helpers import plots
 
@@ -118,10 +104,6 @@ def rhythm(measured):
     Parameters
     ----------
     measured : DataFrame. A table of `measure` by the hour, with `throughput`, `latency_p95` and `ctr`.
-
-    Returns
-    -------
-    plots.Figure
     """
     from mlprod_helpers import plots
 
@@ -154,10 +136,6 @@ def dashboards(boards, letters):
     boards : dict of DataFrame
         Letter -> measured log in windows of three hours from a Tuesday on, see `boards.draw_boards`.
     letters : str. Which of them, for example "AB".
-
-    Returns
-    -------
-    plots.Figure
     """
     from mlprod_helpers import plots
 

@@ -87,20 +87,10 @@ class Controller:
     # -------------------------------------------------------------------------------------- what happened
 
     def step(self, now, metrics=None):
-        """Act on what is known at `now`.
+        """Act on what is known at `now`, and return the `Decision` (weights, phase, reason).
 
-        Parameters
-        ----------
-        now : float, seconds on any clock that does not run backwards
-        metrics : what the judge judges, usually `Metrics`; only asked when a check is due
-
-        Returns
-        -------
-        Decision : (weights, phase, reason)
-
-        Raises
-        ------
-        ValueError : time runs backwards.
+        `now` is in seconds on any clock that does not run backwards. `metrics` is what the judge judges; it is only
+        asked when a check is due.
         """
         state = self._at(now)
         if state.stage == IDLE:

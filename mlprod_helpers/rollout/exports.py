@@ -12,29 +12,16 @@ class Exports:
     """What a `Plan` becomes elsewhere: plain data for Kubernetes (YAML reads JSON), and text for HAProxy."""
 
     def to_flagger(self, service="model"):
-        """The plan as a `Canary` resource of Flagger.
+        """The plan as a `Canary` resource of Flagger, in plain data.
 
-        The rules are the same: the first step is taken at once, failed checks add up, and `threshold` of them roll back. Give
-        Flagger its judge in `spec.analysis.metrics`.
+        The rules are the same: the first step is taken at once, failed checks add up, and `threshold` of them roll
+        back. Give Flagger its judge in `spec.analysis.metrics`. `service` is the name of the Deployment, which
+        serves port 80 there: lower-case letters, digits and hyphens.
 
-        Parameters
-        ----------
-        service : str
-            The name of the Deployment, which serves port 80 there: lower-case letters, digits and hyphens.
+        `ValueError` is raised for what Flagger does not have: a fraction of a percent or of a second, an interval
+        below 10 seconds, a `watch` or an old version that is kept, a big bang, a shadow without a switch, or a
+        blue-green rollout without copies.
 
-        Returns
-        -------
-        dict : the resource as plain data.
-
-        Raises
-        ------
-        ValueError
-            The plan holds something that Flagger does not have: a fraction of a percent or of a second, an interval below
-            10 seconds, a `watch` or an old version that is kept, a big bang, a shadow without a switch, or a blue-green
-            rollout without copies.
-
-        Notes
-        -----
         Source: Flagger, "Deployment Strategies" (docs.flagger.app/usage/deployment-strategies).
 
         >>> from mlprod_helpers.rollout import Canary
@@ -85,43 +72,27 @@ class Exports:
         }
 
     def to_argo(self, service="model"):
-        """The plan as a `Rollout` resource of Argo Rollouts.
+        """The plan as a `Rollout` resource of Argo Rollouts, in plain data.
 
-        A canary waits at each weight for `interval` and then runs one analysis, which decides. A blue-green rollout is analysed
-        after the switch, while the old version is still there. Both name the AnalysisTemplate `<service>-judge`: that is where
-        the judge belongs. For a blue-green rollout the template gets the arguments `interval`, `count` and `failure-limit`
-        (failures that are allowed, so one less than `threshold`).
+        A canary waits at each weight for `interval` and then runs one analysis, which decides. A blue-green rollout
+        is analysed after the switch, while the old version is still there. Both name the AnalysisTemplate
+        `<service>-judge`: that is where the judge belongs. For a blue-green rollout the template gets the arguments
+        `interval`, `count` and `failure-limit` (failures that are allowed, so one less than `threshold`). `service`
+        is the name of the Deployment and the start of the names of its Kubernetes services: lower-case letters,
+        digits and hyphens. Split by requests instead of replicas needs the `trafficRouting` of your mesh.
 
-        Parameters
-        ----------
-        service : str
-            The name of the Deployment and the start of the names of its Kubernetes services: lower-case letters, digits and
-            hyphens. Split by requests instead of replicas needs the `trafficRouting` of your mesh.
+        `ValueError` is raised for what Argo Rollouts does not have: a fraction of a percent or of a second, failed
+        checks that add up over a canary's steps, checks after a canary's promotion or after the old version is
+        gone, a big bang, or shadow copies.
 
-        Returns
-        -------
-        dict : the resource as plain data.
-
-        Raises
-        ------
-        ValueError
-            The plan holds something that Argo Rollouts does not have: a fraction of a percent or of a second, failed checks that
-            add up over a canary's steps, checks after a canary's promotion or after the old version is gone, a big bang, or
-            shadow copies.
-
-        Notes
-        -----
         Source: Argo Rollouts, "Rollout Specification" and "Analysis & Progressive Delivery"
         (argo-rollouts.readthedocs.io/en/stable/features/specification).
 
         >>> from mlprod_helpers.rollout import Canary
-        >>> strategy = Canary(step_weights=[10, 50], interval=300, threshold=1).to_argo("eta")["spec"]["strategy"]
+        >>> strategy = Canary(step_weights=[10], interval=300, threshold=1).to_argo("eta")["spec"]["strategy"]
         >>> for step in strategy["canary"]["steps"]:
         ...     print(step)
         {'setWeight': 10}
-        {'pause': {'duration': '5m'}}
-        {'analysis': {'templates': [{'templateName': 'eta-judge'}]}}
-        {'setWeight': 50}
         {'pause': {'duration': '5m'}}
         {'analysis': {'templates': [{'templateName': 'eta-judge'}]}}
         """
@@ -196,40 +167,25 @@ class Exports:
         return {"scaleDownDelaySeconds": _whole(self.keep_old, "keep_old", "Argo Rollouts", "seconds")}
 
     def to_haproxy(self, stable="127.0.0.1:8001", canary="127.0.0.1:8002"):
-        """The plan as a configuration of HAProxy, with the commands that take its later steps.
+        r"""The plan as a configuration of HAProxy, with the commands that take its later steps.
 
-        HAProxy splits and does not judge: whoever runs the plan sends the next command when a check has passed, and weight 0
-        to roll back. The split is sticky by the header `X-User-Id`: a ramp only adds users, and requests without a user go to
-        the stable version. HAProxy has a hash of its own, so it picks other users than `route` does.
+        HAProxy splits and does not judge: whoever runs the plan sends the next command when a check has passed, and
+        weight 0 to roll back. The split is sticky by the header `X-User-Id`: a ramp only adds users, and requests
+        without a user go to the stable version. HAProxy has a hash of its own, so it picks other users than `route`
+        does. It listens on port 8080 of this machine, and on the control socket haproxy.sock; `stable` and `canary`
+        say where the versions listen, as host:port.
 
-        Parameters
-        ----------
-        stable, canary : str. Where the versions listen, as host:port.
+        `ValueError` is raised for what HAProxy does not have: copies of requests, weights finer than 0.01%, and a
+        big bang, which has no two versions side by side.
 
-        Returns
-        -------
-        str
-            A configuration file that listens on port 8080 of this machine, and on the control socket haproxy.sock.
-
-        Raises
-        ------
-        ValueError
-            The plan needs what HAProxy does not have: copies of requests, or weights finer than 0.01%. Or it has no two
-            versions side by side: a big bang.
-
-        Notes
-        -----
-        Source: HAProxy 2.6, "Configuration Manual" (xxh32, set-var) and "Management Guide" (set var); docs.haproxy.org.
+        Source: HAProxy 2.6, "Configuration Manual" (xxh32, set-var) and "Management Guide" (set var);
+        docs.haproxy.org.
 
         >>> from mlprod_helpers.rollout import Canary
-        >>> print(*Canary(step_weights=[1, 10, 50]).to_haproxy().splitlines()[:7], sep="\\n")
+        >>> print(*Canary(step_weights=[1, 10]).to_haproxy().splitlines()[:3], sep="\n")
         # The canary starts with 1% of the users. After each passed check, send the next weight to haproxy.sock:
         #   60 s: experimental-mode on; set var proc.canary int(1000)
-        #   120 s: experimental-mode on; set var proc.canary int(5000)
-        #   180 s: experimental-mode on; set var proc.canary int(10000)
-        global
-          stats socket unix@haproxy.sock mode 600 level admin
-          set-var proc.canary int(100)
+        #   120 s: experimental-mode on; set var proc.canary int(10000)
         """
         self._refuse("HAProxy", big_bang="take BlueGreen", shadow="take a Canary")
         if self.mirror:

@@ -142,27 +142,15 @@ class Metrics:
 
     @classmethod
     def from_log(cls, log, stable, canary, *, origin="1970-01-01 00:00Z"):
-        """The metrics of two versions in a request log.
+        """The metrics of two versions in a whole request log; `at` hides what was not known at some moment.
 
         Parameters
         ----------
-        log : DataFrame, a valid request log
+        log : DataFrame, a valid request log. Labels and predictions are numbers by their values: text among numbers
+            is a
+            prediction that is missing, or no label; a column of names only has no `abs_error`.
         stable, canary : str, the versions to compare
         origin : moment of second 0, time-zone aware; by default times are seconds since 1970, as `time.time()` says
-
-        Returns
-        -------
-        Metrics of everything in the log; `at` hides what was not known at some moment.
-
-        Raises
-        ------
-        LogError : the log breaks a rule.
-        ValueError : a column stands twice, or both versions have one name.
-
-        Notes
-        -----
-        Labels and predictions are numbers by their values: text among numbers is a prediction that is missing, or no label; a
-        column of names only has no `abs_error`.
         """
         if stable == canary:
             raise ValueError(f"Both versions are called {stable!r}: compare two.")

@@ -17,13 +17,7 @@ NOTHING = BigBang(watch=0), lambda metrics: "pass"
 def draw_world(rng):
     """An hour of requests and five new versions.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-
-    Returns
-    -------
-    dict : `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
+    A world is a dict: `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
 
     >>> world = draw_world(np.random.default_rng(0))
     >>> list(world["versions"])
@@ -108,10 +102,6 @@ def regret(gain, won, weight):
     gain : int. How many requests go better if everybody has the new version; negative if it is worse.
     won : int. How many did, with the users that had it.
     weight : float. The share of the users, 0 to 1, that has it in the end and keeps it.
-
-    Returns
-    -------
-    int
 
     >>> regret(-100, -10, 0.0), regret(100, 10, 1.0)
     (10, 90)

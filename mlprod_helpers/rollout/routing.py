@@ -41,23 +41,9 @@ def bucket(user_ids, salt=""):
 
 
 def route(user_id, weight, salt=""):
-    """Does this user get the canary, when it has `weight` percent of the users?
+    """Does this user (or each of an array of users) get the canary, when it has `weight` percent of the users?
 
     A ramp only adds users: who is in at 5 % is in at 10 % too.
-
-    Parameters
-    ----------
-    user_id : one name, or an array of names
-    weight : float from 0 to 100, percent of the users
-    salt : str
-
-    Returns
-    -------
-    bool, or array of bool
-
-    Raises
-    ------
-    ValueError : a weight that is no number from 0 to 100.
 
     >>> route("ben", 50), route("ben", 60)
     (False, True)
