@@ -13,10 +13,10 @@ _STREAM_ROWS, _ONSET, _WIDTH, _STREAM_SEED = 6000, 2400, 1200, 4
 _A_POINT = 150  # rows that make one point of a line
 _LARGEST = {"concept": 0.4, "covariate": 2.0, "prior": 0.35}
 _PANELS = {  # title -> (limits, words for the horizontal axis)
-    "inputs: means of x0 to x4, sd": ((-0.75, 2.35), "row"),
-    "predictions: share of 1": ((0, 1), "row"),
-    "labels: share of 1": ((0, 1), "tick at which the label came"),
-    "error rate": ((0, 0.6), "tick at which the label came"),
+    "Inputs: means, sd": ((-0.75, 2.35), "tick of the row, thousands"),
+    "Predictions: share of 1": ((0, 1), "tick of the row, thousands"),
+    "Labels: share of 1": ((0, 1), "tick at which the label arrived, thousands"),
+    "Error rate": ((0, 0.6), "tick at which the label arrived, thousands"),
 }
 
 
@@ -48,13 +48,17 @@ def _monitors_still():
     for ax, (title, (limits, xlabel)) in zip(axes.flat, _PANELS.items(), strict=True):
         ax.set_title(title)
         ax.set(xlim=(0, _STREAM_ROWS + 2000), ylim=limits, xlabel=xlabel)
+        ax.set_xticks(range(0, 8001, 1000), [str(k) for k in range(9)])
         ax.axvline(_ONSET, color=plots.GREY, linewidth=1.2, linestyle=(0, (2, 3)))
+        ax.text(_ONSET + 60, limits[1], "onset", va="top", color=plots.ink(plots.GREY))
         colors = (
             (plots.ORANGE, plots.BLUE, plots.GREEN, plots.PURPLE, plots.SKY)
-            if "inputs" in title
-            else (plots.RED if "error" in title else plots.BLUE,)
+            if "Inputs" in title
+            else (plots.RED if "Error" in title else plots.BLUE,)
         )
         lines.append([ax.plot([], [], color=color)[0] for color in colors])
+        if "Inputs" in title:
+            ax.legend(lines[-1], ["x0", "x1", "x2", "x3", "x4"], ncols=5, loc="lower right", handlelength=1)
     return plots.Still(fig, [line for panel in lines for line in panel]), lines
 
 

@@ -67,10 +67,10 @@ def _two_services():
         options=(SILENT, ALARM),
     ),
     hints=(
-        "Take the monitors one by one. Who would have to change for this mean to move: the passengers' plans, the wind, the season?",
+        "Take the monitors one by one. What would have to change for this mean to move: the passengers' plans, the wind, the season?",
         "A frozen model is a fixed function. When can the mean of its outputs move?",
-        "Nine minutes of tailwind are a lot for one flight. Are they a lot beside the spread of air times, from 20 minutes to 11 hours? "
-        "And humidity is relative: does muggy July hold a larger percentage than January?",
+        "Nine minutes of tailwind are a lot for one flight. Are they a lot when air times range from 20 minutes to 11 hours? "
+        "And humidity is relative: is its percentage much larger on a muggy day in July than in January?",
     ),
 )
 def monitors(answer, rng, expect):
@@ -93,40 +93,40 @@ def monitors(answer, rng, expect):
 
 
 @monitors.misconception(
-    "the display's inputs were expected to move because its error does. Distances and hours are a timetable: the wind "
-    "does not ask for it. Ask for each input by itself whether anybody changed it."
+    "you expected the display's inputs to move because its error does. Distances and hours come from the timetable, and the "
+    "wind does not change it. Ask for each input by itself whether anybody changed it."
 )
 def error_means_inputs():
     return TWO_SERVICES | {"display inputs": ALARM}
 
 
 @monitors.misconception(
-    "the display's predictions were expected to notice. A frozen model is a fixed function: the same inputs get the same "
-    "predictions, whatever the wind does. Its output can only move as far as its inputs do."
+    "you expected the display's predictions to react to the wind. A frozen model is a fixed function, so the same inputs "
+    "get the same predictions. Its output can only move if its inputs do."
 )
 def model_notices():
     return TWO_SERVICES | {"display predictions": ALARM}
 
 
 @monitors.misconception(
-    "whatever the error sees was expected in the mean of the labels too. That mean is spread wide by short and long flights: "
-    "compare a few minutes of wind with the difference between Boston and Honolulu."
+    "you expected the mean of the labels to move as the error does. Short and long flights spread the labels widely, so a "
+    "few minutes of wind hardly move their mean. Compare them with the difference between Boston and Honolulu."
 )
 def labels_follow_error():
     return TWO_SERVICES | {"display labels": ALARM}
 
 
 @monitors.misconception(
-    "the hygrometer's error was expected to stay, since the law of humidity is physics and does not change. The law stands; but what does a "
-    "model trained on winter know of 30 degrees?"
+    "you expected the hygrometer's error to stay low because the physics of humidity does not change. The relation does "
+    "stay the same. But ask what a model that was trained on winter knows about 30 degrees Celsius."
 )
 def standing_law_standing_error():
     return TWO_SERVICES | {"hygrometer error": SILENT}
 
 
 @monitors.misconception(
-    "the labels were expected to go where inputs and predictions go. They are made by the world, not by the model: "
-    "relative humidity depends on temperature and dew point together."
+    "you expected the hygrometer's labels to move as far as its inputs and predictions. The world makes the labels, not the "
+    "model. Relative humidity depends on temperature and dew point together, and here both rise."
 )
 def labels_follow_inputs():
     return TWO_SERVICES | {"hygrometer labels": ALARM}

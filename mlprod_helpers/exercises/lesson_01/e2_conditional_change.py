@@ -42,9 +42,9 @@ def _inside_bins(reference, current, edges):
     edition=2,
     kind=Function("reference", "current", "edges", returns=Number(), may_change=("reference", "current")),
     hints=(
-        "`by_bin` gives size and mean of y for each bin, once for each table. Which difference do you want, and which sizes are its weights?",
-        "A bin with rows in only one of the tables has nothing to compare: keep those where both sizes are above 0.",
-        "`change = new['mean'] - old['mean']` over the shared bins, then its mean weighted by `new['size']`; NaN if there is no shared bin.",
+        "Use `by_bin` once for each table. It gives the size and the mean of y for each bin. Which difference do you want, and which sizes are the weights?",
+        "In a bin with rows in only one of the tables there is nothing to compare. Keep the bins in which both sizes are above 0.",
+        "Take `change = new['mean'] - old['mean']` over the shared bins, and average it with the weights `new['size']`. Return NaN if there is no shared bin.",
     ),
 )
 def conditional_change(answer, rng, expect):
@@ -61,11 +61,11 @@ def conditional_change(answer, rng, expect):
     here, there = np.ones(bins), np.ones(bins)
     here[-1] = there[0] = 0
     worlds = (
-        ("only the mix of x moved", (old, law, 400), (new, law, 300)),
-        ("the law moved, the mix did not", (old, law, 400), (old, law - 6, 300)),
-        ("both moved, the law not everywhere alike", (once, law, 400), (new, bent, 250)),
+        ("only the mix of x changed", (old, law, 400), (new, law, 300)),
+        ("the relation changed, the mix did not", (old, law, 400), (old, law - 6, 300)),
+        ("both changed, the relation more in some bins than in others", (once, law, 400), (new, bent, 250)),
         ("a region that the reference has never seen", (old * here, law, 400), (new, bent, 300)),
-        ("a region from which nothing comes any more", (old, law, 400), (new * there, bent, 300)),
+        ("a region from which no rows come any more", (old, law, 400), (new * there, bent, 300)),
     )
     with expect.defining():
         for what, then, now in worlds[:3]:
@@ -106,8 +106,8 @@ def _tables_of_x_and_y(rng):
 
 
 @conditional_change.misconception(
-    "the two overall means were compared (bins cut at each table's own quantiles come to the same). They move as soon as "
-    "the mix of x moves, also where every answer stays the same. Compare inside the bins first.",
+    "you compared the two overall means (with bins cut at each table's own quantiles, the result is the same). They also "
+    "move when only the mix of x changes and every answer stays the same. Compare the means inside each bin first.",
     atol=0.5,
 )
 def overall(reference, current, edges):
@@ -119,8 +119,8 @@ def _by_bin(frame, edges):
 
 
 @conditional_change.misconception(
-    "a bin without rows in one of the tables was counted as no change. Nothing to compare means unknown, not unchanged: "
-    "leave it out, of the weights as well."
+    "you counted a bin without rows in one of the tables as no change. Where nothing can be compared, the change is "
+    "unknown, not zero. Leave such a bin out, of the weights as well."
 )
 def empty_is_unchanged(reference, current, edges):
     old, new = _by_bin(reference, edges), _by_bin(current, edges)
@@ -129,16 +129,16 @@ def empty_is_unchanged(reference, current, edges):
 
 
 @conditional_change.misconception(
-    "each bin had one vote, the crowded and the nearly empty. The question is what today's rows feel, so each bin counts as "
-    "often as the current table has rows in it."
+    "you gave each bin the same weight, the full ones and the nearly empty ones. The question is how y changed for today's "
+    "rows. Weight each bin by its number of rows in the current table."
 )
 def unweighted(reference, current, edges):
     return float((_by_bin(current, edges)["mean"] - _by_bin(reference, edges)["mean"]).mean())
 
 
 @conditional_change.misconception(
-    "the bins were weighted by the reference rows. That answers how the old mix would feel today; "
-    "the question is what the current rows feel."
+    "you weighted the bins by the reference rows. This tells how y changed for the old mix of x. The question is about "
+    "today's rows, so use the sizes of the current table."
 )
 def weighted_by_the_past(reference, current, edges):
     old, new = _by_bin(reference, edges), _by_bin(current, edges)
@@ -148,7 +148,7 @@ def weighted_by_the_past(reference, current, edges):
 
 
 @conditional_change.misconception(
-    "the difference was taken the wrong way round. A change is the current value minus the reference."
+    "you subtracted the wrong way round, so the sign is reversed. A change is the current value minus the reference."
 )
 def backwards(reference, current, edges):
     return -_inside_bins(reference, current, edges)

@@ -136,10 +136,10 @@ def _counts(rng, p_x, p_y, n):
 
 
 TOLD = {
-    "concept": "8 worlds whose law moved",
-    "covariate": "8 worlds in which the mix of x moved, and nothing else",
-    "prior": "8 worlds in which the mix of y moved, and nothing else",
-    "none": "8 worlds in which no share moved by more than 0.05",
+    "concept": "8 pairs of tables in which the relation changed",
+    "covariate": "8 pairs in which the mix of x changed, and the relation did not",
+    "prior": "8 pairs in which the mix of y changed, and each class looks as before",
+    "none": "8 pairs in which neither P(x) nor P(y | x) changed by more than 0.05",
 }
 
 
@@ -153,9 +153,9 @@ TOLD = {
     edition=2,
     kind=Function("reference", "current", returns=Text(options=TYPES), may_change=("reference", "current")),
     hints=(
-        "Divide a table by the sums of its rows, and by the sums of its columns: which of the two is P(y | x)?",
-        "Ask first whether P(y | x) stands. If it does, only one question is left. If not, ask whether P(x | y) does.",
-        "`given_x = table.div(table.sum(axis=1), axis=0)`, and `(given_x_now - given_x_then).abs().to_numpy().max() > 0.05`.",
+        "Divide a table by the sums of its rows, and by the sums of its columns. Which of the two is P(y | x)?",
+        "Ask first whether P(y | x) stayed the same. If it did, only one question is left. If not, ask whether P(x | y) did.",
+        "Calculate `given_x = table.div(table.sum(axis=1), axis=0)` for both tables. P(y | x) changed if `(given_x_now - given_x_then).abs().to_numpy().max() > 0.05`.",
     ),
 )
 def diagnose(answer, rng, expect):
@@ -213,8 +213,8 @@ def _every(said, word):
 
 
 @diagnose.misconception(
-    "every table whose P(x) moved was called covariate. A prior shift moves P(x) too: more ill people bring more fever. "
-    "Ask which conditional stands, P(y | x) or P(x | y).",
+    "you called every change of P(x) covariate. But a prior shift changes P(x) too: with more ill people, there is more "
+    "fever. Ask which of P(y | x) and P(x | y) stayed the same.",
     when=lambda seen: (
         _every([said for _, x, _, said in _told(seen) if x], "covariate")
         and not _every(seen.outputs, "covariate")
@@ -228,8 +228,8 @@ def inputs_first(reference, current):
 
 
 @diagnose.misconception(
-    "P(y) decided alone. The mix of labels can move because the mix of x moved, and it can stay while the law is turned "
-    "upside down. Neither needs the other: look at P(y | x).",
+    "you let P(y) decide. The mix of labels can change only because the mix of x did. It can also stay the same while the "
+    "relation turns upside down. Look at P(y | x) instead.",
     when=lambda seen: (
         len({y for _, _, y, _ in _told(seen)}) == 2
         and all((said in ("concept", "prior")) == y for truth, _, y, said in _told(seen) if truth != "none")
@@ -242,8 +242,8 @@ def labels_decide(reference, current):
 
 
 @diagnose.misconception(
-    "differences too small to count were called drift. With 10,000 rows and more each crumb is significant, so a p-value does not help; "
-    "the task asks whether a share changed by more than 0.05.",
+    "you called differences drift that are too small to count. With 10,000 rows and more, almost every difference is "
+    "significant, so a p-value does not help. Ask whether a share changed by more than 0.05.",
     when=lambda seen: (
         "none" not in seen.outputs
         and len(set(seen.outputs)) > 1
@@ -262,8 +262,8 @@ def by_pvalue(reference, current):
 
 
 @diagnose.misconception(
-    "the two conditionals changed places: dividing by the sums over x gives P(x | y). Check one by hand: in P(y | x) each row of the "
-    "table adds up to 1.",
+    "you swapped the two conditionals. Dividing by the sums over x gives P(x | y). Check one table by hand: in P(y | x), "
+    "each row adds up to 1.",
     when=lambda seen: _every(_said(seen, "covariate"), "prior") and "prior" not in _said(seen, "prior"),
 )
 def swapped_conditionals(reference, current):

@@ -18,9 +18,9 @@ from mlprod_helpers.streams import Drift
     edition=2,
     kind=Function("n", "pattern", "start", "width", "seed", returns=Array(ndim=1)),
     hints=(
-        "`t = np.arange(n)` and `way = np.clip((t - start) / width, 0, 1)` are what gradual and incremental have in common. What differs?",
-        "Gradual: at row t the new regime has the chance `way[t]`, and each row is old or new. `rng.random(n) < way` draws that.",
-        "Recurring: `(t - start) // width` counts the seasons since the start; the even ones are new.",
+        "Gradual and incremental both use `t = np.arange(n)` and `way = np.clip((t - start) / width, 0, 1)`. What is the difference?",
+        "Gradual: row t is new with the probability `way[t]`, and each row is old or new. `rng.random(n) < way` draws that.",
+        "Recurring: `(t - start) // width` counts the seasons since the start. The even ones are new.",
     ),
 )
 def regime(answer, rng, expect):
@@ -36,18 +36,18 @@ def regime(answer, rng, expect):
         expect.close(
             states(n, "incremental", start, width),
             np.clip((t - start) / width, 0, 1),
-            "incremental: the regime itself moves, through states in between",
+            "incremental: the number itself grows in a straight line",
             atol=1.5 / width,
         )
     expect.equal(
         states(n, "sudden", start, width),
         (t >= start).astype(float),
-        f"sudden: all new from row {start}, all old before",
+        f"sudden: all rows are new from row {start} on, and old before",
     )
     expect.equal(
         states(n, "recurring", start, width),
         ((t >= start) & ((t - start) // width % 2 == 0)).astype(float),
-        f"recurring: {width} rows new, {width} rows old, and so on",
+        f"recurring: {width} rows are new, {width} rows are old, and so on",
     )
     for pattern in ("sudden", "recurring"):
         wanted = [1, 1, 1, 1, 1] if pattern == "sudden" else [1, 0, 1, 0, 1]
@@ -61,13 +61,13 @@ def regime(answer, rng, expect):
     wrong = [pattern for pattern, each in late.items() if len(each) != n or each.any()]
     expect.true(
         not wrong,
-        f"a start behind the last row (n={n}, start={n + 5}): {n} old rows",
+        f"a start behind the last row (n={n}, start={n + 5}): all {n} rows are old",
         f"not with {', '.join(wrong)}",
     )
     unfinished = states(n, "incremental", n - width, 4 * width)
     expect.true(
         len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
-        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): it stops on its way",
+        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): the last row is at a quarter of the way",
         f"the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}" if len(unfinished) else "no row",
     )
 
@@ -111,7 +111,7 @@ def _check_mixture(states, rng, expect):
     )
     expect.true(
         unlike is None and alike is None,
-        "gradual: the same seed draws the same rows, another seed others",
+        "gradual: the same seed draws the same rows, another seed draws others",
         f"two calls with seed {unlike} differ"
         if alike is None
         else f"seeds {alike[0]} and {alike[1]} give the same rows",
@@ -191,8 +191,8 @@ def _mixes(seen, pattern):
 
 
 @regime.misconception(
-    "incremental was made as a mixture. Gradual: old and new rows take turns. Incremental: the regime itself moves, and in the middle of the way "
-    "each row is of a regime that was never there before.",
+    "you made incremental as a mixture of old and new rows. That is gradual. In an incremental drift the number itself "
+    "grows, and halfway there each row is in between.",
     when=lambda seen: _mixes(seen, "incremental"),
 )
 def incremental_as_mixture(n, pattern, start, width, seed):
@@ -200,8 +200,8 @@ def incremental_as_mixture(n, pattern, start, width, seed):
 
 
 @regime.misconception(
-    "gradual was made as a slow change of the regime. In a gradual drift there are two regimes and nothing in between; what grows is the share of "
-    "rows that come from the new one.",
+    "you let the number itself grow in the gradual pattern. A gradual drift has two regimes and nothing in between. What "
+    "grows is the probability that a row is a new one.",
     when=lambda seen: _creeps(seen, "gradual") and not _mixes(seen, "incremental"),
 )
 def gradual_in_between(n, pattern, start, width, seed):
@@ -209,7 +209,8 @@ def gradual_in_between(n, pattern, start, width, seed):
 
 
 @regime.misconception(
-    "the new regime never went away again. Recurring means that the old one comes back, season after season.",
+    "your new regime never ends. In a recurring drift the old regime comes back: `width` rows are new, the next `width` "
+    "rows are old, and so on.",
     when=lambda seen: (
         bool((_course(seen, "recurring")[2][_course(seen, "recurring")[0] + 1 :] == 1).all())
         and not _course(seen, "recurring")[2][0]
@@ -219,7 +220,7 @@ def recurring_stays(n, pattern, start, width, seed):
     return _regime(n, "sudden" if pattern == "recurring" else pattern, start, width, seed)
 
 
-@regime.misconception("the change came one row late. At `t = start` the new regime already holds.")
+@regime.misconception("your change comes one row late. The new regime already holds in row `start` itself.")
 def one_row_late(n, pattern, start, width, seed):
     return _regime(n, pattern, start + 1, width, seed)
 

@@ -28,9 +28,9 @@ def sealed_drift(name):
     edition=2,
     kind=Mapping(keys=("A", "B", "C"), values=Number(low=0, high=N_SEALED), in_order=True),
     hints=(
-        "The onset is the first row that can be touched by the new regime, not the row at which you are sure.",
+        "The onset is the first row that the new regime can touch, not the row at which you are sure.",
         "B climbs for a while. Where does it leave its old level?",
-        "The horizontal axis of C is the tick at which the label came. Of which row was that label?",
+        "The horizontal axis of C is the tick at which the label arrived. To which row does that label belong?",
     ),
 )
 def onsets(answer, rng, expect):
@@ -62,7 +62,8 @@ def _starts():
 
 
 @onsets.misconception(
-    "C was read as it stands. Its errors are drawn at the tick at which the label came: the row itself was served earlier, by the label's delay.",
+    "you read C as it is drawn. Each of its errors is drawn at the tick at which the label arrived. The row itself is "
+    "earlier, by the delay of the label. Subtract it.",
     when=lambda seen: seen.verdicts[0][1] and abs(_off(seen)[2] - LATE) <= 600,
 )
 def delay_forgotten():
@@ -70,7 +71,7 @@ def delay_forgotten():
 
 
 @onsets.misconception(
-    "the delay was added to C. Labels come after their rows: go back in time.",
+    "you added the delay to C. Labels arrive after their rows, so you have to go back in time. Subtract the delay.",
     when=lambda seen: seen.verdicts[0][1] and abs(_off(seen)[2] - 2 * LATE) <= 600,
 )
 def delay_on_the_wrong_side():
@@ -78,7 +79,8 @@ def delay_on_the_wrong_side():
 
 
 @onsets.misconception(
-    "B's onset was put into the climb or at its end. In the middle half of the rows are new already; the onset is where the mixture begins.",
+    "you put the onset of B into the climb or at its end. In the middle of the climb, half of the rows are new already. "
+    "Look for the place where the climb begins.",
     when=lambda seen: (
         seen.verdicts[0][1] and seen.verdicts[2][1] and 1000 < _off(seen)[1] < sealed_drift("B").width + 1000
     ),
@@ -88,7 +90,8 @@ def middle_of_the_ramp():
 
 
 @onsets.misconception(
-    "the moment of being sure was given, when the new level had settled. That is when you noticed; it began earlier. The difference is called detection delay.",
+    "you gave the moment at which the new level is certain. This is when you notice the drift, and it began earlier. The "
+    "difference is the detection delay. Look for the first step away from the old level.",
     when=lambda seen: all(500 < off < 2200 for off in (_off(seen)[0], _off(seen)[2])) and _off(seen)[1] > 500,
 )
 def when_noticed():

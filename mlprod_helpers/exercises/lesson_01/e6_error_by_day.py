@@ -66,9 +66,9 @@ def _days_of(got):
     edition=2,
     kind=Function("log", returns=Frame(columns=("error", "missing")), may_change=("log",)),
     hints=(
-        "Three lines of the colleague's function need a look: the one that fills, the one that groups, the one that counts.",
-        "`mean` skips missing values by itself: there is nothing to fill.",
-        '`log["label"].isna().groupby(log["day"]).mean()` is the share of a day\'s rows that nobody can judge yet.',
+        "Look at three lines of the colleague's function: the one that fills, the one that groups, and the one that counts.",
+        "`mean` skips missing values by itself, so there is nothing to fill.",
+        '`log["label"].isna().groupby(log["day"]).mean()` is the share of each day that nobody can judge yet.',
     ),
 )
 def error_by_day(answer, rng, expect):
@@ -92,7 +92,7 @@ def error_by_day(answer, rng, expect):
             error[late], want["error"].to_numpy()[late], "error of the last days, as far as it is known"
         )
         expect.close(
-            missing[~dark], want["missing"].to_numpy()[~dark], "share of rows whose label has not come"
+            missing[~dark], want["missing"].to_numpy()[~dark], "share of rows whose label has not arrived"
         )
     expect.true(
         bool(np.isnan(error[dark]).all()) and bool((missing[dark] == 1).all()),
@@ -106,7 +106,7 @@ def error_by_day(answer, rng, expect):
     with expect.defining():
         expect.true(
             _agree(error, want["error"]) and _agree(missing, want["missing"]),
-            "a log in which every label has come: missing is 0 on every day",
+            "a log in which every label has arrived: missing is 0 on every day",
             "`error` is off" if _agree(missing, want["missing"]) else "`missing` is not 0 everywhere",
         )
 
@@ -151,7 +151,8 @@ def _like(got, want):
 
 
 @error_by_day.misconception(
-    "errors were booked on the day on which the label came. The error belongs to the day of the prediction; otherwise a bad Monday shows up as a bad Thursday.",
+    "you counted errors on the day on which the label arrived. Then a bad Monday shows up as a bad Thursday. Group the "
+    "errors by the day of the prediction, `day`.",
     when=lambda seen: (
         lambda log, error, missing, want: _like(error, by_arrival(log)["error"].reindex(want.index))
     )(*_reported(seen)),
@@ -163,8 +164,8 @@ def by_arrival(log):
 
 
 @error_by_day.misconception(
-    "rows without a label were counted as if their error were zero, as when labels are filled with predictions: "
-    "the monitor praises the model for what nobody knows yet.",
+    "you counted rows without a label as errors of zero, for example by filling the labels with predictions. Then the alarm "
+    "praises the model for what nobody knows yet. Leave these rows out of the mean.",
     when=lambda seen: (lambda log, error, missing, want: _like(error, praises_itself(log)["error"]))(
         *_reported(seen)
     ),
@@ -176,8 +177,8 @@ def praises_itself(log):
 
 
 @error_by_day.misconception(
-    "errors above and below were allowed to cancel. Ten minutes too many and ten too few are two errors, not none: "
-    "take the absolute value of each first.",
+    "you averaged the errors with their signs, so that errors above and below cancel. Ten minutes too many and ten too few "
+    "are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
     when=lambda seen: (lambda log, error, missing, want: _like(abs(error), abs(signed(log)["error"])))(
         *_reported(seen)
     ),
@@ -188,7 +189,8 @@ def signed(log):
 
 
 @error_by_day.misconception(
-    "the colleague's function were still at work: it fills the missing labels, books errors on the day of arrival and calls nothing missing.",
+    "you kept what the colleague's function does. It fills the missing labels, counts errors on the day of arrival, and "
+    "says that nothing is missing. All three need a repair.",
 )
 def not_repaired(log):
     error = (log["label"].fillna(log["prediction"]) - log["prediction"]).abs()
@@ -197,7 +199,8 @@ def not_repaired(log):
 
 
 @error_by_day.misconception(
-    "rows without a label were thrown away before anybody counted them. Fast labels are the easy cases: say how many are still out.",
+    "you dropped the rows without a label before you counted them. Labels that arrive early belong to the easy cases, so "
+    "`missing` has to say how many are still out. Count before you drop.",
     when=lambda seen: (
         lambda log, error, missing, want: (
             _like(error, want["error"])
@@ -211,7 +214,8 @@ def dropped_in_silence(log):
 
 
 @error_by_day.misconception(
-    "the missing labels were counted. A number means little when busy days have more rows: give the share of the day's rows.",
+    "you counted the missing labels. A count says little, because busy days have more rows. Divide it by the number of rows "
+    "of the day.",
     when=lambda seen: (lambda log, error, missing, want: _like(missing, counted(log)["missing"]))(
         *_reported(seen)
     ),
@@ -222,7 +226,8 @@ def counted(log):
 
 
 @error_by_day.misconception(
-    "the share that is known was given where the share that is missing was asked for. You are one step away.",
+    "you returned the share of labels that have arrived. The task asks for the share that is missing, so you are one step "
+    "away.",
     when=lambda seen: (lambda log, error, missing, want: _like(missing, 1 - want["missing"]))(
         *_reported(seen)
     ),

@@ -78,10 +78,10 @@ def _costs(answer, rng, kind, lost, sign):
         may_change=("report", "memory"),
     ),
     hints=(
-        "Go through the questions of the tickets in order: broken pipe, too few rows, and then which of P(x), P(y | x), P(x | y) stands.",
-        "What needs no label: `missing` and `spread`. What needs labels is None in the first two weeks: ask for that before you compare.",
-        "Read the limits off the tables above: where does `law` stand in quiet weeks, and where after a change? Does `within` move in a prior shift?",
-        "If `law` moved and `within` did not, the mix of labels moved. If both did, the law did. If only inputs moved, nothing needs a remedy.",
+        "Go through the questions of the tickets in order: a broken data feed, too few rows, and then which of P(x), P(y | x) and P(x | y) stayed the same.",
+        "`missing` and `spread` need no label. What needs labels is None in the first two weeks, so ask for that before you compare.",
+        "Read the limits off the tables above. How large is `law` in quiet weeks, and how large after a change? Does `within` move in a prior shift?",
+        "If `law` moved and `within` did not, the mix of labels changed. If both moved, the relation changed. If only inputs moved, nothing needs a remedy.",
     ),
 )
 def triage(answer, rng, expect):
@@ -93,10 +93,10 @@ def triage(answer, rng, expect):
             sum(pair) for pair in zip(bills[name], _costs(answer, rng, kind, lost, sign), strict=True)
         ]
     told = {
-        "lost": "2 services whose pipe loses values",
-        "unit": "2 services whose pipe changes a unit",
-        "concept": "3 services whose law moves",
-        "prior": "4 services whose mix of labels moves",
+        "lost": "2 services that lose values",
+        "unit": "2 services with a changed unit",
+        "concept": "3 services with a concept drift",
+        "prior": "4 services with a prior shift",
     }
     for name, what in told.items():
         yours, waiting, knowing = bills[name]
@@ -110,7 +110,7 @@ def triage(answer, rng, expect):
     with expect.defining():
         expect.true(
             bills["quiet"][0] <= QUIET_LIMIT,
-            f"4 services in which the law stands and the model is right: at most {QUIET_LIMIT}",
+            f"4 services that need no remedy: at most {QUIET_LIMIT}",
             f"you {bills['quiet'][0]}, always waiting 0, knowing the truth 0",
         )
 
@@ -204,7 +204,8 @@ def _treats_a_quiet_law(seen):
 
 
 @triage.misconception(
-    "waiting were free. Nothing is spent on needless work, and each real incident runs on to the end.",
+    "you always wait. Waiting is free only while nothing is wrong. Each real incident then costs 3 a week until the end. "
+    "Start with the faults, which need no label.",
     when=lambda seen: _taken(seen) == {"wait"},
 )
 def never(report, memory):
@@ -212,8 +213,8 @@ def never(report, memory):
 
 
 @triage.misconception(
-    "every alarm were answered by a retraining. On a broken pipe the model learns the bug, on moved inputs it learns what it knew already, "
-    "and before the new labels have come there is nothing to learn from.",
+    "you answer every alarm by retraining. On a fault the model learns the bug, and where only the inputs moved it learns "
+    "what it already knew. Before new labels arrive there is nothing to learn. Look at `missing`, `spread` and `law` first.",
     when=lambda seen: (
         _taken(seen) == {"wait", "retrain"}
         and _acts_on_inputs_alone(seen)
@@ -227,7 +228,8 @@ def always_retrain(report, memory):
 
 
 @triage.misconception(
-    "only the inputs were looked at. A concept drift leaves them as they are, so these services ran on to the end, and harmless shifts of the inputs were treated.",
+    "you only look at the inputs. A concept drift leaves them as they are, so these services stay untreated, while harmless "
+    "shifts of the inputs get treated. Look at `law`, too.",
     when=lambda seen: (
         not _treats_a_quiet_law(seen) and _acts_on_inputs_alone(seen) and "repair" in _taken(seen)
     ),
@@ -239,7 +241,8 @@ def inputs_only(report, memory):
 
 
 @triage.misconception(
-    "twenty rows were believed. In such a week every measure jumps about; look at the number of rows, and of labeled rows, before you act.",
+    "you act on weeks with twenty rows. In such a week every measure jumps by chance. Look at `rows` and `labeled_rows` "
+    "before you act.",
     when=lambda seen: (
         _needless(seen)["few rows"] >= 2 and _most(seen) == "few rows" and _treats_a_quiet_law(seen)
     ),
@@ -259,7 +262,8 @@ def _most(seen):
 
 
 @triage.misconception(
-    "inputs that move had to be treated. Where the law stands and the model knows it, moved inputs are no damage: see whether `law` moved as well.",
+    "you treat inputs that moved. Where the relation stayed the same and the model knows it, moved inputs do no harm. Check "
+    "whether `law` moved as well.",
     when=lambda seen: (
         _most(seen) == "inputs"
         and _acts_on_inputs_alone(seen)
@@ -280,7 +284,8 @@ def treats_every_shift(report, memory):
 
 
 @triage.misconception(
-    "nobody looked at the pipe first. Missing values and a changed spread need no label and no model: see them before anything is learned from these rows.",
+    "you never repair the data feed. Missing values and a changed spread need no label and no model. Check `missing` and "
+    "`spread` before the model learns from these rows.",
     when=lambda seen: (
         "repair" not in _taken(seen) and _treats_a_quiet_law(seen) and not _needless(seen)["inputs"]
     ),
@@ -294,8 +299,8 @@ def forgets_the_pipe(report, memory):
 
 
 @triage.misconception(
-    "a new mix of labels was answered by a retraining. That works, at ten times the price: where `within` stands, the classes look as before, "
-    "and the odds can be corrected without a new model.",
+    "you answer a new mix of labels by retraining. That works, but at ten times the price. If `within` stayed low, the "
+    "classes look as before. Then it is enough to correct the odds.",
     when=lambda seen: (
         _taken(seen) == {"wait", "repair", "retrain"}
         and sum(_needless(seen).values()) <= 1
