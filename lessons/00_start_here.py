@@ -8,6 +8,7 @@
 #   express: all
 #   needs: []
 #   ideas: [a model in production, the request log, late labels, tail latency]
+#   topics: []
 # ---
 
 # %% [markdown]

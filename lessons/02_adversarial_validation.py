@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["01"]
 #   ideas: [the feature "Set", out-of-fold AUC as a distance, a p-value for the whole procedure, density-ratio weights]
+#   topics: [drift]
 # ---
 
 # %% [markdown] tags=["express"]

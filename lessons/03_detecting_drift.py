@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["02"]
 #   ideas: [the law of a quiet week, effect size beside p-value, the reference, delay against false alarms]
+#   topics: [drift, monitoring]
 # ---
 
 # %% [markdown]

@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["03"]
 #   ideas: [recency weights and their half-life, back-tests with late labels, batch plus stream, the gate before retraining]
+#   topics: [drift]
 # ---
 
 # %% [markdown] tags=["express"]

@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: []
 #   ideas: [queueing, a claim with its evidence, training and serving as two decisions, a log without people]
+#   topics: [deployment]
 # ---
 
 # %% [markdown]

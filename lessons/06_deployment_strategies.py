@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["05"]
 #   ideas: [exposure, the sticky split, a judge that knows "no data", peeking and power]
+#   topics: [deployment]
 # ---
 
 # %% [markdown]

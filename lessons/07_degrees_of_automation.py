@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["05"]
 #   ideas: [who decides and who sees what, a threshold from costs and measured risk, people are a queue, trust that can be taken back]
+#   topics: [automation]
 # ---
 
 # %% [markdown]

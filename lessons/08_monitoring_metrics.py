@@ -8,6 +8,7 @@
 #   express: {sections: [One Saturday in February, The brainstorm, "What is normal?", The plan], exercises: ["8.1", "8.5", "8.8"]}
 #   needs: ["00"]
 #   ideas: [problem to metric to threshold to action, a reference that fits the hour, honest rates, pages that people read]
+#   topics: [monitoring]
 # ---
 
 # %% [markdown]

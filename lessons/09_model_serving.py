@@ -9,6 +9,7 @@
 #   express: 45
 #   needs: ["06"]
 #   ideas: [the open loop, refusing in time, ready is not alive, the closed control loop]
+#   topics: [deployment, serving]
 # ---
 
 # %% [markdown]

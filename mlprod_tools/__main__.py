@@ -1,4 +1,4 @@
-"""The command line: `mlprod build | audit | count | new | release | test`, also as `python -m mlprod_tools`."""
+"""The command line: `mlprod agenda | audit | build | count | doctor | new | release | test`, also as `python -m mlprod_tools`."""
 
 import argparse
 import importlib
@@ -6,12 +6,14 @@ import sys
 
 
 def _parser():
-    from mlprod_tools import build, count, new, release
+    from mlprod_tools import agenda, build, count, doctor, new, release
 
     parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     build.add_options(commands.add_parser("build", help="make notebooks/ and solutions/ from lessons/"))
+
+    agenda.add_options(commands.add_parser("agenda", help="a timed plan of a workshop"))
 
     audit = commands.add_parser("audit", help="try every exercise with right, wrong and nonsensical answers")
     audit.add_argument("--lesson", nargs="+", default=[], metavar="02", help="only these lessons")
@@ -37,6 +39,8 @@ def _parser():
     count.add_options(
         commands.add_parser("count", help="how long the lessons are, and where they break a house rule")
     )
+
+    doctor.add_options(commands.add_parser("doctor", help="is this machine ready for the course?"))
 
     new.add_options(commands.add_parser("new", help="write the skeletons of a new exercise"))
 

@@ -31,6 +31,7 @@ HEADER = """\
 #   express: {sections: [Twice or more], exercises: ["2.1"]}
 #   needs: ["01"]
 #   ideas: [doubling]
+#   topics: []
 # ---
 
 """
@@ -307,7 +308,7 @@ def test_metadata_names_the_lesson_and_no_machine(desk):
         assert made.metadata.kernelspec.name == "python3"
         assert "version" not in made.metadata.language_info
     assert pair.learner.metadata.mlprod == {
-        "lesson": "02", "title": "A tiny lesson", "minutes": 9, "express": 4, "needs": ["01"], "ideas": ["doubling"],
+        "lesson": "02", "title": "A tiny lesson", "minutes": 9, "express": 4, "needs": ["01"], "ideas": ["doubling"], "topics": [],
         "edition": 7,
     }  # fmt: skip
     assert pair.learner.cells[0].metadata == {"tags": ["express"]}

@@ -18,6 +18,7 @@ HEADER = """\
 #   express: all
 #   needs: []
 #   ideas: []
+#   topics: []
 # ---
 """
 
@@ -103,7 +104,7 @@ def test_answers_and_checks_are_no_code_of_the_lecture(tmp_path):
 def test_a_fault_names_the_line_of_its_sentence(tmp_path):
     found = lesson(tmp_path, markdown("Short.", "Short too.", "Word " * 33 + "end."))
     ((line, message),) = count.long_sentences(found)
-    assert (line, message[:22]) == (13, "a sentence of 34 words")
+    assert (line, message[:22]) == (14, "a sentence of 34 words")
 
 
 def test_imports_from_the_package_count_once_a_name_and_not_in_answers(tmp_path):
@@ -250,5 +251,5 @@ def test_faults_give_the_exit_status(tmp_path, monkeypatch, capsys):
     found = lesson(tmp_path, markdown("It is 75 %."))
     monkeypatch.setattr(count, "read_lessons", lambda root, wanted: [found])
     assert command_line.main(["count", "--faults"]) == 1
-    assert "02_tiny.py:11: write 75%, not 75 %" in capsys.readouterr().out
+    assert "02_tiny.py:12: write 75%, not 75 %" in capsys.readouterr().out
     assert command_line.main(["count"]) == 0

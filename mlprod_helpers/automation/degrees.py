@@ -33,7 +33,16 @@ class Degree:
         return 0.0
 
     def automates(self, confidence):
-        """Which cases does the model decide? An array of n booleans for n confidences from 0 to 1."""
+        """Which cases does the model decide?
+
+        Parameters
+        ----------
+        confidence : array of n numbers from 0 to 1
+
+        Returns
+        -------
+        array of n booleans
+        """
         return np.zeros(np.shape(confidence), dtype=bool)
 
 

@@ -19,10 +19,17 @@ def week_reviewers():
 
 
 def draw_week(rng, kind):
-    """The cases of a week, about 150 an hour: `seconds`, `confidence`, `model_right`, `brightness`.
+    """The cases of a week, about 150 an hour.
 
-    `kind` is "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright,
-    and wrong).
+    Parameters
+    ----------
+    rng : numpy Generator
+    kind : str
+        "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright, and wrong).
+
+    Returns
+    -------
+    DataFrame : one row a case: `seconds`, `confidence`, `model_right`, `brightness`.
 
     >>> list(draw_week(np.random.default_rng(0), "dying lamp"))
     ['seconds', 'confidence', 'model_right', 'brightness']
@@ -54,9 +61,17 @@ def draw_week(rng, kind):
 
 
 def run_week(policy, cases, seed=0):
-    """The `TriageResult` of one week of `draw_week` under a policy that is asked every two hours.
+    """One week under a policy that is asked every two hours.
 
-    The policy takes (observation, memory) and returns ((degree, threshold, audit share), memory).
+    Parameters
+    ----------
+    policy : callable. Takes (observation, memory), returns ((degree, threshold, audit share), memory).
+    cases : DataFrame. From `draw_week`.
+    seed : int
+
+    Returns
+    -------
+    TriageResult
     """
 
     def degree_of(observation, memory):

@@ -7,8 +7,16 @@ import pandas as pd
 def draw_shadow(rng, n=400):
     """A shadow run in which some people saw the score, easy cases are too many, and truth comes late.
 
-    It is a log (`kind`, `human`, `prediction`, `saw`, `label`, NaN where it has not come), and the shares of the
-    kinds in production as a dict.
+    Parameters
+    ----------
+    rng : numpy Generator
+    n : int. Rows.
+
+    Returns
+    -------
+    (DataFrame, dict)
+        The log (`kind`, `human`, `prediction`, `saw`, `label`, NaN where it has not come), and the shares of the kinds
+        in production.
 
     >>> log, mix = draw_shadow(np.random.default_rng(0))
     >>> len(log), sorted(mix)

@@ -21,12 +21,21 @@ class Steady(NamedTuple):
 
 
 def erlang_c(servers, load):
-    """The probability that a request has to wait because all servers are busy (Erlang's C formula); 1 in overload.
+    """How many requests have to wait? The probability that all servers are busy (Erlang's C formula).
 
-    `load` is in erlangs, the mean number of busy servers: rate (1/s) times mean service time (s).
+    Parameters
+    ----------
+    servers : int, 1 or more
+    load : float, in erlangs: rate (1/s) times mean service time (s); it is the mean number of busy servers
+
+    Returns
+    -------
+    float from 0 to 1; 1 in overload (load >= servers)
 
     >>> round(erlang_c(1, 0.8), 3), round(erlang_c(2, 0.8), 3)
     (0.8, 0.229)
+    >>> erlang_c(2, 2.5)
+    1.0
     """
     servers = check_servers(servers)
     if not load >= 0:
@@ -40,7 +49,17 @@ def erlang_c(servers, load):
 
 
 def mmc(rate, mean_service, servers=1):
-    """The steady state of M/M/c, exact: exponential service times (mean in seconds), `rate` requests a second.
+    """M/M/c: exponential service times, `servers` servers. Exact.
+
+    Parameters
+    ----------
+    rate : float, requests a second
+    mean_service : float, seconds
+    servers : int
+
+    Returns
+    -------
+    Steady
 
     >>> one = mmc(rate=0.8, mean_service=1.0)
     >>> round(one.utilization, 3), round(one.p_wait, 3), round(one.wait, 3)
@@ -61,10 +80,21 @@ def md1(rate, service):
 
 
 def mgc(rate, mean_service, cv, servers=1):
-    """The steady state of M/G/c: of the service times only mean (s) and `cv` (standard deviation / mean) are known.
+    """M/G/c: any service times, of which only mean and spread are known.
 
-    Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton
-    (1959): (1 + cv^2) / 2 times the wait of M/M/c.
+    Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton (1959):
+    (1 + cv^2) / 2 times the wait of M/M/c.
+
+    Parameters
+    ----------
+    rate : float, requests a second
+    mean_service : float, seconds
+    cv : float, coefficient of variation of the service time: standard deviation / mean
+    servers : int
+
+    Returns
+    -------
+    Steady
 
     >>> round(mgc(rate=0.8, mean_service=1.0, cv=3.0).wait, 3)
     20.0

@@ -55,7 +55,7 @@ def make_pair(source, regions, contract, checks, minutes):
     minutes : Minutes
         What the lesson takes.
     """
-    about = {key: source.header[key] for key in ("lesson", "title", "needs", "ideas")}
+    about = {key: source.header[key] for key in ("lesson", "title", "needs", "ideas", "topics")}
     about |= {"edition": contract.edition, "minutes": minutes.full, "express": minutes.express}
     if isinstance(source.header["express"], int):  # until all lessons are converted
         about |= {key: source.header[key] for key in ("minutes", "express")}

@@ -36,6 +36,7 @@ HEADER = {  # key -> (type, what it is)
     ),
     "needs": (list, 'lessons that should come before, such as ["00", "01"], or []'),
     "ideas": (list, "at most four new ideas, or []"),
+    "topics": (list, "what `mlprod agenda --topics` finds it by, such as [drift], or []"),
 }
 
 
