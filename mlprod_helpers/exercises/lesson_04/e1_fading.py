@@ -25,9 +25,9 @@ def _fading(times, half_life, now):
     edition=2,
     kind=Function("times", "half_life", "now", returns=Array(ndim=1)),
     hints=(
-        "First the age of each row. What is left after one half-life? After two?",
-        "`0.5 ** (age / half_life)`. Then think of the rows after `now`: their age is negative.",
-        "`np.where(age >= 0, ..., 0)` gives 0 where a row was not there yet.",
+        "Compute the age of each row first. How much weight is left after one half-life? After two?",
+        "Use `0.5 ** (age / half_life)`. Then think of the rows after `now`, which have a negative age.",
+        "`np.where(age >= 0, ..., 0)` gives 0 to rows that did not exist yet.",
     ),
 )
 def fading(answer, rng, expect):
@@ -63,7 +63,7 @@ def moments(rng):
 
 
 @fading.misconception(
-    "the weight was exp(-age / half_life). At an age of one half-life that leaves 0.37, and half is what the name promises."
+    "you used exp(-age / half_life). After one half-life that leaves 0.37, but the name promises one half. Use 0.5 as the base in place of 1/e."
 )
 def natural_decay(times, half_life, now):
     age = now - np.asarray(times)
@@ -71,7 +71,7 @@ def natural_decay(times, half_life, now):
 
 
 @fading.misconception(
-    "rows were counted in place of days. Then one busy day pushes the whole past away. Age is time, not the number of rows that came since."
+    "you counted rows in place of days. Then one busy day makes all earlier rows look old. Compute the age from `times` and `now`."
 )
 def by_row_number(times, half_life, now):
     n = len(times)
@@ -79,14 +79,14 @@ def by_row_number(times, half_life, now):
 
 
 @fading.misconception(
-    "rows after `now` weigh more than 1. A model that is trained now cannot have seen them at all."
+    "rows after `now` get weights above 1. A model that is trained now cannot have seen them. Look at rows with a negative age, and give them 0."
 )
 def future_rows_count_most(times, half_life, now):
     return 0.5 ** ((now - np.asarray(times)) / half_life)
 
 
 @fading.misconception(
-    "the half-life was used as a window: all or nothing. A weight fades; it is never cut off."
+    "you used the half-life as a window, so rows weigh 1 or 0. A recency weight fades and is never cut off. What does a row of age two half-lives weigh?"
 )
 def as_a_window(times, half_life, now):
     age = now - np.asarray(times)

@@ -25,20 +25,20 @@ SITUATIONS = {
     objective="4.a",
     kind=Choice(
         {
-            "riders": "riders at the station; year after year, more people ride",
-            "air_time": "minutes in the air; the winds turn with the seasons",
-            "late": "is this flight more than 15 minutes late? a tree, weekly for ten months",
-            "stable": "a law that never changes, with noisy labels",
-            "inputs": "the inputs wander, the law stays, the model has the right form",
+            "riders": "riders at the station; ridership has grown over the years",
+            "air_time": "minutes in the air; winds change with the seasons",
+            "late": "is this flight more than 15 minutes late? a tree, tested weekly for ten months",
+            "stable": "inputs and label are always related in the same way; noisy labels",
+            "inputs": "the inputs move, the relation stays the same, the model has the right form",
             "fault": "a drift long ago; the labels of the last three days are in the wrong unit",
             "winter": "tomorrow the second winter begins; there is no input for the season",
         },
         options=(RECENT, ALL),
     ),
     hints=(
-        "Ask two questions of each: is an old row still true? And is a recent row at least as true?",
-        "Forgetting is paid for in rows. Where old rows are still true, it buys nothing.",
-        "In which two cases are the newest rows the least like what comes next?",
+        "Ask two questions about each situation. Is an old row still right? Is a recent row at least as right?",
+        "Forgetting costs rows. Where old rows are still right, you get nothing for them.",
+        "In which two situations are the newest rows the least like what comes next?",
     ),
 )
 def forecast(answer, rng, expect):
@@ -47,35 +47,35 @@ def forecast(answer, rng, expect):
 
 
 @forecast.misconception(
-    "forgetting was expected to help always, or do no harm. It costs rows: where nothing drifts, you pay and get nothing."
+    "you expected forgetting to help everywhere. It costs rows, and where nothing drifts you get nothing for them. Look for the situations in which old rows are still right."
 )
 def always_forget():
     return dict.fromkeys(SITUATIONS, RECENT)
 
 
 @forecast.misconception(
-    "last winter was forgotten just before winter. When a concept comes back, the old rows are the ones that fit."
+    "you forgot last winter just before the next one. When an old relation comes back, the old rows are the ones that fit. Which rows are most like tomorrow?"
 )
 def forget_last_winter():
     return SITUATIONS | {"winter": RECENT}
 
 
 @forecast.misconception(
-    "the newest rows were trusted because they are new. After a fault they are the broken ones."
+    "you trusted the newest rows because they are new. After a fault they are the wrong ones. Which rows has the wrong unit reached?"
 )
 def trust_the_newest():
     return SITUATIONS | {"fault": RECENT}
 
 
 @forecast.misconception(
-    "a change of the inputs was taken for a change of the law. A model of the right form has learned the law from old rows as well as from new ones."
+    "you took a change of the inputs for a change of the relation. A model of the right form learns the relation from old rows as well as from new ones. What has changed for a given input?"
 )
 def inputs_are_the_law():
     return SITUATIONS | {"inputs": RECENT}
 
 
 @forecast.misconception(
-    "old rows were kept to be safe. Where the law itself moves, they are not more data, they are data about another world."
+    "you kept old rows to be safe. Where the relation itself moves, old rows teach the model something that is no longer true. In which situations does it move?"
 )
 def never_forget():
     return dict.fromkeys(SITUATIONS, ALL)

@@ -36,9 +36,9 @@ def _split(log, start, end):
         returns=Several(Array(ndim=1, dtype="bool"), Array(ndim=1, dtype="bool"), names=("train", "test")),
     ),
     hints=(
-        "Stand at the moment `start`. Which rows' labels can you read off the log?",
-        "`train` is a condition on one column only; `test` is a condition on the other.",
-        "A label that never came is missing in `label_time`; a comparison with NaN is False, and that is right here.",
+        "Imagine that it is `start`. Which labels can you see in the log?",
+        "`train` is a condition on one column only, and `test` is a condition on the other.",
+        "A label that never came is NaN in `label_time`. A comparison with NaN is False, which is right here.",
     ),
 )
 def split(answer, rng, expect):
@@ -100,19 +100,21 @@ def logs(rng):
 
 
 @split.misconception(
-    "the rows before `start` were taken. They had happened by then, but not all of their labels were there: a model trained then could not have used them."
+    "you trained on all requests before `start`. Some of their labels had not arrived by then, so no model could have learned from them. Look at `label_time`."
 )
 def by_request_time(log, start, end):
     return (log["time"] < start).to_numpy(), _split(log, start, end)[1]
 
 
-@split.misconception("labels that arrive during the test were learned before it. Predict first, learn after.")
+@split.misconception(
+    "you trained on labels that arrive during the test. The model would know answers that it has to predict. Which labels are there at `start`?"
+)
 def learned_during_the_test(log, start, end):
     return (log["label_time"] <= end).to_numpy(), _split(log, start, end)[1]
 
 
 @split.misconception(
-    "each row that is not tested is trained on, also those that come later. Between past and future a model only has to fill a gap; production has no future to lean on."
+    "you trained on every row that is not tested, including later ones. A service cannot learn from the future. Which labels are there at `start`?"
 )
 def the_rest(log, start, end):
     test = _split(log, start, end)[1]
@@ -120,14 +122,14 @@ def the_rest(log, start, end):
 
 
 @split.misconception(
-    "test rows were chosen by when their label came. The test asks what users got between `start` and `end`, so the request's time counts; its label may be late."
+    "you chose the test rows by the time of their label. The test asks what users got between `start` and `end`, and a label may come later. Look at `time`."
 )
 def tested_by_label_time(log, start, end):
     return _split(log, start, end)[0], ((log["label_time"] >= start) & (log["label_time"] < end)).to_numpy()
 
 
 @split.misconception(
-    "the colleague's code was kept as it is. Ask of each of its lines: what is known at `start`, and whom does this model answer?"
+    "you kept the colleague's code as it is. It mixes up what is known at `start` and which requests the model answers. Check each line for these two questions."
 )
 def the_colleagues(log, start, end):
     test = (log["label_time"] >= start) & (log["label_time"] < end)

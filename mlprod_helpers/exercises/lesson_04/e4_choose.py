@@ -53,7 +53,7 @@ def _telling(draw, short, factor):
     edition=2,
     kind=Function("y", "candidates", returns=Number()),
     hints=(
-        "For each candidate: what would it have cost, day by day, if you had used it in the past?",
+        "For each candidate, ask how large its errors would have been, day by day, if you had used it in the past.",
         "Predict day 20 from days 0 to 19, day 21 from days 0 to 20, and so on. The mean absolute error of these predictions is the candidate's score.",
         "`level(y[:day], half_life)` predicts day `day`. Return the candidate with the smallest mean of `abs(y[day] - level(...))`.",
     ),
@@ -72,7 +72,7 @@ def choose(answer, rng, expect):
             lambda: _telling(lambda: _level(rng, rng.uniform(0.5, 0.8), n), 3, 1.3),
             25,
         ),
-        ("a level that stands still", lambda: _level(rng, 0.0, n), 7),
+        ("a level that does not move", lambda: _level(rng, 0.0, n), 7),
         (
             "a level that wanders fast from day 30 on",
             lambda: _telling(lambda: _wakes_up(rng, n), 0.5, 2.0),
@@ -98,8 +98,8 @@ def choose(answer, rng, expect):
                 regret = sum(chosen) / sum(best) - 1
                 expect.true(
                     regret <= percent / 100,
-                    f"{what}: on the {N_NEXT} days after, the error is at most {percent} % above the best candidate's",
-                    f"it is {100 * regret:.0f} % above; you chose {', '.join(picked)} days",
+                    f"{what}: on the {N_NEXT} days after, the error is at most {percent}% above the best candidate's",
+                    f"it is {100 * regret:.0f}% above; you chose {', '.join(picked)} days",
                 )
 
 
@@ -131,8 +131,8 @@ def _picks(pick):
 
 
 @choose.misconception(
-    "the shortest half-life was taken each time. It follows each wiggle, and most wiggles are noise: the curve is U-shaped. "
-    "(It also wins whenever a day is predicted with its own label among the rows: predict first, learn after.)",
+    "you took the shortest half-life each time. It follows every move of the labels, and most moves are noise. "
+    "Check that you predict a day without its own label: with it, the shortest half-life always wins.",
     when=_picks(min),
 )
 def the_shortest(y, candidates):
@@ -140,7 +140,7 @@ def the_shortest(y, candidates):
 
 
 @choose.misconception(
-    "the longest half-life was taken each time, as shuffled cross-validation likes to do: it cannot see time, so more rows always look better.",
+    "you took the longest half-life each time. It cannot follow a level that moves. Check that each day is predicted from the days before it alone, in their order.",
     when=_picks(max),
 )
 def the_longest(y, candidates):
@@ -148,7 +148,7 @@ def the_longest(y, candidates):
 
 
 @choose.misconception(
-    "the middle half-life was taken for every stream. How fast to forget depends on how fast the world moves, and the past can tell you.",
+    "you took the middle half-life for every stream. How fast to forget depends on how fast the level moves. Compute the error of each candidate on the past days of `y`.",
     when=_picks(lambda candidates: sorted(candidates)[len(candidates) // 2]),
 )
 def the_middle_one(y, candidates):

@@ -47,9 +47,9 @@ def _serve(events, step, sign=1, start="overall", bands=True):
     edition=2,
     kind=Function("events", "step", returns=Sequence(Number())),
     hints=(
-        "Keep two things while you walk through the events: one correction for all rows, and a dict with one a band.",
+        "Keep two things while you go through the events: one correction for all rows, and a dict with one for each band.",
         "A request is answered with `batch` plus its band's correction. A label moves two corrections by `step * (residual - correction)`, with `residual = y - batch`.",
-        "`by_band.get(band, overall)` is the correction of a band, and where a new band starts.",
+        "`by_band.get(band, overall)` is the correction of a band. It is also the value from which a new band starts.",
     ),
 )
 def serve(answer, rng, expect):
@@ -101,35 +101,35 @@ def mornings(rng):
 
 
 @serve.misconception(
-    "the correction was taken off. If flights take longer than predicted, the residual is positive: y minus prediction is what to add."
+    "you subtracted the correction. If flights take longer than predicted, the residual is positive and has to be added. Check the sign of `y - batch`."
 )
 def subtracted(events, step):
     return _serve(events, step, sign=-1)
 
 
 @serve.misconception(
-    "a new band starts at 0. All other bands may know already that the wind has turned: until a band has a label of its own, the correction of all rows is the best guess."
+    "a new band starts at 0 in your answer. Other bands may already show that the wind has turned. Start a new band from the correction of all rows."
 )
 def new_band_at_zero(events, step):
     return _serve(events, step, start="zero")
 
 
 @serve.misconception(
-    "there is one correction for all bands. Wind adds minutes with the miles: long flights then get too little and short ones too much."
+    "you used one correction for all bands. Wind changes long flights more than short ones, so each band needs its own. Keep a dict with one correction for each band."
 )
 def one_for_all(events, step):
     return _serve(events, step, bands=False)
 
 
 @serve.misconception(
-    "only the newest residual counts. One flight is mostly noise; move a part of the way, `step`, towards it."
+    "only the newest residual counts in your answer. One flight is mostly noise. Move the correction only by `step` times what is missing."
 )
 def last_residual(events, step):
     return _serve(events, 1.0)
 
 
 @serve.misconception(
-    "a new band starts from a correction that has already learned the band's own first label, so this label counts twice. Take the correction of all rows as it was before."
+    "a new band's first label counts twice in your answer. The band starts from a correction that has already learned this label. Read the correction of all rows before you update it."
 )
 def first_label_twice(events, step):
     overall, by_band, served = 0.0, {}, []
@@ -144,7 +144,7 @@ def first_label_twice(events, step):
 
 
 @serve.misconception(
-    "residuals are added up without end. The correction moves towards the residual, by `step` of what is still missing, and stops when it is there."
+    "you added up the residuals, so the correction grows without limit. It should move towards the residual. Use `step * (residual - correction)`."
 )
 def summed_up(events, step):
     overall, by_band, served = 0.0, {}, []

@@ -1,4 +1,4 @@
-"""Exercise 4.7, The mix changed, not the disease."""
+"""Exercise 4.7, Correct probabilities for a new mix."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def _reweighed(p, old, new):
 
 @exercise(
     "4.7",
-    "The mix changed, not the disease",
+    "Correct probabilities for a new mix",
     answers=("new_mix",),
     points=3,
     minutes=6,
@@ -22,9 +22,9 @@ def _reweighed(p, old, new):
     edition=2,
     kind=Function("p", "prior_old", "prior_new", returns=Array(ndim=1)),
     hints=(
-        "Odds are p / (1 - p). Bayes' rule: odds after the evidence = odds before it x a factor that the evidence gives. The evidence stays.",
-        "Multiply the odds of p by the new prior odds, divide by the old ones.",
-        "Back from odds: p = odds / (1 + odds).",
+        "Odds are p / (1 - p). First turn each p into odds.",
+        "Multiply the odds of p by the new prior odds, and divide by the old prior odds.",
+        "Turn the odds back into a probability: p = odds / (1 + odds).",
     ),
 )
 def new_mix(answer, rng, expect):
@@ -32,7 +32,11 @@ def new_mix(answer, rng, expect):
     old, new = round(rng.uniform(0.05, 0.3), 2), round(rng.uniform(0.4, 0.8), 2)
     p = rng.permutation(np.r_[rng.uniform(0.05, 0.95, 5).round(3), 0.95, 0.004])
     expect.close(answer(p, old, old), p, "the same mix: nothing changes")
-    expect.close(answer(np.array([old]), old, new), [new], "a row that says nothing: its p was the old share")
+    expect.close(
+        answer(np.array([old]), old, new),
+        [new],
+        "a row about which nothing is known: its p was the old share",
+    )
     with expect.defining():
         for before, after, what in (
             (old, new, "more of class 1 than before"),
@@ -54,35 +58,35 @@ def mixes(rng):
 
 
 @new_mix.misconception(
-    "the probability itself was multiplied. That can give 1.4, which is no probability, and it forgets that the other class changes too. Multiply the odds."
+    "you multiplied the probability itself. That can give 1.4, which is no probability, and it ignores that the other class changes too. Multiply the odds."
 )
 def probability_times_ratio(p, prior_old, prior_new):
     return np.asarray(p) * prior_new / prior_old
 
 
 @new_mix.misconception(
-    "the probability itself was multiplied, and what came out above 1 was cut off. Certain is not the same as likely: multiply the odds, and nothing has to be cut."
+    "you multiplied the probability itself and cut off what came out above 1. Then likely rows become certain ones. Multiply the odds, and nothing has to be cut."
 )
 def multiplied_and_cut(p, prior_old, prior_new):
     return np.clip(np.asarray(p) * prior_new / prior_old, 0, 1)
 
 
 @new_mix.misconception(
-    "the new mix was divided out where it should come in: more late flights made each flight less likely to be late."
+    "you swapped the old and the new share. With more late flights, each flight became less likely to be late. Check which prior odds you divide by."
 )
 def upside_down(p, prior_old, prior_new):
     return _reweighed(p, prior_new, prior_old)
 
 
 @new_mix.misconception(
-    "the difference of the shares was added. Rows near 0 or 1 have hardly any room to move; odds respect that."
+    "you added the difference of the shares. Probabilities near 0 or 1 have hardly any room to move, and some end outside of it. Multiply the odds, which respect these limits."
 )
 def added(p, prior_old, prior_new):
     return np.asarray(p) + prior_new - prior_old
 
 
 @new_mix.misconception(
-    "the probabilities stayed as they were. The ranking is still fine, but 0.3 no longer means that 30 of 100 such flights are late."
+    "you left the probabilities as they were. The ranking is still right, but 0.3 no longer means that 30 of 100 such flights are late. Correct the odds for the new share."
 )
 def unchanged(p, prior_old, prior_new):
     return np.asarray(p, dtype=float)

@@ -73,9 +73,9 @@ def cost_by_kind(policy, seasons):
         may_change=("memory",),
     ),
     hints=(
-        "Three questions each week: are the newest rows sound? Is the error high, and not just this once? How much data is there about the world as it is now?",
-        "Two weeks in a row at 9.5 minutes or more are seldom chance when 8 is normal. After a training wait until its first errors are known.",
-        "Training on 1 week is noisy, on all of it slow. And while `held_back` is high, nothing that you train will be good.",
+        "Ask three questions each week. Are the newest rows right? Is the error high, and not just this once? How many weeks of labels are there since the change?",
+        "Two weeks in a row at 9.5 minutes or more are rarely chance when 8 is normal. After a training, wait until the first errors of the new model are known.",
+        "Training on 1 week is noisy, and training on all weeks reacts slowly. While `held_back` is high, do not train at all.",
     ),
 )
 def policy(answer, rng, expect):
@@ -113,7 +113,7 @@ def policy(answer, rng, expect):
         )
         expect.true(
             costs["quiet"] <= 0.42 * warm["quiet"],
-            "quiet seasons: at most 42 % of what weekly training costs",
+            "quiet seasons: at most 42% of what weekly training costs",
             f"it costs {costs['quiet']:.0f} of {warm['quiet']:.0f} minutes",
         )
         expect.true(
@@ -124,9 +124,7 @@ def policy(answer, rng, expect):
         told = ""
         if on_the_fault:
             action, week, share = on_the_fault[0]
-            told = f'"{action}" in week {week}, when {share:.0%} of the newest rows were held back'.replace(
-                "%", " %"
-            )
+            told = f'"{action}" in week {week}, when {share:.0%} of the newest rows were held back'
         expect.true(
             not on_the_fault, "no training while the gate holds back a fifth of the newest rows or more", told
         )
@@ -169,7 +167,7 @@ def _share(seen, fits):
 
 
 @policy.misconception(
-    "the model was never trained again. That is the cheapest choice while nothing happens, and by far the dearest afterwards.",
+    "you never train again. That is cheap while nothing happens, and by far the most expensive choice after a change. Look at `errors`: when are they too high to be noise?",
     when=lambda seen: _share(seen, lambda _, action: action == "keep") == 1,
 )
 def keep_for_ever(observation, memory):
@@ -177,7 +175,7 @@ def keep_for_ever(observation, memory):
 
 
 @policy.misconception(
-    "everything was trained on all history, again and again. In quiet months that is cost without gain, and after a change the old weeks outvote the new ones for half a year.",
+    "you train on all history again and again. In quiet months that costs without a gain. After a change, the old weeks outnumber the new ones for half a year. Train on recent weeks, and only when `errors` are high.",
     when=lambda seen: _share(seen, lambda _, action: action == "retrain all") > 0.1,
 )
 def all_history_each_week(observation, memory):
@@ -185,7 +183,7 @@ def all_history_each_week(observation, memory):
 
 
 @policy.misconception(
-    "after each alarm only the newest week was used. Sixty rows for ten bands: the new model is so noisy that it rings the alarm itself.",
+    "you train on the newest week alone. It has 60 rows for ten bands, so the new model is noisy and its own errors cause the next training. Use more weeks.",
     when=lambda seen: (
         sum(action == "retrain 1" for _, action in _steps(seen))
         > 0.7 * sum(action.startswith("retrain") for _, action in _steps(seen))
@@ -198,7 +196,7 @@ def newest_week_only(observation, memory):
 
 
 @policy.misconception(
-    "the model was trained nearly every week, whether there was a reason or not. Each training has its price, and a young model is not yet a better one.",
+    "you train nearly every week, with or without a reason. Each training costs a minute, and a new model is not always better. Train only when `errors` are high twice in a row.",
     when=lambda seen: _share(seen, lambda _, action: action.startswith("retrain")) > 0.6,
 )
 def four_weeks_each_week(observation, memory):
@@ -206,7 +204,7 @@ def four_weeks_each_week(observation, memory):
 
 
 @policy.misconception(
-    "the model was trained on the rows that the gate holds back. It has learned the broken unit, and serves it after the feed is repaired. Ask the gate before you train.",
+    "you trained while the gate was holding back many rows. The model learned the fault and keeps it after the feed is repaired. Check the last entry of `held_back` before you train.",
     when=lambda seen: any(
         action.startswith("retrain") and observation["held_back"][-1] > 0.2
         for observation, action in _steps(seen)
