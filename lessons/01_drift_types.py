@@ -90,7 +90,7 @@ show(
 )
 
 # %% [markdown]
-# The one bump is rain, from summer 2008 on. It went away, but the error did not. (In 2009 and 2013 the error fell a little.) The table compares whole distributions
+# The one bump, 0.39 sd, is rain from summer 2008 on. It went away, but the error did not. (In 2009 and 2013 the error fell a little.) The table compares whole distributions
 # of the inputs. **Effect size** says how large a difference is, in sd.
 
 # %%
@@ -233,7 +233,7 @@ monitors = {
 lesson.check("1.1")
 
 # %% [markdown]
-# First the display. The table has means of the rows kept for comparison (`reference`) and of July and August (`current`).
+# First the display, with means of the rows kept for comparison (`reference`) and of July and August (`current`):
 
 # %%
 from mlprod_helpers.datasets import load_flights
@@ -520,10 +520,10 @@ lesson.check("1.3")
 #
 # | pattern | meaning | identification | solution |
 # | --- | --- | --- | --- |
-# | **sudden** | all is new from one row to the next (a new fare) | a step | retrain on rows since the step |
-# | **gradual** | old and new rows take turns (new gates, station by station) | a ramp; rows of both kinds | train on both, weight new rows more |
-# | **incremental** | the relation changes in small steps (inflation) | a ramp; rows in between | short memory |
-# | **recurring** | the old regime comes back (each winter) | like last year | keep old rows, make the calendar an input |
+# | **sudden drift** | all is new from one row to the next (a new fare) | a step | retrain on rows since the step |
+# | **gradual drift** | old and new rows take turns (new gates) | a ramp; rows of both kinds | train on both, weight new rows more |
+# | **incremental drift** | the relation changes in small steps (inflation) | a ramp; rows in between | short memory |
+# | **recurring drift** | the old regime comes back (winter) | like last year | keep old rows, make the calendar an input |
 #
 # The course simulates such streams. Their truth is sealed until you ask for it.
 
@@ -992,7 +992,8 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 # | prior shift | label shift, target shift; "target drift" in evidently is any change of P(y) |
 # | shift in sd of the reference | standardized mean difference, Glass's delta (Cohen's d divides by the pooled sd) |
 # | the change inside bins | the unexplained part of the decomposition of Kitagawa, Oaxaca and Blinder |
-# | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (gradual there is a sigmoid, here a straight line) |
+# | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (gradual there is a sigmoid) |
+# | predictions monitor | prediction drift |
 #
 # **Left out on purpose:** whole tables at once (02), chance (03), how remedies are built (04).
 #
