@@ -5,7 +5,7 @@
 # mlprod:
 #   lesson: "01"
 #   title: Drift types
-#   express: {sections: [What you will do, Three things can change, Two more services, Look inside the bins, "Drift, or a fault?", The types at a glance], exercises: ["1.1", "1.2", "1.7"]}
+#   express: {sections: [What you will do, Three things can change, Two more services, Look inside the bins, How drift develops over time, "Drift, or a fault?", The types at a glance], exercises: ["1.1", "1.2", "1.7"]}
 #   needs: ["00"]
 #   ideas: [concept and data drift, four monitors, patterns of drift in time, drift or fault]
 #   topics: [drift]
