@@ -69,6 +69,7 @@ def _alarm_still():
     ranges = ((_FEWEST * 0.8, 80), (0.8, _LONGEST * 1.3))
     ticks = ((0.01, 0.1, 1, 10, 52), (1, 2, 4, 12, 52, 104))
     moving = []
+    beside = {"rotation": 90, "ha": "right", "va": "center", "fontsize": 8.5, "color": plots.SOFT_INK}
     for ax, title, limits, marks, color in zip(
         axes, titles, ranges, ticks, (plots.RED, plots.BLUE), strict=True
     ):
@@ -79,6 +80,7 @@ def _alarm_still():
         ax.minorticks_off()
         for usual in (0.1, 0.25):
             ax.axvline(usual, color=plots.GREY, linewidth=0.9, linestyle=(0, (2, 3)))
+            ax.text(usual * 0.97, 0.5, "usual limit", transform=ax.get_xaxis_transform(), **beside)
         [curve] = ax.plot([], [], color=color)
         [dot] = ax.plot([], [], "o", color=plots.INK, markersize=8)
         words = ax.text(

@@ -20,7 +20,7 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     kind=Function("n_reference", "n_current", "bins", "threshold", returns=Number(low=0, high=1)),
     hints=(
         "The PSI of a quiet week is a chi-square number times `1/n_reference + 1/n_current`. How large must the chi-square number be for an alarm?",
-        "The shares of the bins add up to one. If all but one are known, so is the last: how many are free?",
+        "The shares of the bins add up to one. If you know all but one, you know the last one, too. How many are free?",
         "`chi2.sf(x, df)` from scipy.stats is the chance of a value above x. Which x, which df?",
     ),
 )
@@ -68,7 +68,8 @@ def _rows_bins_and_limits(rng):
 
 
 @false_alarm_rate.misconception(
-    "a limit meant the same whatever the number of rows. With few rows the shares of the bins jump about by themselves, and the index with them.",
+    "you let a limit mean the same at any number of rows. With few rows the shares of the bins change a lot by chance, and "
+    "so does the index. Use the numbers of rows.",
     when=lambda seen: (
         len(seen.outputs) > 2 and max(seen.outputs) - min(seen.outputs) < 1e-9 and 0 < max(seen.outputs) < 1
     ),
@@ -87,7 +88,8 @@ def _one_sample_only(seen):
 
 
 @false_alarm_rate.misconception(
-    "only one of the samples were uncertain. The reference is a sample, too, and so is this week: both noises add up.",
+    "you took only one of the samples as uncertain. The reference is a sample, too, and so is this week. Their noises add "
+    "up.",
     when=_one_sample_only,
 )
 def reference_taken_for_truth(n_reference, n_current, bins, threshold):
@@ -95,30 +97,31 @@ def reference_taken_for_truth(n_reference, n_current, bins, threshold):
 
 
 @false_alarm_rate.misconception(
-    "the rows of both samples were added up, as if together they made one larger and quieter sample. They are compared with each other: it is the noise that adds up, "
-    "1/n and 1/m."
+    "you added up the rows of both samples, as if they made one larger and quieter sample. They are compared with each "
+    "other, so it is the noise that adds up: 1/n + 1/m."
 )
 def rows_added_up(n_reference, n_current, bins, threshold):
     return chi2.sf(threshold * (n_reference + n_current), bins - 1)
 
 
 @false_alarm_rate.misconception(
-    "every bin were free to move. The shares sum to one, so the last bin follows from the others.",
+    "you let every bin move freely. The shares add up to one, so the last bin follows from the others. How many degrees of "
+    "freedom are left?",
 )
 def as_many_degrees_as_bins(n_reference, n_current, bins, threshold):
     return chi2.sf(threshold / (1 / n_reference + 1 / n_current), bins)
 
 
 @false_alarm_rate.misconception(
-    "the quiet weeks that stay quiet were counted. The false alarms are the other weeks."
+    "you counted the quiet weeks that stay quiet. The false alarms are the other weeks."
 )
 def the_other_tail(n_reference, n_current, bins, threshold):
     return chi2.cdf(threshold / (1 / n_reference + 1 / n_current), bins - 1)
 
 
 @false_alarm_rate.misconception(
-    "the limit was compared with the chi-square law as it stands. The index is that number times 1/n + 1/m, so bring the limit "
-    "to the same scale first.",
+    "you compared the limit directly with the chi-square number. The index is that number times 1/n + 1/m, so bring the "
+    "limit to the same scale first.",
 )
 def without_the_scale(n_reference, n_current, bins, threshold):
     return chi2.sf(threshold, bins - 1)

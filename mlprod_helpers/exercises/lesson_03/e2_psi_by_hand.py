@@ -169,7 +169,8 @@ def _from_current(reference, current, bins, side):
 
 
 @psi_by_hand.misconception(
-    "the bins were cut from the current rows. Then the ruler moves with what it measures: cut by the reference, once, and use these edges for both.",
+    "you cut the bins from the current rows. Then the bins change with the thing that they measure. Cut them from the "
+    "reference, once, and use these edges for both samples.",
     when=_is(_cut_by_current),
 )
 def cut_by_current(reference, current, bins):
@@ -177,7 +178,8 @@ def cut_by_current(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "the bins were cut from both samples together. Next week the edges would be elsewhere, and two weeks could not be compared: the reference alone decides.",
+    "you cut the bins from both samples together. Next week the edges would be different, and you could not compare two "
+    "weeks. The reference alone decides.",
     when=_is(_cut_by_both),
 )
 def cut_by_both(reference, current, bins):
@@ -195,7 +197,8 @@ def _infinite_where_empty(seen):
 
 
 @psi_by_hand.misconception(
-    "an empty bin went into the logarithm as it is. One empty bin makes the index infinite; the task says how much to add to each bin first.",
+    "you put an empty bin into the logarithm. A single empty bin makes the index infinite. The task says how much to add to "
+    "each bin first.",
     when=_infinite_where_empty,
 )
 def without_smoothing(reference, current, bins):
@@ -205,8 +208,8 @@ def without_smoothing(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "only one direction was added up, as in the Kullback-Leibler divergence. In the PSI it is the difference of the shares that stands before the logarithm, "
-    "so both directions count.",
+    "you added up only one direction, as in the Kullback-Leibler divergence. In the PSI the difference of the shares stands "
+    "before the logarithm, so both directions count.",
     when=lambda seen: _is(_from_current)(seen) or _is(_from_reference)(seen),
 )
 def one_direction(reference, current, bins):
@@ -214,7 +217,8 @@ def one_direction(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "rows outside the range of the reference fell out of all bins. They are the most foreign rows of all: leave the first and the last bin open."
+    "you lost the rows outside the range of the reference. They are the strangest rows of all. Leave the first and the last "
+    "bin open."
 )
 def rows_lost(reference, current, bins):
     edges = np.unique(np.quantile(reference, np.arange(bins + 1) / bins))
@@ -223,7 +227,8 @@ def rows_lost(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "the bins were made equally wide. A single far value then decides how wide, and most rows end up in a few bins: use quantiles of the reference.",
+    "you made the bins equally wide. Then a single extreme value decides their width, and most rows end up in a few bins. "
+    "Use quantiles of the reference.",
     when=_is(_equally_wide),
 )
 def equally_wide(reference, current, bins):
@@ -266,8 +271,8 @@ def _something_else_in_empty_bins(seen):
 
 
 @psi_by_hand.misconception(
-    "empty bins got something else than half a row. Where a bin is empty, that number decides the index: ten times smaller, and the index grows again. Half a row, added to each "
-    "bin of both samples, is a number with a meaning.",
+    "you gave empty bins something other than half a row. Where a bin is empty, this number decides the index. Add half a "
+    "row to each bin of both samples.",
     when=_something_else_in_empty_bins,
 )
 def tiny_for_empty(reference, current, bins):

@@ -18,9 +18,9 @@ from mlprod_helpers.lesson.contract import Array, Function, exercise
     objective="3.a",
     kind=Function("pvalues", "alpha", returns=Array(ndim=1, dtype="bool")),
     hints=(
-        "Twenty chances of 5 % each make a large one. How small must each be, so that all together stay below 5 %?",
+        "Twenty chances of 5% add up to a large one. How small must each be so that all together stay below 5%?",
         "Bonferroni: compare each p-value with `alpha / len(pvalues)`. That is enough here.",
-        "Holm finds a little more: the smallest against alpha/20, the next against alpha/19 ..., and stop at the first that fails.",
+        "Holm finds a little more. Compare the smallest with alpha/20 and the next with alpha/19, and so on. Stop at the first that fails.",
     ),
 )
 def flag(answer, rng, expect):
@@ -118,7 +118,8 @@ def _keeps_the_promise(answer, rng):
 
 
 @flag.misconception(
-    "each column was judged as if it were alone. With twenty quiet columns and a limit of 5 % each, 64 % of the weeks have an alarm.",
+    "you judged each column as if it were alone. With twenty quiet columns and a limit of 5% each, 64% of the weeks have a "
+    "false flag. Divide the limit by the number of columns.",
     atol=0,
 )
 def each_alone(pvalues, alpha):
@@ -126,8 +127,8 @@ def each_alone(pvalues, alpha):
 
 
 @flag.misconception(
-    "the Benjamini-Hochberg rule was used. It bounds the share of false ones among the flags, and the more columns really drifted, the more false ones it "
-    "lets in. A good rule with another promise: here the chance of any false flag was asked for.",
+    "you used the Benjamini-Hochberg rule. It limits the share of false ones among the flags, and the more columns really "
+    "drifted, the more false ones it lets in. Here you have to limit the chance of any false flag.",
     atol=0,
 )
 def share_of_false_flags(pvalues, alpha):
@@ -139,7 +140,8 @@ def share_of_false_flags(pvalues, alpha):
 
 
 @flag.misconception(
-    "the steps were begun from the wrong end. The strictest limit, alpha divided by all columns, belongs to the smallest p-value, not to the largest.",
+    "you began the steps from the wrong end. The strictest limit, alpha divided by the number of columns, belongs to the "
+    "smallest p-value, not to the largest.",
     atol=0,
 )
 def from_the_wrong_end(pvalues, alpha):
@@ -148,7 +150,7 @@ def from_the_wrong_end(pvalues, alpha):
 
 
 @flag.misconception(
-    "the whole week was flagged when one column is. The question is which columns: a person wants to know where to look.",
+    "you flagged the whole week when one column is flagged. People want to know where to look, so decide for each column.",
     when=lambda seen: (
         {(bool(out.all()), bool(out.any())) for out in map(np.asarray, seen.outputs)}
         == {(True, True), (False, False)}

@@ -17,9 +17,9 @@ _DESERVE = ["wind", "taxi_queue"]
     objective="3.b",
     kind=Names(options=tuple(BUSY)),
     hints=(
-        "Three questions to each row: more than chance? Large enough? And would the model notice?",
-        "Read the column `worth`: a column that the model hardly uses can go where it likes.",
-        "A column can drift without any of its values changing.",
+        "Ask three questions about each row. Is it more than chance? Is it large enough? Would the model notice?",
+        "Read the column `worth`. If the model hardly uses a column, its drift does no harm.",
+        "A column can drift although the values that it has are as before.",
     ),
 )
 def read_the_report(answer, rng, expect):
@@ -37,7 +37,8 @@ def read_the_report(answer, rng, expect):
 
 
 @read_the_report.misconception(
-    "significant were taken for important. At 100,000 rows all twelve columns are significant; p says that something moved, not how far.",
+    "you took significant for important. At 100,000 rows all twelve columns are significant, because p says that something "
+    "moved, not how far. Look at the effect and at `worth`.",
     when=lambda seen: len(set(seen.values["for_a_person"])) >= 7,
 )
 def all_that_is_significant():
@@ -45,8 +46,8 @@ def all_that_is_significant():
 
 
 @read_the_report.misconception(
-    "the largest effect were the most important. The model does not use that column: it may go where it likes, and a smaller effect in a column that carries "
-    "the prediction is worse.",
+    "you took the largest effect for the most important one. The model does not use that column, so it does no harm. A "
+    "smaller effect in a column that the model needs is worse. Look at `worth`.",
     when=lambda seen: "fuel_price" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
 )
 def largest_effect():
@@ -54,8 +55,8 @@ def largest_effect():
 
 
 @read_the_report.misconception(
-    "only the values were looked at. One column's values are as before, where it has any: seven times as many rows have none. That is probably a fault, and "
-    "somebody can repair it.",
+    "you looked only at the values. In one column the values are as before, but seven times as many are missing. That is "
+    "probably a fault, and somebody can repair it.",
     when=lambda seen: (
         "taxi_queue" not in seen.values["for_a_person"] and "wind" in seen.values["for_a_person"]
     ),
@@ -65,7 +66,8 @@ def values_only():
 
 
 @read_the_report.misconception(
-    "a column that matters to the model were a column that has changed. What carries most of the prediction moved by three hundredths of a standard deviation.",
+    "you chose a column because it matters to the model, although it hardly changed. The column that carries most of the "
+    "prediction moved by 0.03 standard deviations only.",
     when=lambda seen: "distance" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
 )
 def most_important_column():
@@ -73,7 +75,8 @@ def most_important_column():
 
 
 @read_the_report.misconception(
-    'no column deserved a look. Drift without a consequence can wait, but look again at the column `worth` where the verdict is "drift".',
+    "you decided that no column deserves a look. Drift without a consequence can wait. But look again at the column `worth` "
+    'where the verdict is "drift".',
 )
 def none_at_all():
     return []

@@ -82,8 +82,8 @@ def _as_hits(log):
     kind=Function("log", "allowed", "limit", returns=Sequence(Number())),
     hints=(
         "What does the detector add up when a prediction is right? It should grow when the model fails.",
-        "On which day can an error be known? Put the rows in that order, and leave out those whose label has not come.",
-        "After an alarm the story is told: begin anew at zero. And an alarm is raised when the label arrives, not when the request came.",
+        "When can an error be known? Put the rows in that order, and leave out those without a label.",
+        "After an alarm, start anew at zero. An alarm is raised when the label arrives, not when the request came.",
     ),
 )
 def detectors_feed(answer, rng, expect):
@@ -190,43 +190,48 @@ def _many_alarms(seen):
 
 
 @detectors_feed.misconception(
-    "the colleague's code has not been changed yet. Begin with what the detector adds up: it grows while the model is right."
+    "you have not changed the colleague's code yet. Begin with what the detector adds up: now it grows while the model is "
+    "right."
 )
 def as_found(log, allowed, limit):
     return _feed(log, allowed, limit, by="time", polarity=False, reset=False, stamp="time", fill=True)
 
 
 @detectors_feed.misconception(
-    "errors are added up now, and the rest is as it was. It reacts to rising errors, but in the order of the requests, with labels that nobody had yet, and it never begins anew."
+    "you now add up errors, and left the rest as it was. The detector still reads in the order of the requests, with labels "
+    "that nobody had yet, and it never starts anew after an alarm."
 )
 def polarity_only(log, allowed, limit):
     return _feed(log, allowed, limit, by="time", reset=False, stamp="time", fill=True)
 
 
 @detectors_feed.misconception(
-    "the detector were still fed with right answers. It adds up what it is given, so it grows fastest while all is well: give it 1 for an error, 0 for a hit."
+    "you still feed the detector with right answers. It adds up what it gets, so it grows fastest while all is well. Give "
+    "it 1 for an error and 0 for a hit."
 )
 def fed_with_hits(log, allowed, limit):
     return _feed(log, allowed, limit, polarity=False)
 
 
 @detectors_feed.misconception(
-    "the detector read the rows in the order of the requests. It then reacts to rising errors, but with labels that nobody had yet: sort by the time at which the label came."
+    "you read the rows in the order of the requests. The detector then uses labels that nobody had yet. Sort by the time at "
+    "which the label arrived."
 )
 def in_order_of_requests(log, allowed, limit):
     return _feed(log, allowed, limit, by="time")
 
 
 @detectors_feed.misconception(
-    "the detector read the rows in the order of the requests, and dated its alarms by the request. In a back-test that looks wonderfully fast; in production these labels "
-    "are still on their way."
+    "you read the rows in the order of the requests, and dated the alarms by the request. This looks fast in a back-test, "
+    "but in production these labels are still on their way. Use `label_time` for both."
 )
 def dated_by_request(log, allowed, limit):
     return _feed(log, allowed, limit, by="time", stamp="time")
 
 
 @detectors_feed.misconception(
-    "the sum went on after an alarm. It stays above the limit, and one change rings hundreds of times: after an alarm begin anew at zero.",
+    "you let the sum go on after an alarm. It stays above the limit, so one change alarms hundreds of times. Start anew at "
+    "zero after an alarm.",
     when=_many_alarms,
 )
 def never_reset(log, allowed, limit):
@@ -234,14 +239,16 @@ def never_reset(log, allowed, limit):
 
 
 @detectors_feed.misconception(
-    "the alarm was dated by the request that completed it. Nobody could know then: it rings when that request's label arrives."
+    "you dated the alarm by the time of the request. Nobody could know it then. The alarm is raised when that request's "
+    "label arrives."
 )
 def stamped_with_request(log, allowed, limit):
     return _feed(log, allowed, limit, stamp="time")
 
 
 @detectors_feed.misconception(
-    "a row without a label counted as an error. In pandas a missing label differs from every prediction. It is unknown, not wrong: leave it out."
+    "you counted a row without a label as an error. In pandas a missing label differs from every prediction. It is unknown, "
+    "not wrong, so leave it out."
 )
 def missing_is_wrong(log, allowed, limit):
     return _feed(log, allowed, limit, fill=True)

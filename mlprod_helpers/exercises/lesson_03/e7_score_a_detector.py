@@ -22,9 +22,9 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Number, Several, e
         returns=Several(Number(), Number(integer=True), Boolean(), names=("delay", "false_alarms", "missed")),
     ),
     hints=(
-        "Part the alarms at the onset. What are those before it, whatever they meant?",
+        "Split the alarms at the onset. What are those before it?",
         "The first alarm from the onset on is the detection; those after it repeat what is known.",
-        "Without an onset there is nothing to find, so nothing is missed; and where there is no detection there is no delay: NaN.",
+        "Without an onset there is nothing to find, so nothing is missed. Without a detection there is no delay, so return NaN.",
     ),
 )
 def score_a_detector(answer, rng, expect):
@@ -95,35 +95,40 @@ def _score(alarms, onset, *, early_counts=False, repeats_false=False, miss_is_ze
 
 
 @score_a_detector.misconception(
-    "an alarm before the onset could be a detection. It was right by luck: before the onset there was nothing to detect, so it is false, even if it is only just too early."
+    "you counted an alarm before the onset as a detection. Before the onset there is nothing to detect, so the alarm is "
+    "false, even if it is only a little too early."
 )
 def lucky(alarms, onset):
     return _score(alarms, onset, early_counts=True)
 
 
 @score_a_detector.misconception(
-    "alarms after the first hit were called false. The change is still there, so they are true, only not new: repeats, neither a merit nor a fault."
+    "you counted alarms after the first hit as false. The change is still there, so they are true but not new. They count "
+    "for nothing."
 )
 def repeats_are_false(alarms, onset):
     return _score(alarms, onset, repeats_false=True)
 
 
 @score_a_detector.misconception(
-    "a change that is never noticed had a delay of zero. Then the best detector would be the one that is switched off: where there is no detection the delay is NaN."
+    "you gave a change that is never noticed a delay of zero. Then the best detector would be one that is switched off. "
+    "Without a detection the delay is NaN."
 )
 def never_is_at_once(alarms, onset):
     return _score(alarms, onset, miss_is_zero=True)
 
 
 @score_a_detector.misconception(
-    "an alarm in the very row of the onset came too early. That row is the first of the new world: nobody can be faster, and the delay is zero."
+    "you took an alarm in the row of the onset for too early. That row is the first one after the change, so nobody can be "
+    "faster, and the delay is zero."
 )
 def not_in_the_row_itself(alarms, onset):
     return _score(alarms, onset, after_only=True)
 
 
 @score_a_detector.misconception(
-    "something were missed where nothing had happened. Without an onset there is nothing to find.",
+    "you counted something as missed although nothing had happened. Without an onset there is nothing to find, so `missed` "
+    "is False.",
     when=lambda seen: all(
         call.output[2] is (call.given[1] is None or not any(a >= call.given[1] for a in call.given[0]))
         for call in seen.calls

@@ -26,10 +26,10 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, 
     ),
     edition=2,
     hints=(
-        "Two questions before a page: could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
-        "For the first: the law of the quiet PSI, with a limit so strict that half a year of ten columns seldom reaches it. For the second: what chance adds to the PSI, "
-        "9 x (1/n + 1/m), is no effect; a shift of 0.2 sd adds 0.04.",
-        "`memory` can hold which columns were high last week: the same column two weeks in a row is seldom chance. It costs a week of delay.",
+        "Ask two questions before a page. Could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
+        "For the first, use the formula of the quiet PSI, with a limit that half a year of ten columns seldom reaches. For the second, subtract what chance adds to the PSI, "
+        "9 x (1/n + 1/m). A shift of 0.2 sd adds 0.04.",
+        "`memory` can hold which columns were high last week. The same column two weeks in a row is seldom chance, but this costs a week of delay.",
     ),
 )
 def alarm_policy(answer, rng, expect):
@@ -117,7 +117,8 @@ def _pages_for_crumbs(seen):
 
 
 @alarm_policy.misconception(
-    "the phone never rang. Quiet, and wrong for months: every week of drift costs five times a page.",
+    "you never page. That is quiet, but every week of drift costs five times as much as a page. Look for weeks that chance "
+    "cannot explain.",
     when=lambda seen: _complete(seen) and not any(page for *_, page in _paged(seen)),
 )
 def never_page(observation, memory):
@@ -125,7 +126,8 @@ def never_page(observation, memory):
 
 
 @alarm_policy.misconception(
-    "there was a page each week. After the third false one nobody looks any more, and the fourth was true.",
+    "you page every week. After the third false page nobody reads them any more, and the fourth may be true. Page only if a "
+    "quiet week could not do this.",
     when=lambda seen: _complete(seen) and all(page for *_, page in _paged(seen)),
 )
 def always_page(observation, memory):
@@ -133,8 +135,8 @@ def always_page(observation, memory):
 
 
 @alarm_policy.misconception(
-    "one limit served all services. Where rows are few, chance alone goes above a low one, and after three false pages nobody looks; where rows are many, a high one sees late or never. "
-    "How high a quiet week goes depends on the rows.",
+    "you used one limit for all services. With few rows, chance alone exceeds a low limit, and after three false pages "
+    "nobody reads them. With many rows, a high limit is late. Let the limit depend on the rows.",
     when=_one_limit_for_all,
 )
 def psi_above_a_tenth(observation, memory):
@@ -142,8 +144,8 @@ def psi_above_a_tenth(observation, memory):
 
 
 @alarm_policy.misconception(
-    "what chance does now and then rang the bell. Ten columns in 26 weeks are 260 tests: at 5 % each that makes thirteen false flags a service, and three false pages are too "
-    "many. Ask for more: a stricter limit, or the same column twice.",
+    "you page for what chance does now and then. Ten columns in 26 weeks are 260 tests, and at 5% each that makes thirteen "
+    "false flags a service. Use a stricter limit, or ask for the same column twice.",
     when=_any_small_p,
 )
 def five_percent(observation, memory):
@@ -151,8 +153,8 @@ def five_percent(observation, memory):
 
 
 @alarm_policy.misconception(
-    "whatever is more than chance was paged. Where rows are many, crumbs of less than a tenth of a standard deviation are more than chance, every week. Ask also "
-    "whether it is large enough to cost anything.",
+    "you page for everything that is more than chance. With many rows, changes of less than a tenth of a standard deviation "
+    "are more than chance every week. Ask also whether the change is large enough to cost anything.",
     when=_pages_for_crumbs,
 )
 def more_than_chance(observation, memory):
@@ -172,7 +174,8 @@ def _few_and_late(seen):
 
 
 @alarm_policy.misconception(
-    "the alarm was too cautious. Its pages are few and true, but weeks with clear drift pass without one: each costs as much as five pages.",
+    "you were too cautious. Your pages are few and true, but weeks with clear drift pass without a page, and each costs as "
+    "much as five pages. Page earlier.",
     when=_few_and_late,
 )
 def ten_weeks_in_a_row(observation, memory):
