@@ -275,13 +275,15 @@ def test_the_picture_depends_on_nothing_but_its_arguments():
     assert len(before.png) <= 40_000
 
 
-def test_the_explorer_has_the_two_sliders_and_starts_at_the_surprise():
+def test_the_explorer_has_the_two_sliders_and_starts_where_nothing_differs():
     explorer = adversarial_explorer()
     descriptions = [slider.description for slider in widgets_of(explorer.widget, ipywidgets.FloatSlider)]
     assert descriptions == ["shift of the first column (sd)", "flip of the correlation"]
-    assert "The linear one sees nothing" in explorer.figure.alt
-    explorer.set(shift=1.2, correlation=0.0)
+    assert "There is nothing to find" in explorer.figure.alt
+    explorer.set(shift=1.2)
     assert "shifted by 1.2 sd, correlation 0 in both" in picture_of(explorer)
+    explorer.set(shift=0.0, correlation=0.8)
+    assert "The linear one sees nothing" in picture_of(explorer)
 
 
 # --- the drift composer -------------------------------------------------------------------------------------------

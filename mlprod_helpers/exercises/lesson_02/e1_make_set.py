@@ -34,8 +34,8 @@ def _requests(rng, n, start):
         "reference", "current", "target", returns=Several(Frame(), Array(ndim=1), names=("X", "s"))
     ),
     hints=(
-        "Two things come back: a table with the rows of both, and an array that says where each row came from.",
-        "`pd.concat` puts tables below each other, `drop(columns=...)` removes a column, `np.repeat([0, 1], [n, m])` makes the labels.",
+        "You return two things: a table with the rows of both, and an array that says where each row came from.",
+        "`pd.concat` puts tables below each other, `drop(columns=...)` removes a column, and `np.repeat([0, 1], [n, m])` makes the labels.",
     ),
 )
 def make_set(answer, rng, expect):
@@ -76,7 +76,7 @@ def make_set(answer, rng, expect):
             )
         with expect.defining() if labeled else contextlib.nullcontext():
             expect.equal(
-                s.astype(float), np.repeat([0.0, 1.0], [n, m]), f"`s` tells where each row came from ({told})"
+                s.astype(float), np.repeat([0.0, 1.0], [n, m]), f"`s` says where each row came from ({told})"
             )
 
 
@@ -121,7 +121,8 @@ def _is_the_set(column, s):
 
 
 @make_set.misconception(
-    "the set itself stayed in `X`. A classifier would read its answer off that column: AUC 1.0 for any two tables, also for two equal ones.",
+    "you left the label *Set* itself in `X`. A classifier would read its answer off that column, and the AUC would be 1.0 "
+    "for any two tables, even for equal ones. Look at the columns of your `X`.",
     when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
 )
 def set_left_in(reference, current, target):
@@ -130,7 +131,8 @@ def set_left_in(reference, current, target):
 
 
 @make_set.misconception(
-    "the old row numbers became a column. They tell which file a row was in, and nothing about the world: let the index go.",
+    "you turned the old row numbers into a column. They say which file a row was in, and nothing about the world. Drop the "
+    "index when you put the tables together.",
     when=lambda seen: any(not _is_the_set(column, s) for column, s in _columns_added(seen)),
 )
 def index_kept(reference, current, target):
@@ -139,7 +141,8 @@ def index_kept(reference, current, target):
 
 
 @make_set.misconception(
-    "the target stayed in `X`. Fresh requests have no label yet; whether the label is there would already separate the tables.",
+    "you left the target in `X`. Fresh requests have no label yet, so a missing label would already give the current table "
+    "away. Drop the column named by `target`.",
     when=lambda seen: any(
         target in X.columns and set(reference.columns) <= set(X.columns)
         for (reference, _, target), (X, _) in zip(seen.arguments, seen.outputs, strict=True)
@@ -152,7 +155,8 @@ def target_kept(reference, current, target):
 
 
 @make_set.misconception(
-    "0 and 1 were swapped. The current rows are what we look for, so they are the positive class: 1.",
+    "you swapped 0 and 1. We look for the current rows, so they are the positive class. Give them a 1, and the reference "
+    "rows a 0.",
     when=lambda seen: (
         bool(seen.outputs)
         and all(

@@ -25,7 +25,7 @@ SEVEN = {
     objective="2.b",
     kind=Choice(
         {
-            "halves": "the flights of May, dealt at random into two tables",
+            "halves": "the flights of May, divided at random into two tables",
             "copy": "one of these halves against an exact copy of itself",
             "number": "the two halves, with a running number: 1 to 1440 in one, 1441 to 2879 in the other",
             "slipped": "the flights of May against themselves, three columns slipped by one row",
@@ -36,9 +36,9 @@ SEVEN = {
         options=(LOW, GUESS, MIDDLE, HIGH),
     ),
     hints=(
-        "Ask of each pair: given one row, what would let you say which table it came from?",
-        "Below 0.5 means worse than guessing. When would a classifier learn the wrong table for a row that it has not seen?",
-        "Who wrote the digits at the beginning of the file, and who those at its end?",
+        "Ask this about each pair: if you see one row, what would tell you which table it came from?",
+        "Below 0.5 is worse than guessing. When does a classifier learn the wrong table for a row that is held out?",
+        "Who wrote the digits at the beginning of the file, and who wrote those at its end?",
     ),
 )
 def seven(answer, rng, expect):
@@ -47,22 +47,23 @@ def seven(answer, rng, expect):
 
 
 @seven.misconception(
-    "a slipped join could not be seen, since every column keeps exactly its values. It is the pairs that are wrong: "
-    "a carrier beside a city that it does not serve. A monitor that looks at one column at a time is blind to it."
+    "you expected that a slipped join cannot be seen because every column keeps its values. But the combinations are wrong, "
+    "for example a carrier beside a city that it does not serve. A classifier looks at whole rows, so it sees them."
 )
 def slip_unseen():
     return SEVEN | {"slipped": GUESS}
 
 
 @seven.misconception(
-    "the two halves of a file were random halves. Files have an order: here a few writers follow each other, and each has a hand of their own."
+    "you took the two halves of a file for random halves. Files have an order. Here a few people wrote one after the other, "
+    "and each has a handwriting of their own."
 )
 def file_order_is_random():
     return SEVEN | {"digits": GUESS}
 
 
 @seven.misconception(
-    "a copy gave an AUC of 0.5. Each row's twin is in the other table, and when the row is left out its twin is still there to learn "
+    "you expected an AUC of 0.5 for a copy. When a row is held out, its twin in the other table is still there to learn "
     "from, with the other label. So every row is taken for the wrong table."
 )
 def copy_is_even():
@@ -70,16 +71,16 @@ def copy_is_even():
 
 
 @seven.misconception(
-    "winter and summer were hard to tell apart once the weather is there. Temperature alone tells January from July. Whether that matters "
-    "for the model is another question, and a better one."
+    "you expected that winter and summer are hard to tell apart even with the weather among the columns. The temperature "
+    "alone separates January from July. Whether this matters to the model is a different question."
 )
 def seasons_overlap():
     return SEVEN | {"weather": MIDDLE}
 
 
 @seven.misconception(
-    "a running number said nothing because the world did not change. The classifier is not asked about the world, only about the table: "
-    "any number above 1440 gives it away."
+    "you expected that a running number does no harm because nothing in the world changed. The classifier is asked about "
+    "the table only, and any number above 1440 gives the table away."
 )
 def number_is_harmless():
     return SEVEN | {"number": GUESS}

@@ -45,7 +45,7 @@ def _own_out_of_fold_auc(reference, current):
     objective="2.a",
     kind=Function("reference", "current", returns=Number(low=0, high=1)),
     hints=(
-        "Four steps: put the tables below each other, label the rows 0 and 1, score each row by a model that has not seen it, compare scores with labels.",
+        "There are four steps. Put the tables below each other, label the rows 0 and 1, score each row with a model that has not seen it, and compare scores with labels.",
         '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the folds: the rows come table by table.',
         "`folds = StratifiedKFold(5, shuffle=True, random_state=0)`, then `roc_auc_score(s, scores)`.",
     ),
@@ -193,8 +193,8 @@ def _looks_unshuffled(seen):
 
 
 @adversarial_auc.misconception(
-    "accuracy was taken for AUC. When 7 of 9 rows are from one table, saying so for each row is 78 % accurate and has learned nothing. "
-    "The baseline of the AUC is 0.5, whatever the sizes.",
+    "you computed the accuracy, not the AUC. If 7 of 9 rows are from one table, a classifier that always names this table "
+    "is 78% accurate and has learned nothing. Use `roc_auc_score`, which gives 0.5 for guessing at any sizes.",
     when=_looks_like_accuracy,
 )
 def accuracy(reference, current):
@@ -203,7 +203,8 @@ def accuracy(reference, current):
 
 
 @adversarial_auc.misconception(
-    "the scores pointed at the reference. `predict_proba` has one column a class, in the order 0, 1: take the one that says how likely a row is to be from the current table.",
+    "you used the scores for the reference. `predict_proba` has one column for each class, in the order 0, 1. Take the "
+    "second one, which says how likely a row is to be from the current table.",
     when=_looks_like_the_first_column,
 )
 def the_first_column(reference, current):
@@ -212,8 +213,9 @@ def the_first_column(reference, current):
 
 
 @adversarial_auc.misconception(
-    "rows were scored by a model that was trained on them. It found a difference where there is none: it had learned these very rows by heart. "
-    "Score each row by a model that has not seen it. (If you do, see whether the label is among the columns of `X`.)",
+    "you scored rows with a model that was trained on them. It has learned these rows by heart, so it finds a difference "
+    "even where nothing differs. Score each row with a model that has not seen it. (If you do that already, check that the "
+    "label is not among the columns of `X`.)",
     when=_looks_in_sample,
 )
 def in_sample(reference, current):
@@ -225,8 +227,8 @@ def in_sample(reference, current):
 
 
 @adversarial_auc.misconception(
-    "the folds were cut without shuffling. The rows come table by table, so a fold is one table, and the model was trained with too little of it: "
-    'it says "the other one". Shuffle, and keep the shares of both tables in each fold.',
+    "you cut the folds without shuffling. The rows come table by table, so each fold is mostly one table, and the model has "
+    "seen too little of it. Shuffle, and keep the shares of both tables in each fold.",
     when=_looks_unshuffled,
 )
 def unshuffled(reference, current):
@@ -235,8 +237,8 @@ def unshuffled(reference, current):
 
 
 @adversarial_auc.misconception(
-    "hard labels, 0 or 1, were ranked. They throw the order of the rows away, and with it a part of the area: the AUC needs scores, "
-    "such as the second column of `predict_proba`.",
+    "you ranked hard labels, 0 or 1. They throw away the order of the rows, and with it a part of the area. The AUC needs "
+    "scores, such as the second column of `predict_proba`.",
     when=_looks_like_labels,
 )
 def hard_labels(reference, current):

@@ -19,7 +19,7 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     objective="2.b",
     kind=Function("auc", returns=Number()),
     hints=(
-        "A row of each table is drawn, and their difference is looked at. What is the variance of a difference?",
+        "Draw a row from each table and look at their difference. What is the variance of a difference?",
         "AUC = Phi(d / sqrt(2)), where Phi is `norm.cdf`. Solve for d; `norm.ppf` undoes `norm.cdf`.",
     ),
 )
@@ -41,29 +41,32 @@ def _aucs(rng):
 
 
 @shift_of.misconception(
-    "the spread of one row was used. Two rows are compared, and their difference has variance 2, not 1."
+    "you used the spread of one row. The AUC compares two rows, and their difference has variance 2, not 1. Look at the "
+    "formula of this section again."
 )
 def without_root_two(auc):
     return float(norm.ppf(auc)) if auc >= 0.5 else math.nan
 
 
 @shift_of.misconception(
-    "the AUC was stretched to run from 0 to 1. That is the Gini coefficient, the same number in other clothes: it is not a distance, and it ends at 1."
+    "you stretched the AUC so that it runs from 0 to 1. That is the Gini coefficient, which is not a distance and never "
+    "exceeds 1. Solve the formula of this section for d."
 )
 def gini(auc):
     return 2 * auc - 1 if auc >= 0.5 else math.nan
 
 
 @shift_of.misconception(
-    "an AUC below 0.5 were a shift in the other direction. The classifier may choose its direction freely, so there is no less than no difference: "
-    "below 0.5, suspect repeated rows or the folds."
+    "you took an AUC below 0.5 for a shift in the other direction. A classifier is free to choose its direction, so there "
+    "is nothing less than no difference. Return NaN there, and suspect repeated rows or the folds."
 )
 def negative_shift(auc):
     return math.sqrt(2) * float(norm.ppf(auc))
 
 
 @shift_of.misconception(
-    "AUC = Phi(d * sqrt(2)) was solved. The difference of two rows spreads wider than one row, so it hides the shift: d is divided by sqrt(2) inside Phi."
+    "you solved AUC = Phi(d * sqrt(2)). The difference of two rows spreads wider than one row, so it hides the shift. "
+    "Inside Phi, d is divided by sqrt(2)."
 )
 def root_two_upside_down(auc):
     return float(norm.ppf(auc)) / math.sqrt(2) if auc >= 0.5 else math.nan

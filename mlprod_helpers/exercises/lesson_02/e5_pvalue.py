@@ -34,9 +34,9 @@ def _whole_procedure(X, s, n_permutations, rng):
     objective="2.c",
     kind=Function("X", "s", "n_permutations", "seed", returns=Number(low=0, high=1)),
     hints=(
-        "If nothing has changed, the labels 0 and 1 are arbitrary. So shuffle `s`, and do again everything that was done with the true `s`.",
-        "The whole procedure is two lines: `scores = quick_scores(X, s)`, `auc_of(s, scores)`. Both need the shuffled labels.",
-        "Count how often chance gave at least the observed AUC. The observed table is one of the `n_permutations + 1` arrangements: (1 + count) / (1 + n_permutations).",
+        "If nothing has changed, the labels 0 and 1 are arbitrary. So shuffle `s`, and repeat everything that was done with the true `s`.",
+        "The whole procedure has two steps, `scores = quick_scores(X, s)` and `auc_of(s, scores)`. Both need the shuffled labels.",
+        "Count how often chance gave at least the observed AUC. The observed order is one of `n_permutations + 1` possible ones, so the result is (1 + count) / (1 + n_permutations).",
     ),
 )
 def pvalue(answer, rng, expect):
@@ -133,8 +133,8 @@ def _varies(seen):
 
 
 @pvalue.misconception(
-    "only the labels were shuffled, and the scores stayed those of the true labels. Then the null does not know how well your procedure learns rows by heart. "
-    "Fit again after each shuffle: the whole procedure, from the beginning.",
+    "you shuffled only the labels and kept the scores that belong to the true labels. Then the shuffles do not show how "
+    "well the procedure learns rows by heart. After each shuffle, compute the scores again too.",
     when=_shuffles_labels_alone,
 )
 def scores_stay(X, s, n_permutations, seed):
@@ -145,8 +145,8 @@ def scores_stay(X, s, n_permutations, seed):
 
 
 @pvalue.misconception(
-    "the shuffles alone were counted. A p-value of 0 would claim certainty from a few shuffles: the table that was observed is itself one of the possible "
-    "arrangements, so it counts above and below.",
+    "you counted only the shuffles. A p-value of 0 claims more certainty than a few shuffles can give. The observed order "
+    "is one of the possible ones, so add 1 to both counts.",
     when=lambda seen: _pvalues_seen(seen)[1] == 0 and min(_pvalues_seen(seen)[0]) > 0,
 )
 def without_the_observed(X, s, n_permutations, seed):
@@ -155,7 +155,7 @@ def without_the_observed(X, s, n_permutations, seed):
 
 
 @pvalue.misconception(
-    "the wrong tail was counted. Two tables that differ have a large AUC; ask how often chance does at least as well.",
+    "you counted the wrong tail. Two tables that differ have a large AUC. Count how often chance does at least as well.",
     when=lambda seen: _pvalues_seen(seen)[1] > 0.9 and max(_pvalues_seen(seen)[0]) < 0.9 and _varies(seen),
 )
 def the_wrong_tail(X, s, n_permutations, seed):

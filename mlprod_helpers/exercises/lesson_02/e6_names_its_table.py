@@ -26,7 +26,7 @@ def _logged(rng, n, kinds, late):
         "new": lambda: rng.choice(
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
         ),
-        # of 400 current rows 19 have a value of before: just fewer than 5 %; or 20: just not
+        # of 400 current rows 19 have a value of before: just fewer than 5%; or 20: just not
         "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else round(0.043 * n)),
         "some back": lambda: _coming_back(rng, n, late, 20 if n == 400 else round(0.06 * n)),
         # nearly all have the new version now; all of before is still seen
@@ -42,7 +42,7 @@ def _logged(rng, n, kinds, late):
 
 
 def _coming_back(rng, n, late, rows):
-    """A code that is new in all but `rows` of the current rows; at 5 %, each row of either table counts.
+    """A code that is new in all but `rows` of the current rows; at 5%, each row of either table counts.
 
     The first and the last reference row have values of their own, which come back once; of 400 current rows the first
     and the last come back. Elsewhere it is the last rows that do: a sample from one end misleads.
@@ -91,9 +91,9 @@ def _recurring(reference, current):
     objective="2.d",
     kind=Function("reference", "current", returns=Names()),
     hints=(
-        "What have a counter, a time stamp and a mileage in common, that a temperature has not, even when the summer is much warmer?",
+        "What do a counter, a time stamp and a mileage have in common? A temperature does not share it, even in a much warmer summer.",
         "Take one column. Of the rows in `current`, what share has a value that occurs in `reference` at all?",
-        "`current[name].isin(reference[name]).mean()`: close to 0 for a name of the table, far above for a measurement that moved.",
+        "`current[name].isin(reference[name]).mean()` is close to 0 for a column that names its table, and much larger for a measurement that moved.",
     ),
 )
 def names_its_table(answer, rng, expect):
@@ -180,7 +180,8 @@ def _chose_what_moved(seen):
 
 
 @names_its_table.misconception(
-    "every column that differs was left out. The temperature really changed: take it away and you have silenced the smoke detector because it rang.",
+    "you left out every column that differs. The temperature really changed. If you take it away, you hide the change that "
+    "you wanted to find. Leave out only columns whose values do not come back.",
     when=_chose_what_moved,
 )
 def all_that_drifted(reference, current):
@@ -199,15 +200,16 @@ def all_that_drifted(reference, current):
 
 
 @names_its_table.misconception(
-    "only columns without any repeated value were taken for names. A mileage repeats all the time, once a flight, and yet belongs to one pair of airports: "
-    "it is an id in disguise. Ask which values occur in both tables.",
+    "you took only columns without repeated values. A mileage is repeated by every flight on the same route, and still it "
+    "gives the pair of airports away. Ask which values occur in both tables.",
 )
 def only_unique(reference, current):
     return [name for name in reference.columns if reference[name].is_unique and current[name].is_unique]
 
 
 @names_its_table.misconception(
-    "columns were chosen by the sound of their names. In these logs `ticket` counts, and `idle_minutes` and `queue_time` measure: look at the values.",
+    "you chose columns by their names. In these logs `ticket` is a counter, while `idle_minutes` and `queue_time` are "
+    "measurements. Look at the values.",
 )
 def by_the_sound(reference, current):
     words = ("id", "time", "row", "hour", "distance")

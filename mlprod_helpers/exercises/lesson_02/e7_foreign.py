@@ -38,9 +38,9 @@ def _slipped(rng, n):
     objective="2.d",
     kind=Function("reference", "current", returns=Array(ndim=1, dtype="bool")),
     hints=(
-        "Learn from `reference` alone what is normal, as one number a row: how far is this row from the others?",
-        "Mahalanobis distance: `z = X - center`, then `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`. It knows which values go together.",
-        "The limit is the 99 % quantile of that number over the reference rows: about 1 % of ordinary rows lie above it, whatever is in `current`.",
+        "Learn from `reference` alone what is normal. You need one number for each row: how far is it from the others?",
+        "The Mahalanobis distance knows which values go together. With `z = X - center` it is `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`.",
+        "Take the 99% quantile of that number over the reference rows as the limit. About 1% of ordinary rows lie above it, whatever is in `current`.",
     ),
 )
 def foreign(answer, rng, expect):
@@ -61,16 +61,14 @@ def foreign(answer, rng, expect):
     expect.equal(len(mask), 7, "one True or False for each row of current", show=True)
     clean, _ = mixture(1000, 0, 0)
     with expect.defining():
-        expect.within(
-            flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4 % are flagged", show=True
-        )
+        expect.within(flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4% are flagged", show=True)
         for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
             rows, what = mixture(*sizes)
             mask = flagged(rows)
             for kind, low, high, told in (
-                ("own", 0, 0.04, "at most 4 % of the others are flagged"),
-                ("far", 0.9, 1, "at least 90 % of the very long flights are found"),
-                ("slipped", 0.8, 1, "at least 80 % of the slipped rows are found"),
+                ("own", 0, 0.04, "at most 4% of the others are flagged"),
+                ("far", 0.9, 1, "at least 90% of the very long flights are found"),
+                ("slipped", 0.8, 1, "at least 80% of the slipped rows are found"),
             ):
                 found = mask[what == kind].mean()
                 said = f"{share} is foreign: {told}"
@@ -139,8 +137,8 @@ def _distances(fitted, rows):
 
 
 @foreign.misconception(
-    "a fixed share of the rows were flagged, foreign or not. When nothing is foreign you still send every tenth flight to a person. Set the limit by what the "
-    "reference rows reach among themselves.",
+    "you flagged a fixed share of the rows. Then every tenth flight goes to a person even if nothing is foreign. Take the "
+    "limit from the values that the reference rows reach themselves.",
     when=_flags_each_tenth,
 )
 def each_tenth(reference, current):
@@ -149,7 +147,8 @@ def each_tenth(reference, current):
 
 
 @foreign.misconception(
-    "True and False were swapped: nearly all ordinary rows are flagged. scikit-learn's novelty detectors say 1 for an ordinary row and -1 for a strange one.",
+    "you swapped True and False, because nearly all ordinary rows are flagged. scikit-learn's novelty detectors return 1 "
+    "for an ordinary row and -1 for a strange one. Flag the strange ones.",
     when=_is_inverted,
 )
 def the_ordinary_ones(reference, current):
@@ -157,7 +156,8 @@ def the_ordinary_ones(reference, current):
 
 
 @foreign.misconception(
-    "the current rows helped to define what is normal. Once the foreign rows are many, they are the norm. Learn normal from the reference alone.",
+    "you used the current rows to define what is normal. If many rows are foreign, they become the norm. Learn what is "
+    "normal from the reference alone.",
     when=_learned_from_current,
 )
 def fitted_on_current(reference, current):
@@ -166,8 +166,8 @@ def fitted_on_current(reference, current):
 
 
 @foreign.misconception(
-    "the columns were not looked at together. In a slipped row every value is ordinary, and the combination is not: a short flight with the air time of a long one. "
-    "Use a distance that knows which values go together.",
+    "you looked at each column alone. In a slipped row every value is ordinary and only the combination is not, such as a "
+    "short flight with the air time of a long one. Use a distance that knows which values go together.",
     when=_looks_at_columns,
 )
 def column_by_column(reference, current):

@@ -32,10 +32,10 @@ def _rule(report):
     objective="2.e",
     kind=Function("report", returns=Text(options=ACTIONS)),
     hints=(
-        "Begin with what would make every other number meaningless: which entries of the report tell of a table that is put together wrongly?",
-        "`late_error` sees what no adversarial validation can see: the answers. It is NaN as long as there are few labels, and a comparison with NaN is False.",
-        'An order that works: slipped join, then late error, then "is there anything at all?", then weights if enough rows carry them, else the gate.',
-        "A slipped join: `auc_clean` is high and `largest_shift` is small. Enough rows: `ess` above 0.1, say.",
+        "Begin with what would make every other number meaningless. Which entries of the report show that a table is put together wrongly?",
+        "`late_error` shows what no adversarial validation can see, the answers. It is NaN while there are few labels, and a comparison with NaN is False.",
+        "This order works: first a slipped join, then the late error, then whether anything differs at all. At the end choose weights if enough rows carry them, else the gate.",
+        "After a slipped join `auc_clean` is high and `largest_shift` is small. For weights, an `ess` above 0.1 is enough.",
     ),
 )
 def decide(answer, rng, expect):
@@ -83,7 +83,8 @@ def _often(seen, which, actions):
 
 
 @decide.misconception(
-    "every week got the same action. Each action is the best one in some kind of week; the report tells which kind it is.",
+    "you chose the same action every week. Each action is the best one in some kind of week. Look at the entries of the "
+    "report that tell the kinds apart.",
     when=lambda seen: len({action for _, action in _decisions(seen)}) == 1,
 )
 def always_the_same(report):
@@ -91,7 +92,8 @@ def always_the_same(report):
 
 
 @decide.misconception(
-    "a high AUC sent you to work although nothing had changed. Compare `auc` with `auc_clean`: without the columns that only name their table nothing is left.",
+    "you acted on a high AUC although nothing had changed. A column that only names its table raises `auc`. Compare `auc` "
+    "with `auc_clean`, which leaves such columns out.",
     when=lambda seen: (
         _often(
             seen,
@@ -108,8 +110,8 @@ def alarmed_by_a_number(report):
 
 
 @decide.misconception(
-    "a quiet AUC were good news. It says something about the inputs alone. When the answers change and the inputs do not, AUC stays at 0.5 and the error grows: "
-    "`late_error` is the only witness.",
+    "you took a quiet AUC for good news. It speaks about the inputs alone. If only the answers change, the AUC stays near "
+    "0.5 while the error grows, and `late_error` is the only entry that shows it.",
     when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
 )
 def quiet_is_good(report):
@@ -117,8 +119,8 @@ def quiet_is_good(report):
 
 
 @decide.misconception(
-    "a broken table was answered by training. No column moved, and still the rows are told apart: the pairs are wrong. A model that learns from them learns the fault; "
-    "repair the join.",
+    "you trained on a broken table. No column moved, and still the rows can be told apart, so the combinations are wrong. A "
+    "model that learns from them learns the fault. Repair the join first.",
     when=lambda seen: (
         _often(seen, _slip, ("retrain", "reweight"))
         or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
@@ -132,8 +134,8 @@ def trains_on_a_broken_join(report):
 
 
 @decide.misconception(
-    "weights were used without a look at `ess`. At 1 % a handful of the reference rows carries the whole fit, and what comes out is luck. Too few familiar rows "
-    "is a reason to let a person answer.",
+    "you used weights without a look at `ess`. At 1% a handful of reference rows carries the whole fit, and the result is "
+    "luck. If too few rows are familiar, let a person answer.",
     when=lambda seen: _often(
         seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
     ),
@@ -144,7 +146,8 @@ def weights_whatever(report):
 
 
 @decide.misconception(
-    "drift were always worth an action of force. The inputs moved a little and most reference rows still count: weights cost nearly nothing and were enough.",
+    "you took strong action for every drift. Here the inputs moved a little and most reference rows still count, so weights "
+    "are enough and cost nearly nothing. Look at `ess` first.",
     when=lambda seen: _often(
         seen,
         lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
