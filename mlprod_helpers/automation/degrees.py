@@ -33,16 +33,7 @@ class Degree:
         return 0.0
 
     def automates(self, confidence):
-        """Which cases does the model decide?
-
-        Parameters
-        ----------
-        confidence : array of n numbers from 0 to 1
-
-        Returns
-        -------
-        array of n booleans
-        """
+        """Which cases does the model decide? An array of n booleans for n confidences from 0 to 1."""
         return np.zeros(np.shape(confidence), dtype=bool)
 
 

@@ -19,17 +19,10 @@ def week_reviewers():
 
 
 def draw_week(rng, kind):
-    """The cases of a week, about 150 an hour.
+    """The cases of a week, about 150 an hour: `seconds`, `confidence`, `model_right`, `brightness`.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    kind : str
-        "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright, and wrong).
-
-    Returns
-    -------
-    DataFrame : one row a case: `seconds`, `confidence`, `model_right`, `brightness`.
+    `kind` is "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright,
+    and wrong).
 
     >>> list(draw_week(np.random.default_rng(0), "dying lamp"))
     ['seconds', 'confidence', 'model_right', 'brightness']
@@ -61,17 +54,9 @@ def draw_week(rng, kind):
 
 
 def run_week(policy, cases, seed=0):
-    """One week under a policy that is asked every two hours.
+    """The `TriageResult` of one week of `draw_week` under a policy that is asked every two hours.
 
-    Parameters
-    ----------
-    policy : callable. Takes (observation, memory), returns ((degree, threshold, audit share), memory).
-    cases : DataFrame. From `draw_week`.
-    seed : int
-
-    Returns
-    -------
-    TriageResult
+    The policy takes (observation, memory) and returns ((degree, threshold, audit share), memory).
     """
 
     def degree_of(observation, memory):

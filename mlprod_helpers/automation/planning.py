@@ -11,8 +11,9 @@ from mlprod_helpers.queueing import mgc
 def cost_curve(confidence, correct, rate, reviewers=None, costs=None, *, thresholds=None):
     """What does a case cost at each threshold, once the reviewers' queue has settled?
 
-    What is not automated arrives at the reviewers: load = rate x (1 - coverage) x mean service time / reviewers. Waiting grows
-    with it as in an M/G/c queue, and so does fatigue. At a load of 1 and above the backlog never ends: the cost is infinite.
+    What is not automated arrives at the reviewers: load = rate x (1 - coverage) x mean service time / reviewers.
+    Waiting grows with it as in an M/G/c queue (`queueing.mgc`), and so does fatigue. At a load of 1 and above the
+    cost is infinite.
 
     Parameters
     ----------
@@ -24,10 +25,9 @@ def cost_curve(confidence, correct, rate, reviewers=None, costs=None, *, thresho
 
     Returns
     -------
-    DataFrame : index threshold; columns coverage, risk, load, wait (seconds), human_error, and the cost of a case: errors, reviews,
+    DataFrame : index threshold; columns coverage, risk, load, wait (seconds), human_error, and the cost of a case:
+        errors, reviews,
         delay, cost
-
-    Source: the queue is `queueing.mgc` (Erlang; Lee and Longton 1959 for other than exponential times).
 
     >>> from mlprod_helpers.automation import Costs, Reviewers, uniform_cases
     >>> cases = uniform_cases(1 / 60, n=20_000, random_state=0)

@@ -102,16 +102,12 @@ def joint_accuracy(human, model, follow_right, follow_wrong=None):
     """How often is a person right who sees a model's suggestion, if the two err independently?
 
     Where both agree nothing changes. Where only the model is right, the person follows it with probability
-    `follow_right`; where only the person is right, they are led astray with probability `follow_wrong`.
+    `follow_right`; where only the person is right, they are led astray with probability `follow_wrong` (as
+    `follow_right` if not given: the person cannot tell good advice from bad). `human` and `model` say how often
+    each is right alone.
 
-    Parameters
-    ----------
-    human, model : float, how often each is right alone
-    follow_right : float from 0 to 1
-    follow_wrong : float from 0 to 1; as `follow_right` if not given: the person cannot tell good advice from bad
-
-    Source: a construction. For what is found in experiments see M. Vaccaro, A. Almaatouq, T. Malone, "When combinations
-    of humans and AI are useful", Nature Human Behaviour 8 (2024), doi 10.1038/s41562-024-02024-1.
+    Source: a construction. For what is found in experiments see M. Vaccaro, A. Almaatouq, T. Malone, "When
+    combinations of humans and AI are useful", Nature Human Behaviour 8 (2024), doi 10.1038/s41562-024-02024-1.
 
     >>> round(joint_accuracy(0.85, 0.90, 0.7), 3)  # between the two
     0.885

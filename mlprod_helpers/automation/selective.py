@@ -125,18 +125,11 @@ def risk_coverage(confidence, correct):
 def chow_threshold(cost_error, cost_human):
     """From which confidence on is it cheaper to let the model decide?
 
-    A case left to the model costs (1 - confidence) x `cost_error` on average, a case given to a person `cost_human`.
+    A case left to the model costs (1 - confidence) x `cost_error` on average, a case given to a person
+    `cost_human`, waiting included. It holds for calibrated confidences only.
 
-    Parameters
-    ----------
-    cost_error : float above 0, of a wrong decision
-    cost_human : float, of a person's look at one case, waiting included
-
-    Returns
-    -------
-    float from 0 to 1: automate when the confidence is at least this. It holds for calibrated confidences only.
-
-    Source: C. K. Chow, "On optimum recognition error and reject tradeoff", IEEE Transactions on Information Theory 16 (1970).
+    Source: C. K. Chow, "On optimum recognition error and reject tradeoff", IEEE Transactions on Information Theory
+    16 (1970).
 
     >>> chow_threshold(cost_error=20, cost_human=1)
     0.95
@@ -188,16 +181,7 @@ class Point(NamedTuple):
 
 
 def operating_point(confidence, correct, threshold):
-    """What does this threshold do to these cases? For the check of an old threshold on new data.
-
-    Parameters
-    ----------
-    confidence, correct : arrays of n
-    threshold : float
-
-    Returns
-    -------
-    Point : its bound holds with 95 %
+    """What an old threshold does to new cases: a `Point` whose bound holds with 95 %.
 
     >>> operating_point([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.8).coverage
     0.5

@@ -7,16 +7,8 @@ import pandas as pd
 def draw_shadow(rng, n=400):
     """A shadow run in which some people saw the score, easy cases are too many, and truth comes late.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    n : int. Rows.
-
-    Returns
-    -------
-    (DataFrame, dict)
-        The log (`kind`, `human`, `prediction`, `saw`, `label`, NaN where it has not come), and the shares of the kinds
-        in production.
+    It is a log (`kind`, `human`, `prediction`, `saw`, `label`, NaN where it has not come), and the shares of the
+    kinds in production as a dict.
 
     >>> log, mix = draw_shadow(np.random.default_rng(0))
     >>> len(log), sorted(mix)

@@ -361,16 +361,10 @@ class Ladder:
 
 
 def compare_degrees(cases, policies, reviewers=None, costs=None, random_state=None, **kw):
-    """Several policies over the same cases with the same luck.
+    """Several policies over the same cases with the same luck, as a `Ladder`.
 
-    Parameters
-    ----------
-    policies : dict, name -> degree or function; `ladder()` makes one of each degree
-    cases, reviewers, costs, random_state, tick, signals : as for `simulate_triage`; an integer seed or None
-
-    Returns
-    -------
-    Ladder
+    `policies` is a dict of name to degree or function; `ladder()` makes one of each degree. The rest is as for
+    `simulate_triage`, with an integer seed or None.
 
     >>> from mlprod_helpers.automation import Costs, Reviewers, ladder, uniform_cases
     >>> cases = uniform_cases(1 / 60, duration=200_000, random_state=0)

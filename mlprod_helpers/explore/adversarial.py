@@ -19,22 +19,10 @@ def best_auc(shift, correlation):
     """What AUC does the best possible classifier reach between these two samples?
 
     Two columns, normal with spread 1. The reference is centered at (0, 0) with the given correlation, the current
-    sample at (shift, 0) with minus that correlation. The best score is the likelihood ratio (Neyman and Pearson
-    1933), a quadratic form in normal variables; the probability that a current row outscores a reference row follows
-    from its characteristic function (Gil-Pelaez 1951, "Note on the inversion theorem", Biometrika 38).
-
-    Parameters
-    ----------
-    shift : float. Difference of the means of the first column, in standard deviations.
-    correlation : float, strictly between -1 and 1
-
-    Returns
-    -------
-    float : Phi(shift / sqrt 2) without correlation, (1 + |correlation|) / 2 without shift.
-
-    Raises
-    ------
-    ValueError : when the correlation is not strictly between -1 and 1.
+    sample at (shift, 0) with minus that correlation, strictly between -1 and 1. The best score is the likelihood
+    ratio (Neyman and Pearson 1933), a quadratic form in normal variables; the probability that a current row
+    outscores a reference row follows from its characteristic function (Gil-Pelaez 1951, "Note on the inversion
+    theorem", Biometrika 38). It is Phi(shift / sqrt 2) without correlation, (1 + |correlation|) / 2 without shift.
 
     >>> round(best_auc(0, 0.8), 4), round(best_auc(1.19, 0), 4), round(best_auc(1.19, 0.8), 4)
     (0.9, 0.8, 0.9328)
@@ -72,17 +60,7 @@ def _gil_pelaez(constant, slopes, curves):
 
 
 def adversarial_samples(shift, correlation, *, rows=_ROWS, random_state=_SEED):
-    """Two samples with two columns, from one fixed draw: the same rows move as the arguments do.
-
-    Parameters
-    ----------
-    shift, correlation : float. As in `best_auc`.
-    rows : int. Rows of each sample.
-    random_state : int, Generator or None
-
-    Returns
-    -------
-    (reference, current) : Arrays of shape (rows, 2).
+    """Two samples (reference, current) as in `best_auc`, from one fixed draw: the same rows move as the arguments do.
 
     >>> reference, current = adversarial_samples(0, 0.8)
     >>> reference.shape, np.corrcoef(reference.T)[0, 1] > 0.7, np.corrcoef(current.T)[0, 1] < -0.7

@@ -50,8 +50,8 @@ def _dial_still():
 def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     """Draw what a case costs at each threshold: errors, reviews and the wait in the queue; a dot marks the chosen one.
 
-    The closed form of `automation.cost_curve` for a calibrated model with uniform confidence and 150 cases an hour. A review
-    takes 60 seconds on average (exponential), and rested reviewers are wrong in 5 % of the cases.
+    The closed form of `automation.cost_curve` for a calibrated model with uniform confidence and 150 cases an hour.
+    A review takes 60 seconds on average (exponential), and rested reviewers are wrong in 5 % of the cases.
 
     Parameters
     ----------
@@ -62,8 +62,6 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
 
     >>> automation_picture(90, reviewers=3)
     Figure: 3 reviewers, threshold 90 %: 20 % automated, 4.9 % wrong, reviewers 67 % busy, a case costs 1.81. The cheapest threshold is 89 %, at 1.80.
-    >>> automation_picture(90, reviewers=1)
-    Figure: 1 reviewer, threshold 90 %: 20 % automated, reviewers 200 % busy: the backlog grows without end. The cheapest threshold is 69 %, at 2.78.
     """
     from mlprod_helpers.automation import Costs, Reviewers, cost_curve
     from mlprod_helpers.queueing import Exponential

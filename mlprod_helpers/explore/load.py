@@ -44,15 +44,10 @@ def _load_still():
 def load_picture(load=80, servers=1):
     """p50 and p99 of the latency against the load, exact for exponential service times of 50 ms (M/M/c).
 
-    Parameters
-    ----------
-    load : int, share of the time in which each server works, in percent, 2 to 97
-    servers : int
+    `load` is the share of the time in which each of the servers works, in percent, 2 to 97.
 
     >>> load_picture(80, servers=1)
     Figure: 1 server at 80 % load, 16 requests a second: p50 173 ms, p99 1,151 ms.
-    >>> load_picture(80, servers=16)
-    Figure: 16 servers at 80 % load, 256 requests a second: p50 40 ms, p99 237 ms.
     """
     still, moving, words = _load_still()
     now = [values[load - _LOADS[0]] for values in _latencies(servers)]

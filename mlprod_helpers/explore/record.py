@@ -25,14 +25,6 @@ def record_form(record):
     Decisions, texts, the load, rollout and rollback are edited here. Claims with their evidence, alerts and a new
     sizing are computed, so they are set in code; `refresh` then shows them.
 
-    Parameters
-    ----------
-    record : checklist.Record; changed in place
-
-    Returns
-    -------
-    RecordForm : End a cell with it.
-
     >>> from mlprod_helpers.checklist import Record
     >>> record = Record("ETA of departing flights")
     >>> form = record_form(record)

@@ -1,19 +1,9 @@
 """Faults of data on its way, and of a service as its log shows them.
 
-A fault is not drift: the world stays as it was, and only the pipe that carries its data breaks. Each fault is a small frozen
-dataclass that says what breaks, where and when. `apply` breaks a copy and hands the truth over in a closed `Seal`. A new fault
-subclasses `Fault` with its own settings, a `kind`, and `change(data, hit, rng)`; `hit` marks the rows to break.
-
->>> import pandas as pd
->>> from mlprod_helpers import faults
->>> frame = pd.DataFrame({"km": [100.0, 200.0, 300.0, 400.0]})
->>> broken, seal = faults.apply(frame, [faults.UnitChange("km", 0.621, start=2)])
->>> broken["km"].round(1).tolist()
-[100.0, 200.0, 186.3, 248.4]
->>> seal
-Seal(closed; reveal() opens it)
->>> seal.reveal()
-(Incident(unit_change of km, rows 2 to 4, 2 rows hit, factor 0.621, offset 0.0),)
+A fault is not drift: the world stays as it was, and only the pipe that carries its data breaks. Each fault is a
+small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands the truth over in a
+closed `Seal`. A new fault subclasses `Fault` with its own settings, a `kind`, and `change(data, hit, rng)`; `hit`
+marks the rows to break.
 """
 
 from mlprod_helpers.faults.base import Fault, Incident, Seal, apply

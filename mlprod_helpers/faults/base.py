@@ -14,13 +14,7 @@ from mlprod_helpers.names import nearest_name
 
 
 class Seal:
-    """A box around the truth, which shows it only to those who ask.
-
-    Neither `repr` nor `vars` nor a debugger's list of public names shows what is inside.
-
-    Parameters
-    ----------
-    truth : object. What to hold.
+    """A box around the truth, which neither `repr` nor `vars` nor a debugger shows: only those who ask see it.
 
     >>> seal = Seal("it began at row 700")
     >>> seal
@@ -134,9 +128,8 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
     Returns
     -------
     broken : same type as `data`
-    seal : Seal
-        ``seal.reveal()`` is a tuple of `Incident`, one a fault. Rows are counted in the data that the fault
-        met.
+    seal : Seal. ``seal.reveal()`` is a tuple of `Incident`, one a fault. Rows are counted in the data that the
+        fault met.
 
     Raises
     ------

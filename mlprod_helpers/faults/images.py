@@ -21,15 +21,13 @@ def _check_gain(gain):
 class ImageGain(Fault):
     """A camera's gain falls or rises: every pixel is multiplied by it and cut off at white.
 
+    Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the dtype
+    (255 for uint8). Floats are not cut: their white is not known.
+
     Parameters
     ----------
     gain : float. 1 is the healthy camera, 0.25 a dark one.
     start, end, share : See `Fault`. Rows are images: the first axis of the array, shape (n, ...).
-
-    Notes
-    -----
-    Whole-number pixels are rounded down, as a camera's converter does, and cut at the largest value of the
-    dtype (255 for uint8). Floats are not cut: their white is not known.
 
     >>> from mlprod_helpers.faults import apply
     >>> images = np.full((3, 2, 2), 101, dtype=np.uint8)

@@ -6,7 +6,7 @@ DAY = 86_400.0
 
 
 def poisson(rate, duration=None, *, n=None, random_state=None):
-    """Users who arrive on their own, independent of each other: exponential gaps.
+    """Users who arrive on their own, independent of each other: sorted times in seconds from 0, with exponential gaps.
 
     Parameters
     ----------
@@ -15,14 +15,8 @@ def poisson(rate, duration=None, *, n=None, random_state=None):
     n : int, instead of `duration`: exactly so many requests
     random_state : int, Generator or None
 
-    Returns
-    -------
-    array of sorted times in seconds, from 0
-
     >>> poisson(2.0, n=3, random_state=0).round(2)
     array([0.34, 0.85, 0.86])
-    >>> len(poisson(100.0, duration=60.0, random_state=0))
-    6031
     """
     rate = _not_negative(rate, "rate")
     if (duration is None) == (n is None):
@@ -37,19 +31,16 @@ def poisson(rate, duration=None, *, n=None, random_state=None):
 
 
 def diurnal(mean_rate, duration=DAY, *, amplitude=0.8, peak=20 * 3600, random_state=None):
-    """Traffic that follows the day: rate(t) = mean_rate (1 + amplitude cos(2 pi (t - peak) / 86,400)).
+    """Traffic that follows the day: rate(t) = mean_rate (1 + amplitude cos(2 pi (t - peak) / 86,400)), sorted, in s.
 
     Parameters
     ----------
     mean_rate : float, requests a second, mean over a whole day
     duration : float, seconds
-    amplitude : float from 0 (steady) to 1 (nobody at the quietest hour): the peak has `1 + amplitude` times the mean rate
+    amplitude : float from 0 (steady) to 1 (nobody at the quietest hour): the peak has `1 + amplitude` times the
+        mean rate
     peak : float, seconds after the start: when most arrive
     random_state : int, Generator or None
-
-    Returns
-    -------
-    array of sorted times in seconds
 
     >>> times = diurnal(1.0, random_state=0)
     >>> counts = np.histogram(times, bins=24, range=(0, 86400))[0]

@@ -49,19 +49,12 @@ def plan_capacity(rate, service, p99_target):
     service : a law or a number of seconds
     p99_target : float, seconds from arrival to answer
 
-    Returns
-    -------
-    CapacityPlan
-
     >>> from mlprod_helpers.queueing import Exponential
     >>> plan = plan_capacity(rate=40.0, service=Exponential(0.1), p99_target=0.5)
     >>> plan.servers, round(plan.p99, 3)
     (6, 0.485)
     >>> print(plan.reason)
     6 servers answer 99 % within 0.485 s (target 0.5 s); with 5 it would be 0.608 s. They work 67 % of the time.
-    >>> print(plan_capacity(rate=40.0, service=Exponential(0.1), p99_target=0.4).reason)
-    No number of servers reaches 0.4 s: 99 % take up to 0.461 s even if nobody waits. Make the service itself
-    faster (a smaller model, a cache, a faster machine) or relax the target.
     """
     service, rate = as_law(service), float(rate)
     if not 0 < p99_target < np.inf:

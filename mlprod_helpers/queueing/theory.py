@@ -21,21 +21,12 @@ class Steady(NamedTuple):
 
 
 def erlang_c(servers, load):
-    """How many requests have to wait? The probability that all servers are busy (Erlang's C formula).
+    """The probability that a request has to wait because all servers are busy (Erlang's C formula); 1 in overload.
 
-    Parameters
-    ----------
-    servers : int, 1 or more
-    load : float, in erlangs: rate (1/s) times mean service time (s); it is the mean number of busy servers
-
-    Returns
-    -------
-    float from 0 to 1; 1 in overload (load >= servers)
+    `load` is in erlangs, the mean number of busy servers: rate (1/s) times mean service time (s).
 
     >>> round(erlang_c(1, 0.8), 3), round(erlang_c(2, 0.8), 3)
     (0.8, 0.229)
-    >>> erlang_c(2, 2.5)
-    1.0
     """
     servers = check_servers(servers)
     if not load >= 0:
@@ -49,17 +40,7 @@ def erlang_c(servers, load):
 
 
 def mmc(rate, mean_service, servers=1):
-    """M/M/c: exponential service times, `servers` servers. Exact.
-
-    Parameters
-    ----------
-    rate : float, requests a second
-    mean_service : float, seconds
-    servers : int
-
-    Returns
-    -------
-    Steady
+    """The steady state of M/M/c, exact: exponential service times (mean in seconds), `rate` requests a second.
 
     >>> one = mmc(rate=0.8, mean_service=1.0)
     >>> round(one.utilization, 3), round(one.p_wait, 3), round(one.wait, 3)
@@ -80,21 +61,10 @@ def md1(rate, service):
 
 
 def mgc(rate, mean_service, cv, servers=1):
-    """M/G/c: any service times, of which only mean and spread are known.
+    """The steady state of M/G/c: of the service times only mean (s) and `cv` (standard deviation / mean) are known.
 
-    Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton (1959):
-    (1 + cv^2) / 2 times the wait of M/M/c.
-
-    Parameters
-    ----------
-    rate : float, requests a second
-    mean_service : float, seconds
-    cv : float, coefficient of variation of the service time: standard deviation / mean
-    servers : int
-
-    Returns
-    -------
-    Steady
+    Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton
+    (1959): (1 + cv^2) / 2 times the wait of M/M/c.
 
     >>> round(mgc(rate=0.8, mean_service=1.0, cv=3.0).wait, 3)
     20.0

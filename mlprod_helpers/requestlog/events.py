@@ -74,7 +74,8 @@ class RequestLog:
         features : mapping of name to value, the model's inputs
         status : int, the HTTP status
         served : bool, False for a shadow copy
-        answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`; `clicked=False`
+        answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`;
+            `clicked=False`
             says that this answer can be clicked.
         """
         features = dict(features or {})
@@ -165,27 +166,15 @@ class RequestLog:
 def read(path):
     """Read a log file: events joined to one row a request, validated, in the order of arrival.
 
-    A label goes to every version that answered the request, a click to the served one; the last label wins, the first
-    click counts. A request sent again under its old id is one row: the last answer before its label or click came
-    (the last of all without one), with `attempts` saying how many. Ids that are whole numbers in one event and text in
-    another are the same: 7, 7.0 and "7".
+    A label goes to every version that answered the request, a click to the served one; the last label wins, the
+    first click counts. A request sent again under its old id is one row: the last answer before its label or click
+    came (the last of all without one), with `attempts` saying how many. Ids that are whole numbers in one event and
+    text in another are the same: 7, 7.0 and "7".
 
-    What cannot be used is left out and reported, as a `LogWarning` and in `log.attrs["problems"]`: a line cut short by
-    a crash, an event without a time in a known zone, a request whose status, latency or another field breaks a rule, a
-    label or click about a request that is not there or from before it arrived, a label or prediction that is text
-    among numbers (or the other way round).
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    FileNotFoundError : no such file.
+    What cannot be used is left out and reported, as a `LogWarning` and in `log.attrs["problems"]`: a line cut short
+    by a crash, an event without a time in a known zone, a request whose status, latency or another field breaks a
+    rule, a label or click about a request that is not there or from before it arrived, a label or prediction that
+    is text among numbers (or the other way round).
     """
     return _join(_lines(path), Path(path).name)
 

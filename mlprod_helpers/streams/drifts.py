@@ -40,36 +40,27 @@ class Drift:
         - covariate: P(x) changes, P(y | x) stays.
         - prior (also called label shift): P(y) changes, P(x | y) stays.
     pattern : {"sudden", "gradual", "incremental", "recurring"}
-        sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the
-        share of the new grows in a straight line. incremental: there is one regime, and it moves through
-        states in between. recurring: `width` rows new, `width` rows old, and so on.
+        sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the share of
+        the new
+        grows in a straight line. incremental: there is one regime, and it moves through states in between (for a
+        prior shift
+        that is the same law). recurring: `width` rows new, `width` rows old, and so on.
     start : int. The first row that can be touched, counted from 0.
     width : int. Rows that the change takes; for "recurring" the length of one season. 0 for "sudden".
     size : float, optional. How far it goes. The sign is a direction; 0 is refused, since it is no drift.
 
-        - concept: share of the rows that would carry another label if the new concept held, all else about
-          the row the same (default 0.3).
-        - covariate: distance between the old and the new mean of x, in standard deviations of a
-          single feature (default 1).
+        - concept: share of the rows that would carry another label if the new concept held (default 0.3).
+        - covariate: distance between the old and the new mean of x, in standard deviations of a single feature
+        (default 1).
         - prior: change of P(y = 1), in probability (default 0.2).
     features : int or sequence of int, optional
-        Only for covariate: the columns that move, all by the same amount, so that the whole distance is
-        `size`. By default a direction over all columns is drawn.
+        Only for covariate: the columns that move, all by the same amount, so that the whole distance is `size`. By
+        default a
+        direction over all columns is drawn.
 
-    Raises
-    ------
-    ValueError, TypeError : for values that make no drift; the message says what to write instead.
-
-    Notes
-    -----
-    A gradual and an incremental prior shift have the same law: a mixture of two class mixes is the mix in
-    between.
-
-    References
-    ----------
-    J. Gama, I. Žliobaitė, A. Bifet, M. Pechenizkiy and A. Bouchachia, "A survey on concept drift adaptation",
-    ACM Computing Surveys 46 (2014). J. G. Moreno-Torres et al., "A unifying view on dataset shift in
-    classification", Pattern Recognition 45 (2012).
+    Source: J. Gama et al., "A survey on concept drift adaptation", ACM Computing Surveys 46 (2014); J. G.
+        Moreno-Torres et al.,
+    "A unifying view on dataset shift in classification", Pattern Recognition 45 (2012).
 
     >>> drift = Drift("concept", "gradual", start=2000, width=1000, size=0.25)
     >>> drift.new_share([1999, 2000, 2500, 3000]).tolist()
@@ -132,17 +123,10 @@ class Drift:
         return KINDS[self.kind]
 
     def new_share(self, t):
-        """The share of the new regime at row `t`.
+        """The share of the new regime at row `t`, or at each of an array of rows.
 
-        Parameters
-        ----------
-        t : int or array of int. Row numbers.
-
-        Returns
-        -------
-        float or array of float in [0, 1]
-            sudden and recurring: 0 or 1. gradual: the probability that a row is new. incremental: no mixture,
-            but the part of the way that the regime has moved.
+        It is 0 or 1 for sudden and recurring, the probability that a row is new for gradual, and for incremental,
+        where nothing is mixed, the part of the way that the regime has moved.
 
         >>> Drift("prior", "recurring", start=10, width=5).new_share([9, 10, 15, 20]).tolist()
         [0.0, 1.0, 0.0, 1.0]
@@ -168,19 +152,11 @@ class Drift:
 
 
 def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tuple(PATTERNS)):
-    """A drift drawn at random that can be found: not too early, not too late, not too small.
+    """A drift drawn at random that can be found in `n_samples` rows (100 at least): not too early, late or small.
 
-    Parameters
-    ----------
-    n_samples : int. Rows of the stream that it is for, at least 100.
-    random_state : int, Generator or None
-    kinds, patterns : sequence of str. What to draw from.
-
-    Returns
-    -------
-    Drift
-        `start` between 30 % and 60 % of the rows, `width` between 10 % and 20 %; sizes: concept 0.2 to 0.4,
-        covariate 0.8 to 1.6, prior 0.15 to 0.3; covariate and prior with either sign.
+    `start` is between 30 % and 60 % of the rows, `width` between 10 % and 20 %; sizes are 0.2 to 0.4 (concept), 0.8
+    to 1.6 (covariate) and 0.15 to 0.3 (prior), the last two with either sign. `kinds` and `patterns` say what to
+    draw from.
 
     >>> drift = draw_drift(10_000, 1, patterns=["gradual"])
     >>> drift.pattern, 3000 <= drift.start < 6000

@@ -17,31 +17,21 @@ from scipy.special import ndtr, ndtri, owens_t
 class Linear:
     """Normal features, and a label that a straight line explains but for noise (a probit model).
 
-    x ~ N(0, I); y = 1 where a drawn direction w of x plus normal noise passes a threshold. P(y = 1 | x) is
-    smooth, so classes overlap, probabilities can be calibrated, and a prior shift is not a covariate shift in
-    disguise.
+    x ~ N(0, I); y = 1 where a drawn direction w of x plus normal noise passes a threshold. P(y = 1 | x) is smooth,
+    so classes overlap, probabilities can be calibrated, and a prior shift is not a covariate shift in disguise.
+    Concept drift turns w in a drawn plane. With latent correlation rho between the old and the new score and h =
+    Phi^-1(prior), labels differ in 4 T(h, sqrt((1 - rho) / (1 + rho))) of the rows, T being Owen's function.
 
     Parameters
     ----------
     prior : float in (0, 1). P(y = 1) before any drift; exact.
     noise : float
-        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of
-        the best possible model. At most 2 prior (1 - prior), where x says nothing.
+        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of the
+        best possible
+        model. At most 2 prior (1 - prior), where x says nothing.
 
-    Raises
-    ------
-    ValueError : for a prior or a noise outside of these limits.
-
-    Notes
-    -----
-    Concept drift turns w in a drawn plane. With latent correlation rho between the old and the new score and
-    h = Phi^-1(prior), labels differ in 4 T(h, sqrt((1 - rho) / (1 + rho))) of the rows, T being Owen's
-    function; without noise and with ``prior=0.5`` this is angle / pi.
-
-    References
-    ----------
-    D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27
-    (1956).
+    Source: D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27
+        (1956).
     """
 
     prior: float = 0.5

@@ -69,11 +69,7 @@ class Stream:
         return self._whole.copy(deep=False)  # pandas copies when somebody writes
 
     def reveal(self):
-        """Break the seal: what drifted, when, along which course and how far.
-
-        Returns
-        -------
-        Truth : Prints itself in words.
+        """Break the seal: the `Truth` of what drifted, when, along which course and how far. It prints itself in words.
 
         >>> make_stream(1000, drifts=[Drift("prior", "sudden", 400)], random_state=0).reveal()
         Sealed truth of 1,000 rows, Linear(prior=0.5, noise=0.1)
@@ -106,44 +102,36 @@ def make_stream(
     ----------
     n_samples : int. Rows; a million takes a fraction of a second.
     drifts : Drift or sequence of Drift
-        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate
-        drift moves the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it
-        multiplies the odds of y = 1 by the factor that alone would bring P(y = 1) from its start to start +
-        size.
+        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate drift
+        moves the mean
+        once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it multiplies the odds of y = 1
+        by the
+        factor that alone would bring P(y = 1) from its start to start + size. Rows are redrawn until their label
+        fits, so
+        P(x | y) stands exactly.
     n_features : int. Columns.
     random_state : int, Generator or None
-        The same seed gives the same rows. Up to the onset they are also those of the stream without the
-        drift, and the first rows of a longer stream are those of a shorter one.
+        The same seed gives the same rows. Up to the onset they are also those of the stream without the drift, and
+        the first
+        rows of a longer stream are those of a shorter one.
     concept : Linear. How labels follow from x before any drift.
     label_delay : float or (float, float), optional
-        Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal
-        delay. Rounded up to whole ticks.
+        Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal delay.
+        Rounded up
+        to whole ticks.
     faults : Fault or sequence of Fault
         What breaks on the way, after labels are made: see `mlprod_helpers.faults`. Columns are x0, x1, ...
-
-    Returns
-    -------
-    Stream
 
     Raises
     ------
     ValueError, TypeError, KeyError
-        For a drift that begins after the end, a size that the concept cannot take, a P(y = 1) outside (0, 1),
-        an unknown name; the message says what to do.
-
-    Notes
-    -----
-    A prior drift is made by rejection: rows are drawn from the law of their tick and kept by their label,
-    redrawn otherwise. So P(x | y) stands exactly, whatever the concept.
+        For a drift that begins after the end, a size that the concept cannot take, a P(y = 1) outside (0, 1), an
+        unknown name.
 
     >>> drifts = [Drift("concept", "gradual", 3000, 1000), Drift("covariate", "sudden", 7000)]
     >>> stream = make_stream(10_000, drifts=drifts, random_state=7)
     >>> stream
     Stream(10,000 rows, 5 features, Linear(prior=0.5, noise=0.1); truth sealed)
-    >>> stream.frame().head(2).round(2)
-       time    x0    x1    x2    x3    x4  y
-    0     0 -0.99  1.84 -0.65 -0.79  0.36  0
-    1     1 -0.54 -0.32  0.65  1.50 -0.18  0
     >>> stream.reveal().onsets
     (3000, 7000)
     """
