@@ -37,8 +37,7 @@ def make_detector(detector="ADWIN", **params):
     **params
         River's own: `delta`, `clock` ... for ADWIN, `drift_threshold` ... for DDM, `threshold`, `delta` ... for
         PageHinkley, `drift_confidence` ... for HDDM_A and HDDM_W, `alpha`, `window_size` ... for KSWIN. KSWIN draws
-        at
-        random; its `seed` is 0 unless given.
+        at random; its `seed` is 0 unless given.
 
     >>> make_detector("Page-Hinkley", threshold=20).threshold
     20
@@ -136,20 +135,17 @@ def errors_of(stream, predictions=None):
     Parameters
     ----------
     stream : mlprod_helpers.streams.Stream, request log, or any DataFrame
-        With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label, or without the time at
-        which
+        With `y` (or `label`) and perhaps `time` and `label_time`. Rows without a label, or without the time at which
         it came, are left out: nobody knows when to feed them.
     predictions : array-like, shape (n,), optional
-        One prediction a row; left out, the stream's own column `prediction` is read. A missing one is an error, as
-        it
+        One prediction a row; left out, the stream's own column `prediction` is read. A missing one is an error, as it
         answered nothing.
 
     Returns
     -------
     ErrorStream
-        Its `times` are the label times (the times of the rows where labels come at once). Its onsets are unknown:
-        the truth
-        stays sealed until you pass `onsets=stream.reveal()` to `detect`.
+        Its `times` are the label times (the times of the rows where labels come at once). Its onsets are unknown: the
+        truth stays sealed until you pass `onsets=stream.reveal()` to `detect`.
 
     >>> frame = pd.DataFrame({"y": [0, 1, 1], "time": [0, 1, 2], "label_time": [5, 2, 3]})
     >>> errors_of(frame, [1, 1, 1]).errors.tolist()  # the first row's error is known last
@@ -358,14 +354,12 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     ----------
     errors : array-like, shape (n,), or ErrorStream
         One error a row, in the order in which they became known: 1 wrong, 0 right (not the other way round).
-        `errors_of`
-        makes it from a stream and predictions.
+        `errors_of` makes it from a stream and predictions.
     detector : str or river detector
         A name of `DETECTORS`, or a fresh detector of your own with `update` and `drift_detected`.
     onsets : array-like, or anything with `.onsets`, optional
-        Where the stream really changed, in the unit of `times` (positions without times), such as
-        `stream.reveal()`. Empty
-        if it did not.
+        Where the stream really changed, in the unit of `times` (positions without times), such as `stream.reveal()`.
+        Empty if it did not.
     times : array-like, shape (n,), optional. When each error became known, ascending: numbers or times.
     **params : Parameters of the detector, see `make_detector`.
 
@@ -554,8 +548,7 @@ def tradeoff(detector, parameter, values, **settings):
     -------
     pandas.DataFrame
         Index: the parameter; columns `mean_delay` and `median_delay` (rows), `missed` (share of seeds),
-        `false_alarms` (per
-        10,000 rows).
+        `false_alarms` (per 10,000 rows).
 
     >>> table = tradeoff("PageHinkley", "threshold", [5, 50], onset=2_000, horizon=2_000, n_seeds=10)
     >>> bool(table.loc[5, "mean_delay"] < table.loc[50, "mean_delay"])

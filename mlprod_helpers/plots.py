@@ -406,18 +406,14 @@ def _over_time_in_words(frame, marks, what):
     return " ".join(sentences + ([f"Also marked: {', '.join(later)}."] if later else []))
 
 
-def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=None, alt=None):
-    """Draw a few named numbers as bars, each with its value.
+def bars(values, *, highlight=(), xlabel="", title="", ax=None):
+    """Draw a few named numbers (a dict or Series) as bars, the largest first, each with its value.
 
     Parameters
     ----------
-    values : dict or Series. Name -> number.
     highlight : str or sequence of str. Names to draw in red, the others in blue.
-    sort : bool. Whether the largest comes first, or the order is the one given.
-    unit : str. Written after each number: " %", " min".
     xlabel, title : str
     ax : Axes, optional. Where to draw; a new figure if not given.
-    alt : str, optional. The text alternative; it is worked out of the values if not given.
 
     >>> bars({"distance": 0.31, "origin": 0.05, "hour": 0.0}, xlabel="importance")
     Figure: Bars of importance: distance 0.31, origin 0.05, hour 0.
@@ -427,8 +423,7 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
     values = pd.Series(values, dtype=float)
     if values.empty:
         raise ValueError("There are no bars to draw.")
-    if sort:
-        values = values.sort_values(ascending=False, kind="stable")
+    values = values.sort_values(ascending=False, kind="stable")
     highlight = {highlight} if isinstance(highlight, str) else set(highlight)
     if unknown := highlight - set(values.index):
         raise ValueError(f"No bar is called {sorted(unknown)}; there are {list(values.index)}.")
@@ -443,7 +438,7 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
     for y, number in zip(at, values, strict=True):
         below = number < 0
         ax.annotate(
-            f"{say(number)}{unit}",
+            say(number),
             (lengths.iloc[y], y),
             xytext=(-5 if below else 5, 0),
             textcoords="offset points",
@@ -462,11 +457,11 @@ def bars(values, *, highlight=(), sort=True, unit="", xlabel="", title="", ax=No
     low, high = min(lengths.min(), 0), max(lengths.max(), 0)
     room = 0.13 * (high - low) or 1  # for the number beyond the longest bar
     ax.set_xlim(low - 1.6 * room * (low < 0), high + room)
-    return Figure(ax.figure, alt or _bars_in_words(values, highlight, unit, xlabel or title))
+    return Figure(ax.figure, _bars_in_words(values, highlight, xlabel or title))
 
 
-def _bars_in_words(values, highlight, unit, what):
-    parts = [f"{name} {say(number)}{unit}" for name, number in values.items()]
+def _bars_in_words(values, highlight, what):
+    parts = [f"{name} {say(number)}" for name, number in values.items()]
     if len(parts) > 8:
         parts = [*parts[:6], f"... ({len(parts) - 7} more)", parts[-1]]
     text = f"Bars of {what or 'values'}: {', '.join(parts)}."

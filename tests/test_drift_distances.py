@@ -287,7 +287,7 @@ def test_ks_refuses_categories_and_nothing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: psi([1, 2], [1, 2], n_bins=1), "at least 2"),
+        (lambda: distances.count_table([1, 2], [1, 2], n_bins=1), "at least 2"),
         (lambda: psi(pd.DataFrame({"a": [1]}), [1]), "whole table"),
         (lambda: psi(np.ones((2, 2)), [1]), "2 dimensions"),
         (lambda: psi_null(0, 10), "need rows"),

@@ -43,10 +43,9 @@ def log():
 @pytest.mark.parametrize(
     "hits, trials", [(0, 40), (1, 40), (40, 40), (157, 30_000), (130, 30_000), (17, 31), (1, 1)]
 )
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-def test_wilson_is_that_of_scipy(hits, trials, confidence):
-    expected = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
-    assert wilson(hits, trials, confidence) == pytest.approx(tuple(expected), abs=1e-12)
+def test_wilson_is_that_of_scipy(hits, trials):
+    expected = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    assert wilson(hits, trials) == pytest.approx(tuple(expected), abs=1e-12)
 
 
 def test_wilson_of_arrays_and_of_nothing():
@@ -56,8 +55,6 @@ def test_wilson_of_arrays_and_of_nothing():
     for hits, trials in ((5, 4), (-1, 4)):
         with pytest.raises(ValueError, match="0 <= hits <= trials"):
             wilson(hits, trials)
-    with pytest.raises(ValueError, match=r"0\.95"):
-        wilson(1, 2, 95)
 
 
 def test_wilson_holds_its_promise_where_the_textbook_interval_does_not():

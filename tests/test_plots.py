@@ -255,14 +255,10 @@ def test_names_at_line_ends_do_not_cover_each_other():
 
 
 def test_bars_are_sorted_labeled_and_highlighted():
-    figure = plots.bars(
-        {"hour": 0.0, "distance": 0.31, "origin": -0.05}, highlight="distance", unit=" AUC", xlabel="loss"
-    )
-    assert (
-        figure.alt == "Bars of loss: distance 0.31 AUC, hour 0 AUC, origin -0.05 AUC. Highlighted: distance."
-    )
+    figure = plots.bars({"hour": 0.0, "distance": 0.31, "origin": -0.05}, highlight="distance", xlabel="loss")
+    assert figure.alt == "Bars of loss: distance 0.31, hour 0, origin -0.05. Highlighted: distance."
     ax = figure.figure.axes[0]
-    assert [text.get_text() for text in ax.texts] == ["0.31 AUC", "0 AUC", "-0.05 AUC"]
+    assert [text.get_text() for text in ax.texts] == ["0.31", "0", "-0.05"]
     colors = [bar.get_facecolor()[:3] for bar in ax.patches]
     assert colors == [to_rgb(plots.RED), to_rgb(plots.BLUE), to_rgb(plots.BLUE)]
     with pytest.raises(ValueError, match=r"No bar is called \['dist'\]"):

@@ -95,7 +95,7 @@ def test_crossing_agrees_with_a_simulated_random_walk():
 
 def test_sequential_tests_keep_their_false_positive_rate():
     # a fast slice of benchmarks/bench_rollout.py, which does 20,000 runs
-    table = operating_characteristics(p=0.1, effect=0.02, runs=6000, random_state=1)
+    table = operating_characteristics(runs=6000, random_state=1)
     rate, power = table["false_positives"], table["power"]
     within = 3 * np.sqrt(0.05 * 0.95 / 6000)
     for name in ("one look at the end", "Pocock, 5 looks", "O'Brien-Fleming, 5 looks"):

@@ -57,8 +57,7 @@ def evaluate_over_time(
         The column with the moment at which each label arrived, in place of `delay`; a missing one never arrives.
     strategies : str or sequence of str
         "frozen" (never retrained), "all_history", "window 28D" (rows of the last 28 days), "recency 14D" (weights
-        with a
-        half-life of 14 days), "hybrid 50" (frozen, corrected by `HybridModel` with a half-life of 50 labels).
+        with a half-life of 14 days), "hybrid 50" (frozen, corrected by `HybridModel` with a half-life of 50 labels).
     band : str, optional. Bands of the hybrid: a column of `frame`.
     metric : {"mae", "auc"} or callable
         "auc" asks the model for the probability of class 1. A callable takes labels and predictions of one period.
@@ -67,11 +66,9 @@ def evaluate_over_time(
     Returns
     -------
     DataFrame
-        One row a period and strategy: `period, start, end, strategy, rows` (scored), `retrained` (a new model at
-        its start),
-        `trained_on` (rows with weight in the model in use), `effective_rows` (what they are worth, see
-        `effective_rows`),
-        and the metric under its name (NaN where it is not defined, as in an empty period).
+        One row a period and strategy: `period, start, end, strategy, rows` (scored), `retrained` (a new model at its
+        start), `trained_on` (rows with weight in the model in use), `effective_rows` (what they are worth, see
+        `effective_rows`), and the metric under its name (NaN where it is not defined, as in an empty period).
 
     Source: Grzenda, Gomes and Bifet, "Delayed labelling evaluation for data streams", Data Mining and Knowledge
         Discovery 34

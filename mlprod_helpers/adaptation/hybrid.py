@@ -70,8 +70,7 @@ class HybridModel(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     band : str or None. The column of X whose values share a correction. None: one correction for all.
     half_life : float
         In labels of a band: after so many half of the old correction is left. Short follows faster, long is calmer:
-        where
-        nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.
+        where nothing drifts the squared error grows by about `1 / (2.9 * half_life)`.
 
     Attributes
     ----------

@@ -26,8 +26,7 @@ def cost_curve(confidence, correct, rate, reviewers=None, costs=None, *, thresho
     Returns
     -------
     DataFrame : index threshold; columns coverage, risk, load, wait (seconds), human_error, and the cost of a case:
-        errors, reviews,
-        delay, cost
+        errors, reviews, delay, cost
 
     >>> from mlprod_helpers.automation import Costs, Reviewers, uniform_cases
     >>> cases = uniform_cases(1 / 60, n=20_000, random_state=0)

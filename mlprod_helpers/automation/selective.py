@@ -141,20 +141,10 @@ def chow_threshold(cost_error, cost_human):
     return float(np.clip(1 - cost_human / cost_error, 0.0, 1.0))
 
 
-def upper_bound(errors, n, level=0.95):
-    """How large may the true error rate be, after `errors` wrong ones of `n`?
+def upper_bound(errors, n):
+    """How large may the true error rate be, after `errors` wrong ones of `n`? The bound is 95 % sure; 1 where n is 0.
 
-    Parameters
-    ----------
-    errors, n : int or arrays of them
-    level : float, how sure the bound is
-
-    Returns
-    -------
-    float or array; 1 where n is 0
-
-    Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934). One-sided. With no error at all it is
-    1 - (1 - level)^(1/n), about 3 / n at 95 %.
+    Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934). One-sided. With no error at all it is about 3 / n.
 
     >>> round(upper_bound(0, 12), 3), round(upper_bound(0, 300), 3), round(upper_bound(3, 300), 3)
     (0.221, 0.01, 0.026)
@@ -162,12 +152,10 @@ def upper_bound(errors, n, level=0.95):
     from scipy.special import betaincinv
 
     errors, n = np.asarray(errors, dtype=float), np.asarray(n, dtype=float)
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}, but a confidence level lies between 0 and 1, such as 0.95.")
     if (errors < 0).any() or (errors > n).any():
         raise ValueError("Among n cases there are 0 to n errors.")
     some = n > errors
-    bound = np.where(some, betaincinv(errors + 1, np.where(some, n - errors, 1), level), 1.0)
+    bound = np.where(some, betaincinv(errors + 1, np.where(some, n - errors, 1), 0.95), 1.0)
     return float(bound) if bound.ndim == 0 else bound
 
 
@@ -196,9 +184,9 @@ def operating_point(confidence, correct, threshold):
 def safe_points(confidence, correct, max_risk):
     """Which thresholds keep the risk at or below `max_risk`, and surely so, although many are tried?
 
-    The thresholds 0.50, 0.51, ..., 0.99 are tested from the strictest on, and the first one that fails ends the row ("fixed
-    sequence"): then all that passed hold together with a probability of 95 %. Those with so few automated cases that even a handful of errors
-    could not be told from too many are not asked.
+    The thresholds 0.50, 0.51, ..., 0.99 are tested from the strictest on, and the first one that fails ends the row
+    ("fixed sequence"): then all that passed hold together with a probability of 95 %. Those with so few automated
+    cases that even a handful of errors could not be told from too many are not asked.
 
     Parameters
     ----------

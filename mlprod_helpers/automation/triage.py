@@ -28,8 +28,8 @@ def simulate_triage(cases, policy, reviewers=None, costs=None, random_state=None
     ----------
     cases : DataFrame with `seconds` (arrival, sorted), `confidence` (0 to 1), `model_right`; if present, `human_error`: how
         often a rested reviewer is wrong on that case alone
-    policy : a degree (`HumanOnly()`, `Shadow()`, `Assistance()`, `Partial(0.9)`, `Full()`), or a function `(observation, memory) ->
-        (degree, memory)` that is asked once a tick; `memory` is None at first
+    policy : a degree (`HumanOnly()`, `Shadow()`, `Assistance()`, `Partial(0.9)`, `Full()`), or a function
+        `(observation, memory) -> (degree, memory)` that is asked once a tick; `memory` is None at first
     reviewers : Reviewers
     costs : Costs
     random_state : int, Generator or None. Equal seeds: each case has the same luck with every policy and every number of
@@ -177,9 +177,9 @@ class TriageResult:
 
     Attributes
     ----------
-    cases : DataFrame, the cases with `automated`, `audited`, `shown` (the suggestion), `wait` (seconds in the reviewers' queue;
-        missing if nobody looked), `delay` (seconds until the decision; 0 if automated), `human_right` (of those who looked),
-        `right` (the decision)
+    cases : DataFrame, the cases with `automated`, `audited`, `shown` (the suggestion), `wait` (seconds in the
+        reviewers' queue; missing if nobody looked), `delay` (seconds until the decision; 0 if automated),
+        `human_right` (of those who looked), `right` (the decision)
     steps : DataFrame or None, one row a tick: what the policy observed and what it chose
     """
 

@@ -153,9 +153,8 @@ def batch_timing(predict, rows, sizes=(1, 10, 100, 1000), *, repeats=5):
 
     Returns
     -------
-    DataFrame : index `rows`; `seconds` a call, `seconds_per_row`. Timings differ from machine to machine: print
-        their order
-        of magnitude.
+    DataFrame : index `rows`; `seconds` a call, `seconds_per_row`. Timings differ from machine to machine: print their
+        order of magnitude.
 
     >>> batch_timing(lambda rows: rows.sum(), np.ones((10, 3)), sizes=(1, 100)).index.tolist()
     [1, 100]

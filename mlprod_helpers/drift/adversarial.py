@@ -203,11 +203,9 @@ def adversarial_validation(
         What a model was trained on, and what it meets now: the same columns, without the target. Text, categories,
         booleans, times and missing values are welcome.
     estimator : scikit-learn classifier with `predict_proba`, optional
-        `default_estimator` otherwise. From arrays it gets arrays, from DataFrames a DataFrame: categories and text
-        as dtype
-        `category` with whole numbers for levels (text of more than 250 levels as its alphabetical rank), times as
-        seconds
-        since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
+        `default_estimator` otherwise. From arrays it gets arrays, from DataFrames a DataFrame: categories and text as
+        dtype `category` with whole numbers for levels (text of more than 250 levels as its alphabetical rank), times
+        as seconds since 1970, booleans as 0 and 1. Put an imputer before one that takes no missing values.
     cv : int, or splitter, or list of (train, test) rows
         Number of folds. A scikit-learn splitter, or its splits, is used as it is: no guard against repeated rows.
     random_state : int, Generator or None. The same int gives exactly the same result.

@@ -465,7 +465,7 @@ def equivalents(*, auc=None, psi=None, ks=None):
 # ---------------------------------------------------------------- the distances
 
 
-def psi(reference, current, *, n_bins=N_BINS):
+def psi(reference, current):
     """Population stability index: how much rows have moved between the bins of the reference.
 
     PSI = sum over bins of (q - p) ln(q / p), with p and q the shares of reference and current. Half a row is added to each
@@ -474,22 +474,16 @@ def psi(reference, current, *, n_bins=N_BINS):
     Parameters
     ----------
     reference, current : array-like, shape (n,) and (m,)
-        Numbers, times or categories. Missing values are a bin of their own.
-    n_bins : int
-        Quantile bins of the reference, closed on the right. A column with at most `n_bins` different values
-        gets one bin a value, and one for all values the reference never showed.
+        Numbers, times or categories. Missing values are a bin of their own. Numbers are cut into ten quantile bins of the
+        reference, closed on the right; a column with at most ten different values gets one bin a value, and one for all
+        values the reference never showed.
+
     Returns
     -------
     DriftTest
         The index has no unit: it is 0 for equal shares, and larger the further rows have moved. The p-value is from
         `psi_null`; the effect size is corrected for what chance adds to the index.
 
-    Raises
-    ------
-    ValueError : for an empty sample, or samples of different kinds.
-
-    Notes
-    -----
     The customary limits 0.1 and 0.25 know nothing of the number of rows: see `psi_null`. Source: Yurdakul,
     "Statistical properties of population stability index" (2018), Western Michigan University.
 
@@ -498,7 +492,7 @@ def psi(reference, current, *, n_bins=N_BINS):
     >>> round(result.statistic, 2), round(result.effect_size, 2)
     (0.24, 0.5)
     """
-    table = count_table(reference, current, n_bins)
+    table = count_table(reference, current)
     n, m = table.sizes
     value = psi_value(table)
     df = len(table.labels) - 1
@@ -602,11 +596,11 @@ def chi_square(reference, current):
     Returns
     -------
     DriftTest
-        The statistic has no unit: it is 0 for equal shares, and larger the less they agree. No continuity correction, as
-        `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected
-        five times, the p-value is Fisher's for the most frequent category against all others; NaN, and with it the
-        effect size, where no category has five rows (names, or too few rows). For equally large samples half the
-        effect size is about Cramér's V.
+        The statistic has no unit: it is 0 for equal shares, and larger the less they agree. No continuity correction,
+        as `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected five times, the p-value is
+        Fisher's for the most frequent category against all others; NaN, and with it the effect size, where no
+        category has five rows (names, or too few rows). For equally large samples half the effect size is about
+        Cramér's V.
 
     Raises
     ------
@@ -663,8 +657,9 @@ def ks(reference, current):
     Returns
     -------
     DriftTest
-        The statistic has no unit: it is 0 for equal samples and 1 for samples that are apart. It and the p-value are those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The
-        effect size is corrected for what chance adds to the statistic, see `ks_effect`.
+        The statistic has no unit: it is 0 for equal samples and 1 for samples that are apart. It and the p-value are
+        those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The effect size is corrected for
+        what chance adds to the statistic, see `ks_effect`.
 
     Raises
     ------
@@ -732,9 +727,9 @@ def ks_pvalue(a, b, statistic):
     return float(stats.kstwo.sf(statistic, np.round(n * m / (n + m))))
 
 
-def _cumulative_curves(a, b, n_points=200):
-    # values that occur, so that infinite ones do no harm
-    at = np.unique(np.concatenate([x[np.linspace(0, len(x) - 1, n_points).astype(int)] for x in (a, b)]))
+def _cumulative_curves(a, b):
+    # 200 values of each that occur, so that infinite ones do no harm
+    at = np.unique(np.concatenate([x[np.linspace(0, len(x) - 1, 200).astype(int)] for x in (a, b)]))
     curves = {
         name: np.searchsorted(x, at, "right") / len(x) for name, x in (("reference", a), ("current", b))
     }

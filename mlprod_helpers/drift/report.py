@@ -177,12 +177,12 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     The values decide what a column is, not how they are stored: see `drift.columns.kinds_of`. A column that cannot be
     compared (no value on one side, names, too few rows of any value) is "untested", never "quiet".
 
-    Numbers: Kolmogorov-Smirnov; with at most ten different values they are treated as categories. Categories: chi-square, rare ones counted together. Times: chi-square on the day
-    of the week and on the hour (in UTC where the zones differ), since the dates themselves always move on. Missing values: chi-square or Fisher's
-    test on their number; their effect is how far a normal column would have to move for its tail to hold the
-    new share. A column that takes several tests has its p-values multiplied by their number, and shows the test
-    with the largest effect among those that chance hardly explains. `psi` of many categories is large without
-    any drift: see `psi_null`.
+    Numbers: Kolmogorov-Smirnov; with at most ten different values they are treated as categories. Categories:
+    chi-square, rare ones counted together. Times: chi-square on the day of the week and on the hour (in UTC where the
+    zones differ), since the dates themselves always move on. Missing values: chi-square or Fisher's test on their
+    number; their effect is how far a normal column would have to move for its tail to hold the new share. A column
+    that takes several tests has its p-values multiplied by their number, and shows the test with the largest effect
+    among those that chance hardly explains. `psi` of many categories is large without any drift: see `psi_null`.
 
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000), "gate": rng.choice(list("ABC"), 5_000)})

@@ -34,8 +34,7 @@ def alarm_tradeoff(threshold, rows=100, columns=20, weeks_in_a_row=1, shift=0.5)
     -------
     (float or array, float or array)
         Weeks with a false page in a year in which nothing changes; mean weeks from the onset to the page about the
-        column
-        that moved, the week of the onset included.
+        column that moved, the week of the onset included.
 
     >>> pages, weeks = alarm_tradeoff(0.1)
     >>> print(round(pages), round(weeks, 2))

@@ -19,9 +19,9 @@ RIGHT_CAUSES = {
 }
 
 
-def draw_boards(random_state=0, days=6, rate=0.15):
+def draw_boards(random_state=0):
     """One measured log (3-hour windows) for each of the eight dashboards: letter -> DataFrame. The trouble, if any, comes on day 4."""
-    rng = np.random.default_rng(random_state)
+    rng, days = np.random.default_rng(random_state), 6
     start = pd.Timestamp("2024-01-02 00:00Z")  # a Tuesday: the last two days are a weekend
     trouble = start + pd.Timedelta(days=3, hours=9)
     faults_of = {
@@ -41,7 +41,7 @@ def draw_boards(random_state=0, days=6, rate=0.15):
     }
     boards = {}
     for letter, cause in RIGHT_CAUSES.items():
-        log = service_log(days, rate=rate, start=start, random_state=rng)
+        log = service_log(days, rate=0.15, start=start, random_state=rng)
         log, _ = apply(log, faults_of.get(cause, ()), random_state=rng)
         if cause in changes:
             log = changes[cause](log, log["time"] >= trouble, rng)

@@ -92,8 +92,8 @@ class ErrorBudget:
 class BurnRule:
     """Rings while the budget burns too fast both over a long window and over a short one.
 
-    The long window says that it matters (`consumed` of the budget is gone), the short one that it still goes on: without it the
-    alert would ring for nearly the long window after the repair.
+    The long window says that it matters (`consumed` of the budget is gone), the short one that it still goes on:
+    without it the alert would ring for nearly the long window after the repair.
 
     Parameters
     ----------

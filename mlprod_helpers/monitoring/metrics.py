@@ -114,17 +114,10 @@ def measure(log, metrics=None, every="1h", *, end=None):
     return pd.DataFrame(table, index=windows.index)
 
 
-def wilson(hits, trials, confidence=0.95):
-    """Wilson's interval of a share: honest for few trials, and never below 0 or above 1.
+def wilson(hits, trials):
+    """Wilson's 95 % interval (low, high) of a share: honest for few trials, and never below 0 or above 1.
 
-    Parameters
-    ----------
-    hits, trials : numbers or arrays, 0 <= hits <= trials
-    confidence : float between 0 and 1
-
-    Returns
-    -------
-    (low, high) : floats or arrays; NaN where there were no trials
+    Both are numbers or arrays; where there were no trials the interval is NaN.
 
     Source: E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
 
@@ -134,14 +127,12 @@ def wilson(hits, trials, confidence=0.95):
     """
     from scipy.special import ndtri
 
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, but it is a share between 0 and 1: write 0.95.")
     hits, trials = as_floats(hits, "hits"), as_floats(trials, "trials")
     if (hits < 0).any() or (hits > trials).any():
         raise ValueError(
             "Each share needs 0 <= hits <= trials. Were clicks counted twice, or the two swapped?"
         )
-    z2 = ndtri((1 + confidence) / 2) ** 2
+    z2 = ndtri(0.975) ** 2
     half = np.sqrt(z2 * (hits * _divide(trials - hits, trials) + z2 / 4))
     low, high = (_divide(hits + z2 / 2 + sign * half, trials + z2) for sign in (-1, 1))
     nothing = trials == 0

@@ -39,10 +39,11 @@ _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 class Rule:
     """A threshold for a metric, how long it has to be crossed, and whom that alerts.
 
-    The condition is an "or" of what is given: above a threshold, below one. It is looked at once at the end of each window and
-    has to hold at every look for the duration `for_`. Then the alert fires, until the condition no longer holds. So on hourly
-    windows `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the third. A missing window says
-    nothing: a pending alert begins anew, and a firing one ends, as in Prometheus for a series without a sample.
+    The condition is an "or" of what is given: above a threshold, below one. It is looked at once at the end of each
+    window and has to hold at every look for the duration `for_`. Then the alert fires, until the condition no longer
+    holds. So on hourly windows `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the
+    third. A missing window says nothing: a pending alert begins anew, and a firing one ends, as in Prometheus for a
+    series without a sample.
 
     Parameters
     ----------
@@ -313,9 +314,9 @@ def evaluate(rules, measured):
     Returns
     -------
     DataFrame, one row an alert, in the order in which they fire
-        `rule, metric, severity, owner`; `since`, when the condition began to hold; `start`, when the alert fired; `end`, when it ended (NaT:
-        it still fires); `value`, the worst while it held; `threshold` in force when it fired; `reason` in words. A window is
-        known when it has passed, so all times are ends of windows.
+        `rule, metric, severity, owner`; `since`, when the condition began to hold; `start`, when the alert fired;
+        `end`, when it ended (NaT: it still fires); `value`, the worst while it held; `threshold` in force when it
+        fired; `reason` in words. A window is known when it has passed, so all times are ends of windows.
 
     Raises
     ------

@@ -52,9 +52,10 @@ def draw_shops(rng):
     return first, second
 
 
-def draw_month(rng, shop=None, *, incidents=True, days=28):
+def draw_month(rng, shop=None, *, incidents=True):
     """(measured, table of incidents): a month of a shop's search by the hour, with one-hour blips that pass by themselves."""
     shop = draw_shops(rng)[0] if shop is None else shop
+    days = 28
     hours = np.arange(24 * days)
     of_day = hours % 24
     load = (1 + 0.67 * np.cos(2 * np.pi * (of_day - 20) / 24)) * BY_WEEKDAY[hours // 24 % 7]

@@ -14,9 +14,10 @@ def choose_threshold(
 ):
     """The threshold that would have paged so often on quiet weeks, for each hour its own.
 
-    What is normal at an hour is the median of the reference at that hour, its spread the median absolute deviation at that hour of the
-    day; both shrug off an incident that was left in. The threshold is so many spreads from normal. How many, is found on weeks that
-    the medians have not seen (each week in turn is held out), so that it holds on the next quiet week too.
+    What is normal at an hour is the median of the reference at that hour, its spread the median absolute deviation at
+    that hour of the day; both shrug off an incident that was left in. The threshold is so many spreads from normal.
+    How many, is found on weeks that the medians have not seen (each week in turn is held out), so that it holds on
+    the next quiet week too.
 
     Parameters
     ----------

@@ -75,8 +75,7 @@ class RequestLog:
         status : int, the HTTP status
         served : bool, False for a shadow copy
         answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`;
-            `clicked=False`
-            says that this answer can be clicked.
+            `clicked=False` says that this answer can be clicked.
         """
         features = dict(features or {})
         known = set(COLUMNS) - {"label", "label_time", "click_time"}

@@ -146,11 +146,12 @@ class ThresholdJudge(Judge):
 
     Parameters
     ----------
-    ranges : dict, metric -> (lowest, highest), None for no limit. Metrics: "error_rate", "success_rate", "latency_mean",
-        "latency_p50", "latency_p95", "latency_p99" (ms), "mean_abs_error", "bias" (units of the label), "ctr", "missing_rate".
-        A value at a limit is inside, as in Flagger; in Argo the condition says it (`result <= 0.01`).
-    relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary over stable.
-        A bias may be negative or 0, so it has no ratio.
+    ranges : dict, metric -> (lowest, highest), None for no limit. Metrics: "error_rate", "success_rate",
+        "latency_mean", "latency_p50", "latency_p95", "latency_p99" (ms), "mean_abs_error", "bias" (units of the
+        label), "ctr", "missing_rate". A value at a limit is inside, as in Flagger; in Argo the condition says it
+        (`result <= 0.01`).
+    relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary
+        over stable. A bias may be negative or 0, so it has no ratio.
     min_requests : int, of each version that is looked at; below, the outcome is "nodata"
 
     >>> judge = ThresholdJudge({"error_rate": (None, 0.01), "latency_p99": (None, 500)})

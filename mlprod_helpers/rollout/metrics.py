@@ -147,8 +147,7 @@ class Metrics:
         Parameters
         ----------
         log : DataFrame, a valid request log. Labels and predictions are numbers by their values: text among numbers
-            is a
-            prediction that is missing, or no label; a column of names only has no `abs_error`.
+            is a prediction that is missing, or no label; a column of names only has no `abs_error`.
         stable, canary : str, the versions to compare
         origin : moment of second 0, time-zone aware; by default times are seconds since 1970, as `time.time()` says
         """

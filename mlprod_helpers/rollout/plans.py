@@ -22,8 +22,9 @@ class Plan(Exports):
     Parameters
     ----------
     interval : float, seconds between two checks
-    threshold : int, the failed check that ends it, in a row or not: 1 rolls back after the first (Flagger's `threshold`; Argo's
-        `failureLimit` counts failures that are allowed, one less, and by default those of one metric)
+    threshold : int, the failed check that ends it, in a row or not: 1 rolls back after the first (Flagger's
+        `threshold`; Argo's `failureLimit` counts failures that are allowed, one less, and by default those of one
+        metric)
     watch : float, seconds for which the judge goes on checking after everybody has the new version; 0: it stops there
     keep_old : float, seconds for which the old version stays up after that, ready to take all users back at once
     redeploy : float, seconds to bring an old version back that is gone

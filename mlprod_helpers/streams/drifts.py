@@ -41,10 +41,8 @@ class Drift:
         - prior (also called label shift): P(y) changes, P(x | y) stays.
     pattern : {"sudden", "gradual", "incremental", "recurring"}
         sudden: from `start` on all is new. gradual: rows of the old and the new regime are mixed, and the share of
-        the new
-        grows in a straight line. incremental: there is one regime, and it moves through states in between (for a
-        prior shift
-        that is the same law). recurring: `width` rows new, `width` rows old, and so on.
+        the new grows in a straight line. incremental: there is one regime, and it moves through states in between
+        (for a prior shift that is the same law). recurring: `width` rows new, `width` rows old, and so on.
     start : int. The first row that can be touched, counted from 0.
     width : int. Rows that the change takes; for "recurring" the length of one season. 0 for "sudden".
     size : float, optional. How far it goes. The sign is a direction; 0 is refused, since it is no drift.
@@ -55,8 +53,7 @@ class Drift:
         - prior: change of P(y = 1), in probability (default 0.2).
     features : int or sequence of int, optional
         Only for covariate: the columns that move, all by the same amount, so that the whole distance is `size`. By
-        default a
-        direction over all columns is drawn.
+        default a direction over all columns is drawn.
 
     Source: J. Gama et al., "A survey on concept drift adaptation", ACM Computing Surveys 46 (2014); J. G.
         Moreno-Torres et al.,

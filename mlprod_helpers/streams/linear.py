@@ -26,9 +26,8 @@ class Linear:
     ----------
     prior : float in (0, 1). P(y = 1) before any drift; exact.
     noise : float
-        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of the
-        best possible
-        model. At most 2 prior (1 - prior), where x says nothing.
+        Share of rows whose label is not the one that the line says. With ``prior=0.5`` this is the error of the best
+        possible model. At most 2 prior (1 - prior), where x says nothing.
 
     Source: D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27
         (1956).

@@ -102,23 +102,18 @@ def make_stream(
     ----------
     n_samples : int. Rows; a million takes a fraction of a second.
     drifts : Drift or sequence of Drift
-        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate drift
-        moves the mean
-        once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it multiplies the odds of y = 1
-        by the
-        factor that alone would bring P(y = 1) from its start to start + size. Rows are redrawn until their label
-        fits, so
-        P(x | y) stands exactly.
+        They compose. Sizes add up: a concept drift goes on from where the one before it went, a covariate drift moves
+        the mean once more, a prior drift adds to P(y = 1). Where a prior drift meets others, it multiplies the odds
+        of y = 1 by the factor that alone would bring P(y = 1) from its start to start + size. Rows are redrawn until
+        their label fits, so P(x | y) stands exactly.
     n_features : int. Columns.
     random_state : int, Generator or None
         The same seed gives the same rows. Up to the onset they are also those of the stream without the drift, and
-        the first
-        rows of a longer stream are those of a shorter one.
+        the first rows of a longer stream are those of a shorter one.
     concept : Linear. How labels follow from x before any drift.
     label_delay : float or (float, float), optional
         Ticks until the label is known: the same for all rows, or (median, 95th percentile) of a log-normal delay.
-        Rounded up
-        to whole ticks.
+        Rounded up to whole ticks.
     faults : Fault or sequence of Fault
         What breaks on the way, after labels are made: see `mlprod_helpers.faults`. Columns are x0, x1, ...
 
