@@ -5,8 +5,7 @@
 # mlprod:
 #   lesson: "09"
 #   title: Model serving
-#   minutes: 95
-#   express: 45
+#   express: {sections: [One pause in a hundred seconds, A service of your own, Full is too late, "Alive or ready?", "A canary, and the way back"], exercises: ["9.1", "9.5", "9.6", "9.7"]}
 #   needs: ["06"]
 #   ideas: [the open loop, refusing in time, ready is not alive, the closed control loop]
 #   topics: [deployment, serving]
@@ -15,25 +14,29 @@
 # %% [markdown]
 # # Model serving: what stands around the model
 #
-# > **The load test says: 99 of 100 answers come within a millisecond. The users say: within 9 seconds. It is the same service, with the same trouble: one pause of 10 seconds in 100.** The tester waited with it, and sent nothing in that time. The users came all the same.
+# > **In 100 seconds, a service stops for 10. A load test runs all the time and reports that 99 of 100 answers came within a millisecond. The number is right, and it says nothing
+# > about the users.**
 #
-# This lesson is about the service around the model: what happens to a request between the door and the log, when to refuse one, when to restart a process, and how a release is watched by a program. And some of what you measure about it is wrong, if you measure it the
-# usual way.
+# This lesson is about the service around the model.
 
 # %% [markdown]
 # ## What you will do
 #
-# In 95 minutes (about 30 of reading and running, 65 of exercises) you will
+# In about {{minutes}} minutes ({{reading}} of reading, {{exercises}} of exercises) you will
 #
-# - **a** start a real model service, follow a request from the door to the log, and write a handler that survives hostile ones,
-# - **b** measure what users wait, which a closed loop cannot see,
-# - **c** batch what waits, and refuse in time what would wait too long,
+# - **a** start a real model service, and write a handler that survives hostile requests,
+# - **b** measure what users wait,
+# - **c** batch requests, and refuse some in time,
 # - **d** tell *alive* from *ready*,
-# - **e** close the loop, from the log to an automatic rollback, and take a shift that is scored on five afternoons.
+# - **e** close the loop to an automatic rollback, and take a shift.
 #
-# You need lesson 06 (canary, shadow, judge). **Express, 45 minutes:** *One pause in a hundred seconds* with exercise 9.1, *A service of your own*, *The life of a request* with 9.2 (not the hostile ones), *Full is too late* with 9.5, *Alive or ready?* with 9.6, *A canary, and the way back* with 9.7 (not shadow and blue-green).
+# You need lesson 06. All terms are in the [glossary](../docs/glossary.md).
 #
-# Some cells start real services on this machine. They are unscored, bounded in time (all together two minutes), and reachable from this machine only. What is scored is computed or recorded, and does not depend on how fast your machine is.
+# {{express}}
+#
+# On the express path, run the other cells too: later ones use their results.
+#
+# Some cells start real services on this machine. They are not scored.
 
 # %%
 from mlprod_helpers import Lesson
@@ -43,73 +46,58 @@ lesson = Lesson("09", edition=2)
 # %% [markdown]
 # ## One pause in a hundred seconds
 #
-# A model service is a program that waits for **requests** ("how long is this flight?") and answers each. This one needs about a millisecond. At second 45 it stops for ten: its disk is full, its memory is being cleaned, its virtual machine moves house. (Here the operating system was asked to stop it, and after ten seconds to let it go on.) Then it goes on.
+# A model service answers requests ("how long is this flight?") in about a millisecond. At second 45 it stops for ten seconds.
 #
-# A **load test** wants to know what users will feel. The usual one sends a request, waits for the answer, sends the next: a **closed loop**. Users do not wait for each other: 100 of them a second click when they like. That is an **open loop**. Each was run on the same real service, with the same pause, for 100 seconds, and recorded.
+# A **load test** should find out what users feel. In a **closed loop** the tester waits for each answer before it sends the next request. Users do not wait for each other. In an
+# **open loop** 100 requests a second come at random times. We recorded both on the same real service with the same pause.
 #
-# The **latency** of a request is the time until its answer is there; **p99** is the latency that 99 of 100 requests stay below. The closed loop finds less than a millisecond. What do the users find?
+# The **percentile** called **p99** is the latency that 99 of 100 requests stay below. The closed loop finds less than a millisecond. What do the users find?
 
 # %%
 lesson.predict("p99 of the users, in seconds", ...)  # replace ... by a number
 
 # %%
-from mlprod_helpers.serving.lab.recorded import load_recorded
+from mlprod_helpers import serving
 
-tested = load_recorded("pause", "closed")  # one row a request; times in seconds since the start
-lived = load_recorded("pause", "open")
+tested = serving.load_recorded("pause", "closed")  # one row a request; times in seconds since the start
+lived = serving.load_recorded("pause", "open")
 for name, requests in {"the test": tested, "the users": lived}.items():
     slow, p99_ms = (requests["latency_ms"] > 100).sum(), requests["latency_ms"].quantile(0.99)
     print(f"{name}: {len(requests):,} requests, {slow:,} above 0.1 s, p99 {p99_ms:,.1f} ms")
 lesson.recall("p99 of the users, in seconds", round(lived["latency_ms"].quantile(0.99) / 1000, 1))
 
 # %%
-import numpy as np
+from mlprod_helpers.serving.lab import pictures
 
-from mlprod_helpers import plots
-from mlprod_helpers.plots import show
-
-fig, axes = plots.figure(ncols=2, size=(8.6, 2.7), sharey=True)
-loops = [("closed: the test", tested, plots.BLUE), ("open: the users", lived, plots.ORANGE)]
-for ax, (name, requests, color) in zip(axes, loops, strict=True):
-    near = requests[requests["due"].between(40, 60)]
-    waits = near["latency_ms"] / 1000
-    ax.scatter(near["due"], waits, s=np.where(waits > 0.1, 15, 3), color=color)
-    ax.set(title=name, xlabel="second at which it was due", xlim=(40, 60), ylim=(-0.3, 10.5))
-axes[0].set(ylabel="latency, s")
-show(
-    fig,
-    alt="Latency against the time at which a request was due, seconds 40 to 60. "
-    "Closed loop: one single request of 10 seconds, all others near 0. "
-    "Open loop: whoever comes at the beginning of the pause waits 10 seconds, later ones "
-    "less and less; soon after its end all are near 0 again.",
-)
+pictures.loops(tested, lived)
 
 # %% [markdown]
-# On the left the pause is one point among tens of thousands: a test that sends nothing while the service is down finds that nothing went wrong. On the right it is a tenth of all users. Gil Tene, who wrote a load generator that does better (wrk2), calls this **coordinated omission**: the
-# test omits its samples just when they would be bad.
+# This is **coordinated omission**: the closed loop leaves out requests just when they would be slow.
 #
-# **A worked example: when did the wait begin?** Three requests of a tester who wanted to send one each second, at 0, 1 and 2. The answer to the second took long, so the third was sent late, at 4.5. From the sending on it took 0.1 seconds. But it was *due* at second 2:
+# *Change this and run again:* use `quantile(0.9)` in both places. Does it hide the pause from the users' numbers, too?
+#
+# A worked example: requests are due at second 0, 1 and 2. The second answer takes long, so the tester sends the third late, at 4.5.
 
 # %%
+import numpy as np
 import pandas as pd
 
 three = pd.DataFrame({"due": [0.0, 1.0, 2.0], "sent": [0.0, 1.0, 4.5], "finish": [0.1, 4.5, 4.6]})
 three.assign(from_sent=three["finish"] - three["sent"], from_due=three["finish"] - three["due"])
 
 # %% [markdown]
-# A user who wanted an answer at second 2 had it at 4.6. **Latency counts from the moment at which the request was due.**
+# **Latency counts from the moment at which the request was due.** The third user waited 2.6 seconds.
 #
 # ### Exercise 9.1 · What did users wait?
-# *Core · 4 points · 7 minutes*
+# *4 points · 7 minutes*
 #
-# Write `p99(due, sent, finish, timeout)`: the 99th percentile of what users waited, in seconds.
+# Write `p99(due, sent, finish, timeout)`. It returns the 99th percentile of what users waited, in seconds.
 #
-# - `due`, `sent` and `finish` are NumPy arrays of times in seconds, one value a request, as in the table above. There is at least one request.
-# - `finish` is NaN where nobody answered. That user waited from `due` on and gave up `timeout` seconds later.
-# - Any usual definition of a percentile is fine: the result may differ by 3 %.
-
-# %%
-import json
+# - `due`, `sent` and `finish` are NumPy arrays of times in seconds, one value for each request, at least one.
+# - `finish` is NaN if nobody answered. That user gave up `timeout` seconds after `due`.
+# - The result may differ by 3%.
+#
+# For example, the three requests above give about 3.5.
 
 
 # %% exercise="9.1"
@@ -127,44 +115,44 @@ lesson.check("9.1")
 # %% [markdown]
 # ## A service of your own
 #
-# That was a recording. Now your own. The words of the trade first:
+# A client and a service talk **HTTP**. A request such as `POST /predict` comes in, and an answer with a **status code** such as 200 goes back. Both carry **JSON**, a text such
+# as `{"distance": 1400}`.
 #
-# | word | meaning |
-# | --- | --- |
-# | process | a running program with memory of its own; your notebook's kernel is one |
-# | signal | what the operating system tells a process: SIGTERM, please end; SIGKILL, ended at once; SIGSTOP and SIGCONT, stop and go on |
-# | port | a process listens at a numbered door of its machine; `127.0.0.1:8000` is door 8000 of *this* machine, an address that no other machine can reach |
-# | HTTP | how web programs talk: a request comes in (`POST /predict`), a response goes back |
-# | GET, POST | GET only asks; POST brings something along, in the *body* of the request |
-# | JSON | text that looks like Python's dicts and lists, `{"distance": 1400}`; most bodies are JSON |
-# | header | a line *about* the request or response, beside its body: an id, a user's name |
-# | status | a number of three digits in the response, such as 200, "fine" |
+# A **lab** starts services, each a process with a model of flight times. A **router** in front of them sends each user to one version. All end with the `with` block.
 #
-# A **lab** starts *services*, each a process with a model of flight times inside and HTTP around it, and in front of them a *router*: a process that takes all requests and sends each user to one version. All of it listens on 127.0.0.1 only, and all of it is gone when the `with` block ends, however it ends.
+# <details><summary>More words of the trade, and machines without ports</summary>
 #
-# Where a machine allows no ports or processes, the next cell says so. The live cells then go on with the recording, or show nothing; what they print elsewhere stands in the folder `solutions`. (Set the environment variable `MLPROD_LIVE=no` if you want it so.)
+# - A process is a running program with memory of its own, such as the kernel of your notebook.
+# - A signal is what the operating system tells a process, for example to end.
+# - A port is a numbered door of a machine. `127.0.0.1:8000` is door 8000 of this machine.
+# - `GET` only asks, and `POST` brings a body along. A header is a line about a request or answer, such as its id.
+#
+# If a machine allows no ports or processes, the next cell says so. The live cells then use a recording or show nothing, and the folder `solutions` has their output. Set the
+# environment variable `MLPROD_LIVE=no` to get the same.
+#
+# </details>
 
 # %% tags=["nbval-ignore-output"]
+import json
 import tempfile
 import time
 
 from IPython.display import display
 
-from mlprod_helpers.serving import Deployment, Faults, Lab, Limits, refusal, save_model
 from mlprod_helpers.serving.lab.client import ask
 from mlprod_helpers.serving.lab.demo import eta_models
 
 eta = eta_models()  # of the estimated time in the air: v1, v2, hybrid; with flights, rows and labels
-LIVE = refusal() is None  # refusal() says why there can be no lab
-print(refusal() or "Services can be started here.")
+LIVE = serving.refusal() is None  # refusal() says why there can be no lab
+print(serving.refusal() or "Services can be started here.")
 
 # %% [markdown]
-# The experiment again, shorter. `Deployment` is a model as a service runs it, here with a fault built in: it stops for one second every five. First a tester loads it for eight seconds in a closed loop, then 100 users a second for eight seconds in an open one:
+# The experiment again, shorter. This service stops for one second every five:
 
 # %%
 if LIVE:
-    pausing = Deployment(*eta.v1, faults=Faults(pause_every_s=5, pause_s=1))
-    with Lab({"v1": pausing}) as lab:
+    pausing = serving.Deployment(*eta.v1, faults=serving.Faults(pause_every_s=5, pause_s=1))
+    with serving.Lab({"v1": pausing}) as lab:
         tested = lab.closed_loop(eta.rows, testers=1, duration=8)
         lived = lab.open_loop(eta.rows, rate=100, duration=8, random_state=0)
 
@@ -174,16 +162,16 @@ for name, requests in {"the test": tested, "the users": lived}.items():
     print(f"{name}: p99 is {verdict}")
 
 # %% [markdown]
-# The same again, with nothing simulated: the test sees nothing of the pauses, the users do.
+# *Change this and run again:* set `pause_every_s=100`, so that no pause falls into the eight seconds. Do test and users agree now?
 
 # %% [markdown]
 # ## The life of a request
 #
-# Ask the service once, as the user Ben, and see what this leaves behind:
+# We ask once, as the user Ben. What does this leave behind?
 
 # %%
 if LIVE:
-    with Lab({"v1": eta.v1}) as lab:
+    with serving.Lab({"v1": eta.v1}) as lab:
         answer = lab.ask({"distance": 1400, "hour": 8, "zone": 2}, user="ben")
         logged = {"router": lab.tail(1)[0], "v1": lab.tail(1, "v1")[0]}
         metrics = lab.metrics("v1")
@@ -197,10 +185,8 @@ if LIVE:
     count = metrics[metrics["name"] == "requests_total"].iloc[0]
     print("counted:", count["labels"], int(count["value"]))
 
-# %% [markdown]
-# One id, wherever you look. In full: the log has a line of JSON for each request, in the columns that the simulators of this course write; `GET /metrics` gives sums that a monitoring system collects every few seconds:
-
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] collapsed=true
+# The whole answer, its line in the log, and some of the metrics
 if LIVE:
     print(json.dumps(answer.body, indent=2))
     print(json.dumps(logged["v1"], indent=2))
@@ -208,38 +194,44 @@ if LIVE:
     print(metrics[metrics["name"].isin(interesting)].to_string(index=False))
 
 # %% [markdown]
-# Who complains about an answer names its id, and you find the line: what was asked, which version answered, after how long. The line does not name Ben. A lab writes users as **pseudonyms**, keyed hashes as in lesson 05: the same user is always the same `user_id`, and without the key nobody can tell who that is. Features can be left out of the log as well; both are called **redaction**.
+# With the id you find the line of an answer that somebody complains about. The log writes Ben as a **pseudonym**, a keyed hash. It can also leave out features. This is
+# **redaction**.
 #
-# The first digit of the **status** says whose turn it is:
+# *Change this and run again:* ask for 2,800 miles as `user="ann"`. Which lines change?
 #
-# | status | meaning | what the sender should do |
+# A status code says who has to act, the sender (**4xx**) or the service (**5xx**).
+#
+# <details><summary>Which status codes does the service use?</summary>
+#
+# | status | meaning | sender |
 # | --- | --- | --- |
-# | 2xx | answered (200) | nothing |
-# | 4xx | the sender's fault: cannot be read (400), too large (413), read, but breaks a rule (422), too many from you (429) | repair it; the same request fails again (after a 429: slow down) |
-# | 5xx | the service's fault: it broke (500), gave the router no proper answer (502), is not ready or full (503), took too long (504) | try again later, perhaps elsewhere |
+# | 4xx | unreadable (400), too large (413), breaks a rule (422), too many (429) | repairs it, or slows down |
+# | 5xx | broke (500), no proper answer to the router (502), full or not ready (503), too slow (504) | tries again later |
 #
-# Between the door and the log lie ten steps. They are shuffled here (*in flight* is what has come in and is not yet answered):
+# </details>
+#
+# ### Exercise 9.2 · The life of a request
+# *3 points · 4 minutes*
+#
+# Put these ten steps into an order, as a list.
 #
 # | step | what happens |
 # | --- | --- |
-# | `"predict"` | compute the features and ask the model |
-# | `"record"` | write id, version, status and latency to log and metrics |
+# | `"predict"` | ask the model |
+# | `"record"` | write id, status and latency to the log |
 # | `"size"` | refuse a body that is too large |
-# | `"respond"` | send the status and the answer |
+# | `"respond"` | send status and answer |
 # | `"parse"` | read the body as JSON |
-# | `"clock"` | start the clock; one more request is in flight |
-# | `"queue"` | wait for a free place, or refuse with 503 |
-# | `"plausible"` | is the answer a finite number in range? |
+# | `"clock"` | start the clock |
+# | `"queue"` | wait for a place, or refuse with 503 |
+# | `"plausible"` | is the answer finite and in range? |
 # | `"validate"` | check fields, types and ranges |
-# | `"id"` | give the request an id, or take the caller's |
+# | `"id"` | give it an id, or take the caller's |
 #
-# ### Exercise 9.2 · The life of a request
-# *Core · 3 points · 4 minutes*
+# Several orders are right. In each of them
 #
-# Put the ten steps into an order, as a list. Several are right. An order is right if
-#
-# - whatever may be refused already has an id, and its time is being measured;
-# - nothing is read that is too large, and nothing reaches the model that was not read, checked and let in;
+# - whatever may be refused already has an id and a running clock,
+# - nothing too large is read, and the model sees only what was read, checked and let in,
 # - users and the record get only answers that were looked at.
 
 # %% exercise="9.2"
@@ -254,11 +246,10 @@ life = [
 lesson.check("9.2")
 
 # %% [markdown]
-# ### What comes in is hostile
+# ## What comes in is hostile
 #
-# Mostly not because people are bad. Somebody's script sends miles as text, a form sends an empty field, a scanner tries all doors of the internet. Each such request gets a 4xx, does not reach the model, and nothing of it is repeated in the answer: it may have been private, or a script that the next screen would run.
-#
-# The rules belong into one place, a *schema*: names, types, ranges, and no other field. Your service has one. Be hostile:
+# Somebody's script sends miles as text. Such a request gets a 4xx and does not reach the model. The answer repeats nothing of it, because it may be private or a script. The
+# rules (names, types, ranges, no other field) are in one place, a *schema*. Be hostile:
 
 # %%
 flight = {"distance": 1400, "hour": 8, "zone": 2}
@@ -274,11 +265,12 @@ hostile = {
     "2 MB": " " * 2_000_000,
 }
 
-# %%
+# %% collapsed=true
+# Send each of them to a service, and one request more than its rate limit allows
 if LIVE:
     said = {}
-    limits = Limits(rate_per_s=0.1, burst=len(hostile))  # so many at once, then one in ten seconds
-    with Lab({"v1": Deployment(*eta.v1, limits=limits)}) as lab:
+    limits = serving.Limits(rate_per_s=0.1, burst=len(hostile))  # so many at once, then one in ten seconds
+    with serving.Lab({"v1": serving.Deployment(*eta.v1, limits=limits)}) as lab:
         url = lab.services["v1"].url
         for what, body in (hostile | {"one too many": hostile["a flight"]}).items():
             answer = ask(url, "/predict", body.encode())
@@ -291,25 +283,19 @@ if LIVE:
         display(table)
 
 # %% [markdown]
-# Each is refused by the rule that it breaks, repeats nothing, and stands in the log. (JSON knows no NaN: the request is unreadable, 400, although Python's own reader takes it.) A few tries are not all: *schemathesis* is a tool that reads the schema and sends thousands of such requests; this service is tested with it.
+# *Change this and run again:* add `"hour 24": json.dumps({"features": flight | {"hour": 24}})`. Which rule refuses it?
 #
-# The service is an ordinary **FastAPI** application, and its source is short enough to read: open `mlprod_helpers/serving/service/app.py`. The schema is a *pydantic* model, made of the features that the model was saved with. What an endpoint needs first, such as a key, is a *dependency*; what comes before all of it, such as the size of the body or the rate of a client, is *middleware*. The endpoint itself is then a few lines, in essence:
+# <details><summary>How the service does it, and what else protects it</summary>
 #
-# ```python
-# app = FastAPI(lifespan=lifespan)  # loads the model when the server starts
-# app.add_middleware(Guard, limits=limits, rate=RateLimit(5, burst=20))
+# The service is an ordinary **FastAPI** application (`mlprod_helpers/serving/service/app.py`). The schema is a **pydantic** model. The size of the body and the rate of a client
+# are checked before, in *middleware*. *schemathesis* is a tool that reads the schema and sends thousands of odd requests. This service is tested with it.
 #
-# @app.post("/predict", dependencies=[Depends(ApiKey(key))])
-# async def predict(body: PredictBody, request: Request) -> Answer | Answers:
-#     answers = await service.predict(request.state.record, request.receive)  # the queue, the micro-batch, the model
-#     return Answer(prediction=answers[0], ...)
-# ```
+# Keys are compared with `hmac.compare_digest`. It takes equally long for a wrong first and a wrong last letter, while the time of `==` could tell an attacker how far a guess is
+# right.
 #
-# FastAPI writes the API's description from these types. While a lab runs, `/docs` below the address of a service (`lab.services["v1"].url`) shows it in a browser; the page loads its style sheet from the internet.
+# </details>
 #
-# There are limits on *how many*, too: requests a second from one client (429, the last line of the table), rows that wait (503), seconds that an answer may take (504). And `/predict` wants a key when the environment sets one. It is compared with `hmac.compare_digest`, which takes equally long for a wrong first and a wrong last letter: `==` stops at the first difference, and its time can tell an attacker how far a guess is right.
-#
-# The file of the model is an input, too. `pickle`, which `joblib.dump` uses as well, can run any code while it loads. Look at what this harmless-looking one does:
+# The file of a model is an input, too. **pickle** can run any code while it loads:
 
 # %%
 import os
@@ -326,9 +312,10 @@ class Harmless:
 pickle.loads(pickle.dumps(Harmless()))
 
 # %% [markdown]
-# *skops* writes a list of types and numbers instead, and loads only types that it knows as harmless, or that you name. The same object:
+# *skops* loads only types that it knows as harmless, or that you name. Your services also keep a *card* with a checksum beside each model:
 
-# %%
+# %% collapsed=true
+# The same object with skops
 import skops.io
 
 with tempfile.TemporaryDirectory() as folder:
@@ -340,22 +327,18 @@ with tempfile.TemporaryDirectory() as folder:
     except skops.io.exceptions.UntrustedTypesFoundException as error:
         print(type(error).__name__, "because of", [name.rsplit(".", 1)[-1] for name in unknown])
 
-# %% [markdown]
-# So your services save their models with skops. Beside the model lies a *card*: its version, its features with their ranges, and a checksum of the file (a short number computed from all its bytes; one byte changed, and it is another). A file that does not fit its card is not loaded:
-
-# %%
+# %% collapsed=true
+# A model with its card, before and after one byte of its file has changed
 from pathlib import Path
 
-from mlprod_helpers.serving import load_model
-
 with tempfile.TemporaryDirectory() as folder:
-    card = save_model(eta.v1.model, folder, version="v1", features=eta.v1.features)
-    model, _ = load_model(folder)
+    card = serving.save_model(eta.v1.model, folder, version="v1", features=eta.v1.features)
+    model, _ = serving.load_model(folder)
     print(card.version, [feature.name for feature in card.features], "loaded:", type(model).__name__)
     file = next(Path(folder).glob("*.skops"))
     file.write_bytes(file.read_bytes() + b"!")
     try:
-        load_model(folder)
+        serving.load_model(folder)
     except RuntimeError as error:
         print("not loaded:", "checksum differs" if "checksum differs" in str(error) else error)
 
@@ -363,18 +346,23 @@ with tempfile.TemporaryDirectory() as folder:
 # ### Exercise 9.3 · The handler
 # *5 points · 9 minutes*
 #
-# Write one yourself, so that you know what a framework does for you: `handle(body)` gets the text of a request and returns `(status, reply)`, the reply being a dict.
+# Write `handle(body)`. It gets the text of a request and returns `(status, reply)`, a number and a dict.
 #
-# - A valid body is a JSON object with exactly `distance` (a number of miles from 50 to 5000), `origin` ("EWR", "JFK" or "LGA") and `hour` (a whole number from 0 to 23). The bounds are allowed, and a distance may have decimals. Then: status 200 and `{"eta": ...}`, from `eta_model(distance, origin, hour)`; you may round it to whole minutes.
-# - Whatever the sender did wrong: a 4xx (400, 413 and 422 are usual) and `{"error": "..."}`, a text that is not empty. It may name a field, but it must not repeat a value that was sent. `True`, a number in quotes, NaN and half an hour are wrong.
-# - A body of more than 2,000 characters is refused before it is read as JSON; exactly 2,000 are allowed.
-# - `eta_model` gives NaN for flights of a kind that it has never seen. The body is valid, so that is not the sender's fault: a 5xx with an `error` and without an `eta`. (Some clients send every 5xx again, here in vain. If the model's limits are known beforehand, they belong into the schema, and such a flight gets a 422.)
-# - `handle` itself never raises: a framework would turn that into a 500.
+# - A valid body is a JSON object with exactly `distance` (a number of miles from 50 to 5000), `origin` ("EWR", "JFK" or "LGA") and `hour` (a whole number from 0 to 23). All
+#   bounds are allowed.
+# - Then return 200 and `{"eta": ...}` with `eta_model(distance, origin, hour)`. You may round it to whole minutes.
+# - For every mistake of the sender return a 4xx and `{"error": "..."}`, a text that is not empty. It may name a field, but not repeat a value. `True`, a number in quotes, NaN
+#   and half an hour are mistakes.
+# - Refuse more than 2,000 characters before you read them as JSON.
+# - `eta_model` gives NaN for flights that it does not know. This is no mistake of the sender: return a 5xx with an `error` and no `eta`.
+# - `handle` never raises.
+#
+# For example, `{"distance": 1400, "origin": "JFK", "hour": 8}` gives `(200, {"eta": 195.0})`.
 
 # %%
 import math
 
-from mlprod_helpers.serving.lab.eta_handlers import eta_model
+from mlprod_helpers.serving.lab.eta_handlers import eta_batch, eta_model
 
 print("usual:", eta_model(1400, "JFK", 8), "| never seen:", eta_model(2400, "LGA", 8))
 print("json.loads reads NaN as", json.loads("NaN"), "| is True an int?", isinstance(True, int))
@@ -412,14 +400,15 @@ lesson.check("9.3")
 # %% [markdown]
 # ## Where the milliseconds go
 #
-# The same 300 flights, four times: the model called here in the notebook, the time that the service itself notes down, the answer as a client sees it, and the answer through the router. Which takes longest is no surprise. How much of it is the model?
+# We time the model alone, the service, its client, and a client of the router. How much of the last is the model?
 
 # %%
 lesson.predict(
     "the model's share of a request through the router, in percent", ...
 )  # replace ... by a number
 
-# %%
+# %% collapsed=true
+# The model as the service calls it, and how to time a call
 from mlprod_helpers.serving.service.models import Predictor  # the model as the service calls it
 
 
@@ -433,11 +422,12 @@ def median_ms(call, inputs):
     return np.median(took)
 
 
-# %%
+# %% collapsed=true
+# Time 300 flights in four ways, 1,000 flights at once, and 16 testers with an expensive call
 if LIVE:
     thousand = eta.rows.head(1000).to_dict("records")
     steps = {"the model": median_ms(Predictor(model, card), [[row] for row in thousand[:300]])}
-    with Lab({"v1": eta.v1}) as lab:
+    with serving.Lab({"v1": eta.v1}) as lab:
         direct = lab.closed_loop(eta.rows, to="v1", n=300)
         steps["noted by the service"] = lab.log("v1")["latency_ms"].median()
         steps["seen by a client"] = direct["latency_ms"].median()
@@ -450,37 +440,39 @@ if LIVE:
     one_by_one = 1000 * steps["seen by a client"]
     print("1,000 rows at once: less than a tenth of one by one:", together < one_by_one / 10)
 
-    slow_call = Deployment(*eta.v1, faults=Faults(delay_ms=20))  # each call of the model costs 20 ms more
-    with Lab({"v1": slow_call}) as lab:
+    slow_call = serving.Deployment(
+        *eta.v1, faults=serving.Faults(delay_ms=20)
+    )  # each call of the model costs 20 ms more
+    with serving.Lab({"v1": slow_call}) as lab:
         lab.closed_loop(eta.rows, to="v1", testers=16, n=320)
         counted = lab.metrics("v1").set_index("name")["value"]
     rows_a_call = counted["rows_total"] / counted["model_call_seconds_count"]
     print("16 testers, an expensive call: more than 4 rows a call:", rows_a_call > 4)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] collapsed=true
+# The measured times (they differ from machine to machine)
 if LIVE:
     lesson.recall("the model's share of a request through the router, in percent", round(100 * share))
     print(pd.Series(steps, name="ms").round(2).to_string())
     print(f"1,000 rows: {together:.0f} ms in one request, {one_by_one:.0f} ms one by one")
 
 # %% [markdown]
-# Around each answer stand connection, HTTP, JSON, checks, log and metrics, for each request anew; with a small model they take more time than the model itself. So a faster model would hardly be noticed here, while the way through a router is.
+# Each request also pays for HTTP, JSON, checks and log. A thousand rows in one request pay only once, as in a nightly batch.
 #
-# **Batch or one by one?** A thousand rows in one request pay for all of this once. Where answers may be some hours old, a nightly batch does so. Realtime is worth its price where the input is known only now.
+# *Change this and run again:* set `testers=1` in the second cell. Are there still more than four rows a call?
 #
 # ### Waiting a little to save a lot
 #
-# That is **micro-batching**: requests that come within a few milliseconds go to the model together. Each waits a little, all save the fixed part. The last line above shows it: while the model was busy with one call, requests gathered, and the next call took them all (a lab's services have one worker and take up to 32 rows at a time). It pays where a call has a large fixed cost (a graphics card, a big table) and many requests come at once; with a small model and little traffic it only adds the wait.
+# In **micro-batching**, requests that arrive within a few milliseconds go to the model together, as those of the 16 testers did. It pays if a call has a large fixed cost and
+# many requests come at once. Otherwise it only adds the wait.
 #
 # ### Exercise 9.4 · Debug the micro-batcher
 # *5 points · 9 minutes*
 #
-# A colleague wrote this one. A request is a dict with `id`, `time` (seconds) and `distance`; they come sorted by time. `eta_batch(distances)` is the model: a list of etas for a list of miles, and a `ValueError` if any of them is bad.
+# A colleague wrote this. The model `eta_batch(distances)` returns a list of etas for a list of miles, or raises a `ValueError` if one is bad.
+
 
 # %%
-from mlprod_helpers.serving.lab.eta_handlers import eta_batch
-
-
 def colleagues_batches(requests, max_size, max_wait):
     """One dict a request: id, status, eta, time of the answer. This code has three faults."""
     answers, batch = [], []
@@ -491,13 +483,13 @@ def colleagues_batches(requests, max_size, max_wait):
                 etas, status = eta_batch([each["distance"] for each in batch]), 200
             except ValueError:
                 etas, status = [None] * len(batch), 500
-            by_name = sorted(batch, key=lambda each: each["id"])
-            for each, eta in zip(by_name, etas, strict=True):
+            for each, eta in zip(sorted(batch, key=lambda one: one["id"]), etas, strict=True):
                 answers.append({"id": each["id"], "status": status, "eta": eta, "time": request["time"]})
             batch = []
     return answers
 
 
+# %%
 evening = [
     {"id": "r7", "time": 0.00, "distance": 800},
     {"id": "r2", "time": 0.01, "distance": 1600},
@@ -508,12 +500,16 @@ evening = [
 pd.DataFrame(colleagues_batches(evening, max_size=2, max_wait=0.05))
 
 # %% [markdown]
-# Look at who got which eta (800 miles are 120 minutes), at r5, which has done nothing wrong, and at r1, which is not there. Then write `serve_in_batches(requests, max_size, max_wait)`:
+# 800 miles are 120 minutes. Look at the etas, r5 and r1. Then write `serve_in_batches(requests, max_size, max_wait)`. It returns a list of dicts with `id`, `status`, `eta` and
+# `time`, one for each request, in any order.
 #
-# - it returns a list of dicts with `id`, `status`, `eta` and `time`, one for each request, in any order; without requests the list is empty;
-# - a batch is answered as soon as it has `max_size` requests (one at least), or `max_wait` seconds (more than 0) after its first request came, whichever is earlier; a request that comes exactly then still joins it; the model itself takes no time here;
-# - each request gets its own eta, with status 200;
-# - a request with a bad distance gets status 422 and eta `None` at its own time, and no place in a batch. (`eta_batch([distance])` tells you.)
+# - `requests` is such a list, sorted by `time` in seconds. It may be empty.
+# - A batch is answered as soon as it has `max_size` requests (at least 1), or `max_wait` seconds (above 0) after its first request. A request that comes exactly then still
+#   joins. The model takes no time.
+# - Each gets its own eta, with status 200.
+# - A bad distance gets status 422 and eta `None` at its own time, and no place in a batch. `eta_batch([distance])` tells you.
+#
+# For example, `evening` with `max_size=2` and `max_wait=0.05` answers r5 at 0.07 with 70 minutes, and r1 at 9.05.
 
 
 # %% exercise="9.4"
@@ -551,34 +547,39 @@ lesson.check("9.4")
 # %% [markdown]
 # ## Full is too late
 #
-# Lesson 05 computed what a queue does to latency. Does a real service obey? The explorer has measurements of one, at six **loads** (the share of the time in which it is busy). From its measured service time `queueing` predicts the rest:
+# The **load** is the share of the time in which a service is busy. The curves are predicted from the measured **service time**, the time for one request without the wait. Does a
+# real service obey?
 
 # %%
-from mlprod_helpers.explore import measured_latency_explorer
+from mlprod_helpers import explore
 
-measured_latency_explorer()
+explore.measured_latency_explorer()
 
-# %% [markdown]
-# How far is the measured mean from the predicted one, in this recording?
-
-# %%
-for law, found in load_recorded("latency").items():
+# %% collapsed=true
+# How far is the measured mean from the predicted one?
+for law, found in serving.load_recorded("latency").items():
     off = 100 * (found["mean_ms"] / found["predicted_ms"] - 1)
     calm = found["load"] < 0.7
-    print(f"{law}: {off[calm].min():+.0f} to {off[calm].max():+.0f} % at loads up to 65 %,", end=" ")
-    print(f"{off[~calm].min():+.0f} to {off[~calm].max():+.0f} % at 80 and 90 %")
+    print(f"{law}: {off[calm].min():+.0f} to {off[calm].max():+.0f}% at loads up to 65%,", end=" ")
+    print(f"{off[~calm].min():+.0f} to {off[~calm].max():+.0f}% at 80 and 90%")
 
 # %% [markdown]
-# The formula has the shape of the curve: flat, then steep. It does not have every value. Close to 100 % even minutes are too short to see the long-run mean. There one run may lie a third off. The machine also had other work to do, above all to play the testers, and the formula knows nothing of that; a second recording gives other differences. How much service times differ matters, too: by theory, with exponential ones the mean time in the queue is twice that with constant ones.
+# The formula has the shape of the curve, but not every value.
 #
-# ### Throughput against latency
+# <details><summary>Throughput against latency</summary>
 #
-# **Throughput** is the answers a second. One worker of 10 milliseconds can give 100 at most. A closed loop and an open one ask for more and more of it:
+# **Throughput** is the number of answers a second. One worker of 10 ms can give at most 100. The next three cells ask for more and more. Beyond the limit users only wait longer.
+# In a closed loop 16 testers are at most 16 requests, so it never asks for more than the service gives. In an open loop the queue grows with each second.
+#
+# </details>
 
-# %%
+# %% collapsed=true
+# Ask one worker of 10 ms for more and more
 if LIVE:
     runs = {}
-    with Lab({"v1": Deployment(*eta.v1, workers=1, faults=Faults(delay_ms=10))}) as lab:
+    with serving.Lab(
+        {"v1": serving.Deployment(*eta.v1, workers=1, faults=serving.Faults(delay_ms=10))}
+    ) as lab:
         for n in (1, 4, 16):
             run = lab.closed_loop(eta.rows, to="v1", testers=n, duration=3)
             runs[f"closed loop, testers: {n}"] = run
@@ -586,7 +587,8 @@ if LIVE:
             run = lab.open_loop(eta.rows, to="v1", rate=n, duration=3, random_state=0)
             runs[f"open loop, users a second: {n}"] = run
 
-# %%
+# %% collapsed=true
+# What holds on every machine
 if LIVE:
     rate = {name: (run["status"] == 200).sum() / run["finish"].max() for name, run in runs.items()}
     wait = {name: run["latency_ms"].median() for name, run in runs.items()}
@@ -596,25 +598,26 @@ if LIVE:
     print("16 testers wait at least twice as long as 4:", waits.iloc[2] > 2 * waits.iloc[1])
     print("longest wait:", waits.idxmax())
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] collapsed=true
+# What this machine did
 if LIVE:
     display(measured.round(0))
 
 # %% [markdown]
-# Beyond the limit nobody gets more answers, only longer waits. In the closed loop the wait is bounded: 16 testers are 16 requests at most, since each waits politely before it asks again. So a closed loop can never ask for more than the service gives, and its curve ends where the trouble begins. Users do not wait politely: in the open loop each second adds to the queue.
-#
 # ### When more comes than can be served
 #
-# Then the queue grows for as long as it lasts. With 20 % too much for ten minutes, the last one waits for two minutes, and long before that nobody reads the answer any more. The server works all the time, on requests whose users have left. It helps to refuse some **at once**: status 503, with the header `Retry-After` (seconds to stay away). That is called **load shedding**.
-# What counts is the **goodput**: answers in time.
+# An overloaded server works on requests of users who have left. It helps to refuse some *at once*, with status 503. This is **load shedding**. What counts is **goodput**, the
+# answers in time. Here 120 requests a second come to a server that manages 100:
 
 # %%
-from mlprod_helpers.queueing import poisson, simulate
+from mlprod_helpers import queueing
 
-rush = poisson(120, duration=60, random_state=0)  # 120 a second; the server manages 100 of 10 ms each
+rush = queueing.poisson(
+    120, duration=60, random_state=0
+)  # 120 a second; the server manages 100 of 10 ms each
 table = {}
 for limit in (0, 5, 20, 50, None):
-    run = simulate(rush, 0.010, 1, queue_limit=limit)
+    run = queueing.simulate(rush, 0.010, 1, queue_limit=limit)
     in_time = ~run.dropped & (run.latency <= 0.25)
     table["no limit" if limit is None else limit] = {
         "refused (%)": 100 * run.dropped.mean(),
@@ -623,12 +626,10 @@ for limit in (0, 5, 20, 50, None):
     }
 pd.DataFrame(table).T.rename_axis("places in the queue").round(2)
 
-# %% [markdown]
-# No limit and a limit of 50 are equally useless, and no queue at all is a bad idea as well. And a real service? One worker of 10 milliseconds, 20 seconds at 1.3 times what it can do, without a limit and with one of 20 waiting rows, recorded:
-
-# %%
+# %% collapsed=true
+# The same on a real service: 20 seconds at 1.3 times what it can do, recorded
 table = {}
-recorded = load_recorded("overload")
+recorded = serving.load_recorded("overload")
 for name, run in {"no limit": recorded["no_limit"], "20 places": recorded["limit"]}.items():
     answered = run[run["status"] == 200]
     table[name] = {
@@ -639,20 +640,27 @@ for name, run in {"no limit": recorded["no_limit"], "20 places": recorded["limit
 pd.DataFrame(table).T.round(2)
 
 # %% [markdown]
-# Without a limit everybody is served, and hardly anybody in time. With no place to wait, requests that come a moment too early are sent away although the server will be free in an instant. In between lies a number that you can compute.
+# No limit and a limit of 50 are equally useless, and no queue at all is bad, too.
 #
-# (And those who are sent away must not come back at once: retries are load, too. Clients wait twice as long after each refusal, with some randomness, so that they do not all come back together. That is *backoff with jitter*.)
+# *Change this and run again:* let 90 requests a second come. Is a limit still needed?
+#
+# <details><summary>What should a refused client do?</summary>
+#
+# Retries are load, too. Clients wait twice as long after each refusal, with some randomness so that they do not all return together. This is called backoff with jitter.
+#
+# </details>
 #
 # ### Exercise 9.5 · When to say no
-# *Core · 4 points · 7 minutes*
+# *4 points · 7 minutes*
 #
-# Write `queue_limit(service, servers, target)`. It returns a whole number: the largest queue that is safe. How many requests may wait, at most, so that nobody who is let in is ever answered later than `target` seconds after coming?
+# Write `queue_limit(service, servers, target)`. It returns a whole number: how many requests may wait, at most, so that nobody who is let in is ever answered later than `target`
+# seconds after arrival.
 #
-# - A server takes exactly `service` seconds for a request, and `servers` of them work side by side. The requests that they are working on do not count as waiting.
-# - *Ever* includes the worst moment: all servers have just begun a request, and the queue fills at once.
-# - To be answered exactly after `target` seconds is in time. If even an empty queue is too much, return 0.
+# - Each of `servers` servers takes exactly `service` seconds. Requests in service do not wait.
+# - *Ever* includes the worst moment: all servers have just begun, and the queue fills at once.
+# - Exactly `target` seconds is in time. If even an empty queue is too much, return 0.
 #
-# One server, `service = 0.010`, `target = 0.055`: the fifth answer of a burst comes after 0.05 s, the sixth after 0.06 s. One of the five is being served, so 4 may wait.
+# For example, `queue_limit(0.010, 1, 0.055)` is 4. The fifth answer comes after 0.05 s, and one of the five did not wait.
 
 
 # %% exercise="9.5"
@@ -671,21 +679,18 @@ lesson.check("9.5")
 # %% [markdown]
 # ## Alive or ready?
 #
-# Somebody has to notice when a process is in trouble, at night, for hundreds of them. So each service answers two questions of a machine:
+# The platform that runs a service, such as Kubernetes, sends two **probes**, small requests:
 #
-# - `GET /healthz`, *are you alive?* If the answer does not come, several times in a row, the process is **restarted**. Kubernetes, the platform that most run such processes on, calls it the liveness probe.
-# - `GET /readyz`, *should you get requests now?* While the answer is 503, the router sends none: the replica (one of several equal processes) is **out of rotation**, and is left in peace. That is the readiness probe.
+# - `GET /healthz` asks for **liveness**: are you alive? If no answer comes several times in a row, the process is restarted.
+# - `GET /readyz` asks for **readiness**: should you get requests now? While the answer is 503, the process is out of rotation: it gets no requests, but is not restarted.
 #
-# They look alike, and confusing them is a classic way to turn a small trouble into an outage. A model that needs 40 seconds to load is alive from the first second and ready after 40. Restarted for not being ready, it would never be.
+# A model that loads for 40 seconds and is restarted for not being ready would never be ready.
 #
-# A process that is told to end (the signal SIGTERM) has four duties, in this order: say *not ready*, so that the router stops sending; go on answering until the router has noticed; finish what is in flight; only then end. That is **draining**.
-#
-# Watch one from birth to death, without a lab. This one takes two seconds longer to load its model:
+# **Draining** begins with **SIGTERM**, the signal to end. The process says "not ready", answers until the router has noticed, finishes its requests, and ends:
 
-# %%
+# %% collapsed=true
+# Ask a service three questions
 from threading import Thread
-
-from mlprod_helpers.serving import ServiceConfig, start
 
 
 def statuses(service):
@@ -699,8 +704,9 @@ def statuses(service):
 if LIVE:
     states = {}
     with tempfile.TemporaryDirectory() as folder:
-        save_model(eta.v1.model, folder, version="v1", features=eta.v1.features)
-        with start(ServiceConfig(model=folder, faults=Faults(start_s=2), drain_s=3)) as service:
+        serving.save_model(eta.v1.model, folder, version="v1", features=eta.v1.features)
+        config = serving.ServiceConfig(model=folder, faults=serving.Faults(start_s=2), drain_s=3)
+        with serving.start(config) as service:
             states["it loads its model"] = statuses(service)
             service.ready()  # waits until it is
             states["it is ready"] = statuses(service)
@@ -712,12 +718,14 @@ if LIVE:
     display(pd.DataFrame(states).T)
 
 # %% [markdown]
-# Alive all the time. While it loads it answers 503: come back later. While it drains it says *not ready*, and answers whoever comes all the same: the router needs a moment to notice. Exit code 0 means that it ended well.
+# While it drains it is not ready, but still answers.
+#
+# *Change this and run again:* set `start_s=4`. Which of the nine numbers change?
 #
 # ### Exercise 9.6 · Alive or ready?
-# *Core · 4 points · 4 minutes*
+# *4 points · 4 minutes*
 #
-# One replica of several, in eight states. What should the platform do with it: `"restart"` it, take it `"out_of_rotation"`, or `"leave"` it as it is?
+# One replica (one of several equal processes) is in eight states. Should the platform `"restart"` it, take it `"out_of_rotation"`, or `"leave"` it?
 
 # %% exercise="9.6"
 ### BEGIN SOLUTION
@@ -737,20 +745,23 @@ care = {
 lesson.check("9.6")
 
 # %% [markdown]
-# The database that is down is the case people argue about. Some let readiness fail for it, and clients get the router's 503 instead of the service's own; others leave it, so that the service can say what is wrong, or answer from a cache. Both are right: what is wrong is to restart everything.
+# For the database, some teams take replicas out of rotation and others leave them. Only a restart is wrong.
 
 # %% [markdown]
 # ## A canary, and the way back
 #
-# Plan and judge of lesson 06, unchanged, over the real router: v2 gets 10 % of the users, then 10 % more after each check that has seen enough requests, every two seconds. It fails for one request in twenty. The judge compares v2's failures with v1's, with a test that may be looked at as often as one likes (mSPRT, at the end of lesson 06). 100 requests a second, 20 seconds. Nobody watches:
+# In a **canary** a few users get v2 first. Here are plan and judge of lesson 06, over the real router. v2 gets 10% of the users, and 10% more after each check. It fails for one
+# request in twenty, and nobody watches:
 
 # %%
-from mlprod_helpers.rollout import Canary, MSPRTJudge
+from mlprod_helpers import rollout
 
 if LIVE:
-    with Lab({"v1": eta.v1, "v2": Deployment(*eta.v2, faults=Faults(error_rate=0.05))}) as lab:
-        plan = Canary(step_weight=10, max_weight=50, interval=2, threshold=1, watch=20, keep_old=20)
-        judge = MSPRTJudge(metric="error", tau=0.05, min_requests=50)
+    with serving.Lab(
+        {"v1": eta.v1, "v2": serving.Deployment(*eta.v2, faults=serving.Faults(error_rate=0.05))}
+    ) as lab:
+        plan = rollout.Canary(step_weight=10, max_weight=50, interval=2, threshold=1, watch=20, keep_old=20)
+        judge = rollout.MSPRTJudge(metric="error", tau=0.05, min_requests=50)
         run = lab.rollout(plan, judge, eta.rows, rate=100, duration=20, random_state=0)
         counted = lab.metrics("v2")
     print("rolled back:", run.rolled_back)
@@ -760,10 +771,8 @@ if LIVE:
         print("then v2 gets", (after["version"] == "v2").sum(), "requests;", end=" ")
         print((after["status"] >= 500).sum(), "of all requests fail")
 
-# %% [markdown]
-# What happened second by second, and what it cost. **Harm** is counted in requests: failures that users of v2 met, and would not have met with v1. (With so few requests it is easily half or twice what is expected.)
-
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] collapsed=true
+# Second by second, and what it cost
 if LIVE:
     print(run.decision.reason)
     if run.rolled_back:
@@ -773,17 +782,18 @@ if LIVE:
     display(run.plot(), run.summary().round(1))
 
 # %% [markdown]
-# The judge read the same kind of log that the simulator of lesson 06 writes, and the controller moved real weights. What harm to expect is known beforehand, as in lesson 06: v2's requests until the rollback, times 5 %.
+# *Harm* counts failures that users would not have met with v1.
 #
-# **From log and metrics to an alert.** The judge guards a release; an alert guards every day. Its rule (lesson 08) reads the router's log in steps of two seconds. A monitoring system would not read the log but collect `/metrics`: do both count the same failures?
+# *Change this and run again:* set `error_rate=0`. Is v2 still rolled back?
 
-# %%
-from mlprod_helpers.monitoring import METRICS, Rule, evaluate, measure
+# %% collapsed=true
+# An alert rule over the router's log, and the same failures as /metrics counts them
+from mlprod_helpers import monitoring
 
-tries = run.tries if LIVE else load_recorded("canary_fails", "fails")
-rate = METRICS["error_rate"].only("version", "v2")
-table = measure(tries, [rate], every="2s")
-alerts = evaluate([Rule(rate.name, above=0.01, owner="eta-oncall")], table)
+tries = run.tries if LIVE else serving.load_recorded("canary_fails", "fails")
+rate = monitoring.METRICS["error_rate"].only("version", "v2")
+table = monitoring.measure(tries, [rate], every="2s")
+alerts = monitoring.evaluate([monitoring.Rule(rate.name, above=0.01, owner="eta-oncall")], table)
 print("alert:", alerts["rule"].iloc[0] if len(alerts) else None)
 if LIVE:
     codes = counted[counted["name"] == "requests_total"]
@@ -791,7 +801,10 @@ if LIVE:
     print("/metrics and log agree on v2's failures:", failures == run.failed_tries["v2"])
 
 # %% [markdown]
-# **A loop of your own.** In the next exercise the program that decides is yours. v2 gets 20 % of the users (in the last rollout most of them) and fails for one request in twenty; v1 fails for one in two hundred. A program looks at the log ten times and may roll back. This is what it sees at one look, one row a *try* of the router to get an answer, with `version`, `served` (did a user get this answer?) and `status`.
+# ### A loop of your own
+#
+# Now the program that decides is yours. It looks at the log ten times. One row is a *try* of the router to get an answer, and `served` says whether a user got it. v2 fails for
+# one in twenty, v1 for one in two hundred.
 
 # %%
 from mlprod_helpers.serving.lab.watch import draw_watch, watch
@@ -802,9 +815,10 @@ first = watches[titles[1]][0]
 first.groupby(["version", "served", "status"]).size().rename("tries").to_frame()
 
 # %% [markdown]
-# In this rollout the router **retries**: when v2 fails, it asks v1, and the user sees no error. The failed try stands in the log all the same, with `served` False. So do copies that go to another version in the shadow (lesson 06): they are not served either, and their failures are nobody's harm.
+# Here the router makes **retries**: when v2 fails, it asks v1, and the user sees no error. The failed try has `served` False. So have copies for a version in the **shadow**,
+# whose failures harm nobody.
 #
-# **A worked example: a loop in a hurry.** It rolls back at the second failure of v2, whatever v1 does:
+# A worked example rolls back at the second failure of v2:
 
 
 # %%
@@ -821,17 +835,19 @@ for title in titles:
     print(f"{title}\n    v2 {ending}; {failed} of its tries have failed")
 
 # %% [markdown]
-# It finds the bad version early. It also sends a good one home after two failures, which are no more than usual, and goes back in an outage that hits v1 just as much.
+# It rolls back the bad version early, but also a good one, and one in an outage that hits v1 as well.
 #
 # ### Exercise 9.7 · Close the loop
-# *Core · 5 points · 10 minutes*
+# *5 points · 10 minutes*
 #
-# Write `on_tick(window, memory)`: it returns `("continue", memory)` or `("rollback", memory)`.
+# Write `on_tick(window, memory)`. It returns `("continue", memory)` or `("rollback", memory)`.
 #
-# - `window` is a table as above: the tries since the last look, one row each, with `version`, `served`, `status` (500 or more: it failed) and `attempts`. It may have no row of a version.
-# - `memory` is a dict of yours. It is empty at the first look of a rollout, and what you return comes back at the next look. You may change it in place.
+# - `window` is a table as above, the tries since the last look, with `version`, `served`, `status` (500 or more: failed) and `attempts`. It may lack a version.
+# - `memory` is a dict of yours, empty at the first look. What you return comes back at the next one. You may change it in place.
+# - A bad v2 must go before 15 of its tries have failed, with and without retries.
+# - A good v2 must stay, also when a failing v3 gets copies, and when the network is down for both. In one rollout v2 has more users than v1.
 #
-# The rollouts above are drawn anew. A bad v2 must go before 15 of its tries have failed, with and without retries. A good one must stay, also when a failing v3 gets copies, and when the network is down for both; in one of these v2 has more users than v1.
+# For example, a first look without failures gives `("continue", memory)`.
 
 
 # %% exercise="9.7"
@@ -855,20 +871,19 @@ def on_tick(window, memory):
 lesson.check("9.7")
 
 # %% [markdown]
-# ### Shadow and blue-green, under load
+# ### Stretch: shadow, blue-green and the cockpit
 #
-# Two other ways of lesson 06, on real processes. First a **shadow**: a version named slow gets a copy of every request and takes 0.3 seconds for each. Do users feel it? Then **blue-green**: v2 stands ready, and everybody goes there at once, in the middle of the traffic. Does anybody see an error?
+# A slow version gets copies of all requests. Then all users move to v2 at once (**blue-green**). Does anybody notice?
 
-# %%
-from mlprod_helpers.rollout import BlueGreen, Shadow
-
+# %% collapsed=true
+# A shadow of a slow version, then blue-green in the middle of the traffic
 if LIVE:
-    slow = Deployment(*eta.v2, workers=16, faults=Faults(delay_ms=300))
-    with Lab({"v1": eta.v1, "slow": slow, "v2": eta.v2}) as lab:
-        plan = Shadow(duration=5, interval=1)
+    slow = serving.Deployment(*eta.v2, workers=16, faults=serving.Faults(delay_ms=300))
+    with serving.Lab({"v1": eta.v1, "slow": slow, "v2": eta.v2}) as lab:
+        plan = rollout.Shadow(duration=5, interval=1)
         shadow = lab.rollout(plan, judge, eta.rows, rate=30, duration=5, random_state=0)
         lab.roles("v1", "v2")
-        plan = BlueGreen(preview=3, copies=100, interval=1, watch=2)
+        plan = rollout.BlueGreen(preview=3, copies=100, interval=1, watch=2)
         green = lab.rollout(plan, judge, eta.rows, rate=100, duration=8, random_state=0)
 
     copies = shadow.tries[~shadow.tries["served"]]
@@ -882,28 +897,21 @@ if LIVE:
     print("failed:", (users["status"] != 200).sum())
 
 # %% [markdown]
-# Users do not wait for a copy, since it starts when the answer has gone out, and nobody lost a request in the switch: each request reads the router's plan once, so it sees the old one or the new one and never half of both.
-#
-# ### The cockpit
-#
-# All of it by hand, if you like: change load and weights, kill the canary with SIGKILL (no farewell at all), and look who notices. The cockpit shows a lab of its own, which stays open while you go on. *Close* or `mine.close()` ends it, its ten minutes do, and so does the end of the kernel; run the cell again for another one.
+# In the cockpit you change load and weights, or end the canary at once with **SIGKILL**:
 
 # %% tags=["nbval-ignore-output"]
-from mlprod_helpers.explore import cockpit
-
-mine = Lab(show=None).start() if LIVE else None
-cockpit(mine)
+mine = serving.Lab(show=None).start() if LIVE else None
+explore.cockpit(mine)
 
 # %% [markdown]
 # ## Handling data drift
 #
-# The service meets flights of autumn, and its model was trained in winter, when planes to the west fly against a strong jet stream. The batch model cannot know. But each flight lands, and then its **label**, the true time, is there: `POST /label` with the request's id tells the service. The hybrid of lesson 04, a batch model plus a running correction for each band of distance, learns from it
-# while it serves.
-#
-# 600 flights, in portions of 50, to a plain v1 and to a hybrid around the same model. Labels come late: those of a portion arrive when the next one has been answered.
+# The model was trained in winter and now meets flights of autumn. Labels arrive late, as `POST /label` with the request's id. The **hybrid** of lesson 04 learns from them while
+# it serves. It is a batch model plus a running correction.
 
 
-# %%
+# %% collapsed=true
+# 600 flights in portions of 50, to v1 and to a hybrid around the same model
 def off_by(table, truth):
     """Mean absolute error of the answers of a load table, in minutes."""
     return np.abs(table["prediction"].to_numpy() - truth.to_numpy()).mean()
@@ -911,7 +919,7 @@ def off_by(table, truth):
 
 if LIVE:
     portions, late = {}, None
-    with Lab({"v1": eta.v1, "hybrid": eta.hybrid}) as lab:
+    with serving.Lab({"v1": eta.v1, "hybrid": eta.hybrid}) as lab:
         for first in range(0, 600, 50):
             rows, truth = eta.rows[first : first + 50], eta.labels[first : first + 50]
             plain = lab.closed_loop(rows, to="v1", n=50)
@@ -925,11 +933,11 @@ if LIVE:
     print("mean error of the last 300 flights, minutes:", off.iloc[6:].mean().round(1).to_dict())
 
 # %% [markdown]
-# The two begin alike. Once the first labels are there the hybrid's error falls below v1's, without a training and without a restart.
-#
-# **Whose label is it?** What a hybrid learns is the *residual*: the truth minus what its own batch model says. The truth about a flight is the same for all versions, the residual is not. The same 600 flights, without a service:
+# After the first labels, the error of the hybrid falls below that of v1, without a new training. It learns the **residual**, the label minus what its own batch model says. Each
+# version has its own:
 
-# %%
+# %% collapsed=true
+# The same 600 flights without a service: v2's error, corrected in three ways
 rows, truth = eta.rows[:600], eta.labels[:600]
 v1_residual = truth - eta.v1.model.predict(rows)
 v2_residual = truth - eta.v2.model.predict(rows)
@@ -943,22 +951,31 @@ off = {name: rest.abs().mean() for name, rest in corrected_by.items()}
 pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(1).to_frame()
 
 # %% [markdown]
-# The correction that v1 needs makes v2 worse than none. So the residuals of two versions must not be mixed in one stream: the label names the request's id, only the version that gave this answer learns from it (once), and it computes the residual itself, from the input that it has remembered. (It remembers a bounded number of requests; a label that comes later than that teaches nothing.)
-
-# %% [markdown]
+# The correction for v1 makes v2 worse than none. So only the version that gave the answer learns from its label.
+#
+# *Change this and run again:* correct v2 by a quarter of v1's mean residual. It happens to help. Why can you not rely on it?
+#
 # ## Your shift
 #
-# Last, all of it together, with the clocks of the real world: status and latency are known at once, **labels come late**, here 10 to 25 seconds, and the first few of them can mislead. Five recorded afternoons of 90 seconds each (take them for minutes; the failures of both versions in one of them were added), a look every three seconds. The flights are those of July; v1 is a model of January and February, and a better v2 is one of April to June:
+# Status and latency are known at once. Labels come 10 to 25 seconds later, and the first few can mislead. Five afternoons of 90 seconds were recorded, with a look every three:
 #
 # | afternoon | v2 |
 # | --- | --- |
 # | good | answers better, as fast |
 # | slow | answers better, but 0.3 s later |
-# | fails | answers as before, fails for 5 % |
-# | wrong | as fast, but answers worse: only labels tell |
-# | burst | answers better; *both* versions fail for some seconds, and later both are slow for a while |
+# | fails | answers as before, fails for 5% |
+# | wrong | as fast, but answers worse |
+# | burst | answers better; both versions fail for some seconds and later are slow |
 #
-# An answer is no good when it failed, came later than 150 ms or was more than 20 minutes off. **The cost** counts requests that went wrong and need not have: those harmed by v2, and those that a better v2 would have saved. The weight at the end stays for three afternoons more, and they count too. (In the table, *big bang* gives v2 to everybody before the first look.)
+# An answer is no good if it failed, came after 150 ms, or was more than 20 minutes off. The costs, in requests:
+#
+# | part | counted |
+# | --- | --- |
+# | harmed by v2 | during the afternoon |
+# | saved by a better v2, if it had had users | during the afternoon |
+# | both, at your last weight | for three afternoons more |
+#
+# A **big bang** gives v2 to everybody before the first look:
 
 # %%
 from mlprod_helpers.serving.lab.shift import costs, draw_shift
@@ -977,16 +994,21 @@ table = pd.DataFrame(
 table.T.sort_index()
 
 # %% [markdown]
+# *Change this and run again:* return 20 instead of 100. In which afternoons does this cost more, and in which less?
+#
 # ### Exercise 9.8 · Your shift
 # *7 points · 14 minutes*
 #
-# Write `shift(observation, memory)` -> `(weight, memory)`: the percent of the users that get v2 until the next look, 0 to 100, and what you want to remember.
+# Write `shift(observation, memory)`. It returns `(weight, memory)`: the percent of the users (0 to 100) that get v2 until the next look, and a dict of yours.
 #
-# - `observation` is a dict: `tick` (1, 2, ...), `weight` (the one in force), and for `stable` (v1) and `canary` (v2) a dict each.
-# - In these, `requests`, `errors` and `p50` (ms; `None` without requests) are those since the last look. `labels` is how many labels have come so far, and `off` the share of these whose answer was more than 20 minutes off (`None` without labels).
-# - `memory` is a dict of yours, empty at the first look of an afternoon. You may change it in place.
+# - `observation` is a dict with `tick` (the number of the look), the present `weight`, and a dict each for `stable` (v1) and `canary` (v2).
+# - In these, `requests`, `errors` and `p50` (ms, `None` without requests) are since the last look. `labels` is the number of labels so far, and `off` the share of them more than
+#   20 minutes off (`None` without labels).
+# - `memory` is empty at the first look of an afternoon. You may change it in place.
 #
-# To pass, no afternoon may cost more than a twentieth of the big bang or 35 % of never releasing, whichever is more. Try it: `costs(shift, afternoons)` gives for each your cost, that of the big bang and that of never releasing.
+# - No afternoon may cost more than a twentieth of the big bang or 35% of never releasing, whichever is more.
+#
+# For example, `return 20, memory` gives v2 to a fifth of the users. `costs(shift, afternoons)` lists your cost, that of the big bang and that of never releasing.
 
 
 # %% exercise="9.8"
@@ -1019,29 +1041,99 @@ lesson.check("9.8")
 # %% [markdown]
 # ## What you have seen
 #
-# | type of failure | meaning | how to see it | what to do |
-# | --- | --- | --- | --- |
-# | coordinated omission | the tester waits with the server | count from when a request was due | an open loop |
-# | late refusal | the queue only decides how long all wait | goodput, p99 of those let in | a queue limit, 503 with Retry-After |
-# | restart storm | not ready taken for dead | replicas that die together | liveness asks about the process alone |
-# | drift while it serves | the law moves between two trainings | error of late labels | `POST /label` feeds a hybrid |
-# | failure behind retries | users see none, v2 fails as before | count tries, not answers | roll back on tries |
-# | promoted before the truth | labels come late | labels against requests | wait, at a weight that you can afford |
+# | failure | how to see it | what to do |
+# | --- | --- | --- |
+# | coordinated omission | count from when a request was due | an open loop |
+# | late refusal | goodput, p99 of those let in | a queue limit, 503 |
+# | restart storm | replicas that die together | liveness asks about the process alone |
+# | drift while it serves | error of late labels | `POST /label` feeds a hybrid |
+# | failure behind retries | count tries, not answers | roll back on tries |
+# | promoted too early | labels against requests | wait, at a weight that you can afford |
+#
+# <details><summary>What other tools call it, what is left out, and sources</summary>
 #
 # | here | elsewhere |
 # | --- | --- |
-# | open loop, latency from the due moment | wrk2 and k6 (`constant-arrival-rate`); Locust and ab are closed loops |
+# | open loop | wrk2, k6 (`constant-arrival-rate`); Locust and ab are closed loops |
 # | alive, ready, draining | Kubernetes: liveness and readiness probe, `preStop` |
-# | `/predict`, a card beside the model | KServe and MLServer (Open Inference Protocol), BentoML, LitServe, MLflow models |
-# | schema with ranges | pydantic, FastAPI; schemathesis sends thousands of odd requests to it |
-# | limits, redaction | API gateways (NGINX `limit_req`, Envoy rate limits); structured logging with filters |
-# | micro-batching, `max_size`, `max_wait` | dynamic batching: NVIDIA Triton `max_queue_delay_microseconds`, BentoML, Ray Serve |
-# | queue limit, 503 | Envoy: circuit breaker, overload manager; load shedding |
-# | one look of the loop | Flagger: metric analysis; Argo Rollouts: AnalysisRun on Prometheus |
+# | `/predict`, a card | KServe, MLServer, BentoML, LitServe, MLflow models |
+# | schema, limits, redaction | pydantic, FastAPI; NGINX `limit_req`, Envoy rate limits |
+# | micro-batching | Triton `max_queue_delay_microseconds`, BentoML, Ray Serve |
+# | queue limit, 503 | Envoy: circuit breaker, overload manager |
+# | one look of the loop | Flagger: metric analysis; Argo Rollouts: AnalysisRun |
 #
-# **Left out on purpose:** how many servers a promise needs (lesson 05), plans and judges (lesson 06), the hybrid itself (lesson 04), metrics and alert rules (lesson 08). Not in this course: encryption (HTTPS), users and their rights, several machines, graphics cards. *river*, *evidently* and *MLflow* learn, compare and register models; serving them under load is another subject.
+# Left out: how many servers a promise needs (lesson 05), plans and judges (06), the hybrid itself (04), metrics and alerts (08). Encryption, user rights, several machines and
+# graphics cards are not in this course.
 #
-# **Sources.** G. Tene, How NOT to Measure Latency, 2013. Kubernetes documentation, probes and pod lifecycle. B. Beyer et al., *Site Reliability Engineering*, 2016, chapters on overload and cascading failures.
+# **Sources.** G. Tene, How NOT to Measure Latency, 2013. Kubernetes documentation, probes and pod lifecycle. B. Beyer et al., *Site Reliability Engineering*, 2016, chapters on
+# overload and cascading failures.
+#
+# </details>
+
+# %% [markdown]
+# ## At work
+#
+# **FastAPI** serves a model behind a schema. Its default 422 repeats what was sent, so replace it. KServe and BentoML do this at scale.
+
+# %%
+import http.client
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Flight(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # no other field
+    distance: float = Field(ge=50, le=5000, allow_inf_nan=False)
+
+
+app, answered = FastAPI(), Counter("answered", "Requests with an answer", registry=CollectorRegistry())
+
+
+@app.post("/predict")
+def predict(flight: Flight) -> dict:
+    answered.inc()
+    return {"eta": 20 + flight.distance / 8}
+
+
+if LIVE:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))  # port=0: any free one
+    Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        time.sleep(0.01)
+    client = http.client.HTTPConnection(*server.servers[0].sockets[0].getsockname())
+    for body in ('{"distance": 800}', '{"distance": -5}', "miles: 800"):
+        client.request("POST", "/predict", body, {"Content-Type": "application/json"})
+        response = client.getresponse()
+        print(response.status, json.loads(response.read()).get("eta"))
+    server.should_exit = True
+    print("answered:", int(answered.collect()[0].samples[0].value))
+
+# %% [markdown]
+# ## Recap
+#
+# <details><summary>Why does a closed loop find no pause?</summary>
+#
+# It waits with the server and sends nothing during the pause. Count latency from the moment at which a request was due.
+#
+# </details>
+#
+# <details><summary>When is a process restarted, and when is it taken out of rotation?</summary>
+#
+# It is restarted when a new process would be better, for example when it hangs. It is out of rotation while it cannot take requests, for example while it loads.
+#
+# </details>
+#
+# <details><summary>Why does a rollback loop count tries and not answers?</summary>
+#
+# The router may make up for a failed try, so that users see no error. The version fails all the same, and each failure costs a second try.
+#
+# </details>
+
+# %% [markdown]
+# ## Where you are
 
 # %%
 lesson.progress()

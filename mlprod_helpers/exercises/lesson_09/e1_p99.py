@@ -15,7 +15,7 @@ SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST, SENT_LATE = (
     "users on their own, who give up during a pause",
     "users on their own, a pause, and one request in 200 that was never answered",
     "some requests that were never answered",
-    "a tester with a schedule, and no answer to half of what was sent late",
+    "a tester with a schedule, and no answer to half of the late requests",
 )
 
 
@@ -34,9 +34,9 @@ def _given_up(due, finish, timeout):
     edition=2,
     kind=Function("due", "sent", "finish", "timeout", returns=Number()),
     hints=(
-        "When does a user begin to wait: when the request was due, or when the tester got round to sending it?",
-        "A request that was given up has no `finish`. Its user waited for at least `timeout` seconds, and that counts.",
-        "`np.isnan(finish)` finds those; `np.where` puts another number in their place; `np.quantile(..., 0.99)` does the rest.",
+        "When does a user begin to wait, when the request was due or when the tester sent it?",
+        "A request without an answer has no `finish`. Its user waited for `timeout` seconds, and that counts.",
+        "`np.isnan(finish)` finds those, and `np.where` puts another number in their place. `np.quantile(..., 0.99)` does the rest.",
     ),
 )
 def p99(answer, rng, expect):
@@ -92,7 +92,7 @@ def _p99(since, finish, timeout):
 
 
 @p99.misconception(
-    "the wait began when the request was sent. During the pause this tester did not send anything: it waited with the server, and its users waited longer than it says. Count from the moment a request was due.",
+    "you counted the wait from the moment of sending. During the pause this tester sent nothing and waited with the server, so its numbers are too small. Count from `due`.",
     when=lambda seen: not held(seen)[SCHEDULED] and _is_about(seen, 0, lambda d, s, f, t: _p99(s, f, t)),
 )
 def from_the_moment_of_sending(due, sent, finish, timeout):
@@ -100,14 +100,14 @@ def from_the_moment_of_sending(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "no answer meant no wait. A request that was given up counts as 0 seconds or hardly more here; it is one of the slowest."
+    "you counted a request without an answer as 0 seconds. It is one of the slowest, because its user waited until the timeout. Put `timeout` in its place."
 )
 def given_up_is_zero(due, sent, finish, timeout):
     return float(np.quantile(np.nan_to_num(finish - due), 0.99))
 
 
 @p99.misconception(
-    "requests without an answer could be left out. They are the slowest of all: count each with at least the time after which its user gave up.",
+    "you left out the requests without an answer. They are the slowest of all, so the p99 becomes too small. Count each with `timeout`.",
     when=lambda seen: (
         not held(seen)[LOST] and all(_is_about(seen, case, answered_only) for case in (2, 3, 4))
     ),
@@ -118,7 +118,7 @@ def answered_only(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "a number could be computed with missing ones among them. NaN spreads: one request without an answer, and nothing is known about the others.",
+    "you computed with NaN among the values. One request without an answer then makes the whole result NaN. Replace the NaN first, for example with `np.where`.",
     when=lambda seen: any(output != output for output in seen.outputs),
 )
 def nan_spreads(due, sent, finish, timeout):
@@ -126,7 +126,7 @@ def nan_spreads(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "the mean told how long users wait. It hides the few who waited ten seconds among the thousands who did not: ask for the time that 99 of 100 stay below.",
+    "you took the mean. It hides the few who waited ten seconds among the thousands who did not. Take the value that 99 of 100 stay below.",
 )
 def the_mean(due, sent, finish, timeout):
     return float(np.mean(np.where(np.isnan(finish), timeout, finish - due)))

@@ -4,16 +4,16 @@ from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Order, exercise
 
 STEPS = {
-    "predict": "compute the features and ask the model",
-    "record": "write id, version, status and latency to log and metrics",
+    "predict": "ask the model",
+    "record": "write id, status and latency to the log",
     "size": "refuse a body that is too large",
-    "respond": "send the status and the answer",
+    "respond": "send status and answer",
     "parse": "read the body as JSON",
-    "clock": "start the clock, one more request in flight",
-    "queue": "wait for a free place, or refuse with 503",
-    "plausible": "is the answer a finite number in range?",
+    "clock": "start the clock",
+    "queue": "wait for a place, or refuse with 503",
+    "plausible": "is the answer finite and in range?",
     "validate": "check fields, types and ranges",
-    "id": "give the request an id, or take the caller's",
+    "id": "give it an id, or take the caller's",
 }
 
 RIGHT_ORDER = [
@@ -26,7 +26,7 @@ NAMED, SMALL, VALID, TIMED, LOOKED_AT, KNOWN, LET_IN = (
     "a body that is too large is not read as JSON first",
     "the model sees only what was read and validated",
     "the clock runs while a request is read, checked and waits",
-    "nobody gets an answer that was not looked at",
+    "nobody gets an answer that was not checked",
     "what the record says is already known",
     "a request that finds no place does not reach the model",
 )
@@ -48,21 +48,23 @@ def _before(order, *chain):
     edition=2,
     kind=Order(tuple(STEPS)),
     hints=(
-        "Begin with what must be there even for a request that is refused at the very next step.",
+        "Begin with what even a request needs that is refused at the very next step.",
         "Cheap refusals come before expensive work, and nothing reaches the model that a check could have stopped.",
-        "What the record says must be known when it is written; and what a user gets must have been looked at before.",
+        "When the record is written, everything in it must be known. An answer must be checked before a user gets it.",
     ),
 )
 def life(answer, rng, expect):
     """The ten steps of a request; several orders are right."""
     first = min(answer.index(step) for step in ("size", "parse", "validate", "queue"))
     expect.true(answer.index("id") < first, NAMED, "some step may refuse it before it has one")
-    expect.true(_before(answer, "size", "parse"), SMALL, "it is in memory before its size is looked at")
-    expect.true(answer.index("clock") < first, TIMED, "a part of the time would be in no metric")
-    expect.true(_before(answer, "queue", "predict"), LET_IN, "the model works before anybody counts")
+    expect.true(_before(answer, "size", "parse"), SMALL, "it is in memory before its size is checked")
+    expect.true(answer.index("clock") < first, TIMED, "a part of the time would be missing from the metrics")
+    expect.true(_before(answer, "queue", "predict"), LET_IN, "the model works before a place was free")
     with expect.defining():
         expect.true(_before(answer, "parse", "validate", "predict"), VALID, "something gets past the checks")
-        expect.true(_before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent unseen")
+        expect.true(
+            _before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent before it was checked"
+        )
         expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "it is written too early")
 
 
@@ -83,7 +85,7 @@ def _can_be_defended(answer, rng):
 
 
 @life.misconception(
-    "the model could be asked first and the input checked later. It has then answered for a flight of -5 miles, and you have paid for it.",
+    "you let the model see what was not checked. It then answers for a flight of -5 miles, and you pay for it. Put the checks of the input before `predict`.",
     when=lambda seen: not held(seen)[VALID],
 )
 def predicts_before_it_validates():
@@ -91,7 +93,7 @@ def predicts_before_it_validates():
 
 
 @life.misconception(
-    "latency were the model's time. Users also wait in the queue and while the body is read: a clock that starts late shows a fast service to people who wait.",
+    "you measure only a part of the time. Users also wait in the queue and while the body is read, so a late clock shows a fast service to people who wait. Start it before anything can be refused.",
     when=lambda seen: not held(seen)[TIMED],
 )
 def clock_around_the_model():
@@ -99,7 +101,7 @@ def clock_around_the_model():
 
 
 @life.misconception(
-    "the log were a diary of what comes in. A line written before the answer cannot say how it ended: status, latency and prediction are not known yet.",
+    "you write the log line before the answer is known. The line cannot say how the request ended, because status and prediction do not exist yet. Move `record` towards the end.",
     when=lambda seen: not held(seen)[KNOWN],
 )
 def logs_on_arrival():
@@ -107,7 +109,7 @@ def logs_on_arrival():
 
 
 @life.misconception(
-    "only requests that go well needed a name. Those that are refused are the ones somebody will ask about: which of a million was it?",
+    "you gave an id only to some requests. People ask about the refused ones, and without an id you cannot find them among a million. Give the id before anything can be refused.",
     when=lambda seen: not held(seen)[NAMED],
 )
 def names_the_answer_only():
@@ -115,7 +117,7 @@ def names_the_answer_only():
 
 
 @life.misconception(
-    "the answer could be checked once it is out. What a user has seen cannot be taken back.",
+    "you check the answer after it was sent. You cannot take back what a user has seen. Put `plausible` between `predict` and `respond`.",
     when=lambda seen: not held(seen)[LOOKED_AT],
 )
 def looks_afterwards():
@@ -123,7 +125,7 @@ def looks_afterwards():
 
 
 @life.misconception(
-    "a body had to be read to know that it is too large. By then two gigabytes are in memory: its length is announced, and can be counted while it comes.",
+    "you read a body before you know that it is too large. By then two gigabytes may be in memory. Its length is announced and can be counted on arrival, so check the size first.",
     when=lambda seen: not held(seen)[SMALL],
 )
 def reads_everything():

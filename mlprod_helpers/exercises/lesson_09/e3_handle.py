@@ -47,9 +47,9 @@ def _valid(rng):
         returns=Several(Number(low=100, high=599, integer=True), Mapping(), names=("status", "reply")),
     ),
     hints=(
-        "One thing after the other, and each may end the story: length, JSON, an object, exactly these three names, each value.",
+        "Check one thing after the other and return at the first mistake: length, JSON, an object, exactly these three names, each value.",
         "`json.loads` reads NaN, and `True` is a whole number for Python. `type(value) in (int, float)` and `math.isfinite(value)` help. Say in the error which field, not which value.",
-        "After the model: `if not math.isfinite(eta)`, this is no fault of the sender, and `null` is no answer.",
+        "Check the model's answer with `math.isfinite(eta)`. If it is not finite, that is no mistake of the sender, and `null` is no answer.",
     ),
 )
 def handle(answer, rng, expect):
@@ -281,7 +281,7 @@ def _handled(body, problem=_problem, *, longest=LONGEST_BODY, bad=422, echo="", 
 
 
 @handle.misconception(
-    "an exception were an answer. Whatever your code does not catch reaches the caller as a 500: your pager rings for their typo.",
+    "you let exceptions out of `handle`. A framework turns each of them into a 500, so your team is paged for somebody else's typo. Catch them and return a 4xx.",
     when=lambda seen: sum(bool(call.error) for call in seen.calls) > 5,
 )
 def lets_it_crash(body):
@@ -290,7 +290,7 @@ def lets_it_crash(body):
 
 
 @handle.misconception(
-    "a bad request were the server's fault. 5xx means *we* failed: clients send it again, and your pager rings for their typo. 4xx means that it will not work however often they try.",
+    "you answered a bad request with a 5xx. That says that the service failed, so clients send it again and your team is paged for their typo. Return a 4xx, which says that trying again will not help.",
     when=lambda seen: not held(seen)[MISSING] and not held(seen)[RANGE] and _refused_as_500(seen),
 )
 def everything_is_500(body):
@@ -298,7 +298,7 @@ def everything_is_500(body):
 
 
 @handle.misconception(
-    "200 with an empty answer were harmless. Nobody counts it as an error, and the display shows a blank: the caller must see from the status that there is none.",
+    "you returned 200 with an empty answer. Nobody counts it as an error, and the airport display stays empty. Return a 5xx, so that the caller sees from the status that there is no answer.",
     when=lambda seen: (
         not held(seen)[NO_ANSWER]
         and held(seen)[FINE]
@@ -312,7 +312,7 @@ def answers_with_null(body):
 
 
 @handle.misconception(
-    "the sender's words belonged into the error. What came in may be private, or a script: it ends up in logs and on other people's screens. Name the field, not its value.",
+    "you repeated what was sent in the error. It may be private or a script, and it ends up in logs and on other people's screens. Name the field, not its value.",
     when=lambda seen: not held(seen)[SILENT],
 )
 def repeats_the_input(body):
@@ -320,7 +320,7 @@ def repeats_the_input(body):
 
 
 @handle.misconception(
-    "a comparison stopped everything that is no proper number. `True` is 1 for Python, and NaN fails each comparison, so that `distance < 50 or distance > 5000` is False for it: ask for the type, and whether it lies inside.",
+    "you only compared values. `True` is 1 for Python, and for NaN `distance < 50 or distance > 5000` is False. Check the type, and ask whether the value is inside the range.",
     when=lambda seen: held(seen)[RANGE] and held(seen)[FINE] and _lets_in(seen, "NaN", "true"),
 )
 def compares_only(body):
@@ -338,7 +338,7 @@ def compares_only(body):
 
 
 @handle.misconception(
-    "unknown fields could be passed over. A misspelled name then silently takes no part in the prediction, and whoever sends `is_admin` may try: refuse what you do not know.",
+    "you ignored unknown fields. A misspelled name then takes no part in the prediction, and nobody notices. Refuse every field that you do not know.",
     when=lambda seen: not held(seen)[UNKNOWN] and _lets_in(seen, '"passport"', "is_admin"),
 )
 def passes_over_the_unknown(body):
@@ -362,7 +362,7 @@ def passes_over_the_unknown(body):
 
 
 @handle.misconception(
-    "a body could be as long as it likes. Reading it costs memory and time before the first check: look at its length first.",
+    "you read bodies of any length. Reading costs memory and time before the first check. Check the length first.",
     when=lambda seen: (
         not held(seen)[LARGE]
         and any(

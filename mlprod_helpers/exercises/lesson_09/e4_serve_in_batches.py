@@ -16,7 +16,7 @@ ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY, ON_TIME, 
     "a full batch goes at once",
     "a lonely request waits for max_wait, not longer",
     "a steady trickle does not put off the batch",
-    "who comes exactly `max_wait` after the first still joins its batch",
+    "a request exactly `max_wait` after the first still joins its batch",
     "no requests, no answers; batches of one",
 )
 
@@ -77,9 +77,9 @@ def _requests(rng, times, bad=()):
         returns=Sequence(Mapping(keys=("id", "status", "eta", "time"))),
     ),
     hints=(
-        "Three faults: which of them makes a request wait for ever, which gives it somebody else's answer, which makes it fail for somebody else's mistake?",
-        "A batch ends when it is full, or `max_wait` seconds after its first request came. You notice the second when the next request comes later than that, and at the end.",
-        "Look at each row before it joins a batch: a bad one is answered on the spot, and takes no place. Keep requests and etas in the same order and go through both with `zip`.",
+        "There are three faults. One makes a request wait for ever, one gives it somebody else's answer, and one makes it fail for somebody else's mistake.",
+        "A batch ends when it is full, or `max_wait` seconds after its first request. You notice the second case when the next request comes later than that, and at the end.",
+        "Check each request before it joins a batch. A bad one is answered at once and takes no place. Keep requests and etas in the same order and go through both with `zip`.",
     ),
 )
 def serve_in_batches(answer, rng, expect):
@@ -256,14 +256,14 @@ def colleagues_batches(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "nothing had been repaired yet: all three faults are still there. Begin with the one that leaves requests without an answer.",
+    "you have not repaired anything yet. All three faults are still there. Begin with the one that leaves requests without an answer.",
 )
 def as_it_was(requests, max_size, max_wait):
     return colleagues_batches(requests, max_size, max_wait)
 
 
 @serve_in_batches.misconception(
-    "a batch had to be full. A lonely request at night then waits for company until the morning: its time is up `max_wait` after it came.",
+    "you wait until a batch is full. A single request at night then waits until the morning. Close a batch `max_wait` after its first request came.",
     when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_for_company(seen),
 )
 def waits_until_full(requests, max_size, max_wait):
@@ -288,7 +288,7 @@ def waits_until_full(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "answers came back in some order of their own. The model answers row by row, in the order in which it was asked: carry the id with each row.",
+    "you gave some requests the eta of others. The model answers in the order in which it was asked. Keep requests and etas in this order.",
     when=lambda seen: not held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _swapped(seen),
 )
 def mixes_up_the_answers(requests, max_size, max_wait):
@@ -305,7 +305,7 @@ def mixes_up_the_answers(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "one bad row were everybody's bad luck. The others in its batch have done nothing wrong: look at each row before it joins.",
+    "you let one bad row fail its whole batch. The other requests have done nothing wrong. Check each row before it joins a batch.",
     when=lambda seen: not held(seen)[OTHERS] and held(seen)[OWN_ANSWER] and _punished(seen),
 )
 def fails_the_whole_batch(requests, max_size, max_wait):
@@ -326,7 +326,7 @@ def fails_the_whole_batch(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "each newcomer started the clock again. With one every few milliseconds the first one waits as long as they keep coming: the time counts from the first of the batch.",
+    "you start the clock again with each new request. With one every few milliseconds the first one waits as long as they keep coming. Count `max_wait` from the first request of the batch.",
     when=lambda seen: held(seen)[LONELY] and _kept_waiting(seen, 2),
 )
 def starts_the_clock_again(requests, max_size, max_wait):

@@ -24,9 +24,9 @@ def _limit(service, servers, target):
     edition=2,
     kind=Function("service", "servers", "target", returns=Number(low=0, integer=True)),
     hints=(
-        "All servers have begun a request at this very moment, and the queue is full. In which round is its last one served?",
-        "Everybody waits for the round that runs now. Then `servers` of them are served in each round of `service` seconds.",
-        "How many whole rounds fit into `target`? One of them runs already. The others have `servers` places each: `servers * floor(target / service - 1)`.",
+        "All servers have just begun a request, and the queue is full. In which round is its last request served?",
+        "All waiting requests wait for the present round. Then `servers` of them are served in each round of `service` seconds.",
+        "How many whole rounds fit into `target`? One of them has already begun. The others have `servers` places each: `servers * floor(target / service - 1)`.",
     ),
 )
 def queue_limit(answer, rng, expect):
@@ -39,9 +39,14 @@ def queue_limit(answer, rng, expect):
     service = float(rng.choice([0.03125, 0.0625, 0.125]))
     rounds = int(rng.integers(3, 7))
     _ask_limit(
-        expect, answer, int(rng.integers(2, 6)), service, service * rounds, "; to end just in time is in time"
+        expect,
+        answer,
+        int(rng.integers(2, 6)),
+        service,
+        service * rounds,
+        "; the last answer comes exactly in time",
     )
-    _ask_limit(expect, answer, int(rng.integers(2, 6)), *_rounds(rng, 1, 2), "; one round and no more")
+    _ask_limit(expect, answer, int(rng.integers(2, 6)), *_rounds(rng, 1, 2), "; only one round fits")
     service, _ = _rounds(rng, 1, 2)
     _ask_limit(expect, answer, int(rng.integers(2, 6)), service, 0.6 * service, "; nobody can be in time")
 
@@ -93,7 +98,7 @@ def _pairs(seen):
 
 
 @queue_limit.misconception(
-    "everybody could be served. They are, one after the other, and all too late: in overload a queue without an end only decides how long each of them waits.",
+    "you let everybody in. They are all served, but too late, because the queue grows as long as the overload lasts. Compute how many can be served within `target`.",
     when=lambda seen: all(limit > 1000 for limit, *_ in _pairs(seen)),
 )
 def no_limit(service, servers, target):
@@ -101,35 +106,35 @@ def no_limit(service, servers, target):
 
 
 @queue_limit.misconception(
-    "each server had one place in the queue. How many may wait depends on how much time the promise leaves, and on how fast the servers are.",
+    "you gave each server one place in the queue. How many may wait also depends on `target` and on `service`. Count the rounds that fit into `target`.",
 )
 def one_place_a_server(service, servers, target):
     return servers
 
 
 @queue_limit.misconception(
-    "one server emptied the queue. All of them do: the more there are, the more may wait.",
+    "you counted only one server. All of them empty the queue, so more may wait with more servers. Multiply the rounds by `servers`.",
 )
 def forgets_the_servers(service, servers, target):
     return max(int(target / service - 1 + 1e-9), 0)
 
 
 @queue_limit.misconception(
-    "the answer were there when the wait is over. The last in the queue also has to be served: wait and service together must fit into the target.",
+    "you counted only the wait. The last request in the queue also has to be served. Wait and service together must fit into `target`.",
 )
 def forgets_the_service(service, servers, target):
     return servers * math.floor(target / service + 1e-9)
 
 
 @queue_limit.misconception(
-    "requests left the queue one at a time, evenly. When all servers have begun in the same moment they finish together: the queue moves in rounds of `servers`, and the last ones of a part of a round are late.",
+    "you let requests leave the queue evenly, one at a time. Servers that have begun together also finish together, so the queue moves in rounds. Count only whole rounds.",
 )
 def in_parts_of_a_round(service, servers, target):
     return max(int((target - service) * servers / service + 1e-9), 0)
 
 
 @queue_limit.misconception(
-    "the servers' own requests were a part of the queue. They do not count as waiting.",
+    "you counted the requests in service as waiting. They have left the queue already. Subtract one round.",
 )
 def counts_those_in_service(service, servers, target):
     return servers * max(math.floor(target / service + 1e-9), 0) + servers

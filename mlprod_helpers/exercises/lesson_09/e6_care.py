@@ -5,14 +5,14 @@ from mlprod_helpers.lesson.contract import Choice, exercise
 ACTIONS = ("restart", "out_of_rotation", "leave")
 
 STATES = {
-    "loading": "started 20 s ago, reads its model; that usually takes 40 s",
+    "loading": "started 20 s ago, loads its model; that usually takes 40 s",
     "stuck": "answers nothing for a minute, not even /healthz; no CPU is used",
     "draining": "was told to stop, finishes its last 12 requests",
     "database": "the database that all replicas share is down; this one says so with 503",
     "overload": "all replicas are full, each refuses a fifth of the requests with 503",
     "checksum": "up for an hour, but refuses its model file: wrong checksum; others are fine",
     "pause": "one answer took 2 s, those before and after it 1 ms",
-    "leak": "memory at 96 % of its limit, 1 % more each hour; others are fine",
+    "leak": "memory at 96% of its limit, 1% more each hour; others are fine",
 }
 
 RIGHT_STATES = {
@@ -37,8 +37,8 @@ RIGHT_STATES = {
     objective="9.d",
     kind=Choice(STATES, options=ACTIONS),
     hints=(
-        "Two questions for each state: would a new process be any better? And should this one get requests now?",
-        "Then a third: what if all replicas are in this state at once, and all get the same treatment?",
+        "Ask two questions for each state. Would a new process be any better? Should this one get requests now?",
+        "Then ask a third one. What happens if all replicas are in this state and all get the same treatment?",
     ),
 )
 def care(answer, rng, expect):
@@ -61,49 +61,49 @@ def _does_no_harm(answer, rng):
 
 
 @care.misconception(
-    "what is not ready yet were dead. Restarted after 20 of 40 seconds, it will never finish: loading means no requests for now, not a new beginning.",
+    "you restarted a process that is not ready yet. If it is restarted after 20 of 40 seconds, it will never finish loading. It only needs to get no requests for now.",
 )
 def restarts_the_loading():
     return RIGHT_STATES | {"loading": "restart"}
 
 
 @care.misconception(
-    "a restart helped against what is outside. The database stays down, and now all replicas die together and start together: liveness must ask about the process alone.",
+    "you restarted a process for a fault outside of it. The database stays down, and now all replicas restart together. Ask whether a new process would be any better.",
 )
 def restarts_for_the_database():
     return RIGHT_STATES | {"database": "restart"}
 
 
 @care.misconception(
-    "a replica that drains were broken. Those twelve requests were being served; killed now, twelve users get an error.",
+    "you restarted a replica that is draining. It is still serving twelve requests, and those users would get an error. Let it finish without new requests.",
 )
 def restarts_the_draining():
     return RIGHT_STATES | {"draining": "restart"}
 
 
 @care.misconception(
-    "a replica that refuses some requests were ill. It does what it should: taken away, its share falls on the others, which are full too, and they follow one by one.",
+    "you took away a replica because it refuses some requests. It does what it should when it is full. Its share would fall on the others, which are full too, so leave it.",
 )
 def takes_the_full_away():
     return RIGHT_STATES | {"overload": "out_of_rotation"}
 
 
 @care.misconception(
-    "a restart repaired a file. The new process reads the same bytes and refuses them again, for ever: no requests for this one, and somebody has to look.",
+    "you restarted a process to repair a file. The new process reads the same bytes and refuses them again. Keep requests away from it until somebody has looked.",
 )
 def restarts_for_a_file():
     return RIGHT_STATES | {"checksum": "restart"}
 
 
 @care.misconception(
-    "a process that hangs came back by itself. Without requests it hangs just as well: here nothing but a new process helps.",
+    "you expected a stuck process to recover by itself. It answers nothing at all, and it will be stuck without requests, too. Only a new process helps here.",
 )
 def waits_for_the_stuck():
     return RIGHT_STATES | {"stuck": "out_of_rotation"}
 
 
 @care.misconception(
-    "one slow answer were a symptom. Probes should fail a few times in a row before anybody acts on them.",
+    "you restarted a process for one slow answer. Such a pause passes by itself. Act only when probes fail several times in a row.",
 )
 def restarts_for_a_pause():
     return RIGHT_STATES | {"pause": "restart"}

@@ -39,9 +39,9 @@ MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
         returns=Several(Text(options=("continue", "rollback")), Mapping(), names=("action", "memory")),
     ),
     hints=(
-        "Which rows say how v2 does? Not all that are served: a try that failed and was made up for elsewhere is not. Not all that are not served: copies of something else are there too.",
-        "One look has some thirty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning, and in each look.",
-        "Roll back when v2 has failed at least five or six times more often than v1's rate explains, and at least three times as often as v1. An outage raises both rates, so that the second condition does not hold.",
+        "Which rows say how well v2 works? A failed try that another version made up for is not served, but it counts. A copy for another version is not served either, and it does not count.",
+        "One look has about thirty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning.",
+        "Roll back when v2 has at least six failures and its failure rate is more than three times that of v1. An outage raises both rates, so that the second condition does not hold.",
     ),
 )
 def on_tick(answer, rng, expect):
@@ -131,7 +131,7 @@ def _at_the_first_failure(seen, title):
 
 
 @on_tick.misconception(
-    "what users saw were all. The router has made up for the failed tries elsewhere, so nobody saw an error: v2 fails as before, each failure costs a second try, and one day there is nobody to try. Count tries, also those that were not served.",
+    "you counted only what users saw. The router made up for the failed tries, so users saw no error, but v2 fails as before. Count all tries of v2, also those that were not served.",
     when=lambda seen: held(seen)[FAILING] and not held(seen)[RETRIED] and _stays(seen, RETRIED),
 )
 def only_what_was_served(window, memory):
@@ -139,7 +139,7 @@ def only_what_was_served(window, memory):
 
 
 @on_tick.misconception(
-    "every failed row were v2's. Copies go to another version, whose answers no user gets: `version` says whose failure it is.",
+    "you blamed v2 for failures of another version. Copies go to v3, and no user gets its answers. Look at `version` to see whose failure it is.",
     when=lambda seen: not held(seen)[COPIES] and held(seen)[AS_GOOD] and held(seen)[OUTAGE],
 )
 def all_but_v1(window, memory):
@@ -148,7 +148,7 @@ def all_but_v1(window, memory):
 
 
 @on_tick.misconception(
-    "a failure proved something. Both versions fail now and then, and the first failure of a good one sends it home: ask for more failures than v1's rate explains.",
+    "you roll back at the first failure. Both versions fail now and then, so this also sends home a good one. Ask for more failures than v1's rate explains.",
     when=lambda seen: not held(seen)[AS_GOOD] and _at_the_first_failure(seen, AS_GOOD),
 )
 def at_the_first_failure(window, memory):
@@ -157,7 +157,7 @@ def at_the_first_failure(window, memory):
 
 
 @on_tick.misconception(
-    "a fixed limit could judge. In the outage v1 fails alike, and going back to it helps nobody: compare with v1 in the same minutes.",
+    "you used a fixed limit. In the outage v1 fails just as often, so going back to it helps nobody. Compare with v1 at the same time.",
     when=lambda seen: not held(seen)[OUTAGE] and not held(seen)[LATE_OUTAGE] and held(seen)[AS_GOOD],
 )
 def by_a_fixed_limit(window, memory):
@@ -165,7 +165,7 @@ def by_a_fixed_limit(window, memory):
 
 
 @on_tick.misconception(
-    "one could wait and see. Nobody has rolled back while one try in twenty failed: labels come hours later, but the status is there at once.",
+    "you never roll back. v2 stays although one try in twenty fails. Labels come hours later, but the status is known at once, so use it.",
     when=lambda seen: all(_stays(seen, title) for title in _played(seen)),
 )
 def waits_for_labels(window, memory):
@@ -174,7 +174,7 @@ def waits_for_labels(window, memory):
 
 
 @on_tick.misconception(
-    "the version with more failures were the worse one. It may just have more requests: divide the failures of each version by its tries.",
+    "you compared counts of failures. The version with more failures may only have more requests. Divide the failures of each version by its tries.",
     when=lambda seen: (
         not held(seen)[LATE_OUTAGE] and all(ok for title, ok in held(seen).items() if title != LATE_OUTAGE)
     ),

@@ -27,9 +27,9 @@ def _limit_of(bang, never):
         returns=Several(Number(low=0, high=100), Mapping(), names=("weight", "memory")),
     ),
     hints=(
-        "Three questions have three clocks: status and latency are known at once, labels late. What weight can you afford while you wait for the labels?",
-        "Sums belong into `memory`: one look has a dozen tries of the canary. Compare each figure with that of `stable` in the same observation: a burst slows both.",
-        "Roll back for good (0) at several times stable's failures, or twice its p50 in two looks running. Promote (100) when some hundred labels say that v2 is off less often. Until then: some 20 %.",
+        "Status and latency are known at once, and labels arrive late. What weight can you afford while you wait for the labels?",
+        "One look has only about a dozen requests of the canary, so keep sums in `memory`. Compare each figure with that of `stable` in the same observation, because a burst slows both.",
+        "Roll back for good (0) at several times stable's failure rate, or at twice its p50 in two looks in a row. Promote (100) when more than a hundred labels say that v2 is off less often. Until then give it about 20%.",
     ),
 )
 def shift(answer, rng, expect):
@@ -123,7 +123,7 @@ def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=1
 
 
 @shift.misconception(
-    "better answers were all that counts. They came after the user had left: an answer that is late is no answer.",
+    "you looked only at how good the answers are. Here they came too late to be of use. Compare `p50` of canary and stable, too.",
     when=lambda seen: _lost(seen) == {"slow"},
 )
 def promotes_on_accuracy(observation, memory):
@@ -131,7 +131,7 @@ def promotes_on_accuracy(observation, memory):
 
 
 @shift.misconception(
-    "slowness were the release's fault. In the burst both versions were slow: that is overload, and going back helps nobody. Compare with stable in the same minutes.",
+    "you blamed v2 for being slow in the burst. Both versions were slow then, so going back helps nobody. Compare with `stable` in the same observation.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_while_slow(seen),
 )
 def goes_back_in_the_burst(observation, memory):
@@ -139,7 +139,7 @@ def goes_back_in_the_burst(observation, memory):
 
 
 @shift.misconception(
-    "any failure were the release's. For some seconds both versions failed, and stable as often: divide by the requests of each, and compare.",
+    "you blamed v2 for every failure. For some seconds both versions failed, and stable just as often. Divide the errors of each by its requests, and compare the rates.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_for_failures(seen),
 )
 def counts_failures_alone(observation, memory):
@@ -150,7 +150,7 @@ def counts_failures_alone(observation, memory):
 
 
 @shift.misconception(
-    "the first labels told. A dozen of them say anything: here those of the good v2 began with the bad ones. Wait for some more; the weight until then is what you pay.",
+    "you decided on the first labels. A dozen of them can mislead, and here the first ones of the good v2 were bad. Wait for more, at a weight that you can afford.",
     when=lambda seen: "good" in _lost(seen) and _went_for_few_labels(seen),
 )
 def decides_on_few_labels(observation, memory):
@@ -158,7 +158,7 @@ def decides_on_few_labels(observation, memory):
 
 
 @shift.misconception(
-    "silence meant that the answers are right. Status and latency say nothing about them, and the labels had not come yet when everybody got the worse version: wait for labels, at a weight that you can afford.",
+    "you promoted v2 before its labels had arrived. Status and latency do not say whether answers are right. Wait for labels, at a weight that you can afford.",
     when=lambda seen: "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50,
 )
 def promotes_before_the_labels(observation, memory):
@@ -169,7 +169,7 @@ def promotes_before_the_labels(observation, memory):
 
 
 @shift.misconception(
-    "caution were free. Each minute without a better version costs answers that it would have got right: decide when you know enough.",
+    "you never decide. Each minute without a better version costs answers that it would have got right. Promote when you know enough.",
     when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
 )
 def never_decides(observation, memory):
@@ -177,7 +177,7 @@ def never_decides(observation, memory):
 
 
 @shift.misconception(
-    "a failed request were nothing to look at. Its answer has no label and no latency that matters, so nothing else shows it: count the status.",
+    "you did not look at failed requests. They have no label and no latency that matters, so only the errors show them. Compare the error rates of both versions.",
     when=lambda seen: _lost(seen) == {"fails"},
 )
 def passes_over_failures(observation, memory):
@@ -190,7 +190,7 @@ def passes_over_failures(observation, memory):
 
 
 @shift.misconception(
-    "one could give it to everybody and look afterwards. Whatever is found then, everybody has met it: a few are enough to find out.",
+    "you gave v2 to everybody and looked afterwards. Whatever you find then, all users have met it. A small part of the users is enough to find out.",
     when=lambda seen: bool({"slow", "wrong"} & _lost(seen)) and _weights(seen)[0] >= 50,
 )
 def everybody_first(observation, memory):

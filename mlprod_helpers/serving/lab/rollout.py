@@ -186,7 +186,7 @@ class LiveRollout:
         above.set(ylabel=f"users of {self.canary} (%)", ylim=(-4, 104))
         tries, colors = (
             self.tries,
-            dict(zip((self.stable, self.canary), (plots.REFERENCE, plots.RED), strict=True)),
+            dict(zip((self.stable, self.canary), (plots.REFERENCE, plots.CURRENT), strict=True)),
         )
         for name, color in colors.items():
             bad = tries[(tries["version"] == name) & (tries["status"] >= 500)] if len(tries) else []

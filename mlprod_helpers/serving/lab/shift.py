@@ -10,7 +10,7 @@ TICK = 3.0  # seconds between two looks
 AFTERNOONS = {
     "good": "answers better, as fast",
     "slow": "answers better, but late",
-    "fails": "answers as before, fails for 5 %",
+    "fails": "answers as before, fails for 5%",
     "wrong": "as fast, but answers worse: the labels tell, and they come late",
     "burst": "answers better; both versions fail for some seconds, and later both are slow for a while",
 }
