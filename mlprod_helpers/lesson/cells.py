@@ -50,12 +50,12 @@ def watch():
     shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
     if shell is None:
         return None
-    found = getattr(shell, "_mlprod_watch", None)
-    if found is None:
-        found = shell._mlprod_watch = Watch(shell)
-        shell.events.register("pre_run_cell", found.begin)
-        shell.events.register("post_run_cell", found.end)
-    return found
+    running = getattr(shell, "_mlprod_watch", None)
+    if running is None:
+        running = shell._mlprod_watch = Watch(shell)
+        shell.events.register("pre_run_cell", running.begin)
+        shell.events.register("post_run_cell", running.end)
+    return running
 
 
 def _names_of(code):

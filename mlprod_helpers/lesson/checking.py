@@ -112,9 +112,9 @@ class Answer:
         name = f"`{self._name}({arguments_text(arguments)})`"
         sent = [values.encode(each) for each in arguments]
         copies = [values.decode(each) for each in sent]
-        said = io.StringIO()
+        printed_text = io.StringIO()
         try:
-            with quiet(said):
+            with quiet(printed_text):
                 result = self._seen.clock.run(lambda: self._function(*copies))
         except KeyboardInterrupt:
             raise
@@ -131,7 +131,7 @@ class Answer:
             self._seen.calls.append(Call(self._name, sent, None, process=process))
             printed = (
                 " It printed something: `print` shows a value, `return` hands it over."
-                if _printed(said)
+                if _printed(printed_text)
                 else ""
             )
             raise Refused(f"{name} returns None.{printed or ' Does every path end with `return`?'}")
@@ -185,9 +185,9 @@ def _taken(kind, value, name):
         ) from None
 
 
-def _printed(said):
+def _printed(output):
     try:
-        return bool(said.getvalue())
+        return bool(output.getvalue())
     except ValueError:  # the learner closed it
         return False
 
@@ -207,10 +207,10 @@ def _too_long(name, clock):
 
 
 @contextlib.contextmanager
-def quiet(said=None):
+def quiet(output=None):
     """Keep the learner's printing and warnings out of the check."""
-    said = said or io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+    output = output or io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
@@ -390,14 +390,14 @@ def _judge(exercise, expect, seen, stopped):
     outcome = stopped or (Outcome.PARTLY if points else Outcome.FAILED)
     # what was refused, raised, stopped or damaged its arguments was not read: it accuses nobody
     unread = stopped or seen.damaged or not seen.has_output
-    found, partial = (None, False) if unread else _misconception(exercise, seen)
+    matched, partial = (None, False) if unread else _misconception(exercise, seen)
     return Verdict(
         exercise,
         outcome,
         points,
         _summed_up(expect, seen),
-        note=found.text if found else "",
-        misconception=found.name if found else "",
+        note=matched.text if matched else "",
+        misconception=matched.name if matched else "",
         digest=_digest(seen),
         partial=partial,
         seen=seen,
@@ -426,15 +426,15 @@ def _misconception(exercise, seen):
     if seen.cases:
         return _choice_misconception(exercise, seen)
     clock = Clock(exercise.seconds)
-    found = [
+    matched = [
         each
         for each in exercise.misconceptions
         if _holds(functools.partial(_replays, exercise, each, seen), clock)
     ]
-    if not found:
-        told = [each for each in exercise.misconceptions if each.when]
-        found = [each for each in told if _holds(functools.partial(each.when, seen), clock)]
-    return (found[0], False) if len(found) == 1 else (None, False)
+    if not matched:
+        described = [each for each in exercise.misconceptions if each.when]
+        matched = [each for each in described if _holds(functools.partial(each.when, seen), clock)]
+    return (matched[0], False) if len(matched) == 1 else (None, False)
 
 
 def _holds(question, clock):
@@ -456,10 +456,10 @@ def _choice_misconception(exercise, seen):
     wrong = {key for key in want if got.get(key) != want[key]}
     whole, part = [], []
     for candidate in exercise.misconceptions:
-        theirs = exercise.answers_of(candidate.make)[_choice_name(exercise)]
-        mistakes = {key for key in want if theirs.get(key) != want[key]}
-        made = {key for key in mistakes if got.get(key) == theirs.get(key)}
-        alike = len(set(theirs.values())) == 1  # "always" this option does not explain another one
+        choices = exercise.answers_of(candidate.make)[_choice_name(exercise)]
+        mistakes = {key for key in want if choices.get(key) != want[key]}
+        made = {key for key in mistakes if got.get(key) == choices.get(key)}
+        alike = len(set(choices.values())) == 1  # "always" this option does not explain another one
         if mistakes and made == mistakes and (made == wrong if alike else 2 * len(made) >= len(wrong)):
             whole.append((len(made), candidate))
         elif len(wrong) == 1 and made == wrong:
@@ -518,8 +518,8 @@ def _explain(raised):
     error = raised.error
     own = [frame for frame in _frames_of(error) if _is_learners(frame.filename)]
     where = f" in line {own[-1].lineno} of its cell, `{(own[-1].line or '').strip()}`" if own else ""
-    said = _scrub(_message_of(error).strip().split("\n")[0])[:200]
-    return f"{raised.call} stops{where}: {values.type_name(error)}{': ' + said if said else ''}"
+    message = _scrub(_message_of(error).strip().split("\n")[0])[:200]
+    return f"{raised.call} stops{where}: {values.type_name(error)}{': ' + message if message else ''}"
 
 
 def _frames_of(error):

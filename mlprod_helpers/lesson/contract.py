@@ -192,11 +192,11 @@ def exercise(
         raise ValueError(f"exercise {id}: at least one hint is needed")
 
     def decorate(check):
-        found = Exercise(
+        decorated = Exercise(
             id, title, answers, points, minutes, kinds, check, tuple(hints), core, objective, edition, seconds
         )
-        found.__doc__ = check.__doc__
-        return found
+        decorated.__doc__ = check.__doc__
+        return decorated
 
     return decorate
 
@@ -220,7 +220,7 @@ class LessonContract:
 
     @property
     def points(self):
-        return sum(found.points for found in self.exercises.values())
+        return sum(each.points for each in self.exercises.values())
 
 
 def _module_name(lesson_id):
@@ -271,7 +271,7 @@ def register(lesson_id, exercises):
     ValueError
         If one is no exercise or another lesson's, or if two have the same id or ask for the same answer; with both places.
     """
-    found, owners = {}, {}
+    by_id, owners = {}, {}
     for each in exercises:
         if not isinstance(each, Exercise):
             raise ValueError(f"lesson {lesson_id}: {each!r} in EXERCISES is no exercise")
@@ -279,9 +279,9 @@ def register(lesson_id, exercises):
             raise ValueError(
                 f"lesson {lesson_id}: exercise {each.id} at {_place(each.check)} is another lesson's"
             )
-        if each.id in found:
+        if each.id in by_id:
             raise ValueError(
-                f"exercise {each.id} is defined twice, at {_place(found[each.id].check)} and {_place(each.check)}"
+                f"exercise {each.id} is defined twice, at {_place(by_id[each.id].check)} and {_place(each.check)}"
             )
         for name in each.answers:
             if name in owners:
@@ -290,8 +290,8 @@ def register(lesson_id, exercises):
                     f"and to {each.id} at {_place(each.check)}"
                 )
             owners[name] = each
-        found[each.id] = each
-    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+        by_id[each.id] = each
+    return dict(sorted(by_id.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
 
 
 class Raised(Exception):

@@ -37,17 +37,17 @@ class Expect:
         self.cases_seen = None
         self._is_defining = False
         self._seen = seen
-        self._told = 0  # calls that are older than the last line
+        self._reported = 0  # calls that are older than the last line
 
     def _add(self, what, ok, note="", got=None, want=None, tell=True):
         ok = bool(ok)
         if self._seen is not None:
             if not ok and tell:
-                told = _told(
+                result = _result_of(
                     self._call_of(got), got, f"{what} {note}", MOST_CHARACTERS - len(what) - len(note)
                 )
-                note = ", ".join(part for part in (told, note) if part)
-            self._told = len(self._seen.calls)
+                note = ", ".join(part for part in (result, note) if part)
+            self._reported = len(self._seen.calls)
         self.lines.append(Line(what, ok, "" if ok else note, got, want, self._is_defining))
         return ok
 
@@ -59,7 +59,7 @@ class Expect:
                 parts = call.taken if isinstance(call.taken, tuple) else ()
                 if call.taken is got or any(part is got for part in parts):
                     return call
-        latest = calls[self._told :]
+        latest = calls[self._reported :]
         return latest[0] if len(latest) == 1 and not latest[0].error else None
 
     @contextlib.contextmanager
@@ -143,19 +143,19 @@ def above_constant(right, want):
     return float(right == len(want)) if most == len(want) else max(0.0, (right - most) / (len(want) - most))
 
 
-def _told(call, got, said, room):
-    """What was called and came back, within `room` characters; nothing if `said` has the value already."""
+def _result_of(call, got, line, room):
+    """What was called and came back, within `room` characters; nothing if `line` has the value already."""
     plain = _plain(got)
     if call is None:
         is_number = isinstance(plain, float) or (isinstance(plain, int) and not isinstance(plain, bool))
         text = value_text(plain)
-        return f"got {text}" if is_number and text not in said else ""
+        return f"got {text}" if is_number and text not in line else ""
     output = value_text(call.output)
     for most in (100, 60, 30):
         given = arguments_text(call.given, most)
         text = (
             f"returned {output}"
-            if f"{call.name}({given})" in said
+            if f"{call.name}({given})" in line
             else f"`{call.name}({given})` returned {output}"
         )
         if len(text) <= room:

@@ -105,28 +105,28 @@ class Lesson:
     def recall(self, name, truth):
         """Lay the recorded guess beside what happened."""
         guess = self._progress.read()["predictions"].get(f"{self.id}.{name}")
-        said = f"You predicted {guess}." if guess is not None else "You made no prediction here."
-        return self._say("Prediction and outcome", f"{said} It is {_guess_text(truth)}.")
+        predicted = f"You predicted {guess}." if guess is not None else "You made no prediction here."
+        return self._say("Prediction and outcome", f"{predicted} It is {_guess_text(truth)}.")
 
     def progress(self):
         """This lesson exercise by exercise, the course so far, and what to do next."""
-        found = self._load()
-        if isinstance(found, Message):
-            return found
+        loaded = self._load()
+        if isinstance(loaded, Message):
+            return loaded
         data = self._progress.read()
         rows, left = [], []
-        for exercise in found.exercises.values():
+        for exercise in loaded.exercises.values():
             row = data["exercises"].get(exercise.id)
             mark = _mark_of(row, exercise)
             rows.append((mark, f"{exercise.id} {exercise.title} · {_points_of(row, exercise)}"))
             if mark != "done":
                 left.append((mark, exercise))
-        mine = sum(best_points(data["exercises"].get(key, new_row())) for key in found.exercises)
+        mine = sum(best_points(data["exercises"].get(key, new_row())) for key in loaded.exercises)
         everything = sum(best_points(row) for row in data["exercises"].values())
         course = [f"All lessons so far: {points_text(everything)} points."] if everything > mine else []
         still = f"{len(left)} of {len(rows)} exercises still open" if left else "all exercises done"
-        title = f"Lesson {self.id} · {points_text(mine)} of {found.points} points · {still}"
-        return self._say(title, *course, NO_PROOF, rows=rows, then=_next_step(left, found))
+        title = f"Lesson {self.id} · {points_text(mine)} of {loaded.points} points · {still}"
+        return self._say(title, *course, NO_PROOF, rows=rows, then=_next_step(left, loaded))
 
     def reset(self, exercise_id=None):
         """Forget this lesson's progress, or one exercise's. Your answers stay; the old progress file is kept as a copy."""
@@ -154,17 +154,17 @@ class Lesson:
         verdict = check(exercise, namespace)
         self._progress.record(exercise, verdict, verdict.outcome is not Outcome.NOT_ATTEMPTED)
         message = feedback.of_verdict(verdict)
-        if said := self._stale(exercise.answers, namespace):
-            message.paragraphs.append(said)
+        if warning := self._stale(exercise.answers, namespace):
+            message.paragraphs.append(warning)
         self._add_notice(message)
         return _for_grader(message, verdict)
 
     def _stale(self, names, namespace):
         """A sentence where an answer is left from an earlier run, because its cell's last run failed."""
-        found = self._watch.stale(names, namespace) if self._watch else None
-        if not found:
+        left_over = self._watch.stale(names, namespace) if self._watch else None
+        if not left_over:
             return ""
-        name, error, is_there = found
+        name, error, is_there = left_over
         judged = f" What was checked is the `{name}` of an earlier run." if is_there else ""
         return f"The last run of the cell that makes `{name}` stopped with a {error}.{judged} Repair that cell, run it and check again."
 
@@ -188,22 +188,22 @@ class Lesson:
 
     def _find(self, exercise_id):
         """The exercise, or a message that says what to do."""
-        found = self._load()
-        if isinstance(found, Message):
-            return found
+        loaded = self._load()
+        if isinstance(loaded, Message):
+            return loaded
         asked = str(exercise_id)
-        if asked in found.exercises:
-            return found.exercises[asked]
+        if asked in loaded.exercises:
+            return loaded.exercises[asked]
         numbered = f"{int(self.id)}.{asked}"
         near = (
             [numbered]
-            if numbered in found.exercises
-            else difflib.get_close_matches(asked, found.exercises, 1, 0.5)
+            if numbered in loaded.exercises
+            else difflib.get_close_matches(asked, loaded.exercises, 1, 0.5)
         )
         suggestion = f" Did you mean `{near[0]}`?" if near else ""
         return self._say(
             f"Lesson {self.id} has no exercise {asked}",
-            f"Its exercises are {', '.join(found.exercises)}.{suggestion}",
+            f"Its exercises are {', '.join(loaded.exercises)}.{suggestion}",
             then="If the notebook is from an older version of the course, open the one that came with this version.",
         )
 
@@ -230,19 +230,19 @@ def _for_grader(message, verdict):
 def _lesson_id(asked):
     """The two digits of a lesson."""
     text = str(asked) if type(asked) is int or isinstance(asked, str) else ""
-    found = text.strip().zfill(2)
+    digits = text.strip().zfill(2)
     known = contract.lesson_ids()
-    if not (text and len(found) == 2 and found.isascii() and found.isdigit()):
+    if not (text and len(digits) == 2 and digits.isascii() and digits.isdigit()):
         example = known[1] if len(known) > 1 else "02"
         raise LookupError(
             f'A lesson is named by its two digits in quotes, as in `Lesson("{example}")`, not by {describe(asked)}. '
             f"The lessons with exercises are {', '.join(map(repr, known))}."
         )
-    if not contract.exists(found):
+    if not contract.exists(digits):
         raise LookupError(
-            f"There is no lesson {found!r}. The lessons with exercises are {', '.join(map(repr, known))}."
+            f"There is no lesson {digits!r}. The lessons with exercises are {', '.join(map(repr, known))}."
         )
-    return found
+    return digits
 
 
 def _mark_of(row, exercise):
@@ -252,10 +252,10 @@ def _mark_of(row, exercise):
     return "done" if passed else "begun"
 
 
-def _next_step(left, found):
+def _next_step(left, loaded):
     """One sentence: the first exercise that is not passed, or where the lesson's contract sends those who have passed all."""
     if not left:
-        return f"Next: {found.next}" if found.next else ""
+        return f"Next: {loaded.next}" if loaded.next else ""
     mark, exercise = left[0]
     again = " again" if mark == "begun" else ""
     return f'Next: try exercise {exercise.id} ({exercise.title}){again}, and use `lesson.hint("{exercise.id}")` if you are stuck.'
@@ -294,7 +294,7 @@ def _published_solution(lesson_id, exercise_id):
         for path in sorted(folder.glob(f"{lesson_id}_*.ipynb")):
             try:
                 notebook = json.loads(path.read_text(encoding="utf-8"))["cells"]
-                found = ["".join(cell["source"]) for cell in notebook if _answers(cell, exercise_id)]
+                sources = ["".join(cell["source"]) for cell in notebook if _answers(cell, exercise_id)]
             except (
                 OSError,
                 ValueError,
@@ -304,8 +304,8 @@ def _published_solution(lesson_id, exercise_id):
                 RecursionError,
             ):  # no notebook of ours
                 continue
-            if found:
-                return "\n\n".join(found)
+            if sources:
+                return "\n\n".join(sources)
     return ""
 
 

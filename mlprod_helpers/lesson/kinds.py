@@ -267,12 +267,12 @@ class Sequence(Kind):
     items: Kind | None = None
 
     def take(self, value, name):
-        found = _items(value) if not isinstance(value, set | frozenset) else None
-        if found is None:
+        items = _items(value) if not isinstance(value, set | frozenset) else None
+        if items is None:
             _refuse(name, value, "a list")
         if self.items is None:
-            return found
-        return [self.items.take(item, f"{name}[{i}]") for i, item in enumerate(found)]
+            return items
+        return [self.items.take(item, f"{name}[{i}]") for i, item in enumerate(items)]
 
 
 class Several(Kind):

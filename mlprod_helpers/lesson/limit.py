@@ -152,14 +152,14 @@ class Clock:
         own = [frame for frame in reversed(chain) if self._is_own and self._is_own(frame.f_code.co_filename)]
         if not own:
             return None
-        found = None
+        loop = None
         for frame in own:
             for kind, line in _loops_around(frame):
-                if found is None or kind == "while":
-                    found = frame, line
-            if found:
+                if loop is None or kind == "while":
+                    loop = frame, line
+            if loop:
                 break
-        frame, line = found or (own[-1], own[-1].f_lineno)
+        frame, line = loop or (own[-1], own[-1].f_lineno)
         return line, linecache.getline(frame.f_code.co_filename, line).strip()
 
 

@@ -166,16 +166,16 @@ class Progress:
         except ValueError:  # too large
             return empty(), self._set_aside()
         try:
-            found = json.loads(text.decode("utf-8"))
-            if not isinstance(found, dict) or not isinstance(found.get("exercises", {}), dict):
+            stored = json.loads(text.decode("utf-8"))
+            if not isinstance(stored, dict) or not isinstance(stored.get("exercises", {}), dict):
                 raise ValueError("not a progress file")
         except (ValueError, RecursionError):
             return empty(), self._set_aside()
-        version = found.get("version", 1)
+        version = stored.get("version", 1)
         if version not in (1, 2) or isinstance(version, bool):
             self._say_why("it was written by another version of the course")
             return empty(), False
-        data, odd = _cleaned(found)
+        data, odd = _cleaned(stored)
         if odd:
             # written at once, so that the next reading finds nothing odd
             return data, self._copy_aside(
@@ -299,10 +299,10 @@ def _remove_abandoned(target):
                 left.unlink()
 
 
-def _cleaned(found):
+def _cleaned(stored):
     """The data in the form of version 2, and the keys of rows that were odd."""
     data, odd = empty(), []
-    for key, row in found.get("exercises", {}).items():
+    for key, row in stored.get("exercises", {}).items():
         if not isinstance(row, dict):
             odd.append(key)
             continue
@@ -310,7 +310,7 @@ def _cleaned(found):
         if any(name in row and row[name] != clean[name] for name in clean):
             odd.append(key)
         data["exercises"][key] = clean
-    predictions = found.get("predictions", {})
+    predictions = stored.get("predictions", {})
     if isinstance(predictions, dict):
         kept = {key: text for key, text in predictions.items() if isinstance(text, str)}
         data["predictions"] = kept
@@ -357,19 +357,19 @@ def _is_amount(value):
 
 def _merge(data, unsaved):
     """Enter what could not be written into what the file has meanwhile."""
-    for key, mine in unsaved["exercises"].items():
-        theirs = data["exercises"].get(key)
-        if theirs is None or theirs["edition"] < mine["edition"]:
-            data["exercises"][key] = mine
+    for key, unsaved_row in unsaved["exercises"].items():
+        row = data["exercises"].get(key)
+        if row is None or row["edition"] < unsaved_row["edition"]:
+            data["exercises"][key] = unsaved_row
             continue
-        if theirs["edition"] == mine["edition"]:
-            theirs["points"] = max(theirs["points"], mine["points"])
-            theirs["passed"] = theirs["passed"] or mine["passed"]
-        theirs["tries"] = list(dict.fromkeys([*theirs["tries"], *mine["tries"]]))
-        theirs["hints"] = max(theirs["hints"], mine["hints"])
-        theirs["first"] = min(filter(None, (theirs["first"], mine["first"])), default=None)
-        theirs["last"] = max(filter(None, (theirs["last"], mine["last"])), default=None)
-        for name, count in mine["misconceptions"].items():
-            theirs["misconceptions"][name] = max(count, theirs["misconceptions"].get(name, 0))
+        if row["edition"] == unsaved_row["edition"]:
+            row["points"] = max(row["points"], unsaved_row["points"])
+            row["passed"] = row["passed"] or unsaved_row["passed"]
+        row["tries"] = list(dict.fromkeys([*row["tries"], *unsaved_row["tries"]]))
+        row["hints"] = max(row["hints"], unsaved_row["hints"])
+        row["first"] = min(filter(None, (row["first"], unsaved_row["first"])), default=None)
+        row["last"] = max(filter(None, (row["last"], unsaved_row["last"])), default=None)
+        for name, count in unsaved_row["misconceptions"].items():
+            row["misconceptions"][name] = max(count, row["misconceptions"].get(name, 0))
     for key, text in unsaved["predictions"].items():
         data["predictions"].setdefault(key, text)

@@ -163,15 +163,15 @@ def _draw_panel(ax, board, top, factor, lines):
     ax.axhspan(whole.min(), whole.max(), color=plots.GREY, alpha=0.22, linewidth=0)
     ax.axvline(_BEFORE / 8, color=plots.GREY, linewidth=1.2, linestyle=(0, (2, 2)))
     ends = {}
-    for (name, said), color in zip(lines.items(), (plots.INK, plots.ORANGE, plots.BLUE), strict=False):
+    for (name, words), color in zip(lines.items(), (plots.INK, plots.ORANGE, plots.BLUE), strict=False):
         values = factor * board[name].to_numpy()
         ax.plot(np.arange(len(values)) / 8, values, color=color, linewidth=1.1)
-        ends[said] = values[-8:].mean(), plots.ink(color)
+        ends[words] = values[-8:].mean(), plots.ink(color)
     lowest = -top
-    for said, (height, color) in sorted(ends.items(), key=lambda end: end[1]):
+    for words, (height, color) in sorted(ends.items(), key=lambda end: end[1]):
         lowest = max(height, lowest + 0.17 * top)  # names that would overlap are pushed up
         ax.annotate(
-            said,
+            words,
             (1, lowest),
             xycoords=("axes fraction", "data"),
             xytext=(3, 0),
@@ -188,10 +188,10 @@ def _draw_panel(ax, board, top, factor, lines):
 
 def _in_words(board, letter):
     """What a dashboard shows: the level before and after Friday, 9:00, and when it left its earlier range."""
-    said = []
+    words = []
     for name in [name for _, _, lines in _PANELS.values() for name in lines]:
         before, after = board[name].iloc[:_BEFORE], board[name].iloc[_BEFORE:]
         left = (after > 1.25 * before.max()) | (after < 0.8 * before.min())
         when = f", outside its earlier range after {3 * int(left.argmax()) + 3} hours" if left.any() else ""
-        said.append(f"{name} {before.mean():.3g} before and {after.mean():.3g} after{when}")
-    return f"Dashboard {letter}, around Friday 9:00: {'; '.join(said)}."
+        words.append(f"{name} {before.mean():.3g} before and {after.mean():.3g} after{when}")
+    return f"Dashboard {letter}, around Friday 9:00: {'; '.join(words)}."
