@@ -208,9 +208,6 @@ guesses = {
 # %% check="2.2"
 lesson.check("2.2")
 
-# %% [markdown]
-# Now we measure all seven.
-
 # %% collapsed=true
 # Prepare the other five pairs of tables
 from sklearn.datasets import load_digits
@@ -546,7 +543,7 @@ lesson.check("2.5")
 # ## Which column gives it away?
 #
 # If an AUC is near 1, ask which column is behind it. Its *importance* is the AUC that is lost on unseen rows when its values are shuffled. *Alone* is the AUC
-# of a classifier that gets only this column. Here are LaGuardia and Kennedy, with the exact mileage.
+# of a classifier that gets only this column. Here are LaGuardia and Kennedy, with exact mileage.
 
 # %%
 airports = compare(laguardia, kennedy)
@@ -584,7 +581,7 @@ for name, why in compare(number_a, number_b).suspects.items():
 # ### Exercise 2.6 · AUC 1.0: panic?
 # *3 points · 6 minutes*
 #
-# A colleague compares July with February: AUC 1.0. Some columns really changed, and leaving them out would hide the change.
+# A colleague compares July with February and gets an AUC of 1.0. Some columns really changed, and leaving them out would hide the change.
 #
 # Write `names_its_table(reference, current)`, which lists the columns that only name their table.
 #
@@ -666,7 +663,7 @@ print(f"folds of whole days: AUC {roc_auc_score(s, scores[:, 1]):.2f}")
 # %% [markdown]
 # ## Stretch: the foreign rows
 #
-# Often only some current rows are unusual, for example those of a new route or a broken feed. We need one number for each row, and a limit that the reference seldom exceeds. Here the number is a flight's speed. In the second line, June's air times have slipped by one row.
+# Often only some current rows are unusual, such as those of a new route or a broken feed. We need one number for each row, and a limit that the reference seldom exceeds. Here the number is a flight's speed. In the second line, June's air times have slipped by one row.
 
 # %%
 ordinary = flights[flights["month"] == 5].dropna(subset=["air_time"])
@@ -845,7 +842,7 @@ reports.round(2)
 # ### Exercise 2.8 · Act or leave it?
 # *5 points · 12 minutes*
 #
-# Write `decide(report)`. It gets the report of a week and returns one of five actions:
+# Write `decide(report)`. It gets the report of a week (see the docstring) and returns one of five actions:
 #
 # | action | what happens | price, in minutes |
 # | --- | --- | --- |

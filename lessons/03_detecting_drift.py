@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Detecting drift
 #
-# > **Nothing had happened, and the monitor alarmed in 999 of 1,000 weeks.** It compared 100 rows a week with 10,000 older rows, in 20 columns of flights and weather. It alarmed when
-# > a single column was above the usual limit. All rows had been dealt from one shuffled pile, so nothing could have changed.
+# > **Nothing had happened, and the monitor alarmed in 999 of 1,000 weeks.** It compared 100 rows a week with 10,000 older rows, in 20 columns of flights and weather. It alarmed as soon as
+# > one column was above the usual limit. All rows had been dealt from one shuffled pile, so nothing could have changed.
 #
 # People soon ignore an alarm that rings every week. This lesson is about alarms that they keep reading.
 
@@ -66,7 +66,7 @@ print(len(columns), "columns:", *columns)
 # We *deal the rows like cards*: we shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 rows from the rest. Both hold flights of all seasons, so
 # whatever the monitor finds is chance. An alarm when nothing has changed is a **false alarm**.
 #
-# Twenty columns together alarm nearly every week. In what share of the quiet weeks is the PSI of *one* column above 0.1?
+# In what share of the quiet weeks is the PSI of *one* column above 0.1?
 
 # %%
 lesson.predict("weeks with an alarm of one column", ...)  # a number between 0 and 1
@@ -140,7 +140,7 @@ drift.psi(reference["temp"], week["temp"]).plot()
 #
 # $$\text{PSI} \approx \left(\frac1n + \frac1m\right) \cdot \chi^2_{B-1}$$
 #
-# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. It is $B-1$ on average. The smaller sample sets the scale. The column and its unit do not matter. The mean PSI of a quiet week:
+# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. It is $B-1$ on average. The smaller sample sets the scale. The column and its unit do not matter. Here is the mean PSI of a quiet week:
 
 # %%
 import pandas as pd
@@ -215,7 +215,7 @@ one = pd.DataFrame(rates).T.rename_axis("rows a week")
 pd.concat({"one column": one, "any of 20 columns": 1 - (1 - one) ** 20}, axis=1).round(4)
 
 # %% [markdown]
-# With 100 rows, at least 99.9% of the weeks have an alarm in one of 20 independent columns. With 300 rows it is one or two weeks in a hundred, and with 1,000 rows none.
+# With 100 rows, at least 99.9% of the weeks have an alarm in one of 20 independent columns. With 300 rows it is one or two weeks in a hundred, and with 1,000 rows practically none.
 #
 # <details><summary>How good is the formula?</summary>
 #
@@ -402,7 +402,7 @@ for n in (100, 1_000, 10_000):
 pd.DataFrame(quiet_size).T.round(3)
 
 # %% [markdown]
-# In this unit the usual limits contradict each other. (The **AUC** is that of a classifier between the two samples, lesson 02.)
+# In this unit the usual limits contradict each other. Each row translates one of them. (The **AUC** is that of a classifier between the two samples, lesson 02.)
 
 # %%
 limits = {
@@ -443,7 +443,7 @@ print(f"largest PSI of a column {alone:.2f}, adversarial AUC {together:.2f}")
 # %% [markdown]
 # No column comes near 0.25, and the AUC is above 0.8. So the two alarms watch different things.
 #
-# *A large effect is not a large harm.* Here are the five inputs of a model from February, in winter and summer, and then its mean error in minutes.
+# *A large effect is not a large harm.* Here are the five inputs of a model that was trained until 11 February, in winter and summer. Its mean error in minutes follows.
 
 # %%
 inputs = ["distance", "hour", "carrier", "origin", "dest"]
@@ -479,7 +479,7 @@ pd.DataFrame(errors, index=list(periods)).round(1)
 # ### Exercise 3.4 · Read the report
 # *2 points · 4 minutes*
 #
-# Another service compares two quarters of 100,000 rows. `worth` says by how many minutes the model's error of 8 minutes grew when the column was shuffled.
+# Another service compares two quarters of 100,000 rows. `p_holm` is the p-value after Holm's rule. `worth` says by how many minutes the model's error of 8 minutes grew when the column was shuffled.
 
 # %%
 from mlprod_helpers.drift import services
@@ -632,7 +632,7 @@ for in_a_row in (1, 2, 3):
 pd.DataFrame(weeks_late).rename_axis("shift").round(1)
 
 # %% [markdown]
-# With 100 rows, no rule sees a shift of 0.2 in time. Repetition helps with *small* shifts, because evidence adds up. With large shifts it costs a week or two.
+# With 100 rows, no rule sees a shift of 0.2 in time. Repetition helps with *small* shifts and costs a week or two with large ones.
 #
 # *Change this and run again:* replace `rows=100` by `rows=200`. Does repetition still help at 0.2 sd?
 
@@ -663,7 +663,7 @@ print("the same errors, shuffled:", detectors.detect(shuffled, "ADWIN"))
 # %% [markdown]
 # May and October, when the winds turn, are among the alarms, and so is much else. Errors of flights come in bunches, and detectors promise little for errors that are not independent.
 #
-# To score alarms we need to know when something changed. In the next, simulated stream, 15% of the answers change at row 8,000. Half of the labels arrive within 400 rows.
+# To score alarms we need to know when something changed. In this simulated stream, 15% of the answers change at row 8,000. Half of the labels arrive within 400 rows.
 #
 # `errors_of` sorts by the arrival of the labels. A **back-test** replays the past. If it reads in the order of the requests, it uses labels that were not there yet.
 
@@ -681,7 +681,7 @@ print("in order of requests:", cheating)
 # %% [markdown]
 # The two delays differ by about the time that the labels took.
 #
-# *Change this and run again:* set `size=0.3`. Which of the two delays becomes shorter?
+# *Change this and run again:* set `size=0.3`. Do both delays become shorter?
 #
 # Which detector is best? Each dot below is one setting, on the same 15 streams: 3,000 rows with an error rate of 0.1, and then a rate of 0.2.
 
@@ -752,7 +752,7 @@ def colleagues_alarms(log, allowed, limit):
 #
 # - Add up *errors* (1 for an error, 0 for a hit), row by row *as their labels become known*. Leave out rows without a label.
 # - A sum *above* `limit` is an alarm. Date it by the moment at which it could be raised.
-# - After an alarm the sum starts anew at zero.
+# - After an alarm the sum starts anew at zero. The rest stays as it is.
 
 
 # %% exercise="3.6"
@@ -1003,7 +1003,7 @@ pd.DataFrame(
 #
 # ## At work
 #
-# Here scipy and river test columns, correct for many tests, and run a detector.
+# Here scipy tests columns and river runs a detector.
 
 # %%
 from river.drift import ADWIN
