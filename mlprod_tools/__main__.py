@@ -1,4 +1,4 @@
-"""The command line: `mlprod agenda | audit | build | count | doctor | new | release | test`, also as `python -m mlprod_tools`."""
+"""The command line: `mlprod agenda | audit | board | build | count | doctor | new | release | test`, also as `python -m mlprod_tools`."""
 
 import argparse
 import importlib
@@ -6,10 +6,14 @@ import sys
 
 
 def _parser():
-    from mlprod_tools import agenda, build, count, doctor, new, release
+    from mlprod_tools import agenda, board, build, count, doctor, new, release
 
     parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    board.add_options(
+        commands.add_parser("board", help="a page on who is where, from the progress that learners share")
+    )
 
     build.add_options(commands.add_parser("build", help="make notebooks/ and solutions/ from lessons/"))
 

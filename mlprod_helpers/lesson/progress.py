@@ -75,6 +75,7 @@ class Progress:
         self._gone = set()  # (room, key) of what was forgotten meanwhile
         self._memory = empty()
         self.path = None
+        self.shared = None  # where a copy goes that the instructor's board reads
         if str(chosen) == "memory":
             return
         try:
@@ -93,6 +94,7 @@ class Progress:
         """`with progress.change() as data:` edits the data and writes it."""
         if self.path is None:
             yield self._memory
+            self._share(self._memory)
             return
         with self._locked():
             data, is_readable = self._read()
@@ -105,6 +107,7 @@ class Progress:
             else:
                 self._unsaved = data
                 self._gone = (self._gone | (before - after)) - after
+        self._share(data)
 
     def exercise(self, data, exercise_id, edition=1):
         """The row of one exercise; what was earned in an older edition is laid aside in it."""
@@ -175,7 +178,7 @@ class Progress:
         if version not in (1, 2) or isinstance(version, bool):
             self._say_why("it was written by another version of the course")
             return empty(), False
-        data, odd = _cleaned(stored)
+        data, odd = cleaned(stored)
         if odd:
             # written at once, so that the next reading finds nothing odd
             return data, self._copy_aside(
@@ -221,30 +224,18 @@ class Progress:
                     return
                 time.sleep(0.02)
 
+    def _share(self, data):
+        """Renew the copy for the board: the exercises, no predictions. Where that fails, the lesson goes on."""
+        if self.shared is not None:
+            with contextlib.suppress(OSError):
+                _replace(self.shared, {"version": VERSION, "exercises": data["exercises"]})
+
     def _write(self, data):
         """Write the file whole; False where that is not possible now."""
-        made = None
         try:
-            target = Path(os.path.realpath(self.path))  # a link stays a link
-            _remove_abandoned(target)
-            with tempfile.NamedTemporaryFile(
-                "w",
-                dir=target.parent,
-                prefix=f"{target.name}-",
-                suffix=".tmp",
-                delete=False,
-                encoding="utf-8",
-            ) as file:
-                made = file.name
-                json.dump(data, file, indent=1, sort_keys=True)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(made, target)
+            _replace(Path(os.path.realpath(self.path)), data)  # a link stays a link
             return True
         except OSError as error:
-            if made:
-                with contextlib.suppress(OSError):
-                    os.unlink(made)
             self._say_why(error.strerror or "writing fails")
             return False
 
@@ -284,6 +275,26 @@ class Progress:
             )
 
 
+def _replace(target, data):
+    """Write a file whole or not at all."""
+    made = None
+    try:
+        _remove_abandoned(target)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=target.parent, prefix=f"{target.name}-", suffix=".tmp", delete=False, encoding="utf-8"
+        ) as file:
+            made = file.name
+            json.dump(data, file, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(made, target)
+    except OSError:
+        if made:
+            with contextlib.suppress(OSError):
+                os.unlink(made)
+        raise
+
+
 def _free_name(path, reason):
     k = 1
     while (aside := path.with_name(f"{path.name}.{reason}-{k}")).exists():
@@ -299,7 +310,7 @@ def _remove_abandoned(target):
                 left.unlink()
 
 
-def _cleaned(stored):
+def cleaned(stored):
     """The data in the form of version 2, and the keys of rows that were odd."""
     data, odd = empty(), []
     for key, row in stored.get("exercises", {}).items():
