@@ -3,13 +3,13 @@
 from mlprod_helpers.lesson.contract import Choice, exercise
 
 PROJECTS = {
-    "timetable": "the display shows the timetable's flight time; the model's estimate shall stand there instead",
-    "last_call": "agents decide when to call the last passengers; a model shall suggest the minute",
-    "walk": "the app shall say how long the walk to the gate takes; nobody has ever told the passengers",
-    "refunds": "clerks approve refunds by hand; clear cases shall be approved without them",
-    "rules": "400 written rules flag stolen tickets; a classifier shall do it from now on",
-    "archive": "two million photos that nobody had the time to tag shall become searchable",
-    "old_model": "last year's model gives way to one with other inputs",
+    "timetable": "the display shows the flight time of the timetable; a model's estimate will replace it",
+    "last_call": "agents decide when to call the last passengers; a model will suggest the minute",
+    "walk": "the app will say how long the walk to the gate takes; nobody has ever told the passengers",
+    "refunds": "clerks approve refunds by hand; clear cases will be approved without them",
+    "rules": "400 written rules flag stolen tickets; a classifier will do it from now on",
+    "archive": "two million photos that nobody had the time to tag will become searchable",
+    "old_model": "a model with other inputs takes over from last year's model",
 }
 
 SCENARIOS = ("new capability", "automate or assist", "replace")
@@ -34,8 +34,8 @@ SCENARIO_OF = {
     objective="5.a",
     kind=Choice(PROJECTS, options=SCENARIOS),
     hints=(
-        "Ask of each project: who or what gives this answer today?",
-        "Nobody, a person, or a system: that is all there is to decide. A table or a set of rules is a system too.",
+        "Ask about each project: who or what gives this answer today?",
+        "The answer is nobody, a person, or a system. A table or a set of rules is a system too.",
     ),
 )
 def scenarios(answer, rng, expect):
@@ -44,32 +44,32 @@ def scenarios(answer, rng, expect):
 
 
 @scenarios.misconception(
-    "only a model counted as an old system. A timetable and a set of rules answer today as well: you can compare "
-    "with them, and go back to them."
+    "you counted only a model as an old system. A timetable and a set of rules give answers today as well. "
+    "You can compare the model with them and go back to them."
 )
 def only_models_are_systems():
     return SCENARIO_OF | {"timetable": "new capability", "rules": "new capability"}
 
 
 @scenarios.misconception(
-    "work that people do today was taken for something new. Their decisions are your labels and your baseline, and they are "
-    "the way back when the model fails."
+    "you took work that people do today for something new. Their decisions are your labels and your baseline, and the people are "
+    "the way back when the model fails. Who gives the answer today?"
 )
 def people_are_nothing():
     return SCENARIO_OF | {"last_call": "new capability", "refunds": "new capability"}
 
 
 @scenarios.misconception(
-    "people were treated like a system that is switched off. They stay: somebody handles the unclear cases and overrules a "
-    "bad suggestion, so the first question is how much they hand over."
+    "you treated people like a system that is switched off. Somebody still handles the unclear cases and overrules bad suggestions. "
+    "Look for the projects in which people hand over a part of their work."
 )
 def people_are_replaced():
     return SCENARIO_OF | {"last_call": "replace", "refunds": "replace"}
 
 
 @scenarios.misconception(
-    "the model was asked what it does, not what stands there today. Nobody has ever done these two: there is no figure of "
-    "today to beat and nothing to fall back on, so a simple baseline has to be built first."
+    "you looked at what the model does, and not at who does it today. Nobody has ever done two of these tasks, so there is no figure to beat "
+    "and nothing to fall back on. Which two need a simple baseline first?"
 )
 def every_task_is_assistance():
     return SCENARIO_OF | {"walk": "automate or assist", "archive": "automate or assist"}

@@ -43,7 +43,7 @@ def highest_safe(curve, target):
     kind=Function("curve", "target", returns=Number(low=0)),
     hints=(
         "Walk along the curve from the left. Where does it go above the target for the first time?",
-        "The rate before that is the answer. What lies further right may look fine again: one lucky run.",
+        "The rate before that is the answer. A later point may look fine again, but only by luck.",
         "`missed = curve['p99'] > target`, and `missed.cummax()` stays True from the first miss on.",
     ),
 )
@@ -73,7 +73,7 @@ def safe_rate(answer, rng, expect):
 def _wrong_rate(curve, target, got, want):
     """What a reader of the curve would say of the answer `got`."""
     if got != 0 and not np.isclose(curve["rate"], got).any():
-        return "that is no rate of this curve"
+        return "this is not a rate of the curve"
     if got > want:
         miss = curve[(curve["p99"] > target)].iloc[0]
         return f"p99 is {1000 * miss['p99']:.0f} ms already at a rate of {miss['rate']:g}"
@@ -98,15 +98,15 @@ def curves(rng):
 
 
 @safe_rate.misconception(
-    "the mean was held against the target. Most users are then fine and one in a hundred waits several times as long: the target is a p99."
+    "you compared the mean with the target. Then most users are fine, but one in a hundred waits several times as long. Use the column `p99`."
 )
 def by_the_mean(curve, target):
     return float(curve["rate"][curve["mean"] <= target].max()) if (curve["mean"] <= target).any() else 0.0
 
 
 @safe_rate.misconception(
-    "the last point below the target was taken, wherever it lies. The curve had been above already: a point that dips "
-    "is a lucky run, and the queue is less kind tomorrow."
+    "you took the last point below the target. The curve has missed the target before it, so a later point below "
+    "is a lucky run. Stop at the first miss."
 )
 def last_point_below(curve, target):
     good = curve["p99"] <= target
@@ -114,14 +114,14 @@ def last_point_below(curve, target):
 
 
 @safe_rate.misconception(
-    "the highest throughput was looked for. It is reached when all servers work all the time, and there the queue has no end."
+    "you looked for the highest throughput. It is reached when all servers work all the time, and there the queue grows without end. Compare `p99` with the target."
 )
 def saturation(curve, target):
     return float(curve["rate"][curve["throughput"].idxmax()])
 
 
 @safe_rate.misconception(
-    "the first rate that misses the target was returned. You found the right place: the service is safe one step before it."
+    "you returned the first rate that misses the target. You found the right place, but the service is safe one step before it. Return the rate before."
 )
 def one_step_too_far(curve, target):
     missed = curve["p99"] > target

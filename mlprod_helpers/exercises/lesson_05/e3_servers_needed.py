@@ -85,9 +85,9 @@ def _fewest_servers(rate, service_s, target_s):
     edition=2,
     kind=Function("hourly_rates", "service_s", "target_s", returns=Number(low=0, integer=True)),
     hints=(
-        "Which of the 24 hours decides? And from how many servers on does the queue not grow for ever?",
+        "Which of the 24 hours decides? How many servers does it take until the queue stops growing?",
         "Try 1, 2, 3, ... up to 100 servers: return the first number for which `mmc_percentile(99, rate, service_s, servers)` meets the target.",
-        "When the loop ends without such a number, the service itself is too slow: return 0 after the loop.",
+        "If the loop ends without such a number, the service itself is too slow. Return 0 after the loop.",
     ),
 )
 def servers_needed(answer, rng, expect):
@@ -106,7 +106,7 @@ def servers_needed(answer, rng, expect):
         for (rate, service, target), hour in zip(drawn, hours, strict=True):
             words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
             compare(draw_day(rng, float(rate), hour), service, target, words)
-    compare([0.2] * 24, 0.05, 1.0, "a service that hardly anybody asks")
+    compare([0.2] * 24, 0.05, 1.0, "a service with hardly any requests")
     rate, service, target = _large(rng)
     words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
     compare(draw_day(rng, float(rate)), service, target, words)
@@ -119,7 +119,7 @@ def _wrong_servers(got, rate, service, target):
     if not got:
         return "some number of servers meets the target"
     if math.isnan(got):
-        return "NaN is no number of servers"
+        return "NaN is not a number of servers"
     p99 = mmc_percentile(99, rate, service, min(got, 2000))  # a formula for a million servers takes long
     if p99 <= target:
         return "fewer are enough"
@@ -138,22 +138,22 @@ def days(rng):
 
 
 @servers_needed.misconception(
-    "servers were counted so that they are busy all the time. At 100 % the queue never empties: what comes late by chance "
-    "is lost, what comes early waits, and the wait grows without end."
+    "you took just as many servers as the traffic keeps busy all the time. At a load of 100% every lull is lost time and every rush makes a queue, "
+    "so the wait grows without end. Let the p99 decide."
 )
 def rate_times_service(hourly_rates, service_s, target_s):
     return math.ceil(max(hourly_rates) * service_s)
 
 
 @servers_needed.misconception(
-    "the day's mean rate was used. Users do not come on average: size for the busiest hour, or it is slow each evening."
+    "you used the mean rate of the day. In the busiest hour there are more requests, and the service is slow just then. Look at the largest of the 24 rates."
 )
 def mean_of_the_day(hourly_rates, service_s, target_s):
     return _fewest_servers(float(np.mean(hourly_rates)), service_s, target_s)
 
 
 @servers_needed.misconception(
-    "a mean or another middle value was held against the target. It was promised to 99 of 100, and the slow ones take several times as long."
+    "you compared a mean or median with the target. The promise is about 99 of 100 answers, and the slow ones take several times as long. Use `mmc_percentile(99, ...)`."
 )
 def mean_latency(hourly_rates, service_s, target_s):
     rate = max(hourly_rates)
@@ -164,7 +164,7 @@ def mean_latency(hourly_rates, service_s, target_s):
 
 
 @servers_needed.misconception(
-    "one server more than needed to keep up was taken as a rule. It may be too few or too many: let the p99 decide."
+    "you took one server more than needed to keep up. That may be too few or too many. Compare the p99 of each number of servers with the target."
 )
 def one_spare(hourly_rates, service_s, target_s):
     return math.ceil(max(hourly_rates) * service_s) + 1

@@ -34,8 +34,8 @@ WAY_OF = {
     objective="5.a",
     kind=Choice(SERVICES, options=WAYS),
     hints=(
-        "Two questions each. Serving: does somebody wait, with inputs that were not known before? Training: when does the label come, and for how long is it worth something?",
-        "Each label at once pays where labels come fast and age fast, or cannot be kept. Else retrain from stored rows.",
+        "Ask two questions. Serving: does somebody wait, with inputs that were not known before? Training: when does the label come, and for how long is it useful?",
+        "Learning from each label at once pays if labels come fast and age fast, or may not be stored. Otherwise retrain from stored rows.",
     ),
 )
 def ways(answer, rng, expect):
@@ -44,29 +44,29 @@ def ways(answer, rng, expect):
 
 
 @ways.misconception(
-    "both questions got the same answer. A service that answers at once may well be trained once a month, and one that prints at midnight may learn all day: decide twice."
+    "you gave both questions the same answer. A service that answers at once may be trained once a month, and one that prints at midnight may learn all day. Decide twice."
 )
 def one_decision():
     return WAY_OF | {"eta": "realtime+realtime", "fraud": "realtime+realtime", "fares": "batch+batch"}
 
 
 @ways.misconception(
-    "a model is to learn from labels that are not there. After 60 days a label tells what was true two months ago, and it can wait for the next retraining."
+    "you let a model learn in realtime from labels that come late. A label that takes 60 days can wait for the next retraining. Look at when each label arrives."
 )
 def learning_from_nothing():
     return WAY_OF | {"fraud": "realtime+realtime"}
 
 
 @ways.misconception(
-    "a service answers at once although nobody waits. A thousand rows in one call cost about what one costs alone: where the "
-    "inputs are known the evening before, predict them all together."
+    "you let a service answer at once although nobody waits. A thousand rows in one call cost about as much as one row alone. "
+    "Which inputs are known the evening before?"
 )
 def realtime_for_a_letter():
     return WAY_OF | {"letter": "batch+realtime", "roster": "batch+realtime"}
 
 
 @ways.misconception(
-    "predictions are made ahead although their inputs are not known yet. The gate, the payment and the page view exist only at the moment of the question."
+    "you made predictions ahead of time although their inputs are not known yet. The departure and the payment exist only at the moment of the question. When is each input known?"
 )
 def ahead_of_the_question():
     return WAY_OF | {"eta": "batch+batch", "fraud": "batch+batch"}

@@ -51,9 +51,9 @@ def costs(case, *, machines=None, months_updates=True, bits=8):
         "case", returns=Several(Number(), Number(), Number(), names=("cloud", "edge", "first load"))
     ),
     hints=(
-        "Cloud: how many machines stand ready at the peak, if each may be `busy` for that share of the time? They are paid for all 730 hours. Then add the bytes that leave.",
-        "A month has 730 * 3600 seconds. 1 GB is 1,000 MB or 1,000,000 kB. Round machines up: there is no half machine.",
-        "A file is counted in bytes and a line in bits: 8 bits are a byte.",
+        "Cloud: how many machines does the peak need, if each may be busy for the share `busy` of the time? They are paid for all 730 hours. Then add the bytes that leave.",
+        "A month has 730 * 3600 seconds. 1 GB is 1,000 MB or 1,000,000 kB. Round the machines up.",
+        "A file is counted in bytes and a line in bits. A byte has 8 bits.",
     ),
 )
 def cloud_and_edge(answer, rng, expect):
@@ -98,21 +98,21 @@ def months(rng):
 
 
 @cloud_and_edge.misconception(
-    "the line was taken for bytes. Its provider counts bits: the first load takes eight times as long."
+    "you counted the line in bytes. It is given in megabits, so the first load takes eight times as long. Look at the unit of `line_mbit_s`."
 )
 def bytes_for_bits(case):
     return costs(case, bits=1)
 
 
 @cloud_and_edge.misconception(
-    "machines were paid by the request. A machine that works 3 % of the time costs as much as a busy one: you pay its hour."
+    "you paid machines by the request. A machine that works 3% of the time costs as much as a busy one. Count whole machines and their hours."
 )
 def paid_by_the_request(case):
     return costs(case, machines=case["requests_per_s"] * case["seconds_per_request"])
 
 
 @cloud_and_edge.misconception(
-    "the mean traffic decided how many machines there are. In the busiest hour they would not do, and somebody has to have paid for those that stand ready."
+    "you used the mean traffic to count the machines. In the busiest hour they are too few. Use `peak_per_s`, and pay for these machines all month."
 )
 def sized_for_the_mean(case):
     busy = case["requests_per_s"] * case["seconds_per_request"] / case["busy"]
@@ -120,7 +120,7 @@ def sized_for_the_mean(case):
 
 
 @cloud_and_edge.misconception(
-    "the devices were free. Each of them loads the model, and loads it again with each update."
+    "you counted nothing for the devices. Each of them loads the model again with each update. Add these downloads."
 )
 def free_edge(case):
     return costs(case, months_updates=False)

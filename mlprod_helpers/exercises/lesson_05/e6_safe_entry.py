@@ -34,9 +34,9 @@ def entry_key(rng):
     edition=2,
     kind=Function("entry", "key", "names", returns=Mapping()),
     hints=(
-        "Begin with an empty dict and put in what is allowed. Who begins with the entry and takes things out forgets the field that comes next month.",
+        "Begin with an empty dict and put in what is allowed. If you begin with the entry and take things out, you miss the field that comes next month.",
         "`pseudonym(user_id, key)` for the user, `coarse(distance, 100)` for the distance, `mask(comment, names=names)` for the comment.",
-        "Inside `features` only distance and carrier are allowed: build that inner dict anew as well.",
+        "Inside `features` only distance and carrier are allowed. Build that inner dict from scratch as well.",
     ),
 )
 def safe_entry(answer, rng, expect):
@@ -52,11 +52,11 @@ def safe_entry(answer, rng, expect):
             expect.true(not faults[what], what, faults.pop(what))
         what = "request_id, version, status and latency_ms are as they were"
         expect.true(not faults[what], what, faults.pop(what))
-        what = "nobody without the key can find the user id from the stand-in"
+        what = "nobody without the key can find the user id from the pseudonym"
         fault = _found_without_key(answer, kept, key)
         expect.true(not fault, what, fault)
         fault = _not_one_each(answer, kept, key, rng)
-        expect.true(not fault, "one user has one stand-in in every process, another user another", fault)
+        expect.true(not fault, "one user has one pseudonym in every process, another user another", fault)
     for what, fault in faults.items():
         expect.true(not fault, what, fault)
 
@@ -97,7 +97,7 @@ def _changed(entry, names, got):
 def _finer(entry, names, got):
     features, want = got.get("features"), entry["features"]["distance"] // 100 * 100
     if not isinstance(features, dict):
-        return "features is no dict"
+        return "features is not a dict"
     if features.get("carrier") != entry["features"]["carrier"]:
         return f"carrier was {entry['features']['carrier']!r} and is {features.get('carrier')!r}"
     distance = features.get("distance")
@@ -136,17 +136,17 @@ def _not_one_each(answer, kept, key, rng):
     if mine is None:
         return "there is none"
     if _stand_in(answer, other, key, others, user_id=entry["user_id"]) != mine:
-        return "two requests of one user have two stand-ins"
+        return "two requests of one user have two pseudonyms"
     elsewhere = answer.in_another_process(entry, key, names).get("user_id")
     if elsewhere != mine:
         return f"this process gives {mine!r}, and another one {elsewhere!r} for the same user"
     users = range(entry["user_id"], entry["user_id"] + 240)
     found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
     if len(set(found)) < len(found):
-        return f"{len(found)} users have only {len(set(found))} stand-ins"
+        return f"{len(found)} users have only {len(set(found))} pseudonyms"
     room = math.prod(len(set(signs)) for signs in itertools.zip_longest(*found))
     if room < 0.9e6:
-        return f"there is room for {room:,} different stand-ins at most, and a million users may come"
+        return f"there is room for {room:,} different pseudonyms at most, and a million users may come"
     return ""
 
 
@@ -155,9 +155,9 @@ def _found_without_key(answer, kept, key):
     entry, names, got = kept[0]
     user, mine, text = entry["user_id"], got.get("user_id"), json.dumps(got, default=str)
     if mine is None:
-        return "there is no stand-in"
+        return "there is no pseudonym"
     if _stand_in(answer, entry, bytes(255 - byte for byte in key), names) == mine:
-        return "another key gives the same stand-in"
+        return "another key gives the same pseudonym"
     for at in (0, 15, -1):
         other = bytearray(key)
         other[at] ^= 1
@@ -180,11 +180,11 @@ def _found_without_key(answer, kept, key):
         for one in (key, bytes(255 - byte for byte in key))
     ]
     if _shown_in_both(*twice):
-        return "a part of the stand-in is the same with any key, and differs from user to user"
+        return "a part of the pseudonym is the same with any key, and differs from user to user"
     if _by_arithmetic(near):
-        return "from one user to the next the stand-ins go up in equal steps: two known users give away all others"
+        return "from one user to the next the pseudonyms go up in equal steps: two known users give away all others"
     if np.mean(alike) > 0.6:
-        return f"the stand-ins of neighbors are alike ({near[0]} and {near[1]}): one known user gives away the others"
+        return f"the pseudonyms of neighbors are alike ({near[0]} and {near[1]}): one known user gives away the others"
     return ""
 
 
@@ -298,7 +298,7 @@ def _key_not_needed(seen):
 
 
 @safe_entry.misconception(
-    "nearly everything was dropped. Nobody can find the slow request in an empty log: keep what a colleague needs at night, and nothing else.",
+    "you dropped nearly everything. Nobody can find a slow request in an empty log. Keep the fields that the statement lists.",
     when=_next_to_nothing,
 )
 def empty_log(entry, key, names):
@@ -306,7 +306,7 @@ def empty_log(entry, key, names):
 
 
 @safe_entry.misconception(
-    "keys were looked at, and texts were not. The mail address and the phone number stood inside the comment, where no key announces them.",
+    "you looked at the keys of the entry, but not at its texts. The mail address and the phone number stand inside the comment. Mask it with `mask(comment, names=names)`.",
     when=_comment_kept,
 )
 def key_list(entry, key, names):
@@ -314,7 +314,7 @@ def key_list(entry, key, names):
 
 
 @safe_entry.misconception(
-    "fields were taken out by name. The next release adds a field that is not on your list, and it leaks from the first day: list what may stay instead.",
+    "you took fields out by name. The next release adds a field that is not on your list, and it leaks from the first day. List what may stay instead.",
     when=_fields_let_through,
 )
 def block_list(entry, key, names):
@@ -328,7 +328,7 @@ def block_list(entry, key, names):
 
 
 @safe_entry.misconception(
-    "the stand-in is made without the key. There are a million ids: whoever has the log tries them all in a second and finds yours. A keyed hash, or nothing.",
+    "you made the pseudonym without the key. There are only a million ids, and whoever has the log can try them all in a second. Use `pseudonym(user_id, key)`.",
     when=_key_not_needed,
 )
 def plain_hash(entry, key, names):
