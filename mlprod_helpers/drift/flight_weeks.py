@@ -139,14 +139,8 @@ def draw_week(rng, kind, labeled=None):
 def draw_weeks(rng):
     """Weeks of the small flight world, in random order.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-
-    Returns
-    -------
-    list of dict
-        `kind` (a key of `SITUATIONS`), `report` (what `decide` gets) and `costs` (of each action, minutes).
+    Each is a dict: `kind` (a key of `SITUATIONS`), `report` (what `decide` gets) and `costs` (of each action,
+    minutes).
 
     >>> week = draw_weeks(np.random.default_rng(0))[0]
     >>> sorted(week)
@@ -163,17 +157,7 @@ def draw_weeks(rng):
 
 
 def cost_table(decide, weeks):
-    """Mean cost of a week by kind: of the actions that `decide` chooses, of leaving it, and of the best action.
-
-    Parameters
-    ----------
-    decide : callable. Takes a week's report, returns one of `ACTIONS`.
-    weeks : list of dict. As `draw_weeks` returns them.
-
-    Returns
-    -------
-    DataFrame : one row for each kind of week, columns `yours`, `ignore`, `best`, in minutes.
-    """
+    """Mean cost (minutes) of a week by kind: `yours`, by the actions of `decide`, `ignore`, and `best`."""
     rows = {}
     for kind, situation in SITUATIONS.items():
         of_kind = [week for week in weeks if week["kind"] == kind]

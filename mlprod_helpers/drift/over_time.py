@@ -19,13 +19,9 @@ def psi_over_time(reference, current, by):
     Returns
     -------
     pandas.DataFrame
-        One row a batch, in ascending order; the columns of the reference. The index has no unit: it is 0 for equal shares,
+        One row a batch, in ascending order; the columns of the reference. The index has no unit: it is 0 for equal
+        shares,
         and larger the further rows have moved.
-
-    Raises
-    ------
-    ValueError
-        For an empty table, a missing column, two of one name, a column of another kind, or batches without a name.
 
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000)})

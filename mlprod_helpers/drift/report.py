@@ -76,11 +76,10 @@ def flag(pvalues, alpha=0.05, method="holm"):
     -------
     numpy.ndarray of bool, shape (n,)
 
-    Notes
-    -----
-    Holm's method never rejects less than Bonferroni's; Benjamini and Hochberg's finds more and promises less. Sources: Holm,
-    "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979); Benjamini and
-    Hochberg, "Controlling the false discovery rate", Journal of the Royal Statistical Society B 57 (1995).
+    Sources: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
+        (1979);
+    Benjamini and Hochberg, "Controlling the false discovery rate", Journal of the Royal Statistical Society B 57
+        (1995).
 
     >>> pvalues = [0.001, 0.02, 0.04, 0.9]
     >>> flag(pvalues, method=None).tolist(), flag(pvalues).tolist()
@@ -156,33 +155,27 @@ class DriftReport:
 def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     """Compare each column of two tables: what drifted, by how much, and why the verdict.
 
+    The values decide what a column is, not how they are stored: see `drift.columns.kinds_of`. A column that only
+    one table has, or whose type changed, is drift. One that cannot be compared (no value on one side, names, too
+    few rows of any value) is "untested", never "quiet".
+
+    Numbers: Kolmogorov-Smirnov; with at most ten different values they are treated as categories. Categories:
+    chi-square, rare ones counted together. Times: chi-square on the day of the week and on the hour (in UTC where
+    the zones differ), since the dates themselves always move on. Missing values: chi-square or Fisher's test on
+    their number; their effect is how far a normal column would have to move for its tail to hold the new share. A
+    column that takes several tests has its p-values multiplied by their number, and shows the test with the largest
+    effect among those that chance hardly explains. `psi` of many categories is large without any drift: see
+    `psi_null`.
+
     Parameters
     ----------
-    reference, current : pandas.DataFrame, shapes (n, k) and (m, k)
-        What the model was trained on, and what it meets now. A column that only one of them has, or whose
-        type changed, is drift.
+    reference, current : pandas.DataFrame, shapes (n, k) and (m, k). In training, and now.
     alpha : float. Limit for Holm's corrected p-value: the chance of any false flag.
     min_effect : float. The smallest effect that matters, in standard deviations of a normal column.
 
     Returns
     -------
     DriftReport
-
-    Raises
-    ------
-    TypeError, ValueError : for something that is no table, or an empty one.
-
-    Notes
-    -----
-    The values decide what a column is, not how they are stored: see `drift.columns.kinds_of`. A column that cannot be
-    compared (no value on one side, names, too few rows of any value) is "untested", never "quiet".
-
-    Numbers: Kolmogorov-Smirnov; with at most ten different values they are treated as categories. Categories:
-    chi-square, rare ones counted together. Times: chi-square on the day of the week and on the hour (in UTC where the
-    zones differ), since the dates themselves always move on. Missing values: chi-square or Fisher's test on their
-    number; their effect is how far a normal column would have to move for its tail to hold the new share. A column
-    that takes several tests has its p-values multiplied by their number, and shows the test with the largest effect
-    among those that chance hardly explains. `psi` of many categories is large without any drift: see `psi_null`.
 
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000), "gate": rng.choice(list("ABC"), 5_000)})

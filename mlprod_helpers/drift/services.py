@@ -21,11 +21,7 @@ BUSY = {  # column -> shift in standard deviations; categories: share that moves
 
 
 def busy_quarter(n_rows=100_000, random_state=0):
-    """Two quarters of a busy service with twelve columns, and what each column is worth to its model.
-
-    Returns
-    -------
-    (DataFrame, DataFrame, Series) : Reference, current, and minutes of error that shuffling a column adds.
+    """Two quarters of a busy service with twelve columns, and the minutes of error that shuffling each column adds.
 
     >>> reference, current, worth = busy_quarter(1_000)
     >>> reference.shape, worth.idxmax()
@@ -60,19 +56,11 @@ def spread(rng, k):
 
 
 def draw_services(rng):
-    """Twelve services, four of each size: rows a week, the weeks of the crumb and of the drift, and PSI[state, week, column].
+    """Twelve services, four of each size, as dicts.
 
-    The services with many rows also move by a crumb, 0.06 to 0.1 sd in three columns, that harms nobody.
-
-    Parameters
-    ----------
-    rng : numpy Generator
-
-    Returns
-    -------
-    list of dict
-        `size` (a key of `SIZES`), `n` (rows a week), `crumb` and `onset` (weeks; `N_WEEKS` for never) and `psi`, shape
-        (3 states, `N_WEEKS`, `N_COLUMNS`).
+    `size` (a key of `SIZES`), `n` (rows a week), `crumb` and `onset` (weeks; `N_WEEKS` for never) and `psi`, shape
+    (3 states, `N_WEEKS`, `N_COLUMNS`). Those with many rows also move by a crumb, 0.06 to 0.1 sd in three columns,
+    that harms nobody.
 
     >>> services = draw_services(np.random.default_rng(0))
     >>> len(services), services[0]["psi"].shape

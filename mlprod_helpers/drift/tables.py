@@ -63,23 +63,7 @@ class Stacked:
 
 
 def stack(reference, current):
-    """Make one numeric table out of two.
-
-    Parameters
-    ----------
-    reference, current : DataFrame or array of shape (rows, columns)
-        The same columns, in any order if they have names.
-
-    Returns
-    -------
-    Stacked
-
-    Raises
-    ------
-    ValueError
-        For tables without rows or columns, with different columns, or with a column that holds text in one table and
-        numbers in the other.
-    """
+    """Make one numeric table out of two with the same columns (in any order if they have names)."""
     if isinstance(reference, pd.DataFrame) != isinstance(current, pd.DataFrame):
         raise ValueError(
             "reference and current must both be DataFrames or both be arrays: convert one of them."
@@ -179,24 +163,16 @@ class Repeats:
 
 
 def repeats_of(table):
-    """Find identical rows and decide whether folds have to keep them together.
+    """Find identical rows of a `Stacked` table and decide whether folds have to keep them together.
 
-    Rows that are equal by chance, as in a table of a few coarse columns, do no harm: row by row, chance decides
-    which table they are in. Two things are no chance. **Copies across the tables** (a table against itself,
-    overlapping windows, a balanced calendar): the twin of a held-out row was learned with the other label, so the AUC
-    falls below 0.5. They show as pairs of equal rows that stand in different tables more often than shuffled labels
-    would put them there. **Copies inside a table** (retries, rows drawn with replacement): the twin was learned with
-    the same label, so the AUC rises above 0.5 where nothing differs. They are looked for in tables fine enough that
-    rows are not equal by chance: at least two columns that are no categories have about as many values as there are
-    different rows. There, up to `MOST_COPIES` equal rows are taken for copies.
-
-    Parameters
-    ----------
-    table : Stacked
-
-    Returns
-    -------
-    Repeats
+    Rows that are equal by chance, as in a table of a few coarse columns, do no harm. Two things are no chance.
+    **Copies across the tables** (a table against itself, overlapping windows, a balanced calendar): the twin of a
+    held-out row was learned with the other label, so the AUC falls below 0.5. They show as pairs of equal rows that
+    stand in different tables more often than shuffled labels would put them there. **Copies inside a table**
+    (retries, rows drawn with replacement): the twin was learned with the same label, so the AUC rises above 0.5
+    where nothing differs. They are looked for in tables fine enough that rows are not equal by chance: at least two
+    columns that are no categories have about as many values as there are different rows. There, up to `MOST_COPIES`
+    equal rows are taken for copies.
     """
     hashed = np.zeros(len(table.labels), dtype=np.uint64)
     for column in table.values.T:
@@ -254,15 +230,9 @@ def _is_fine(table, rows, group):
 
 
 def suspects_of(table):
-    """Columns that may name their table instead of describing the world, with the reason, found without a model.
+    """Columns of a `Stacked` table that may name their table instead of describing the world, found without a model.
 
-    Parameters
-    ----------
-    table : Stacked
-
-    Returns
-    -------
-    dict : Column -> reason, in a sentence. A suspect is not convicted: look at it before you leave it out.
+    A dict of column to reason. A suspect is not convicted: look at it before you leave it out.
     """
     suspects = {}
     for i, (name, kind) in enumerate(table.kinds.items()):

@@ -12,18 +12,11 @@ INCIDENTS = ("concept", "covariate", "prior", "fault", "nothing")
 
 
 def weekly_reports(kind, random_state):
-    """What one service's monitors report over 18 weeks in which one thing may happen, and in which week it does.
+    """What one service's monitors report over 18 weeks in which one thing may happen in week 4 to 7, and when.
 
-    Parameters
-    ----------
-    kind : {"concept", "covariate", "prior", "fault", "nothing"}
-    random_state : int or Generator
-
-    Returns
-    -------
-    (list of dict, int)
-        One report a week, oldest first, and the week of the onset, 4 to 7. `labels`, `error`, `law`, `within` and
-        `labeled_rows` are those of the requests of two weeks before, None in the first two weeks.
+    `kind` is "concept", "covariate", "prior", "fault" or "nothing". There is one dict a week, oldest first;
+    `labels`, `error`, `law`, `within` and `labeled_rows` are those of the requests of two weeks before, None in the
+    first two weeks.
 
     >>> reports, onset = weekly_reports("concept", 0)
     >>> len(reports), reports[0]["law"], reports[onset + 2]["law"] > reports[onset + 1]["law"] + 0.1

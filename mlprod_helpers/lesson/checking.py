@@ -221,20 +221,10 @@ def seed_of(exercise_id):
 
 
 def check(exercise, namespace, rng=None, seconds=None):
-    """Check the answers that `namespace` holds.
+    """Check the answers that `namespace` (name -> object, not changed) holds, and return a `Verdict`; it never raises.
 
-    Parameters
-    ----------
-    exercise : Exercise
-    namespace : mapping of name -> object. Where the learner's names live; it is not changed.
-    rng : numpy.random.Generator, optional
-        Where the check draws its inputs from. Default: the fixed seed of the exercise.
-    seconds : float, optional
-        How long the learner's functions may run, all calls together. Default: the exercise's own limit.
-
-    Returns
-    -------
-    Verdict : Never raises, KeyboardInterrupt aside.
+    `rng` is where the check draws its inputs from, by default with the fixed seed of the exercise. `seconds` is how
+    long the learner's functions may run, all calls together, by default the exercise's own limit.
     """
     rng = np.random.default_rng(seed_of(exercise.id)) if rng is None else rng
     seen = Seen(clock=Clock(exercise.seconds if seconds is None else seconds, _is_learners))

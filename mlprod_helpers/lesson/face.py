@@ -23,18 +23,10 @@ NO_PROOF = (
 
 
 class Lesson:
-    """The exercises of one lesson.
+    """The exercises of one lesson, such as "02"; `LookupError` is raised where there is none.
 
-    Parameters
-    ----------
-    lesson_id : str. Such as "02"; 2 and "2" are understood.
-    edition : int, optional
-        The edition that the notebook was made for. If the installed course is at another one, every check says so
-        instead of judging answers to questions that have changed.
-
-    Raises
-    ------
-    LookupError : if there is no such lesson.
+    `edition` is the one that the notebook was made for. If the installed course is at another one, every check says
+    so instead of judging answers to questions that have changed.
     """
 
     def __init__(self, lesson_id, edition=None):

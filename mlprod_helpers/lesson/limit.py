@@ -30,18 +30,11 @@ class _Insistent(TimeIsUp):
 
 
 class Clock:
-    """The time that code may still take.
+    """The time that code may still take: `seconds` for all calls of `run` together.
 
-    Seconds of the wall; where the processor is shared with others, code that computes gets up to four times as many.
-
-    Parameters
-    ----------
-    seconds : float. For all calls of `run` together.
-
-    Attributes
-    ----------
-    place : tuple of (int, str) or None
-        Where the code was when it was stopped: the line in the learner's cell and its text; the loop's head, if it was in one.
+    Seconds of the wall; where the processor is shared with others, code that computes gets up to four times as
+    many. `place` is where the code was when it was stopped: the line in the learner's cell and its text, the loop's
+    head if it was in one.
     """
 
     def __init__(self, seconds, is_own=None):

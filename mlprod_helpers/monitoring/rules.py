@@ -40,33 +40,27 @@ class Rule:
     """A threshold for a metric, how long it has to be crossed, and whom that alerts.
 
     The condition is an "or" of what is given: above a threshold, below one. It is looked at once at the end of each
-    window and has to hold at every look for the duration `for_`. Then the alert fires, until the condition no longer
-    holds. So on hourly windows `for_="0h"` fires at the end of the first bad window and `for_="2h"` at the end of the
-    third. A missing window says nothing: a pending alert begins anew, and a firing one ends, as in Prometheus for a
-    series without a sample.
+    window and has to hold at every look for the duration `for_`. So on hourly windows `for_="0h"` fires at the end
+    of the first bad window and `for_="2h"` at the end of the third. A missing window says nothing: a pending alert
+    begins anew, and a firing one ends, as in Prometheus for a series without a sample.
 
     Parameters
     ----------
     metric : str. Column of the measured frame.
     above, below : float or sequence of 24 or 168 floats, optional
-        Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each hour of
+        Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each
+        hour of
         the day or of the week (UTC, from Monday 0 h; the hour in which a window begins).
     for_ : str or timedelta. How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
     severity : {"page", "ticket"}
     owner : str. The person or rota that is alerted.
     name : str. Name of the alert; "LatencyP99High" for a `latency_p99` above its threshold if not given.
 
-    Raises
-    ------
-    ValueError : for a rule that can never fire, and for values that are no threshold, duration or severity.
-
     Source: Prometheus, "Alerting rules" and "Recording rules" (prometheus.io/docs, version 2.42).
 
     >>> rule = Rule("error_rate", above=0.05, for_="2h", owner="eta-oncall")
     >>> print(rule)
     ErrorRateHigh: error_rate above 0.05 for 2h, page to eta-oncall
-    >>> Rule.from_dict(rule.to_dict()) == rule
-    True
     """
 
     metric: str
@@ -304,23 +298,16 @@ def on_grid(measured):
 
 
 def evaluate(rules, measured):
-    """Which alerts do these rules raise over a measured frame?
-
-    Parameters
-    ----------
-    rules : Rule or sequence of Rule
-    measured : DataFrame, windows x metrics
+    """Which alerts do these rules raise over a measured frame (windows x metrics)?
 
     Returns
     -------
     DataFrame, one row an alert, in the order in which they fire
         `rule, metric, severity, owner`; `since`, when the condition began to hold; `start`, when the alert fired;
-        `end`, when it ended (NaT: it still fires); `value`, the worst while it held; `threshold` in force when it
-        fired; `reason` in words. A window is known when it has passed, so all times are ends of windows.
-
-    Raises
-    ------
-    ValueError : for a metric that the frame does not have.
+        `end`, when
+        it ended (NaT: it still fires); `value`, the worst while it held; `threshold` in force when it fired;
+        `reason` in words.
+        A window is known when it has passed, so all times are ends of windows.
 
     >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"error_rate": [0.01, 0.2, 0.3, 0.2, 0.01, 0.01]}, index)

@@ -12,12 +12,12 @@ WEEK = pd.Timedelta(7, "D")
 def choose_threshold(
     reference, side="above", *, per="hour_of_week", pages_per_week=1.0, for_="0h", margin=0.0
 ):
-    """The threshold that would have paged so often on quiet weeks, for each hour its own.
+    """The threshold of a `Rule` that would have paged so often on quiet weeks, for each hour its own.
 
-    What is normal at an hour is the median of the reference at that hour, its spread the median absolute deviation at
-    that hour of the day; both shrug off an incident that was left in. The threshold is so many spreads from normal.
-    How many, is found on weeks that the medians have not seen (each week in turn is held out), so that it holds on
-    the next quiet week too.
+    What is normal at an hour is the median of the reference at that hour, its spread the median absolute deviation
+    at that hour of the day; both shrug off an incident that was left in. The threshold is so many spreads from
+    normal. How many, is found on weeks that the medians have not seen (each week in turn is held out), so that it
+    holds on the next quiet week too.
 
     Parameters
     ----------
@@ -28,18 +28,11 @@ def choose_threshold(
         How many alerts a week may be false. Below one page in the whole reference the largest one is beaten.
     for_ : str or timedelta. The rule's `for_`: a longer one needs a lower threshold for as many pages.
     margin : float
-        The threshold keeps at least this distance from normal, in the metric's unit: for a metric that hardly ever moves.
+        The threshold keeps at least this distance from normal, in the metric's unit: for a metric that hardly ever
+        moves.
 
-    Returns
-    -------
-    float, or tuple of 24 or 168 floats: `above` or `below` of a `Rule`
-
-    Raises
-    ------
-    ValueError
-        For a reference of less than two weeks, hours of which it has no value, or more infinite values than pages.
-
-    Source: leave-one-out calibration as in cross-conformal prediction (Vovk 2015); MAD times 1.4826 estimates a normal's sd.
+    Source: leave-one-out calibration as in cross-conformal prediction (Vovk 2015); MAD times 1.4826 estimates a
+        normal's sd.
 
     >>> index = pd.date_range("2024-01-01", periods=4 * 168, freq="1h", tz="UTC")
     >>> load = pd.Series(100 + 50 * (index.hour > 7) + np.random.default_rng(0).normal(0, 5, len(index)), index)
