@@ -22,6 +22,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy
 
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ import numpy as np
 import psutil
 
 from mlprod_helpers.serving import Deployment, Lab
-from mlprod_helpers.serving.processes import clear_old_folders, in_use
+from mlprod_helpers.serving.processes import HOST, clear_old_folders
 
 SECONDS = 10.0
 HERE = ("end", "exception", "forgotten", "service killed", "router killed")
@@ -79,12 +80,19 @@ def traces(process):
     return family, ports
 
 
+def is_in_use(port):
+    """Does anybody listen on this port?"""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def left(family, ports, place):
     """What is still there after some seconds: (processes, ports, folders)."""
     end = time.monotonic() + SECONDS
     while True:
         alive = [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
-        busy = [port for port in ports if in_use(port)]
+        busy = [port for port in ports if is_in_use(port)]
         if not alive:
             clear_old_folders()  # as the next lab does; it leaves alone what belongs to a living process
         there = place is not None and Path(place).exists()

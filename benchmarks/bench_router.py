@@ -34,7 +34,7 @@ import numpy as np
 import psutil
 
 from mlprod_helpers.requestlog import read
-from mlprod_helpers.serving.lab.load import closed_loop, open_loop_async
+from mlprod_helpers.serving.lab.load import closed_loop, open_loop
 from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
 from mlprod_helpers.serving.router.process import RouterProcess
 
@@ -171,7 +171,7 @@ def swaps(folder, n):
 
     async def run(router):
         load = asyncio.ensure_future(
-            open_loop_async(router.url, ROWS, rate=rate, n=n, users=500, random_state=0)
+            asyncio.to_thread(open_loop, router.url, ROWS, rate=rate, n=n, users=500, random_state=0)
         )
         plans = {0: router.plan}
         for weight in weights:
@@ -190,9 +190,7 @@ def swaps(folder, n):
                 raise RuntimeError("The load was over before the last plan: the swaps were not under load.")
             router.apply(plan.replace(weight=20, salt="split"))
             users = [f"user-{i}" for i in range(n)]
-            split = asyncio.run(
-                open_loop_async(router.url, ROWS, rate=rate, n=n, users=users, random_state=1)
-            )
+            split = open_loop(router.url, ROWS, rate=rate, n=n, users=users, random_state=1)
         rows = len(read(log))
     answered = table[table["status"] == 200]
     expected = [
@@ -219,7 +217,7 @@ def shadow(pairs, rate=200, period=0.5):
     async def run(router):
         n = int(rate * period * 2 * pairs)
         load = asyncio.ensure_future(
-            open_loop_async(router.url, ROWS, rate=rate, n=n, timeout=5.0, random_state=0)
+            asyncio.to_thread(open_loop, router.url, ROWS, rate=rate, n=n, timeout=5.0, random_state=0)
         )
         kinds = {}
         for mirror in (0.0, 100.0) * pairs:

@@ -39,7 +39,8 @@ import psutil
 
 from mlprod_helpers import queueing
 from mlprod_helpers.serving import Feature, ServiceConfig, closed_loop, open_loop, save_model, start
-from mlprod_helpers.serving.lab.client import ask, metrics_table
+from mlprod_helpers.serving.client import ask
+from mlprod_helpers.serving.lab.requests import metrics_table
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "serving_peers"))
@@ -275,9 +276,7 @@ def batches(folder, seconds):
     save_model(pipeline, folder / "table", version="v1", features=FEATURES)
     found = {}
     for most in (1, 32):
-        config = ServiceConfig(
-            model=folder / "table", workers=1, batching={"max_rows": most}, lifetime_s=LIFETIME
-        )
+        config = ServiceConfig(model=folder / "table", workers=1, batch_rows=most, lifetime_s=LIFETIME)
         with start(config) as service:
             service.ready()
             closed_loop(service.url, ROWS, testers=64, n=200, random_state=0)

@@ -19,6 +19,7 @@ A run is never the same twice: recorded again, figures and bytes differ, verdict
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import json
 import os
@@ -40,7 +41,7 @@ from mlprod_helpers.datasets import load_flights
 from mlprod_helpers.requestlog import read
 from mlprod_helpers.rollout import bucket
 from mlprod_helpers.serving import Deployment, Faults, Feature, Lab, Limits
-from mlprod_helpers.serving.processes import HOST, LoopThread
+from mlprod_helpers.serving.processes import HOST
 from mlprod_helpers.serving.router.plan import RouterConfig
 from mlprod_helpers.serving.router.process import RouterProcess
 
@@ -174,8 +175,7 @@ def canary(case):
 
     with (
         lab(versions, stable="v1", canary="v2", routing=routing) as one,
-        LoopThread() as loop,
-        Broken(loop) as broken,
+        Broken() as broken,
         ExitStack() as stack,
     ):
         urls, copies = {name: service.url for name, service in one.services.items()}, None
@@ -203,12 +203,13 @@ def canary(case):
 class Broken:
     """Listeners in front of services that cut connections."""
 
-    def __init__(self, loop):
-        self._loop, self._open = loop, []
+    def __init__(self):
+        self._loop, self._open = asyncio.new_event_loop(), []
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def before(self, url, is_broken):
         """The address of one that asks the service, and then cuts the connection if `is_broken(request id, status)`."""
-        return self._loop.run(self._listen(url, is_broken))
+        return asyncio.run_coroutine_threadsafe(self._listen(url, is_broken), self._loop).result()
 
     async def _listen(self, url, is_broken):
         import aiohttp
@@ -236,7 +237,8 @@ class Broken:
         return self
 
     def __exit__(self, *error):
-        self._loop.run(self._close())
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     async def _close(self):
         for runner, session in self._open:

@@ -139,7 +139,7 @@ import time
 
 from IPython.display import display
 
-from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.lab.demo import eta_models
 
 eta = eta_models()  # of the estimated time in the air: v1, v2, hybrid; with flights, rows and labels

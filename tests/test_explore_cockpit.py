@@ -18,7 +18,7 @@ from mlprod_helpers.explore.panel import MAX_RATE
 from mlprod_helpers.explore.recent import Recent
 from mlprod_helpers.requestlog import RequestLog, as_log
 from mlprod_helpers.serving import Lab
-from mlprod_helpers.serving.lab.client import Answer
+from mlprod_helpers.serving.client import Answer
 from mlprod_helpers.serving.processes import LabError, refusal
 from mlprod_helpers.serving.router.plan import RoutePlan
 

@@ -6,22 +6,17 @@ import gzip
 import http.client
 import json
 import socket
-import time
+import sys
 from collections import Counter
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import psutil
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mlprod_helpers.serving.processes import refusal
+sys.path.insert(0, str(Path(__file__).parent))
+from stand_in_service import FLIGHT_FEATURES, logged, memory_mb, save_flights, until
 
-pytest.importorskip("fastapi", reason="the service needs fastapi")
-pytest.importorskip("skops", reason="models are saved with skops")
-
-from mlprod_helpers.serving import Feature, Limits, ServiceConfig, save_model, start
-from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving import Limits, ServiceConfig, ask, refusal, start
 from mlprod_helpers.serving.service.process import _listen
 from mlprod_helpers.serving.service.schema import label_body, predict_body
 
@@ -31,42 +26,12 @@ if reason := refusal():
 LONG = 60.0
 MARK = "qz7mark"  # stands in whatever is refused, and in no answer
 GOOD = b'{"features": {"distance": 1400, "hour": 7, "origin": "JFK"}}'
-FEATURES = [
-    Feature("distance", low=0, high=6000),
-    Feature("hour", "integer", low=0, high=23),
-    Feature("origin", "category", categories=("EWR", "JFK", "LGA")),
-]
 MEMORY_MB = 30.0  # how much the process may grow, far less than a leak of the bodies would take
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder
-
-    rng, n = np.random.default_rng(0), 200
-    X = pd.DataFrame({"distance": rng.uniform(0, 6000, n), "hour": rng.integers(0, 24, n).astype(float)})
-    X["origin"] = rng.choice(["EWR", "JFK", "LGA"], n)
-    columns = ColumnTransformer(
-        [("numbers", "passthrough", ["distance", "hour"]), ("names", OneHotEncoder(), ["origin"])]
-    )
-    folder = tmp_path_factory.mktemp("model")
-    save_model(
-        make_pipeline(columns, Ridge()).fit(X, X["distance"] / 8), folder, version="v1", features=FEATURES
-    )
-    return str(folder)
-
-
-def memory_mb(service):
-    return psutil.Process(service.pid).memory_info().rss / 2**20
-
-
-def logged(path):
-    """How often each request stands in the log, as it was written: a line a row, all of them whole."""
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    return Counter(line["request_id"] for line in lines if line["event"] == "request")
+    return save_flights(tmp_path_factory.mktemp("model"))
 
 
 class Hostile:
@@ -75,14 +40,11 @@ class Hostile:
     def __init__(self, service, log):
         self.service, self.log = service, log
 
-    def send(self, data, then=b"", wait=0.0):
-        """[(status, headers, body)] of what comes back, until the service closes, or answers and stays."""
+    def send(self, data):
+        """(status, headers, body) of what comes back; status 0 when nothing does."""
         with socket.create_connection(("127.0.0.1", self.service.port), timeout=LONG) as door:
             with contextlib.suppress(ConnectionError):  # it may close before it has all
                 door.sendall(data)
-                if then:
-                    time.sleep(wait)
-                    door.sendall(then)
             answer = http.client.HTTPResponse(door)
             try:
                 answer.begin()
@@ -202,13 +164,13 @@ def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(ho
     for told in bodies:
         status, _, said = hostile.post(json.dumps(told).encode())
         assert status == 422 and len(said) < 300
-    body = TypeAdapter(predict_body(FEATURES, 1000))
+    body = TypeAdapter(predict_body(FLIGHT_FEATURES, 1000))
     for told in bodies:
         with pytest.raises(ValidationError) as refused:
             body.validate_python(told)
         assert [one["msg"] for one in refused.value.errors()] == ["100000 fields that are not known here"]
     with pytest.raises(ValidationError) as refused:
-        TypeAdapter(label_body(None)).validate_python({"request_id": "r1", "label": 1} | names)
+        TypeAdapter(label_body()).validate_python({"request_id": "r1", "label": 1} | names)
     assert refused.value.error_count() == 1
 
 
@@ -387,10 +349,7 @@ def test_a_client_that_leaves_in_the_middle_is_logged(hostile):
     before = logged(hostile.log)
     with socket.create_connection(("127.0.0.1", hostile.service.port), timeout=LONG) as door:
         door.sendall(SLOW["half a body"])
-    end = time.monotonic() + LONG
-    while not logged(hostile.log) - before:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: logged(hostile.log) - before)
     assert sum((logged(hostile.log) - before).values()) == 1
 
 
@@ -499,9 +458,7 @@ def test_for_a_client_that_has_left_the_queue_nothing_is_computed(model, tmp_pat
             door = socket.create_connection(("127.0.0.1", service.port), timeout=LONG)
             doors[name] = stack.enter_context(door)
             door.sendall(body % (len(GOOD), name))
-            while f"in_flight {i + 1}" not in str(ask(service.url, "/metrics").body):
-                assert service.exit_code is None
-                time.sleep(0.005)
+            until(lambda i=i: f"in_flight {i + 1}" in str(ask(service.url, "/metrics").body))
         doors[b"leaves"].close()
         assert doors[b"stays"].recv(12) == doors[b"first"].recv(12) == b"HTTP/1.1 200"
         rows = {line["request_id"]: line for line in map(json.loads, log.read_bytes().splitlines())}

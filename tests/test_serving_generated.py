@@ -1,24 +1,21 @@
 """Ten thousand requests that schemathesis makes of the service's own OpenAPI: answered as it says, and all of them logged."""
 
-import json
+import sys
 from collections import Counter
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import psutil
 import pytest
 
-from mlprod_helpers.serving.processes import refusal
+sys.path.insert(0, str(Path(__file__).parent))
+from stand_in_service import logged, memory_mb, save_flights
 
-pytest.importorskip("fastapi", reason="the service needs fastapi")
-pytest.importorskip("skops", reason="models are saved with skops")
 pytest.importorskip(
     "schemathesis", minversion="4", reason="the extra `ci` has schemathesis: no generated requests without it"
 )
 
 import schemathesis
 
-from mlprod_helpers.serving import Feature, ServiceConfig, save_model, start
+from mlprod_helpers.serving import ServiceConfig, refusal, start
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -37,43 +34,7 @@ PARTS = {  # 10,000 and more together; in parts, so that they run on several cor
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """All kinds of inputs, one that may be missing, and a score."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    rng, n = np.random.default_rng(0), 200
-    X = pd.DataFrame({"distance": rng.uniform(0, 6000, n), "hour": rng.integers(0, 24, n).astype(float)})
-    X["delay"] = np.where(rng.random(n) < 0.1, np.nan, rng.normal(0, 20, n))
-    X["origin"] = rng.choice(["EWR", "JFK", "LGA"], n)
-    numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    columns = ColumnTransformer(
-        [("numbers", numbers, ["distance", "hour", "delay"]), ("names", OneHotEncoder(), ["origin"])]
-    )
-    features = [
-        Feature("distance", low=0, high=6000),
-        Feature("hour", "integer", low=0, high=23),
-        Feature("delay", required=False),
-        Feature("origin", "category", categories=("EWR", "JFK", "LGA")),
-    ]
-    folder = tmp_path_factory.mktemp("model")
-    fitted = make_pipeline(columns, LogisticRegression()).fit(
-        X, np.where(X["distance"] > 3000, "late", "fine")
-    )
-    save_model(fitted, folder, version="v1", features=features)
-    return str(folder)
-
-
-def memory_mb(service):
-    return psutil.Process(service.pid).memory_info().rss / 2**20
-
-
-def logged(path):
-    """How often each request stands in the log, as it was written: a line a row, all of them whole."""
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-    return Counter(line["request_id"] for line in lines if line["event"] == "request")
+    return save_flights(tmp_path_factory.mktemp("model"))
 
 
 def cases(schema, path, mode, n, do):
@@ -114,7 +75,7 @@ def test_generated_requests_are_answered_as_the_api_says_and_logged(model, tmp_p
 
     hypothesis.configuration.set_hypothesis_home_dir(tmp_path)
     log, expected, statuses, memory = tmp_path / "log.jsonl", Counter(), Counter(), []
-    busy = {"workers": 2, "batching": {"max_rows": 8}} if "takes" in part else {}
+    busy = {"workers": 2, "batch_rows": 8} if "takes" in part else {}
     config = ServiceConfig(model=model, log=str(log), lifetime_s=600, **busy)
     with start(config) as service, requests.Session() as session:
         service.ready()

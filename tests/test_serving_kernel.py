@@ -1,25 +1,23 @@
 """The lab in a notebook's kernel: an interrupted cell, a restarted and a killed kernel leave nothing."""
 
-import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from mlprod_helpers.serving import processes
+sys.path.insert(0, str(Path(__file__).parent))
+import stand_in_service as doubles
 
-HERE = Path(__file__).parent
-SPEC = importlib.util.spec_from_file_location("lab_tests", HERE / "test_serving_lab.py")
-lab_tests = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(lab_tests)
+from mlprod_helpers.serving import processes
 
 START = f"""
 import json, sys, time
-sys.path.insert(0, {str(HERE)!r})
-import test_serving_lab as tests
-def tell(lab):
-    pids, ports, folder = tests.traces(lab)
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import stand_in_service as doubles
+def show(lab):
+    pids, ports, folder = doubles.traces(lab)
     print("traces " + json.dumps([pids, ports, str(folder)]), flush=True)
 """
 
@@ -73,22 +71,22 @@ def notebook():
 def left(found):
     """As the next lab finds it: the folder of a kernel that was killed is cleared by then."""
     pids, ports, folder = found
-    there = lab_tests.left((pids, ports, None))
+    there = doubles.left(pids, ports, None)
     processes.clear_old_folders()
-    return there + lab_tests.left(([], [], folder))
+    return there + doubles.left([], [], folder)
 
 
 def test_an_interrupted_cell(notebook):
-    cell = notebook.send("with tests.lab_of() as lab:\n    tell(lab)\n    time.sleep(120)")
+    cell = notebook.send("with doubles.StandInLab() as lab:\n    show(lab)\n    time.sleep(120)")
     found = notebook.traces(cell)
     notebook.manager.interrupt_kernel()
     assert "KeyboardInterrupt" in notebook._until(cell, lambda text: False, 60)
-    assert lab_tests.left(found) == []
+    assert doubles.left(*found) == []
 
 
 def test_an_interrupted_load_in_a_lab_of_several_cells(notebook):
-    found = notebook.traces(notebook.send("lab = tests.lab_of().start()\ntell(lab)"))
-    cell = notebook.send("print('load', flush=True)\nlab.open_loop(tests.ROWS, rate=20, duration=300)")
+    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    cell = notebook.send("print('load', flush=True)\nlab.open_loop([{'distance': 8}], rate=20, duration=300)")
     notebook._until(cell, lambda text: "load" in text, 60)
     time.sleep(0.5)
     notebook.manager.interrupt_kernel()
@@ -97,20 +95,20 @@ def test_an_interrupted_load_in_a_lab_of_several_cells(notebook):
     counted = "a = len(lab.log()); time.sleep(1); print(len(lab.log()) - a)"
     assert notebook.run(counted).strip() == "0"  # the load does not
     assert "closed" in notebook.run("lab.close(); print('closed')")
-    assert lab_tests.left(found) == []
+    assert doubles.left(*found) == []
 
 
 def test_the_same_cell_run_again_ends_the_lab_before(notebook):
-    first = notebook.traces(notebook.send("lab = tests.lab_of().start()\ntell(lab)"))
-    second = notebook.traces(notebook.send("lab = tests.lab_of().start()\ntell(lab)"))
-    assert lab_tests.left(first) == []
-    assert all(lab_tests.is_alive(pid) for pid in second[0])
+    first = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    second = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    assert doubles.left(*first) == []
+    assert all(doubles.is_alive(pid) for pid in second[0])
     notebook.run("lab.close()")
-    assert lab_tests.left(second) == []
+    assert doubles.left(*second) == []
 
 
 def test_a_restarted_kernel(notebook):
-    found = notebook.traces(notebook.send("lab = tests.lab_of().start()\ntell(lab)"))
+    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
     notebook.manager.restart_kernel(now=False)
     notebook.client.wait_for_ready(timeout=120)
     assert left(found) == []
@@ -118,6 +116,6 @@ def test_a_restarted_kernel(notebook):
 
 
 def test_a_killed_kernel(notebook):
-    found = notebook.traces(notebook.send("lab = tests.lab_of().start()\ntell(lab)"))
+    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
     notebook.manager.signal_kernel(9)
     assert left(found) == []

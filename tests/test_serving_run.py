@@ -8,27 +8,20 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+sys.path.insert(0, str(Path(__file__).parent))
+from stand_in_service import is_in_use, save_ridge, until
 
 from mlprod_helpers import requestlog
-from mlprod_helpers.serving.processes import HOST, LabError, in_use, refusal
-from mlprod_helpers.serving.service.config import Faults, Limits, ServiceConfig
-
-pytest.importorskip("fastapi", reason="the service needs fastapi")
-pytest.importorskip("skops", reason="models are saved with skops")
-
-from mlprod_helpers.serving.lab.client import ask
+from mlprod_helpers.serving import Feature, LabError, ask, refusal, save_model, start
+from mlprod_helpers.serving.processes import HOST
 from mlprod_helpers.serving.service.__main__ import main
-from mlprod_helpers.serving.service.models import save_model
-from mlprod_helpers.serving.service.process import start
-from mlprod_helpers.serving.service.schema import Feature
+from mlprod_helpers.serving.service.config import Faults, Limits, ServiceConfig
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
@@ -39,12 +32,7 @@ BODY = {"features": {"distance": 900}}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    fitted = make_pipeline(StandardScaler(), Ridge(alpha=1e-6)).fit(
-        [[100.0], [900.0], [2500.0]], [20, 120, 320]
-    )
-    save_model(fitted, folder, version="v1", features=[Feature("distance", low=0, high=6000)])
-    return str(folder)
+    return save_ridge(tmp_path_factory.mktemp("model"))
 
 
 def launch(config, path, **settings):
@@ -61,10 +49,7 @@ def launch(config, path, **settings):
 
 
 def until_ready(url):
-    end = time.monotonic() + LONG
-    while ask(url, "/readyz").status != 200:
-        assert time.monotonic() < end, "it is not ready"
-        time.sleep(0.02)
+    until(lambda: ask(url, "/readyz").status == 200)
 
 
 def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path):
@@ -84,19 +69,17 @@ def test_requests_in_flight_are_answered_when_the_service_drains(model, tmp_path
         ]
         for thread in asking:
             thread.start()
-        while "in_flight 3.0" not in ask(service.url, "/metrics").body:
-            time.sleep(0.01)
+        until(lambda: "in_flight 3.0" in ask(service.url, "/metrics").body)
         service.process.stdin.write(b"drain\n")
         service.process.stdin.flush()
-        while service.state() == "ready":
-            time.sleep(0.01)
+        until(lambda: service.state() != "ready")
         answers.append(ask(service.url, "/predict", BODY, user="ben"))  # still taken
         assert service.drain() == 0
         for thread in asking:
             thread.join(LONG)
         assert [answer.status for answer in answers] == [200] * 4
         assert answers[0].body["prediction"] == pytest.approx(120, abs=0.1)
-        assert service.state() == "gone" and not in_use(service.port)
+        assert service.state() == "gone" and not is_in_use(service.port)
     table = requestlog.read(log)
     assert sorted(table["request_id"]) == sorted(answer.body["request_id"] for answer in answers)
     assert set(table["user_id"]) == {"ben"} and set(table["distance"]) == {900}
@@ -158,9 +141,7 @@ def test_sigterm_drains_with_exit_code_0(model, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="another way to end a process")
 def test_a_service_ends_with_its_parent_even_while_its_model_hangs(model, tmp_path):
     """The parent is killed, so it can tell nobody; the model stands in the event loop, so that cannot notice either."""
-    config = ServiceConfig(
-        model=model, drain_s=0.0, faults=Faults(hang_rate=1.0, hang_s=LONG), lifetime_s=LONG
-    )
+    config = ServiceConfig(model=model, drain_s=0.0, faults=Faults(delay_ms=1000 * LONG), lifetime_s=LONG)
     (tmp_path / "config.json").write_text(config.model_dump_json())
     code = (
         "import subprocess, sys, time\n"
@@ -179,10 +160,7 @@ def test_a_service_ends_with_its_parent_even_while_its_model_hangs(model, tmp_pa
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    end = time.monotonic() + LONG / 2
-    while in_use(told["port"]):
-        assert time.monotonic() < end, "the service outlives its parent"
-        time.sleep(0.05)
+    until(lambda: not is_in_use(told["port"]))
 
 
 def test_exit_codes_say_why_it_ended(model, tmp_path):
@@ -209,14 +187,13 @@ def test_a_drain_does_not_wait_for_ever_and_what_it_gives_up_is_logged(model, tm
         workers=1,
         drain_s=0.0,
         drain_timeout_s=0.2,
-        faults=Faults(hang_rate=1.0, hang_s=600),
+        faults=Faults(delay_ms=600_000),
     )
     with start(config) as service:
         service.ready()
         asking = threading.Thread(target=ask, args=(service.url, "/predict", BODY))
         asking.start()
-        while "in_flight 1.0" not in ask(service.url, "/metrics").body:
-            time.sleep(0.01)
+        until(lambda: "in_flight 1.0" in ask(service.url, "/metrics").body)
         assert service.drain() == 0
         asking.join(LONG)
     assert requestlog.read(log)["status"].tolist() == [503]

@@ -1,7 +1,6 @@
-"""The real thing: a model behind HTTP on this machine, a router in front of it, and a lab that starts both and loads them.
+"""A model behind HTTP on this machine, a router in front of it, and a lab that starts both and loads them.
 
-Everything here listens on 127.0.0.1 only, is bounded in count and time, ends by itself, and writes the same table as the
-simulators (see `requestlog`). Three rooms:
+Everything listens on 127.0.0.1 only, is bounded in count and time, ends by itself, and writes the request log of `requestlog`.
 
 | room | what it is | begin with |
 | --- | --- | --- |
@@ -9,15 +8,12 @@ simulators (see `requestlog`). Three rooms:
 | `router` | a reverse proxy that gives each user a version, by one immutable plan | `router/plan.py` |
 | `lab` | services and a router for one `with` block; load, rollouts, recordings | `lab/lab.py` |
 
-`service` and `router` do not know each other, and `lab` knows both. Names are imported when they are first used, so that a
-notebook that only reads a recording needs no web framework.
+`service` and `router` do not know each other, and `lab` knows both.
 """
 
 from importlib import import_module
 
 _HOMES = {
-    "Batcher": "service.batching",
-    "Batching": "service.config",
     "Deployment": "lab.deployment",
     "Driver": "lab.driver",
     "Faults": "service.config",
@@ -25,15 +21,12 @@ _HOMES = {
     "Lab": "lab.lab",
     "LabError": "processes",
     "Limits": "service.config",
-    "ModelCard": "service.models",
     "RoutePlan": "router.plan",
-    "Router": "router.proxy",
     "RouterConfig": "router.plan",
     "RouterProcess": "router.process",
     "ServiceConfig": "service.config",
-    "ServiceProcess": "service.process",
+    "ask": "client",
     "closed_loop": "lab.load",
-    "eta_models": "lab.demo",
     "load_model": "service.models",
     "load_recorded": "lab.recorded",
     "open_loop": "lab.load",
@@ -46,7 +39,7 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
 def __getattr__(name):
-    """Each name is imported when it is first used: a notebook that only reads a log needs no web framework."""
+    """Import each name when it is first used: a notebook that only reads a log needs no web framework."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What may stand in the headers of a request: names of users, requests and versions, and the hosts that may ask."""
+"""What the headers of a request may hold: names of users, requests and versions, and the hosts that may ask."""
 
 import re
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ _is_name = re.compile(NAME.removesuffix("$") + r"\Z").match
 
 
 def valid_name(text):
-    """Is this a name that may stand in a header, a log and a metric?
+    """Can this be a name in a header, a log and a metric?
 
     >>> valid_name("r-1:a"), valid_name("two words"), valid_name("")
     (True, False, False)
@@ -18,8 +18,7 @@ def valid_name(text):
 
 
 def check_version(name):
-    """The name of a version as it is, refused with a ValueError if it cannot be one: it stands in headers, logs and metrics, and
-    names files.
+    """The name of a version, or a ValueError: it goes into headers, logs, metrics and file names.
 
     >>> check_version("Router")
     Traceback (most recent call last):
@@ -37,8 +36,7 @@ def check_version(name):
 def foreign(host, origin):
     """What is wrong with a request's Host and Origin (texts or None): (status, error, where, what), or None.
 
-    Any page can make a browser send requests to 127.0.0.1. It cannot hide where it comes from: its own address is the Origin,
-    and where its name was made to lead here (DNS rebinding), the Host. A name without a dot is no page of the internet.
+    Any web page can make a browser send requests to 127.0.0.1, but its address is then the Origin, or, with DNS rebinding, the Host.
 
     >>> foreign("127.0.0.1:8001", None), foreign("localhost:8001", "http://localhost:8001")
     (None, None)

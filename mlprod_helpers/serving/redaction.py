@@ -1,4 +1,4 @@
-"""What of a request never reaches a log: the same rules for services and routers."""
+"""What of a request is not logged: the same rules for services and routers."""
 
 import os
 
@@ -6,7 +6,7 @@ KEY_NAME = "MLPROD_LOG_KEY"
 
 
 class Redaction:
-    """What of a request may stand in a log.
+    """What of a request may be logged.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """A server as a process: how a notebook starts, ends and kills it, and how it ends by itself, whatever happens to the notebook."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -9,9 +10,10 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.processes import LabError
+from mlprod_helpers.serving.processes import LabError, WatchedProcess
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
 _LOOK_S = 0.5
@@ -23,8 +25,7 @@ class ServerProcess:
     Parameters
     ----------
     module : str
-    config : `settings.Settings` with `log`, `parent_pid` and `watch_stdin`
-    environment : dict or None, variables to set in the process
+    config : `settings.ServerSettings`
     timeout : float, seconds until it must listen
 
     Attributes: `process` (Popen), `config`, and what it announced, such as `pid`, `port` and `url`.
@@ -34,13 +35,13 @@ class ServerProcess:
     LabError : it did not start; the message says why.
     """
 
-    def __init__(self, module, config, *, environment=None, timeout=30.0):
+    def __init__(self, module, config, timeout=30.0):
         parent = os.getpid() if config.parent_pid is None else config.parent_pid
         self.config = config.replace(watch_stdin=True, parent_pid=parent)
-        # a file, not a pipe: who fills a pipe that nobody reads stands still
+        # a file, not a pipe: a process that fills a pipe nobody reads is blocked
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            announced = self._spawn(module, os.environ | dict(environment or {}), timeout)
+            announced = self._spawn(module, timeout)
         except BaseException:
             self._errors.close()
             raise
@@ -51,9 +52,11 @@ class ServerProcess:
             raise LabError(f"The {module.split('.')[-1]} did not start: {reason}")
         vars(self).update(announced)
 
-    def _spawn(self, module, environment, timeout):
+    def _spawn(self, module, timeout):
         """Start it and wait for its first line, the JSON that says where it listens; None when it ended without one."""
-        handle, path = _private_file(self.config.log)
+        # beside the log if there is one: a killed process cannot remove the file, but the folder of a lab is cleared
+        folder = os.path.dirname(self.config.log or "")
+        handle, path = tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
         os.close(handle)
         try:
             write_json(path, self.config.model_dump(mode="json"))
@@ -62,7 +65,6 @@ class ServerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=environment,
                 start_new_session=True,  # an interrupted cell does not interrupt the process
             )
             watch = threading.Timer(timeout, self.process.kill)
@@ -76,8 +78,7 @@ class ServerProcess:
             finally:
                 watch.cancel()
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            Path(path).unlink(missing_ok=True)
         return json.loads(line) if line else None
 
     @property
@@ -103,7 +104,7 @@ class ServerProcess:
         return self.kill()
 
     def stop(self):
-        """End it soon: well within two seconds, then by force. Returns the exit code."""
+        """End it within two seconds. Returns the exit code."""
         return self.end(timeout=2.0)
 
     def kill(self):
@@ -123,38 +124,42 @@ class ServerProcess:
         self.stop()
 
 
-def _private_file(log=None):
-    """(descriptor, path) of a new file that only this user can read; beside the log if there is one, since a process that is killed
-    cannot remove it, and the folder of a lab is cleared.
-    """
-    folder = os.path.dirname(log or "")
-    return tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
-
-
 # --------------------------------------------------------------------------------------- inside of it
 
 
+def run_server(room, config_type, serve, arguments=None):
+    """`python -m mlprod_helpers.serving.ROOM --config FILE`; returns the exit code: 2 for a wrong config, or that of `serve(config)`."""
+    parser = argparse.ArgumentParser(prog=f"python -m mlprod_helpers.serving.{room}")
+    parser.add_argument(
+        "--config", required=True, help=f"JSON file with the fields of {config_type.__name__}"
+    )
+    path = parser.parse_args(arguments).config
+    try:
+        config = config_type.model_validate_json(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    return serve(config)
+
+
 def announce(**facts):
-    """Say where this process listens, on one line of standard output, and say nothing more there."""
+    """Say where this process listens, on one line of standard output, and write nothing more there."""
     print(json.dumps({"pid": os.getpid(), **facts}), flush=True)
-    # nobody reads on: what a model prints would fill the pipe, and then it would stand still
-    os.dup2(2, 1)
+    os.dup2(2, 1)  # nobody reads on: what a model prints would fill the pipe and block the process
 
 
 def end_with_parent(config, drain):
     """End this process with its parent (exit code 4), after its lifetime (5), and on the order `drain` on standard input, which
-    calls `drain()`. Threads do it, since the event loop may stand still: a model that hangs must not outlive its parent."""
+    calls `drain()`. Threads do it, because the event loop may be blocked: a model that hangs must not outlive its parent."""
     pid = os.getppid() if config.parent_pid is None else config.parent_pid
-    parent, end = Parent(pid) if pid else None, time.monotonic() + config.lifetime_s
+    parent, end = WatchedProcess(pid) if pid else None, time.monotonic() + config.lifetime_s
 
-    def look():
-        while True:
-            left = end - time.monotonic()
-            if left <= 0:
-                os._exit(5)
+    def watch_parent():
+        while (left := end - time.monotonic()) > 0:
             time.sleep(min(_LOOK_S, left))
-            if parent is not None and not parent.is_there():
+            if parent is not None and not parent.is_alive():
                 os._exit(4)
+        os._exit(5)
 
     def read_orders():
         # the raw descriptor: a buffered reader would hold a lock that the end of the process waits for
@@ -166,7 +171,7 @@ def end_with_parent(config, drain):
             rest = rest[-64:]
         os._exit(4)
 
-    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=watch_parent, daemon=True).start()
     if config.watch_stdin:
         threading.Thread(target=read_orders, daemon=True).start()
 
@@ -178,38 +183,3 @@ def on_signals(loop, end):
             loop.add_signal_handler(number, end)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(end))
-
-
-class Parent:
-    """The process whose end ends this one: its parent, or any other.
-
-    >>> Parent(os.getpid()).is_there()
-    True
-    """
-
-    def __init__(self, pid):
-        import psutil
-
-        self._pid, self._is_direct = pid, os.getppid() == pid
-        try:
-            self._process = psutil.Process(pid)
-        except psutil.NoSuchProcess:
-            self._process = None
-
-    def is_there(self):
-        """Does it still run?"""
-        import psutil
-
-        if self._is_direct and os.name != "nt" and os.getppid() != self._pid:
-            return False  # who loses its parent gets another one, also while the dead one waits to be buried
-        try:
-            # is_running tells it from a later process with the same number
-            return (
-                self._process is not None
-                and self._process.is_running()
-                and self._process.status() != psutil.STATUS_ZOMBIE
-            )
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True

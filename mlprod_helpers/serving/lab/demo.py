@@ -16,14 +16,14 @@ FEATURES = (
 
 
 class DemoModel(NamedTuple):
-    """A fitted model and the features it takes; `_asdict()` is what a `Lab` calls a version."""
+    """A fitted model and the features it takes."""
 
     model: object
     features: tuple
 
 
 class LearningModel(DemoModel):
-    """One that learns from labels: it takes the minutes of a day at most, so that no single label moves it far."""
+    """One that learns from labels of up to a day of minutes, so that no single label moves it far."""
 
     __slots__ = ()
 
@@ -42,23 +42,20 @@ class EtaModels(NamedTuple):
 
 
 def eta_models():
-    """Models of the air time of a flight in minutes, and flights to ask about.
+    """New models of the air time of a flight in minutes, and flights to ask about.
 
-    In winter, planes that leave New York for the west fly against a strong jet stream: a model of January and February thinks
-    that flights take long.
+    In winter, planes that leave New York for the west fly against a strong jet stream: a model of January and February predicts
+    air times that are too long for the rest of the year.
 
     Returns
     -------
     EtaModels
         v1 : scaler and Ridge, trained on January and February
         v2 : the same, trained on March to August: better in autumn
-        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels; as a version of a `Lab` it
-            refuses labels outside of 0 to 1,440 minutes
+        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels of 0 to 1,440 minutes
         rows : DataFrame (n, 3) of flights in September and October, in the order of departure: `distance` in miles, `hour`
             of the scheduled departure, `zone`, the whole 500 miles of the distance
         labels : Series (n,) of their air times in minutes
-
-    The models are new ones at each call.
 
     >>> eta = eta_models()
     >>> for version in (eta.v1, eta.v2):
@@ -83,12 +80,6 @@ def eta_models():
     rows, labels = X[autumn].reset_index(drop=True), y[autumn].reset_index(drop=True)
     v1, v2 = (DemoModel(model, FEATURES) for model in models[:2])
     return EtaModels(v1, v2, LearningModel(models[2], FEATURES), rows, labels)
-
-
-def eta_versions():
-    """v1 and v2 of `eta_models` as the versions of a `Lab`: dict of version -> {"model", "features"}."""
-    eta = eta_models()
-    return {"v1": eta.v1._asdict(), "v2": eta.v2._asdict()}
 
 
 @cache

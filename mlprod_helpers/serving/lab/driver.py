@@ -1,7 +1,6 @@
 """The driver: carries a rollout's decisions to a real router. Controller and judges are those of `rollout`, unchanged.
 
-Every interval it reads the request log, shows the judge what is known, and sets the weights that the controller decides. `backend`
-is anything with `set_weights({version: percent}, mirror=percent)`: `router.proxy.Router`, `router.process.RouterProcess`.
+Every interval it reads the request log, shows the judge what is known, and sets the weights that the controller decides.
 """
 
 import json
@@ -12,6 +11,9 @@ from typing import NamedTuple
 
 from mlprod_helpers.requestlog import LogError, RequestLog
 from mlprod_helpers.rollout import Metrics
+
+LAG_S = 0.05  # answers that are just being written are left to the next check: each is judged once
+JUDGED_EVENTS = 50_000  # the last ones of the log
 
 
 class Tick(NamedTuple):
@@ -30,27 +32,22 @@ class Driver:
     Parameters
     ----------
     controller : `rollout.Controller`
-    backend : has `set_weights(weights, mirror=...)`
+    backend : has `set_weights({version: percent}, mirror=percent)`
     log : path of the request log that the judge reads
-    lag : float, seconds by which the driver looks back: answers that are just being written are judged at the next check, by
-        no check twice and by none never
-    max_lines : int, how many of the last events are kept
 
-    `history` is a list of `Tick`. A log that cannot be read, or a router that does not answer, stops nothing: it stands in
-    the tick's `problem`, and the next tick tries again. A judge that raises ends the driver: `run` raises its error, after
-    `start` it stands in `error` (None: there is none).
+    `history` is a list of `Tick`. A log that cannot be read, or a router that does not answer, stops nothing: it is the tick's
+    `problem`, and the next tick tries again. What a judge raises, `tick` and `run` raise.
     """
 
-    def __init__(self, controller, backend, log, *, lag=0.05, max_lines=50_000):
-        self.controller, self.backend, self.lag = controller, backend, lag
+    def __init__(self, controller, backend, log):
+        self.controller, self.backend = controller, backend
         self.history = []
-        self._tail = _Tail(log, max_lines)
-        self._set, self._last = None, -float("inf")
-        self._stop, self._thread, self.error = threading.Event(), None, None
+        self._tail = LogTail(log, JUDGED_EVENTS)
+        self._set, self._last, self._stop = None, -float("inf"), threading.Event()
 
     def tick(self, now=None):
         """Look once, act if something is due. Returns the `Tick`."""
-        now = max(time.time() - self.lag if now is None else now, self._last)
+        now = max(time.time() - LAG_S if now is None else now, self._last)
         self._last, problem, metrics = now, None, None
         try:
             due = self.controller.next_event
@@ -70,32 +67,18 @@ class Driver:
         return self.history[-1]
 
     def run(self, duration, every=None):
-        """Tick for `duration` seconds, or until the rollout is over. `every` is seconds between two ticks (a tenth of the interval)."""
+        """Tick for `duration` seconds, or until the rollout is over or `stop` is called. `every` is seconds between two ticks (a tenth
+        of the interval)."""
         every = min(0.5, self.controller.plan.interval / 10) if every is None else every
-        end = time.monotonic() + min(duration, 3600.0)
+        end = time.monotonic() + duration
         while not self._stop.is_set() and time.monotonic() < end:
             if self.tick().problem is None and self.controller.over:
                 break
             self._stop.wait(every)
-        return self.controller.decision
-
-    def start(self, duration, every=None):
-        """`run` in a thread; `stop` ends it."""
-        self._thread = threading.Thread(target=self._work, args=(duration, every), daemon=True)
-        self._thread.start()
-        return self
-
-    def _work(self, duration, every):
-        try:
-            self.run(duration, every)
-        except Exception as error:
-            self.error = error
 
     def stop(self):
-        """End the thread; the weights stay as they are."""
+        """End `run`; the weights stay as they are."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(10.0)
 
     def _metrics(self):
         versions = self.controller.stable, self.controller.canary
@@ -113,16 +96,16 @@ class Driver:
         return None
 
 
-class _Tail:
-    """The events that were added to a log since the driver began; only new bytes are read. Odd events are left out by the
-    reader, with a `LogWarning`: the rollout keeps its sight."""
+class LogTail:
+    """The last events that were added to a log since this was made; only new bytes are read, and malformed events are left out."""
 
-    def __init__(self, path, max_lines):
-        self._path, self._max = Path(path), max_lines
+    def __init__(self, path, max_events):
+        self._path, self._max = Path(path), max_events
         self._at = self._path.stat().st_size if self._path.exists() else 0
         self._rest, self._lines = b"", []
 
     def read(self):
+        """The events so far as a request log."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._at)
@@ -132,7 +115,7 @@ class _Tail:
             self._lines += [event for line in whole if (event := _event(line)) is not None]
             self._lines = self._lines[-self._max :]
         known = {name for kind, name, _ in self._lines if kind == "request"}
-        return RequestLog.from_lines(  # a label of an older request is nobody's mistake
+        return RequestLog.from_lines(  # without labels of older requests
             line for kind, name, line in self._lines if kind == "request" or name in known
         ).read()
 

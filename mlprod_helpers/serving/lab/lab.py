@@ -3,10 +3,8 @@
     with Lab({"v1": Deployment(model, features), "v2": Deployment(better, features)}) as lab:
         lab.ask({"distance": 1400}, user="ben")
 
-What every method gives back stands in its docstring. A lab works where an event loop already runs (a notebook), and ends what
-it has started when the block ends, whatever ended it; when the lab is garbage; when the process ends. When the process is
-killed, its children notice within a second (they watch their parent and their standard input); the folder is cleared by
-the next lab.
+A lab works where an event loop already runs (a notebook). It ends what it has started when the block ends, whatever ended it; when the
+lab is garbage; when the process ends. When the process is killed, its children notice within a second, and the next lab clears the folder.
 """
 
 import contextlib
@@ -18,16 +16,15 @@ import weakref
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.serving import redaction
 from mlprod_helpers.serving.headers import check_version
-from mlprod_helpers.serving.lab.client import Answer
 from mlprod_helpers.serving.lab.deployment import Deployment
-from mlprod_helpers.serving.lab.requests import LabClient, with_key
+from mlprod_helpers.serving.lab.requests import LabClient
 from mlprod_helpers.serving.lab.resources import Resources
 from mlprod_helpers.serving.lab.rollout import LiveRollout
 from mlprod_helpers.serving.processes import LabError, new_folder, refusal
-from mlprod_helpers.serving.router.plan import RoutePlan
+from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
+from mlprod_helpers.serving.router.process import RouterProcess
 from mlprod_helpers.serving.service.config import ServiceConfig
-
-__all__ = ["Answer", "Deployment", "Lab", "LabError", "LiveRollout"]
+from mlprod_helpers.serving.service.process import start
 
 MAX_VERSIONS = 6
 MICRO_BATCH = 32  # rows at most that a worker takes at once, where a version does not say otherwise
@@ -39,16 +36,14 @@ class Lab(LabClient):
 
     Parameters
     ----------
-    versions : dict, name -> `Deployment`, a mapping of its fields, or a `ServiceConfig`; at most 6. None: the two flight-ETA
-        models of `serving.lab.demo`
+    versions : dict, name -> `Deployment`, or a model of `demo.eta_models`; at most 6. None: v1 and v2 of `demo.eta_models`
     stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
-    show : function that gets each line of progress, such as "v1 is ready" (print; None: silence)
-    redact : what neither router nor services write to their logs: features, and "user_id", written as a keyed hash. What a version
-        redacts besides, the router hides, too.
+    show : function that gets each line of progress, such as "v1 is ready" (None: silence)
+    redact : what neither router nor services log: features, and "user_id", which is logged as a keyed hash. What a version redacts
+        besides, the router does not log either.
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
     timeout : float, seconds within which everything must be ready
-    routing : dict, further fields of `RouterConfig`: timeout_s, in_flight, copies, failover, redact ...
-    start : function, config -> process, in place of `run.start` (for other services, and for tests)
+    routing : dict, further fields of `RouterConfig`: failover, retry_paths ...
 
     Attributes
     ----------
@@ -60,7 +55,7 @@ class Lab(LabClient):
 
     Raises
     ------
-    LabError : ports or processes are not to be had (see `refusal`), or a service did not start; the message says why.
+    LabError : no ports or processes here (see `refusal`), or a service did not start; the message says why.
     ValueError : the versions or settings are wrong.
     """
 
@@ -75,30 +70,28 @@ class Lab(LabClient):
         lifetime_s=600.0,
         timeout=60.0,
         routing=None,
-        start=None,
     ):
         if versions is None:
-            from mlprod_helpers.serving.lab.demo import eta_versions
+            from mlprod_helpers.serving.lab.demo import eta_models
 
-            versions = eta_versions()
+            eta = eta_models()
+            versions = {"v1": eta.v1, "v2": eta.v2}
         if not 1 <= len(versions) <= MAX_VERSIONS:
             raise ValueError(f"There are {len(versions)} versions: 1 to {MAX_VERSIONS}.")
         for name in versions:
             check_version(name)
         if len({name.lower() for name in versions}) < len(versions):  # they name files
-            raise ValueError(
-                f"Two versions of {sorted(versions)} have one name, but for capitals: rename one."
-            )
+            raise ValueError(f"Two of {sorted(versions)} differ by capitals only: rename one.")
         if not 1 <= lifetime_s <= 7200:
             raise ValueError(f"lifetime_s is {lifetime_s}, but a lab lives for 1 to 7,200 seconds.")
-        self._deployments = {name: Deployment.of(given) for name, given in versions.items()}
+        self._deployments = {name: Deployment.of(version) for name, version in versions.items()}
         names = list(versions)
         stable = names[0] if stable is None else stable
         others = [name for name in names if name != stable]
         canary = canary if canary is not None or not others else others[0]
         upstreams = dict.fromkeys(names, _NOWHERE)
         self._plan = self._first = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
-        self._routing, self._redact, self._start = dict(routing or {}), tuple(redact), start
+        self._routing, self._redact = dict(routing or {}), tuple(redact)
         self._show = show if show is not None else lambda line: None
         self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
         self._resources = None
@@ -122,8 +115,6 @@ class Lab(LabClient):
         return self
 
     def _begin(self, resources):
-        from mlprod_helpers.serving.router.plan import RouterConfig
-
         end = time.monotonic() + self._timeout
         hidden = [*self._redact, *(name for one in self._deployments.values() for name in one.redact)]
         if "user_id" in self._redact:  # a key that lives as long as this process; the logs go with the lab
@@ -135,7 +126,7 @@ class Lab(LabClient):
             lifetime_s=self.lifetime_s,
             **self._routing,
         )
-        resources.launch("the router", lambda: resources.keep_router(_start_router(config)))
+        resources.launch("the router", lambda: resources.keep(RouterProcess(config)))
         for version in self._deployments:
             resources.launch(version, lambda version=version: self._serve(resources, version))
         for version in self._deployments:
@@ -148,32 +139,24 @@ class Lab(LabClient):
 
     def _serve(self, resources, version):
         """Save the model, start its service, wait until it is ready."""
-        deployment, start = self._deployments[version], self._start
-        if start is None:
-            from mlprod_helpers.serving.service.process import start
-        if deployment.is_folder:
-            folder = str(deployment.model)
-        else:
-            folder = str(resources.folder / version)
-            if not os.path.exists(folder):
-                from mlprod_helpers.serving.service.models import save_model
+        deployment = self._deployments[version]
+        folder = str(deployment.model if deployment.is_folder else resources.folder / version)
+        if not deployment.is_folder and not os.path.exists(folder):
+            from mlprod_helpers.serving.service.models import save_model
 
-                save_model(deployment.model, folder, version=version, features=deployment.features)
+            save_model(deployment.model, folder, version=version, features=deployment.features)
         settings = {"drain_s": 0.0} | deployment.settings  # the router is told before a service drains
         if "workers" not in settings:
-            settings = {"workers": 1, "batching": {"max_rows": MICRO_BATCH}} | settings
+            settings = {"workers": 1, "batch_rows": MICRO_BATCH} | settings
         settings["redact"] = tuple(dict.fromkeys((*self._redact, *deployment.redact)))
-        config = ServiceConfig(
-            model=folder,
-            version=version,
-            log=str(self._path(version)),
-            lifetime_s=self.lifetime_s,
-            watch_stdin=True,
-            **settings,
-        )
-        process = resources.keep_service(version, start(config))
+        log = str(self._path(version))
+        config = ServiceConfig(model=folder, version=version, log=log, lifetime_s=self.lifetime_s, **settings)
+        process = resources.keep(self._start_service(config), version)
         process.ready(self._timeout)
         return process
+
+    def _start_service(self, config):
+        return start(config)
 
     def close(self):
         """End everything now: services, router, running rollouts, the folder. A second time: nothing happens."""
@@ -232,7 +215,7 @@ class Lab(LabClient):
 
         Parameters
         ----------
-        plan, judge : of `mlprod_helpers.rollout`, unchanged; the plan's times are real seconds here
+        plan, judge : of `mlprod_helpers.rollout`; the plan's times are real seconds here
         rows, rate, duration, settings : of the load, see `open_loop`
         every : float, seconds between two looks of the driver (a tenth of the plan's interval)
         wait : bool. False: returns at once; `.wait()` waits, `.stop()` ends it.
@@ -261,15 +244,14 @@ class Lab(LabClient):
             every=every,
             rate=rate,
             duration=duration,
-            **with_key(settings),
+            **settings,
         )
         resources.rollouts.append(live)
-        live.start()
         return live.wait() if wait else live
 
     def set_weights(self, weights, mirror=0.0):
-        """Percent of the users by version, {"v1": 80, "v2": 20}, and percent of the stable version's requests that are copied to the
-        canary. Returns the `RoutePlan`, with its generation."""
+        """Set the percent of the users by version, {"v1": 80, "v2": 20}, and the percent of the stable version's requests that are
+        copied to the canary. Returns the `RoutePlan`."""
         return self._running().set_weights(weights, mirror=mirror)
 
     def roles(self, stable, canary=None):
@@ -327,9 +309,3 @@ class Lab(LabClient):
     def _change(self, make):
         self._plan = self._running().change(make)
         return self._plan
-
-
-def _start_router(config):
-    from mlprod_helpers.serving.router.process import RouterProcess
-
-    return RouterProcess(config)

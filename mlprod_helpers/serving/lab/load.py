@@ -1,30 +1,57 @@
 """Load on a service of this machine: an open loop that waits for nobody, and a closed loop for comparison.
 
-In an open loop each request is due when a user wants it (Poisson arrivals of `queueing.poisson`), whatever the server does,
-and latency counts from that moment. In a closed loop each tester sends the next request when the last one is answered,
-so while the server stands still nobody is counted: coordinated omission (G. Tene, "How NOT to Measure Latency", 2013).
+In an open loop each request is due when a user wants it (Poisson arrivals of `queueing.poisson`), whatever the server does, and latency
+counts from that moment. In a closed loop each tester sends the next request when the last one is answered, so while the server pauses
+hardly anybody is counted: coordinated omission (G. Tene, "How NOT to Measure Latency", 2013).
 
-Only http://127.0.0.1:PORT is loaded, at most `MAX_REQUESTS` requests and `MAX_SECONDS` seconds; redirects and proxies are not
-followed. Each function has a coroutine of the same name with `_async` for code that runs in an event loop.
+Only http://127.0.0.1:PORT is loaded, with at most `MAX_REQUESTS` requests in `MAX_SECONDS` seconds.
 """
 
 import asyncio
+import contextlib
 import json
+import threading
 import time
 
 import numpy as np
 import pandas as pd
 
 from mlprod_helpers.queueing import poisson
+from mlprod_helpers.serving.client import api_key, plain
 from mlprod_helpers.serving.headers import loopback, valid_name
-from mlprod_helpers.serving.processes import LoopThread
 
 MAX_REQUESTS = 200_000
 MAX_SECONDS = 600.0
 NOT_ANSWERED = 0  # the status of a request without an answer; `error` says why
+_NOTHING = (None, None, None, None)
+_FIELDS = [
+    "due",
+    "sent",
+    "finish",
+    "status",
+    "error",
+    "user_id",
+    "version",
+    "plan",
+    "request_id",
+    "prediction",
+]
 
 
-def open_loop(url, rows, *, rate=None, duration=None, n=None, due=None, **settings):
+def open_loop(
+    url,
+    rows,
+    *,
+    rate=None,
+    duration=None,
+    n=None,
+    due=None,
+    users=200,
+    timeout=10.0,
+    in_flight=1000,
+    random_state=None,
+    stop=None,
+):
     """Send requests when they are due, not when the server is ready for them.
 
     Parameters
@@ -33,11 +60,10 @@ def open_loop(url, rows, *, rate=None, duration=None, n=None, due=None, **settin
     rows : DataFrame or list of dicts: the features; request i has row i, from the start again when they are used up
     rate, duration, n : requests a second, and seconds or number of requests, of Poisson arrivals
     due : array instead: sorted moments in seconds
-    users : int or array of n names: how many different users there are, drawn at random, or who asks (200)
-    timeout : float, seconds after which a request is given up (10)
-    in_flight : int, the most unanswered requests; one more is not sent, and counted as such (1,000)
+    users : int or array of n names: how many different users there are, drawn at random, or who asks
+    timeout : float, seconds after which a request is given up
+    in_flight : int, the most unanswered requests; a further one is not sent, and `error` says so
     random_state : int, Generator or None
-    headers : dict, further headers such as X-API-Key
     stop : threading.Event or None; set, it ends the test early
 
     Returns
@@ -53,81 +79,54 @@ def open_loop(url, rows, *, rate=None, duration=None, n=None, due=None, **settin
     >>> open_loop("http://127.0.0.1:9", [{"distance": 1400}], due=[0.0, 0.01])["status"].tolist()  # nobody is there
     [0, 0]
     """
-    return _wait(open_loop_async(url, rows, rate=rate, duration=duration, n=n, due=due, **settings))
-
-
-async def open_loop_async(
-    url,
-    rows,
-    *,
-    rate=None,
-    duration=None,
-    n=None,
-    due=None,
-    users=200,
-    timeout=10.0,
-    in_flight=1000,
-    random_state=None,
-    headers=None,
-    stop=None,
-):
-    """`open_loop` as a coroutine."""
     url, rng = loopback(url), np.random.default_rng(random_state)
     if due is None:
         if rate is None:
             raise ValueError("Say at which rate (requests a second), or give the due moments themselves.")
-        _bounded(n if n is not None else rate * (duration or 0), duration or 0)
+        _check_bounds(n if n is not None else rate * (duration or 0), duration or 0)
         due = poisson(rate, duration, n=n, random_state=rng)
     due = np.asarray(due, dtype=float)
     if due.ndim != 1 or (len(due) and (due[0] < 0 or (np.diff(due) < 0).any())):
         raise ValueError("due holds moments in seconds from 0 on, sorted.")
-    _bounded(len(due), due[-1] if len(due) else 0.0)
-    bodies, names = _bodies(rows), _names(users, len(due), rng)
-    out, pending = [None] * len(due), set()
-    async with _session(timeout, headers) as session:
-        begin = time.perf_counter()
+    _check_bounds(len(due), due[-1] if len(due) else 0.0)
+    bodies, names = _bodies(rows), _user_names(users, len(due), rng)
+    results, pending = {}, set()
 
-        async def one(i):
-            out[i] = await _send(session, url, bodies[i % len(bodies)], names[i], due[i], begin)
+    async def load():
+        async with _session(timeout) as session:
+            begin = time.perf_counter()
 
-        for i, moment in enumerate(due):
-            if stop is not None and stop.is_set():
-                break
-            wait = moment - (time.perf_counter() - begin)
-            if wait > 0 or i % 16 == 0:  # late ones go out together, but the answers get their turn
-                await asyncio.sleep(max(wait, 0.0))
-            if len(pending) >= in_flight:
-                now = time.perf_counter() - begin
-                out[i] = (moment, now, now, NOT_ANSWERED, "not sent: too many in flight", names[i], *_NOTHING)
-                continue
-            task = asyncio.ensure_future(one(i))
-            pending.add(task)
-            task.add_done_callback(pending.discard)
-        if pending:
-            await asyncio.wait(pending)
-    return _table(out)
+            async def one(i):
+                results[i] = await _send(session, url, bodies[i % len(bodies)], names[i], due[i], begin)
 
+            for i, moment in enumerate(due):
+                if stop is not None and stop.is_set():
+                    break
+                left = moment - (time.perf_counter() - begin)
+                if left > 0 or i % 16 == 0:  # late ones go out together, but the answers get their turn
+                    await asyncio.sleep(max(left, 0.0))
+                if len(pending) >= in_flight:
+                    now, error = time.perf_counter() - begin, "not sent: too many in flight"
+                    results[i] = (moment, now, now, NOT_ANSWERED, error, names[i], *_NOTHING)
+                    continue
+                task = asyncio.ensure_future(one(i))
+                pending.add(task)
+                task.add_done_callback(pending.discard)
+            await asyncio.gather(*pending)
 
-def closed_loop(url, rows, *, testers=1, duration=None, n=None, **settings):
-    """Each of some testers sends the next request when the last one is answered. Parameters and result as for `open_loop`; here a
-    request is due when it is sent."""
-    return _wait(closed_loop_async(url, rows, testers=testers, duration=duration, n=n, **settings))
+    _run(load())
+    return load_table(results[i] for i in sorted(results))
 
 
-async def closed_loop_async(
-    url,
-    rows,
-    *,
-    testers=1,
-    duration=None,
-    n=None,
-    users=200,
-    timeout=10.0,
-    random_state=None,
-    headers=None,
-    stop=None,
-):
-    """`closed_loop` as a coroutine."""
+def closed_loop(url, rows, *, testers=1, duration=None, n=None, users=200, timeout=10.0, random_state=None):
+    """Each of some testers sends the next request when the last one is answered.
+
+    Parameters and result are those of `open_loop`; here a request is due when it is sent, and the table is in the order of the answers.
+    `testers` is the number of testers; `duration` in seconds or the number `n` of requests ends the test.
+
+    >>> closed_loop("http://127.0.0.1:9", [{"distance": 1400}], n=2)["status"].tolist()  # nobody is there
+    [0, 0]
+    """
     url, rng = loopback(url), np.random.default_rng(random_state)
     if duration is None and n is None:
         raise ValueError(
@@ -137,38 +136,54 @@ async def closed_loop_async(
         raise ValueError(f"There are {testers} testers: 1 to 1,000.")
     n = MAX_REQUESTS if n is None else n
     duration = MAX_SECONDS if duration is None else duration
-    _bounded(n, duration)
-    bodies, out, count = _bodies(rows), [], iter(range(n))
-    names = _names(users, n, rng)
-    async with _session(timeout, headers) as session:
-        begin = time.perf_counter()
+    _check_bounds(n, duration)
+    bodies, results, count = _bodies(rows), [], iter(range(n))
+    names = _user_names(users, n, rng)
 
-        async def tester():
-            for i in count:
-                now = time.perf_counter() - begin
-                if now >= duration or (stop is not None and stop.is_set()):
-                    return
-                out.append(await _send(session, url, bodies[i % len(bodies)], names[i], now, begin))
+    async def load():
+        async with _session(timeout) as session:
+            begin = time.perf_counter()
 
-        await asyncio.gather(*(tester() for _ in range(testers)))
-    return _table(out)
+            async def tester():
+                for i in count:
+                    now = time.perf_counter() - begin
+                    if now >= duration:
+                        return
+                    results.append(await _send(session, url, bodies[i % len(bodies)], names[i], now, begin))
+
+            await asyncio.gather(*(tester() for _ in range(testers)))
+
+    _run(load())
+    return load_table(results)
 
 
-# ---------------------------------------------------------------------------------------- small things
+def load_table(results):
+    """The table of a load test from tuples of `_FIELDS`."""
+    table = pd.DataFrame(list(results), columns=_FIELDS)
+    table["plan"] = pd.to_numeric(table["plan"])
+    table.insert(3, "latency_ms", 1000 * (table["finish"] - table["due"]))
+    return table
 
-_NOTHING = (None, None, None, None)
-_FIELDS = (
-    "due",
-    "sent",
-    "finish",
-    "status",
-    "error",
-    "user_id",
-    "version",
-    "plan",
-    "request_id",
-    "prediction",
-)
+
+def _run(coroutine):
+    """Run it in a thread of its own, because a notebook's kernel already runs an event loop. An interrupted cell ends the load."""
+    loop, ended = asyncio.new_event_loop(), threading.Event()
+    task = loop.create_task(coroutine)
+
+    def work():
+        with contextlib.suppress(BaseException):  # it is the task's
+            loop.run_until_complete(task)
+        ended.set()
+
+    try:
+        threading.Thread(target=work, name="mlprod-load", daemon=True).start()
+        while not ended.wait(0.2):  # on Windows an interrupt is heard only between two waits
+            pass
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        if ended.wait(5.0):
+            loop.close()
+    task.result()
 
 
 async def _send(session, url, body, user, due, begin):
@@ -194,19 +209,19 @@ async def _send(session, url, body, user, due, begin):
     return due, sent, time.perf_counter() - begin, status, error, user, *outcome
 
 
-def _session(timeout, headers):
+def _session(timeout):
     import aiohttp
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0),
         timeout=aiohttp.ClientTimeout(total=timeout),
-        headers={"Content-Type": "application/json"} | dict(headers or {}),
+        headers={"Content-Type": "application/json"} | api_key(),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
     )
 
 
-def _bounded(n, seconds):
+def _check_bounds(n, seconds):
     if not 0 <= n <= MAX_REQUESTS or not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(
             f"{n:.0f} requests in {seconds:.0f} s are refused: at most {MAX_REQUESTS} requests and {MAX_SECONDS:.0f} s."
@@ -221,32 +236,15 @@ def _bodies(rows):
         ]
     if not len(rows):
         raise ValueError("There are no rows to send: give at least one.")
-    return [json.dumps({"features": dict(row)}, default=_plain).encode() for row in rows]
+    return [json.dumps({"features": dict(row)}, default=plain).encode() for row in rows]
 
 
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else str(value)
-
-
-def _names(users, n, rng):
+def _user_names(users, n, rng):
     if np.isscalar(users):
         return [f"u{i}" for i in rng.integers(int(users), size=n)]
-    names = [None if pd.isna(user) else str(user).replace(" ", "_") for user in users]
+    names = [str(user) for user in users]
     if len(names) < n:
         raise ValueError(f"users has {len(names)} names for {n} requests: one each, or a number of users.")
-    if bad := [name for name in names if name is not None and not valid_name(name)]:
+    if bad := [name for name in names if not valid_name(name)]:
         raise ValueError(f"The user {bad[0]!r} cannot stand in a header: 1 to 64 of A-Z a-z 0-9 . _ : -")
     return names
-
-
-def _table(out):
-    table = pd.DataFrame([row for row in out if row is not None], columns=list(_FIELDS))
-    table["plan"] = pd.to_numeric(table["plan"])
-    table.insert(3, "latency_ms", 1000 * (table["finish"] - table["due"]))
-    return table
-
-
-def _wait(coroutine):
-    """Its result, in a thread with a loop of its own: a notebook's kernel already runs one. An interrupted cell ends the load."""
-    with LoopThread() as loop:
-        return loop.run(coroutine)

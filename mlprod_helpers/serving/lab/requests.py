@@ -2,92 +2,93 @@
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 
 from mlprod_helpers.requestlog import RequestLog, read
-from mlprod_helpers.serving.lab.client import ask, metrics_table, own_headers, send_labels
+from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.lab.load import closed_loop, open_loop
-from mlprod_helpers.serving.processes import LabError, LoopThread
+from mlprod_helpers.serving.processes import LabError
+
+_TAIL_BYTES = 1_000_000
 
 
 class LabClient:
-    """Requests, labels, load, logs and metrics of something with `url`, `router`, `running`, `lifetime_s`, `_service(version)` and
-    `_path(version)`."""
+    """Requests, labels, load, logs and metrics of something with `url`, `router`, `_service(version)` and `_path(version)`."""
 
     # ---------------------------------------------------------------------------------------- requests
 
-    def ask(self, features, *, user=None, to=None, **options):
+    def ask(self, features, *, user=None, to=None):
         """One request to `/predict`. Returns `Answer(status, body, headers)`: `body["prediction"]`, `headers["x-version"]`.
 
-        `features` is a dict (one row), a list of dicts or a DataFrame (many rows), or bytes, sent as they are. `to` is a version: straight to its
-        service, past the router. `options`: headers, timeout.
+        `features` is a dict (one row), or a list of dicts or a DataFrame (many rows). `to` is a version whose service is asked
+        directly, without the router.
         """
         if hasattr(features, "columns"):
             features = features.to_dict("records")
-        body = features
-        if not isinstance(features, bytes):
-            body = {"rows": list(features)} if isinstance(features, list) else {"features": dict(features)}
-        return ask(self._address(to), "/predict", body, user=user, **options)
+        body = {"rows": features} if isinstance(features, list) else {"features": features}
+        return ask(self._address(to), "/predict", body, user=user)
 
-    def get(self, path, *, to=None, **options):
-        """GET of a path, such as "/readyz". Returns `Answer(status, body, headers)`; `body` is a dict where the answer is JSON, else text."""
-        return ask(self._address(to), path, **options)
+    def get(self, path, *, to=None, timeout=15.0):
+        """GET of a path, such as "/readyz". Returns `Answer(status, body, headers)`."""
+        return ask(self._address(to), path, timeout=timeout)
 
     def label(self, request_id, value):
-        """Tell the truth about one request, through the router, to every version. Returns `Answer`: 200, or 404 for an id that none remembers."""
+        """Send the label of one request, through the router, to every version. Returns `Answer`: 200, or 404 if no version remembers it."""
         return ask(self.url, "/label", {"request_id": request_id, "label": value})
 
     def late_labels(self, table, truth, *, share=1.0, in_flight=16):
-        """Send the truth about answered requests, as it comes late: a model that learns, learns from it.
+        """Send the labels of answered requests; a model that learns, learns from them.
 
         Parameters
         ----------
-        table : what `open_loop` gave
-        truth : array of n values, the truths of the n rows that were sent, in their order (request i had row i, from the start
-            again when they were used up); a missing one is not sent
-        share : float, the share of the answered requests whose truth ever comes: the first of them
+        table : what `open_loop` returned
+        truth : sequence of n labels of the n rows that were sent, in their order (request i had row i, from the start again
+            when they were used up); a missing label is not sent
+        share : float, the share of the answered requests whose label ever arrives: the first of them
+        in_flight : int, labels at a time
 
         Returns
         -------
         dict : `sent`, `taken` (answered with 200), `learned` (the version whose answer came back learned from it)
         """
         truth = list(truth)
-        known = table[(table["status"] == 200) & table["request_id"].notna()]
-        known = known.iloc[: round(share * len(known))]["request_id"]
-        pairs = [(name, value) for i, name in known.items() if not pd.isna(value := truth[i % len(truth)])]
-        with LoopThread() as loop:
-            answers = loop.run(send_labels(self.url, pairs, in_flight), timeout=600)
-        taken = [body for status, body in answers if status == 200]
-        return {"sent": len(pairs), "taken": len(taken), "learned": sum(body["learned"] for body in taken)}
+        answered = table[(table["status"] == 200) & table["request_id"].notna()]["request_id"]
+        answered = answered.iloc[: round(share * len(answered))]
+        labels = {name: truth[i % len(truth)] for i, name in answered.items()}
+        labels = {name: value for name, value in labels.items() if not pd.isna(value)}
+        with ThreadPoolExecutor(in_flight) as pool:
+            answers = pool.map(self.label, labels.keys(), labels.values())
+            taken = [answer.body for answer in answers if answer.status == 200]
+        return {"sent": len(labels), "taken": len(taken), "learned": sum(body["learned"] for body in taken)}
 
     def open_loop(self, rows, *, to=None, **settings):
-        """`load.open_loop` on the router, or straight to a version: rate, duration, users, timeout, random_state ... Returns its DataFrame, one
-        row a request: due, sent, finish, latency_ms, status, error, user_id, version, plan, request_id, prediction."""
-        return open_loop(self._address(to), rows, **with_key(settings))
+        """`load.open_loop` on the router, or directly on a version: rate, duration, users, timeout, random_state ... Returns its
+        DataFrame, one row a request."""
+        return open_loop(self._address(to), rows, **settings)
 
     def closed_loop(self, rows, *, to=None, **settings):
-        """`load.closed_loop` on the router, or straight to a version: testers, duration, n, users ... Returns its DataFrame, as `open_loop`."""
-        return closed_loop(self._address(to), rows, **with_key(settings))
+        """`load.closed_loop` on the router, or directly on a version: testers, duration, n, users ... Returns its DataFrame."""
+        return closed_loop(self._address(to), rows, **settings)
 
     # ------------------------------------------------------------------------------------ what is known
 
     def log(self, version=None):
-        """The router's request log as a DataFrame, one row a try (see `requestlog`), or that of one service. Empty before the first request."""
+        """The router's request log as a DataFrame, one row a try (see `requestlog`), or that of one service."""
         path = self._path(version)
-        if not path.exists() or not path.stat().st_size:
-            return RequestLog().read()
-        return read(path)
+        return read(path) if path.exists() and path.stat().st_size else RequestLog().read()
 
     def tail(self, n=10, version=None):
-        """The last n events of a log as dicts, the newest last; only the end of the file is read (at most 1 MB)."""
-        path = self._path(version)
-        if not path.exists():
-            return []
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 1_000_000))
-            lines = file.read().split(b"\n")
-        return _events(lines)[-n:] if n > 0 else []
+        """The last n events of a log as dicts, the newest last; only the last megabyte of the file is read."""
+        path, events = self._path(version), []
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+                for line in file.read().split(b"\n"):
+                    with contextlib.suppress(ValueError):  # the first may be cut, the last not yet whole
+                        events.append(json.loads(line))
+        return [event for event in events if isinstance(event, dict)][-n:]
 
     def metrics(self, version=None):
         """`/metrics` of a service, or of the router (None), as a DataFrame: name, labels (a dict), value."""
@@ -102,15 +103,15 @@ class LabClient:
         return self.url if to is None else self._service(to).url
 
 
-def with_key(settings):
-    """Settings of load that bring the API key, where the environment has one."""
-    key = own_headers()
-    return settings if not key else settings | {"headers": key | dict(settings.get("headers") or {})}
+def metrics_table(text):
+    """Prometheus text as a table: `name`, `labels` (a dict), `value`, one row a sample.
 
+    >>> metrics_table('# TYPE up gauge\\nup{job="v1"} 1\\n')
+      name          labels  value
+    0   up  {'job': 'v1'}    1.0
+    """
+    from prometheus_client.parser import text_string_to_metric_families
 
-def _events(lines):
-    events = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the first may be cut, the last not yet whole
-            events.append(json.loads(line))
-    return [event for event in events if isinstance(event, dict)]
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    table = [(one.name, dict(one.labels), float(one.value)) for one in samples]
+    return pd.DataFrame(table, columns=["name", "labels", "value"])

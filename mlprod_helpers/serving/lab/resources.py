@@ -7,7 +7,9 @@ import shutil
 import threading
 import time
 import weakref
+from concurrent.futures import wait
 
+from mlprod_helpers.serving.lab.threads import in_thread
 from mlprod_helpers.serving.processes import LabError, refusal
 
 _OPEN = weakref.WeakSet()
@@ -16,71 +18,57 @@ _OPEN = weakref.WeakSet()
 class Resources:
     """Services, a router, rollouts and a folder. It does not know its lab, so that a forgotten lab is garbage.
 
-    Waits are waits for events, never `Thread.join`: interrupted, that takes a thread that runs for one that has ended.
+    It waits for events, never with `Thread.join`: interrupted, that takes a running thread for one that has ended.
     """
 
     def __init__(self, folder):
         self.folder, self.services, self.router, self.rollouts = folder, {}, None, []
-        self._pid, self._lock, self._over = os.getpid(), threading.RLock(), False
-        self._plans = threading.Lock()
-        self._starting, self._errors, self._closer, self._gone = {}, {}, None, threading.Event()
+        self._pid, self._lock, self._is_over = os.getpid(), threading.RLock(), False
+        self._plan_lock = threading.Lock()
+        self._starting, self._closing, self._closed = {}, None, threading.Event()
         _OPEN.add(self)
 
     # --------------------------------------------------------------------------------- the beginning
 
-    def launch(self, name, work):
+    def launch(self, name, start):
         """Start something in a thread of its own; all of them at a time."""
-
-        def guarded():
-            try:
-                work()
-            except BaseException as error:
-                self._errors[name] = error
-            finally:
-                self._starting[name].set()
-
-        self._starting[name] = threading.Event()
-        threading.Thread(target=guarded, name=f"mlprod-start-{name}", daemon=True).start()
+        self._starting[name] = in_thread(f"mlprod-start-{name}", start)
 
     def wait(self, name, end):
-        """Until it is there; its error as a LabError."""
-        while not self._starting[name].wait(0.05):
-            for failed, error in list(self._errors.items()):
-                raise _as_lab_error(failed, error)
+        """Wait until it has started; an error of any start is raised as a LabError."""
+        while not self._starting[name].done():
+            wait([self._starting[name]], timeout=0.05)
+            for other, started in self._starting.items():
+                if started.done() and started.exception() is not None:
+                    raise _as_lab_error(other, started.exception())
             if time.monotonic() > end:
                 raise LabError(f"{name} was not ready in time: given up. Is this machine very busy?")
-        if name in self._errors:
-            raise _as_lab_error(name, self._errors[name])
+        if (error := self._starting[name].exception()) is not None:
+            raise _as_lab_error(name, error)
 
-    def keep_service(self, version, process):
+    def keep(self, process, version=None):
+        """Keep the process of a version, or the router (None), and end it with the lab."""
         with self._lock:
-            late = self._over
-            if not late:
+            is_late = self._is_over
+            if version is None:
+                self.router = process
+            else:
                 self.services[version] = process
-        if late:  # the lab was closed while this one was being started
+        if is_late:  # the lab was closed while this one was being started
             _end(process)
             raise LabError("The lab is closed.")
         return process
-
-    def keep_router(self, router):
-        with self._lock:
-            late = self._over
-            if not late:
-                self.router = router
-        if late:
-            _end(router)
-            raise LabError("The lab is closed.")
 
     # -------------------------------------------------------------------------------------- the plan
 
     def change(self, make):
         """Put `make(plan in force)` into force; nobody's change in between is lost. Returns the RoutePlan."""
-        with self._plans:
+        with self._plan_lock:
             return self.router.apply(make(self.router.plan))
 
     def set_weights(self, weights, mirror=0.0):
         """See `Router.set_weights`."""
-        with self._plans:
+        with self._plan_lock:
             return self.router.set_weights(weights, mirror=mirror)
 
     # --------------------------------------------------------------------------------------- the end
@@ -90,40 +78,39 @@ class Resources:
         if os.getpid() != self._pid:
             return  # a forked child: nothing here is its own
         with self._lock:
-            if self._closer is None:
-                self._closer = threading.Thread(target=self.close_now, name="mlprod-close", daemon=True)
-                self._closer.start()
-        interrupted = None
-        while wait and not self._gone.is_set():
+            if self._closing is None:
+                self._closing = threading.Thread(target=self.close_now, name="mlprod-close", daemon=True)
+                self._closing.start()
+        interrupt = None
+        while wait and not self._closed.is_set():
             try:
-                self._gone.wait(0.1)
+                self._closed.wait(0.1)
             except KeyboardInterrupt as error:
-                interrupted = error
-        if interrupted is not None:
-            raise interrupted
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def close_now(self):
+        """End everything in this thread."""
         try:
             self._end_all()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
             _OPEN.discard(self)
-            self._gone.set()
+            self._closed.set()
 
     def _end_all(self):
         with self._lock:
-            self._over = True
-            services, router = list(self.services.values()), self.router
-        for one in self.rollouts:
-            one._stop.set()
-            one._driver._stop.set()
-        for process in [*services, *([router] if router is not None else [])]:
+            self._is_over = True
+            processes = [*self.services.values(), self.router]
+        for rollout in self.rollouts:
+            rollout.stop_soon()
+        for process in filter(None, processes):
             _end(process)
-        for started in self._starting.values():
-            started.wait(20.0)
-        for one in self.rollouts:
+        wait(self._starting.values(), timeout=20.0)
+        for rollout in self.rollouts:
             with contextlib.suppress(Exception):
-                one.stop()
+                rollout.stop()
 
 
 def _end(process):

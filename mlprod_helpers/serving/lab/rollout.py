@@ -1,20 +1,20 @@
 """A rollout of real services: `rollout`'s controller and judge, unchanged, move the router's weights while users come and go."""
 
-import math
 import threading
 import time
+from concurrent.futures import wait
 
-import numpy as np
 import pandas as pd
 
 from mlprod_helpers.rollout import Controller
 from mlprod_helpers.rollout.controller import DEGRADED
-from mlprod_helpers.serving.lab.driver import Driver, _Tail
-from mlprod_helpers.serving.lab.load import MAX_REQUESTS, NOT_ANSWERED, _table, open_loop
+from mlprod_helpers.serving.lab.driver import Driver, LogTail
+from mlprod_helpers.serving.lab.load import MAX_REQUESTS, NOT_ANSWERED, load_table, open_loop
+from mlprod_helpers.serving.lab.threads import in_thread
 
 
 class LiveRollout:
-    """One rollout under load. `Lab.rollout` makes it, waits for it, and gives it back.
+    """One rollout under load. `Lab.rollout` makes it, waits for it, and returns it.
 
     Attributes
     ----------
@@ -26,68 +26,57 @@ class LiveRollout:
     stable, canary : str, the names
     """
 
-    def __init__(self, plan, judge, backend, url, log, rows, *, stable, canary, every=None, **load):
-        self.stable, self.canary, self.duration = stable, canary, load["duration"]
+    def __init__(self, plan, judge, backend, url, log, rows, *, stable, canary, duration, every=None, **load):
+        self.stable, self.canary, self.duration = stable, canary, duration
         self.controller = Controller(plan, judge, stable, canary)
-        self.table = _table([])
-        self._tail = _Tail(log, MAX_REQUESTS)
+        self.table = load_table([])
+        self._tail = LogTail(log, MAX_REQUESTS)
         self._driver = Driver(self.controller, backend, log)
-        self._every, self._error = every, None
-        self._stop, self._ended = threading.Event(), threading.Event()
-        self._url, self._rows, self._load = url, rows, load
+        self._stop = threading.Event()
         self.begin = time.time()
-        self._thread = threading.Thread(target=self._work, name="mlprod-rollout", daemon=True)
+
+        def send():
+            try:
+                self.table = open_loop(url, rows, duration=duration, stop=self._stop, **load)
+            finally:
+                self._driver.stop()
+                self._tail.read()  # the file goes with the lab
+
+        self._load = in_thread("mlprod-rollout", send)
+        self._driving = in_thread("mlprod-driver", lambda: self._driver.run(duration, every))
 
     # ------------------------------------------------------------------------------------- while it runs
 
-    def start(self):
-        """Begin; returns at once."""
-        self.begin = time.time()
-        self._thread.start()
-        self._driver.start(self.duration, self._every)
-        return self
-
-    def wait(self, timeout=None):
-        """Wait for the end of the load (at most `timeout` seconds). An interrupted cell, and a judge that raises, end the rollout;
-        weights stay as they are."""
-        end = math.inf if timeout is None else time.monotonic() + timeout
+    def wait(self):
+        """Wait for the end of the load. An interrupted cell, and a judge that raises, end the rollout; weights stay as they are."""
         try:
-            while self.running and time.monotonic() < end:
-                if self._driver.error is not None:
-                    raise self._driver.error
-                self._ended.wait(
-                    0.1
-                )  # not join: an interrupted join takes a thread that runs for one that has ended
+            while self.running:
+                wait([self._load], timeout=0.1)
+                if self._driving.done():
+                    self._driving.result()
+            self._driving.result(10.0)
         except BaseException:
             self.stop()
             raise
-        for error in (self._driver.error, self._error):
-            if error is not None:
-                raise error
+        self._load.result()
         return self
 
     def stop(self):
         """End load and driver now; the weights stay as they are."""
+        self.stop_soon()
+        wait([self._load, self._driving], timeout=15.0)
+
+    def stop_soon(self):
+        """The same without waiting."""
         self._stop.set()
         self._driver.stop()
-        self._ended.wait(15.0)
 
     @property
     def running(self):
-        """True from the making until the load has ended."""
-        return not self._ended.is_set()
+        """Has the load not ended yet?"""
+        return not self._load.done()
 
-    def _work(self):
-        try:
-            self.table = open_loop(self._url, self._rows, stop=self._stop, **self._load)
-        except Exception as error:
-            self._error = error
-        finally:
-            self._driver.stop()
-            self._tail.read()  # the file goes with the lab
-            self._ended.set()
-
-    # -------------------------------------------------------------------------------------- what became of it
+    # -------------------------------------------------------------------------------------- what it led to
 
     @property
     def history(self):
@@ -124,9 +113,7 @@ class LiveRollout:
     @property
     def failed_tries(self):
         """Tries with a 5xx in the router's log, by version, also those that no user saw: {version: n}."""
-        tries = self.tries
-        bad = tries["version"][tries["status"] >= 500] if len(tries) else []
-        return {name: int(np.sum(bad == name)) for name in (self.stable, self.canary)}
+        return {name: len(self._failed_at(name)) for name in (self.stable, self.canary)}
 
     @property
     def harmed(self):
@@ -138,9 +125,7 @@ class LiveRollout:
     @property
     def first_failure(self):
         """Seconds from the start to the canary's first failed try; None: none has failed."""
-        tries = self.tries
-        bad = tries[(tries["version"] == self.canary) & (tries["status"] >= 500)] if len(tries) else tries
-        return None if not len(bad) else max(0.0, bad["time"].min().timestamp() - self.begin)
+        return min(self._failed_at(self.canary), default=None)
 
     @property
     def rollback(self):
@@ -157,22 +142,21 @@ class LiveRollout:
     def summary(self):
         """One row a version: `users` (names that it answered), `requests`, `failed`, `failed_%`, `p50_ms`, `p99_ms` (from the due
         moment), `failed_tries` (also those that no user saw)."""
-        tries, rows = self.failed_tries, {}
+        failed_tries, rows = self.failed_tries, {}
         for name in (self.stable, self.canary):
-            mine = self.table[(self.table["version"] == name) & (self.table["status"] != NOT_ANSWERED)]
-            bad, waited = int((mine["status"] >= 500).sum()), mine["latency_ms"]
+            answered = self.table[(self.table["version"] == name) & (self.table["status"] != NOT_ANSWERED)]
+            has_failed = answered["status"] >= 500
             rows[name] = {
-                "users": mine["user_id"].nunique(),
-                "requests": len(mine),
-                "failed": bad,
-                "failed_%": 100 * bad / len(mine) if len(mine) else np.nan,
-                "p50_ms": waited.median(),
-                "p99_ms": waited.quantile(0.99),
-                "failed_tries": tries[name],
+                "users": answered["user_id"].nunique(),
+                "requests": len(answered),
+                "failed": has_failed.sum(),
+                "failed_%": 100 * has_failed.mean(),
+                "p50_ms": answered["latency_ms"].median(),
+                "p99_ms": answered["latency_ms"].quantile(0.99),
+                "failed_tries": failed_tries[name],
             }
-        return pd.DataFrame(rows).T.astype(
-            dict.fromkeys(("users", "requests", "failed", "failed_tries"), int)
-        )
+        counts = dict.fromkeys(("users", "requests", "failed", "failed_tries"), int)
+        return pd.DataFrame(rows).T.astype(counts)
 
     def plot(self):
         """The canary's weight, and failed tries of both versions so far, over seconds."""
@@ -184,13 +168,9 @@ class LiveRollout:
         if weights:
             above.step(*zip(*weights, (end, weights[-1][1]), strict=True), where="post", color=plots.CURRENT)
         above.set(ylabel=f"users of {self.canary} (%)", ylim=(-4, 104))
-        tries, colors = (
-            self.tries,
-            dict(zip((self.stable, self.canary), (plots.REFERENCE, plots.CURRENT), strict=True)),
-        )
+        colors = {self.stable: plots.REFERENCE, self.canary: plots.CURRENT}
         for name, color in colors.items():
-            bad = tries[(tries["version"] == name) & (tries["status"] >= 500)] if len(tries) else []
-            at = np.sort([when.timestamp() - self.begin for when in bad["time"]]) if len(bad) else np.empty(0)
+            at = sorted(self._failed_at(name))
             below.step([0, *at, end], [*range(len(at) + 1), len(at)], where="post", color=color)
         plots.name_colors(below, colors)
         below.set(ylabel="failed tries so far", xlabel="seconds")
@@ -207,6 +187,12 @@ class LiveRollout:
 
     def __repr__(self):
         return f"LiveRollout({'runs' if self.running else str(self)[:-1]})"
+
+    def _failed_at(self, version):
+        """Seconds from the start to each failed try of a version."""
+        tries = self.tries
+        failed = tries[(tries["version"] == version) & (tries["status"] >= 500)] if len(tries) else tries
+        return [max(0.0, time.timestamp() - self.begin) for time in failed["time"]]
 
     def _by_version(self, which):
         versions = self.table.loc[which, "version"]

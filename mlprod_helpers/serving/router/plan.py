@@ -1,5 +1,6 @@
-"""The router's plan: who answers whom. One immutable object; a change is another object, swapped whole. And a router's limits."""
+"""The router's plan, one immutable object that says which version answers which user, and a router's settings."""
 
+import secrets
 from types import MappingProxyType
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout.routing import route
 from mlprod_helpers.serving.headers import check_version, loopback
-from mlprod_helpers.serving.settings import Count, Path, Port, Seconds, Settings, Texts
+from mlprod_helpers.serving.settings import Seconds, ServerSettings, Settings, Texts
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _Upstreams = Annotated[
@@ -20,8 +21,8 @@ _Upstreams = Annotated[
 
 
 class RoutePlan(Settings):
-    """Who answers whom. Nothing in it changes: a request reads the plan once, so it never sees half of an old and half of a
-    new one.
+    """Which version answers which user. A plan never changes: a request reads the plan in force once, so it never sees half of an old
+    and half of a new one.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class RoutePlan(Settings):
     generation: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _fits_together(self):
+    def _check_combination(self):
         for name in (self.stable, self.canary, *self.draining):
             if name is not None and name not in self.upstreams:
                 raise ValueError(f"There is no upstream {name!r}: {nearest_name(name, self.upstreams)}.")
@@ -85,27 +86,18 @@ class RoutePlan(Settings):
         return self.replace(weight=float(share), mirror=self.mirror if mirror is None else mirror)
 
 
-class RouterConfig(Settings):
-    """What a router does and within which limits.
+class RouterConfig(ServerSettings):
+    """What a router does.
 
     Parameters
     ----------
     plan : RoutePlan, or a mapping of its fields
-    log : str or None, the router's own request log
-    redact : what of features and users that log hides, as in `ServiceConfig`. A router does not know what the services behind it
-        hide (a `Lab` tells its router).
-    port, control_port : int, on 127.0.0.1; 0: any free one
-    token : str or None, for the control port; None: a new one, announced at the start
-    body_bytes, answer_bytes : int, largest body of a request (413 above) and of an answer (502 above)
-    body_s : float, seconds in which a request's body must have come (408)
-    timeout_s : float, seconds for an upstream's whole answer, the connection included (504)
-    in_flight : int, requests at a time; more are shed (503 with Retry-After)
-    copies, copy_s : int and float, shadow copies at a time (fewer while they get no answer), and seconds that one may take
+    token : str, for the control port; a new one if not given
+    timeout_s : float, seconds for the whole answer of an upstream, the connection included (504)
     retry_paths : paths on which a POST may be sent twice
     failover : bool, may the other version answer when the user's own is not there?
-    lifetime_s : float, the process ends by itself after so many seconds
-    parent_pid : int or None, the process whose end ends the router (None: the one that started it; 0: none)
-    watch_stdin : bool, end when standard input closes; take `drain` from it
+    log, redact, lifetime_s, parent_pid, watch_stdin : see `ServerSettings`. A router does not know what the services behind it
+        redact (a `Lab` tells its router).
 
     >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001"}, stable="v1")
     >>> RouterConfig(plan=plan, timeout_s=2.0).retry_paths
@@ -113,20 +105,7 @@ class RouterConfig(Settings):
     """
 
     plan: RoutePlan
-    log: Path | None = None
-    redact: Texts = ()
-    port: Port = 0
-    control_port: Port = 0
-    token: str | None = None
-    body_bytes: Count = 1_000_000
-    answer_bytes: Count = 8_000_000
-    body_s: Seconds = 5.0
+    token: str = Field(default_factory=lambda: secrets.token_urlsafe(24))
     timeout_s: Seconds = 10.0
-    in_flight: Count = 512
-    copies: Count = 64
-    copy_s: Seconds = 2.0
     retry_paths: Texts = ("/predict",)
     failover: bool = True
-    lifetime_s: Seconds = 3600.0
-    parent_pid: Annotated[int, Field(ge=0)] | None = None
-    watch_stdin: bool = False

@@ -1,4 +1,4 @@
-"""What a router reads from the bodies that pass: one row of the request log for each model row."""
+"""What a router logs of the bodies that pass: one row of the request log for each model row."""
 
 import contextlib
 import json
@@ -17,19 +17,18 @@ def write_rows(log, name, body, status, answer, *, time, user=None, redaction=No
 
     Parameters
     ----------
-    log : RequestLog
-    name : str, the request's id; of a request of many the rows are called name.0, name.1, ...;
-        the first 1,000 are written
-    body, answer : bytes, of the request and of what came back
+    log : `RequestLog`
+    name : str, the request's id; rows of a request of many are called name.0, name.1, ..., at most 1,000 of them
+    body, answer : bytes, of the request and of the answer
     status : int, of the answer
     time : float, when the request arrived, seconds since 1970
     user : str or None
-    redaction : eventlog.Redaction, what of features and user is written (None: all)
+    redaction : `Redaction` or None, what of features and user is not written
     fields : further columns: version, latency_ms, served, attempts
 
     Returns
     -------
-    int : rows that are not there as they should be: without features, or (a full disk) not at all
+    int : rows that are incomplete: without features, or (a full disk) missing
 
     >>> from mlprod_helpers.requestlog import RequestLog
     >>> log = RequestLog()
@@ -40,42 +39,40 @@ def write_rows(log, name, body, status, answer, *, time, user=None, redaction=No
     [['r1.0', 1400, 175.0], ['r1.1', 187, 23.4]]
     """
     row = {"time": pd.Timestamp(time, unit="s", tz="UTC"), "status": status, **fields}
-    redaction = Redaction() if redaction is None else redaction
+    redaction = redaction or Redaction()
     if user is not None:
         row["user_id"] = redaction.user(user)
-    refused = 0
-    for place, sent, answered in _rows(name, body, answer if status == 200 else b""):
-        features = redaction.shown(sent)
+    incomplete = 0
+    for row_id, features, outputs in _model_rows(name, body, answer if status == 200 else b""):
         try:
-            log.request(place, features=features, **row, **answered)
+            log.request(row_id, features=redaction.shown(features), **row, **outputs)
         except (LogError, ValueError, TypeError, RecursionError):
-            refused += 1
+            incomplete += 1
             with contextlib.suppress(OSError):
-                log.request(place, **row)
+                log.request(row_id, **row)
         except OSError:
-            refused += 1
-    return refused
+            incomplete += 1
+    return incomplete
 
 
-def _rows(name, body, answer):
-    """(request id, features, what was answered) of each model row of a request."""
-    sent, answered = as_object(body), as_object(answer)
-    rows = sent.get("rows")
+def _model_rows(name, body, answer):
+    """(request id, features, prediction and score) of each model row of a request."""
+    request, answer = json_object(body), json_object(answer)
+    rows = request.get("rows")
     if not isinstance(rows, list) or not rows:
-        columns = {key: answered[key] for key, fits in _ANSWERS.items() if fits(answered.get(key))}
-        return [(name, _features(sent.get("features")), columns)]
-    table = []
-    for place, row in enumerate(rows[:_MOST_ROWS]):
-        columns = {}
-        for key, fits in _ANSWERS.items():
-            many = answered.get(f"{key}s")
-            if isinstance(many, list) and len(many) == len(rows) and fits(many[place]):
-                columns[key] = many[place]
-        table.append((f"{name}.{place}", _features(row), columns))
+        outputs = {key: answer[key] for key, is_valid in _OUTPUTS.items() if is_valid(answer.get(key))}
+        return [(name, _features(request.get("features")), outputs)]
+    table = [(f"{name}.{i}", _features(row), {}) for i, row in enumerate(rows[:_MOST_ROWS])]
+    for key, is_valid in _OUTPUTS.items():
+        values = answer.get(f"{key}s")
+        if isinstance(values, list) and len(values) == len(rows):
+            for (_, _, outputs), value in zip(table, values, strict=False):
+                if is_valid(value):
+                    outputs[key] = value
     return table
 
 
-def as_object(body):
+def json_object(body):
     """The JSON object in a body; an empty one when there is none."""
     try:
         content = json.loads(body) if body else {}
@@ -102,5 +99,5 @@ def _is_number(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
-# one text among the scores, and no judge could read the log any more: a broken canary would stay
-_ANSWERS = {"prediction": _is_plain, "score": _is_number}
+# with one text among the scores no judge could read the log, and a broken canary would stay
+_OUTPUTS = {"prediction": _is_plain, "score": _is_number}

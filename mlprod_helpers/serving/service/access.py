@@ -1,4 +1,4 @@
-"""Who may ask, and how often: the key, a FastAPI dependency, and the rate, which the `Guard` asks before it reads a body."""
+"""Who may ask, and how often: the key, a FastAPI dependency, and the rate, which the `Guard` checks before it reads a body."""
 
 import hmac
 import os
@@ -26,9 +26,7 @@ class RateLimit:
 
     def __init__(self, rate, burst):
         self.rate, self.burst = rate, burst
-        self._buckets = (
-            OrderedDict()
-        )  # client -> (tokens, when); the one that asked least recently is forgotten first
+        self._buckets = OrderedDict()  # client -> (tokens, when); the least recent client is forgotten first
 
     def wait(self, client, now=None):
         """Seconds until this client may ask again; 0.0: now, and one token is taken."""

@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Body, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -19,17 +20,20 @@ from mlprod_helpers.serving.headers import check_version
 from mlprod_helpers.serving.service.access import RateLimit, key_of_environment
 from mlprod_helpers.serving.service.batching import Batcher, QueueFull, TimedOut
 from mlprod_helpers.serving.service.config import Faults
+from mlprod_helpers.serving.service.faults import Faulty
 from mlprod_helpers.serving.service.log import EventLog
-from mlprod_helpers.serving.service.middleware import HEADERS, Guard, Recorder, while_connected
+from mlprod_helpers.serving.service.middleware import Guard, Recorder
 from mlprod_helpers.serving.service.models import ModelCard, Predictor, load_model
 from mlprod_helpers.serving.service.refusals import BUSY, Refusal, RefusalBody, explain, response_to
+from mlprod_helpers.serving.service.requests import HEADERS, JsonRoute, while_connected
 from mlprod_helpers.serving.service.schema import (
+    Answer,
+    Answers,
     Learned,
     label_body,
-    label_range,
-    predict_answers,
     predict_body,
     rows_of,
+    value_range,
 )
 from mlprod_helpers.serving.service.telemetry import Telemetry
 
@@ -39,8 +43,8 @@ REMEMBERED = 100_000  # rows that are kept for labels that come late
 def create_app(config):
     """The application for a `ServiceConfig`; its `state.service` is the `Service`, `/docs` its description for people.
 
-    The model is loaded when the server starts it (ASGI's lifespan), in the background: until then `/readyz` says 503. What
-    cannot be loaded is an error in `state.loading`, a task.
+    The model is loaded in the background when the server starts (ASGI's lifespan): until then `/readyz` says 503. The task
+    `state.loading` raises when the model cannot be loaded.
 
     Raises
     ------
@@ -50,8 +54,7 @@ def create_app(config):
     service = Service(config)
     card, limits = service.card, config.limits
     PredictBody = predict_body(card.features, limits.rows)
-    Answer, Answers = predict_answers(card)
-    Label = label_body(card.classes, config.label_low, config.label_high)
+    Label = label_body(config.label_low, config.label_high)
     rate = None if limits.rate_per_s is None else RateLimit(limits.rate_per_s, limits.burst)
     key = key_of_environment()
     access = [] if key is None else [Depends(key)]
@@ -74,34 +77,34 @@ def create_app(config):
         responses=_refusals(400, 403, 405, 421),
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=limits, rate=rate, takes_json=("/predict", "/label"))
+    app.add_middleware(Guard, limits=limits, rate=rate, paths=("/predict", "/label"))
     app.add_middleware(Recorder, service=service)  # the last one that is added is the first to see a request
+    json_api = APIRouter(route_class=JsonRoute, redirect_slashes=False)
 
-    @app.post("/predict", dependencies=access, responses=_refusals(*statuses, 500, 504), **HEADERS)
+    @json_api.post("/predict", dependencies=access, responses=_refusals(*statuses, 500, 504), **HEADERS)
     async def predict(body: Annotated[PredictBody, Body()], request: Request) -> Answer | Answers:
         """Answer one row, or many."""
-        record, rows, is_many = request.state.record, rows_of(body), hasattr(body, "rows")
-        record.ids = (
-            [f"{record.request_id}.{i}" for i in range(len(rows))] if is_many else [record.request_id]
-        )
-        record.rows = rows
+        record, many = request.state.record, hasattr(body, "rows")
+        record.rows, record.ids = rows_of(body), [record.request_id]
+        if many:
+            record.ids = [f"{record.request_id}.{i}" for i in range(len(record.rows))]
         answers = await service.predict(record, request.receive)
         about = {
             "request_id": record.request_id,
             "version": service.version,
             "latency_ms": record.stop_the_clock(),
         }
-        has_score = card.method == "predict_proba"
-        predictions, scores = zip(*answers, strict=True) if has_score else (answers, None)
-        if is_many:
-            return Answers(request_ids=record.ids, predictions=predictions, scores=scores, **about)
-        return Answer(prediction=predictions[0], score=scores and scores[0], **about)
+        if many:
+            return Answers(request_ids=record.ids, predictions=answers, **about)
+        return Answer(prediction=answers[0], **about)
 
-    @app.post("/label", dependencies=access, responses=_refusals(*statuses, 404, 409), **HEADERS)
+    @json_api.post("/label", dependencies=access, responses=_refusals(*statuses, 404, 409), **HEADERS)
     async def label(body: Annotated[Label, Body()]) -> Learned:
         """Take the truth about a request that was answered here. It may be corrected once, and the same again changes nothing."""
         has_learned = await service.learn(body.request_id, body.label)
         return Learned(request_id=body.request_id, version=service.version, learned=has_learned)
+
+    app.include_router(json_api)
 
     @app.get("/healthz")
     async def alive() -> dict[str, str]:
@@ -119,7 +122,7 @@ def create_app(config):
     @app.get("/version")
     async def version() -> dict:
         """Which model this is."""
-        return card.to_dict() | {"version": service.version}
+        return card.model_dump(mode="json") | {"version": service.version}
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics():
@@ -128,14 +131,16 @@ def create_app(config):
 
     @app.exception_handler(HTTPException)  # Starlette's own, such as 404, and every Refusal
     async def refuse(request, error):
-        return response_to(request, error)
+        return response_to(request.state.record, error)
 
     @app.exception_handler(RequestValidationError)
     async def refuse_invalid(request, error):
         problems = explain(error.errors(), service.meanings)
         if request.url.path == "/predict":
-            service.telemetry.refused(problems)
-        return response_to(request, Refusal(422, "invalid", [problem[1:] for problem in problems]))
+            service.telemetry.observe_problems(problems)
+        return response_to(
+            request.state.record, Refusal(422, "invalid", [problem[1:] for problem in problems])
+        )
 
     return app
 
@@ -143,15 +148,15 @@ def create_app(config):
 class Service:
     """One model: loaded, asked through a queue, taught by labels, and what is counted and logged about it.
 
-    Attributes: `state` ("starting", "ready" or "draining"), `card`, `version`, `telemetry`, `model` (the Predictor); `meanings`, what is
-    taken, in words, by field.
+    Attributes: `state` ("starting", "ready" or "draining"), `card`, `version`, `telemetry`, `model` (the `Predictor`) and
+    `meanings`, which says in words what each field may be.
     """
 
     def __init__(self, config):
         self.config, self.state = config, "starting"
         self.card = ModelCard.read(config.model)
         self.version = check_version(config.version or self.card.version)
-        self.telemetry = Telemetry(self.version, self.card.features, classes=self.card.classes)
+        self.telemetry = Telemetry(self.version, self.card.features)
         self.telemetry.describe(self.card)
         self.telemetry.ready(0)
         self.log = EventLog(
@@ -161,10 +166,9 @@ class Service:
             redact=config.redact,
             failed=self.telemetry.unlogged,
         )
-        low, high = label_range(config.label_low, config.label_high)
-        is_number = f"a number from {low:.16g} to {high:.16g}"
-        label = is_number if self.card.classes is None else "one of the model's classes"
-        self.meanings = {"request_id": "a request's id, a text", "label": f"the truth, {label}"}
+        low, high = value_range(config.label_low, config.label_high)
+        label = f"the truth, a number from {low:.16g} to {high:.16g}"
+        self.meanings = {"request_id": "a request's id, a text", "label": label}
         self.meanings |= {one.name: one.meaning for one in self.card.features}
         self.model = self._call = self._batcher = self._faulty = None
         self._remembered = OrderedDict()  # id of a row -> _Remembered
@@ -173,8 +177,6 @@ class Service:
     # ------------------------------------------------------------------------------- start and end
 
     def _load(self):
-        from mlprod_helpers.serving.service.faults import Faulty
-
         model, card = load_model(self.config.model)
         predictor = call = Predictor(model, card)
         predictor.warm_up()
@@ -188,12 +190,10 @@ class Service:
         self.model, call = await asyncio.to_thread(self._load)
         self._call = self.telemetry.timed(call)
         if self.config.workers:
-            batching = self.config.batching
             self._batcher = Batcher(
                 self._call,
                 workers=self.config.workers,
-                max_rows=batching.max_rows,
-                wait_s=batching.wait_ms / 1000,
+                max_rows=self.config.batch_rows,
                 queue=self.config.limits.queue,
             )
         if self.state == "starting":
@@ -210,7 +210,7 @@ class Service:
         if self._faulty is not None:
             self._faulty.close()
         if self._batcher is not None:
-            await self._batcher.close(drain=False)
+            self._batcher.close()
         self.log.close()
 
     # ------------------------------------------------------------------- what a request asks of it
@@ -218,7 +218,7 @@ class Service:
     async def predict(self, record, receive):
         """The answers to the rows of a record; `receive` tells when the client has left. Raises `Refusal`."""
         self._check_loaded()
-        self.telemetry.took_in(record.rows)
+        self.telemetry.observe_rows(record.rows)
         try:
             if self._batcher is None:
                 answers = self._call(record.rows, record.ids)
@@ -235,7 +235,7 @@ class Service:
         except Exception as error:
             self.telemetry.failed(error)
             raise Refusal(500, "model_failed") from None
-        self.telemetry.gave_out(answers)
+        self.telemetry.observe_answers(answers)
         self._remember(record)
         record.answers = answers
         return answers
@@ -248,7 +248,7 @@ class Service:
         known = self._remembered[request_id]
         if known.label is not None and known.label == label:
             return False  # sent again
-        if known.is_corrected:  # whoever may send labels would else rewrite the past for ever
+        if known.is_corrected:  # otherwise a sender could rewrite the past for ever
             raise Refusal(409, "label_stands", [("label", "was corrected once, and now stands")])
         if not self.log.label(request_id, label):
             raise Refusal(503, "log_failed", headers=BUSY)
@@ -273,13 +273,13 @@ class Service:
             if (before := known.get(request_id)) is None:
                 known[request_id] = _Remembered(row)
                 continue
-            known.move_to_end(request_id)  # sent again: a label that it has stands, and does not teach twice
+            known.move_to_end(request_id)  # sent again: its label stays, and does not teach twice
             if before.label is None:
                 before.row = row
         while len(known) > REMEMBERED:
             known.popitem(last=False)
 
-    # ------------------------------------------------------------- what the `Recorder` tells of each
+    # --------------------------------------------------------- what the `Recorder` reports of each request
 
     def new_id(self):
         """An id for a request that brings none."""
@@ -287,11 +287,11 @@ class Service:
         return f"{self._prefix}-{self._count}"
 
     def begin(self, path):
-        """A request came in."""
+        """A request has arrived."""
         self.telemetry.in_flight += path == "/predict"
 
-    def record(self, path, record, status):
-        """It is about to be answered: one log row a model row, and the metrics."""
+    def finish(self, path, record, status):
+        """The answer is about to leave: write one log row a model row, and the metrics."""
         if path == "/predict":
             self.telemetry.in_flight -= 1
             self.log.request(record, status)
@@ -300,27 +300,27 @@ class Service:
             self.telemetry.labeled(status)
 
     def failed(self, error):
-        """Something nobody thought of was raised."""
+        """The service itself has raised an error."""
         self.telemetry.failed(error)
 
 
+@dataclass(slots=True)
 class _Remembered:
-    """What is kept of an answered row: itself while something is to be learned from it, and its label."""
+    """What is kept of an answered row: itself while something can be learned from it, and its label."""
 
-    __slots__ = ("is_corrected", "label", "row")
-
-    def __init__(self, row):
-        self.row, self.label, self.is_corrected = row, None, False
+    row: dict | None
+    label: object = None
+    is_corrected: bool = False
 
 
 _MEANINGS = {
-    400: "The body is no JSON, or a header stands twice",
+    400: "The body is not JSON, or a header is sent twice",
     401: "The API key is absent or wrong",
     403: "A page of another origin asks",
     404: "This service does not remember the request",
     405: "Another method",
     408: "The body came too slowly; the connection is closed",
-    409: "The label was corrected once, and now stands",
+    409: "The label was corrected once already",
     413: "The body is too large; the connection is closed",
     415: "The body is not application/json",
     421: "The Host is not this machine",

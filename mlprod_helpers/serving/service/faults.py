@@ -15,25 +15,15 @@ class InjectedError(RuntimeError):
 
 
 class Faulty:
-    """A model's call with the faults of `Faults`.
+    """A model's call with the faults of `config.Faults`.
 
-    Which rows are hit is drawn from their ids alone (`rollout.bucket`), so the same are hit in every process and in every run. All
-    waiting ends at once with `close`. A call waits where it runs: in the event loop it holds up everybody.
-
-    Parameters
-    ----------
-    call : `call(rows, ids) -> answers`, one answer a row
-    faults : `config.Faults`
-
-    Calling it raises `InjectedError` when one of the rows is hit by `error_rate`. In this order: a pause, the delay, the error,
-    the hang, the model.
+    Which rows fail is drawn from their ids alone (`rollout.bucket`), so the same rows fail in every process and in every run.
+    The order is: a pause, the delay, the error, the model. All waiting ends at once with `close`.
 
     >>> from mlprod_helpers.serving import Faults
     >>> faulty = Faulty(lambda rows, ids: [row["x"] for row in rows], Faults(bias=10, error_rate=0.5))
     >>> faulty([{"x": 1.0}], ["r1"])
     [11.0]
-    >>> [faulty.is_hit(f"r{i}") for i in range(4)]
-    [True, False, False, True]
     """
 
     def __init__(self, call, faults):
@@ -43,16 +33,14 @@ class Faulty:
         self._first, self._paused_until, self._next_pause = None, -math.inf, math.inf
 
     def __call__(self, rows, ids):
-        """The answers to these rows, or the fault."""
+        """The answers to these rows, or an `InjectedError`."""
         faults = self.faults
         if faults.pause_every_s is not None:
             self._pause()
         if faults.delay_ms:
             self._end.wait(self._delay(ids[0]))
-        if faults.error_rate and self._hits(ids, "error", faults.error_rate).any():
+        if faults.error_rate and (bucket(ids, f"{faults.random_state}:error") < faults.error_rate).any():
             raise InjectedError("This version fails on purpose (error_rate).")
-        if faults.hang_rate and self._hits(ids, "hang", faults.hang_rate).any():
-            self._end.wait(faults.hang_s)
         answers = self._call(rows, ids)
         return _shifted(answers, faults.bias) if faults.bias else answers
 
@@ -63,13 +51,6 @@ class Faulty:
     def close(self):
         """End all waiting, now and from now on; errors and bias stay."""
         self._end.set()
-
-    def is_hit(self, request_id, what="error"):
-        """Is this row hit by "error" or "hang"?"""
-        return bool(self._hits([request_id], what, getattr(self.faults, f"{what}_rate"))[0])
-
-    def _hits(self, ids, what, rate):
-        return bucket(ids, f"{self.faults.random_state}:{what}") < rate
 
     def _delay(self, request_id):
         mean = self.faults.delay_ms / 1000
@@ -82,8 +63,7 @@ class Faulty:
         with self._lock:
             now = monotonic()
             if self._first is None:
-                self._first = now
-                self._next_pause = now + every
+                self._first, self._next_pause = now, now + every
             if now >= self._next_pause:
                 self._paused_until = now + self.faults.pause_s
                 self._next_pause = self._first + every * (math.floor((now - self._first) / every) + 1)
@@ -95,6 +75,5 @@ class Faulty:
 def _shifted(answers, bias):
     if isinstance(answers, np.ndarray):
         return answers + bias if np.issubdtype(answers.dtype, np.number) else answers
-    return [
-        one + bias if isinstance(one, numbers.Real) and not isinstance(one, bool) else one for one in answers
-    ]
+    is_number = [isinstance(one, numbers.Real) and not isinstance(one, bool) for one in answers]
+    return [one + bias if shifts else one for one, shifts in zip(answers, is_number, strict=True)]

@@ -32,7 +32,7 @@ class EventLog:
         self._log = None if path is None else RequestLog(path)
 
     def request(self, record, status):
-        """Write a `middleware.Record`, one row a model row."""
+        """Write a `requests.Record`, one row a model row."""
         if self._log is None:
             return
         fields = {
@@ -49,13 +49,14 @@ class EventLog:
                 self._log.request(record.request_id, **fields)
                 return
             for i, (request_id, row) in enumerate(zip(record.ids, record.rows, strict=True)):
-                answer = {} if record.answers is None else as_columns(record.answers[i])
+                prediction = None if record.answers is None else record.answers[i]
+                answer = {} if prediction is None else {"prediction": prediction}
                 self._log.request(request_id, features=self._redaction.shown(row), **fields, **answer)
         except (LogError, OSError):
             self._failed()
 
     def label(self, request_id, label):
-        """Write that the truth about a request became known. False: it could not be written."""
+        """Write the label of a request. False: it could not be written."""
         try:
             if self._log is not None:
                 self._log.label(request_id, label)
@@ -65,14 +66,5 @@ class EventLog:
         return True
 
     def close(self):
-        """Close the file."""
         if self._log is not None:
             self._log.close()
-
-
-def as_columns(answer):
-    """An answer of a `Predictor` as columns of the log: the prediction, and the score of a classifier."""
-    prediction, score = answer if type(answer) is tuple else (answer, None)
-    if prediction is None:
-        return {}
-    return {"prediction": prediction} if score is None else {"prediction": prediction, "score": score}

@@ -3,19 +3,17 @@
 import contextlib
 import copy
 import hashlib
-import json
-import os
-import tempfile
 import threading
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.headers import check_version, valid_name
+from mlprod_helpers.serving.headers import NAME, NAME_IN_WORDS, check_version, valid_name
 from mlprod_helpers.serving.service.schema import Feature, check_features
 
 #: what is trusted besides the types that skops itself knows as harmless
@@ -25,6 +23,7 @@ TRUSTED = (
     "numpy.dtype",  # in imputers; read from an array without pickle
 )
 CARD = "card.json"
+_Name = Annotated[str, Field(pattern=NAME)]
 _LINEAR_STEPS = ("sklearn.preprocessing.", "sklearn.impute.", "sklearn.linear_model.", "sklearn.pipeline")
 
 
@@ -32,61 +31,47 @@ class ModelError(RuntimeError):
     """A model that cannot be saved or loaded. The message says why, and what to do."""
 
 
-@dataclass(frozen=True)
-class ModelCard:
-    """What is known about a saved model.
+class ModelCard(BaseModel):
+    """What is known about a saved model; `card.json` in its folder.
 
     Parameters
     ----------
     name, version : str
     checksum : str, SHA-256 of the model's file, hexadecimal
     features : tuple of `Feature`, in the order in which the model takes them
-    method : "predict", or "predict_proba" for a classifier that has it
     created : str, UTC
     takes : "array" or "frame". A row reaches a linear pipeline of numbers as an array in a third of the time.
-    classes : tuple of the classes of a classifier, or None
     """
 
-    name: str
-    version: str
-    checksum: str
-    features: tuple
-    method: str
-    created: str
-    takes: str = "frame"
-    classes: tuple | None = None
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    def to_dict(self):
-        """Plain values, ready for JSON."""
-        classes = None if self.classes is None else list(self.classes)
-        return asdict(self) | {"features": [one.to_dict() for one in self.features], "classes": classes}
+    name: _Name
+    version: _Name
+    checksum: str
+    features: Annotated[tuple[Feature, ...], AfterValidator(check_features)]
+    created: str
+    takes: Literal["array", "frame"] = "frame"
 
     @classmethod
     def read(cls, folder):
         """The card in a model's folder."""
         path = Path(folder, CARD)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            values["features"] = check_features(Feature(**one) for one in values["features"])
-            values["classes"] = None if values["classes"] is None else tuple(values["classes"])
-            card = cls(**values)
+            return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelError(f"There is no model in {folder}: save one with save_model(...).") from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             raise ModelError(f"{path} is not the card of a model ({error}): save the model again.") from None
-        if not valid_name(card.version) or card.method not in ("predict", "predict_proba"):
-            raise ModelError(f"{path} is not the card of a model: save the model again.")
-        return card
 
 
 def save_model(model, folder, *, version, features, name="model"):
-    """Write a fitted model and its card into a folder. Until all is on disk, the old model stands.
+    """Write a fitted model and its card into a folder; the old model counts until all is on disk.
 
     Parameters
     ----------
-    model : fitted scikit-learn estimator or `HybridModel`, of parts that skops trusts: linear models, scalers, encoders,
-        imputers; no trees, no neighbors, whose compiled parts it does not check
-    folder : str or Path; made if there is none
+    model : fitted scikit-learn regressor or `HybridModel`, of parts that skops trusts: linear models, scalers, encoders,
+        imputers; no trees and no neighbors, because skops cannot check their compiled parts
+    folder : str or Path; created if necessary
     version : str, 1 to 64 of A-Z a-z 0-9 . _ : -
     features : list of `Feature` in the order of the columns that the model was fitted with
     name : str, what the model is
@@ -99,6 +84,7 @@ def save_model(model, folder, *, version, features, name="model"):
     ------
     ModelError : a type in the model that `load_model` would not trust, or features unlike the model's.
 
+    >>> import tempfile
     >>> from sklearn.linear_model import Ridge
     >>> model = Ridge().fit([[100.0], [2000.0]], [20.0, 280.0])
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +101,7 @@ def save_model(model, folder, *, version, features, name="model"):
     except ValueError as error:
         raise ModelError(f"version={version!r}: {error}") from None
     if not valid_name(name):
-        raise ModelError(f"name={name!r}: use 1 to 64 of A-Z a-z 0-9 . _ : -")
+        raise ModelError(f"name={name!r}: use {NAME_IN_WORDS}")
     _check_fitted(model, features)
     try:
         data = skops.io.dumps(model)
@@ -130,13 +116,13 @@ def save_model(model, folder, *, version, features, name="model"):
         version=version,
         checksum=checksum,
         features=features,
-        method="predict_proba" if hasattr(model, "predict_proba") else "predict",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         takes="array" if _is_linear(model, features) else "frame",
-        classes=_classes(model),
     )
-    _write(folder / _file(checksum), data)
-    write_json(folder / CARD, card.to_dict(), mode=0o644)  # from now on the new model counts
+    draft = folder / f".{_file(checksum)}"
+    draft.write_bytes(data)
+    draft.replace(folder / _file(checksum))
+    write_json(folder / CARD, card.model_dump(mode="json"), mode=0o644)  # from now on the new model counts
     for old in folder.glob("[0-9a-f]" * 16 + ".skops"):  # other names are somebody's own
         if old.name != _file(checksum):
             old.unlink(missing_ok=True)
@@ -146,8 +132,8 @@ def save_model(model, folder, *, version, features, name="model"):
 def load_model(folder):
     """(model, card) of a folder that `save_model` wrote.
 
-    The checksum is compared before anything is unpacked, and only the types of `TRUSTED`, and those that
-    skops knows as harmless, are made. A pickle would run whatever code its writer put in; this file cannot.
+    The checksum is compared before anything is unpacked, and only types that skops knows as harmless, or that `TRUSTED` names, are
+    created. A pickle would run whatever code its writer put in.
 
     Raises
     ------
@@ -174,36 +160,29 @@ def load_model(folder):
 class Predictor:
     """A loaded model as a service calls it: rows in, plain answers out, and labels that a hybrid learns from.
 
-    Calling it with rows (a list of dicts, checked by `schema.predict_body`) and their ids gives a list with one answer a row: a number
-    or class, None where the model gives no finite number; for a classifier with probabilities the pair (class, score), or (None, None). The score is the
-    probability of the second class; with more than two classes, of the class that is named.
+    Called with rows (a list of dicts, checked by `schema.predict_body`), it returns a list with one number a row, or None where the
+    model gives no finite number.
     """
 
     def __init__(self, model, card):
-        self._model, self.card = (_nameless(model) if card.takes == "array" else model), card
+        self._model, self.card = (_without_names(model) if card.takes == "array" else model), card
         self._names = [one.name for one in card.features]
-        self._all_there = all(one.required for one in card.features)
         self._get = itemgetter(*self._names)
-        self._numeric = [one.name for one in card.features if one.kind != "category"]
         self.learns = callable(getattr(model, "partial_fit", None)) and hasattr(model, "stream_")
         self._lock = threading.Lock() if self.learns else contextlib.nullcontext()
 
     def __call__(self, rows, ids=None):
         X = self._table(rows)
         with self._lock:
-            output = getattr(self._model, self.card.method)(X)
-        if self.card.method == "predict_proba":
-            return self._scored(np.asarray(output))
-        output = np.asarray(output)
+            output = np.asarray(self._model.predict(X))
         if output.shape != (len(rows),):
             raise ModelError(f"The model gave shape {output.shape} for {len(rows)} rows.")
-        answers = output.tolist()
-        if output.dtype.kind == "f" and not np.isfinite(output).all():
-            return [answer if np.isfinite(answer) else None for answer in answers]
-        return answers
+        if np.isfinite(output).all():
+            return output.tolist()
+        return [answer if np.isfinite(answer) else None for answer in output.tolist()]
 
     def warm_up(self):
-        """Answer one row that could come: the first call is the slowest, and a model that cannot answer should say so now."""
+        """Answer one valid row: the first call is the slowest, and a model that cannot answer should say so now."""
         row = {}
         for one in self.card.features:
             low, high = one.bounds
@@ -211,53 +190,26 @@ class Predictor:
         try:
             self([row])
         except Exception as error:
-            raise ModelError(
-                f"The model cannot answer a valid row ({type(error).__name__}: {error})."
-            ) from None
+            reason = f"{type(error).__name__}: {error}"
+            raise ModelError(f"The model cannot answer a valid row ({reason}).") from None
 
     def learn(self, row, label):
-        """Let the hybrid learn from one row (a dict) whose label has come."""
+        """Let the hybrid learn from one row (a dict) and its label."""
         X = self._table([row])
         with self._lock:
             self._model.partial_fit(X, [label])
 
-    def _scored(self, output):
-        best = output.argmax(axis=1)
-        classes = self.card.classes
-        scores = output[:, 1] if output.shape[1] == 2 else output[np.arange(len(output)), best]
-        pairs = zip(best.tolist(), scores.tolist(), strict=True)
-        return [(classes[i], score) if score == score else (None, None) for i, score in pairs]
-
     def _table(self, rows):
         if self.card.takes == "array":
-            if self._all_there:
-                table = [self._get(row) for row in rows]
-            else:
-                table = [[row.get(name) for name in self._names] for row in rows]
-            return np.array(table, dtype=float).reshape(len(rows), len(self._names))
+            table = np.array([self._get(row) for row in rows], dtype=float)
+            return table.reshape(len(rows), len(self._names))
         import pandas as pd
 
-        table = {name: [row.get(name) for row in rows] for name in self._names}
-        for name in self._numeric:
-            table[name] = np.array(table[name], dtype=float)
-        return pd.DataFrame(table)
+        return pd.DataFrame(rows, columns=self._names)
 
 
 def _file(checksum):
     return f"{checksum[:16]}.skops"
-
-
-def _write(path, data):
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".model.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def _check_types(data):
@@ -275,6 +227,7 @@ def _check_types(data):
 
 
 def _check_fitted(model, features):
+    from sklearn.base import is_classifier
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -282,6 +235,8 @@ def _check_fitted(model, features):
         check_is_fitted(model)
     except (NotFittedError, TypeError) as error:
         raise ModelError(f"{error}") from None
+    if is_classifier(model):
+        raise ModelError("The service is for models of numbers: this one is a classifier.")
     inner = getattr(model, "estimator_", model)  # a hybrid's batch model
     expected = getattr(inner, "feature_names_in_", None)
     names = [one.name for one in features]
@@ -295,7 +250,7 @@ def _check_fitted(model, features):
 
 
 def _is_linear(model, features):
-    """Is it made of numbers and sums alone, so that the columns' names make no difference?"""
+    """Does it only scale and sum numbers, so that the columns' names make no difference?"""
     from sklearn.base import BaseEstimator
 
     if any(one.kind == "category" for one in features) or getattr(model, "stream_", None) is not None:
@@ -313,17 +268,9 @@ def _parts(model):
         yield from _parts(step)
 
 
-def _nameless(model):
+def _without_names(model):
     """A copy that takes arrays without a warning for each row."""
     model = copy.deepcopy(model)
     for part in _parts(model):
         vars(part).pop("feature_names_in_", None) if hasattr(part, "__dict__") else None
     return model
-
-
-def _classes(model):
-    from sklearn.base import is_classifier
-
-    if not is_classifier(model):
-        return None
-    return tuple(np.asarray(model.classes_).tolist())

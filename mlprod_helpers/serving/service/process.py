@@ -3,25 +3,22 @@
 import asyncio
 import contextlib
 import gc
-import http.client
-import json
 import os
 import socket
 import sys
 import time
 
+from mlprod_helpers.serving.client import ask
 from mlprod_helpers.serving.processes import HOST, LabError
 from mlprod_helpers.serving.server import ServerProcess, announce, end_with_parent, on_signals
 
 
-def start(config, *, environment=None, timeout=30.0):
-    """Start a service in a process of its own and wait until it listens (not until its model is loaded: `ready`).
+def start(config):
+    """Start a service in a process of its own and wait until it listens (not until its model is loaded: see `ready`).
 
     Parameters
     ----------
     config : ServiceConfig
-    environment : dict or None, variables to set in the process, such as MLPROD_API_KEY
-    timeout : float, seconds until it must listen
 
     Returns
     -------
@@ -31,7 +28,7 @@ def start(config, *, environment=None, timeout=30.0):
     ------
     LabError : it did not start; the message says why.
     """
-    return ServiceProcess("mlprod_helpers.serving.service", config, environment=environment, timeout=timeout)
+    return ServiceProcess("mlprod_helpers.serving.service", config)
 
 
 class ServiceProcess(ServerProcess):
@@ -50,14 +47,8 @@ class ServiceProcess(ServerProcess):
 
     def state(self):
         """What `/readyz` says: "starting", "ready", "draining"; "gone" when nobody answers."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5.0)
-        try:
-            connection.request("GET", "/readyz")
-            return json.loads(connection.getresponse().read())["state"]
-        except (OSError, http.client.HTTPException, ValueError, KeyError):
-            return "gone"
-        finally:
-            connection.close()
+        body = ask(self.url, "/readyz", timeout=5.0).body
+        return body.get("state", "gone") if isinstance(body, dict) else "gone"
 
     def drain(self):
         """Ask it to end well and wait for it: no request is lost. Returns the exit code, 0 if all went well."""
@@ -101,7 +92,7 @@ def serve(config):
 
 
 class _Running:
-    """One service in this process: what starts and ends it."""
+    """One service in this process."""
 
     def __init__(self, config, app, server):
         self.config, self.app, self.server = config, app, server
@@ -140,11 +131,11 @@ class _Running:
             self.server.should_exit = True
             return 3
         gc.collect()
-        gc.freeze()  # libraries and model stay: no collection needs to look at them again
+        gc.freeze()  # libraries and model stay: the collector need not look at them again
         return 0
 
     def drain(self):
-        """Twice: without the grace for the router."""
+        """Say not ready, and end after `drain_s`; at once when this is called again."""
         self.service.drain()
         if self._draining is None:
             self._draining = self._loop.call_later(self.config.drain_s, self._shut)
@@ -156,8 +147,8 @@ class _Running:
 
 
 def _listen(port):
-    # asyncio sends small packets at once (TCP_NODELAY) only if the socket names its protocol, as that of create_server does
-    # not; an answer, sent as head and body, would then wait 40 ms for the client's delayed acknowledgement
+    # asyncio sets TCP_NODELAY only if the socket names its protocol, and that of socket.create_server does not; without it an answer,
+    # sent as head and body, waits 40 ms for the client's delayed acknowledgement
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere this would let two services share a port

@@ -1,4 +1,4 @@
-"""Requests that get no answer: one exception, one body, and pydantic's errors in our own words."""
+"""Requests that get no answer: one exception, one body, and pydantic's errors in plain words."""
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
@@ -34,9 +34,8 @@ class Refusal(HTTPException):
         self.problems = list(problems)
 
 
-def response_to(request, error):
-    """The answer to a request whose handling raised an HTTPException."""
-    record = request.state.record
+def response_to(record, error):
+    """The answer to a request (its `Record`) whose handling raised an HTTPException."""
     if error.status_code in (401, 429):
         record.forget_names()
     content = {
@@ -48,14 +47,9 @@ def response_to(request, error):
 
 
 def explain(errors, meanings):
-    """(reason, where, what) of each of pydantic's errors in a request, the first 20 of them.
+    """(reason, where, what) of the first 20 of pydantic's errors in a request; `meanings` says in words what a field may be.
 
-    Parameters
-    ----------
-    errors : list of dicts, `RequestValidationError.errors()`
-    meanings : dict, name of a field -> what is taken, in words
-
-    `reason` is "missing", "unknown", "out_of_range" or "type".
+    The reason is "missing", "unknown", "out_of_range", "rows" or "type".
     """
     return list(dict.fromkeys(_explained(one, meanings) for one in errors[:MOST_PROBLEMS]))
 
@@ -63,7 +57,7 @@ def explain(errors, meanings):
 def _explained(error, meanings):
     kind, (_, *place) = error["type"], error["loc"]
     if place and place[0] in _BODY:
-        del place[0]  # which of the two kinds of body it is taken for
+        del place[0]  # which of the two kinds of body it is
     where = ".".join(map(str, place))
     if kind in ("too_many_unknown", "count_of_rows"):
         return "unknown" if "unknown" in kind else "rows", where, error["msg"]
@@ -71,12 +65,9 @@ def _explained(error, meanings):
         return "unknown", ".".join(map(str, place[:-1])), "a field that is not known here"
     name = place[-1] if place else None
     if len(place) == 1 and name in _BODY:
-        is_missing = kind == "missing"
-        return (
-            ("missing", where, 'is missing: send "features" or "rows"')
-            if is_missing
-            else ("type", where, _BODY[name])
-        )
+        if kind == "missing":
+            return "missing", where, 'is missing: send "features" or "rows"'
+        return "type", where, _BODY[name]
     if name not in meanings:
         return "type", where, "must be an object"
     if kind == "missing":
