@@ -133,9 +133,9 @@ for name, reference in {"other Saturdays": others, "all other days": daily.drop(
 # ### Exercise 8.1 · Brainstorm, then match
 # *4 points · 8 minutes*
 #
-# Choose for each problem the metric that shows it first and most directly.
+# Choose for each of the ten problems the metric that shows it first and most directly.
 #
-# Each problem has one metric, and no metric has two. Three are left over.
+# Each metric belongs to at most one problem. Three are left over.
 #
 # | option | what is measured |
 # | --- | --- |
@@ -410,7 +410,7 @@ lesson.check("8.4")
 # ## What is normal?
 #
 # A threshold comes from a **reference period**, a time that shows what is usual. We take one month of 2013, and the mean plus 3 sd of the daily share of missing departure times.
-# On how many of the *other* days would it page, if the month is November, the calmest one? And February, with the blizzard?
+# On how many of the *other* days would this rule page after November, the calmest month? And after February, with the blizzard?
 
 # %%
 lesson.predict("days that page with November as the reference", ...)  # 0 to 335
@@ -429,8 +429,8 @@ lesson.recall("days that page with November as the reference", pages["November"]
 pd.DataFrame(pages).T.astype({"days that page": int})
 
 # %% [markdown]
-# After November, any summer thunderstorm looks like an outage. After February, only a second blizzard would page. So leave known incidents out, or use a median. And make the
-# period long enough to contain the ordinary bad days.
+# After November, any summer thunderstorm looks like an outage. After February, only a second blizzard would cause a page. So leave known incidents out, or use a median. And make
+# the period long enough to contain the ordinary bad days.
 #
 # <details><summary>Should the reference move with time?</summary>
 #
@@ -452,7 +452,7 @@ print(f"one limit, {len(low_for_all)} pages:", low_for_all.index.day_name().valu
 print("one for each weekday:", low_for_day.index.strftime("%d %b").to_list())
 
 # %% [markdown]
-# One limit pages on Saturdays. With a limit for each weekday, only days around public holidays are left.
+# One limit pages mostly on Saturdays. With a limit for each weekday, only days around public holidays are left.
 #
 # *Change this and run again:* use 4 sd instead of 3 in `limit`. Does November become a good reference?
 #
@@ -768,7 +768,7 @@ table[["kind", "outcome"]].T
 #
 # *Change this and run again:* set `"above": 0.2`. Which incident is still caught, and how many false pages are left?
 #
-# `choose_threshold` finds limits that would have paged at most so often in quiet weeks. New weeks have luck of their own, so leave room. `margin` asks for a least distance from
+# `choose_threshold` finds limits that would have paged seldom enough in quiet weeks. New weeks have luck of their own, so leave room. `margin` asks for a least distance from
 # normal.
 
 # %%

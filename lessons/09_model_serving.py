@@ -74,7 +74,7 @@ pictures.loops(tested, lived)
 # %% [markdown]
 # This is **coordinated omission**: the closed loop leaves out requests just when they would be slow.
 #
-# *Change this and run again:* use `quantile(0.9)` in both places. Does it hide the pause from the users' numbers, too?
+# *Change this and run again:* use `quantile(0.9)` in both places. Do the users' numbers hide the pause now?
 #
 # A worked example: requests are due at second 0, 1 and 2. The second answer takes long, so the tester sends the third late, at 4.5.
 
@@ -86,7 +86,7 @@ three = pd.DataFrame({"due": [0.0, 1.0, 2.0], "sent": [0.0, 1.0, 4.5], "finish":
 three.assign(from_sent=three["finish"] - three["sent"], from_due=three["finish"] - three["due"])
 
 # %% [markdown]
-# **Latency counts from the moment at which the request was due.** The third user waited 2.6 seconds.
+# **Latency counts from the moment at which the request was due.** So the third user waited 2.6 seconds, not 0.1.
 #
 # ### Exercise 9.1 · What did users wait?
 # *4 points · 7 minutes*
@@ -194,8 +194,7 @@ if LIVE:
     print(metrics[metrics["name"].isin(interesting)].to_string(index=False))
 
 # %% [markdown]
-# With the id you find the line of an answer that somebody complains about. The log writes Ben as a **pseudonym**, a keyed hash. It can also leave out features. This is
-# **redaction**.
+# With the id you find the log line of an answer. The log writes Ben as a **pseudonym**, a keyed hash. It can also leave out features. This is **redaction**.
 #
 # *Change this and run again:* ask for 2,800 miles as `user="ann"`. Which lines change?
 #
@@ -232,7 +231,7 @@ if LIVE:
 #
 # - whatever may be refused already has an id and a running clock,
 # - nothing too large is read, and the model sees only what was read, checked and let in,
-# - users and the record get only answers that were looked at.
+# - users and the record get only answers that were checked.
 
 # %% exercise="9.2"
 ### BEGIN SOLUTION
@@ -288,7 +287,7 @@ if LIVE:
 # <details><summary>How the service does it, and what else protects it</summary>
 #
 # The service is an ordinary **FastAPI** application (`mlprod_helpers/serving/service/app.py`). The schema is a **pydantic** model. The size of the body and the rate of a client
-# are checked before, in *middleware*. *schemathesis* is a tool that reads the schema and sends thousands of odd requests. This service is tested with it.
+# are checked before that, in *middleware*. *schemathesis* is a tool that reads the schema and sends thousands of odd requests. This service is tested with it.
 #
 # Keys are compared with `hmac.compare_digest`. It takes equally long for a wrong first and a wrong last letter, while the time of `==` could tell an attacker how far a guess is
 # right.
@@ -457,7 +456,7 @@ if LIVE:
     print(f"1,000 rows: {together:.0f} ms in one request, {one_by_one:.0f} ms one by one")
 
 # %% [markdown]
-# Each request also pays for HTTP, JSON, checks and log. A thousand rows in one request pay only once, as in a nightly batch.
+# Each request also pays for HTTP, JSON, checks and log. A thousand rows in one request pay only once.
 #
 # *Change this and run again:* set `testers=1` in the second cell. Are there still more than four rows a call?
 #
@@ -500,8 +499,8 @@ evening = [
 pd.DataFrame(colleagues_batches(evening, max_size=2, max_wait=0.05))
 
 # %% [markdown]
-# 800 miles are 120 minutes. Look at the etas, r5 and r1. Then write `serve_in_batches(requests, max_size, max_wait)`. It returns a list of dicts with `id`, `status`, `eta` and
-# `time`, one for each request, in any order.
+# 800 miles are 120 minutes. Who got which eta, what happened to r5, and where is r1? Then write `serve_in_batches(requests, max_size, max_wait)`. It returns a list of dicts with
+# `id`, `status`, `eta` and `time`, one for each request, in any order.
 #
 # - `requests` is such a list, sorted by `time` in seconds. It may be empty.
 # - A batch is answered as soon as it has `max_size` requests (at least 1), or `max_wait` seconds (above 0) after its first request. A request that comes exactly then still
@@ -569,7 +568,7 @@ for law, found in serving.load_recorded("latency").items():
 # <details><summary>Throughput against latency</summary>
 #
 # **Throughput** is the number of answers a second. One worker of 10 ms can give at most 100. The next three cells ask for more and more. Beyond the limit users only wait longer.
-# In a closed loop 16 testers are at most 16 requests, so it never asks for more than the service gives. In an open loop the queue grows with each second.
+# In a closed loop, 16 testers have at most 16 requests waiting, so it never asks for more than the service gives. In an open loop the queue grows with each second.
 #
 # </details>
 
@@ -745,13 +744,13 @@ care = {
 lesson.check("9.6")
 
 # %% [markdown]
-# For the database, some teams take replicas out of rotation and others leave them. Only a restart is wrong.
+# When the database is down, some teams take replicas out of rotation and others leave them. Only a restart is wrong.
 
 # %% [markdown]
 # ## A canary, and the way back
 #
 # In a **canary** a few users get v2 first. Here are plan and judge of lesson 06, over the real router. v2 gets 10% of the users, and 10% more after each check. It fails for one
-# request in twenty, and nobody watches:
+# request in twenty, and no person watches it:
 
 # %%
 from mlprod_helpers import rollout
@@ -815,8 +814,8 @@ first = watches[titles[1]][0]
 first.groupby(["version", "served", "status"]).size().rename("tries").to_frame()
 
 # %% [markdown]
-# Here the router makes **retries**: when v2 fails, it asks v1, and the user sees no error. The failed try has `served` False. So have copies for a version in the **shadow**,
-# whose failures harm nobody.
+# Here the router makes **retries**: when v2 fails, it asks v1, and the user sees no error. The failed try has `served` False. Copies for a version in the **shadow** have it,
+# too, and their failures harm nobody.
 #
 # A worked example rolls back at the second failure of v2:
 
@@ -972,7 +971,7 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # | part | counted |
 # | --- | --- |
 # | harmed by v2 | during the afternoon |
-# | saved by a better v2, if it had had users | during the afternoon |
+# | not saved, because a better v2 had too few users | during the afternoon |
 # | both, at your last weight | for three afternoons more |
 #
 # A **big bang** gives v2 to everybody before the first look:
@@ -994,7 +993,7 @@ table = pd.DataFrame(
 table.T.sort_index()
 
 # %% [markdown]
-# *Change this and run again:* return 20 instead of 100. In which afternoons does this cost more, and in which less?
+# *Change this and run again:* return 20 instead of 100. Where does this cost more, and where less?
 #
 # ### Exercise 9.8 · Your shift
 # *7 points · 14 minutes*
@@ -1005,7 +1004,6 @@ table.T.sort_index()
 # - In these, `requests`, `errors` and `p50` (ms, `None` without requests) are since the last look. `labels` is the number of labels so far, and `off` the share of them more than
 #   20 minutes off (`None` without labels).
 # - `memory` is empty at the first look of an afternoon. You may change it in place.
-#
 # - No afternoon may cost more than a twentieth of the big bang or 35% of never releasing, whichever is more.
 #
 # For example, `return 20, memory` gives v2 to a fifth of the users. `costs(shift, afternoons)` lists your cost, that of the big bang and that of never releasing.
@@ -1122,7 +1120,7 @@ if LIVE:
 #
 # <details><summary>When is a process restarted, and when is it taken out of rotation?</summary>
 #
-# It is restarted when a new process would be better, for example when it hangs. It is out of rotation while it cannot take requests, for example while it loads.
+# It is restarted when a new process would work better, for example when it hangs. It is out of rotation while it cannot take requests, for example while it loads.
 #
 # </details>
 #

@@ -34,19 +34,19 @@ def test_the_prediction_is_pollaczek_and_khinchines():
 
 def test_the_picture_states_measured_and_predicted(runs):
     constant = measured_latency_picture(80, "constant").alt
-    assert "mean 39.6 ms measured, 36 ms predicted (10 % above)" in constant
+    assert "mean 39.6 ms measured, 36 ms predicted (10% above)" in constant
     exponential = measured_latency_picture(80, "exponential").alt
-    assert "mean 66 ms measured, 60 ms predicted (10 % above)" in exponential
-    assert f"{np.log(100) * 60:.0f} ms predicted (20 % below)" in exponential
+    assert "mean 66 ms measured, 60 ms predicted (10% above)" in exponential
+    assert f"{np.log(100) * 60:.0f} ms predicted (20% below)" in exponential
 
 
 @pytest.mark.parametrize(("load", "nearest"), [(20, 20), (34, 20), (35, 20), (36, 50), (70, 80), (99, 90)])
 def test_the_nearest_recorded_load_is_shown(load, nearest, runs):
-    assert f"At load {nearest} %" in measured_latency_picture(load, "constant").alt
+    assert f"At load {nearest}%" in measured_latency_picture(load, "constant").alt
 
 
 def test_the_shipped_recordings_are_shown_under_both_laws():
     explorer = measured_latency_explorer()
     for law in ("constant", "exponential"):
         explorer.set(law=law)
-        assert f"At load 80 %, {law} service times of" in explorer.figure.alt
+        assert f"At load 80%, {law} service times of" in explorer.figure.alt

@@ -100,7 +100,7 @@ def measured_latency_picture(load=80, law="constant"):
         for name, value, expected in zip(("mean", "p99"), run[["mean_ms", "p99_ms"]], predicted, strict=True)
     ]
     begin = (
-        f"At load {100 * run['load']:.3g} %, {law} service times of {plots.say(run['service_ms'])} ms, "
+        f"At load {100 * run['load']:.3g}%, {law} service times of {plots.say(run['service_ms'])} ms, "
         f"{run['requests']:,.0f} requests:"
     )
     words.set_text("\n".join([begin, *compared]))
@@ -109,7 +109,7 @@ def measured_latency_picture(load=80, law="constant"):
 
 def _gap(value, expected):
     off = round(100 * (value / expected - 1))
-    return "the same" if off == 0 else f"{abs(off)} % {'above' if off > 0 else 'below'}"
+    return "the same" if off == 0 else f"{abs(off)}% {'above' if off > 0 else 'below'}"
 
 
 def measured_latency_explorer():
