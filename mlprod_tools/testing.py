@@ -15,7 +15,9 @@ def steps(extra=()):
     python = [sys.executable, "-m"]
     code = ["lessons", "mlprod_helpers", "mlprod_tools", "tests", "benchmarks", "datasets", "conftest.py"]
     texts = [
-        name for name in (*PROSE, "README.md", "CONTRIBUTING.md", "INSTRUCTORS.md") if (ROOT / name).exists()
+        name
+        for name in (*PROSE, "README.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "CHANGELOG.md")
+        if (ROOT / name).exists()
     ]
     both_cores = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
     yield "lint", [*python, "ruff", "check", *code]
