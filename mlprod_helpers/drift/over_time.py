@@ -20,8 +20,7 @@ def psi_over_time(reference, current, by):
     -------
     pandas.DataFrame
         One row a batch, in ascending order; the columns of the reference. The index has no unit: it is 0 for equal
-        shares,
-        and larger the further rows have moved.
+        shares, and larger the further rows have moved.
 
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"wind": rng.normal(10, 4, 5_000)})

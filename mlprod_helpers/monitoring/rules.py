@@ -49,8 +49,7 @@ class Rule:
     metric : str. Column of the measured frame.
     above, below : float or sequence of 24 or 168 floats, optional
         Threshold, not itself out of bounds; an infinite value is beyond any. A sequence has one threshold for each
-        hour of
-        the day or of the week (UTC, from Monday 0 h; the hour in which a window begins).
+        hour of the day or of the week (UTC, from Monday 0 h; the hour in which a window begins).
     for_ : str or timedelta. How long the condition has to hold before the alert fires: "2h", "90m", "1d12h".
     severity : {"page", "ticket"}
     owner : str. The person or rota that is alerted.
@@ -304,10 +303,8 @@ def evaluate(rules, measured):
     -------
     DataFrame, one row an alert, in the order in which they fire
         `rule, metric, severity, owner`; `since`, when the condition began to hold; `start`, when the alert fired;
-        `end`, when
-        it ended (NaT: it still fires); `value`, the worst while it held; `threshold` in force when it fired;
-        `reason` in words.
-        A window is known when it has passed, so all times are ends of windows.
+        `end`, when it ended (NaT: it still fires); `value`, the worst while it held; `threshold` in force when it
+        fired; `reason` in words. A window is known when it has passed, so all times are ends of windows.
 
     >>> index = pd.date_range("2024-01-01", periods=6, freq="1h", tz="UTC")
     >>> measured = pd.DataFrame({"error_rate": [0.01, 0.2, 0.3, 0.2, 0.01, 0.01]}, index)
@@ -317,20 +314,6 @@ def evaluate(rules, measured):
     """
     measured, every = on_grid(measured)
     return as_alerts([row for rule in as_rules(rules) for row in _alerts_of(rule, measured, every)])
-
-
-def states(rules, measured):
-    """Which rules fire at the end of each window? A frame of True and False, windows x names of rules.
-
-    >>> index = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
-    >>> measured = pd.DataFrame({"requests": [50.0, 3.0, 2.0, 60.0]}, index)
-    >>> states(Rule("requests", below=10), measured)["RequestsLow"].tolist()
-    [False, True, True, False]
-    """
-    measured, every = on_grid(measured)
-    return pd.DataFrame(
-        {rule.name: firing(rule, measured, every)[0] for rule in as_rules(rules)}, index=measured.index
-    )
 
 
 def as_rules(rules):

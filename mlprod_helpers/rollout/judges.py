@@ -608,14 +608,10 @@ def _nearest_difference(stable, canary, value):
 
 def _effect_on_ranks(stable, canary, users):
     """The design effect of the ranks once both samples have the same median: what users share, not what the versions differ."""
-    ranks = _ranks(np.concatenate([stable - np.median(stable), canary - np.median(canary)]))
+    from scipy.stats import rankdata  # heavy, and other judges do not need it
+
+    ranks = rankdata(np.concatenate([stable - np.median(stable), canary - np.median(canary)]))
     return sequential.design_effect(ranks[: len(stable)], ranks[len(stable) :], users)
-
-
-def _ranks(values):
-    """Ranks from 1; equal values share the middle one."""
-    _, which, times = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(times) - (times - 1) / 2)[which]
 
 
 def _too_few(metrics, name, needed, **samples):
