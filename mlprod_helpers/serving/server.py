@@ -87,11 +87,11 @@ class ServerProcess:
         return self.process.poll()
 
     def reason(self):
-        """Why it ended, as far as it said."""
+        """The end of what it wrote to standard error, and its exit code."""
         self._errors.seek(0)
         text = self._errors.read()[-2000:].decode(errors="replace").strip()
         code = self.process.returncode
-        return f"{text or 'it said nothing'} (exit code {code}{': ' + EXIT[code] if code in EXIT else ''})"
+        return f"{text or 'no message'} (exit code {code}{': ' + EXIT[code] if code in EXIT else ''})"
 
     def end(self, timeout):
         """Ask it to end well, wait, and kill it after `timeout` seconds. Returns the exit code, 0 if all went well."""

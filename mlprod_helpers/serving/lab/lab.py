@@ -28,7 +28,7 @@ from mlprod_helpers.serving.service.process import start
 
 MAX_VERSIONS = 6
 MICRO_BATCH = 32  # rows at most that a worker takes at once, where a version does not say otherwise
-_NOWHERE = "http://127.0.0.1:9"  # until the services have said where they are
+_NOWHERE = "http://127.0.0.1:9"  # until the services are there
 
 
 class Lab(LabClient):
@@ -145,7 +145,7 @@ class Lab(LabClient):
             from mlprod_helpers.serving.service.models import save_model
 
             save_model(deployment.model, folder, version=version, features=deployment.features)
-        settings = {"drain_s": 0.0} | deployment.settings  # the router is told before a service drains
+        settings = {"drain_s": 0.0} | deployment.settings  # the router knows before a service drains
         if "workers" not in settings:
             settings = {"workers": 1, "batch_rows": MICRO_BATCH} | settings
         settings["redact"] = tuple(dict.fromkeys((*self._redact, *deployment.redact)))

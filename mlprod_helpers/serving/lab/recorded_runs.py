@@ -1,6 +1,6 @@
-"""Parts of recorded runs of real services (`serving.lab.recorded`): load tests, rollouts and afternoons, each time another part.
+"""Parts of recorded runs of real services (`recorded`) for exercises: load tests, rollouts and afternoons, each time another part.
 
-Nothing is made up but who is looked at, where the clock begins, how fast it runs, when labels come, and a few seconds in which both versions fail.
+Only these are drawn: which users and seconds are looked at, the speed of the clock, when labels arrive, and some failures of both versions.
 """
 
 import functools
@@ -10,39 +10,41 @@ import math
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.serving.lab.recorded import START, load_recorded
+
+_load = functools.cache(load_recorded)
+
 # ------------------------------------------------------------------ 9.1: load tables
 
 PAUSED = (45.0, 55.0)  # seconds in which the recorded service was stopped
 CALM = ((0.0, 44.0), (58.0, 100.0))
 
 
-@functools.cache
-def _load(case):
-    from mlprod_helpers.serving.lab.recorded import load_recorded
-
-    return load_recorded("pause", case)
-
-
 def _part(case, begin, end, speed):
     """(due, sent, finish) of the requests that were due in a part of a recording, at another speed; NaN: no answer."""
-    table = _load(case)
+    table = _load("pause", case)
     table = table[table["due"].between(begin, end, inclusive="left")]
     due, sent, finish = ((table[name].to_numpy() - begin) / speed for name in ("due", "sent", "finish"))
     return due, sent, np.where(table["status"] == 200, finish, np.nan)
 
 
 def scheduled_tester(rng):
-    """(due, sent, finish) of a tester with a schedule, around the pause."""
+    """(due, sent, finish), arrays in seconds, of a tester with a schedule, around the pause.
+
+    >>> due, sent, finish = scheduled_tester(np.random.default_rng(1))
+    >>> bool((sent >= due).all() and np.nanmax(finish - due) > 1)
+    True
+    """
     return _part("scheduled", rng.uniform(0, 25), rng.uniform(70, 80), rng.uniform(0.7, 1.4))
 
 
 def users_around_the_pause(rng):
-    """(due, sent, finish) of users on their own, around the pause."""
+    """The same of independent users, around the pause."""
     return _part("open", rng.uniform(0, 25), rng.uniform(75, 100), rng.uniform(0.7, 1.4))
 
 
 def users_in_peace(rng):
-    """(due, sent, finish) of users on their own, before the pause or after it."""
+    """The same of independent users, before or after the pause."""
     begin, end = CALM[int(rng.integers(2))]
     return _part("open", begin + rng.uniform(0, 4), end, rng.uniform(0.7, 1.4))
 
@@ -59,26 +61,24 @@ TWICE = 7.5  # second at which the v2 of the recording with copies, which is a g
 @functools.cache
 def _watched(case):
     """A router's log as seconds, users and the columns that a learner gets."""
-    from mlprod_helpers.serving.lab.recorded import START, load_recorded
-
-    log = load_recorded("canary_fails", case)
+    log = _load("canary_fails", case)
     seconds = (log["time"] - pd.Timestamp(START)).dt.total_seconds().to_numpy()
     names, users = np.unique(log["user_id"], return_inverse=True)
     return seconds, names, users, log[["version", "served", "status", "attempts"]]
 
 
 def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, copies=True, fair=None):
-    """A rollout as ten windows: some of the recorded users, the clock begun anywhere.
+    """A rollout as ten windows, with some of the recorded users and another start of the clock.
 
     Parameters
     ----------
     case : a case of the recording "canary_fails"
     rng : Generator
-    failures : (least, most) tries of v2 that fail: luck alone shall not decide
-    begin : (moment of the recording, earliest and latest second at which it is to come)
-    stable : share of v1's users that are looked at; with fewer of them v2 has most of the traffic
-    copies : keep the tries of a v3?
-    fair : (failures, tries) -> bool, each (version is v2: sums up to each look): whether the draw decides what it should
+    failures : (least, most) tries of v2 that fail, so that luck alone does not decide
+    begin : (moment of the recording, earliest and latest second at which it comes)
+    stable : share of v1's users that are kept; with few of them v2 has most of the traffic
+    copies : keep the tries of v3?
+    fair : (failures, tries) -> bool, both dicts of version -> sums up to each look: is the draw clear enough?
 
     Returns
     -------
@@ -95,7 +95,7 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, copie
         kept &= is_v2 | (rng.random(len(names)) < stable)[users]
         if not copies:
             kept &= is_v1 | is_v2
-        sums = _sums(look, kept, failed, {True: is_v2, False: is_v1})
+        sums = _sums(look, kept, failed, {"v2": is_v2, "v1": is_v1})
         if (fair is None or fair(*sums)) and failures[0] <= (kept & failed & is_v2).sum() <= failures[1]:
             break
     rows = np.flatnonzero(kept)
@@ -106,44 +106,44 @@ def draw_log(case, rng, *, failures=(0, math.inf), begin=None, stable=1.0, copie
 
 
 def _sums(look, kept, failed, of_version):
-    """(failures, tries) up to each look: dicts of arrays (LOOKS,), True for v2 and False for v1."""
+    """(failures, tries) up to each look: dicts of version -> array (LOOKS,)."""
     counted = []
     for rows in (kept & failed, kept):
-        of = {mine: np.bincount(look[rows & each], minlength=LOOKS) for mine, each in of_version.items()}
-        counted.append({mine: np.cumsum(each) for mine, each in of.items()})
+        counts = {name: np.bincount(look[rows & each], minlength=LOOKS) for name, each in of_version.items()}
+        counted.append({name: np.cumsum(each) for name, each in counts.items()})
     return tuple(counted)
 
 
 def hit_alike(failures, tries):
     """Has v2 failed no more often than v1, at each look at which it has failed more than twice?"""
-    rate, usual = (failures[mine] / np.maximum(tries[mine], 1) for mine in (True, False))
-    return bool((rate <= usual)[failures[True] > 2].all())
+    rate, usual = (failures[name] / np.maximum(tries[name], 1) for name in ("v2", "v1"))
+    return bool((rate <= usual)[failures["v2"] > 2].all())
 
 
 def more_but_not_worse(failures, tries):
     """The same, and has v2 more than twice as many failures as v1 in the end, having more users?"""
-    return hit_alike(failures, tries) and failures[True][-1] > 2.5 * failures[False][-1]
+    return hit_alike(failures, tries) and failures["v2"][-1] > 2.5 * failures["v1"][-1]
 
 
 def clearly_worse(failures, tries):
-    """Can it be told by the tenth failure of v2 or so: at five times v1's rate, before fifteen have failed?"""
-    at = int(np.argmax(failures[True] >= 9))
-    rate, usual = (failures[mine][at] / max(tries[mine][at], 1) for mine in (True, False))
-    return 9 <= failures[True][at] <= 13 and rate >= max(0.036, 5 * usual)
+    """Is it clear by about the tenth failure of v2, at five times v1's rate and before fifteen have failed?"""
+    at = int(np.argmax(failures["v2"] >= 9))
+    rate, usual = (failures[name][at] / max(tries[name][at], 1) for name in ("v2", "v1"))
+    return 9 <= failures["v2"][at] <= 13 and rate >= max(0.036, 5 * usual)
 
 
 def by_luck_twice(failures, tries):
     """Does v2 fail twice at one of the first two looks, and by then at more than three times v1's rate?"""
-    twice = np.diff(failures[True], prepend=0)[:2] == 2
-    usual = 3 * (failures[False] + 0.5) / np.maximum(tries[False], 1)
-    return bool((twice & (failures[True] / np.maximum(tries[True], 1) > usual)[:2]).any())
+    twice = np.diff(failures["v2"], prepend=0)[:2] == 2
+    usual = 3 * (failures["v1"] + 0.5) / np.maximum(tries["v1"], 1)
+    return bool((twice & (failures["v2"] / np.maximum(tries["v2"], 1) > usual)[:2]).any())
 
 
 def a_little_worse(failures, tries):
     """In an outage: does luck make v2 look worse, but never by as much as a bad version is worse?"""
-    rate, usual = (failures[mine] / np.maximum(tries[mine], 1) for mine in (True, False))
+    rate, usual = (failures[name] / np.maximum(tries[name], 1) for name in ("v2", "v1"))
     ratio = rate / np.maximum(usual, 1e-9)
-    return bool((ratio[failures[True] >= 6] > 1.35).any() and (ratio[failures[True] > 2] < 1.6).all())
+    return bool((ratio[failures["v2"] >= 6] > 1.35).any() and (ratio[failures["v2"] > 2] < 1.6).all())
 
 
 # ------------------------------------------------------------------ 9.8: both answers to each request
@@ -157,9 +157,7 @@ TROUBLE_S = (3.0, 18.0)  # seconds between which some requests of both versions 
 @functools.cache
 def both_answers(case):
     """One row a request of a recorded afternoon: `second`, `user_id`, and for v1 and v2 `failed_`, `latency_` (ms), `error_` (minutes off)."""
-    from mlprod_helpers.serving.lab.recorded import START, load_recorded
-
-    log = load_recorded("shift", case)
+    log = _load("shift", case).copy()
     log["second"] = (log["time"] - pd.Timestamp(START)).dt.total_seconds()
     of = {v: log[log["version"] == v].set_index("request_id") for v in ("v1", "v2")}
     shared = of["v1"].index.intersection(of["v2"].index)  # a copy may have been dropped
@@ -197,7 +195,7 @@ def draw_afternoon(case, rng):
         if case == "fails" and not _meets_failures(second, place, failed):
             continue
         fair = case not in _FAIR or all(
-            _FAIR[case](*_told(second, place, label_second, off, given, weight))
+            _FAIR[case](*_labels_at_looks(second, place, label_second, off, given, weight))
             for weight in (0.2, 0.1, 0.15, 0.25, 0.3)
         )
         if fair and (case != "burst" or _slow_alike(second, place, both)):
@@ -233,20 +231,20 @@ def _slow_alike(second, place, both):
     for weight in (0.15, 0.3):
         slower = []
         for each in range(1, 30):
-            mine = place < weight
-            new, old = latency["v2"][mine & (look == each)], latency["v1"][~mine & (look == each)]
+            is_canary, now = place < weight, look == each
+            new, old = latency["v2"][is_canary & now], latency["v1"][~is_canary & now]
             slower.append(len(new) and np.median(new) > np.median(old) + 75)
         if any(a and b for a, b in itertools.pairwise(slower)):
             return False
     return True
 
 
-def _told(second, place, label_second, off, given, weight):
-    """What a canary of one weight, from the second look on, is told at each look: (labels, off) of v2 and of v1."""
-    mine = (place < weight) & (second >= 3)
+def _labels_at_looks(second, place, label_second, off, given, weight):
+    """What is known at each look about a canary of one weight from the second look on: (labels, off) of v2 and of v1."""
+    is_canary = (place < weight) & (second >= 3)
     look = np.ceil(label_second / 3).astype(int)
     sums = []
-    for rows, version in ((mine, "v2"), (~mine, "v1")):
+    for rows, version in ((is_canary, "v2"), (~is_canary, "v1")):
         for counted in (rows & given[version], rows & off[version]):
             sums.append(np.cumsum(np.bincount(look[counted], minlength=30)[:30]))
     return tuple(sums)
@@ -269,7 +267,7 @@ def _worse_at_first(labels, off, labels1, off1):
 
 
 def _seems_better(labels, off, labels1, off1):
-    """Whoever asks the labels alone is told that it is better."""
+    """Do the labels alone say that it is better?"""
     ahead = _ahead(labels, off, labels1, off1)
     return bool((ahead[(labels >= 50) & (labels <= 160)] > 0).all())
 

@@ -1,10 +1,11 @@
 """Five recorded afternoons, for policies that give a new version its share of the users."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mlprod_helpers.rollout.rehearsal import regret
-from mlprod_helpers.serving.lab import recorded_runs
-from mlprod_helpers.serving.lab.recorded_runs import LATE_MS, OFF_MIN, SHIFT_S
+from mlprod_helpers.serving.lab.recorded_runs import LATE_MS, OFF_MIN, SHIFT_S, draw_afternoon
 
 TICK = 3.0  # seconds between two looks
 AFTERNOONS = {
@@ -16,95 +17,87 @@ AFTERNOONS = {
 }
 
 
+class Played(NamedTuple):
+    """The weights of each look and what they cost, in requests that went wrong and need not have."""
+
+    weights: np.ndarray
+    cost: float
+
+
 class Afternoon:
-    """A recorded afternoon, dealt to two versions by a policy's weights."""
+    """A recorded afternoon, dealt to two versions by a policy's weights; `draw_shift` draws five."""
 
     def __init__(self, name, rng):
-        both = recorded_runs.draw_afternoon(name, rng)
-        self.name, self.both = name, both
-        self.place = both["place"].to_numpy()
-        self.second = both["second"].to_numpy()
-        self.label_second = both["label_second"].to_numpy()
-        self.of = {}
+        both = draw_afternoon(name, rng)
+        self.name = name
+        self._place, self._second = both["place"].to_numpy(), both["second"].to_numpy()
+        self._label_second = both["label_second"].to_numpy()
+        self._of, bad = {}, {}
         for role, version in (("stable", "v1"), ("canary", "v2")):
-            failed, latency, error = (
-                both[f"{what}_{version}"].to_numpy() for what in ("failed", "latency", "error")
-            )
-            bad = failed | (latency > LATE_MS) | (np.nan_to_num(error, nan=0.0) > OFF_MIN)
-            self.of[role] = {"failed": failed, "latency": latency, "error": error, "bad": bad}
-        bad = self.of["canary"]["bad"].astype(int) - self.of["stable"]["bad"].astype(int)
-        self.harm = bad  # +1: went wrong because of v2; -1: would go wrong with v1 only
-        self.ticks = int(SHIFT_S // TICK) - 1
+            columns = {name: both[f"{name}_{version}"].to_numpy() for name in ("failed", "latency", "error")}
+            is_off = np.nan_to_num(columns["error"], nan=0.0) > OFF_MIN
+            self._of[role] = columns
+            bad[role] = columns["failed"] | (columns["latency"] > LATE_MS) | is_off
+        # +1: went wrong because of v2; -1: would go wrong with v1 only
+        self._harm = bad["canary"].astype(int) - bad["stable"].astype(int)
+        self._ticks = int(SHIFT_S // TICK) - 1
 
     def play(self, policy):
-        """The weights of each tick, and what the policy saw."""
-        weight, memory, weights, seen = 0.0, {}, [], []
-        mine = np.zeros(len(self.second), dtype=bool)
-        for tick in range(1, self.ticks + 1):
-            window = slice(*np.searchsorted(self.second, ((tick - 1) * TICK, tick * TICK)))
-            mine[window] = self.place[window] < weight / 100
+        """Run a policy, (observation, memory) -> (weight, memory), through the afternoon. Returns `Played`."""
+        weight, memory, weights = 0.0, {}, []
+        is_canary = np.zeros(len(self._second), dtype=bool)
+        for tick in range(1, self._ticks + 1):
+            window = slice(*np.searchsorted(self._second, ((tick - 1) * TICK, tick * TICK)))
+            is_canary[window] = self._place[window] < weight / 100
             weights.append(weight)
-            observation = self._observed(tick, window, mine, weight)
-            weight, memory = policy(observation, memory)
-            seen.append((observation, weight))
-        rest = slice(int(np.searchsorted(self.second, self.ticks * TICK)), None)
-        mine[rest] = self.place[rest] < weight / 100
-        return Shift(self, np.array([*weights, weight]), mine, seen)
+            weight, memory = policy(self._observe(tick, window, is_canary, weight), memory)
+        rest = slice(int(np.searchsorted(self._second, self._ticks * TICK)), None)
+        is_canary[rest] = self._place[rest] < weight / 100
+        return Played(np.array([*weights, weight]), self._cost(is_canary, weight))
 
-    def _observed(self, tick, window, mine, weight):
+    def _observe(self, tick, window, is_canary, weight):
         observation = {"tick": tick, "weight": weight}
-        known = np.flatnonzero(self.label_second[: window.stop] <= tick * TICK)  # NaN: never
-        for role, of in self.of.items():
-            got = mine if role == "canary" else ~mine
-            here = np.flatnonzero(got[window]) + window.start
-            errors = of["error"][known[got[known]]]
+        known = np.flatnonzero(self._label_second[: window.stop] <= tick * TICK)  # NaN: never
+        for role, columns in self._of.items():
+            is_own = is_canary if role == "canary" else ~is_canary
+            own = np.flatnonzero(is_own[window]) + window.start
+            errors = columns["error"][known[is_own[known]]]
             errors = errors[~np.isnan(errors)]
             observation[role] = {
-                "requests": len(here),
-                "errors": int(of["failed"][here].sum()),
-                "p50": round(median(of["latency"][here]), 1) if len(here) else None,
+                "requests": len(own),
+                "errors": int(columns["failed"][own].sum()),
+                "p50": round(_median(columns["latency"][own]), 1) if len(own) else None,
                 "labels": len(errors),
                 "off": round(float(np.mean(errors > OFF_MIN)), 3) if len(errors) else None,
             }
         return observation
 
-    def cost(self, shift):
-        """Requests that went wrong and need not, during the trace and after it."""
-        return self._regret(shift.mine, shift.weights[-1])
-
-    def _regret(self, mine, last):
-        return regret(-self.harm.sum(), -self.harm[mine].sum(), last / 100)
+    def _cost(self, is_canary, last_weight):
+        return regret(-self._harm.sum(), -self._harm[is_canary].sum(), last_weight / 100)
 
     def baselines(self):
-        """(everybody gets v2 at once and keeps it, nobody ever gets it)."""
-        everybody = np.ones(len(self.harm), dtype=bool)
-        return self._regret(everybody, 100), self._regret(~everybody, 0)
+        """The costs if everybody gets v2 at once and keeps it, and if nobody ever gets it."""
+        everybody = np.ones(len(self._harm), dtype=bool)
+        return self._cost(everybody, 100), self._cost(~everybody, 0)
 
 
-def median(values):
+def _median(values):
     """As `numpy.median`, in a tenth of its time for a dozen values."""
     values = np.sort(values)
     return float((values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2)
 
 
-class Shift:
-    """What one policy did on one afternoon."""
-
-    def __init__(self, afternoon, weights, mine, seen):
-        self.afternoon, self.weights, self.mine, self.seen = afternoon, weights, mine, seen
-
-    @property
-    def cost(self):
-        return self.afternoon.cost(self)
-
-
 def draw_shift(rng):
-    """Five recorded afternoons, in a drawn order, with users dealt anew."""
+    """Five recorded afternoons, in a drawn order, with users dealt anew.
+
+    >>> sorted(str(afternoon.name) for afternoon in draw_shift(np.random.default_rng(1)))
+    ['burst', 'fails', 'good', 'slow', 'wrong']
+    """
     return [Afternoon(name, rng) for name in rng.permutation(list(AFTERNOONS))]
 
 
 def costs(policy, afternoons):
-    """What a policy costs, by afternoon: (mine, big bang and nobody looks, never release).
+    """What a policy costs on each afternoon, in requests.
 
     Parameters
     ----------
@@ -113,6 +106,10 @@ def costs(policy, afternoons):
 
     Returns
     -------
-    dict : name -> (cost, cost of the big bang, cost of never releasing), in requests
+    dict : name -> (cost, cost of giving v2 to everybody at once, cost of never releasing it)
+
+    >>> never = costs(lambda observation, memory: (0, memory), draw_shift(np.random.default_rng(1)))
+    >>> all(cost == of_never for cost, _, of_never in never.values())
+    True
     """
     return {one.name: (one.play(policy).cost, *one.baselines()) for one in afternoons}

@@ -13,11 +13,16 @@ FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE = (
 
 
 def draw_watch(rng):
-    """Six recorded rollouts: what it is -> a list of windows, each the tries since the last look.
+    """Six recorded rollouts, each as ten windows: the tries since the last look.
 
     Returns
     -------
     dict : title -> list of 10 DataFrames with `version`, `served`, `status`, `attempts`
+
+    >>> import numpy as np
+    >>> windows = draw_watch(np.random.default_rng(1))[FAILING]
+    >>> watch(lambda window, memory: ("rollback", memory), windows)[0]  # at the first look
+    1
     """
     draw = recorded_runs.draw_log
     return {
@@ -44,7 +49,12 @@ def draw_watch(rng):
 
 
 def watch(on_tick, windows):
-    """Play one recorded rollout: (the look at which it was rolled back, or None; tries of v2 that failed until then)."""
+    """Run `on_tick(window, memory) -> (action, memory)` through one recorded rollout; "rollback" ends it.
+
+    Returns
+    -------
+    (int or None, int) : the look at which it was rolled back, and the tries of v2 that had failed by then
+    """
     memory, failed = {}, 0
     for look, window in enumerate(windows, start=1):
         failed += int(((window["version"] == "v2") & (window["status"] >= 500)).sum())
