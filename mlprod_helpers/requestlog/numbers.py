@@ -6,16 +6,9 @@ from pandas.api import types
 
 
 def as_floats(values, name="values"):
-    """An array of floats, missing values as NaN.
+    """An array of floats, missing values as NaN, from numbers, booleans and missing values in any dtype.
 
-    Parameters
-    ----------
-    values : number, array-like or Series of numbers, booleans or missing values, in any dtype
-    name : str, what an error calls them
-
-    Raises
-    ------
-    ValueError : for text, dates, complex numbers and other values that are no numbers.
+    `name` is what an error calls them: text, dates and complex numbers are refused.
 
     >>> as_floats(pd.array([1, None], dtype="Int64")).tolist()
     [1.0, nan]

@@ -22,8 +22,10 @@ DIRECTIONS = ("increase", "decrease", "either")
 
 @dataclass(frozen=True)
 class Judgment:
-    """What a judge says: `outcome` is "pass", "fail" or "nodata"; `reason` says why, in words. A `critical` failure does not
-    wait for others: the rollout ends at once."""
+    """What a judge says: `outcome` is "pass", "fail" or "nodata"; `reason` says why, in words.
+
+    A `critical` failure does not wait for others: the rollout ends at once.
+    """
 
     outcome: str
     reason: str = ""
@@ -224,11 +226,12 @@ class ThresholdJudge(Judge):
 
 @dataclass(frozen=True)
 class ZTestJudge(Judge):
-    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %. The variance
-    is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
+    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %.
 
-    Where the log has `user_id`, the variance counts users (delta method, see `z_score`). Requests of one user are no
-    independent draws: at 20 a user with a correlation of 0.05 a test that counts requests errs in 16% at a level of 5%.
+    The variance is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
+    Where the log has `user_id`, the variance counts users (delta method, see `z_score`). Requests of one user are
+    no independent draws: at 20 a user with a correlation of 0.05 a test that counts requests errs in 16% at a level
+    of 5%.
 
     Parameters
     ----------
@@ -479,16 +482,11 @@ class AllOf(Judge):
 
 @dataclass(frozen=True)
 class BySegment(Judge):
-    """One judge, asked for each value of a column: a version may fail for one airport alone, and no mean shows it. Requests
-    without a value are one segment more.
+    """One judge, asked for each value of a column: a version may fail for one airport alone, and no mean shows it.
 
-    A failure anywhere fails. A segment with too little data waits for more; only if no segment has enough is there no data.
-    Each segment is one more chance of a false alarm: choose the inner judge's level accordingly.
-
-    Parameters
-    ----------
-    column : str, a column of the log
-    inner : a judge
+    Requests without a value are one segment more. A failure anywhere fails. A segment with too little data waits
+    for more; only if no segment has enough is there no data. Each segment is one more chance of a false alarm:
+    choose the level of the `inner` judge accordingly.
     """
 
     column: str
@@ -521,26 +519,13 @@ class BySegment(Judge):
 
 
 def shift(stable, canary, confidence=0.98, design_effect=1.0):
-    """By how much are the canary's values larger? The Hodges-Lehmann estimate and its confidence interval.
+    """By how much are the canary's values larger? (Hodges-Lehmann estimate, low, high), the interval at `confidence`.
 
-    The estimate is the median of all pairwise differences, the interval holds the shifts that a two-sided Mann-Whitney test
-    does not reject (normal approximation with correction for ties and continuity, as R's wilcox.test). No pair is listed:
-    each end is found by bisection over sorted values.
-
-    Parameters
-    ----------
-    stable, canary : arrays of n and m numbers
-    confidence : float
-    design_effect : float, how many times the variance of the ranks is that of independent requests. The statistic is a
-        difference of mean ranks, so `sequential.design_effect` of the ranks says it.
-
-    Returns
-    -------
-    (estimate, low, high) in the unit of the values
-
-    Raises
-    ------
-    ValueError : a version without values, a value that is no finite number, or a confidence outside of 0 to 1.
+    The estimate is the median of all pairwise differences, the interval holds the shifts that a two-sided
+    Mann-Whitney test does not reject (normal approximation with correction for ties and continuity, as R's
+    wilcox.test). No pair is listed: each end is found by bisection over sorted values. `design_effect` is how many
+    times the variance of the ranks is that of independent requests (`sequential.design_effect` of the ranks). Both
+    versions need values, all of them finite.
 
     >>> shift(np.arange(10.0), np.arange(10.0) + 5)[0]
     5.0

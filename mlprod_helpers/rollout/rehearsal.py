@@ -74,19 +74,11 @@ def summary(view, role):
 
 
 def rehearse(plan, judge, world, kind):
-    """One rollout of a sealed version.
+    """One rollout of a sealed version: a `RolloutResult`.
 
-    Parameters
-    ----------
-    plan : callable. Returns the plan as a dict, see `Plan.from_dict`.
-    judge : callable
-        Takes the summaries of the stable version and of the canary by airport, returns (outcome, reason).
-    world : dict. From `draw_world`.
-    kind : str. One of its versions.
-
-    Returns
-    -------
-    RolloutResult : With `.plot()` and `.timeline`.
+    `plan` returns the plan as a dict (see `Plan.from_dict`); `judge` takes the summaries of the stable version and
+    of the canary by airport and returns (outcome, reason). `world` is one of `draw_world`, `kind` one of its
+    versions.
     """
     plan = Plan.from_dict(plan())
     return replay(
@@ -97,11 +89,8 @@ def rehearse(plan, judge, world, kind):
 def regret(gain, won, weight):
     """Requests that went wrong and need not, while a rollout lasted and `AFTERWARDS` times as long after it.
 
-    Parameters
-    ----------
-    gain : int. How many requests go better if everybody has the new version; negative if it is worse.
-    won : int. How many did, with the users that had it.
-    weight : float. The share of the users, 0 to 1, that has it in the end and keeps it.
+    With the new version for everybody `gain` requests would go better (negative if it is worse), with the users
+    that had it `won` did, and `weight` is the share of the users, 0 to 1, that has it in the end and keeps it.
 
     >>> regret(-100, -10, 0.0), regret(100, 10, 1.0)
     (10, 90)

@@ -41,14 +41,6 @@ def replay(trace, versions, plan, judge, random_state=None, *, limits=None, oper
         "abs_error": 30}, values above it
     operator : dict or None, seconds -> "pause", "resume", "promote" or "abort": what somebody does by hand
 
-    Returns
-    -------
-    RolloutResult
-
-    Raises
-    ------
-    ValueError : what is wrong with the trace, the versions, the limits or the operator.
-
     >>> from mlprod_helpers.queueing import poisson
     >>> from mlprod_helpers.rollout import Behavior, BigBang, Canary, ThresholdJudge, Version, traffic
     >>> trace = traffic(poisson(20, duration=3600, random_state=0), users=2000, random_state=0)
@@ -61,17 +53,10 @@ def replay(trace, versions, plan, judge, random_state=None, *, limits=None, oper
 
 
 def compare(trace, versions, plans, judge, random_state=None, *, limits=None):
-    """Several plans over the same requests and the same luck, side by side.
+    """Several plans over the same requests and the same luck, side by side: `.table`, `.results`, `.plot()`.
 
-    Parameters
-    ----------
-    plans : dict, name -> plan or (plan, judge); or a sequence of plans
-    judge : for those plans that bring none
-    trace, versions, random_state, limits : as for `replay`
-
-    Returns
-    -------
-    Comparison : `.table` (one row a plan), `.results` (name -> RolloutResult), `.plot()`
+    `plans` is a dict of name to plan or (plan, judge), or a sequence of plans; `judge` is for those that bring
+    none. The rest is as for `replay`.
     """
     world = _World(trace, versions, random_state, limits)
     if not isinstance(plans, Mapping):

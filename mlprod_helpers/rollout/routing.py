@@ -14,17 +14,10 @@ from mlprod_helpers.requestlog.table import is_missing
 def bucket(user_ids, salt=""):
     """The place of each user on the line from 0 to 1, fixed by the name and the salt alone.
 
-    Python's own `hash` will not do: it differs from process to process, so two routers would disagree.
-
-    Parameters
-    ----------
-    user_ids : array of n names (text or whole numbers); 7 and "7" are the same user
-    salt : str. Another salt shuffles everybody anew: keep one during a release, take a new one for the next, or the same
-        unlucky users test every release.
-
-    Returns
-    -------
-    array of n floats in [0, 1); NaN for a missing user, who is nobody and stays with the stable version
+    Python's own `hash` will not do: it differs from process to process, so two routers would disagree. 7 and "7"
+    are the same user; a missing one is NaN, who is nobody and stays with the stable version. Another salt shuffles
+    everybody anew: keep one during a release, take a new one for the next, or the same unlucky users test every
+    release.
 
     >>> bucket(["ana", "ben", "ana"]).round(3)
     array([0.907, 0.593, 0.907])

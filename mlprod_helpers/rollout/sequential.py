@@ -14,20 +14,14 @@ import pandas as pd
 
 
 def crossing(bounds, *, drift=0.0):
-    """How probable is it that a z statistic has left its bounds by each of some equally spaced looks?
+    """How probable is it that a z statistic has left its bounds by look 1, 2, ... K, equally spaced?
 
-    The integral is done look by look over the values that have stayed inside: exact, not simulated.
+    `bounds` are K positive z values: the test stops at look k when |z| reaches bounds[k]. `drift` is the mean of z
+    at the last look if it is reached, 0 for no difference. The integral is done look by look over the values that
+    have stayed inside: exact, not simulated.
 
-    Parameters
-    ----------
-    bounds : array of K positive z values; the test stops at look k when |z| reaches bounds[k]
-    drift : float, the mean of z at the last look if it is reached: 0 for no difference
-
-    Returns
-    -------
-    array of K probabilities, rising: stopped by look 1, 2, ... K
-
-    Source: P. Armitage, C. K. McPherson, B. C. Rowe, Repeated significance tests on accumulating data, JRSS A 132 (1969).
+    Source: P. Armitage, C. K. McPherson, B. C. Rowe, Repeated significance tests on accumulating data, JRSS A 132
+    (1969).
 
     >>> crossing([1.96] * 5).round(3)
     array([0.05 , 0.083, 0.107, 0.126, 0.142])
@@ -92,19 +86,12 @@ def obrien_fleming(looks, alpha=0.05):
 def msprt(difference, variance, tau):
     """The mixture likelihood ratio of an always-valid test: stop when it reaches 1 / alpha, whenever you look.
 
-    It weighs "no difference" against differences of a typical size `tau` (normal with mean 0 and that deviation).
+    It weighs "no difference" (of canary minus stable, with this variance) against differences of a typical size
+    `tau`, in the unit of the metric (normal with mean 0 and that deviation). The always-valid p-value is 1 over the
+    largest ratio so far.
 
-    Parameters
-    ----------
-    difference : float or array, canary minus stable
-    variance : the variance of that difference
-    tau : float, the size of difference that would matter, in the unit of the metric
-
-    Returns
-    -------
-    float or array. The always-valid p-value is 1 over the largest ratio so far, at most 1.
-
-    Source: R. Johari, P. Koomen, L. Pekelis, D. Walsh, Always valid inference, Operations Research 70 (2022), equation 9.
+    Source: R. Johari, P. Koomen, L. Pekelis, D. Walsh, Always valid inference, Operations Research 70 (2022),
+    equation 9.
 
     >>> round(float(msprt(0.0, 0.01, 0.1)), 3), round(float(msprt(0.4, 0.01, 0.1)), 1)
     (0.707, 38.6)
@@ -121,24 +108,13 @@ def msprt(difference, variance, tau):
 
 
 def z_score(stable, canary, users=None):
-    """The difference of two means in standard errors, canary minus stable; its variance is pooled, as for no difference.
+    """(z, difference, its variance): the difference of two means in standard errors, canary minus stable.
 
-    Requests of one user are no independent draws. With `users` the variance counts users, by the delta method: the sums of
-    each user's residuals say how alike two requests of one user are, and that covariance is added for every pair of requests
-    that a user has in one version (and subtracted where a user has met both). With one request a user nothing changes.
-
-    Parameters
-    ----------
-    stable, canary : arrays of n and m finite numbers, one a request
-    users : None, or (n names, m names): who sent each request. A missing name is a user of their own.
-
-    Returns
-    -------
-    (z, difference, variance of the difference); z is 0 when both are constant and equal
-
-    Raises
-    ------
-    ValueError : a version without values, or a value that is no finite number.
+    The variance is pooled, as for no difference; z is 0 when both are constant and equal. Requests of one user are
+    no independent draws. With `users` (a pair of arrays of names, one a request; a missing name is a user of their
+    own) the variance counts users, by the delta method: the sums of each user's residuals say how alike two
+    requests of one user are, and that covariance is added for every pair of requests that a user has in one version
+    (and subtracted where a user has met both). With one request a user nothing changes.
 
     Source: A. Deng, U. Knoblich, J. Lu, Applying the delta method in metric analytics, KDD 2018, section 3.
 
@@ -167,17 +143,8 @@ def z_score(stable, canary, users=None):
 def design_effect(stable, canary, users):
     """How many times is the variance of canary minus stable what it would be if all requests were independent?
 
-    For users with N requests each and a correlation r between two of them it is about 1 + (N - 1) r.
-
-    Parameters
-    ----------
-    stable, canary, users : as for `z_score`
-
-    Returns
-    -------
-    float; 1 where nothing varies
-
-    Source: L. Kish, Survey Sampling (1965), section 5.4.
+    For users with N requests each and a correlation r between two of them it is about 1 + (N - 1) r; it is 1 where
+    nothing varies. The arguments are those of `z_score`. Source: L. Kish, Survey Sampling (1965), section 5.4.
 
     >>> each, user = np.random.default_rng(0), np.repeat(np.arange(1000), 20)  # 19 requests more, correlation 0.05: 1.95
     >>> values = each.normal(0, 0.95**0.5, 20_000) + each.normal(0, 0.05**0.5, 1000)[user]
@@ -252,18 +219,10 @@ def finite(values, name):
 
 
 def requests_needed(p, q, *, power=0.8, alpha=0.05):
-    """How many requests does each arm need to tell rate `q` from rate `p`?
+    """How many requests does each arm need to tell rate `q` (new version) from rate `p` (old version), both arms equal?
 
-    Parameters
-    ----------
-    p, q : float, the rate of the old and of the new version
-    power : float, the probability to find the difference
-    alpha : float, two-sided
-
-    Returns
-    -------
-    int, requests an arm, both arms equal. A canary that gets few requests waits for its own arm to fill; then about half
-    as many canary requests do, since the stable arm is much larger.
+    `power` is the probability to find the difference, `alpha` is two-sided. A canary that gets few requests waits
+    for its own arm to fill; then about half as many canary requests do, since the stable arm is much larger.
 
     >>> requests_needed(0.0043, 0.0052)
     91617
