@@ -1,13 +1,9 @@
 """What to do about drift: forget, retrain, correct, hold back, estimate.
 
-| question | name |
-| --- | --- |
-| How much should an old row count? | `recency_weights`, `effective_rows` |
-| What would each way of retraining have done, with labels that come late? | `evaluate_over_time`, `compare` |
-| Can late residuals correct a batch model between two trainings? | `HybridModel` |
-| Which rows are unlike the training data, and whom does it cost to refuse them? | `AnomalyGate` |
-| How good is the model while labels are still missing? | `estimate_performance` |
-| Only the mix of classes changed: what now? | `reweigh`, `estimate_prior` |
+`recency_weights` and `effective_rows` say how much an old row counts; `evaluate_over_time` and `compare` what each
+way of retraining would have done with late labels. `HybridModel` corrects a batch model by late residuals,
+`AnomalyGate` holds back rows unlike the training data. `estimate_performance` fills the time until labels come;
+`reweigh` and `estimate_prior` help where only the mix of classes changed.
 """
 
 from mlprod_helpers.adaptation.estimation import PerformanceEstimate, estimate_performance

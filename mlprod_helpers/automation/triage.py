@@ -24,33 +24,24 @@ HOUR = 3600.0
 def simulate_triage(cases, policy, reviewers=None, costs=None, random_state=None, *, tick=HOUR, signals=()):
     """Send cases to a model or to people, and count what it costs.
 
+    The model's answer takes no time. Audited cases keep the model's decision; the person judges them blind, in the
+    same queue. A policy that is a function observes a dict: `hour` (hours since second 0), `cases` and `automated`
+    (arrived in the last tick, decided by the model among them), `backlog` (waiting now), `audits` and
+    `disagreements` (audits finished in the last tick, those in which the person did not agree with the model), and
+    the signals (None without a case). It holds nothing that was not known by then.
+
     Parameters
     ----------
-    cases : DataFrame with `seconds` (arrival, sorted), `confidence` (0 to 1), `model_right`; if present, `human_error`: how
-        often a rested reviewer is wrong on that case alone
+    cases : DataFrame with `seconds` (arrival, sorted), `confidence` (0 to 1), `model_right`; if present,
+        `human_error`: how often a rested reviewer is wrong on that case alone
     policy : a degree (`HumanOnly()`, `Shadow()`, `Assistance()`, `Partial(0.9)`, `Full()`), or a function
         `(observation, memory) -> (degree, memory)` that is asked once a tick; `memory` is None at first
     reviewers : Reviewers
     costs : Costs
-    random_state : int, Generator or None. Equal seeds: each case has the same luck with every policy and every number of
-        reviewers.
+    random_state : int, Generator or None. Equal seeds: each case has the same luck with every policy and every number
+        of reviewers.
     tick : float, seconds between two questions to a policy that is a function
     signals : names of columns whose mean over the last tick the policy observes, such as "brightness"
-
-    Returns
-    -------
-    TriageResult
-
-    Raises
-    ------
-    ValueError, TypeError : what is wrong with the cases or with what the policy returned.
-
-    A function's observation is a dict: `hour` (hours since the first case's day began, that is since second 0), `cases` and
-    `automated` (arrived in the last tick, decided by the model among them), `backlog` (waiting now), `audits` and
-    `disagreements` (audits finished in the last tick, those in which the person did not agree with the model), and the signals
-    (None without a case). It holds nothing that was not known by then.
-
-    The model's answer takes no time. Audited cases keep the model's decision; the person judges them blind, in the same queue.
 
     >>> from mlprod_helpers.automation import Costs, Partial, Reviewers, uniform_cases
     >>> cases = uniform_cases(1 / 60, duration=200_000, random_state=0)

@@ -14,21 +14,11 @@ _LOADS = np.arange(5, 96) / 100  # of the curves
 
 
 def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
-    """Compute the latency of one server at a load from its service time alone.
+    """Mean and p99 (ms) of the latency of one server at a `load` (share of the time), from its service time.
 
     The mean is exact for every law: the formula of Pollaczek and Khinchine (`queueing.mgc`), from mean and standard
-    deviation of the service time. The p99 is that of exactly constant or exponential service times with this mean.
-
-    Parameters
-    ----------
-    load : float. Share of the time in which the server works.
-    law : {"constant", "exponential"}. Of the service times.
-    service_ms, service_sd_ms : float
-        Mean and standard deviation of the service time in ms; the standard deviation of the law if not given.
-
-    Returns
-    -------
-    (float, float) : mean and p99 of the latency in ms.
+    deviation of the service time (that of the law, "constant" or "exponential", if not given). The p99 is that of
+    exactly constant or exponential service times with this mean.
 
     >>> [round(value, 1) for value in predicted_latency(0.8, "exponential", 10.0)]
     [50.0, 230.3]
@@ -82,13 +72,9 @@ def _still(law):
 def measured_latency_picture(load=80, law="constant"):
     """Draw what a real service was measured to take, beside what queueing theory says from its service time alone.
 
-    The prediction knows nothing of the service but how long a request keeps it busy: not its threads, and not the load
-    generator on the same machine.
-
-    Parameters
-    ----------
-    load : float. Percent of the time in which the service works; the nearest load that was recorded is shown.
-    law : {"constant", "exponential"}. Of the service times.
+    The prediction knows nothing of the service but how long a request keeps it busy: not its threads, and not the
+    load generator on the same machine. The recorded load (percent of the time) nearest to `load` is shown; `law` is
+    that of the service times, "constant" or "exponential".
     """
     runs = _runs(law)
     run = runs.iloc[int(np.argmin(np.abs(100 * runs["load"] - load)))]

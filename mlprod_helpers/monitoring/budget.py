@@ -167,7 +167,9 @@ def burn_rule(consumed, long, budget, severity="page", owner=""):
 
 
 def burn_rates(bad, total, budget, windows):
-    """The burn rate over the last while, at the end of each measured window.
+    """The burn rate over the last while, at the end of each measured window: a DataFrame with one column a window.
+
+    Columns are named as Prometheus writes durations; NaN where there were no requests.
 
     Parameters
     ----------
@@ -176,10 +178,6 @@ def burn_rates(bad, total, budget, windows):
     budget : ErrorBudget
     windows : sequence of str or timedelta
         Over how long; whole multiples of a measured window. At the beginning a window holds what there is.
-
-    Returns
-    -------
-    DataFrame, one column a window (named as Prometheus writes it); NaN while there were no requests
 
     >>> index = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
     >>> bad, total = pd.Series([0, 4, 0, 0], index), pd.Series([100, 100, 100, 100], index)
