@@ -73,10 +73,10 @@ def traces(process):
     ports = set()
     for one in family:
         try:
-            found = one.net_connections(kind="tcp")
+            started = one.net_connections(kind="tcp")
         except psutil.Error:
             continue
-        ports |= {place.laddr.port for place in found if place.status == psutil.CONN_LISTEN}
+        ports |= {place.laddr.port for place in started if place.status == psutil.CONN_LISTEN}
     return family, ports
 
 
@@ -106,7 +106,7 @@ def here(how, folder):
     begin = time.perf_counter()
     lab = lab_of(folder).start()
     seconds = time.perf_counter() - begin
-    answered, found, place = lab.ask({"distance": 1400}).status == 200, traces(psutil.Process()), lab.folder
+    answered, started, place = lab.ask({"distance": 1400}).status == 200, traces(psutil.Process()), lab.folder
     if how == "service killed":
         lab.kill("v2")
     if how == "router killed":
@@ -114,11 +114,11 @@ def here(how, folder):
     if how == "forgotten":
         del lab
         gc.collect()
-        return seconds, answered, found, place
+        return seconds, answered, started, place
     with contextlib.suppress(ZeroDivisionError), contextlib.closing(lab):
         if how == "exception":
             raise ZeroDivisionError
-    return seconds, answered, found, place
+    return seconds, answered, started, place
 
 
 def in_a_child(how, folder):
@@ -140,11 +140,11 @@ def in_a_child(how, folder):
     else:
         status, place = child.stdout.readline().split()
         answered = status == "200"
-    found = traces(process)
+    started = traces(process)
     if how.startswith("SIG"):
         child.send_signal(getattr(signal, how.split()[0]))
     child.communicate("\n")
-    return None, answered, found, place
+    return None, answered, started, place
 
 
 def main():
@@ -160,8 +160,8 @@ def main():
         Path(tempfile.tempdir).mkdir()
         for how in islice(cycle([*HERE, *CHILD]), times):
             run = here if how in HERE else in_a_child
-            seconds, answered, found, place = run(how, model)
-            processes, ports, folders = left(*found, place)
+            seconds, answered, started, place = run(how, model)
+            processes, ports, folders = left(*started, place)
             counts[how] = counts.get(how, 0) + 1
             lost["processes"] += processes
             lost["ports"] += ports

@@ -50,10 +50,10 @@ name, hang, lifetime, parent = sys.argv[1], float(sys.argv[2]), float(sys.argv[3
 async def predict(request):
     if request.method == "GET":
         return web.Response()  # /readyz
-    told = json.loads(await request.read())
+    reply = json.loads(await request.read())
     if hang:
         await asyncio.sleep(hang)
-    body = json.dumps({"prediction": told["features"]["distance"] / 8, "version": name})
+    body = json.dumps({"prediction": reply["features"]["distance"] / 8, "version": name})
     return web.Response(body=body.encode(), content_type="application/json")
 async def main():
     runner = web.ServerRunner(web.Server(predict, access_log=None), shutdown_timeout=0.1)
@@ -140,7 +140,7 @@ def cpu_ms(pid, url, n):
 
 def cost(folder, n, runs):
     """CPU milliseconds a request of each run: the stand-in's, the router's without and with its log."""
-    found = {}
+    results = {}
     with ExitStack() as stack:
         pid, url = stack.enter_context(stand_in("v1"))
         plan = RoutePlan(upstreams={"v1": url}, stable="v1")
@@ -160,8 +160,8 @@ def cost(folder, n, runs):
                 spent, answered = cpu_ms(who, door, n)
                 if answered != n:
                     raise RuntimeError(f"{name}: only {answered} of {n} requests were answered.")
-                found.setdefault(name, []).append(spent)
-    return {name: (float(np.median(of)), min(of), max(of)) for name, of in found.items()}
+                results.setdefault(name, []).append(spent)
+    return {name: (float(np.median(of)), min(of), max(of)) for name, of in results.items()}
 
 
 def swaps(folder, n):
@@ -231,7 +231,7 @@ def shadow(pairs, rate=200, period=0.5):
         with RouterProcess(RouterConfig(plan=plan, lifetime_s=LIFETIME)) as router:
             closed_loop(router.url, ROWS, testers=2, n=200, random_state=0)
             table, kinds = asyncio.run(run(router))
-            told = [line for line in router.metrics().splitlines() if line.startswith("router_copies_total")]
+            reply = [line for line in router.metrics().splitlines() if line.startswith("router_copies_total")]
     latency = 1000 * (table["finish"] - table["sent"])
     parts = [latency[table["plan"] == generation].to_numpy() for generation in sorted(kinds)]
     without, hanging = np.concatenate(parts[::2]), np.concatenate(parts[1::2])
@@ -241,7 +241,7 @@ def shadow(pairs, rate=200, period=0.5):
         "standard error": ratio_error(parts),
         "failed": int((table["status"] != 200).sum()),
         "requests": (len(without), len(hanging)),
-        "copies": {line.split('"')[1]: int(float(line.split()[-1])) for line in told},
+        "copies": {line.split('"')[1]: int(float(line.split()[-1])) for line in reply},
     }
 
 

@@ -56,7 +56,7 @@ FEATURES = [
     Feature("zone", kind="integer", low=0, high=12),
 ]
 ROWS = [{"distance": 100.0 + 17 * i, "hour": 5 + i % 18, "zone": i % 6} for i in range(100)]
-OURS, BARE = "this service", "bare FastAPI"
+SERVICE, BARE = "this service", "bare FastAPI"
 
 
 def plain(row):
@@ -71,10 +71,10 @@ def v2(row):
 
 
 SERVERS = {  # name -> (python, file, path, body, the prediction in an answer)
-    BARE: (sys.executable, "bare.py", "/predict", plain, lambda told: told["prediction"]),
-    "BentoML": (PEER, "bento.py", "/predict", plain, lambda told: told["prediction"]),
-    "MLServer": (PEER, "v2.py", "/v2/models/eta/infer", v2, lambda told: told["outputs"][0]["data"][0]),
-    "LitServe": (PEER, "lit.py", "/predict", plain, lambda told: told["prediction"]),
+    BARE: (sys.executable, "bare.py", "/predict", plain, lambda reply: reply["prediction"]),
+    "BentoML": (PEER, "bento.py", "/predict", plain, lambda reply: reply["prediction"]),
+    "MLServer": (PEER, "v2.py", "/v2/models/eta/infer", v2, lambda reply: reply["outputs"][0]["data"][0]),
+    "LitServe": (PEER, "lit.py", "/predict", plain, lambda reply: reply["prediction"]),
 }
 
 
@@ -164,11 +164,11 @@ def cost(folder, n, runs):
     """CPU milliseconds a request of each server, one figure a round; 0.0 for those that are not installed."""
     expected = [float(model().predict(array(row))[0]) for row in ROWS]
     save_model(model(), folder / "model", version="v1", features=FEATURES)
-    found = {}
+    results = {}
     with ExitStack() as stack:
         config = ServiceConfig(model=folder / "model", log=folder / "log.jsonl", lifetime_s=LIFETIME)
         service = stack.enter_context(start(config)).ready()
-        running = {OURS: (service.pid, f"{service.url}/predict", plain, lambda told: told["prediction"])}
+        running = {SERVICE: (service.pid, f"{service.url}/predict", plain, lambda reply: reply["prediction"])}
         for name, (python, _, _, body, prediction) in SERVERS.items():
             if Path(python).exists():
                 running[name] = (*stack.enter_context(peer(name, folder)), body, prediction)
@@ -183,7 +183,7 @@ def cost(folder, n, runs):
                 answers = asyncio.run(ask_all(url, bodies, n))
                 spent = 1000 * (cpu_seconds(pid) - before) / n
                 if i:  # the first round warms up, and is where answers are compared
-                    found.setdefault(name, []).append(spent)
+                    results.setdefault(name, []).append(spent)
                     continue
                 got = [prediction(json.loads(answer)) for answer in answers[: len(ROWS)]]
                 if not np.allclose(got, expected):
@@ -192,7 +192,7 @@ def cost(folder, n, runs):
     sent = 1 + (runs + 1) * n
     if rows != sent:
         raise SystemExit(f"{rows} rows in the log for {sent} requests.")
-    return found
+    return results
 
 
 # ------------------------------------------------------------------------------------ how long a request waits
@@ -229,8 +229,8 @@ def waits(folder, seconds, service_ms=10.0, rounds=6):
 
 def calls(service):
     """(how many calls of the model, their seconds) so far, as the service counts them."""
-    told = metrics_table(ask(service.url, "/metrics").body).set_index("name")["value"]
-    return told["model_call_seconds_count"], told["model_call_seconds_sum"]
+    reply = metrics_table(ask(service.url, "/metrics").body).set_index("name")["value"]
+    return reply["model_call_seconds_count"], reply["model_call_seconds_sum"]
 
 
 def called(service, before):
@@ -241,7 +241,7 @@ def called(service, before):
 
 def one_load(service, law, cv, rate, seconds, rounds):
     """One row a round: service time inside the service, mean latency measured, by theory, and simulated for the same moments."""
-    found = []
+    results = []
     for i in range(rounds):
         before = calls(service)
         seen = open_loop(
@@ -254,10 +254,10 @@ def one_load(service, law, cv, rate, seconds, rounds):
         simulated = np.mean(
             [queueing.simulate(due, drawn, random_state=1000 + k).mean_latency for k in range(20)]
         )
-        found.append(
+        results.append(
             (mean, seen["latency_ms"].mean() / 1000, queueing.mgc(rate, mean, cv).latency, simulated)
         )
-    return found
+    return results
 
 
 def batches(folder, seconds):
@@ -274,7 +274,7 @@ def batches(folder, seconds):
     )
     pipeline = make_pipeline(parts, Ridge()).fit(rows, rows["distance"] / 8)
     save_model(pipeline, folder / "table", version="v1", features=FEATURES)
-    found = {}
+    results = {}
     for most in (1, 32):
         config = ServiceConfig(model=folder / "table", workers=1, batch_rows=most, lifetime_s=LIFETIME)
         with start(config) as service:
@@ -285,8 +285,8 @@ def batches(folder, seconds):
             spent = 1000 * (cpu_seconds(service.pid) - before) / len(seen)
             if (seen["status"] != 200).any():
                 raise SystemExit("A request of the batching test was not answered.")
-        found[most] = len(seen) / seen["finish"].max(), spent, seen["latency_ms"].median()
-    return found
+        results[most] = len(seen) / seen["finish"].max(), spent, seen["latency_ms"].median()
+    return results
 
 
 # ------------------------------------------------------------------------------------------------- the report
@@ -327,11 +327,11 @@ def main():
             f"  at most {most:2} rows a call: {rate:6.0f} requests/s, {cpu:.2f} CPU ms each, p50 {middle:.0f} ms"
         )
     print()
-    times = ratio(spent[OURS], spent[BARE])
+    times = ratio(spent[SERVICE], spent[BARE])
     rows = [("CPU a request / bare FastAPI", f"{times:.2f}", f"<= {RATIO}", times <= RATIO)]
     for who in spent:
-        if who not in (OURS, BARE):
-            times = ratio(spent[OURS], spent[who])
+        if who not in (SERVICE, BARE):
+            times = ratio(spent[SERVICE], spent[who])
             rows.append((f"CPU a request / {who}", f"{times:.2f}", "< 1", times < 1))
     for what, seen, target, good in rows:
         print(f"{what:32} {seen:>8}   {target:8} {'met' if good else 'MISSED'}")
@@ -350,9 +350,9 @@ def tell_waits(waited):
         )
 
 
-def ratio(ours, theirs):
+def ratio(times, of):
     """Median over the rounds: what a busy machine does to one of a round it does to the other."""
-    return float(np.median(np.array(ours) / np.array(theirs)))
+    return float(np.median(np.array(times) / np.array(of)))
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_nothing_to_draw_is_said():
     assert "No request was answered in this time" in cockpit_picture(log, at(100)).alt
 
 
-def test_more_versions_than_colors_are_told_and_not_drawn():
+def test_more_versions_than_colors_are_named_and_not_drawn():
     log = log_of([(0.0, i, f"v{i}", True, 200, 5.0, 1) for i in range(1, 6)])
     assert "v5: 1 answer" in cockpit_picture(log).alt
 

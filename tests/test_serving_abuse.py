@@ -134,12 +134,12 @@ BODIES = {
 def test_a_hostile_body_is_refused_and_logged_and_not_repeated(hostile, name):
     body, expected = BODIES[name]
     before = logged(hostile.log)
-    status, headers, said = hostile.post(body)
+    status, headers, text = hostile.post(body)
     assert status == expected
-    told = json.loads(said)
-    assert told["error"] and told["request_id"] == headers["X-Request-Id"]
-    assert MARK not in said.decode() + str(headers) and len(said) < 10_000
-    assert logged(hostile.log) - before == Counter([told["request_id"]])
+    content = json.loads(text)
+    assert content["error"] and content["request_id"] == headers["X-Request-Id"]
+    assert MARK not in text.decode() + str(headers) and len(text) < 10_000
+    assert logged(hostile.log) - before == Counter([content["request_id"]])
 
 
 @pytest.mark.parametrize(
@@ -153,21 +153,21 @@ def test_a_hostile_body_is_refused_and_logged_and_not_repeated(hostile, name):
     ],
 )
 def test_a_name_that_stands_twice_in_one_object_is_refused(hostile, path, body):
-    status, _, said = hostile.post(body, path=path)
-    assert status == 422 and "a name stands twice" in json.loads(said)["detail"][0]["what"]
+    status, _, text = hostile.post(body, path=path)
+    assert status == 422 and "a name stands twice" in json.loads(text)["detail"][0]["what"]
 
 
 def test_100_000_names_that_are_not_known_are_counted_before_errors_are_built(hostile):
     names = {f"x{i}": 0 for i in range(100_000)}
     row = {"distance": 1400, "hour": 7, "origin": "JFK"}
     bodies = [{"features": row | names}, {"rows": [row, row | names]}, {"features": row} | names]
-    for told in bodies:
-        status, _, said = hostile.post(json.dumps(told).encode())
-        assert status == 422 and len(said) < 300
+    for content in bodies:
+        status, _, text = hostile.post(json.dumps(content).encode())
+        assert status == 422 and len(text) < 300
     body = TypeAdapter(predict_body(FLIGHT_FEATURES, 1000))
-    for told in bodies:
+    for content in bodies:
         with pytest.raises(ValidationError) as refused:
-            body.validate_python(told)
+            body.validate_python(content)
         assert [one["msg"] for one in refused.value.errors()] == ["100000 fields that are not known here"]
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(label_body()).validate_python({"request_id": "r1", "label": 1} | names)
@@ -192,9 +192,9 @@ def test_a_page_of_others_may_neither_predict_nor_label_nor_read(hostile, lines,
     lines = b"\r\n".join(lines)
     for path, body in ((b"/predict", GOOD), (b"/label", b'{"request_id": "%s", "label": 1}' % name.encode())):
         head = b"POST %s HTTP/1.1\r\n%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        found, _, said = hostile.send(head % (path, lines, len(body)) + body)
-        told = json.loads(said)
-        assert found == status and len(told["detail"][0]["what"]) > 15, told
+        code, _, text = hostile.send(head % (path, lines, len(body)) + body)
+        content = json.loads(text)
+        assert code == status and len(content["detail"][0]["what"]) > 15, content
     for path in (b"/metrics", b"/version", b"/openapi.json"):
         assert hostile.send(b"GET %s HTTP/1.1\r\n%s\r\n\r\n" % (path, lines))[0] == status
     assert (
@@ -218,8 +218,8 @@ def test_this_machine_is_asked_by_any_of_its_names(hostile, host):
     ],
 )
 def test_only_json_is_taken(hostile, kind):
-    status, _, said = hostile.post(GOOD, kind=kind)
-    assert status == 415 and MARK not in said.decode()
+    status, _, text = hostile.post(GOOD, kind=kind)
+    assert status == 415 and MARK not in text.decode()
 
 
 @pytest.mark.parametrize("kind", [b"application/json; charset=utf-8", b"APPLICATION/JSON"])
@@ -230,8 +230,8 @@ def test_json_has_several_names(hostile, kind):
 def test_a_compressed_body_is_never_unpacked(hostile):
     """A bomb of a gigabyte is some bytes of no JSON."""
     bomb = gzip.compress(b"0" * 50_000_000)
-    for said in (b"gzip", b"deflate", b"gzip, gzip"):
-        assert hostile.post(bomb, b"Content-Encoding: " + said)[0] == 400
+    for text in (b"gzip", b"deflate", b"gzip, gzip"):
+        assert hostile.post(bomb, b"Content-Encoding: " + text)[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -244,10 +244,10 @@ def test_a_compressed_body_is_never_unpacked(hostile):
 @pytest.mark.parametrize("header", [b"X-Request-Id", b"X-User-Id"])
 def test_a_header_with_other_characters_is_refused_and_not_repeated(hostile, header, value):
     before = logged(hostile.log)
-    status, headers, said = hostile.post(GOOD, header + b": " + value)
-    assert status == 422 and json.loads(said)["detail"][0]["where"].encode() == header
-    assert MARK not in said.decode() + str(headers)
-    assert logged(hostile.log) - before == Counter([json.loads(said)["request_id"]])
+    status, headers, text = hostile.post(GOOD, header + b": " + value)
+    assert status == 422 and json.loads(text)["detail"][0]["where"].encode() == header
+    assert MARK not in text.decode() + str(headers)
+    assert logged(hostile.log) - before == Counter([json.loads(text)["request_id"]])
 
 
 @pytest.mark.parametrize(
@@ -270,8 +270,8 @@ def test_a_header_with_other_characters_is_refused_and_not_repeated(hostile, hea
 )
 def test_what_is_not_http_does_not_get_as_far_as_the_app(hostile, lines):
     """Two lengths, odd spaces, control characters: what one reader takes for a header and another for a body."""
-    status, _, said = hostile.post(GOOD, *lines)
-    assert status in (0, 400, 431, 501) and MARK not in said.decode()
+    status, _, text = hostile.post(GOOD, *lines)
+    assert status in (0, 400, 431, 501) and MARK not in text.decode()
 
 
 def test_a_length_and_chunks_at_a_time_are_one_request(hostile):
@@ -303,8 +303,8 @@ def test_a_length_and_chunks_at_a_time_are_one_request(hostile):
     ids=lambda value: value[:20].decode() if isinstance(value, bytes) else str(value),
 )
 def test_a_path_leads_where_it_says_or_nowhere(hostile, path, expected):
-    status, headers, said = hostile.post(GOOD, path=path)
-    assert status == expected and MARK not in said.decode() + str(headers)
+    status, headers, text = hostile.post(GOOD, path=path)
+    assert status == expected and MARK not in text.decode() + str(headers)
 
 
 @pytest.mark.parametrize(
@@ -316,8 +316,8 @@ def test_another_method_is_refused_and_logged(hostile, method):
         door.sendall(method + b" /predict HTTP/1.1\r\nHost: here\r\nX-Secret: %s\r\n\r\n" % MARK.encode())
         answer = http.client.HTTPResponse(door, method=method.decode())
         answer.begin()
-        said = answer.read().decode()
-    assert answer.status == 405 and answer.headers["Allow"] == "POST" and MARK not in said
+        text = answer.read().decode()
+    assert answer.status == 405 and answer.headers["Allow"] == "POST" and MARK not in text
     assert logged(hostile.log) - before == Counter([answer.headers["X-Request-Id"]])
 
 
@@ -421,20 +421,20 @@ def test_labels_are_as_strict(hostile):
         (b"[" * 100_000, 400),
         (b'{"request_id": "%s", "label": 180}' % name.encode(), 200),
     ):
-        found, headers, said = hostile.post(body, path=b"/label")
-        assert (found, MARK in said.decode() + str(headers)) == (status, False), body[:80]
+        code, headers, text = hostile.post(body, path=b"/label")
+        assert (code, MARK in text.decode() + str(headers)) == (status, False), body[:80]
 
 
 def test_small_packets_leave_at_once():
     """An answer is a head and a body; without TCP_NODELAY the body waits for the client's delayed acknowledgement."""
 
     async def scenario():
-        found = asyncio.get_running_loop().create_future()
+        option = asyncio.get_running_loop().create_future()
 
         class Protocol(asyncio.Protocol):
             def connection_made(self, transport):
                 door = transport.get_extra_info("socket")
-                found.set_result(door.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                option.set_result(door.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
                 transport.close()
 
         listener = _listen(0)
@@ -442,7 +442,7 @@ def test_small_packets_leave_at_once():
         async with server, asyncio.timeout(LONG):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             writer.close()
-            return await found
+            return await option
 
     assert asyncio.run(scenario())
 

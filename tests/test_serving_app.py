@@ -90,13 +90,13 @@ def test_one_row_is_answered_and_logged(folders, log):
         return answer
 
     answer = with_service(ServiceConfig(model=folders["v1"], version="v7", log=str(log)), use)
-    told = answer.json()
-    assert (answer.status_code, list(told)) == (200, ["request_id", "prediction", "version", "latency_ms"])
-    assert (told["request_id"], told["version"], answer.headers["X-Request-Id"]) == ("r:1", "v7", "r:1")
-    assert told["prediction"] == pytest.approx(eta_models().v1.model.predict(pd.DataFrame([ROW]))[0])
+    content = answer.json()
+    assert (answer.status_code, list(content)) == (200, ["request_id", "prediction", "version", "latency_ms"])
+    assert (content["request_id"], content["version"], answer.headers["X-Request-Id"]) == ("r:1", "v7", "r:1")
+    assert content["prediction"] == pytest.approx(eta_models().v1.model.predict(pd.DataFrame([ROW]))[0])
     (row,) = rows_of(log).to_dict("records")
     expected = ROW | {"request_id": "r:1", "user_id": "ben", "version": "v7", "served": True, "status": 200}
-    expected |= {"prediction": told["prediction"], "latency_ms": told["latency_ms"]}
+    expected |= {"prediction": content["prediction"], "latency_ms": content["latency_ms"]}
     assert {name: row[name] for name in expected} == expected
     assert abs(row["time"].timestamp() - time.time()) < 60
 
@@ -111,11 +111,11 @@ def test_many_rows_are_answered_at_once_and_logged_one_by_one(folders, log):
         return one_by_one, await client.post("/predict", json={"rows": rows}, headers={"X-Shadow": "1"})
 
     one_by_one, answer = with_service(ServiceConfig(model=folders["v1"], log=str(log)), use)
-    told = answer.json()
-    assert told["predictions"] == pytest.approx(one_by_one)
-    assert told["request_ids"] == [f"{told['request_id']}.{i}" for i in range(3)]
+    content = answer.json()
+    assert content["predictions"] == pytest.approx(one_by_one)
+    assert content["request_ids"] == [f"{content['request_id']}.{i}" for i in range(3)]
     copies = rows_of(log).query("not served")
-    assert copies["request_id"].tolist() == told["request_ids"]
+    assert copies["request_id"].tolist() == content["request_ids"]
     assert copies["distance"].tolist() == [200, 800, 1400]
 
 
@@ -149,17 +149,17 @@ def test_a_refusal_says_why_repeats_nothing_and_is_logged(folders, log, change, 
 
     config = ServiceConfig(model=folders["v1"], log=str(log), limits=Limits(body_bytes=2000))
     answer = with_service(config, use)
-    told = answer.json()
-    assert (answer.status_code, told["error"], list(told)) == (
+    content = answer.json()
+    assert (answer.status_code, content["error"], list(content)) == (
         status,
         error,
         ["error", "request_id", "detail"],
     )
     assert SECRET not in answer.text + str(answer.headers) + log.read_text()
-    assert answer.headers["X-Request-Id"] == told["request_id"]
+    assert answer.headers["X-Request-Id"] == content["request_id"]
     assert (answer.headers.get("Connection") == "close") == (status == 413)
     (row,) = rows_of(log).to_dict("records")
-    assert (row["request_id"], row["status"]) == (told["request_id"], status)
+    assert (row["request_id"], row["status"]) == (content["request_id"], status)
 
 
 def test_a_body_in_parts_is_put_together_and_counted(folders):
@@ -343,12 +343,12 @@ def test_the_hybrid_learns_while_it_serves(folders, log, workers):
     async def use(client):
         first = (await client.post("/predict", json=BODY)).json()
         label = {"request_id": first["request_id"], "label": first["prediction"] + 100}
-        told = [await client.post("/label", json=label) for _ in range(2)]
-        return first, told, (await client.post("/predict", json=BODY)).json()
+        content = [await client.post("/label", json=label) for _ in range(2)]
+        return first, content, (await client.post("/predict", json=BODY)).json()
 
     config = ServiceConfig(model=folders["hybrid"], log=str(log), workers=workers)
-    first, (told, again), then = with_service(config, use)
-    assert told.json() == {"request_id": first["request_id"], "version": "hybrid", "learned": True}
+    first, (content, again), then = with_service(config, use)
+    assert content.json() == {"request_id": first["request_id"], "version": "hybrid", "learned": True}
     assert again.json()["learned"] is False  # the same label does not teach twice
     step = 1 - 0.5 ** (1 / 50)
     assert then["prediction"] - first["prediction"] == pytest.approx(100 * step)
@@ -365,12 +365,12 @@ def test_a_label_may_be_corrected_once_and_is_not_rewritten_for_ever(folders, lo
             return (await client.post("/predict", json=BODY, headers={"X-Request-Id": "r1"})).status_code
 
         await ask()
-        told = [await label(value) for value in (200.0, 200.0, 210.0, 210.0, 220.0, 200.0)]
-        return told, await ask(), [await label(value) for value in (230.0, 210.0)]
+        content = [await label(value) for value in (200.0, 200.0, 210.0, 210.0, 220.0, 200.0)]
+        return content, await ask(), [await label(value) for value in (230.0, 210.0)]
 
-    told, again, then = with_service(ServiceConfig(model=folders["hybrid"], log=str(log)), use)
+    content, again, then = with_service(ServiceConfig(model=folders["hybrid"], log=str(log)), use)
     stands = (409, "label_stands")
-    assert told == [(200, True), (200, False), (200, False), (200, False), stands, stands]
+    assert content == [(200, True), (200, False), (200, False), (200, False), stands, stands]
     # asking again under the same id opens nothing
     assert (again, then) == (200, [stands, (200, False)])
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -397,8 +397,8 @@ def test_the_service_time_is_measured_in_the_service_without_the_wait_for_it(fol
     async def use(client):
         await asyncio.gather(*(client.post("/predict", json=BODY) for _ in range(10)))
         lines = (await client.get("/metrics")).text.splitlines()
-        told = dict(line.split() for line in lines if line[:1] != "#" and "{" not in line)
-        return int(float(told["model_call_seconds_count"])), float(told["model_call_seconds_sum"])
+        content = dict(line.split() for line in lines if line[:1] != "#" and "{" not in line)
+        return int(float(content["model_call_seconds_count"])), float(content["model_call_seconds_sum"])
 
     faults = {"delay_ms": 20}
     count, seconds = with_service(ServiceConfig(model=folders["v1"], workers=1, faults=faults), use)
@@ -407,8 +407,8 @@ def test_the_service_time_is_measured_in_the_service_without_the_wait_for_it(fol
 
 def test_predictions_stay_whole_while_labels_come(folders):
     async def use(client):
-        async def label(told):
-            body = {"request_id": told["request_id"], "label": told["prediction"] + 50}
+        async def label(content):
+            body = {"request_id": content["request_id"], "label": content["prediction"] + 50}
             return (await client.post("/label", json=body)).json()["learned"]
 
         learned = []
@@ -533,10 +533,10 @@ def promtool(*arguments, **settings):
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool (Debian's package prometheus) is not installed")
-    found = subprocess.run(
+    done = subprocess.run(
         [tool, *arguments], capture_output=True, text=True, timeout=60, check=False, **settings
     )
-    return found.returncode, found.stdout + found.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
 def some_metrics(folder):

@@ -63,8 +63,8 @@ def cases(schema, path, mode, n, do):
 
 def names_of(answer):
     """The names under which an answer of `/predict` stands in the log."""
-    if answer.status_code == 200 and "request_ids" in (told := answer.json()):
-        return told["request_ids"]
+    if answer.status_code == 200 and "request_ids" in (body := answer.json()):
+        return body["request_ids"]
     return [answer.headers["x-request-id"][0]]
 
 

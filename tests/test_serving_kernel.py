@@ -68,9 +68,9 @@ def notebook():
     one.end()
 
 
-def left(found):
+def left(started):
     """As the next lab finds it: the folder of a kernel that was killed is cleared by then."""
-    pids, ports, folder = found
+    pids, ports, folder = started
     there = doubles.left(pids, ports, None)
     processes.clear_old_folders()
     return there + doubles.left([], [], folder)
@@ -78,14 +78,14 @@ def left(found):
 
 def test_an_interrupted_cell(notebook):
     cell = notebook.send("with doubles.StandInLab() as lab:\n    show(lab)\n    time.sleep(120)")
-    found = notebook.traces(cell)
+    started = notebook.traces(cell)
     notebook.manager.interrupt_kernel()
     assert "KeyboardInterrupt" in notebook._until(cell, lambda text: False, 60)
-    assert doubles.left(*found) == []
+    assert doubles.left(*started) == []
 
 
 def test_an_interrupted_load_in_a_lab_of_several_cells(notebook):
-    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    started = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
     cell = notebook.send("print('load', flush=True)\nlab.open_loop([{'distance': 8}], rate=20, duration=300)")
     notebook._until(cell, lambda text: "load" in text, 60)
     time.sleep(0.5)
@@ -95,7 +95,7 @@ def test_an_interrupted_load_in_a_lab_of_several_cells(notebook):
     counted = "a = len(lab.log()); time.sleep(1); print(len(lab.log()) - a)"
     assert notebook.run(counted).strip() == "0"  # the load does not
     assert "closed" in notebook.run("lab.close(); print('closed')")
-    assert doubles.left(*found) == []
+    assert doubles.left(*started) == []
 
 
 def test_the_same_cell_run_again_ends_the_lab_before(notebook):
@@ -108,14 +108,14 @@ def test_the_same_cell_run_again_ends_the_lab_before(notebook):
 
 
 def test_a_restarted_kernel(notebook):
-    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    started = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
     notebook.manager.restart_kernel(now=False)
     notebook.client.wait_for_ready(timeout=120)
-    assert left(found) == []
+    assert left(started) == []
     notebook.run(START)
 
 
 def test_a_killed_kernel(notebook):
-    found = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
+    started = notebook.traces(notebook.send("lab = doubles.StandInLab().start()\nshow(lab)"))
     notebook.manager.signal_kernel(9)
-    assert left(found) == []
+    assert left(started) == []

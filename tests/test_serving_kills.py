@@ -103,10 +103,10 @@ def test_a_writer_killed_at_any_moment_breaks_its_last_line_at_most(tmp_path):
         writers.stdin.close()
         writers.wait(LONG)
         writers.stdout.close()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         log = read(path)
-    assert len(log.attrs["problems"]) == sum(issubclass(w.category, LogWarning) for w in told) == broken
+    assert len(log.attrs["problems"]) == sum(issubclass(w.category, LogWarning) for w in caught) == broken
     seen = {}
     for name in log["request_id"]:
         session, thread, i = name.split("-")
@@ -129,16 +129,16 @@ def test_wherever_the_last_line_ends_the_reader_reports_it_and_the_next_writer_s
         is_cut = end < len(data) - 1  # only the end of the line is missing: the event is all there
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LogWarning)
-            found = read(path)
-            assert found["request_id"].tolist() == (["r1"] if is_cut else ["r1", "r2"])
-            assert len(found.attrs["problems"]) == is_cut
+            table = read(path)
+            assert table["request_id"].tolist() == (["r1"] if is_cut else ["r1", "r2"])
+            assert len(table.attrs["problems"]) == is_cut
             if is_cut:
-                assert "line 2" in found.attrs["problems"][0] and "last" in found.attrs["problems"][0]
+                assert "line 2" in table.attrs["problems"][0] and "last" in table.attrs["problems"][0]
             with RequestLog(path) as log:
                 log.request("r3", version="v1", prediction=1.0)
-            found = read(path)
-        assert found["request_id"].iloc[-1] == "r3" and len(found) == (2 if is_cut else 3)
-        assert len(found.attrs["problems"]) == is_cut
+            table = read(path)
+        assert table["request_id"].iloc[-1] == "r3" and len(table) == (2 if is_cut else 3)
+        assert len(table.attrs["problems"]) == is_cut
 
 
 def test_who_shares_the_file_with_a_killed_writer_loses_nothing(tmp_path):

@@ -85,9 +85,9 @@ def test_a_lab_says_what_is_ready_answers_and_leaves_nothing():
         assert [event["features"]["distance"] for event in lab.tail(2)] == [8, 16]
         with pytest.raises(ValueError, match="v4"):
             lab.ask({"distance": 8}, to="v4")
-        found = traces(lab)
-        assert all(is_alive(pid) for pid in found[0])
-    assert left(*found) == [] and not lab.running
+        started = traces(lab)
+        assert all(is_alive(pid) for pid in started[0])
+    assert left(*started) == [] and not lab.running
     with pytest.raises(LabError, match="closed"):
         lab.ask({"distance": 800})
 
@@ -119,30 +119,30 @@ def test_the_routers_log_hides_what_any_version_redacts(monkeypatch):
 @pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt])
 def test_whatever_ends_the_block_nothing_is_left(problem):
     with pytest.raises(problem), StandInLab() as lab:
-        found = traces(lab)
+        started = traces(lab)
         raise problem
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 def test_an_interrupt_while_it_starts_leaves_nothing():
     def interrupt(line):
-        found.append(lab.folder)
+        started.append(lab.folder)
         pids.extend(process.pid for process in lab.services.values())
         raise KeyboardInterrupt
 
-    found, pids = [], []
+    started, pids = [], []
     lab = StandInLab(show=interrupt)
     with pytest.raises(KeyboardInterrupt):
         lab.start()
-    assert pids and left(pids, [], found[0]) == [] and not lab.running
+    assert pids and left(pids, [], started[0]) == [] and not lab.running
 
 
 def test_a_forgotten_lab_is_closed():
     lab = StandInLab().start()
-    found = traces(lab)
+    started = traces(lab)
     del lab
     gc.collect()
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 def test_labs_can_be_closed_twice_live_side_by_side_and_start_again_as_the_first_time():
@@ -255,9 +255,9 @@ def test_a_good_canary_is_promoted_and_an_interrupt_ends_the_rollout():
         with pytest.raises(KeyboardInterrupt):
             running.wait()
         assert not running.running and 0 < len(running.table) < 3000
-        found = traces(lab)
+        started = traces(lab)
         lab.rollout(plan, judge, ROWS, rate=50, duration=60, wait=False)  # the end of the block ends it
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 def test_a_judge_that_raises_ends_the_rollout_and_its_error_is_raised():
@@ -286,9 +286,9 @@ def test_kill_restart_drain_and_a_change_of_roles_under_load_fail_nobody():
         lab.restart("v2")
         assert lab.plan.draining == ()
         load.join()
-        found = traces(lab)
+        started = traces(lab)
     assert (results[0]["status"] == 200).all() and set(results[0]["version"]) == {"v1", "v2"}
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 def test_no_change_of_the_plan_is_lost_while_others_change_it():
@@ -390,9 +390,9 @@ def test_the_end_of_the_process_ends_its_lab(end):
 @pytest.mark.parametrize("who", ["v1", "the router"])
 def test_a_lab_whose_service_or_router_was_killed_leaves_nothing(who):
     with StandInLab(("v1",)) as lab:
-        found = traces(lab)
+        started = traces(lab)
         os.kill((lab.router if who == "the router" else lab.services[who]).pid, signal.SIGKILL)
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 # ------------------------------------------------------------------------------------- with the real service
@@ -409,11 +409,11 @@ def test_the_real_service_a_hybrid_learns_from_late_labels_while_it_serves():
         assert lab.ask({"distance": -1, "hour": 8, "zone": 2}).status == 422
         assert len(lab.ask(rows[:3]).body["predictions"]) == 3
         learned = lab.log("hybrid")["label"].notna().sum()
-        found = traces(lab)
+        started = traces(lab)
     assert labels == {"sent": 300, "taken": 300, "learned": 300} and learned == 300
     errors = [float(abs(table["prediction"] - truth).mean()) for table in (before, after)]
     assert errors[1] < 0.9 * errors[0]
-    assert left(*found) == []
+    assert left(*started) == []
 
 
 def test_the_real_service_says_why_it_does_not_start(tmp_path):

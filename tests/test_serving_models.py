@@ -223,9 +223,9 @@ def test_one_row_and_many_are_taken():
 @pytest.mark.parametrize("many", [False, True])
 def test_a_wrong_value_is_refused_and_not_repeated(change, reason, many):
     row, name = GOOD | change, next(iter(change))
-    ((found, where, what),) = problems({"rows": [GOOD, row]} if many else {"features": row})
+    ((kind, where, what),) = problems({"rows": [GOOD, row]} if many else {"features": row})
     place = "rows.1" if many else "features"
-    assert (found, where) == (reason, place if name == "secret" else f"{place}.{name}")
+    assert (kind, where) == (reason, place if name == "secret" else f"{place}.{name}")
     assert "secret" not in what
 
 

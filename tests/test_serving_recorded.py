@@ -21,8 +21,8 @@ def failed(log, version):
 def test_every_case_is_there_and_its_files_are_small():
     size = 0
     for name in RECORDINGS:
-        found = load_recorded(name)
-        assert tuple(found) == cases(name) and all(len(table) for table in found.values())
+        tables = load_recorded(name)
+        assert tuple(tables) == cases(name) and all(len(table) for table in tables.values())
         size += (datasets.data_folder() / f"serving_{name}.csv.gz").stat().st_size
     assert size < 600_000
 

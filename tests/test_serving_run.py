@@ -103,10 +103,10 @@ def test_a_refused_body_closes_its_connection_and_the_answer_is_read(model):
         with socket.create_connection((HOST, service.port), timeout=LONG) as door:
             head = f"POST /predict HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
             door.sendall(f'{head}Content-Length: 100\r\n\r\n{{"features"'.encode())
-            said = b""
+            received = b""
             while part := door.recv(4096):  # until the service closes
-                said += part
-        assert said.startswith(b"HTTP/1.1 408 ") and b"connection: close" in said.lower()
+                received += part
+        assert received.startswith(b"HTTP/1.1 408 ") and b"connection: close" in received.lower()
         with socket.create_connection((HOST, service.port), timeout=LONG) as door:
             door.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 10001\r\n\r\n".encode())
             assert door.recv(4096).startswith(b"HTTP/1.1 413 ")  # it is not asked to send that
@@ -123,12 +123,12 @@ def test_a_refused_body_closes_its_connection_and_the_answer_is_read(model):
 
 
 def test_sigterm_drains_with_exit_code_0(model, tmp_path):
-    process, told = launch(
+    process, announced = launch(
         ServiceConfig(model=model, log=str(tmp_path / "log"), drain_s=0.0), tmp_path / "config.json"
     )
     try:
-        until_ready(told["url"])
-        assert ask(told["url"], "/predict", BODY).status == 200
+        until_ready(announced["url"])
+        assert ask(announced["url"], "/predict", BODY).status == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONG) == 0
         assert process.stdout.read() == ""  # one line, and no more
@@ -152,15 +152,15 @@ def test_a_service_ends_with_its_parent_even_while_its_model_hangs(model, tmp_pa
         [sys.executable, "-c", code, str(tmp_path / "config.json")], stdout=subprocess.PIPE, text=True
     )
     try:
-        told = json.loads(parent.stdout.readline())
-        until_ready(told["url"])
-        ask(told["url"], "/predict", BODY, timeout=0.2)
-        assert ask(told["url"], "/healthz", timeout=0.2).status == 0
+        announced = json.loads(parent.stdout.readline())
+        until_ready(announced["url"])
+        ask(announced["url"], "/predict", BODY, timeout=0.2)
+        assert ask(announced["url"], "/healthz", timeout=0.2).status == 0
     finally:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    until(lambda: not is_in_use(told["port"]))
+    until(lambda: not is_in_use(announced["port"]))
 
 
 def test_exit_codes_say_why_it_ended(model, tmp_path):
@@ -199,7 +199,7 @@ def test_a_drain_does_not_wait_for_ever_and_what_it_gives_up_is_logged(model, tm
     assert requestlog.read(log)["status"].tolist() == [503]
 
 
-def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path):
+def test_a_model_that_cannot_be_loaded_ends_it_with_exit_code_3(model, tmp_path):
     with pytest.raises(LabError, match=r"no model in .*exit code 3"):
         start(ServiceConfig(model=str(tmp_path)))
     broken = tmp_path / "broken"
@@ -213,7 +213,7 @@ def test_a_model_that_cannot_be_loaded_is_told_with_exit_code_3(model, tmp_path)
         assert service.exit_code == 3
 
 
-def test_a_wrong_config_is_told_with_exit_code_2(model, tmp_path, capsys):
+def test_a_wrong_config_ends_it_with_exit_code_2(model, tmp_path, capsys):
     path = tmp_path / "config.json"
     path.write_text('{"model": "m", "worker": 1}')
     assert main(["--config", str(path)]) == 2
@@ -223,7 +223,7 @@ def test_a_wrong_config_is_told_with_exit_code_2(model, tmp_path, capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told_with_exit_code_2(model):
+def test_a_port_that_is_taken_ends_it_with_exit_code_2(model):
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(LabError, match=rf"Port {port} is not to be had.*exit code 2"):
