@@ -22,6 +22,7 @@ from mlprod_helpers.explore.live import cockpit
 from mlprod_helpers.explore.load import load_explorer, load_picture
 from mlprod_helpers.explore.paging import paging_explorer, paging_picture
 from mlprod_helpers.explore.record import RecordForm, record_form
+from mlprod_helpers.explore.rollouts import rollout_explorer, rollout_picture
 
 __all__ = [
     "Choice",
@@ -51,4 +52,6 @@ __all__ = [
     "paging_explorer",
     "paging_picture",
     "record_form",
+    "rollout_explorer",
+    "rollout_picture",
 ]

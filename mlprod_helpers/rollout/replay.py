@@ -400,18 +400,36 @@ class Comparison:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("plan")
 
     def plot(self, window=60.0):
-        """Users with the new version, and users harmed, over time, one line a plan."""
+        """Draw the share of users with the new version and the users harmed over time, one line a plan, until all is decided."""
         from mlprod_helpers import plots
 
-        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 5.0))
+        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 5.2))
         colors = dict(zip(self.results, np.resize(plots.COLORS, len(self.results)), strict=True))
+        ends = []
         for name, result in self.results.items():
-            color = str(colors[name])
-            result._draw(above, below, result.over_time(window), window, color, color)
+            color, table = str(colors[name]), result.over_time(window)
+            result._draw(above, below, table, window, color, color)
+            still = table.index[table["users_harmed"] < result.users_harmed]  # harm is still growing
+            ends += [result.timeline.index[-1], *still[-1:]]
+        decided = min(1.35 * max(ends), max(result.end for result in self.results.values())) / 60
+        harmed = {name: result.users_harmed for name, result in self.results.items()}
+        below.set_yscale("symlog", linthresh=10)  # 20 and 700 in one picture
+        ticks = [0, *(10**k for k in range(1, 6) if 10**k < 2 * max(harmed.values()))]
+        below.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+        below.set(xlim=(0, decided), ylim=(-0.8, 3 * max(10, *harmed.values())))
+        for name, count in harmed.items():
+            at = (0.99 * decided, count)
+            ink = plots.ink(str(colors[name]))
+            below.annotate(f"{name} {count:,}", at, (0, 3), textcoords="offset points", color=ink, ha="right")
+        most, least = max(harmed, key=harmed.get), min(harmed, key=harmed.get)
+        above.set_title(
+            f"{most[:1].upper()}{most[1:]} harms {harmed[most]:,} users, {least} {harmed[least]:,}"
+        )
         plots.name_colors(above, {name: str(color) for name, color in colors.items()})
-        harmed = ", ".join(f"{name} {result.users_harmed}" for name, result in self.results.items())
         return plots.show(
-            fig, alt=f"The same requests under {len(self.results)} plans. Users harmed in the end: {harmed}."
+            fig,
+            alt=f"The same requests under {len(self.results)} plans. Users harmed in the end: "
+            f"{', '.join(f'{name} {count}' for name, count in harmed.items())}.",
         )
 
     def __repr__(self):

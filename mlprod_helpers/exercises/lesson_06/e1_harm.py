@@ -22,9 +22,9 @@ def _harm(steps, rate, old_error, new_error):
     edition=2,
     kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),
     hints=(
-        "How many requests does the new version get in one step? Minutes, seconds, percent.",
-        "Of these, how many go wrong that would not have gone wrong with the old version?",
-        "Add up `minutes * 60 * percent / 100` over the steps, as the worked example does; then times the rate, times the difference of the two error rates.",
+        "How many requests does the new version get in one step? Turn minutes into seconds, and percent into a share.",
+        "How many of these requests go wrong that would not have gone wrong with the old version?",
+        "Add up `minutes * 60 * percent / 100` over the steps, as the worked example does. Multiply the sum by the rate and by the difference of the two error rates.",
     ),
 )
 def harm(answer, rng, expect):
@@ -70,7 +70,7 @@ def harm_inputs(rng):
 
 
 @harm.misconception(
-    "the last weight had been there from the beginning. A ramp is a sum: each step lasts its own minutes at its own weight."
+    "you used the last weight for the whole time. Each step has its own minutes and its own weight. Look at the worked example: it adds up the steps."
 )
 def last_weight_all_the_time(steps, rate, old_error, new_error):
     minutes = sum(minutes for minutes, _ in steps)
@@ -78,26 +78,28 @@ def last_weight_all_the_time(steps, rate, old_error, new_error):
 
 
 @harm.misconception(
-    "each failure of the new version were its fault. Some of these requests would have failed with the old one too: subtract them."
+    "you counted every failure of the new version as harm. Some of these requests would have failed with the old version too. Subtract the old error rate."
 )
 def all_its_errors(steps, rate, old_error, new_error):
     return _harm(steps, rate, 0, new_error)
 
 
 @harm.misconception(
-    "a percentage were a share. 5 % of the users is 0.05 of them, not five times all of them."
+    "you treated a percentage as a fraction. That counts 5% of the users as five times all of them. Divide the percentages of the steps by 100."
 )
 def percent_as_share(steps, rate, old_error, new_error):
     return 100 * _harm(steps, rate, old_error, new_error)
 
 
-@harm.misconception("minutes were multiplied with a rate that is given per second.")
+@harm.misconception(
+    "you multiplied minutes by a rate that is given per second. So the harm is 60 times too small. Turn the minutes into seconds first."
+)
 def minutes_as_seconds(steps, rate, old_error, new_error):
     return _harm(steps, rate, old_error, new_error) / 60
 
 
 @harm.misconception(
-    "the weights were averaged as if every step lasted as long as any other. A long step counts for more than a short one."
+    "you took the plain mean of the weights. A long step counts for more than a short one. Multiply each weight by its own minutes, then add up."
 )
 def mean_of_the_weights(steps, rate, old_error, new_error):
     if not steps:

@@ -8,8 +8,8 @@ RELEASES = {
     "pipeline": "features are computed by new code; its answers should equal the old ones",
     "ranking": "a new order of hotels: does it really bring more bookings?",
     "framework": "a new web framework: it may crash or be slow at 50 requests a second; no servers for copies or a second fleet",
-    "format": "page and service change their common format in one night; old and new do not mix",
-    "fares": "a model that sets prices in real time; its damage must be stopped while few are hit",
+    "format": "the web page and the service change their common format in one night; old and new do not mix",
+    "fares": "a model that sets prices in real time; a bad one must be stopped while it has met few users",
     "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",
     "nightly": "40 requests a night, and a way back within seconds is wanted",
 }
@@ -34,9 +34,9 @@ RIGHT_ROLLOUTS = {
     objective="6.a",
     kind=Choice(RELEASES, options=STRATEGIES),
     hints=(
-        "Ask of each release: must users meet it to find out? If not, copies will do.",
-        'If they must: is the question "is it better, and by how much?" or "must I stop?" And can two versions live side by side at all?',
-        "With 40 requests a night a percentage of the users is nobody.",
+        "Ask for each release: must users meet it to find out? If not, copies of the requests are enough.",
+        'If they must, is the question "how much better is it?" or "must I stop?" And can the two versions run side by side at all?',
+        "With 40 requests a night, how many requests does 5% of the users send?",
     ),
 )
 def rollouts(answer, rng, expect):
@@ -45,35 +45,35 @@ def rollouts(answer, rng, expect):
 
 
 @rollouts.misconception(
-    "an A/B test were a safe way to release. It asks which of two versions is better and runs until that is known; a canary asks whether to stop, as soon as it can."
+    "you chose an A/B test to be safe. It asks which version is better, and it runs until that is known. To stop harm early, look at the row of the table that begins with few users."
 )
 def ab_for_safety():
     return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
 
 
 @rollouts.misconception(
-    "copies could tell whether users like a list. They never saw it, so nobody could book from it."
+    "you used copies to find out what users like. Users never see the answers of a shadow, so nobody can book from its list. Which strategy measures what users prefer?"
 )
 def shadow_for_bookings():
     return RIGHT_ROLLOUTS | {"ranking": "shadow"}
 
 
 @rollouts.misconception(
-    "two versions could always live side by side. Where they write what the other cannot read, a canary breaks both: switch all at once, and keep the old ones warm."
+    "you let two versions run side by side that cannot read each other's data. A canary would break both. Which strategy switches all users at once and keeps the old version ready?"
 )
 def canary_of_a_format():
     return RIGHT_ROLLOUTS | {"format": "canary"}
 
 
 @rollouts.misconception(
-    "a canary worked at any traffic. A share of almost nothing is nothing: nobody would be judged for weeks."
+    "you chose a canary for a service with hardly any traffic. A few percent of 40 requests tell the judge nothing for weeks. Which strategy shows it all the traffic and has a quick way back?"
 )
 def canary_of_forty():
     return RIGHT_ROLLOUTS | {"nightly": "canary"}
 
 
 @rollouts.misconception(
-    "users had to meet a version before it can be judged. Where the truth comes by itself, a copy of the request is enough: its answer is compared later, and nobody saw it."
+    "you let users meet a version that can be judged without them. The right answer arrives by itself, or the old answer is the right one. Which strategy compares answers that nobody sees?"
 )
 def canary_where_copies_do():
     return RIGHT_ROLLOUTS | {"late": "canary", "pipeline": "canary"}

@@ -36,8 +36,8 @@ RIGHT_SIGHTS = {
     objective="6.a",
     kind=Choice(FAULTS, options=SIGHTS),
     hints=(
-        "A copy of a real request is computed by real code on a real machine. What is missing is what happens after the answer.",
-        "And one thing is real although it should not be: everything that the copy does to the world outside.",
+        "Real code on a real machine answers a copy of a real request. Only what happens after the answer is missing.",
+        "One thing is real although it should not be: everything that the copy does to the world outside.",
     ),
 )
 def sights(answer, rng, expect):
@@ -46,35 +46,35 @@ def sights(answer, rng, expect):
 
 
 @sights.misconception(
-    "a shadow's choice had consequences. Its list changed nothing in the world: nobody saw it, nobody clicked, and there was nothing of its own to learn from."
+    "you expected users to react to a shadow. Nobody saw its list, so nobody clicked, and it had nothing of its own to learn from. Ask for each fault whether somebody must see the answer first."
 )
 def the_world_answers():
     return RIGHT_SIGHTS | {"clicks": "visible", "loop": "visible"}
 
 
 @sights.misconception(
-    "copies cost users nothing. What both versions share gets the load of both: the old version's users wait, too."
+    "you took copies to be free. A database that both versions share gets the load of both, so the users of the old version wait. Ask what the two versions have in common."
 )
 def copies_are_free():
     return RIGHT_SIGHTS | {"database": "visible"}
 
 
 @sights.misconception(
-    "what grows slowly stayed hidden. It is the same process under the same traffic: after some hours the memory shows it."
+    "you expected a slow fault to stay hidden. The shadow is a real process under the same traffic, and after some hours its memory has grown. Think of what you can measure without users."
 )
 def leaks_are_hidden():
     return RIGHT_SIGHTS | {"leak": "hidden"}
 
 
 @sights.misconception(
-    "an answer that nobody sees could do nothing. The answer is dropped, but what was sent on the way is sent: a copy must not write, pay or send."
+    "you took a shadow to have no side effects. Its answer is dropped, but a message that it sent on the way has been sent. Ask what the new code writes, pays or sends."
 )
 def side_effects_vanish():
     return RIGHT_SIGHTS | {"message": "hidden"}
 
 
 @sights.misconception(
-    "one needed users to see wrong numbers. Both answers to the same request are in the log: lay them side by side."
+    "you thought that only users can find wrong numbers. The log has both answers to the same request. Compare them."
 )
 def numbers_need_users():
     return RIGHT_SIGHTS | {"units": "hidden"}

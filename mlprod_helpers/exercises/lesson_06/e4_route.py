@@ -43,8 +43,8 @@ def _first_weight(answer, user, salt):
     edition=2,
     kind=Function("user_id", "weight", "salt", returns=Boolean()),
     hints=(
-        "The answer may depend on the name and the salt alone: give each user a place on a line, and let the canary have the beginning of that line.",
-        "`hashlib.sha256(text.encode()).hexdigest()` is the same in each process and on each machine, and looks like chance. Its first digits make a number.",
+        "Give each user a place on a line that depends only on the name and the salt. The canary gets the beginning of that line.",
+        "`hashlib.sha256(text.encode()).hexdigest()` looks random and is the same in each process and on each machine. Its first digits make a number.",
         "A place from 0 to 100: `int(digest[:8], 16) % 10_000 / 100`. Compare it with the weight.",
     ),
 )
@@ -72,14 +72,14 @@ def route(answer, rng, expect):
         at_40 = sent(many[:130], 40, salt)
         lost = sum(earlier and not later for earlier, later in zip(at_20, at_40, strict=False))
         expect.true(
-            not lost, "from 20 to 40 % nobody is sent back to the old version", f"{lost} users lost it again"
+            not lost, "from 20 to 40% nobody is sent back to the old version", f"{lost} users lost it again"
         )
         for weight, got in ((20, at_20), (40, at_40)):
             share = sum(got) / len(got)
             spread = 4.5 * (weight / 100 * (1 - weight / 100) / len(got)) ** 0.5
             expect.true(
                 abs(share - weight / 100) <= spread,
-                f"at {weight} %, about that share of {len(got)} users",
+                f"at {weight}%, about that share of {len(got)} users",
                 f"{share:.0%} of them get the new version",
             )
     # so many, that a hundred places with one of them on the wrong side of the limit would show
@@ -87,15 +87,15 @@ def route(answer, rng, expect):
     few = 200 - sum(sent(many[:200], 95, salt))
     expect.true(
         nobody == 0 and without == 0 and few > 0,
-        "at 0 % nobody, at 95 % nearly all, at 100 % everybody",
-        f"{nobody} of {len(many)} users get it at 0 %; {few} of 200 do not at 95 %, {without} of 400 do not at 100 %",
+        "at 0% nobody, at 95% nearly all, at 100% everybody",
+        f"{nobody} of {len(many)} users get it at 0%; {few} of 200 do not at 95%, {without} of 400 do not at 100%",
     )
     places = [_first_weight(answer, user, salt) for user in users]
     # 40 users on 100 places sit on 33 different ones, give or take 2.3
     expect.true(
         len(set(places)) >= 23,
         "each percent more adds some users: 40 users come in at many different weights",
-        f"they come in at {len(set(places))} different weights only",
+        f"they come in at only {len(set(places))} different weights",
     )
     with expect.defining():
         others = [_first_weight(answer, user, other) for user in users]
@@ -104,9 +104,9 @@ def route(answer, rng, expect):
         pairs = list(itertools.combinations(zip(places, others, strict=True), 2))
         together = [abs(b - d) < 2 for (a, b), (c, d) in pairs if a == c]
         why = (
-            "all of them stay where they were, or move by the same step"
+            "all of them keep their place, or move by the same step"
             if len(moved) < 15
-            else "the line is only turned round, so that the last come first"
+            else "the line is only reversed, so that the last users come first"
             if len(mirrored) < 15
             else f"of {len(together)} pairs of users who come in together with one salt, {sum(together)} do so with the other"
         )
@@ -125,7 +125,7 @@ def _line(seen, beginning):
 
 
 @route.misconception(
-    "each request were dealt anew. A user then flips between two versions from one page to the next, and a click cannot be told to either.",
+    "you made a new draw for each request. Then a user flips between two versions, and nobody knows which one a click belongs to. Compute the place from the user's name, as `lucky_number` does.",
     when=lambda seen: _line(seen, "a user who asks again") is False,
 )
 def dealt_anew(user_id, weight, salt):
@@ -133,7 +133,7 @@ def dealt_anew(user_id, weight, salt):
 
 
 @route.misconception(
-    "what one process knows were known everywhere. Python's own `hash` is salted anew in each process, and dice kept in a variable are thrown again in the next one, so that two routers disagree; `hashlib` agrees.",
+    "you used something that only one process knows. Python's own `hash` changes from process to process, and so does a stored random draw, so two routers disagree. `hashlib` gives the same digits everywhere.",
     when=lambda seen: (
         _line(seen, "a user who asks again") and _line(seen, "a router in another process") is False
     ),
@@ -143,12 +143,12 @@ def python_hash(user_id, weight, salt):
 
 
 @route.misconception(
-    "the users were shuffled anew at each weight. A ramp may only add: who has the new version at 5 % keeps it at 10 %.",
+    "you shuffled the users again at each weight. A user who has the new version at 5% may lose it at 10%. Let the place depend on user and salt only, and compare it with the weight.",
     when=lambda seen: (
         _line(seen, "a router in another process")
-        and _line(seen, "from 20 to 40 %") is False
-        and _line(seen, "at 20 %")
-        and _line(seen, "at 40 %")
+        and _line(seen, "from 20 to 40%") is False
+        and _line(seen, "at 20%")
+        and _line(seen, "at 40%")
     ),
 )
 def anew_at_each_step(user_id, weight, salt):
@@ -156,7 +156,7 @@ def anew_at_each_step(user_id, weight, salt):
 
 
 @route.misconception(
-    "the salt did not matter. It is what makes the next release begin with other users; otherwise the same few test everything you release.",
+    "you left out the salt. Then the same few users test every release. Put the salt into the text that you hash.",
     when=lambda seen: (
         _line(seen, "another salt") is False
         and all(line.ok for line in seen.lines if not line.what.startswith("another salt"))
@@ -207,14 +207,14 @@ def by_checksum(user_id, weight, salt):
 
 route.survives(
     "alternative by_checksum: `1000` -> `1001`",
-    "it sends one user in a thousand astray at 100 % only, which a few hundred users seldom show.",
+    "it sends one user in a thousand astray at 100% only, which a few hundred users seldom show.",
 )
 
 
 route.survives(
     "alternative by_checksum: `zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 < 10 * weight` -> "
     "`zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 <= 10 * weight`",
-    "it sends one user in a thousand astray at 0 % only, which a few hundred users seldom show.",
+    "it sends one user in a thousand astray at 0% only, which a few hundred users seldom show.",
 )
 
 

@@ -44,9 +44,9 @@ def _pair(rng, odd=None, *, airports=AIRPORTS, n=1200, old=(0.02, 200.0), new=No
         "stable", "canary", returns=Several(Text(options=OUTCOMES), Text(), names=("outcome", "reason"))
     ),
     hints=(
-        "Go through the airports one after the other. What would you want to know before you compare two rates?",
-        "Three outcomes, and an order: one airport that fails is enough to fail; otherwise one with too little data is enough to wait; only then does it pass.",
-        "Compare `canary[airport]` with `stable[airport]`, not with a fixed number: in an outage both are high.",
+        "Go through the airports one by one. What do you want to know before you compare two rates?",
+        "The three outcomes have an order. One airport that fails is enough to fail. Otherwise one with too little data is enough to wait. Only then the version passes.",
+        "Compare `canary[airport]` with `stable[airport]`, not with a fixed number. In an outage both error rates are high.",
     ),
 )
 def judge(answer, rng, expect):
@@ -206,7 +206,7 @@ def _blamed_for_an_outage(call):
 
 
 @judge.misconception(
-    "no complaint were a pass. No traffic is no evidence: the old version keeps its users, and the rollout waits.",
+    'you took missing data for a pass. An airport without traffic gives no evidence, so a version that nobody has judged goes on. Return "nodata" while an airport has fewer than 100 requests.',
     when=lambda seen: _explained(seen, empty_passes),
 )
 def empty_passes(stable, canary):
@@ -214,7 +214,7 @@ def empty_passes(stable, canary):
 
 
 @judge.misconception(
-    "all airports were thrown together. A fault at one of them drowns in the mean of all: look at each.",
+    "you added up all airports. A fault at one small airport disappears in the mean of all. Compare the two versions at each airport.",
     when=lambda seen: _explained(seen, overall_mean, least=0.9),
 )
 def overall_mean(stable, canary):
@@ -233,7 +233,7 @@ def overall_mean(stable, canary):
 
 
 @judge.misconception(
-    "the new version were judged by a fixed limit. When the network is down both fail alike, and the release is not the cause: compare with the old version in the same minutes.",
+    "you used a fixed limit. When the network is down, both versions fail alike, and the release is not the cause. Compare with the old version at the same airport.",
     when=lambda seen: _explained(seen, by_a_fixed_limit) and any(map(_blamed_for_an_outage, seen.calls)),
 )
 def by_a_fixed_limit(stable, canary):
@@ -241,7 +241,7 @@ def by_a_fixed_limit(stable, canary):
 
 
 @judge.misconception(
-    "a slow answer were no fault. Nothing fails, and users leave: p99 is the second thing to compare.",
+    "you looked only at errors. A version can be slow without a single failure. Compare `latency_p99` as well.",
     when=lambda seen: _explained(seen, errors_only),
 )
 def errors_only(stable, canary):
@@ -249,7 +249,7 @@ def errors_only(stable, canary):
 
 
 @judge.misconception(
-    "an airport with too few requests ended the question. A failure elsewhere needs no further evidence: look at all of them before you wait.",
+    'you stopped at the first airport with too few requests. Another airport may have failed already, and that is enough. Look at all airports before you return "nodata".',
     when=lambda seen: _explained(seen, waits_first),
 )
 def waits_first(stable, canary):
@@ -259,7 +259,7 @@ def waits_first(stable, canary):
 
 
 @judge.misconception(
-    "it were enough that any airport has data. Those that nobody has seen would pass unseen.",
+    "you waited only while no airport had enough data. Then an airport that nobody has judged passes with the others. One airport with fewer than 100 requests is enough to wait.",
     when=lambda seen: _explained(seen, any_data_will_do),
 )
 def any_data_will_do(stable, canary):
@@ -270,7 +270,7 @@ def any_data_will_do(stable, canary):
 
 
 @judge.misconception(
-    "a rate of few requests could convict. Half of 30 is a fault, or it is a bad minute: below 100 requests an airport is waited for, whatever they show.",
+    "you failed a version because of an airport with few requests. Half of 30 requests may be a fault or a bad minute. Below 100 requests an airport does not count yet, whatever it shows.",
     when=lambda seen: _explained(seen, convicts_on_few),
 )
 def convicts_on_few(stable, canary):

@@ -25,20 +25,20 @@ def _solved(shape, looks):
     edition=2,
     kind=Function("looks", returns=Array(ndim=1)),
     hints=(
-        "A single bar is right for a single look. With several, the largest |z| of all looks must stay below the bar in 95 % of the quiet rollouts.",
-        "Simulate: thousands of quiet rollouts as in the figure, the largest |z| of each, and the value that 95 % of them stay below.",
+        "1.96 is right for one look. With several looks, the largest |z| must stay below the bar in 95% of the rollouts of equal versions.",
+        "Simulate thousands of rollouts of equal versions, as above. Take the largest |z| of each, and find the value that 95% of these stay below.",
         "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
     ),
 )
 def bars(answer, rng, expect):
-    """`bars(looks)`: the bar of |z| at each look, such that all looks together err in about 5 % of the quiet rollouts."""
+    """`bars(looks)`: the bar of |z| at each look, such that all looks together are wrong in about 5% of the rollouts of equal versions."""
     for looks in (2, int(rng.integers(4, 7)), int(rng.integers(9, 14))):
         got = answer(looks).astype(float)
         if len(got) != looks or not (got > 0).all():
             why = (
                 f"you return {len(got)}"
                 if len(got) != looks
-                else f"{got[~(got > 0)][0]:g} is no bar: |z| is always beyond it, or never"
+                else f"{got[~(got > 0)][0]:g} cannot be a bar: |z| is always beyond it, or never"
             )
             with expect.defining():
                 expect.true(False, f"{looks} looks need {looks} bars above 0", why)
@@ -46,7 +46,7 @@ def bars(answer, rng, expect):
         got = np.minimum(got, 50.0)
         errs = crossing(got)[-1]
         with expect.defining():
-            expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6 %)")
+            expect.within(errs, 0.03, 0.06, f"{looks} looks: false rollbacks {errs:.1%} (wanted 3 to 6%)")
         found, fair = (crossing(each, drift=3.0)[-1] for each in (got, _solved("pocock", looks)))
         what = f"{looks} looks: a bad version is found in {found:.0%} (wanted at least {0.9 * fair:.0%})"
         expect.within(found, 0.9 * fair, 1, what)
@@ -54,9 +54,7 @@ def bars(answer, rng, expect):
         if early == looks:
             continue
         half = max(crossing(got, drift=6.0)[early - 1], 0.0)
-        what = (
-            f"{looks} looks: a very bad one is stopped by look {early} in {half:.0%} (wanted at least 60 %)"
-        )
+        what = f"{looks} looks: a very bad one is stopped by look {early} in {half:.0%} (wanted at least 60%)"
         with expect.defining():
             expect.within(half, 0.6, 1, what)
 
@@ -87,7 +85,7 @@ def _each(seen, holds):
 
 
 @bars.misconception(
-    "the bar of a single look were good enough at each. Whatever it is called, a test at 5 %, a 95 % interval, a bar of 1.96: who may stop at the first lucky look, stops too often.",
+    "you used the bar of a single look at each look. Each look is another chance for luck, so equal versions are stopped too often. Which value does the largest |z| of all looks stay below in 95% of the cases?",
     when=lambda seen: _each(seen, lambda bars: np.ptp(bars) < 1e-6 and 1.9 < bars[0] < 2.01),
 )
 def the_same_bar(looks):
@@ -95,7 +93,7 @@ def the_same_bar(looks):
 
 
 @bars.misconception(
-    "there were only one look, at the end. Honest, and the bad version has run to the end: the early looks are what saves the users.",
+    "you look only once, at the end. That is honest, but a bad version runs to the end and harms users all the time. Give the early looks a bar that a very bad version crosses.",
     when=lambda seen: _each(seen, lambda bars: bars[:-1].min() > 4.9 and 1.9 < bars[-1] < 2.1),
 )
 def one_look_at_the_end(looks):
@@ -103,8 +101,8 @@ def one_look_at_the_end(looks):
 
 
 @bars.misconception(
-    "5 % had been shared out as if each look were a test of its own. That is safe. But the looks see the same data again and again and err together, so "
-    "the bar may be lower and find more.",
+    "you divided the 5% by the number of looks, as if each look had new data. That is safe, but the looks share most of their data, so the bar is "
+    "higher than it must be. Simulate all looks together to find a lower one.",
     when=lambda seen: _each(seen, lambda bars: np.allclose(bars, Z(1 - 0.025 / len(bars)), atol=0.02)),
 )
 def shared_out(looks):
@@ -112,7 +110,7 @@ def shared_out(looks):
 
 
 @bars.misconception(
-    "the bar fell to 1.96 at the last look from a height that does not make up for it. Add up what all looks do together, by simulation, before you choose.",
+    "you let the bar fall to 1.96 at the last look, and the early looks are not strict enough to make up for it. All looks together stop too many equal versions. Simulate what they do together.",
     when=lambda seen: _each(
         seen, lambda bars: bars[0] > bars[-1] + 0.2 and 1.9 < bars[-1] < 2.0 and crossing(bars)[-1] > 0.06
     ),

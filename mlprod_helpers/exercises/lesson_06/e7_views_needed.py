@@ -20,9 +20,9 @@ from mlprod_helpers.rollout import requests_needed as _requests_needed
         Function("views", "rate", "percent", returns=Number()),
     ),
     hints=(
-        "What is the second rate? `lift` is relative: 0.2 on 0.43 % is 0.09 percentage points.",
-        "`NormalDist().inv_cdf(0.975)` is 1.96; for the power, `inv_cdf(power)`.",
-        "For the hours: how many views does the canary get in a second, and how many of these seconds are an hour?",
+        "What is the second rate? `lift` is relative: a lift of 0.2 on 0.43% is 0.09 percentage points.",
+        "`NormalDist().inv_cdf(0.975)` is 1.96. For the power, take `inv_cdf(power)`.",
+        "For the hours: how many views does the canary get in a second, and how many in an hour?",
     ),
 )
 def views_needed(answer, rng, expect):
@@ -46,13 +46,13 @@ def views_needed(answer, rng, expect):
         (int(rng.integers(10**6, 10**7)), 0.5, 100),
     )
     for views, rate, percent in hours:
-        what = f"hours for {views:,} views at {percent} % of {rate:g} a second"
+        what = f"hours for {views:,} views at {percent}% of {rate:g} a second"
         expect.close(answer.hours_needed(views, rate, percent), _hours(views, rate, percent), what)
 
 
 @views_needed.acceptable
 def views_needed_by_the_statement(answer, rng):
-    """Views within 5 % of the formula where lifts are not huge, hours without rounding."""
+    """Views within 5% of the formula where lifts are not huge, hours without rounding."""
     for _ in range(30):
         p, lift = float(10 ** rng.uniform(-3, -0.6)), float(rng.choice([-1, 1]) * rng.uniform(0.02, 0.3))
         power = float(rng.uniform(0.5, 0.95))
@@ -95,7 +95,7 @@ def _absolute(p, lift, power):
 
 
 @views_needed.misconception(
-    "the lift were in percentage points. It is relative: 21 % more than 0.43 % is 0.52 %, not 21.43 %.",
+    "you read the lift as percentage points. It is relative, so 21% more than 0.43% is 0.52%. The second rate is `p * (1 + lift)`.",
     when=lambda seen: (
         _views_by(_absolute)(seen) or _views_by(lambda p, lift, power: _absolute(p, abs(lift), power))(seen)
     ),
@@ -105,7 +105,7 @@ def lift_as_points():
 
 
 @views_needed.misconception(
-    "the power were left out. With so few views every second bad version is missed: a difference of just 1.96 standard errors falls below the bar half of the time.",
+    "you left out the power. With so few views you miss every second bad version, because luck takes the difference below the bar half of the time. Add `inv_cdf(power)` to 1.96.",
     when=_views_by(lambda p, lift, power: _views(p, lift, 0.5)),
 )
 def power_of_a_half():
@@ -113,7 +113,7 @@ def power_of_a_half():
 
 
 @views_needed.misconception(
-    "both arms were counted together. The question is for one arm, because the smaller one decides how long it takes.",
+    "you counted both arms together. The question is about one arm, because the canary decides how long it takes. Divide by two.",
     when=_views_by(lambda p, lift, power: 2 * _views(p, lift, power)),
 )
 def both_arms():
@@ -125,7 +125,7 @@ def _one_arm(p, lift, power):
 
 
 @views_needed.misconception(
-    "only one of the two arms varied by chance. The old version's rate is measured on as few views, so the variances of both add up.",
+    "you used the variance of one arm only. The other rate is measured on equally few views, so it is uncertain, too. Add `q * (1 - q)`.",
     when=_views_by(_one_arm),
 )
 def one_variance():
@@ -133,7 +133,7 @@ def one_variance():
 
 
 @views_needed.misconception(
-    "the bar were the one-sided 1.645. Two-sided at 5 % leaves 2.5 % on each side: `inv_cdf(0.975)`.",
+    "you used the one-sided bar of 1.645. A two-sided test at 5% leaves 2.5% on each side. The bar is `inv_cdf(0.975)`.",
     when=_views_by(lambda p, lift, power: _views(p, lift, power, alpha=0.1)),
 )
 def one_sided():
@@ -148,7 +148,7 @@ def _all_traffic(seen):
 
 
 @views_needed.misconception(
-    "the canary got all of the traffic. The views are right, but its arm fills at its own share of them.",
+    "you gave all of the traffic to the canary. It gets only `percent` percent of it, so it needs longer. The views are right.",
     when=lambda seen: _all_traffic(seen) and _views_by(_views)(seen),
 )
 def all_of_the_traffic():

@@ -29,9 +29,9 @@ CALLS_APART = 60  # seconds: the shortest interval of a plan
         ),
     ),
     hints=(
-        "First the plan: how many requests does an airport's canary see between two checks? At 5 requests a second, 10 % and five minutes make 150, a quarter of them from LGA.",
-        "Then the judge: which differences would chance alone show among so few requests, with three airports and a dozen checks? Fail only beyond that, or let `threshold` forgive one.",
-        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` tells what happened at each check. A good version must be through well before the hour is over.',
+        "First the plan. How many requests does the canary see at each airport between two checks? At 5 requests a second, 10% and five minutes make 150, but the smallest airport gets only an eighth of them.",
+        "Then the judge. Which differences does chance alone show among so few requests, with three airports and a dozen checks? Fail only beyond that, or let `threshold` forgive one check.",
+        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` says what happened at each check. A good version must be through well before the hour is over.',
     ),
 )
 def plan_and_judge(answer, rng, expect):
@@ -256,7 +256,7 @@ def one_percent_for_ever():
 
 
 @plan_and_judge.misconception(
-    "all airports were thrown together. The version that fails at one of them came through, or stayed for long: look at each.",
+    "you added up all airports. The version that fails at one of them came through or stayed for long. Compare the two versions at each airport.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
         and _misses_one_airport(seen)
@@ -270,7 +270,7 @@ def all_airports_together():
 
 
 @plan_and_judge.misconception(
-    "an airport with a handful of requests could be left out. The check passed for all, and the one that nobody had heard of was the one that failed: wait for it.",
+    "you left out airports with a handful of requests. The check passed, and the airport that it had hardly heard of was the one that failed. Wait until each has enough requests.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
         and _skips_a_quiet_airport(seen)
@@ -285,7 +285,7 @@ def without_the_quiet_airport():
 
 
 @plan_and_judge.misconception(
-    "a fixed limit would do once everybody has the new version. Nobody is left to compare it with, and an outage crosses the limit: compare before the switch, on copies or on a part of the users.",
+    "you used a fixed limit after all users had switched. Then there is no old version to compare with, and an outage crosses the limit. Compare before the switch, on copies or on a part of the users.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_alone(seen),
 )
 def judged_alone():
@@ -304,7 +304,7 @@ def judged_alone():
 
 
 @plan_and_judge.misconception(
-    "errors were all that can go wrong. Nothing failed, and a part of the answers came too late for anybody: look at the latency as well.",
+    "you looked only at errors. The slow version fails less often, but its answers come too late. Compare the latency as well.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"] and _misses_slowness(seen)
     ),
@@ -317,7 +317,7 @@ def only_errors():
 
 
 @plan_and_judge.misconception(
-    "any difference were the version's fault. Among a few dozen requests chance alone makes one arm look worse again and again, in errors or in p99, and so good versions are sent home: ask for more than chance would show.",
+    "you failed a version for any difference. Among a few dozen requests, chance alone makes one version look worse again and again. So good versions are sent back. Ask for more than chance would show.",
     when=lambda seen: (
         _fails_on_luck(seen) >= 1
         and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
@@ -339,7 +339,7 @@ def any_difference():
 
 
 @plan_and_judge.misconception(
-    "a fixed limit could judge a release. An outage that both versions share crosses it, and a good version was sent home for it: compare with the old one in the same minutes.",
+    "you used a fixed limit. An outage that both versions share crosses it, so a good version was sent back. Compare with the old version in the same minutes.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_in_an_outage(seen),
 )
 def by_fixed_limits():
