@@ -31,7 +31,7 @@ class Unsupported(TypeError):
 def encode(value):
     """Turn `value` into JSON data.
 
-    A value is a number, str, None, Ellipsis, timestamp, timedelta or date; a list, tuple, set or dict of values; a numpy
+    A value is a number, str, bytes, None, Ellipsis, timestamp, timedelta or date; a list, tuple, set or dict of values; a numpy
     array; a pandas Series, Index or DataFrame. A `Fraction` or a `Decimal` travels as a float. `Unsupported` is raised for
     anything else (functions, estimators, generators, ...), and for what is larger than 64 MiB.
     """
@@ -216,6 +216,11 @@ class _Encoder:
         self._room(str.__len__(value))
         return str.__str__(value)
 
+    def binary(self, value, depth):
+        """The key of a log, for example, which exercise 5.6 gets."""
+        self._room(len(value))
+        return {"type": "bytes", "data": base64.b64encode(value).decode()}
+
     def moment(self, value, depth):
         """A date or time, or a duration."""
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
@@ -312,6 +317,7 @@ _PLAIN = {
 }
 _ENCODERS = (
     (str, _Encoder.text),
+    (bytes, _Encoder.binary),
     ((int, float, np.integer, np.floating, np.bool_, fractions.Fraction, decimal.Decimal), _Encoder.number),
     ((dt.date, np.datetime64, dt.timedelta, np.timedelta64), _Encoder.moment),
     (tuple(_LISTINGS.values()), _Encoder.listing),
@@ -377,6 +383,7 @@ _DECODERS = {
     "<NA>": lambda data: pd.NA,
     "int": lambda data: int(data["text"], 16),
     "float": lambda data: float(data["text"]),
+    "bytes": lambda data: base64.b64decode(data["data"]),
     "date": lambda data: dt.date.fromisoformat(data["text"]),
     "Timestamp": lambda data: pd.Timestamp(data["text"]),
     "Timedelta": lambda data: pd.Timedelta(data["text"]),
