@@ -37,6 +37,7 @@ from mlprod_helpers.checklist import (
     redact,
     replay_record,
 )
+from mlprod_helpers.checklist.display_service import eta_record
 from mlprod_helpers.checklist.linting import is_vague
 from mlprod_helpers.checklist.measures import convert
 from mlprod_helpers.lesson import values
@@ -112,6 +113,62 @@ def test_an_empty_record_misses_each_row():
 def test_a_row_that_was_emptied_is_found(record, row):
     setattr(record, row, getattr(Record(), row))
     assert "missing" in problems(record, row)
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        (
+            "security",
+            [Claim(metric="refused", at_least=50, unit="%", evidence=from_trials([True] * 4, "sent"))],
+        ),
+        (
+            "privacy",
+            [Claim(metric="leaks", at_most=3, evidence=from_leaks([{"request_id": 1}], names=["Ada"]))],
+        ),
+        ("privacy", [Claim(metric="k_anonymity", at_least=1, evidence=measured(9, "", "groups", rows=90))]),
+        (
+            "rollback",
+            Rollback(Alert("error_rate", above=2, unit="%"), 600, "eta-oncall rota", "router plan v1"),
+        ),
+        ("monitoring", [Alert("p99", above=60, unit="s", minutes=5, tells="eta-oncall rota")]),
+    ],
+)
+def test_a_threshold_that_a_bad_service_keeps_too_is_weak(record, row, value):
+    setattr(record, row, value)
+    assert problems(record, row) == ["weak"]
+
+
+@pytest.mark.parametrize("text", ["0.8", "the timetable", "2013", "14 minutes"])
+def test_a_baseline_gives_a_figure_and_says_of_what(record, text):
+    record.baseline = text
+    assert problems(record, "baseline") == ["vague"]
+
+
+def test_the_key_of_a_log_travels_to_a_check():
+    assert values.copy({"key": KEY}) == {"key": KEY}
+
+
+def test_a_record_of_the_display_service_stays_empty_where_nothing_is_given():
+    given = {
+        "model_bytes": measured(0.5, "MB", "pickle", model="line"),
+        "leaks": from_leaks([{"request_id": 1}], names=["Ada"]),
+        "refused": from_trials([True], "sent"),
+        "k_anonymity": measured(78, "", "groups", rows=90),
+    }
+    promises = {"refused_percent": 100, "smallest_group": 5, "p99_ms": 300, "qps": 80}
+    assert {finding.problem for finding in eta_record(given).lint()} == {"missing"}
+    empty = eta_record(given, servers=6, **promises)
+    assert {finding.row for finding in empty.lint()} == {
+        "baseline",
+        "latency",
+        "throughput",
+        "rollback",
+        "monitoring",
+    }
+    text = "median of the route, off by 8 minutes"
+    whole = eta_record(given, baseline=text, servers=6, draws=10, alert_ms=2000, back_within=5, **promises)
+    assert whole.lint() == ()
 
 
 def test_words_instead_of_a_figure_are_vague_and_told_once(record):

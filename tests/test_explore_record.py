@@ -46,7 +46,7 @@ def test_every_entry_can_be_typed_and_read_back(record):
         form.set(name, value)
         assert form.message == "" and made.value == value, name
     assert {f.row for f in record.lint()} <= {"latency", "throughput", "logging", "security", "privacy"} | {
-        *("rollback", "monitoring", "compute", "sizing", "place", "rollout")
+        *("baseline", "rollback", "monitoring", "compute", "sizing", "place", "rollout")
     }
 
 

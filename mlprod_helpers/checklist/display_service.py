@@ -1,9 +1,20 @@
-"""The display service of lesson 05: a log entry that tells too much, a door that lets too much in, a month of servers."""
+"""The display service of lesson 05: what was written in a hurry, the course's own parts, its record and its costs."""
 
 import dataclasses
 
-from mlprod_helpers.checklist import Claim, Record, Sizing, replay_record
-from mlprod_helpers.queueing import Lognormal
+from mlprod_helpers.checklist import (
+    Alert,
+    Claim,
+    Decision,
+    Record,
+    Rollback,
+    Rollout,
+    Sizing,
+    from_sizing,
+    redact,
+    replay_record,
+)
+from mlprod_helpers.queueing import Lognormal, mmc_percentile
 
 FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
 LAST = ("Okafor", "Petrescu", "Lombardi", "Karimova", "Nordahl", "Haddad", "Kovac", "Virtanen")
@@ -72,8 +83,54 @@ def leaky_door(payload):
         return 500, "something went wrong"
 
 
+def servers_needed(hourly_rates, service_s, target_s):
+    """The fewest servers whose p99 meets the target in the busiest hour, for exponential times; 0 if 100 are not enough.
+
+    >>> servers_needed([20, 80, 40], 0.05, 0.3)
+    6
+    """
+    rate = max(hourly_rates)
+    meets = (n for n in range(1, 101) if mmc_percentile(99, rate, service_s, n) <= target_s)
+    return next(meets, 0)
+
+
+def safe_entry(entry, key, names):
+    """What the log keeps of an entry: enough to find a slow request, and no person. Long flights share one group."""
+    kept = redact(
+        entry,
+        keep=("request_id", "version", "status", "latency_ms"),
+        pseudonyms=("user_id",),
+        free_text=("comment",),
+        key=key,
+        names=names,
+    )
+    return kept | {"features": {"distance": min(entry["features"]["distance"] // 500 * 500, 2000)}}
+
+
+def door(payload):
+    """The status and the reason for what a stranger sent.
+
+    >>> door({"rows": [{"distance": float("nan"), "hour": 9}]})
+    (400, 'distance is a number from 50 to 5000')
+    """
+    rows = payload.get("rows") if isinstance(payload, dict) else None
+    if not isinstance(rows, list):
+        return 400, "rows is a list"
+    if len(rows) > 100:
+        return 413, "at most 100 rows"
+    for row in rows:
+        if not isinstance(row, dict) or set(row) != {"distance", "hour"}:
+            return 400, "a row has a distance and an hour, nothing else"
+        for name, low, high in (("distance", 50, 5000), ("hour", 0, 23)):
+            number = isinstance(row[name], int | float) and not isinstance(row[name], bool)
+            if not number or not low <= row[name] <= high:
+                return 400, f"{name} is a number from {low} to {high}"
+    return 200, "ok"
+
+
 RATE, SERVICE = 80.0, Lognormal(0.05, cv=1.0)
 NEED_MS = 300.0
+OWNER, BACK = "eta-oncall rota", "set the router's weight of the old version to 100%"
 SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
 
@@ -91,3 +148,76 @@ def month_of(servers, *, random_state=None):
     missed = 1 - float(replay.claims["kept"].iloc[0])
     cost = SERVER_MONTH * sizing.servers + MISSED_MINUTE * MINUTES * missed
     return {"servers": sizing.servers, "missed": round(missed, 3), "cost": round(cost)}
+
+
+def eta_record(
+    evidence,
+    *,
+    baseline=...,
+    servers=...,
+    draws=...,
+    p99_ms=...,
+    qps=...,
+    refused_percent=...,
+    smallest_group=...,
+    alert_ms=...,
+    back_within=...,
+):
+    """The record of the display service: the decisions are made, and a row whose value is still `...` stays empty.
+
+    Parameters
+    ----------
+    evidence : dict of Evidence
+        `model_bytes`, `leaks`, `refused` and `k_anonymity`. The simulated figures are drawn here.
+    baseline : str
+    servers, draws : int
+        Servers of the busiest hour; minutes of traffic that prove the promises.
+    p99_ms, qps, refused_percent, smallest_group : float
+        Thresholds of the promises.
+    alert_ms, back_within : float
+        The p99 (ms) above which the alert fires; minutes until the old version answers again.
+
+    Returns
+    -------
+    Record
+    """
+    record = Record(
+        service="Air time of each departing flight, for the airport display",
+        owner=OWNER,
+        scenario=Decision("replace", "The display shows the timetable's time today."),
+        baseline="" if baseline is ... else baseline,
+        automation=Decision("full automation", "A wrong minute harms nobody, and people see the plane."),
+        training=Decision("batch", "Labels come after hours, winds change within weeks: each Sunday."),
+        serving=Decision("realtime", "The inputs are known when the plane leaves the gate."),
+        place=Decision("cloud", "The display has a line, and all logs have to be in one place."),
+        compute=Decision(
+            "CPU", "A row takes 50 ms on one core.", [_proven(evidence, "model_bytes", at_most=10, unit="MB")]
+        ),
+        logging=[_proven(evidence, "leaks", at_most=0)],
+        rollout=Rollout("canary", steps=(0.05, 0.25, 1.0), minutes=30),
+    )
+    if refused_percent is not ...:
+        record.security = [_proven(evidence, "refused", at_least=refused_percent, unit="%")]
+    if smallest_group is not ...:
+        record.privacy = [_proven(evidence, "k_anonymity", at_least=smallest_group)]
+    if servers is not ...:
+        record.sizing = Sizing(RATE, servers, SERVICE, seconds=60.0)
+        record.latency = _simulated(record.sizing, draws, "p99", p99_ms, at_most=p99_ms, unit="ms")
+        record.throughput = _simulated(record.sizing, draws, "throughput", qps, at_least=qps, unit="QPS")
+    if alert_ms is not ...:
+        record.monitoring = [Alert("p99", above=alert_ms, unit="ms", minutes=5, tells=OWNER)]
+    if ... not in (alert_ms, back_within):
+        record.rollback = Rollback(record.monitoring, back_within, OWNER, BACK)
+    return record
+
+
+def _proven(evidence, metric, **threshold):
+    return Claim(metric=metric, evidence=evidence[metric], **threshold)
+
+
+def _simulated(sizing, draws, metric, value, **threshold):
+    """The claim on a simulated metric, in a list; an empty one while its threshold is missing."""
+    if value is ...:
+        return []
+    evidence = None if draws is ... else from_sizing(sizing, metric, seeds=draws)
+    return [Claim(metric=metric, evidence=evidence, **threshold)]

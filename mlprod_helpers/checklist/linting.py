@@ -9,6 +9,10 @@ from mlprod_helpers.checklist.rows import CLAIMS, DECISIONS, ROWS, TEXTS
 
 # If one draw in four failed, ten in a row would still all pass by luck in 6 % of the cases: fewer prove little.
 MIN_DRAWS = 10
+# Thresholds that prove nothing: below (or above) them a promise is kept by a service that nobody should run.
+WEAKEST = {"leaks": 0.0, "refused": 1.0, "k_anonymity": 5.0}
+LATEST_ALERT = 10  # times the promise: whoever waits for more than that hears of it from the users
+LONGEST_WAY_BACK = 60  # minutes
 
 _VAGUE = re.compile(
     r"\b(?:(?:fast|good|quick|low|high|secure|safe|small|big|cheap|accurate) enough|as (?:soon|fast|far) as possible"
@@ -17,6 +21,8 @@ _VAGUE = re.compile(
     r"|industry standard|state of the art|robust|scalable|performant|real[- ]?time enough)\b|^\W*$",
     re.IGNORECASE,
 )
+
+_BASELINE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]{3,}\W+[^\W\d_]{2,})", re.DOTALL)  # a figure and two words
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def lint(record):
 
     The kinds of problem: `missing` (a row or a part of it), `vague` (words where a figure belongs), `no evidence`,
     `contradicted` (the evidence says otherwise), `unit`, `one seed` (too few draws of random traffic), `other load`
-    (evidence for less traffic or more servers than stated), `source` (nobody could repeat it), `inconsistent` (two
+    (evidence for less traffic or more servers than stated), `weak` (a threshold that a bad service keeps as well), `source` (nobody could repeat it), `inconsistent` (two
     rows that cannot both be true).
     """
     rules = (_texts, _decisions, _claim_rows, _claims, _sizing, _rollout, _rollback, _monitoring, _together)
@@ -100,6 +106,8 @@ def _texts(record):
             yield name, "missing", todo[name]
         elif is_vague(text):
             yield name, "vague", f'"{text}" names nobody and nothing. {todo[name]}'
+        elif name == "baseline" and not _BASELINE.search(text):
+            yield name, "vague", f'"{text}" does not give a figure and say of what. {todo[name]}'
 
 
 def _decisions(record):
@@ -154,6 +162,23 @@ def _threshold(row, claim):
         if (claim.at_most is None) == lower_is_better:
             side = "at_most" if lower_is_better else "at_least"
             yield row, "inconsistent", f'"{claim}" promises the wrong side of {claim.metric}: use {side}.'
+        else:
+            yield from _weak(row, claim)
+
+
+def _weak(row, claim):
+    """A threshold that a bad service would keep as well."""
+    measure, limit = METRICS[claim.metric], WEAKEST.get(claim.metric)
+    if limit is None or dimension(claim.unit) != dimension(measure.unit):
+        return
+    promised = convert(claim.threshold, claim.unit, measure.unit)
+    if promised > limit if measure.better == "low" else promised < limit:
+        least = "at most" if measure.better == "low" else "at least"
+        yield (
+            row,
+            "weak",
+            f'"{claim}" is kept by a bad service too: promise {least} {in_words(limit, measure.unit)}.',
+        )
 
 
 def _unit(row, part):
@@ -248,6 +273,9 @@ def _rollback(record):
     if rollback.within is None:
         todo = "within how many minutes does the old version answer again?"
         yield "rollback", "missing", f"No time: {todo}"
+    elif rollback.within > LONGEST_WAY_BACK:
+        todo = f"The old version can answer again within {LONGEST_WAY_BACK} minutes: route to it."
+        yield "rollback", "weak", f"{rollback.within:g} minutes are no way back. {todo}"
     questions = {"owner": "Who does it, at night too?", "how": "Which switch is thrown, by which command?"}
     for name, question in questions.items():
         text = getattr(rollback, name)
@@ -287,6 +315,17 @@ def _alert(row, alert, record):
     for _, claim in record.claims():
         if claim.metric == alert.metric and claim.evidence is not None:
             yield from _false_alarms(row, alert, claim)
+        if claim.metric == alert.metric and claim.at_most and alert.above is not None:
+            yield from _late_alert(row, alert, claim)
+
+
+def _late_alert(row, alert, claim):
+    """An alert so far above the promise that the users are the first to notice."""
+    if dimension(alert.unit) == dimension(claim.unit):
+        times = convert(alert.above, alert.unit, claim.unit) / claim.at_most
+        if times > LATEST_ALERT:
+            todo = f"Move it to at most {LATEST_ALERT} times the promise."
+            yield row, "weak", f'"{alert}" is {times:.0f} times what "{claim}" promises. {todo}'
 
 
 def _false_alarms(row, alert, claim):
