@@ -16,10 +16,10 @@
 # %% [markdown]
 # # Detecting drift
 #
-# > **Nothing had happened, and the monitor alarmed in 999 of 1,000 weeks.** It compared 100 rows a week with 10,000 older rows, in 20 columns of flights and weather. It alarmed as soon as
+# > **Nothing had happened, and the monitor alarmed in 999 of 1,000 weeks.** It compared 100 rows a week with 10,000 reference rows, in 20 columns of flight and weather data. It alarmed as soon as
 # > one column was above the usual limit. All rows had been dealt from one shuffled pile, so nothing could have changed.
 #
-# People soon ignore an alarm that rings every week. This lesson is about alarms that they keep reading.
+# People soon ignore such an alarm. This lesson is about alarms that people keep taking seriously.
 
 # %% [markdown]
 # ## What you will do
@@ -27,7 +27,7 @@
 # This lesson takes {{minutes}} minutes: {{reading}} of reading and {{exercises}} of exercises. You will
 #
 # - **a** say how often a monitor alarms while nothing changes, and set its limit by that,
-# - **b** tell a large change from one that is only certain,
+# - **b** tell a large change from one that is merely statistically significant,
 # - **c** choose what to compare with,
 # - **d** run a detector on errors with late labels, and score it,
 # - **e** write an alarm for twelve services, scored by what it costs.
@@ -44,7 +44,7 @@ lesson = Lesson("03", edition=2)
 # %% [markdown]
 # ## A year in which nothing happens
 #
-# The **PSI** (population stability index) says how differently the rows of a column spread over ten bins, now and in the reference. It is 0 if they spread alike. The
+# The **PSI** (population stability index) measures how differently a column is spread over ten bins in the current rows and in older rows, the *reference*. It is 0 if they spread alike. The
 # usual rule comes from credit scoring: up to 0.1 nothing has changed, above 0.1 look closer, above 0.25 act.
 #
 # The 20 columns describe the flights from New York in 2013 and their weather.
@@ -63,10 +63,9 @@ columns = [name for name in both if name not in ("time", "date", "full_hour", "d
 print(len(columns), "columns:", *columns)
 
 # %% [markdown]
-# We *deal the rows like cards*: we shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 rows from the rest. Both hold flights of all seasons, so
-# whatever the monitor finds is chance. An alarm when nothing has changed is a **false alarm**.
+# We *deal the rows like cards*: we shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 rows from the rest. Whatever the monitor finds is chance. An alarm when nothing has changed is a **false alarm**.
 #
-# In what share of the quiet weeks is the PSI of *one* column above 0.1?
+# Call a week in which nothing has changed *quiet*. In what share of the quiet weeks is the PSI of a single column above 0.1?
 
 # %%
 lesson.predict("weeks with an alarm of one column", ...)  # a number between 0 and 1
@@ -96,7 +95,7 @@ lesson.recall("weeks with an alarm of one column", round(float((few > 0.1).mean(
 # Draw the largest PSI of each week
 from mlprod_helpers import plots
 
-fig, ax = plots.figure(title="Nothing changed, and 100 rows a week are always above the limit")
+fig, ax = plots.figure(title="Nothing changed, yet 100 rows a week are always above the limit")
 for psi_of_week, color in ((few, plots.RED), (many, plots.BLUE)):
     ax.plot(np.arange(1, 53), psi_of_week.max(axis=1)[:52], "o", color=color, markersize=5)
 ax.axhline(0.1, color=plots.INK, linewidth=1, linestyle="--")
@@ -117,8 +116,7 @@ for limit in (0.1, 0.25):
 print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None):.3f} with 1,000 rows")
 
 # %% [markdown]
-# One column is above 0.1 in about a third of the quiet weeks, and twenty columns are almost never quiet together. Even at 0.25 the monitor alarms in about one week in ten. With 1,000 rows a week
-# neither limit alarms all year.
+# One column is above 0.1 in about a third of the quiet weeks. Twenty are almost never quiet together. Even at 0.25 the monitor alarms in about one week in ten. With 1,000 rows a week, neither limit is exceeded all year.
 #
 # *Change this and run again:* set `rows=300` in `few`. How often does one column alarm now?
 
@@ -129,18 +127,18 @@ print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None
 #
 # $$\text{PSI} = \sum_i (q_i - p_i) \ln \frac{q_i}{p_i}$$
 #
-# A bin adds something positive if its shares differ. A category is a bin of its own, and so are missing values. The reference alone decides the bins. Because an empty bin would make the logarithm infinite, *half a row is added to each bin* of both samples (*smoothing*). Here is one quiet week:
+# Each bin whose two shares differ makes a positive contribution. A category is a bin of its own, and so are missing values. The bins are determined by the reference alone. Because an empty bin would make the logarithm infinite, *half a row is added to each bin* of both samples (*smoothing*). Here is one quiet week:
 
 # %%
 week = both.iloc[rng.choice(rest, 100)]
 drift.psi(reference["temp"], week["temp"]).plot()
 
 # %% [markdown]
-# Each bin should hold ten rows, and by chance it holds six or fifteen. How large does this make the PSI? Take $n$ rows of reference, $m$ current rows and $B$ bins. If nothing changes,
+# We expect ten rows in each bin, but by chance some hold six and others fifteen. How large does this make the PSI? Take $n$ reference rows, $m$ current rows and $B$ bins. If nothing changes,
 #
 # $$\text{PSI} \approx \left(\frac1n + \frac1m\right) \cdot \chi^2_{B-1}$$
 #
-# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. It is $B-1$ on average. The smaller sample sets the scale. The column and its unit do not matter. Here is the mean PSI of a quiet week:
+# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. It is $B-1$ on average.   The smaller sample sets the scale. Here is the mean PSI of a quiet week:
 
 # %%
 import pandas as pd
@@ -164,7 +162,7 @@ pd.DataFrame({"formula": formula, "simulated": simulated}, index=names).round(4)
 #
 # Write `false_alarm_rate(n_reference, n_current, bins, threshold)`: the chance that the PSI is above the threshold in a week in which nothing has changed.
 #
-# A chi-square number with `df` degrees of freedom is above `x` with the chance `chi2.sf(x, df)`.
+# The probability that a chi-square variable with `df` degrees of freedom exceeds `x` is `chi2.sf(x, df)`.
 
 # %%
 from scipy.stats import chi2
@@ -200,7 +198,7 @@ def false_alarm_rate(n_reference, n_current, bins, threshold):
 lesson.check("3.1")
 
 # %% [markdown]
-# Here is this chance at a limit of 0.1, with 10,000 rows of reference. The last column has no smoothing.
+# Here is the false alarm rate at a limit of 0.1, with 10,000 reference rows. In each half, the last column is without smoothing.
 
 # %%
 rates = {}
@@ -219,7 +217,7 @@ pd.concat({"one column": one, "any of 20 columns": 1 - (1 - one) ** 20}, axis=1)
 #
 # <details><summary>How good is the formula?</summary>
 #
-# Half a row of smoothing in each bin pulls the shares together a little, so the simulation gives 0.31 and the formula 0.36. Without smoothing the shares are further apart than in the formula, which is exact for many rows only. The last table takes the 20 columns as independent. Our real ones are not, because cold air is dry, and still they alarm as often.
+# Half a row of smoothing in each bin pulls the shares together a little, so the simulation gives 0.31 and the formula 0.36. Without smoothing, the rate is a little higher than the formula says, because the formula is exact for many rows only. The last table takes the 20 columns as independent. Our real columns are not independent (cold air is dry, for example), yet the monitor alarms just as often.
 #
 # </details>
 #
@@ -241,7 +239,7 @@ print(f"the formula's mean: {usual_psi(10_000, n, both['dest'].nunique()):.3f}")
 # Write `psi(reference, current, bins)`.
 #
 # - Cut the bins at the **quantiles** of the reference: a tenth of its rows is below the 0.1 quantile, and so on.
-# - Leave the first and the last bin open to the outside.
+# - Make the first and the last bin open-ended.
 # - Add half a row to each bin of both samples, then divide by the sum.
 
 
@@ -278,21 +276,21 @@ def psi(reference, current, bins):
 lesson.check("3.2")
 
 # %% [markdown]
-# ## Twenty columns, one promise
+# ## Twenty columns, two kinds of promise
 #
 # A **p-value** says how often a quiet week gives at least this PSI. If the limit is $p < 0.05$, one column alarms in 5% of the quiet weeks, and twenty independent columns in $1 - 0.95^{20}$ = 64%.
 # You can make one of two promises instead:
 #
-# - *The chance of any false flag is at most 5%.* **Bonferroni** compares each p with 0.05/20. *Holm* does so for the smallest, and is a little less strict with each next one.
+# - *The chance of any false flag is at most 5%.* **Bonferroni** compares each p with 0.05/20. *Holm* does so for the smallest p-value, and is a little less strict with each larger one.
 # - *The expected share of false flags among the flags is at most 5%.* This is **Benjamini-Hochberg** (`bh`).
 #
 # <details><summary>The two promises in detail</summary>
 #
-# Holm stops at the first p-value that fails its limit. The promise of Benjamini-Hochberg is about the average over many weeks, not about each week. It needs columns that are independent or that rise and fall together. It finds more and promises less.
+# Holm starts with the smallest p-value and stops at the first one above its limit. The promise of Benjamini-Hochberg is about the average over many weeks, not about each week. It needs columns that are independent or that rise and fall together. It finds more and promises less.
 #
 # </details>
 #
-# We simulate 300 quiet weeks, and 300 weeks in which five of 20 columns have really moved.
+# We simulate 300 quiet weeks, and 300 in which five of 20 columns have moved.
 
 # %%
 from scipy.stats import norm
@@ -308,7 +306,7 @@ for method in (None, "bonferroni", "holm", "bh"):
         "quiet weeks with a flag": quiet.any(axis=1).mean(),
         "drifted columns found": drifted[:, moved > 0].mean(),
         "drift weeks with a false flag": false.any(axis=1).mean(),
-        "false share of the flags, mean": (false.sum(axis=1) / drifted.sum(axis=1).clip(1)).mean(),
+        "mean share of false flags": (false.sum(axis=1) / drifted.sum(axis=1).clip(1)).mean(),
     }
 pd.DataFrame(results).T.round(2)
 
@@ -361,8 +359,7 @@ lesson.check("3.3")
 # %% [markdown]
 # ## How large is it?
 #
-# A p-value answers "could chance do this?" With enough rows the answer is no, even for a tiny change. Here one column moves by 0.02 standard deviations (**sd**), which nobody would act
-# on. The **KS** test (Kolmogorov-Smirnov) takes the largest gap between the two cumulative curves.
+# A p-value answers "could chance do this?" With enough rows the answer is no even for a tiny change. Here one column moves by only 0.02 standard deviations (**sd**). The **KS** test (Kolmogorov-Smirnov) takes the largest gap between the two cumulative curves.
 
 # %%
 rng_ks = np.random.default_rng(3)
@@ -376,11 +373,11 @@ pd.DataFrame(tiny).transpose()
 
 # %% [markdown]
 # The **effect size** answers "how large is it?" A PSI of 0.25 is not a KS of 0.25, so the course translates both into one unit: *the shift, in sd, of a normal column
-# that gives the same distance*. 0.2 is small, 0.5 is medium, and 0.8 is large. With more rows the p-value shrinks, and the effect size settles at the true shift.
+# that gives the same distance*. 0.2 is small, 0.5 is medium, and 0.8 is large. With more rows, the p-value shrinks and the effect size settles.
 #
 # *Change this and run again:* replace `0.02` by `0.2`. What happens to p?
 #
-# With few rows a distance is mostly chance, because it is never below zero. In the next table nothing has changed. Still, the KS of two samples of 100 rows is as large as after a shift of 0.3 sd. The course's
+# With few rows, a distance mostly shows chance, because it cannot be negative. In the next table nothing has changed. Still, the KS of two samples of 100 rows is as large as after a shift of 0.3 sd. The course's
 # effect size subtracts what chance adds.
 
 # %% collapsed=true
@@ -402,7 +399,7 @@ for n in (100, 1_000, 10_000):
 pd.DataFrame(quiet_size).T.round(3)
 
 # %% [markdown]
-# In this unit the usual limits contradict each other. Each row translates one of them. (The **AUC** is that of a classifier between the two samples, lesson 02.)
+# In this unit the usual limits contradict each other. (The **AUC** is that of a classifier that tells the two samples apart.)
 
 # %%
 limits = {
@@ -417,14 +414,14 @@ same[["shift", "psi", "ks", "auc"]].round(2)
 
 # %%
 plots.bars(
-    same["shift"].round(2), title="The usual limits wait for very different shifts", xlabel="shift (sd)"
+    same["shift"].round(2), title="The usual limits correspond to very different shifts", xlabel="shift (sd)"
 )
 
 # %% [markdown]
-# "PSI above 0.25" alarms at half a standard deviation. "AUC above 0.8" waits until 1.19 sd. For *one* normal column the second alarm adds nothing to the first. Choose
+# "PSI above 0.25" alarms at half a standard deviation. "AUC above 0.8" needs a shift of 1.19 sd. For *one* normal column the second alarm adds nothing to the first. Choose
 # the shift that matters, then read off the limits.
 #
-# However, a classifier adds up what many columns say. Here 20 independent columns move by 0.3 sd each:
+# But a classifier adds up many columns. Here 20 independent columns move by 0.3 sd each:
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -441,9 +438,9 @@ alone = max(drift.psi(twenty[name], twenty_moved[name]).statistic for name in tw
 print(f"largest PSI of a column {alone:.2f}, adversarial AUC {together:.2f}")
 
 # %% [markdown]
-# No column comes near 0.25, and the AUC is above 0.8. So the two alarms watch different things.
+# No column comes near 0.25, and the AUC is above 0.8. The two alarms watch different things.
 #
-# *A large effect is not a large harm.* Here are the five inputs of a model that was trained until 11 February, in winter and summer. Its mean error in minutes follows.
+# *A large effect size does not mean that much harm is done.* Here we compare summer with winter for the five inputs of a model that was trained up to 11 February. Its mean error in minutes follows.
 
 # %%
 inputs = ["distance", "hour", "carrier", "origin", "dest"]
@@ -473,8 +470,7 @@ errors = {
 pd.DataFrame(errors, index=list(periods)).round(1)
 
 # %% [markdown]
-# Only `dest` drifted: in summer 1.1% of the rows fly to one of eight new destinations. They are not the harm. The error doubled, and it doubled just the same for the old destinations,
-# because the winds had turned (lesson 01). So a report can ring for something harmless and miss the harm.
+# Only `dest` drifted: in summer, 1.1% of the flights go to one of eight new destinations. But the error doubled for the old destinations too, because the winds had changed. A report can flag something harmless and miss the real problem.
 #
 # ### Exercise 3.4 · Read the report
 # *2 points · 4 minutes*
@@ -492,7 +488,7 @@ shown["missing now"] = (100 * busy.table["missing_current"]).map("{:.1f}%".forma
 shown.assign(worth=worth)
 
 # %% [markdown]
-# Which columns deserve a person's time today? They changed by 0.2 sd or more, or many more values are missing, *and* the model would notice. Write a list of their names.
+# Which columns deserve a person's time today? A column does if two things hold: it changed by 0.2 sd or more or lost many more values, *and* shuffling it makes the model's error clearly worse. Write a list of names.
 
 # %% exercise="3.4"
 ### BEGIN SOLUTION
@@ -505,10 +501,9 @@ lesson.check("3.4")
 # %% [markdown]
 # ## Compared with what?
 #
-# The reference decides what the monitor can see. At the station Clark/Lake in Chicago, the outside temperature has
-# seasons and no trend, and the daily entries grow slowly. We compare each week's mean with three references, in standard deviations of the weekly means of 2001 to 2003. More than 1 is an alarm.
+# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature is seasonal without a trend, and the number of daily entries grows slowly. We compare each week's mean with three references, in standard deviations of the weekly means of 2001 to 2003. More than 1 is an alarm.
 #
-# Which reference notices the growth? Which one stays calm about the seasons?
+# Which reference notices the growth? Which one raises no alarm about the seasons?
 
 # %%
 lesson.predict("notices slow growth", ...)  # "training", "four weeks before" or "same week last year"
@@ -533,7 +528,7 @@ distance = {name: ((weekly - base) / spread)["2004":] for name, base in referenc
 # Draw the distance from each reference over the years
 fig, axes = plots.figure(ncols=2, sharey=True)
 shades = dict(zip(distance, (plots.BLUE, plots.RED, plots.GREEN), strict=True))
-titles = ("Temperature: training data alarm each year", "Entries: training data see the growth")
+titles = ("Temperature: with training data, an alarm each year", "Entries: training data see the growth")
 for ax, column, title in zip(axes, weekly, titles, strict=True):
     for name, table in distance.items():
         ax.plot(table.index, table[column].rolling(13, center=True).median(), color=shades[name])
@@ -554,7 +549,7 @@ plots.show(
 )
 
 # %% [markdown]
-# This is the share of weeks with an alarm.
+# Here is the share of weeks with an alarm.
 
 # %%
 rings = {name: table.abs() > 1 for name, table in distance.items()}
@@ -574,13 +569,13 @@ lesson.recall("calm about seasons", "same week last year (and the four weeks bef
 # %% [markdown]
 # No reference is right for both columns.
 #
-# - *Training data* see the growth, and alarm about every summer.
-# - *The four weeks before* move along. After twelve years of growth they say 0.1 sd, and most of their alarms are about a holiday. They suit sudden changes.
+# - *Training data* show the growth, and also alarm about every summer.
+# - *The four weeks before* shift along with the data. After twelve years of growth they show a change of 0.1 sd, and most of their alarms are about a holiday.
 # - *The same week last year* shares the season. It sees one year of slow growth.
 #
-# **A reference must share the ordinary change, and must not share the change that you want to see.**
+# **A reference must contain the ordinary variation, and must not contain the change that you want to detect.**
 #
-# *Change this and run again:* replace `rolling(4)` by `rolling(52)`. What does this reference do to the seasons?
+# *Change this and run again:* replace `rolling(4)` by `rolling(52)`. Does the monitor now alarm because of the seasons?
 #
 # ### Exercise 3.5 · Compared with what?
 # *3 points · 4 minutes*
@@ -606,10 +601,10 @@ lesson.check("3.5")
 # %% [markdown]
 # ## Tune an alarm
 #
-# A limit decides how often a monitor alarms for nothing, and also the *delay*: the time from a change to the first alarm.
+# A limit decides the number of false alarms, and the *delay*: the time from a change to the first alarm.
 #
-# On the left are the *false pages* of a quiet year. A page calls a person if *the same column* was above the limit so many weeks in a row. On the right is the delay for one column that moves.
-# At 100 rows and 20 columns, find a limit with less than one false page a year. What is the delay of a shift of 0.5? Is "two weeks in a row" better? And for a shift of 0.3?
+# The left panel below shows the *false pages* of a quiet year. A *page* calls a person. It is sent when *the same column* was above the limit for the given number of weeks in a row. The right panel shows the delay for one column that moves.
+# At 100 rows and 20 columns, find a limit with less than one false page a year. What is the delay of a shift of 0.5? Is "two weeks in a row" better?
 
 # %%
 from mlprod_helpers.explore import alarm_explorer
@@ -632,18 +627,18 @@ for in_a_row in (1, 2, 3):
 pd.DataFrame(weeks_late).rename_axis("shift").round(1)
 
 # %% [markdown]
-# With 100 rows, no rule sees a shift of 0.2 in time. Repetition helps with *small* shifts and costs a week or two with large ones.
+# With 100 rows, every rule is slow to see a shift of 0.2 sd. Repetition helps with *small* shifts and costs a week or two with large ones.
 #
 # *Change this and run again:* replace `rows=100` by `rows=200`. Does repetition still help at 0.2 sd?
 
 # %% [markdown]
 # ## One error at a time
 #
-# A **detector** reads a model's errors one by one, and alarms when it believes that the mean has moved.
+# A **detector** reads a model's errors one by one, and raises an alarm when their mean seems to have changed.
 #
 # - **Page-Hinkley** (and its sibling **CUSUM**) adds up how far each error is above the usual level, never going below zero. It alarms when the sum is above a limit.
-# - **DDM** alarms when the error rate is three **standard errors** above the best so far. A standard error is the sd of an estimate.
-# - **ADWIN** cuts its window of recent rows where two parts differ by more than chance. Its `delta` limits the chance of a false cut at each look.
+# - **DDM** (drift detection method) raises an alarm when the error rate is three **standard errors** above its lowest value so far. A standard error is the sd of an estimate.
+# - **ADWIN** (adaptive windowing) keeps a window of recent rows, and drops the older part if two parts differ by more than chance. Its `delta` limits the probability of a false cut at each check.
 #
 # Here are the errors of the model above, by landing time ("1" is an error above 20 minutes):
 
@@ -661,9 +656,9 @@ shuffled = np.random.default_rng(5).permutation(too_far)
 print("the same errors, shuffled:", detectors.detect(shuffled, "ADWIN"))
 
 # %% [markdown]
-# May and October, when the winds turn, are among the alarms, and so is much else. Errors of flights come in bunches, and detectors promise little for errors that are not independent.
+# There are alarms in May and October, when the winds change, and at many other times. The errors of successive flights are correlated, and detectors promise little for errors that are not independent.
 #
-# To score alarms we need to know when something changed. In this simulated stream, 15% of the answers change at row 8,000. Half of the labels arrive within 400 rows.
+# In this simulated stream, 15% of the answers change at row 8,000. Half of the labels arrive within 400 rows.
 #
 # `errors_of` sorts by the arrival of the labels. A **back-test** replays the past. If it reads in the order of the requests, it uses labels that were not there yet.
 
@@ -679,7 +674,7 @@ print("as labels arrived:  ", honest)
 print("in order of requests:", cheating)
 
 # %% [markdown]
-# The two delays differ by about the time that the labels took.
+# The difference is about the time that the labels took.
 #
 # *Change this and run again:* set `size=0.3`. Do both delays become shorter?
 #
@@ -720,24 +715,24 @@ plots.show(
 )
 
 # %% [markdown]
-# Every setting trades speed for calm, so compare at an equal number of false alarms. *No detector is best.*
+# Every setting trades a short delay for few false alarms, so compare detectors at an equal number of false alarms. *No detector is best.*
 #
 # <details><summary>Details about the detectors</summary>
 #
-# The delays of DDM leave out the slow changes that it missed. ADWIN looks every 32 rows in river, and the bound that `delta` gives is cautious: the true chance of a false cut is far smaller. So find your `delta` by counting
-# false alarms on quiet data. If errors come in bunches, feed one number a day. With labels that arrive late, no detector can win back the time that they take.
+# The delays of DDM leave out the slow changes that it missed. ADWIN checks every 32 rows in river, and the bound that `delta` gives is cautious: the true probability of a false cut is far smaller. So find your `delta` by counting
+# false alarms on quiet data. If errors are correlated, give the detector one number a day, such as the daily mean error. If labels arrive late, no detector can make up for that delay.
 #
 # </details>
 #
 # ### Exercise 3.6 · Repair a detector's feed
 # *4 points · 7 minutes*
 #
-# A colleague has written a CUSUM. It alarmed hundreds of times, mostly while the model was at its best. Four things are wrong.
+# A colleague has written a CUSUM. It alarmed hundreds of times, mostly while the model was at its best. Five things are wrong.
 
 
 # %%
 def colleagues_alarms(log, allowed, limit):
-    """When the sum of what is above the allowed error rate exceeds the limit."""
+    """Times at which the accumulated excess over the allowed error rate exceeds the limit."""
     found, total = [], 0.0
     for row in log.itertuples():
         right = row.prediction == row.label
@@ -751,7 +746,7 @@ def colleagues_alarms(log, allowed, limit):
 # Write `alarms(log, allowed, limit)`, which returns the list of the alarms' times.
 #
 # - Add up *errors* (1 for an error, 0 for a hit), row by row *as their labels become known*. Leave out rows without a label.
-# - A sum *above* `limit` is an alarm. Date it by the moment at which it could be raised.
+# - A sum *above* `limit` is an alarm. Report the time at which it could first be raised.
 # - After an alarm the sum starts anew at zero. The rest stays as it is.
 
 
@@ -814,7 +809,7 @@ def score(alarms, onset):
     Returns
     -------
     (number, int, bool)
-        Alarms after the first hit repeat what is known and count for nothing.
+        Alarms after the first true alarm are ignored.
 
     Example: `score([700, 1040, 1300], 1000)` is (40, 1, False).
     """
@@ -838,11 +833,11 @@ lesson.check("3.7")
 # | what happens | cost |
 # | --- | --- |
 # | a page | 1 |
-# | a week with drift that nobody repairs, that of the onset included | 5 |
+# | a week with unrepaired drift, including the week in which it begins | 5 |
 # | three false pages of a service | from then on nobody reads its pages |
 #
-# A page that is read ends the drift. Drift moves three columns by 0.35 to 0.9 sd (more where rows are few). In services with many rows, three columns also
-# move by *less than a tenth* of an sd, early and for good. A page about that is false. Not every service drifts.
+# A page that is read ends the drift. Drift moves three columns by 0.35 to 0.9 sd. In services with many rows, three columns also
+# move by *less than a tenth* of an sd, early and for good. A page about these small moves is false. Not every service drifts.
 #
 # Here are two simple rules, on services like those of the check:
 
@@ -855,7 +850,7 @@ costs = {
 pd.DataFrame(costs).rename_axis("rows a week")
 
 # %% [markdown]
-# With few rows, the usual limit costs more than doing nothing. With many rows it is hard to beat, and a strict p-value fails. Why?
+# With few rows, the usual limit costs more than doing nothing. With many rows it is hard to beat. Why?
 #
 # *Change this and run again:* draw other services, with `default_rng(2)`. Do the costs change much?
 #
@@ -864,7 +859,7 @@ pd.DataFrame(costs).rename_axis("rows a week")
 #
 # Write `alarm(observation, memory)`. It is called once a week for each service, and returns `(page, memory)`.
 #
-# - You pass if no group of services costs more than 35% of never paging, and all together no more than 20%.
+# - You pass if each group of services costs at most 35% of what never paging costs, and all services together at most 20%.
 # - Try it first: `services.cost_by_size(alarm, practice)`.
 
 
@@ -904,8 +899,8 @@ lesson.check("3.8")
 # %% [markdown]
 # ## Stretch: before any label is in
 #
-# If a calibrated classifier gives a row 0.9, its decision is right with a chance of 0.9. The mean of these chances estimates its accuracy *without a single
-# label*. This is **CBPE** (confidence-based performance estimation). Will the estimate follow the truth if the inputs move? And if the answers change?
+# If a calibrated classifier gives a row a probability of 0.9, its decision is right with probability 0.9. The mean of these chances estimates its accuracy *without a single
+# label*. This is **CBPE** (confidence-based performance estimation). Does it still hold if the inputs move, or the answers change?
 
 # %% collapsed=true
 # Make two streams, and draw the estimated and the real accuracy
@@ -950,15 +945,15 @@ plots.show(
 )
 
 # %% [markdown]
-# If the inputs move into a harder region, the model still knows how hard it is there. If the answers change, no method without labels can see it, because inputs and predictions look the same.
+# If the inputs move into a harder region, the model still knows how hard it is there. If the answers change, no method without labels can see it.
 #
-# Once labels arrive, is a gap a sign of **concept drift**, a changed relation between inputs and answers? *Only if the inputs stay where the model was trained, and its probabilities are calibrated there.* In the next table nothing but the inputs changed.
+# Once labels arrive, is a gap a sign of **concept drift**, a changed relation of inputs and answers? *Only if the inputs stay where the model was trained, and its probabilities are calibrated there.* In the next table nothing but the inputs changed.
 #
 # <details><summary>What the next table shows</summary>
 #
-# Boosted trees learn from every other day of January to March whether the humidity is above 60%. Physics answers this by temperature and dew point, in the same way all year.
+# Boosted trees are trained on every other day of January to March to predict whether the humidity is above 60%. The answer depends only on temperature and dew point, in the same way all year.
 #
-# In July nearly every hour is warmer than the warmest hour of the training data. The trees answer with what they know of the warmest winter hours, and they are as sure as ever. The gap is wider than after the concept drift.
+# In July nearly every hour is warmer than the warmest hour of the training data. The trees predict what they learned for the warmest winter hours, and their confidence stays the same. The gap is wider than after the concept drift.
 #
 # </details>
 
@@ -997,9 +992,9 @@ pd.DataFrame(
 # | --- | --- | --- |
 # | PSI above 0.1 | it alarms on rows dealt like cards | set it from quiet weeks |
 # | p-value | with many rows every tiny change is significant | ask for an effect size too |
-# | one test for each of 20 columns | 64% of quiet weeks alarm | Holm, or the same column twice |
+# | one test for each of 20 columns | 64% of quiet weeks alarm | Holm, or page only if the same column is above the limit twice in a row |
 # | moving reference | misses slow growth | training data, or last year for seasons |
-# | detector on errors | fast in the back-test, late in production | feed by arrival of the label |
+# | detector on errors | fast in the back-test, late in production | feed the errors in the order in which the labels arrive |
 #
 # ## At work
 #
@@ -1034,8 +1029,8 @@ print("ADWIN on the daily speed, alarms:", ", ".join(found_on))
 #
 # | here | elsewhere |
 # | --- | --- |
-# | PSI, KS | both in evidently and Azure ML, next to the Jensen-Shannon and Wasserstein distances; NannyML's `UnivariateDriftCalculator` has these two and KS |
-# | `drift_report`, `alpha`, `min_effect` | evidently's `DataDriftPreset`; its one limit is a p-value or a distance, by the method chosen |
+# | PSI, KS | both in evidently and Azure ML, next to the Jensen-Shannon and Wasserstein distances; NannyML's `UnivariateDriftCalculator` has PSI and KS too |
+# | `drift_report`, `alpha`, `min_effect` | evidently's `DataDriftPreset`; its single limit is a p-value or a distance, depending on the method |
 # | reference, current | reference, analysis (NannyML); baseline, target (cloud monitors) |
 # | ADWIN, DDM, Page-Hinkley | `river.drift.ADWIN`, `river.drift.binary.DDM`, `river.drift.PageHinkley` |
 # | quiet weeks between false alarms | average run length (ARL) in statistical process control |
@@ -1055,7 +1050,7 @@ print("ADWIN on the daily speed, alarms:", ", ".join(found_on))
 #
 # ## Recap
 #
-# <details><summary>Why is a PSI of 0.1 no alarm with 100 rows?</summary>
+# <details><summary>Why is a PSI of 0.1 no cause for alarm with 100 rows?</summary>
 #
 # Chance alone gives one column more than 0.1 in about a third of the quiet weeks. Set the limit from the number of rows, bins and columns, or collect more rows.
 #
