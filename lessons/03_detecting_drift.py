@@ -47,7 +47,7 @@ lesson = Lesson("03", edition=2)
 # The **PSI** (population stability index) measures how differently a column is spread over ten bins in the current rows and in older rows, the *reference*. It is 0 if they spread alike. The
 # usual rule comes from credit scoring: up to 0.1 nothing has changed, above 0.1 look closer, above 0.25 act.
 #
-# The 20 columns describe the flights from New York in 2013 and their weather.
+# The 20 columns describe flights from New York in 2013 and their weather.
 
 # %% collapsed=true
 # Join each flight with the weather of its airport and hour
@@ -549,7 +549,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Here is the share of weeks with an alarm.
+# The share of weeks with an alarm:
 
 # %%
 rings = {name: table.abs() > 1 for name, table in distance.items()}
