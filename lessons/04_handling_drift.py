@@ -17,7 +17,7 @@
 # > **Throwing away most of the training data can halve a model's error. Adding one missing input can do the same.** A linear model predicts how many people
 # > board a train at one Chicago station each day. Trained on all earlier days, it misses by 2,190 riders on average. Trained on the last 365 days, it misses by 1,170.
 #
-# In most of the old data fewer people rode, and no input told the model so. This lesson shows when to forget old rows, when to add an input, and when forgetting makes things worse.
+# In most of the old data fewer people rode, and no input showed that to the model. This lesson shows when to forget old rows, when to add an input, and when forgetting makes things worse.
 
 # %% [markdown]
 # ## What you will do
@@ -189,7 +189,7 @@ lesson.recall("best half-life in days", int(curve.idxmin()))
 curve[[30, 90, 180, 365, 730, 1460]].round(2).rename_axis("half-life, days").to_frame("mean error")
 
 # %% [markdown]
-# **The curve is a U.** With a short half-life too few rows are left, and the model learns their noise. A long one remembers a time that is gone. Move the slider: in which years does a half-life of 1,460 days lose?
+# **The curve is a U.** With a short half-life too few rows are left, and the model learns their noise. A long one still counts rows that are out of date. Move the slider: in which years does a half-life of 1,460 days lose?
 
 # %% collapsed=true
 # A slider for the half-life
@@ -235,7 +235,7 @@ def half_life_slider(half_life):
 explore(half_life_slider, half_life=Choice(settings, 180, label="half-life (days)"))
 
 # %% [markdown]
-# The price of forgetting is rows. **Effective rows** say how many equally weighted rows carry as much information as the faded ones. Here are those of 5,457 days:
+# Forgetting costs rows. **Effective rows** say how many equally weighted rows carry as much information as the faded ones. Here are those of 5,457 days:
 
 # %%
 from mlprod_helpers.adaptation import effective_rows, recency_weights
@@ -254,7 +254,7 @@ for half_life in (30, 180, 1460):
 # ### Exercise 4.2 · Will forgetting help?
 # *3 points · 4 minutes*
 #
-# Which has the smaller error in what comes next: `"recency"` (weights that fade) or `"all history"`? Choose for each situation. The half-life is about 14 days, and 180 days for the riders.
+# Which has the smaller error on the following rows: `"recency"` (weights that fade) or `"all history"`? Choose for each situation. The half-life is about 14 days, and 180 days for the riders.
 
 # %% exercise="4.2"
 ### BEGIN SOLUTION
@@ -338,7 +338,7 @@ dated = evaluate_over_time(DatedTable(), flown, weeks, strategies="all_history",
 print(f"all history with the date: {dated['mae'].mean():.2f} minutes")
 
 # %% [markdown]
-# No, because winds do not follow a straight line. **Forgetting wins where the relation moves in a way that you cannot write down.**
+# No, because winds do not follow a straight line. **Forgetting wins where the relation changes in a way that you cannot describe by an input.**
 #
 # The second model, a tree, says whether a flight arrives more than 15 minutes late. Its score is the **AUC**, the share of pairs in which the late flight gets a higher probability than the punctual one.
 
@@ -356,7 +356,7 @@ late = evaluate_over_time(tree, came, weeks, strategies=ways, **rules)
 compare(late, against="all_history")[["auc", "share_better"]].round(3)
 
 # %% [markdown]
-# **Here forgetting makes it worse.** What makes a flight late hardly changes from month to month, the labels are noisy, and a tree needs many rows.
+# **Here forgetting makes the model worse.** The causes of late flights hardly change from month to month, the labels are noisy, and a tree needs many rows.
 #
 # The other four situations are simulated, and the table shows mean squared errors:
 
@@ -625,7 +625,7 @@ both = compare(pd.concat([air, hybrid]), against="all_history")
 both.loc[["frozen", "all_history", "recency 14D", "hybrid 50"], ["mae", "share_better"]].round(2)
 
 # %% [markdown]
-# Four bands do as well as a new model each week. Only a training can learn a new relation *inside* a band.
+# Four bands do as well as a new model each week. Only retraining can learn a new relation *inside* a band.
 #
 # ### The same idea in a recommender
 #
@@ -739,7 +739,7 @@ for name, rows in {"January and February": winter_rows, "March": march, "in km":
 #
 # *Change this and run again:* set 1.609 to 1.1. Does the gate still notice distances that are 10% too long?
 #
-# In front of the service, whom does a gate refuse from May to August?
+# Which flights does a gate in front of the service refuse from May to August?
 
 # %%
 requests = columns[:1] + columns[2:]
@@ -755,7 +755,7 @@ door.cost(summer, by=who)[["rows", "refused", "share_refused"]].round(3)
 # %% [markdown]
 # ## Only the mix changed
 #
-# In **prior shift** only the shares of the classes change, for example more flights are late and each late flight looks as ever. The ranking of a model stays right, but its probabilities do not.
+# In **prior shift** only the shares of the classes change, for example more flights are late and each late flight looks the same as before. The ranking of a model stays right, but its probabilities do not.
 #
 # Bayes' rule repairs them without new labels. It works with **odds**: a probability of 20% has odds of 20 to 80, or 1/4. The rule is *odds after = odds before × (new prior odds / old prior odds)*. If the share moves from 20% to 50%, its odds move from 1/4 to 1, and all odds grow fourfold.
 #
@@ -785,7 +785,7 @@ def new_mix(p, prior_old, prior_new):
 lesson.check("4.7")
 
 # %% [markdown]
-# The tree learns from the odd days of the year. On the even days we leave out punctual flights until half are late:
+# The tree learns from odd-numbered days of the year. On the others we leave out punctual flights until half are late:
 
 # %%
 from mlprod_helpers.adaptation import estimate_prior, reweigh
@@ -869,7 +869,7 @@ plots.over_time(
 # | `"rollback"` | 0 | goes back to the model before this one |
 # | every week | its error above the unavoidable 8 minutes | the model predicts |
 #
-# Labels take a week, and a week has 60 for ten bands. The fault's labels are repaired one week after its end, but a model keeps what it has learned. Two simple policies and their costs:
+# Labels arrive after a week, 60 a week for ten bands. The fault's labels are repaired one week after its end, but a model keeps what it has learned. Two simple policies and their costs:
 
 
 # %%
