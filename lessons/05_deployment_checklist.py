@@ -31,7 +31,7 @@
 # - **d** keep people out of a log, and wrong requests out of the service,
 # - **e** write a record whose promises hold for new traffic.
 #
-# You need Python and pandas. Nothing here runs in a cloud: traffic is simulated. Terms in bold are in the [glossary](../docs/glossary.md).
+# You need Python and pandas. All traffic is simulated. Terms in bold are in the [glossary](../docs/glossary.md).
 #
 # {{express}} Run the cells in between too, because the record uses them.
 
@@ -44,7 +44,7 @@ lesson = Lesson("05", edition=3)
 # ## One queue, three ways to serve it
 #
 # A **server** answers one request at a time: a process, a container or a machine. Requests that find all servers busy stand in a **queue**.
-# The **wait** is the time in the queue. The **latency** is the wait plus the **service time**, for example 200 + 50 ms. Users feel the latency.
+# The **wait** is the time in the queue. The **latency** is the wait plus the **service time**, for example 200 + 50 ms. Users feel the latency. Times with an **exponential distribution** are mostly short and sometimes long.
 #
 # We replace the one server by two of the same kind, or by one that is twice as fast. How many times shorter is the mean wait with **two servers?**
 
@@ -304,7 +304,7 @@ from mlprod_helpers import explore
 explore.load_explorer()
 
 # %% [markdown]
-# Another worked example: how many servers keep the mean wait within 10 ms?
+# How many servers keep the mean wait within 10 ms?
 
 # %%
 from mlprod_helpers.queueing import mmc_percentile
@@ -719,7 +719,7 @@ pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).
 # | --- | --- |
 # | `baseline` | text: the figure that today's way reaches, and what answers when the model cannot |
 # | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes of traffic that prove the promises |
-# | `p99_ms`, `qps` | promises: p99 in ms at most, answers a second at least |
+# | `p99_ms`, `qps` | promises: p99 in ms at most, answers a second (QPS) at least |
 # | `refused_percent`, `smallest_group` | promises for `refused` and `k_anonymity`: at least |
 # | `alert_ms` | the p99 in ms above which an alert starts the rollback |
 # | `back_within` | minutes until the old version answers again |
@@ -789,7 +789,7 @@ lesson.check("5.8")
 # | here | elsewhere |
 # | --- | --- |
 # | load, utilization | traffic intensity, *rho*; *saturation* in Google's golden signals |
-# | claim with threshold and share | service level objective; the metric is its indicator |
+# | claim with threshold and share | service level objective (SLO); the metric is its indicator (SLI) |
 # | capacity curve | load test; k6, Locust, wrk2 make one from a real service |
 # | sizing | `plan_capacity` in `mlprod_helpers.queueing`; a Kubernetes HorizontalPodAutoscaler by target utilization |
 # | batch serving, realtime serving | offline and online inference; batch transform and endpoint on cloud platforms |
