@@ -133,7 +133,7 @@ age = now - times
 #
 # Write `fading(times, half_life, now)`, which returns an array with one weight for each row.
 #
-# - `times` is an array of moments in days, irregular and in any order. `half_life` and `now` are in days too.
+# - `times` is an array of moments in days, irregular and in any order. `half_life` and `now` are in days.
 # - A row at `now` weighs 1, and each half-life of age halves the weight.
 # - A row later than `now` weighs 0.
 #
