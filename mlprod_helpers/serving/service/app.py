@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi import Body, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -79,9 +79,9 @@ def create_app(config):
     app.state.service = service
     app.add_middleware(Guard, limits=limits, rate=rate, paths=("/predict", "/label"))
     app.add_middleware(Recorder, service=service)  # the last one that is added is the first to see a request
-    json_api = APIRouter(route_class=JsonRoute, redirect_slashes=False)
+    app.router.route_class = JsonRoute
 
-    @json_api.post("/predict", dependencies=access, responses=_refusals(*statuses, 500, 504), **HEADERS)
+    @app.post("/predict", dependencies=access, responses=_refusals(*statuses, 500, 504), **HEADERS)
     async def predict(body: Annotated[PredictBody, Body()], request: Request) -> Answer | Answers:
         """Answer one row, or many."""
         record, many = request.state.record, hasattr(body, "rows")
@@ -98,13 +98,11 @@ def create_app(config):
             return Answers(request_ids=record.ids, predictions=answers, **about)
         return Answer(prediction=answers[0], **about)
 
-    @json_api.post("/label", dependencies=access, responses=_refusals(*statuses, 404, 409), **HEADERS)
+    @app.post("/label", dependencies=access, responses=_refusals(*statuses, 404, 409), **HEADERS)
     async def label(body: Annotated[Label, Body()]) -> Learned:
         """Take the truth about a request that was answered here. It may be corrected once, and the same again changes nothing."""
         has_learned = await service.learn(body.request_id, body.label)
         return Learned(request_id=body.request_id, version=service.version, learned=has_learned)
-
-    app.include_router(json_api)
 
     @app.get("/healthz")
     async def alive() -> dict[str, str]:

@@ -71,7 +71,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         try:
-            headers = _checked_headers(scope)
+            headers = scope["state"]["headers"] = _checked_headers(scope)
             is_limited = self.rate and scope["path"] in self.paths
             wait = self.rate.wait((scope.get("client") or ("",))[0]) if is_limited else 0
             body = await self._body(

@@ -50,18 +50,21 @@ class Record:
         self.request_id, self.user = self.own_id, None
 
     def take_names(self, headers):
-        """Take the names that the sender gave, or refuse them."""
+        """Take the names that the sender gave (headers by lower-case name), or refuse them."""
+        request_id, user = headers.get("x-request-id"), headers.get("x-user-id")
+        shadow = headers.get("x-shadow", "0")
         problems = [
-            (name, NAME_IN_WORDS)
-            for name in ("X-Request-Id", "X-User-Id")
-            if name in headers and not valid_name(headers[name])
+            (header, NAME_IN_WORDS)
+            for header, name in (("X-Request-Id", request_id), ("X-User-Id", user))
+            if name is not None and not valid_name(name)
         ]
-        if headers.get("X-Shadow", "0") not in ("0", "1"):
+        if shadow not in ("0", "1"):
             problems.append(("X-Shadow", "0 or 1"))
         if problems:
             raise Refusal(422, "invalid", problems)
-        self.request_id = headers.get("X-Request-Id", self.own_id)
-        self.user, self.shadow = headers.get("X-User-Id"), headers.get("X-Shadow") == "1"
+        if request_id is not None:
+            self.request_id = request_id
+        self.user, self.shadow = user, shadow == "1"
 
     def stop_the_clock(self):
         """Milliseconds from the arrival to the first call of this method."""
@@ -71,18 +74,21 @@ class Record:
 
 
 class JsonRoute(APIRoute):
-    """A route that takes strict JSON only, and the names of request and user from the headers."""
+    """A route that takes, where it takes a body, strict JSON only, and the names of request and user from the headers."""
 
     def get_route_handler(self):
         handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
 
         async def handle_json(request):
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            headers = request.state.headers
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 raise Refusal(415, "content_type")
             request = JsonRequest(request.scope, request.receive)
             await request.json()
-            request.state.record.take_names(request.headers)
+            request.state.record.take_names(headers)
             return await handle(request)
 
         return handle_json
