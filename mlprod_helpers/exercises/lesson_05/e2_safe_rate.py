@@ -97,8 +97,19 @@ def curves(rng):
         )
 
 
+def _wherever_there_is_a_rate(seen, wrong):
+    """Whether an answer is `wrong` on each curve with a safe rate: many who make this mistake forget the curves without one."""
+    got = [
+        (call.output, wrong(*call.given), highest_safe(*call.given))
+        for call in seen.calls
+        if not call.error and highest_safe(*call.given) > 0
+    ]
+    return all(out == told for out, told, _ in got) and any(told != right for _, told, right in got)
+
+
 @safe_rate.misconception(
-    "you compared the mean with the target. Then most users are fine, but one in a hundred waits several times as long. Use the column `p99`."
+    "you compared the mean with the target. Then most users are fine, but one in a hundred waits several times as long. Use the column `p99`.",
+    when=lambda seen: _wherever_there_is_a_rate(seen, by_the_mean),
 )
 def by_the_mean(curve, target):
     return float(curve["rate"][curve["mean"] <= target].max()) if (curve["mean"] <= target).any() else 0.0
@@ -106,7 +117,8 @@ def by_the_mean(curve, target):
 
 @safe_rate.misconception(
     "you took the last point below the target. The curve has missed the target before it, so a later point below "
-    "is a lucky run. Stop at the first miss."
+    "is a lucky run. Stop at the first miss.",
+    when=lambda seen: _wherever_there_is_a_rate(seen, last_point_below),
 )
 def last_point_below(curve, target):
     good = curve["p99"] <= target
