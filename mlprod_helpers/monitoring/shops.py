@@ -22,6 +22,15 @@ KINDS = {
 }
 
 
+# An alert on another metric is open in an incident by luck only: it does not notice it.
+SHOWN_BY = {
+    "slow answers": ("latency_p95",),
+    "errors": ("error_rate",),
+    "feed outage": ("missing_rows",),
+    "dark camera": ("brightness",),
+    "empty answers": ("missing_outputs",),
+    "bad results": ("redo_rate", "ctr"),
+}
 DEADLINE = "5h"
 AGAIN = 12  # hours after which an open page wakes somebody again
 START = pd.Timestamp("2024-01-01 00:00Z")
@@ -124,10 +133,21 @@ def rules_of(plan):
 def score(plan, measured, incidents):
     """(caught, late, missed, false pages a week, table of the incidents) of a list of rules, as dicts, over one month."""
     alerts = evaluate(rules_of(plan), measured)
-    verdict = judge(alerts, incidents, measured, deadline=DEADLINE, grace="1h")
+    verdict = judge(_related(alerts, incidents), incidents, measured, deadline=DEADLINE, grace="1h")
     pages = judge(grouped(alerts), incidents, measured, deadline=DEADLINE, grace="1h")
     false = (pages.false_pages + woken_again(pages.alerts, incidents, measured.index)) / pages.weeks
     return verdict.caught, verdict.late, verdict.missed, false, verdict.incidents
+
+
+def _related(alerts, incidents):
+    """The alerts that begin in no incident, or in one that changes their metric."""
+    begins = incidents["start"].searchsorted(alerts["start"], side="right") - 1
+    kinds, ends = incidents["kind"].to_numpy(), (incidents["end"] + pd.Timedelta("1h")).array
+    kept = [
+        which < 0 or start > ends[which] or metric in SHOWN_BY[kinds[which]]
+        for which, start, metric in zip(begins, alerts["start"], alerts["metric"], strict=True)
+    ]
+    return alerts[np.array(kept, dtype=bool)]
 
 
 def woken_again(pages, incidents, hours):
