@@ -121,8 +121,8 @@ def hit_alike(failures, tries):
 
 
 def more_but_not_worse(failures, tries):
-    """The same, and has v2 more than twice as many failures as v1 in the end, having more users?"""
-    return hit_alike(failures, tries) and failures["v2"][-1] > 2.5 * failures["v1"][-1]
+    """The same, and has v2 more than three times as many failures as v1 in the end, having more users?"""
+    return hit_alike(failures, tries) and failures["v2"][-1] > 3 * failures["v1"][-1]
 
 
 def clearly_worse(failures, tries):

@@ -42,7 +42,7 @@ def draw_watch(rng):
             "outage",
             rng,
             begin=(recorded_runs.OUTAGE, 20, 45),
-            stable=0.06,
+            stable=0.05,
             fair=recorded_runs.more_but_not_worse,
         ),
     }
