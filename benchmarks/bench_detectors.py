@@ -4,7 +4,7 @@
 
 CPU seconds of `detect` on an array of errors against the loop that one would write with river on a list; rounds of the
 two alternate; medians. Slow detectors read fewer rows. Targets: at most 1.3 times the bare loop for every detector;
-ADWIN (error rate 0.1 -> 0.2 after 10,000 rows, delta 0.002, clock 1) alarms within 15 % of 280 rows on average,
+ADWIN (error rate 0.1 -> 0.2 after 10,000 rows, delta 0.002, clock 1) alarms within 15% of 280 rows on average,
 and never before. Ends with status 1 where one is missed.
 """
 

@@ -4,7 +4,7 @@
 
 Replays one trace under each plan and judge (CPU seconds, the log included), then simulates the tests: false alarms, power,
 and how much of the data they needed. Ends with status 1 when a replay takes a second, or when a sequential test errs more
-than half a point beside 5 % (the mSPRT: above 5 %).
+than half a point beside 5% (the mSPRT: above 5%).
 """
 
 import argparse

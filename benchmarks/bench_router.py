@@ -8,7 +8,7 @@ Everything on 127.0.0.1; the upstreams are tiny aiohttp services, in processes o
    the same load sent straight to it (from psutil, median of the runs, alternating). Where HAProxy is installed, its process
    too, as a plain sticky proxy without a log.
 2. 40 plans swapped in and 5 blue-green switches while an open loop sends requests: failed ones, and ones that another version
-   answered than the plan named in the answer says for this user. Then the split at a weight of 20 %, a user a request.
+   answered than the plan named in the answer says for this user. Then the split at a weight of 20%, a user a request.
 3. The client's median latency while every request is to be copied to a shadow that never answers, against no copies, in
    alternating half seconds under one open loop.
 
@@ -272,7 +272,7 @@ def main():
     for name, (middle, low, high) in spent.items():
         print(f"  {name:18} {middle:.3f} ({low:.3f} to {high:.3f})")
     slower = copied["hanging"] / copied["without"] - 1
-    print(f"{swapped['plans']} plans answered; share of v2 {swapped['share']:.2f} % at a weight of 20 %")
+    print(f"{swapped['plans']} plans answered; share of v2 {swapped['share']:.2f}% at a weight of 20%")
     print(
         f"p50 without copies {copied['without']:.3f} ms, with a hanging shadow {copied['hanging']:.3f} ms"
         f" (ratio +- {copied['standard error']:.3f}); requests {copied['requests']}, copies {copied['copies']}\n"
@@ -290,7 +290,7 @@ def main():
             f"within {ERRORS:g}",
             abs(swapped["errors"]) <= ERRORS,
         ),
-        ("p50 with a hanging shadow", f"{100 * slower:+.1f} %", f"< {100 * DELAY:.0f} %", slower < DELAY),
+        ("p50 with a hanging shadow", f"{100 * slower:+.1f}%", f"< {100 * DELAY:.0f}%", slower < DELAY),
     ]
     for what, seen, target, good in rows:
         print(f"{what:36} {seen!s:>12}   {target:12} {'met' if good else 'MISSED'}")

@@ -266,7 +266,7 @@ def load_clicks() -> pd.DataFrame:
         propensity_score    float64         probability that the policy shows this item in this position
         user_feature_0..3   category        anonymous (first six letters of a hash)
         item_feature_0      float64         of the item that was shown, anonymous, standardized
-        affinity            int64           from earlier clicks of this user on this item; 0 in 99.9 % of rows
+        affinity            int64           from earlier clicks of this user on this item; 0 in 99.9% of rows
         ==================  ==============  ==================================================================
 
     Source: package obp 0.4.1, the sample of the Open Bandit Dataset (ZOZO, Inc.). License: package

@@ -239,9 +239,9 @@ def percent(share):
     """Write a share for a sentence.
 
     >>> percent(0.3456), percent(0.0052), percent(0)
-    ('35 %', '0.5 %', '0 %')
+    ('35%', '0.5%', '0%')
     """
-    return f"{100 * share:.0f} %" if share == 0 or share >= 0.095 else f"{100 * share:.1f} %"
+    return f"{100 * share:.0f}%" if share == 0 or share >= 0.095 else f"{100 * share:.1f}%"
 
 
 def ink(color):

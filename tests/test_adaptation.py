@@ -594,7 +594,7 @@ def test_under_covariate_shift_the_right_probabilities_promise_what_happens():
     estimate = estimate_performance(p)
     assert estimate.n == 1500
     assert np.mean(realized) == pytest.approx(estimate.value, abs=4 * estimate.sd / np.sqrt(100))
-    # the sd of 100 draws has a relative error of 7 %
+    # the sd of 100 draws has a relative error of 7%
     assert np.std(realized) == pytest.approx(estimate.sd, rel=0.25)
 
 

@@ -75,14 +75,14 @@ def test_aurc_of_equal_confidences_is_the_mean_over_all_orders():
 def test_upper_bound_is_clopper_and_pearsons():
     errors, n = np.array([0, 1, 3, 17]), np.array([12, 40, 300, 200])
     assert au.upper_bound(errors, n) == pytest.approx(beta.ppf(0.95, errors + 1, n - errors))
-    # at the bound, as few errors have probability 5 %
+    # at the bound, as few errors have probability 5%
     assert binom.cdf(errors, n, au.upper_bound(errors, n)) == pytest.approx(0.05)
     assert au.upper_bound(0, 0) == 1 and au.upper_bound(5, 5) == 1
     assert au.upper_bound(0, 12) == pytest.approx(1 - 0.05 ** (1 / 12))
 
 
 def test_safe_points_hold_on_fresh_data_and_lucky_ones_do_not():
-    """Uniform and calibrated: the risk at threshold t is (1 - t) / 2, so 0.9 is where 5 % is reached."""
+    """Uniform and calibrated: the risk at threshold t is (1 - t) / 2, so 0.9 is where 5% is reached."""
     broken = {"safe": 0, "lucky": 0}
     for seed in range(200):
         cases = uniform_cases(1, n=600, random_state=seed)
@@ -91,7 +91,7 @@ def test_safe_points_hold_on_fresh_data_and_lucky_ones_do_not():
         lucky = table.index[table["risk"] <= 0.05].min()
         broken["safe"] += (1 - safe) / 2 > 0.05 + 1e-9
         broken["lucky"] += (1 - lucky) / 2 > 0.05 + 1e-9
-    assert broken["safe"] <= 16  # 5 % of 200, and three standard errors
+    assert broken["safe"] <= 16  # 5% of 200, and three standard errors
     assert broken["lucky"] >= 70
 
 

@@ -372,7 +372,7 @@ def test_a_failed_save_leaves_the_old_file_whole(record, tmp_path, monkeypatch):
             {"sizing": {"rate": 1, "servers": 1, "timeout": "x", "service": {"law": "Constant", "mean": 1}}},
             "timeout",
         ),
-        ({"rollout": {"strategy": "canary", "steps": [5, 25]}}, "5 % is 0.05"),
+        ({"rollout": {"strategy": "canary", "steps": [5, 25]}}, "5% is 0.05"),
         ({"rollback": {"triggers": [{"above": 1}]}}, "metric: Field required"),
     ],
 )
@@ -441,7 +441,7 @@ def test_the_runbook_begins_with_the_way_back_and_breaks_no_table(record):
         "# Runbook: ETA of departing flights for the airport display",
         *("## Roll back", "## Alerts", "## Promises", "## Rollout", "## Decisions", "## Open"),
     ]
-    assert "- error_rate above 2 % for 5 minutes" in text and "within: 5 minutes" in text
+    assert "- error_rate above 2% for 5 minutes" in text and "within: 5 minutes" in text
     record.monitoring = [Alert("p99", above=500, unit="ms", tells="a | b\nc")]
     assert "| p99 | above 500 ms | 5 minutes | a \\| b c |" in record.runbook()
     assert "MISSED" not in text and "nothing is promised" not in text.lower()

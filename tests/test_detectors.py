@@ -38,7 +38,7 @@ def test_alarms_are_those_of_rivers_bare_loop(name, jump):
         if bare.drift_detected:
             expected.append(i)
     assert detect(jump, name).alarms["index"].tolist() == expected
-    assert expected  # a jump from 10 % to 70 % is noticed by each of them
+    assert expected  # a jump from 10% to 70% is noticed by each of them
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -124,8 +124,8 @@ def test_each_kind_of_drift_is_named_with_its_reason(before, now):
     assert set(report.table["verdict"]) == {"drift"}
     reasons = report.table["reason"]
     assert "median 1" in reasons["wind"] and "->" in reasons["wind"]
-    assert "share of D: 0.0 % -> 20.0 %" in reasons["gate"]
-    assert "1 unseen category (20.0 % of rows): 'D'" in reasons["gate"]
+    assert "share of D: 0.0% -> 20.0%" in reasons["gate"]
+    assert "1 unseen category (20.0% of rows): 'D'" in reasons["gate"]
     assert "share of 50:" in reasons["seats"]
     assert "share of True" in reasons["booked"] or "share of False" in reasons["booked"]
     assert "8:00" in reasons["departure"] and "span 2026-01-05 to 2026-01-11" in reasons["departure"]
@@ -181,7 +181,7 @@ def test_missing_values_never_raise(before, now, fill):
         gone = now.assign(**{column: fill})
         row = drift_report(before, gone).table.loc[column]
         assert row["missing_current"] == 1
-        assert row["verdict"] == "drift" and "missing: 0.0 % -> 100.0 %" in row["reason"]
+        assert row["verdict"] == "drift" and "missing: 0.0% -> 100.0%" in row["reason"]
         back = drift_report(gone, now).table.loc[column]
         assert back["verdict"] == "drift"
 
@@ -228,7 +228,7 @@ def test_rows_outside_the_range_are_mentioned(before, now):
     now.loc[now.index[:60], "wind"] = 999.0
     row = drift_report(before, now).table.loc["wind"]
     assert row["unseen"] == pytest.approx(0.02, abs=0.002)
-    assert "2.0 % of rows outside the range" in row["reason"]
+    assert "2.0% of rows outside the range" in row["reason"]
 
 
 def test_odd_columns_do_not_stop_the_report(before, now):

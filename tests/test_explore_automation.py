@@ -16,7 +16,7 @@ def test_the_picture_says_what_the_curve_says():
     curve = cost_curve(cases["confidence"], cases["model_right"], 150 / 3600, people, costs)
     alt = automation_picture(85, 2, 10, costs=costs).alt
     assert f"costs {curve.loc[0.85, 'cost']:.2f}" in alt
-    assert f"cheapest threshold is {100 * curve['cost'].idxmin():.0f} %" in alt
+    assert f"cheapest threshold is {100 * curve['cost'].idxmin():.0f}%" in alt
 
 
 @pytest.mark.parametrize("threshold, count, fatigue", [(50, 1, 0), (101, 1, 30), (101, 6, 30), (75, 2, 0)])
@@ -27,7 +27,7 @@ def test_every_corner_has_a_picture(threshold, count, fatigue):
 
 def test_fewer_or_tired_reviewers_lower_the_cheapest_threshold():
     def cheapest(count, fatigue):
-        return int(re.search(r"threshold is (\d+) %", automation_picture(90, count, fatigue).alt).group(1))
+        return int(re.search(r"threshold is (\d+)%", automation_picture(90, count, fatigue).alt).group(1))
 
     assert cheapest(6, 0) > cheapest(1, 0) and cheapest(3, 0) > cheapest(3, 30)
 

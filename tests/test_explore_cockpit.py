@@ -134,7 +134,7 @@ def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
     shown.refresh()
     assert shown.state["rate"].tolist() == [1.1, 1.0]
     assert shown.state.loc["v2", ["failed", "lost", "retried"]].tolist() == [1, 0, 1]
-    assert "v2: 10 answers, 48 % of all" in page(shown) and "tried again" in shown.figure.alt
+    assert "v2: 10 answers, 48% of all" in page(shown) and "tried again" in shown.figure.alt
     assert "(failed)" in page(shown) and "try 2" in page(shown) and "answer 201" in page(shown)
     assert len(shown.lines) == 6
     heads, _, second = re.findall("<tr>(.*?)</tr>", page(shown))
@@ -153,7 +153,7 @@ def test_numbers_picture_and_last_lines_come_from_the_log(lab, shown):
 
 
 def test_the_state_of_a_service_is_said_in_words(lab, shown):
-    assert "</span> ready<br>stable, 100 % of the users" in page(shown)
+    assert "</span> ready<br>stable, 100% of the users" in page(shown)
     states = {
         "starting": Answer(503, {"state": "starting"}, {}),
         "draining": Answer(503, {"state": "draining"}, {}),
@@ -165,7 +165,7 @@ def test_the_state_of_a_service_is_said_in_words(lab, shown):
         lab.states["v2"] = answer
         shown.refresh()
         assert shown.lights == {"v1": "ready", "v2": words}
-        assert f"{words}<br>canary, 0 % of the users" in page(shown)
+        assert f"{words}<br>canary, 0% of the users" in page(shown)
 
 
 def test_static_forms_carry_picture_table_and_lines(lab, shown):
@@ -173,7 +173,7 @@ def test_static_forms_carry_picture_table_and_lines(lab, shown):
     shown.refresh()
     bundle = shown._repr_mimebundle_()
     assert set(bundle) == {VIEW, "text/html", "text/plain"}
-    assert bundle["text/plain"].startswith("Cockpit: v1 ready (stable, 100 % of the users); v2 ready")
+    assert bundle["text/plain"].startswith("Cockpit: v1 ready (stable, 100% of the users); v2 ready")
     assert "v1: 1 answer" in bundle["text/plain"]
     assert (
         '<img alt="60 s up to' in bundle["text/html"] and "The last lines of the log" in bundle["text/html"]
@@ -210,7 +210,7 @@ def test_sliders_move_weight_and_mirror_and_roll_back_takes_both_back(lab, shown
     control(shown, "users of v2 (%)").value = 50
     control(shown, "copied to v2 (%)").value = 20
     assert lab.calls == [("weights", 50, 0), ("weights", 50, 20)]
-    assert "v2 has 50 % of the users" in shown.message
+    assert "v2 has 50% of the users" in shown.message
     control(shown, "Roll back").click()
     assert lab.calls[-1] == ("weights", 0, 0) and len(lab.calls) == 3
     assert control(shown, "users of v2 (%)").value == control(shown, "copied to v2 (%)").value == 0
@@ -220,14 +220,14 @@ def test_sliders_follow_what_somebody_else_has_set_and_tell_nobody(lab, shown):
     lab.plan = lab.plan.weighted({"v1": 97.5, "v2": 2.5}, 10)
     shown.refresh()
     assert control(shown, "users of v2 (%)").value == 2.5
-    assert lab.calls == [] and "canary, 2.5 % of the users" in page(shown)
+    assert lab.calls == [] and "canary, 2.5% of the users" in page(shown)
 
 
 def test_after_a_switch_the_sliders_name_the_other_version(lab, shown):
     control(shown, "users of v2 (%)")
     lab.plan = lab.plan.replace(stable="v2", canary="v1", weight=0.0, generation=1)
     shown.refresh()
-    assert "canary, 0 % of the users" in page(shown) and "v2 ready (stable, 100 % of" in repr(shown)
+    assert "canary, 0% of the users" in page(shown) and "v2 ready (stable, 100% of" in repr(shown)
     lab.set_weights = lambda weights, mirror: lab.calls.append(weights) or lab.plan
     control(shown, "users of v1 (%)").value = 20
     assert lab.calls == [{"v2": 80, "v1": 20}]

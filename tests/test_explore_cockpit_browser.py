@@ -79,16 +79,16 @@ def test_a_canary_is_ramped_killed_and_rolled_back_from_the_page(page):
     shows(page, "Load: 40 requests a second.")
     page.locator(".widget-hslider", has_text="users of v2").locator(".noUi-handle").focus()
     page.keyboard.press("PageUp")  # noUiSlider's big step
-    shows(page, "% of the users, and copies of 0 % of the requests.")
+    shows(page, "% of the users, and copies of 0% of the requests.")
     page.keyboard.press("End")
-    shows(page, "canary, 100 % of the users")
+    shows(page, "canary, 100% of the users")
     shows(page, "v2: 1")
     page.get_by_role("button", name="Kill service").click()
     shows(page, "✕ dead")
     shows(page, "tried again")
     page.get_by_role("button", name="Roll back").click()
     shows(page, "Rolled back: v1 has all users again.")
-    shows(page, "stable, 100 % of the users")
+    shows(page, "stable, 100% of the users")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])

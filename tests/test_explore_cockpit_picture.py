@@ -102,7 +102,7 @@ def test_versions_without_a_request_are_listed():
 def test_a_log_of_the_three_needed_columns_will_do():
     log = as_log({"time": [START], "request_id": [1], "version": ["v1"]})
     assert cockpit_state(log)[["rate", "failed"]].iloc[0].tolist() == [0.1, 0]
-    assert "v1: 1 answer, 100 % of all, none failed." in cockpit_picture(log).alt
+    assert "v1: 1 answer, 100% of all, none failed." in cockpit_picture(log).alt
 
 
 @pytest.mark.parametrize(

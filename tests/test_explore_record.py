@@ -87,7 +87,7 @@ def test_the_static_form_shows_the_records_state_and_escapes_it(record):
     bundle = record_form(record)._repr_mimebundle_()
     assert VIEW in bundle
     assert "ETA &lt;b&gt;service" in bundle["text/html"] and "<b>service" not in bundle["text/html"]
-    assert "99 % of the answers come within 200 ms" in bundle["text/html"]
+    assert "99% of the answers come within 200 ms" in bundle["text/html"]
     assert "latency, contradicted" in bundle["text/plain"] and bundle["text/plain"].startswith(
         "Form over Record("
     )

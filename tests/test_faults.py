@@ -175,7 +175,7 @@ def test_a_seal_shows_nothing_by_accident():
         (lambda: MissingValues("km", start=10, end=10), ValueError, "`end` is not included"),
         (lambda: MissingValues("km", start=0.5), ValueError, "row number"),
         (lambda: MissingValues("km", start="someday"), ValueError, "neither a row number nor a moment"),
-        (lambda: MissingValues("km", share=20), ValueError, "For 5 % write 0.05"),
+        (lambda: MissingValues("km", share=20), ValueError, "For 5% write 0.05"),
         (lambda: MissingValues(()), ValueError, "name at least one"),
         (lambda: UnitChange("km"), ValueError, "give a factor"),
         (lambda: UnitChange("city", 2.0), TypeError, "only numbers have a unit"),

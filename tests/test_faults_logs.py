@@ -146,7 +146,7 @@ def test_timeouts_are_504_at_the_timeout_and_have_no_answer(log):
     new = (broken["status"] == 504) & (log["status"] != 504)
     assert (broken.loc[new, "latency_ms"] == 1500).all()
     assert broken.loc[new, ["prediction", "score", "click_time"]].isna().all(axis=None)
-    # an exponential wait with mean 900 is above about 1400 ms in exp(-1400 / 900) = 21 % of the hit half
+    # an exponential wait with mean 900 is above about 1400 ms in exp(-1400 / 900) = 21% of the hit half
     assert new.mean() == pytest.approx(0.5 * np.exp(-(1500 - log["latency_ms"].median()) / 900), abs=0.01)
     assert (broken["latency_ms"] >= log["latency_ms"]).all()
 

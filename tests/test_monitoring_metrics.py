@@ -26,9 +26,9 @@ from mlprod_helpers.monitoring import (
     out_of_range_rows,
     quantile_of,
     service_log,
-    states,
     wilson,
 )
+from mlprod_helpers.monitoring.rules import firing
 from mlprod_helpers.requestlog import LogError, as_log, as_of, validate
 
 
@@ -348,8 +348,8 @@ def test_of_infinite_values_the_mean_and_the_quantile_are_infinite():
 def test_a_rule_fires_at_an_infinite_metric_and_says_so():
     index = pd.date_range("2024-01-01", periods=3, freq="1h", tz="UTC")
     measured = pd.DataFrame({"x": [1.0, np.inf, -np.inf]}, index)
-    assert states(Rule("x", above=10), measured)["XHigh"].tolist() == [False, True, False]
-    assert states(Rule("x", below=-10), measured)["XLow"].tolist() == [False, False, True]
+    assert firing(Rule("x", above=10), measured, pd.Timedelta("1h"))[0].tolist() == [False, True, False]
+    assert firing(Rule("x", below=-10), measured, pd.Timedelta("1h"))[0].tolist() == [False, False, True]
     assert "inf at worst" in evaluate(Rule("x", above=10), measured)["reason"][0]
 
 
@@ -401,7 +401,9 @@ def test_hours_are_those_of_utc_whatever_the_zone_of_the_frame():
         limit = choose_threshold(busy, per=per)
         assert choose_threshold(there, per=per) == limit
         rule = Rule("x", above=limit)
-        here, elsewhere = (states(rule, x.to_frame("x"))["XHigh"].to_numpy() for x in (busy, there))
+        here, elsewhere = (
+            firing(rule, x.to_frame("x"), pd.Timedelta("1h"))[0] for x in (busy, there)
+        )
         assert (here == elsewhere).all()
 
 

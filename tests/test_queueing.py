@@ -382,7 +382,7 @@ def test_an_impossible_target_is_named_with_what_the_service_takes_alone():
 
 def test_nobody_asks_and_one_server_is_kept():
     plan = plan_capacity(0.0, Exponential(0.1), 0.5)
-    assert (plan.servers, plan.utilization) == (1, 0.0) and "0 % of the time" in plan.reason
+    assert (plan.servers, plan.utilization) == (1, 0.0) and "0% of the time" in plan.reason
     assert plan_capacity(0.0, 0.1, 0.5).servers == 1
     assert not plan_capacity(0.0, Exponential(0.1), 0.2).feasible
 

@@ -117,7 +117,7 @@ def test_power_of_group_sequential_tests_in_closed_form():
 def test_the_clicks_need_92_000_views_an_arm():
     needed = requests_needed(0.0043, 0.0052)
     assert needed == pytest.approx(92_000, rel=0.02)
-    # a canary of 5 % at 20 QPS: its arm fills with 1 request a second
+    # a canary of 5% at 20 QPS: its arm fills with 1 request a second
     assert needed / (0.05 * 20) / 3600 == pytest.approx(26, abs=1)
     z, *_ = z_score(np.repeat([1, 0], [130, 29_870]), np.repeat([1, 0], [157, 29_843]))
     assert 2 * stats.norm.sf(z) == pytest.approx(0.11, abs=0.01)
@@ -172,7 +172,7 @@ def test_a_rank_test_that_counts_users_keeps_its_level_for_skewed_values():
 
 
 def test_looks_at_a_ramp_of_sticky_users_err_in_5_percent_together():
-    # users move from stable to canary: 10 %, 20 % ... 50 %; each sends 6 requests a step
+    # users move from stable to canary: 10%, 20% ... 50%; each sends 6 requests a step
     bars, rng, runs, crossed = obrien_fleming(5), np.random.default_rng(4), 400, []
     for _ in range(runs):
         values, who = requests_of_users(rng, 200, each=30, correlation=0.1)
@@ -344,7 +344,7 @@ def test_where_most_values_are_zero_the_rank_test_decides_and_keeps_its_level():
     kind, reason = judge.classify(stable, canary)
     larger = 0.5 + 0.5 * np.sign(canary[:, None] - stable).mean()
     assert (
-        kind == "High" and "shift 0, " in reason and f"larger in {100 * larger:.0f} % of the pairs" in reason
+        kind == "High" and "shift 0, " in reason and f"larger in {100 * larger:.0f}% of the pairs" in reason
     )
     assert label(canary, stable) == "Low"
     assert label(stable, canary, direction="decrease") == "Pass"
@@ -396,7 +396,7 @@ def test_a_segment_that_fails_alone_is_found():
     canary[origin == "JFK"] = flags(int((origin == "JFK").sum()), 0.3, 2)
     metrics = metrics_of(flags(2000, 0.01, 0), canary, origin={"v1": origin, "v2": origin})
     judge = ThresholdJudge({"error_rate": (None, 0.05)})
-    assert judge(metrics).outcome == "pass"  # 8 % of the rows drown in the mean
+    assert judge(metrics).outcome == "pass"  # 8% of the rows drown in the mean
     verdict = BySegment("origin", judge)(metrics)
     assert verdict.outcome == "fail" and verdict.reason.startswith("origin JFK: ")
     with pytest.raises(KeyError, match="did you mean 'origin'"):
@@ -428,7 +428,7 @@ def test_all_of_needs_every_judge():
         (lambda: MSPRTJudge(min_requests=np.nan), "at least 1"),
         (lambda: MSPRTJudge(min_requests=2.5), "at least 1"),
         (lambda: ThresholdJudge({"error_rate": (None, 1)}, min_requests=0), "at least 1"),
-        (lambda: ZTestJudge(alpha=5), "0.05 for 5 %"),
+        (lambda: ZTestJudge(alpha=5), "0.05 for 5%"),
         (lambda: GroupSequentialJudge(looks=2.5), "whole number"),
         (lambda: GroupSequentialJudge(total=np.nan), "one request a look"),
         (lambda: MSPRTJudge(tau=np.inf), "finite"),

@@ -14,7 +14,7 @@ WEEK_COSTS = Costs(error=20, review=1, delay=0.5)
 
 
 def week_reviewers():
-    """Three people, 60 seconds a case, wrong in 5 %, in up to 10 % when they never rest."""
+    """Three people, 60 seconds a case, wrong in 5%, in up to 10% when they never rest."""
     return Reviewers(3, Exponential(60.0), error=0.05, fatigue=0.05, follow_right=0.5, follow_wrong=0.95)
 
 

@@ -60,7 +60,7 @@ class RiskCoverage:
         )
 
     def plot(self, *, max_risk=None):
-        """Risk over coverage, and up to its 95 % upper bound at each threshold, taken alone (see `upper_bound`)."""
+        """Risk over coverage, and up to its 95% upper bound at each threshold, taken alone (see `upper_bound`)."""
         from mlprod_helpers import plots
 
         fig, ax = plots.figure()
@@ -142,7 +142,7 @@ def chow_threshold(cost_error, cost_human):
 
 
 def upper_bound(errors, n):
-    """How large may the true error rate be, after `errors` wrong ones of `n`? The bound is 95 % sure; 1 where n is 0.
+    """How large may the true error rate be, after `errors` wrong ones of `n`? The bound is 95% sure; 1 where n is 0.
 
     Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934). One-sided. With no error at all it is about 3 / n.
 
@@ -169,7 +169,7 @@ class Point(NamedTuple):
 
 
 def operating_point(confidence, correct, threshold):
-    """What an old threshold does to new cases: a `Point` whose bound holds with 95 %.
+    """What an old threshold does to new cases: a `Point` whose bound holds with 95%.
 
     >>> operating_point([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.8).coverage
     0.5
@@ -185,7 +185,7 @@ def safe_points(confidence, correct, max_risk):
     """Which thresholds keep the risk at or below `max_risk`, and surely so, although many are tried?
 
     The thresholds 0.50, 0.51, ..., 0.99 are tested from the strictest on, and the first one that fails ends the row
-    ("fixed sequence"): then all that passed hold together with a probability of 95 %. Those with so few automated
+    ("fixed sequence"): then all that passed hold together with a probability of 95%. Those with so few automated
     cases that even a handful of errors could not be told from too many are not asked.
 
     Parameters

@@ -46,7 +46,7 @@ def simulate_triage(cases, policy, reviewers=None, costs=None, random_state=None
     >>> from mlprod_helpers.automation import Costs, Partial, Reviewers, uniform_cases
     >>> cases = uniform_cases(1 / 60, duration=200_000, random_state=0)
     >>> simulate_triage(cases, Partial(0.9), Reviewers(2), Costs(error=20, review=1), random_state=0)
-    TriageResult(3,356 cases: 20 % automated, 4.9 % wrong, reviewers 40 % busy, 0.203 waiting on average, cost 1.785 a case)
+    TriageResult(3,356 cases: 20% automated, 4.9% wrong, reviewers 40% busy, 0.203 waiting on average, cost 1.785 a case)
     """
     world = _World(as_cases(cases), reviewers or Reviewers(), costs or Costs(), random_state)
     if isinstance(policy, Degree):
@@ -322,8 +322,8 @@ class TriageResult:
     def __repr__(self):
         many = len(self.cases)
         return (
-            f"TriageResult({many:,} case{'s' if many > 1 else ''}: {100 * self.coverage:.0f} % automated, {100 * self.error_rate:.1f} % wrong, "
-            f"reviewers {100 * self.load:.0f} % busy, {self.mean_backlog:.3g} waiting on average, cost {self.cost:.4g} a case)"
+            f"TriageResult({many:,} case{'s' if many > 1 else ''}: {100 * self.coverage:.0f}% automated, {100 * self.error_rate:.1f}% wrong, "
+            f"reviewers {100 * self.load:.0f}% busy, {self.mean_backlog:.3g} waiting on average, cost {self.cost:.4g} a case)"
         )
 
 

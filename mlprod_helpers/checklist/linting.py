@@ -7,7 +7,7 @@ from mlprod_helpers.checklist.measures import MEMORY, METRICS, PERCENTILES, conv
 from mlprod_helpers.checklist.parts import Rollback
 from mlprod_helpers.checklist.rows import CLAIMS, DECISIONS, ROWS, TEXTS
 
-# If one draw in four failed, ten in a row would still all pass by luck in 6 % of the cases: fewer prove little.
+# If one draw in four failed, ten in a row would still all pass by luck in 6% of the cases: fewer prove little.
 MIN_DRAWS = 10
 # Thresholds that prove nothing: below (or above) them a promise is kept by a service that nobody should run.
 WEAKEST = {"leaks": 0.0, "refused": 1.0, "k_anonymity": 5.0}
@@ -211,12 +211,12 @@ def _missed(claim):
     if len(draws) < 2:
         return f"is contradicted by its evidence, {worst}"
     bad = round((1 - claim.kept) * len(draws))
-    share = f"{claim.share:.0%}".replace("%", " %")
+    share = f"{claim.share:.0%}"
     return f"was missed in {bad} of {len(draws)} draws (worst: {worst}); it promises {share} of them"
 
 
 def _conditions(row, claim, sizing):
-    """Evidence for an easier service than the stated one; 5 % of the load are within its own noise."""
+    """Evidence for an easier service than the stated one; 5% of the load are within its own noise."""
     if sizing is None or claim.metric == "throughput":
         return
     rate, servers = (claim.evidence.conditions.get(name) for name in ("rate", "servers"))
@@ -240,7 +240,7 @@ def _sizing(record):
     load = sizing.rate * mean / sizing.servers
     if sizing.batch is None and load >= 1:
         traffic = f"{sizing.servers} servers at {sizing.rate:g} requests a second of {mean:g} s each"
-        todo = f"are {100 * load:.0f} % busy: the queue grows without end. Add servers."
+        todo = f"are {100 * load:.0f}% busy: the queue grows without end. Add servers."
         yield "sizing", "inconsistent", f"{traffic} {todo}"
 
 

@@ -20,10 +20,10 @@ class Measure(NamedTuple):
 
 METRICS = {
     "p50": Measure("half of the answers come within", "s", "low"),
-    "p90": Measure("90 % of the answers come within", "s", "low"),
-    "p95": Measure("95 % of the answers come within", "s", "low"),
-    "p99": Measure("99 % of the answers come within", "s", "low"),
-    "p99.9": Measure("99.9 % of the answers come within", "s", "low"),
+    "p90": Measure("90% of the answers come within", "s", "low"),
+    "p95": Measure("95% of the answers come within", "s", "low"),
+    "p99": Measure("99% of the answers come within", "s", "low"),
+    "p99.9": Measure("99.9% of the answers come within", "s", "low"),
     "mean_latency": Measure("mean time from arrival to answer", "s", "low"),
     "mean_wait": Measure("mean time in the queue", "s", "low"),
     "drop_rate": Measure("requests without an answer", "share", "low"),
@@ -80,7 +80,7 @@ def in_words(value, unit):
     """A figure with its unit, for a sentence.
 
     >>> in_words(0.21234, "s"), in_words(0.034, "share"), in_words(1234567, "B"), in_words(float("inf"), "s")
-    ('0.212 s', '3.4 %', '1.23 MB', 'never (s)')
+    ('0.212 s', '3.4%', '1.23 MB', 'never (s)')
     """
     if value == float("inf"):
         return f"never ({unit})" if dimension(unit) == "time" else f"infinite {unit}".strip()
@@ -90,4 +90,4 @@ def in_words(value, unit):
         unit = next((name for name in ("GB", "MB", "kB") if abs(value) >= _UNITS["bytes"][name]), "B")
         value = convert(value, "B", unit)
     number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{number} {unit}".strip()
+    return f"{number}%" if unit == "%" else f"{number} {unit}".strip()

@@ -100,7 +100,7 @@ class Claim:
 
     >>> claim = Claim(metric="p99", at_most=200, unit="ms", evidence=Evidence(0.25, "s", how="load test of 1 May"))
     >>> print(claim)
-    99 % of the answers come within 200 ms
+    99% of the answers come within 200 ms
     >>> claim.holds, claim.figure
     (False, 250.0)
     >>> print(Claim("fast enough").holds)  # no threshold, no evidence: neither true nor false
@@ -233,7 +233,7 @@ class Alert:
 
 def _are_shares(steps):
     if any(step > 1 for step in steps):
-        raise wrong(f"has {steps}, but these are shares of the traffic: from 0 to 1, so 5 % is 0.05.")
+        raise wrong(f"has {steps}, but these are shares of the traffic: from 0 to 1, so 5% is 0.05.")
     return steps
 
 
@@ -242,7 +242,7 @@ class Rollout:
     """How a new version reaches the users: a strategy, its shares of the traffic, and how long each is watched.
 
     >>> print(Rollout("canary", steps=(0.05, 0.25, 1.0), minutes=30))
-    canary: 5 %, 25 %, 100 % of the traffic, 30 minutes each
+    canary: 5%, 25%, 100% of the traffic, 30 minutes each
     """
 
     strategy: Literal[("", *STRATEGIES)] = ""
@@ -316,7 +316,7 @@ class Sizing:
 
     >>> sizing = Sizing(rate=40.0, servers=4, service=Lognormal(0.05, cv=1.0))
     >>> sizing.run(random_state=0)
-    QueueResult(12043 requests, 4 servers: 50 % busy, mean wait 0.00416 s, p50 0.0391 s, p99 0.249 s)
+    QueueResult(12043 requests, 4 servers: 50% busy, mean wait 0.00416 s, p50 0.0391 s, p99 0.249 s)
     """
 
     rate: Amount

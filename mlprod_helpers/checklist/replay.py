@@ -12,7 +12,7 @@ from mlprod_helpers.checklist.parts import figure_of
 
 # A claim is missed when luck explains its failures in less than one case of a hundred.
 _LUCK = 0.01
-# Rates are drawn from 95 % to 105 % of the load.
+# Rates are drawn from 95% to 105% of the load.
 _SPREAD = 0.05
 
 
@@ -54,8 +54,8 @@ class Replay:
 def replay_record(record, *, rate=None, service=None, runs=20, random_state=None):
     """Draw traffic around the load that a record states, and count how often each of its claims is kept.
 
-    Each draw has its own rate, uniform within 5 % of the load, and lasts as long as the record's sizing says. A
-    claim is missed when it fails so often that luck explains it in less than 1 % of the cases (one-sided binomial
+    Each draw has its own rate, uniform within 5% of the load, and lasts as long as the record's sizing says. A
+    claim is missed when it fails so often that luck explains it in less than 1% of the cases (one-sided binomial
     test against the share of draws that it promises).
 
     Parameters
@@ -71,7 +71,7 @@ def replay_record(record, *, rate=None, service=None, runs=20, random_state=None
     >>> sizing = Sizing(rate=40.0, servers=3, service=Lognormal(0.05, cv=1.0), seconds=60)
     >>> record = Record(sizing=sizing, latency=[Claim(metric="p99", at_most=300, unit="ms")])
     >>> print(replay_record(record, random_state=0).reason)
-    "99 % of the answers come within 300 ms" is missed: kept in 14 of 20 draws.
+    "99% of the answers come within 300 ms" is missed: kept in 14 of 20 draws.
     """
     if record.sizing is None:
         raise RecordError(

@@ -450,10 +450,10 @@ def _reason(verdict, facts, effect_size, also, min_effect):
 
 def _percent(share):
     if 0 < share < 0.001:
-        return "< 0.1 %"
+        return "< 0.1%"
     if 0.999 < share < 1:
-        return "> 99.9 %"
-    return f"{100 * share:.1f} %"
+        return "> 99.9%"
+    return f"{100 * share:.1f}%"
 
 
 def _rounded(value):

@@ -51,7 +51,7 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     """Draw what a case costs at each threshold: errors, reviews and the wait in the queue; a dot marks the chosen one.
 
     The closed form of `automation.cost_curve` for a calibrated model with uniform confidence and 150 cases an hour.
-    A review takes 60 seconds on average (exponential), and rested reviewers are wrong in 5 % of the cases.
+    A review takes 60 seconds on average (exponential), and rested reviewers are wrong in 5% of the cases.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     costs : automation.Costs, optional. 20 an error, 1 a review, 1 an hour of delay if not given.
 
     >>> automation_picture(90, reviewers=3)
-    Figure: 3 reviewers, threshold 90 %: 20 % automated, 4.9 % wrong, reviewers 67 % busy, a case costs 1.81. The cheapest threshold is 89 %, at 1.80.
+    Figure: 3 reviewers, threshold 90%: 20% automated, 4.9% wrong, reviewers 67% busy, a case costs 1.81. The cheapest threshold is 89%, at 1.80.
     """
     from mlprod_helpers.automation import Costs, Reviewers, cost_curve
     from mlprod_helpers.queueing import Exponential
@@ -82,12 +82,12 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     result = f"{plots.percent(now['coverage'])} automated, " + (
         f"reviewers {plots.percent(now['load'])} busy: the backlog grows without end"
         if endless
-        else f"{100 * wrong:.1f} % wrong, reviewers {plots.percent(now['load'])} busy, a case costs {now['cost']:.2f}"
+        else f"{100 * wrong:.1f}% wrong, reviewers {plots.percent(now['load'])} busy, a case costs {now['cost']:.2f}"
     )
     words.set_text(result)
     many = f"{reviewers} reviewer{'s' if reviewers > 1 else ''}"
     return still.picture(
-        f"{many}, threshold {threshold} %: {result}. The cheapest threshold is {100 * cheapest:.0f} %, at {curve.loc[cheapest, 'cost']:.2f}."
+        f"{many}, threshold {threshold}%: {result}. The cheapest threshold is {100 * cheapest:.0f}%, at {curve.loc[cheapest, 'cost']:.2f}."
     )
 
 

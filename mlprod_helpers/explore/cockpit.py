@@ -205,7 +205,7 @@ def cockpit_picture(log, now=None, *, window=60.0, versions=()):
     >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 2, "request_id": [1, 2], "version": ["v1", "v2"],
     ...               "status": [200, 500], "latency_ms": [4.0, 6.0]})
     >>> cockpit_picture(log)
-    Figure: 60 s up to 10:00:00 UTC. v1: 1 answer, 50 % of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50 % of all, p50 6 ms, p99
+    Figure: 60 s up to 10:00:00 UTC. v1: 1 answer, 50% of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50% of all, p50 6 ms, p99
     6 ms, 1 failed, 1 of them seen by a client.
     """
     rows, now = _known(log, now, window)

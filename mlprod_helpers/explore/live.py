@@ -221,7 +221,7 @@ class Cockpit:
         def work(lab):
             stable, canary = self.plan.stable, self.plan.canary
             self._take(lab.set_weights({stable: 100 - weight, canary: weight}, mirror=mirror))
-            return f"{canary} has {weight:g} % of the users, and copies of {mirror:g} % of the requests."
+            return f"{canary} has {weight:g}% of the users, and copies of {mirror:g}% of the requests."
 
         self._act("The weights", work)
 

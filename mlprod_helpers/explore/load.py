@@ -47,14 +47,14 @@ def load_picture(load=80, servers=1):
     `load` is the share of the time in which each of the servers works, in percent, 2 to 97.
 
     >>> load_picture(80, servers=1)
-    Figure: 1 server at 80 % load, 16 requests a second: p50 173 ms, p99 1,151 ms.
+    Figure: 1 server at 80% load, 16 requests a second: p50 173 ms, p99 1,151 ms.
     """
     still, moving, words = _load_still()
     now = [values[load - _LOADS[0]] for values in _latencies(servers)]
     for (curve, dot), values, at in zip((moving[:2], moving[2:]), _latencies(servers), now, strict=True):
         curve.set_data(_LOADS, values)
         dot.set_data([load], [at])  # above the frame it is not drawn, but the words say it
-    many = f"{servers} server{'s' if servers > 1 else ''} at {load} % load"
+    many = f"{servers} server{'s' if servers > 1 else ''} at {load}% load"
     rate = load / 100 * servers * 1000 / _SERVICE_MS
     p50, p99 = (f"{value:,.0f} ms" for value in now)
     words.set_text(f"p50 {p50}, p99 {p99}")

@@ -190,7 +190,7 @@ def role(plan, name):
     """What the plan says of a version, in words."""
     if name not in (plan.stable, plan.canary):
         return "no role"
-    words = f"stable, {100 - plan.weight:.3g} %" if name == plan.stable else f"canary, {plan.weight:.3g} %"
+    words = f"stable, {100 - plan.weight:.3g}%" if name == plan.stable else f"canary, {plan.weight:.3g}%"
     return f"{words} of the users" + (", no new requests" if name in plan.draining else "")
 
 

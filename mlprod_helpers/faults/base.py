@@ -100,7 +100,7 @@ class Fault:
         if not 0 < self.share <= 1:
             raise ValueError(
                 f"share={self.share!r} is the part of the rows that is hit: above 0, at most 1. "
-                "For 5 % write 0.05; for no fault leave it out."
+                "For 5% write 0.05; for no fault leave it out."
             )
 
     def change(self, data, hit, rng):

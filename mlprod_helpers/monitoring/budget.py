@@ -148,7 +148,7 @@ class BurnRule:
         return f"burn rate above {self.burn_rate:g} over {windows}, {self.severity}"
 
 
-# 2 % of a month's budget in an hour, 5 % in six hours, 10 % in three days; the short window is a twelfth of the long one
+# 2% of a month's budget in an hour, 5% in six hours, 10% in three days; the short window is a twelfth of the long one
 SRE_WORKBOOK = (
     BurnRule(14.4, "1h", "5m"),
     BurnRule(6.0, "6h", "30m"),

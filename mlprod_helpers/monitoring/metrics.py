@@ -115,7 +115,7 @@ def measure(log, metrics=None, every="1h", *, end=None):
 
 
 def wilson(hits, trials):
-    """Wilson's 95 % interval (low, high) of a share: honest for few trials, and never below 0 or above 1.
+    """Wilson's 95% interval (low, high) of a share: honest for few trials, and never below 0 or above 1.
 
     Both are numbers or arrays; where there were no trials the interval is NaN.
 

@@ -42,7 +42,7 @@ def service_log(days=28, *, rate=0.1, start="2024-01-01 00:00Z", random_state=No
     Parameters
     ----------
     days : int, whole days
-    rate : float, searches a second, mean over a week. Further pages and repeated searches come on top, about 20 %.
+    rate : float, searches a second, mean over a week. Further pages and repeated searches come on top, about 20%.
     start : moment of the first second, time-zone aware; 1 January 2024 is a Monday
     random_state : int, Generator or None
 
@@ -54,12 +54,12 @@ def service_log(days=28, *, rate=0.1, start="2024-01-01 00:00Z", random_state=No
         ==========  ========  =================================================================================
         column      dtype     meaning
         ==========  ========  =================================================================================
-        query       category  what was typed, in five languages; empty ("") in 0.4 %
+        query       category  what was typed, in five languages; empty ("") in 0.4%
         category    category  the part of the shop in which was searched: one of `CLASSES`
         brightness  float     mean brightness of the photo, 0 black to 255; each class has its own
-        price       float     euro, of the best offer, from the price feed; NaN in 0.5 %
-        rating      float     stars 1 to 5 of that offer; -999 means none yet, 1 %
-        device      category  phone (clicks 16 %) or desktop (8 %)
+        price       float     euro, of the best offer, from the price feed; NaN in 0.5%
+        rating      float     stars 1 to 5 of that offer; -999 means none yet, 1%
+        device      category  phone (clicks 16%) or desktop (8%)
         page        int       1 is a search, 2 is its second page
         server      category  a, b, c, d; d is slower and gets a tenth of the traffic
         busy        float     share of the server's workers that were busy when the request came
@@ -167,7 +167,7 @@ def _searches(seconds, start, rng):
 
 
 def _follow_up(seconds, clicked, rng):
-    """Second pages (15 %) and repeated searches (6 % of those without a click), within two minutes.
+    """Second pages (15%) and repeated searches (6% of those without a click), within two minutes.
 
     Returns the search that each row belongs to, its second, its page, and the row that it repeats or -1.
     """

@@ -54,7 +54,7 @@ def plan_capacity(rate, service, p99_target):
     >>> plan.servers, round(plan.p99, 3)
     (6, 0.485)
     >>> print(plan.reason)
-    6 servers answer 99 % within 0.485 s (target 0.5 s); with 5 it would be 0.608 s. They work 67 % of the time.
+    6 servers answer 99% within 0.485 s (target 0.5 s); with 5 it would be 0.608 s. They work 67% of the time.
     """
     service, rate = as_law(service), float(rate)
     if not 0 < p99_target < np.inf:
@@ -68,7 +68,7 @@ def plan_capacity(rate, service, p99_target):
 
     if queue.p99_alone > p99_target * (1 + 1e-9):
         reason = (
-            f"No number of servers reaches {p99_target:g} s: 99 % take up to {queue.p99_alone:.3g} s even if nobody waits. "
+            f"No number of servers reaches {p99_target:g} s: 99% take up to {queue.p99_alone:.3g} s even if nobody waits. "
             "Make the service itself faster (a smaller model, a cache, a faster machine) or relax the target."
         )
         return CapacityPlan(None, queue.p99_alone, p99_target, np.nan, reason)
@@ -129,13 +129,13 @@ def _fewest(is_enough, lowest):
 
 def _reason(queue, servers, lowest, utilization, target):
     who = f"{servers} servers answer" if servers > 1 else "1 server answers"
-    text = f"{who} 99 % within {queue.p99(servers):.3g} s (target {target:g} s)"
+    text = f"{who} 99% within {queue.p99(servers):.3g} s (target {target:g} s)"
     if servers > lowest:
         text += f"; with {servers - 1} it would be {queue.p99(servers - 1):.3g} s"
     elif servers > 1:
         text += f"; {servers - 1} could not keep up: the queue would grow without end"
     busy = f"{100 * utilization:.0f}" if utilization < 0.99 else f"{100 * utilization:.2f}"
-    return f"{text}. {'They work' if servers > 1 else 'It works'} {busy} % of the time."
+    return f"{text}. {'They work' if servers > 1 else 'It works'} {busy}% of the time."
 
 
 def capacity_curve(rates, service, n_servers=1, *, random_state=0):

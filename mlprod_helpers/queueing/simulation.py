@@ -93,7 +93,7 @@ class QueueResult:
 
     >>> run = simulate([0.0, 1.0, 2.0], service=3.0, timeout=2.5)
     >>> run
-    QueueResult(3 requests, 1 server: 100 % busy, mean wait 1 s, p50 5 s, p99 never answered, 33.3 % dropped)
+    QueueResult(3 requests, 1 server: 100% busy, mean wait 1 s, p50 5 s, p99 never answered, 33.3% dropped)
     >>> run.latency.tolist(), run.dropped.tolist()
     ([3.0, 5.0, 2.5], [False, False, True])
     """
@@ -170,9 +170,9 @@ class QueueResult:
             return f"QueueResult(no requests, {servers}: idle)"
         p99 = "never answered" if np.isinf(self.p99) else f"{self.p99:.3g} s"
         p50 = "never answered" if np.isinf(self.p50) else f"{self.p50:.3g} s"
-        drops = f", {self.drop_rate:.1%} dropped".replace("%", " %") if self.dropped.any() else ""
+        drops = f", {self.drop_rate:.1%} dropped" if self.dropped.any() else ""
         return (
-            f"QueueResult({len(self)} request{'s' if len(self) > 1 else ''}, {servers}: {100 * self.utilization:.0f} % busy, "
+            f"QueueResult({len(self)} request{'s' if len(self) > 1 else ''}, {servers}: {100 * self.utilization:.0f}% busy, "
             f"mean wait {self.mean_wait:.3g} s, p50 {p50}, p99 {p99}{drops})"
         )
 

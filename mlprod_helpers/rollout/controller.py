@@ -71,9 +71,9 @@ class Controller:
     >>> controller.step(60, "pass").weights
     {'stable': 60, 'canary': 40}
     >>> controller.step(120, ("nodata", "3 requests of canary, 50 needed")).reason
-    'Paused at 40 %: 3 requests of canary, 50 needed. Without evidence nothing passes.'
+    'Paused at 40%: 3 requests of canary, 50 needed. Without evidence nothing passes.'
     >>> controller.step(180, "pass")
-    Decision(weights={'stable': 0, 'canary': 100}, phase='Healthy', reason='Promoted: the check at 40 % passed, everybody gets canary.')
+    Decision(weights={'stable': 0, 'canary': 100}, phase='Healthy', reason='Promoted: the check at 40% passed, everybody gets canary.')
     """
 
     def __init__(self, plan, judge, stable="stable", canary="canary"):
@@ -195,7 +195,7 @@ class Controller:
         if plan.rehearsal:
             checks = now + (min(plan.interval, plan.rehearsal) if plan.mirror else plan.rehearsal)
             what = (
-                f"{plan.mirror:g} % of the requests are copied to it" if plan.mirror else "nobody uses it yet"
+                f"{plan.mirror:g}% of the requests are copied to it" if plan.mirror else "nobody uses it yet"
             )
             return replace(
                 state,
@@ -208,7 +208,7 @@ class Controller:
         if weight is None:
             return self._promote(state, "the plan has no steps")
         return replace(
-            state, stage=RAMP, weight=weight, reason=f"Started: {weight:g} % of the users get {self.canary}."
+            state, stage=RAMP, weight=weight, reason=f"Started: {weight:g}% of the users get {self.canary}."
         )
 
     def _check(self, state, metrics):
@@ -258,11 +258,11 @@ class Controller:
             )
         following = plan.next_weight(state.weight)
         if following is None:
-            return self._promote(state, f"the check at {state.weight:g} % passed{why}")
+            return self._promote(state, f"the check at {state.weight:g}% passed{why}")
         return replace(
             state,
             weight=following,
-            reason=f"Check passed{why}: {following:g} % of the users get {self.canary}.",
+            reason=f"Check passed{why}: {following:g}% of the users get {self.canary}.",
         )
 
     def _promote(self, state, why):
@@ -299,8 +299,8 @@ class Controller:
 
 def _at(state):
     if state.stage == REHEARSAL:
-        return f"{state.mirror:g} % copies" if state.mirror else "0 %"
-    return f"{state.weight:g} %"
+        return f"{state.mirror:g}% copies" if state.mirror else "0%"
+    return f"{state.weight:g}%"
 
 
 def _last(reason):

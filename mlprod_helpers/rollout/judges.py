@@ -226,7 +226,7 @@ class ThresholdJudge(Judge):
 
 @dataclass(frozen=True)
 class ZTestJudge(Judge):
-    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2 %.
+    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2%.
 
     The variance is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
     Where the log has `user_id`, the variance counts users (delta method, see `z_score`). Requests of one user are
@@ -428,7 +428,7 @@ class MannWhitneyJudge(Judge):
         if len(stable) == len(canary) and np.array_equal(np.sort(stable), np.sort(canary)):
             return "Pass", f"the values of both are identical{left_out}"
         estimate, low, high = shift(stable, canary, _CONFIDENCE, design_effect)
-        interval = f"{100 * _CONFIDENCE:.0f} % interval {low:.4g} to {high:.4g}"
+        interval = f"{100 * _CONFIDENCE:.0f}% interval {low:.4g} to {high:.4g}"
         reason = f"shift {estimate:.4g}, {interval}{left_out}"
         band = _TOLERANCE * abs(estimate)
         above, below = low > band, high < -band
@@ -436,7 +436,7 @@ class MannWhitneyJudge(Judge):
             z, bar = _rank_test(stable, canary, design_effect), sequential._z(1 - _CONFIDENCE)
             above, below = z >= bar, z <= -bar
             larger = 0.5 + _statistic(np.sort(stable), np.sort(canary), 0.0) / (len(stable) * len(canary))
-            reason += f"; by ranks z {z:.2f}, bar {bar:.2f}, larger in {100 * larger:.0f} % of the pairs"
+            reason += f"; by ranks z {z:.2f}, bar {bar:.2f}, larger in {100 * larger:.0f}% of the pairs"
         if self.direction != "decrease" and above:
             return "High", f"{reason}, all above the band of {band:.4g}"
         if self.direction != "increase" and below:

@@ -1,6 +1,6 @@
 """Rollout plans: how a new version gets its users when every check passes. A plan only says; the controller acts.
 
-Weights and times add up as decimals do: eight steps of 0.1 % are 0.8 %, not 0.7999999999999999 %.
+Weights and times add up as decimals do: eight steps of 0.1% are 0.8%, not 0.7999999999999999%.
 """
 
 from dataclasses import asdict, dataclass
@@ -184,7 +184,7 @@ class Shadow(Plan):
         _seconds(self.duration, "duration")
         if not self.duration or not self.share:
             raise ValueError(
-                f"A shadow of {self.duration} seconds and {self.share} % shows nothing: give more than 0."
+                f"A shadow of {self.duration} seconds and {self.share}% shows nothing: give more than 0."
             )
 
     @property
@@ -240,7 +240,7 @@ class Canary(Plan):
             object.__setattr__(self, name, _plain(value))
         if highest > _MOST_STEPS * step:
             raise ValueError(
-                f"step_weight {step} would take more than {_MOST_STEPS} steps to {highest} %: take larger ones."
+                f"step_weight {step} would take more than {_MOST_STEPS} steps to {highest}%: take larger ones."
             )
 
     def _check_steps(self):

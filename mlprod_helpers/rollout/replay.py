@@ -343,7 +343,7 @@ class RolloutResult:
         highest = table["weight"].max()
         return plots.show(
             fig,
-            alt=f"{self} The new version had at most {highest:g} % of the users. How it ended: {self.reason}",
+            alt=f"{self} The new version had at most {highest:g}% of the users. How it ended: {self.reason}",
         )
 
     def _draw(self, above, below, table, window, color, color_of_harm):

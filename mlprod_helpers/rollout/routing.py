@@ -36,7 +36,7 @@ def bucket(user_ids, salt=""):
 def route(user_id, weight, salt=""):
     """Does this user (or each of an array of users) get the canary, when it has `weight` percent of the users?
 
-    A ramp only adds users: who is in at 5 % is in at 10 % too.
+    A ramp only adds users: who is in at 5% is in at 10% too.
 
     >>> route("ben", 50), route("ben", 60)
     (False, True)

@@ -1,6 +1,6 @@
 """Tests that may look more than once: what peeking costs, and two ways to look often and stay honest.
 
-A test at 5 % that is repeated at every look is no test at 5 %. A group-sequential test raises its bar for a planned number
+A test at 5% that is repeated at every look is no test at 5%. A group-sequential test raises its bar for a planned number
 of looks; an always-valid test allows a look at any moment, for more data.
 
 >>> round(peeking(1), 3), round(peeking(5), 3)
@@ -25,7 +25,7 @@ def crossing(bounds, *, drift=0.0):
 
     >>> crossing([1.96] * 5).round(3)
     array([0.05 , 0.083, 0.107, 0.126, 0.142])
-    >>> crossing([1.96], drift=2.8).round(2)  # the sample size for 80 % power
+    >>> crossing([1.96], drift=2.8).round(2)  # the sample size for 80% power
     array([0.8])
     """
     bounds = np.asarray(bounds, dtype=float)
@@ -52,7 +52,7 @@ _nodes = functools.lru_cache(32)(np.polynomial.legendre.leggauss)
 
 
 def peeking(looks):
-    """How often does a test at a level of 5 % raise a false alarm when it is repeated at each of some equally spaced looks?
+    """How often does a test at a level of 5% raise a false alarm when it is repeated at each of some equally spaced looks?
 
     >>> [round(peeking(looks), 3) for looks in (1, 2, 5, 10)]
     [0.05, 0.083, 0.142, 0.193]
@@ -228,7 +228,7 @@ def requests_needed(p, q, *, power=0.8, alpha=0.05):
     91617
     """
     if not (0 < p < 1 and 0 < q < 1) or p == q:
-        raise ValueError(f"Rates {p} and {q}: give two different shares between 0 and 1 (0.43 % is 0.0043).")
+        raise ValueError(f"Rates {p} and {q}: give two different shares between 0 and 1 (0.43% is 0.0043).")
     from scipy.special import ndtri
 
     mean = (p + q) / 2
@@ -320,7 +320,7 @@ def _z(alpha):
     from scipy.special import ndtri
 
     if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}, but it is the probability of a false alarm: 0.05 for 5 %.")
+        raise ValueError(f"alpha is {alpha}, but it is the probability of a false alarm: 0.05 for 5%.")
     return float(ndtri(1 - alpha / 2))
 
 

@@ -13,7 +13,7 @@ from mlprod_helpers.requestlog.table import COLUMNS, UTC, features, utc
 
 def _rate(value, name):
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}, but it is a share of the requests, from 0 to 1 (5 % is 0.05).")
+        raise ValueError(f"{name} is {value}, but it is a share of the requests, from 0 to 1 (5% is 0.05).")
 
 
 def _not_negative(value, name):

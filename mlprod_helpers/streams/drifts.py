@@ -151,7 +151,7 @@ class Drift:
 def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tuple(PATTERNS)):
     """A drift drawn at random that can be found in `n_samples` rows (100 at least): not too early, late or small.
 
-    `start` is between 30 % and 60 % of the rows, `width` between 10 % and 20 %; sizes are 0.2 to 0.4 (concept), 0.8
+    `start` is between 30% and 60% of the rows, `width` between 10% and 20%; sizes are 0.2 to 0.4 (concept), 0.8
     to 1.6 (covariate) and 0.15 to 0.3 (prior), the last two with either sign. `kinds` and `patterns` say what to
     draw from.
 

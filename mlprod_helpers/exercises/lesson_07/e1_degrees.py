@@ -10,7 +10,7 @@ SERVICES = {
     "sorting": "parcels with a clearly read address go straight to the belt, the others to a person",
     "button": "a model proposes each refund; a clerk reads it and presses confirm or change",
     "rules": "an inspector judges each coat against a printed list",
-    "audited": "a model sets every price; on Fridays a person looks at 2 % of them",
+    "audited": "a model sets every price; on Fridays a person looks at 2% of them",
     "blind": "moderators judge all posts; in a month their answers are compared with those of a new model, "
     "which they have not seen",
 }
@@ -69,7 +69,7 @@ def button_as_full():
 
 
 @degrees.misconception(
-    "an audit were a decision. Looking at 2 % afterwards changes none of the others: the model has decided all of them.",
+    "an audit were a decision. Looking at 2% afterwards changes none of the others: the model has decided all of them.",
 )
 def audit_as_partial():
     return RIGHT_DEGREES | {"audited": "partial"}

@@ -52,7 +52,7 @@ def coverage_at(answer, rng, expect):
     equal[1][[9, 10, 12, 13, 14, 15, 16]] = False
     mixed = rng.permutation(17)
     cases = (
-        (*usual, 0.0913, "a risk of at most 9.13 %"),
+        (*usual, 0.0913, "a risk of at most 9.13%"),
         (*lucky, 0.0513, "the single most confident answer is wrong"),
         (*ties, 0.1013, "equal confidences: no threshold parts them"),
         (equal[0][mixed], equal[1][mixed], 0.15, "four cases equally sure, three of them wrong"),

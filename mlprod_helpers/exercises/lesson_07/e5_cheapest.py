@@ -104,14 +104,14 @@ def cheapest(answer, rng, expect):
         with expect.defining():
             expect.true(
                 cost <= 1.05 * best,
-                f"{what}: within 5 % of the cheapest",
+                f"{what}: within 5% of the cheapest",
                 f"at {got:.3g} {told}, the best is {best:.2f}",
             )
 
 
 @cheapest.acceptable
 def cheapest_by_hand(answer, rng):
-    """Within 5 % of the best of a fine grid, by the formula of the statement and not by the course's curve."""
+    """Within 5% of the best of a fine grid, by the formula of the statement and not by the course's curve."""
     for count, load, _, draw in _TEAMS:
         for _ in range(3):
             confidence, correct = draw(rng, 2500)
@@ -131,7 +131,7 @@ def chow_without_queue(confidence, correct, rate, count):
 
 
 @cheapest.misconception(
-    "a case that is left to people cost only one of two things. It costs the look, 1, and in 5 % an error of theirs, 20 x 0.05: count both.",
+    "a case that is left to people cost only one of two things. It costs the look, 1, and in 5% an error of theirs, 20 x 0.05: count both.",
     when=lambda seen: _same_thresholds(seen, people_never_err),
 )
 def people_never_err(confidence, correct, rate, count):
@@ -206,5 +206,5 @@ def by_the_curve(confidence, correct, rate, count):
 
 cheapest.survives(
     "solution: `60` -> `59`",
-    "A look of 59 seconds moves the cheapest threshold so little that the cost stays near the 5 % that the statement allows.",
+    "A look of 59 seconds moves the cheapest threshold so little that the cost stays near the 5% that the statement allows.",
 )

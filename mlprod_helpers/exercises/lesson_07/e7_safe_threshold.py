@@ -44,7 +44,7 @@ def _just_above(floor, count):
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
         "At each threshold there are n automated cases and k errors. How large may the true error rate be? `upper_bound(k, n)`.",
-        "0 errors of 12 allow for an error rate of 22 %. Take thresholds of a fixed grid whose *bound* is at most `max_risk`.",
+        "0 errors of 12 allow for an error rate of 22%. Take thresholds of a fixed grid whose *bound* is at most `max_risk`.",
         "`safe_points(confidence, correct, max_risk)` tries the grid so that all of it holds together; its column `safe` says where. If nothing is safe, return 2.0.",
     ),
 )
@@ -54,13 +54,13 @@ def safe_threshold(answer, rng, expect):
     got = answer(few, np.ones(12, bool), FLOOR)
     with expect.defining():
         what = "12 cases, all of them right: too few to trust any"
-        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0 %")
+        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0%")
     # the risk of the best so many levels is a hair above the floor: without a bound every second draw takes them
     barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
-        (24, barely, FLOOR, 0.05, "an honest model, at most 10 % wrong"),
-        (24, wider, 0.2, 0.35, "an honest model, at most 20 % wrong"),
-        (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5 % wrong"),
+        (24, barely, FLOOR, 0.05, "an honest model, at most 10% wrong"),
+        (24, wider, 0.2, 0.35, "an honest model, at most 20% wrong"),
+        (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5% wrong"),
     )
     for draws, worse, max_risk, least, what in cases:
         chosen = [
@@ -72,12 +72,12 @@ def safe_threshold(answer, rng, expect):
             expect.true(
                 broken <= draws / 4,
                 f"{what}: {broken} of {draws} thresholds break the floor on fresh cases (at most a quarter)",
-                f"their risk there is {100 * np.mean(risks):.0f} % on average",
+                f"their risk there is {100 * np.mean(risks):.0f}% on average",
             )
             if least:
                 expect.true(
                     np.mean(covers) >= least - 1e-9,
-                    f"{what}: they automate {100 * np.mean(covers):.0f} % on average (at least {100 * least:.0f} %)",
+                    f"{what}: they automate {100 * np.mean(covers):.0f}% on average (at least {100 * least:.0f}%)",
                     "too timid",
                 )
 
@@ -104,7 +104,7 @@ def safe_threshold_by_the_statement(answer, rng):
 
 
 @safe_threshold.misconception(
-    "what was measured were what is. 0 errors of 12 is not 0 %, and of many thresholds the luckiest looks best: ask how large the error rate may still be.",
+    "what was measured were what is. 0 errors of 12 is not 0%, and of many thresholds the luckiest looks best: ask how large the error rate may still be.",
 )
 def point_estimate(confidence, correct, max_risk):
     good = [

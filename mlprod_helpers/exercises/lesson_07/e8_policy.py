@@ -32,7 +32,7 @@ from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, T
     hints=(
         "Brightness tells that something is different, not that the model is wrong. Who could tell you that, without waiting for the truth?",
         "Let people judge a tenth of the automated cases, blind, and add up audits and disagreements of the last half day or so in `memory`.",
-        "A healthy week has 10 to 15 % disagreements (people err, too). Beyond about 25 % of at least 40 audits: human only, and stay there.",
+        "A healthy week has 10 to 15% disagreements (people err, too). Beyond about 25% of at least 40 audits: human only, and stay there.",
     ),
 )
 def policy(answer, rng, expect):
@@ -45,7 +45,7 @@ def policy(answer, rng, expect):
         with expect.defining():
             expect.true(
                 week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
-                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f} % of its last 36 hours (at most 15 %)",
+                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f}% of its last 36 hours (at most 15%)",
                 "it was trusted for too long",
             )
     calm = found["dark season"]

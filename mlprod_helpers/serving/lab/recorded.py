@@ -7,7 +7,7 @@ a lab gives: request logs (see `requestlog`), and what `load.open_loop` returns.
 | recording | cases | what it is |
 | --- | --- | --- |
 | `pause` | closed, open, scheduled | load tables: a service that was stopped for ten seconds |
-| `canary_fails` | fails, retried, good, copies, outage | router logs: v2 at 20 % of the users, never rolled back |
+| `canary_fails` | fails, retried, good, copies, outage | router logs: v2 at 20% of the users, never rolled back |
 | `shift` | good, slow, fails, wrong, burst | router logs: v1 answers, v2 gets a copy of each request; labels |
 | `latency` | constant, exponential | latency at six loads, beside what `queueing` says |
 | `overload` | no_limit, limit | load tables: 1.3 times what the service can do |

@@ -51,7 +51,7 @@ def users_in_peace(rng):
 
 # ------------------------------------------------------------------ 9.7: logs of a router
 
-LOOKS, WEIGHT = 10, 20  # ten looks at a canary of 20 %
+LOOKS, WEIGHT = 10, 20  # ten looks at a canary of 20%
 WATCH_S = 75.0
 KEPT = 0.4  # of the users are looked at
 OUTAGE = 30.0  # second at which the recorded network goes down, for twelve
@@ -209,7 +209,7 @@ def draw_afternoon(case, rng):
 
 
 def _meets_failures(second, place, failed):
-    """Does a canary of 20 %, and one that grows from 10 to 30 %, fail often enough before labels could decide?"""
+    """Does a canary of 20%, and one that grows from 10 to 30%, fail often enough before labels could decide?"""
     flat, ramp = place < 0.2, place < np.where(second < 12, 0.1, 0.3)
     soon, later = failed & (second > 3) & (second < 27), failed & (second > 3) & (second < 42)
     return (soon & flat).sum() >= 5 and (later & flat).sum() >= 8 and (later & ramp).sum() >= 12
