@@ -401,9 +401,7 @@ def test_hours_are_those_of_utc_whatever_the_zone_of_the_frame():
         limit = choose_threshold(busy, per=per)
         assert choose_threshold(there, per=per) == limit
         rule = Rule("x", above=limit)
-        here, elsewhere = (
-            firing(rule, x.to_frame("x"), pd.Timedelta("1h"))[0] for x in (busy, there)
-        )
+        here, elsewhere = (firing(rule, x.to_frame("x"), pd.Timedelta("1h"))[0] for x in (busy, there))
         assert (here == elsewhere).all()
 
 
