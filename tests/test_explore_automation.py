@@ -1,4 +1,4 @@
-"""The automation dial: its words are those of the closed form, and it stays alive at the edge."""
+"""The automation explorer: its words are those of the closed form, and it stays alive at the edge."""
 
 import re
 
@@ -32,10 +32,10 @@ def test_fewer_or_tired_reviewers_lower_the_cheapest_threshold():
     assert cheapest(6, 0) > cheapest(1, 0) and cheapest(3, 0) > cheapest(3, 30)
 
 
-def test_the_dial_moves():
-    dial = automation_explorer()
-    before = dial.figure.alt
-    dial.set(reviewers=1)
-    assert dial.figure.alt != before and "without end" in dial.figure.alt
-    dial.reset()
-    assert dial.figure.alt == before
+def test_the_explorer_moves():
+    explorer = automation_explorer()
+    before = explorer.figure.alt
+    explorer.set(reviewers=1)
+    assert explorer.figure.alt != before and "without end" in explorer.figure.alt
+    explorer.reset()
+    assert explorer.figure.alt == before

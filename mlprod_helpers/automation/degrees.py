@@ -82,7 +82,7 @@ class Partial(Degree):
     """
 
     name: ClassVar[str] = "partial"
-    decides: ClassVar[str] = "the model where it is confident, a person elsewhere"
+    decides: ClassVar[str] = "the model where sure, a person elsewhere"
     sees: ClassVar[str] = "the unsure cases"
     threshold: float = 0.9
     audit_share: float = 0.0

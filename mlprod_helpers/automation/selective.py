@@ -72,6 +72,12 @@ class RiskCoverage:
         top = 115 * float(self.risk[-1])
         if max_risk is not None:
             ax.axhline(100 * max_risk, color=plots.INK, linewidth=1, linestyle="--")
+            at = (100, 100 * max_risk)
+            ax.annotate(
+                f"{max_risk:.0%} wrong", at, (-2, 3), textcoords="offset points", ha="right", fontsize=9
+            )
+            kept = self.coverage[self.risk <= max_risk].max(initial=0)
+            ax.set_title(f"{kept:.0%} of the cases can be automated at a measured risk of {max_risk:.0%}")
             top = max(top, 150 * max_risk)
         ax.set(xlim=(0, 100), ylim=(0, max(top, 1)))
         ax.set(xlabel="coverage: automated cases (%)", ylabel="risk: wrong among them (%)")

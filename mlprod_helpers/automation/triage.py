@@ -307,10 +307,15 @@ class TriageResult:
         ):
             scale = 1 if name == "backlog" else 100
             ax.step(table.index, scale * table[name], where="post", color=color)
-            ax.set(ylabel=what, ylim=(0, None))
+            ax.set(ylabel=what, ylim=(0, None), xlim=(0, table.index[-1] + window / HOUR))
         if max_risk is not None:
             middle.axhline(100 * max_risk, color=plots.INK, linewidth=1, linestyle="--")
-        below.set(xlabel="hour")
+            at = (0, 100 * max_risk)
+            middle.annotate(f"limit {max_risk:.0%}", at, (4, 3), textcoords="offset points", fontsize=9)
+            above = table["automated_risk"] > max_risk
+            when = f"from hour {above.idxmax():.0f} on" if above.any() else "never"
+            top.set_title(f"Above the limit of {max_risk:.0%} wrong {when}")
+        below.set(xlabel="hour", xticks=np.arange(0, table.index[-1] + 24, 24))
         worst = table["automated_risk"].max()
         return plots.show(
             fig,

@@ -1,4 +1,4 @@
-"""The automation dial: one threshold, few people, and what a case costs (lesson 07)."""
+"""The automation explorer: one threshold, few people, and what a case costs (lesson 07)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def _constructed():
 
 
 @functools.cache
-def _dial_still():
+def _still():
     """The part of the picture that stays, and the artists that move."""
     fig, ax = plots.figure(layout=None, size=(7.4, 3.7))
     fig.subplots_adjust(left=0.08, right=0.98, bottom=0.14, top=0.82)
-    ax.set(xlim=(49, 102), ylim=(0, _HIGHEST), xlabel="threshold: automate from this confidence on, %")
+    ax.set(xlim=(49, 102), ylim=(0, _HIGHEST), xlabel="threshold: automate from this confidence on (%)")
     ax.set_ylabel("cost of a case")
     lines = {}
     for name, color in _PARTS.items():
@@ -43,8 +43,12 @@ def _dial_still():
         "all together": plots.BLUE,
     }
     plots.name_colors(ax, named)
+    names = [
+        ax.text(0, 0, "", fontsize=9, color=plots.INK, ha=where, va=side)
+        for where, side in (("left", "bottom"), ("center", "top"))
+    ]
     words = ax.text(0, 1.14, "", transform=ax.transAxes, fontweight="bold")
-    return plots.Still(fig, [*lines.values(), best, dot, words]), lines, best, dot, words
+    return plots.Still(fig, [*lines.values(), best, dot, *names, words]), lines, best, dot, names, words
 
 
 def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
@@ -66,7 +70,7 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     from mlprod_helpers.automation import Costs, Reviewers, cost_curve
     from mlprod_helpers.queueing import Exponential
 
-    still, lines, best, dot, words = _dial_still()
+    still, lines, best, dot, names, words = _still()
     costs = costs or Costs(error=20, review=1, delay=1)
     people = Reviewers(reviewers, Exponential(_SECONDS), error=0.05, fatigue=fatigue / 100)
     curve = cost_curve(*_constructed(), _RATE, people, costs)
@@ -78,11 +82,14 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     now = curve.iloc[int(np.argmin(np.abs(at - threshold)))]
     endless = not np.isfinite(now["cost"])
     dot.set_data([threshold], [_HIGHEST if endless else min(now["cost"], _HIGHEST)])
+    least = min(curve.loc[cheapest, "cost"], _HIGHEST)
+    names[0].set(x=100 * cheapest, y=least + 0.12, text=f"cheapest: {100 * cheapest:.0f}%")
+    names[1].set(x=threshold, y=dot.get_ydata()[0] - 0.18, text=f"yours: {threshold}%")
     wrong = (now["errors"] / costs.error) if costs.error else np.nan
-    result = f"{plots.percent(now['coverage'])} automated, " + (
-        f"reviewers {plots.percent(now['load'])} busy: the backlog grows without end"
+    result = f"{now['coverage']:.0%} automated, " + (
+        f"reviewers {now['load']:.0%} busy: the backlog grows without end"
         if endless
-        else f"{100 * wrong:.1f}% wrong, reviewers {plots.percent(now['load'])} busy, a case costs {now['cost']:.2f}"
+        else f"{100 * wrong:.1f}% wrong, reviewers {now['load']:.0%} busy, a case costs {now['cost']:.2f}"
     )
     words.set_text(result)
     many = f"{reviewers} reviewer{'s' if reviewers > 1 else ''}"

@@ -5,7 +5,7 @@ from mlprod_helpers.lesson.contract import Choice, exercise
 
 SERVICES = {
     "silent": "a model answers each loan request; its answers go to a log that the clerks cannot open",
-    "spam": "a filter moves mail to the spam folder; nobody looks at a single one",
+    "spam": "a filter moves mail to the spam folder; nobody checks what it does",
     "xray": "a radiologist sees the image with the model's mark on it, then writes the finding",
     "sorting": "parcels with a clearly read address go straight to the belt, the others to a person",
     "button": "a model proposes each refund; a clerk reads it and presses confirm or change",
@@ -37,9 +37,9 @@ RIGHT_DEGREES = {
     objective="7.a",
     kind=Choice(SERVICES, options=NAMES),
     hints=(
-        "Two questions part the five: who decides a case, and does that person see the prediction before?",
-        "A model that runs and that nobody sees is a shadow. A look at some cases afterwards changes no decision.",
-        "Two are shadow, two assistance, two full; one each is left for the other degrees.",
+        "Ask two questions. Who decides a case? And does that person see the prediction first?",
+        "A model that runs while nobody sees its answers is a shadow. A look at some cases afterwards changes no decision.",
+        "Two are shadow, two are assistance and two are full. The other two degrees have one service each.",
     ),
 )
 def degrees(answer, rng, expect):
@@ -48,35 +48,35 @@ def degrees(answer, rng, expect):
 
 
 @degrees.misconception(
-    "a model that runs beside people helps them. In shadow nobody sees the prediction: that is what makes it an honest comparison.",
+    "you took a shadow for assistance. In these services nobody sees the prediction before they decide, so it cannot help or influence them. Ask what the person sees.",
 )
 def shadow_as_assistance():
     return RIGHT_DEGREES | {"silent": "assistance", "blind": "assistance"}
 
 
 @degrees.misconception(
-    "sorting cases were helping with them. In partial automation some cases never reach a person.",
+    "you took partial automation for assistance. Here some cases never reach a person. Ask who decides a clearly read address.",
 )
 def partial_as_assistance():
     return RIGHT_DEGREES | {"sorting": "assistance"}
 
 
 @degrees.misconception(
-    "a confirmed proposal were an automatic one. A person still decides, if only on paper: measure how often they say no.",
+    "you took a confirmed suggestion for full automation. A person still decides each case, even if they nearly always confirm. Ask who presses the button.",
 )
 def button_as_full():
     return RIGHT_DEGREES | {"button": "full"}
 
 
 @degrees.misconception(
-    "an audit were a decision. Looking at 2% afterwards changes none of the others: the model has decided all of them.",
+    "you took an audit for a decision. A look at 2% of the prices afterwards does not decide the others. Ask who sets the price.",
 )
 def audit_as_partial():
     return RIGHT_DEGREES | {"audited": "partial"}
 
 
 @degrees.misconception(
-    "a model nobody sees were no model. It costs nothing to be wrong in the dark, and that is how it earns the next degree.",
+    "you left the model out because nobody sees its answers. It runs and its answers are compared later, which is how it can earn the next degree. Look for a degree where people decide and a model answers, too.",
 )
 def shadow_as_human_only():
     return RIGHT_DEGREES | {"silent": "human only", "blind": "human only"}

@@ -13,8 +13,8 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     edition=2,
     kind=Function("both", "model_only", "human_only", "follow_right", "follow_wrong", returns=Number()),
     hints=(
-        "Three kinds of cases can end well: both are right, only the model is, only the person is.",
-        "Where only the model is right it takes following; where only the person is right it takes *not* following.",
+        "Three kinds of cases can end well: both are right, only the model is, or only the person is.",
+        "Where only the model is right, the person must follow. Where only the person is right, they must *not* follow.",
         "The third part is `human_only * (1 - follow_wrong)`.",
     ),
 )
@@ -47,28 +47,28 @@ def joint_inputs(rng):
 
 
 @joint.misconception(
-    "together they were as good as the better of the two. Only if people knew when to follow.",
+    "you took the better of the two. That would need people who always know when to follow. Use both `follow_right` and `follow_wrong`.",
 )
 def as_the_better(both, model_only, human_only, follow_right, follow_wrong):
     return both + max(model_only, human_only)
 
 
 @joint.misconception(
-    "together they were the mean of the two. It depends on whom they follow when they differ.",
+    "you took the mean of the two. The result depends on whom the person follows when the two differ. Replace the coin's 0.5 by the two shares.",
 )
 def as_the_mean(both, model_only, human_only, follow_right, follow_wrong):
     return both + (model_only + human_only) / 2
 
 
 @joint.misconception(
-    "good and bad advice were followed alike. Persuasive errors pull harder: that is what the second number is for.",
+    "you used `follow_right` for wrong suggestions as well. Persuasive errors are followed more often. Use `follow_wrong` where only the person is right.",
 )
 def one_way_of_following(both, model_only, human_only, follow_right, follow_wrong):
     return both + model_only * follow_right + human_only * (1 - follow_right)
 
 
 @joint.misconception(
-    "following a wrong suggestion made it right. Where only the person is right, it is *not* following that saves the case.",
+    "you counted a wrong suggestion that is followed as a success. Where only the person is right, the case ends well if they do *not* follow. How often is that?",
 )
 def following_always_helps(both, model_only, human_only, follow_right, follow_wrong):
     return both + model_only * follow_right + human_only * follow_wrong

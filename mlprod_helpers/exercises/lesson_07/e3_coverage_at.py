@@ -25,9 +25,9 @@ def _coverage(confidence, correct, max_risk):
     edition=2,
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
-        "Try each confidence that occurs as the threshold: who is at least as confident is automated.",
-        "For each threshold two numbers: the share of *all* cases that is automated, and the share of wrong ones *among the automated*.",
-        "Of all thresholds whose risk is at most `max_risk` take the largest coverage, even if a stricter one was above. If there is none: 0.",
+        "Try each confidence that occurs as the threshold. All cases with at least this confidence are automated.",
+        "Compute two numbers for each threshold: the share of *all* cases that is automated, and the share of wrong ones *among the automated*.",
+        "Take the largest coverage of all thresholds with a risk of at most `max_risk`, even if a stricter threshold has a higher risk. If there is none, return 0.",
     ),
 )
 def coverage_at(answer, rng, expect):
@@ -54,7 +54,7 @@ def coverage_at(answer, rng, expect):
     cases = (
         (*usual, 0.0913, "a risk of at most 9.13%"),
         (*lucky, 0.0513, "the single most confident answer is wrong"),
-        (*ties, 0.1013, "equal confidences: no threshold parts them"),
+        (*ties, 0.1013, "equal confidences: no threshold separates them"),
         (equal[0][mixed], equal[1][mixed], 0.15, "four cases equally sure, three of them wrong"),
         (modest[0] / 2 - 0.2, modest[1], 0.1213, "confidences from 0.05 to 0.3"),
         (0.9 + usual[0] / 1000, usual[1], 0.0913, "confidences that differ in the fourth digit"),
@@ -84,7 +84,7 @@ def coverage_at_inputs(rng):
 
 
 @coverage_at.misconception(
-    "the threshold was asked for. Coverage is a share of cases: how many are at least that confident?",
+    "you returned the threshold. Coverage is a share of cases. How many cases have at least that confidence?",
 )
 def the_threshold(confidence, correct, max_risk):
     rows = [row for row in by_threshold(confidence, correct) if row[2] <= max_risk]
@@ -92,7 +92,7 @@ def the_threshold(confidence, correct, max_risk):
 
 
 @coverage_at.misconception(
-    "risk were the share of wrong ones among all cases. It counts the automated ones only: that is what a customer of theirs meets.",
+    "you divided the wrong cases by all cases. Risk is the share of wrong ones among the automated cases only. Divide by the number of automated cases.",
 )
 def risk_of_all(confidence, correct, max_risk):
     rows = by_threshold(confidence, correct)
@@ -100,7 +100,7 @@ def risk_of_all(confidence, correct, max_risk):
 
 
 @coverage_at.misconception(
-    "the curve only rises. Where few cases are automated it is noisy, and one early error ends your search: look at all thresholds.",
+    "you stopped at the first threshold that breaks `max_risk`. The curve is noisy where few cases are automated, so one early error ends your search. Look at all thresholds.",
 )
 def until_it_first_fails(confidence, correct, max_risk):
     best = 0.0
@@ -112,7 +112,7 @@ def until_it_first_fails(confidence, correct, max_risk):
 
 
 @coverage_at.misconception(
-    "a confidence were a promise. You chose a threshold by what the model says of itself; count what it got wrong.",
+    "you trusted the confidence. The model may be wrong more often than it says. Count the wrong cases in `correct`.",
 )
 def believe_it(confidence, correct, max_risk):
     return float((confidence >= 1 - max_risk).mean())

@@ -25,7 +25,7 @@ def _decide(p, cost_error, cost_human):
     kind=Function("p", "cost_error", "cost_human", returns=Array(ndim=1, dtype="text")),
     hints=(
         "What does it cost on average to say yes to a case with p = 0.7? And to ask?",
-        "How sure the model is: `np.maximum(p, 1 - p)`. How wrong it will be: 1 minus that.",
+        "The model's confidence is `np.maximum(p, 1 - p)`. Its chance of being wrong is 1 minus that.",
         '`np.where(expected_loss > cost_human, "ask", np.where(p >= 0.5, "yes", "no"))`',
     ),
 )
@@ -33,10 +33,10 @@ def decide(answer, rng, expect):
     """`decide(p, cost_error, cost_human)` -> "yes", "no" or "ask" for each p, at the least expected cost."""
     dear = float(rng.uniform(90, 110))
     cases = (
-        (20.0, float(rng.uniform(1.5, 4)), "an error costs several times a look"),
+        (20.0, float(rng.uniform(1.5, 4)), "an error costs several times as much as a look"),
         (dear, dear * float(rng.choice([0.024, 0.026, 0.034, 0.036])), "errors are very expensive"),
-        (float(rng.uniform(3, 5)), 1.0, "errors cost little more than a look"),
-        (2.0, float(rng.uniform(1.2, 3)), "a look costs more than any doubt"),
+        (float(rng.uniform(3, 5)), 1.0, "an error costs little more than a look"),
+        (2.0, float(rng.uniform(1.2, 3)), "a look costs more than asking is ever worth"),
     )
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.49, 0.51, 0.54, 1.0])
@@ -70,14 +70,14 @@ def decide_inputs(rng):
 
 
 @decide.misconception(
-    "the model had to say something each time. With 0.5 alone nobody ever asks a person.",
+    "you never ask a person. For p near 0.5 an answer costs half an error on average, which can be more than a look. Compare the two costs.",
 )
 def never_ask(p, cost_error, cost_human):
     return np.where(np.asarray(p) >= 0.5, "yes", "no")
 
 
 @decide.misconception(
-    "a low p were an unsure one. 0.02 is very sure, too: of no.",
+    'you took a low p for an unsure case. A model with p = 0.02 is sure, too: of "no". Its chance of being wrong is `min(p, 1 - p)`.',
 )
 def low_is_unsure(p, cost_error, cost_human):
     p = np.asarray(p)
@@ -85,7 +85,7 @@ def low_is_unsure(p, cost_error, cost_human):
 
 
 @decide.misconception(
-    "people should see the sure cases. You automate the hard ones and ask about the easy ones.",
+    "you ask a person about the sure cases. Then the model decides where it is most often wrong. Ask where the expected cost of an error is *above* the cost of a look.",
 )
 def the_wrong_way_round(p, cost_error, cost_human):
     p = np.asarray(p)
@@ -94,7 +94,7 @@ def the_wrong_way_round(p, cost_error, cost_human):
 
 
 @decide.misconception(
-    "0.9 were sure enough for everybody. What is sure enough depends on what an error costs, and what a look costs.",
+    "you used a fixed threshold of 0.9. What is sure enough depends on the two costs. Compute the threshold from `cost_error` and `cost_human`.",
 )
 def always_ninety(p, cost_error, cost_human):
     p = np.asarray(p)

@@ -85,9 +85,9 @@ _TEAMS = (
     edition=2,
     kind=Function("confidence", "correct", "rate", "count", returns=Number()),
     hints=(
-        "For one threshold: which share is left to people, and at which rate do those cases arrive?",
-        "A case costs 20 x (wrong and automated + 0.05 x left) + 1 x left + 3 x left x (wait + 60 s) in hours. The wait is infinite from a load of 1 on.",
-        "`cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60)), Costs(error=20, review=1, delay=3))` tries all thresholds at once; whose cost is least?",
+        "For one threshold, which share of the cases is left to people, and at which rate do these arrive?",
+        "A case costs 20 x (wrong and automated + 0.05 x left) + 1 x left + 3 x left x (wait + 60 s, in hours). From a load of 1 on, the wait is infinite.",
+        "`cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60)), Costs(error=20, review=1, delay=3))` tries all thresholds at once. Which has the lowest cost?",
     ),
 )
 def cheapest(answer, rng, expect):
@@ -124,14 +124,14 @@ def cheapest_by_hand(answer, rng):
 
 
 @cheapest.misconception(
-    "people were always free. Chow's threshold is right for them; yours cannot look at all that it leaves.",
+    "you used Chow's threshold, which assumes that people are always free. Your people cannot look at all the cases that it leaves to them. Count what the queue costs.",
 )
 def chow_without_queue(confidence, correct, rate, count):
     return 0.9
 
 
 @cheapest.misconception(
-    "a case that is left to people cost only one of two things. It costs the look, 1, and in 5% an error of theirs, 20 x 0.05: count both.",
+    "you left out one cost of the cases that people decide. Each costs a look, and in 5% an error of theirs. Add 20 x 0.05 to the 1.",
     when=lambda seen: _same_thresholds(seen, people_never_err),
 )
 def people_never_err(confidence, correct, rate, count):
@@ -140,7 +140,7 @@ def people_never_err(confidence, correct, rate, count):
 
 
 @cheapest.misconception(
-    "a confidence were a promise. Where the model is wrong more often than it says, the threshold must be higher: count the errors in `correct`.",
+    "you trusted the confidence. Where the model is wrong more often than it says, the threshold must be higher. Count the errors in `correct`.",
     when=lambda seen: _same_thresholds(seen, believes_the_model),
 )
 def believes_the_model(confidence, correct, rate, count):
@@ -169,7 +169,7 @@ def _same_thresholds(seen, wrong):
 
 
 @cheapest.misconception(
-    "each look took exactly a minute. Looks that vary as much as these make people wait about twice as long, and near a full load that decides.",
+    "you let each look take exactly a minute. Looks that vary like these make cases wait about twice as long, which matters near a full load. Use `Exponential(60)`.",
     when=lambda seen: _same_thresholds(seen, always_a_minute),
 )
 def always_a_minute(confidence, correct, rate, count):
@@ -177,7 +177,7 @@ def always_a_minute(confidence, correct, rate, count):
 
 
 @cheapest.misconception(
-    "people had to be busy all the time. At a load near 1 each burst of cases becomes a backlog that hardly ever returns.",
+    "you kept people busy all the time. At a load near 1, each burst of cases becomes a backlog that hardly shrinks again. Add what the delay costs.",
 )
 def load_of_one(confidence, correct, rate, count):
     fits = [each for each in GRID if rate * float((confidence < each).mean()) * 60 / count < 1]
@@ -185,7 +185,7 @@ def load_of_one(confidence, correct, rate, count):
 
 
 @cheapest.misconception(
-    "an empty queue were the aim. Nobody waits, and each unsure case is decided by the one who is unsure.",
+    "you automated all cases. Nobody waits, but the model also decides where it is unsure and often wrong. Compare the cost of these errors with that of a look.",
 )
 def automate_all(confidence, correct, rate, count):
     return 0.5

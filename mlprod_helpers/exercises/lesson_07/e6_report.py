@@ -27,9 +27,9 @@ def _honest(log, mix, blind=True, known=True, against="label", own="prediction")
     edition=2,
     kind=Function("log", "mix", returns=Mapping(keys=("easy", "hard", "new", "all"), values=Number())),
     hints=(
-        "What does agreement with somebody who has seen the answer tell? And agreement with somebody who is wrong?",
-        'Keep the rows with `~log["saw"]` whose label is there. Then ask how often the prediction is the label, for each kind.',
-        "For all together, each kind counts by its share in production: `sum(mix[kind] * accuracy[kind])`.",
+        "What does it mean to agree with somebody who has seen the answer? And to agree with somebody who is wrong?",
+        'Keep the rows with `~log["saw"]` that have a label. Then find how often the prediction is the label, for each kind.',
+        'For `"all"`, weight each kind by its share in production: `sum(mix[kind] * accuracy[kind])`.',
     ),
 )
 def report(answer, rng, expect):
@@ -60,14 +60,14 @@ def report_inputs(rng):
 
 
 @report.misconception(
-    "agreement were accuracy. Both may be wrong together, and where they differ the model may be the one that is right: ask the late truth.",
+    "you took agreement for accuracy. Both may be wrong together, and where they differ the model may be right. Compare the prediction with `label`.",
 )
 def agreement(log, mix):
     return _honest(log, mix, against="human")
 
 
 @report.misconception(
-    "easy cases told enough. You left out the hard ones; they are why you ask.",
+    "you used the easy cases for the total. Production has hard and new cases, too. Weight all three kinds by `mix`.",
 )
 def without_the_hard_ones(log, mix):
     found = _honest(log, mix)
@@ -75,7 +75,7 @@ def without_the_hard_ones(log, mix):
 
 
 @report.misconception(
-    "each kind counted alike. State the mix of production: a plain mean is that of no stream at all.",
+    "you gave each kind the same weight. Production has more of one kind than of another. Weight each by its share in `mix`.",
 )
 def unweighted(log, mix):
     found = _honest(log, mix)
@@ -83,7 +83,7 @@ def unweighted(log, mix):
 
 
 @report.misconception(
-    "the run's own mix were that of production. Here easy cases came first and were many.",
+    "you took the mix of the run for that of production. The run has too many easy cases, so the total is too good. Weight each kind by `mix`.",
 )
 def mix_of_the_run(log, mix):
     rows = log[~log["saw"] & log["label"].notna()]
@@ -91,21 +91,21 @@ def mix_of_the_run(log, mix):
 
 
 @report.misconception(
-    "a truth that has not come yet were a mistake. Nobody knows yet: such a row counts neither way.",
+    "you counted a missing label as a mistake. Nobody knows yet whether the model is right there. Leave out the rows without a label.",
 )
 def unknown_is_wrong(log, mix):
     return _honest(log, mix, known=False)
 
 
 @report.misconception(
-    "all rows counted. The task is about blind cases: those of the people who had seen the prediction are another sample, chosen by who looked.",
+    "you counted the rows where people saw the score. These are another sample, with other cases. Keep the blind ones only.",
 )
 def not_only_blind(log, mix):
     return _honest(log, mix, blind=False)
 
 
 @report.misconception(
-    "the person was to be judged. They are right or wrong, too, but it is the model that wants the next degree.",
+    "you judged the person. The model is to get the next degree, so find out how often its prediction is right. Compare `prediction` with `label`.",
 )
 def of_the_person(log, mix):
     return _honest(log, mix, own="human")

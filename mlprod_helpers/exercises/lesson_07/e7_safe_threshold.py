@@ -43,9 +43,9 @@ def _just_above(floor, count):
     edition=2,
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
-        "At each threshold there are n automated cases and k errors. How large may the true error rate be? `upper_bound(k, n)`.",
-        "0 errors of 12 allow for an error rate of 22%. Take thresholds of a fixed grid whose *bound* is at most `max_risk`.",
-        "`safe_points(confidence, correct, max_risk)` tries the grid so that all of it holds together; its column `safe` says where. If nothing is safe, return 2.0.",
+        "At each threshold there are n automated cases and k errors. `upper_bound(k, n)` says how large the true error rate may be.",
+        "0 errors of 12 leave room for an error rate of 22%. Take thresholds of a fixed grid, and keep those with a *bound* of at most `max_risk`.",
+        "`safe_points(confidence, correct, max_risk)` tries a grid so that all its bounds hold together, and its column `safe` says where. If nothing is safe, return 2.0.",
     ),
 )
 def safe_threshold(answer, rng, expect):
@@ -54,7 +54,7 @@ def safe_threshold(answer, rng, expect):
     got = answer(few, np.ones(12, bool), FLOOR)
     with expect.defining():
         what = "12 cases, all of them right: too few to trust any"
-        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 of 12 is not 0%")
+        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 errors of 12 do not mean 0%")
     # the risk of the best so many levels is a hair above the floor: without a bound every second draw takes them
     barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
@@ -71,7 +71,7 @@ def safe_threshold(answer, rng, expect):
         with expect.defining():
             expect.true(
                 broken <= draws / 4,
-                f"{what}: {broken} of {draws} thresholds break the floor on fresh cases (at most a quarter)",
+                f"{what}: {broken} of {draws} thresholds break the limit on fresh cases (at most a quarter)",
                 f"their risk there is {100 * np.mean(risks):.0f}% on average",
             )
             if least:
@@ -104,7 +104,7 @@ def safe_threshold_by_the_statement(answer, rng):
 
 
 @safe_threshold.misconception(
-    "what was measured were what is. 0 errors of 12 is not 0%, and of many thresholds the luckiest looks best: ask how large the error rate may still be.",
+    "you used the measured risk. 0 errors of 12 do not mean 0%, and among many thresholds the luckiest one looks best. Ask how large the true error rate may still be.",
 )
 def point_estimate(confidence, correct, max_risk):
     good = [
@@ -116,21 +116,21 @@ def point_estimate(confidence, correct, max_risk):
 
 
 @safe_threshold.misconception(
-    "a confidence were a promise. It may keep its number and lose its meaning: count the errors of these cases.",
+    "you trusted the confidence. In one kind of sample the model is wrong far more often than it says. Count the errors of these cases.",
 )
 def the_model_says_so(confidence, correct, max_risk):
     return 1 - 2 * max_risk
 
 
 @safe_threshold.misconception(
-    "safe meant never. A threshold that lets nothing through breaks no floor, and helps nobody.",
+    "you automate nothing. That breaks no limit, but helps nobody. Find the thresholds with a bound of at most `max_risk`.",
 )
 def nothing_at_all(confidence, correct, max_risk):
     return 2.0
 
 
 @safe_threshold.misconception(
-    "a bound had to be below the risk at *some* end. The lower one is easy to keep: it is the upper one that says how bad it may be.",
+    "you used the lower end of the interval. It says how good the model may be, so it is nearly always below `max_risk`. The upper end says how bad it may be.",
 )
 def lower_bound(confidence, correct, max_risk):
     confidence, correct = np.asarray(confidence), np.asarray(correct)

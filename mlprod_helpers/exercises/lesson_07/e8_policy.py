@@ -30,9 +30,9 @@ from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, T
         ),
     ),
     hints=(
-        "Brightness tells that something is different, not that the model is wrong. Who could tell you that, without waiting for the truth?",
-        "Let people judge a tenth of the automated cases, blind, and add up audits and disagreements of the last half day or so in `memory`.",
-        "A healthy week has 10 to 15% disagreements (people err, too). Beyond about 25% of at least 40 audits: human only, and stay there.",
+        "Brightness says that something is different, not that the model is wrong. Who could tell you that, without waiting for labels?",
+        "Let people audit a tenth of the automated cases. Add up the audits and disagreements of the last half day or so in `memory`.",
+        "A healthy week has 10 to 15% disagreements. When more than about 25% of at least 40 audits disagree, go to human only and stay there.",
     ),
 )
 def policy(answer, rng, expect):
@@ -88,7 +88,7 @@ def _follows_brightness(seen):
 
 
 @policy.misconception(
-    "a threshold were chosen once and for all. The floor was broken from the middle of the week on, and your policy did the same in every hour: what would tell it, soon enough?",
+    "your policy does the same in every hour. From the middle of the week on the model is wrong too often, and the policy does not notice. Which number in `observation` would show it soon enough?",
     when=lambda seen: _ok(seen) == [False, False, True, True] and len(set(_actions(seen))) == 1,
 )
 def fixed(observation, memory):
@@ -96,7 +96,7 @@ def fixed(observation, memory):
 
 
 @policy.misconception(
-    "people were free and many. No floor is ever broken, and by noon hundreds of cases wait for three tired people, in a week in which the model did its work well.",
+    "you never trust the model. No wrong decision is its own, but by noon hundreds of cases wait for three tired people. Let the model decide the sure cases while the audits are fine.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, True, False] and all(name == "human only" for name, *_ in _actions(seen))
     ),
@@ -106,7 +106,7 @@ def never_trust(observation, memory):
 
 
 @policy.misconception(
-    "darker were worse. In one of the weeks only the season was dark, and in another the pictures were bright and the model wrong: brightness is a reason to look, not a verdict.",
+    "you stepped down because of brightness. In one week only the season is dark, and in another the photos are bright and the model is wrong. Use audits to find out whether the model is wrong.",
     when=lambda seen: _ok(seen)[:3] == [True, False, False] and _follows_brightness(seen),
 )
 def first_flicker(observation, memory):
@@ -116,7 +116,7 @@ def first_flicker(observation, memory):
 
 
 @policy.misconception(
-    "what breaks a model shows in its inputs. You had no label where you trusted it most: let people judge a share of the automated cases.",
+    "you only watched the inputs. In the week of the new range they look as usual, and the model is sure and wrong. Let people audit a share of the automated cases.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, False, True] and all(share == 0 for *_, share in _actions(seen))
     ),
@@ -128,7 +128,7 @@ def never_audits(observation, memory):
 
 
 @policy.misconception(
-    "an audit cost nothing. Who checks everything that was automated has automated nothing: the same people look at the same cases. A share is enough.",
+    "you took audits to be free. If people check most automated cases, they look at as many cases as before. A tenth is enough.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, True, False]
         and any(name == "partial" and share > 0.5 for name, _, share in _actions(seen))
@@ -140,7 +140,7 @@ def audits_everything(observation, memory):
 
 
 @policy.misconception(
-    "full automation were the aim. It decides what it does not know as quickly as what it does.",
+    "you always use full automation. Then the model also decides the cases where it is unsure, and nobody notices when it gets worse. Automate only above a threshold, and audit a share.",
     when=lambda seen: (
         _ok(seen)[:3] == [False, False, False] and all(name == "full" for name, *_ in _actions(seen))
     ),
