@@ -570,7 +570,7 @@ lesson.check("6.6")
 #
 # <details><summary>Which bars are in use?</summary>
 #
-# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* is very high at first and nearly 1.96 at the end. The *mSPRT* may be looked at at any time. The next cell tries each on
+# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* is very high at first and nearly 1.96 at the end. The *mSPRT* allows a look at any time. The next cell tries each on
 # 4,000 rollouts of equal versions, and on 4,000 of a bad version that a single test finds in 80%.
 #
 # `requests` is the share of the planned data that was used when a bad version was stopped. None is best: to stop early costs power, and freedom to look at any time costs the most.
