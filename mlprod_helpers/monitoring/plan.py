@@ -102,7 +102,7 @@ class MonitoringPlan:
         Parameters
         ----------
         reference : DataFrame or None
-            A measured frame of quiet days: finds rules that would have rung daily, and metrics that nobody measures.
+            A measured frame of quiet days: finds rules that would have paged daily, and metrics that nobody measures.
         """
         findings = []
         for row in self.rows:
@@ -113,7 +113,8 @@ class MonitoringPlan:
             if not row.problem.strip():
                 findings.append(
                     Finding(
-                        "no problem", f"What goes wrong when {rule.condition}? Name it, or drop the metric."
+                        "no problem",
+                        f"Which problem does {rule.condition!r} show? Name it, or drop the metric.",
                     )
                 )
             if rule.severity == "page" and not rule.owner.strip():
@@ -144,6 +145,8 @@ def _against(rule, reference):
     }
     often = max(len(alerts), len(touched))
     if rule.severity == "page" and often >= days * 0.9 and often > 1:
-        rang = f"{rule.name} would have rung on {len(touched)} of {days:.0f} quiet days, {len(alerts)} times."
+        rang = (
+            f"{rule.name} would have paged on {len(touched)} of {days:.0f} quiet days, {len(alerts)} times."
+        )
         return [Finding("pages daily", f"{rang} Move its threshold, or lengthen for_.")]
     return []

@@ -10,7 +10,7 @@ from mlprod_helpers.exercises.lesson_08.e7_causes import causes
 from mlprod_helpers.exercises.lesson_08.e8_plan import plan
 
 EDITION = 2
-NEXT = "Go on with lesson 09, where you run and watch a real service, and take lesson 06 before it if you have not done so."
+NEXT = "Go on with lesson 09, where you run and monitor a real service, but do lesson 06 first if you have not done it yet."
 EXERCISES = (
     watch,
     missing_rows,

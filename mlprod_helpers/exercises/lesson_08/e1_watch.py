@@ -19,16 +19,16 @@ TO_WATCH = (
 )
 
 PROBLEMS = {
-    "feed": "the weather feed stops, so its columns arrive empty; labels come in six weeks",
-    "lamp": "the lamp above a camera dies slowly: accuracy will fall, but later",
+    "feed": "the weather feed stops, so its columns arrive empty; labels arrive in six weeks",
+    "lamp": "the lamp above a camera slowly gets darker: accuracy will fall, but only later",
     "encoding": 'titles pass through a wrong encoding: "é" becomes two or more characters',
-    "units": "a partner sends kilometers for miles: Honolulu is 8,019 from New York, was 4,983",
+    "units": "a partner sends kilometers, not miles: from New York to Honolulu it is 8,019, was 4,983",
     "airline": "a new airline begins to fly, and the model has never seen its code",
     "empty": 'the service is idle and fast: it answers with status 200 and no content: ""',
-    "leak": "each thousand requests leave 10 MB behind; in four days the process is killed",
-    "database": "every answer still arrives and is right; one in fifty waits 3 s for the database",
+    "leak": "each thousand requests use 10 MB more; after four days the process is killed",
+    "database": "every answer still arrives and is right, but one in fifty waits 3 s for the database",
     "search": "the results are not what people meant; they try other words, and nobody complains",
-    "bag": 'after a release the model calls every image "bag", quickly and politely',
+    "bag": 'after a release the model calls every image "bag", quickly and without an error',
 }
 
 RIGHT_METRICS = {
@@ -55,8 +55,8 @@ RIGHT_METRICS = {
     objective="8.a",
     kind=Choice(PROBLEMS, options=TO_WATCH),
     hints=(
-        "For each problem, ask what is the first thing in the log or in the process that differs from yesterday.",
-        "A metric that needs labels is late. A metric of the machine does not see what is in the answers. A metric of the answers does not see what is in the inputs.",
+        "For each problem, ask what changes first, in the log or in the process.",
+        "A metric that needs labels is late. Metrics of the machine say nothing about the answers, and metrics of the answers say nothing about the inputs.",
         "Ten of the metrics fit exactly one problem each, and three fit none. Cross out what you have used.",
     ),
 )
@@ -87,7 +87,7 @@ def errors_report_themselves():
 
 
 @watch.misconception(
-    "you treated a wrong value as a missing one. Here every field is filled, with a number that is impossible. Look for a metric of the range.",
+    "you treated a wrong value as a missing one. Here every field has a value, but the number is impossible. Look for a metric that checks the range.",
 )
 def wrong_is_missing():
     return RIGHT_METRICS | {"units": "missing_rows"}
@@ -101,7 +101,7 @@ def people_complain():
 
 
 @watch.misconception(
-    "you used the processor to find out what is slow or full. A process that waits for a database hardly uses the processor, and a leak fills the memory. Choose the metric that measures the problem itself.",
+    "you used `cpu` to find out what is slow or full. A process that waits for a database hardly uses the processor, and a leak fills the memory. Choose the metric that measures the problem itself.",
 )
 def slow_is_busy():
     return RIGHT_METRICS | {"database": "cpu", "leak": "cpu"}

@@ -68,7 +68,7 @@ def _missing(frame, required=REQUIRED, codes=CODES):
     edition=2,
     kind=Function("frame", "required", "codes", returns=Number()),
     hints=(
-        "First make a table of True and False that says of each value whether it is missing. Then ask about the rows.",
+        "First make a table of True and False that shows which values are missing. Then combine the columns of each row.",
         "A row counts once, however many of its values are missing: `.any(axis=1)`.",
         "`frame[required].isna()`, and for each column that has codes also `frame[column].isin(values)`.",
     ),
@@ -138,7 +138,7 @@ def _tables(rng):
 
 
 @missing_rows.misconception(
-    "you counted cells. If one column of three is empty, a third of the cells is missing, but no row can be used. Ask of each row whether anything is missing in it.",
+    "you counted cells. If one column of three is empty, a third of the cells are missing, but no row can be used. Check for each row whether anything in it is missing.",
 )
 def share_of_cells(frame, required, codes):
     return float(_missing(frame, required, codes).to_numpy().mean())
@@ -166,7 +166,7 @@ def every_column(frame, required, codes):
 
 
 @missing_rows.misconception(
-    "you used each code in all columns. A delay of 0 minutes is a punctual flight, but a distance of 0 is no distance. Use a code only in its own column.",
+    "you used each code in all columns. A delay of 0 minutes is a punctual flight, but a distance of 0 means that the distance is missing. Use a code only in its own column.",
 )
 def codes_everywhere(frame, required, codes):
     bad = [value for values in codes.values() for value in values]
@@ -175,7 +175,7 @@ def codes_everywhere(frame, required, codes):
 
 
 @missing_rows.misconception(
-    "you counted only rows in which every value is missing. One missing value is enough to make the model guess. Ask whether *any* value is missing.",
+    "you counted only rows in which every value is missing. One missing value is enough to make the model guess. Check whether *any* value is missing.",
 )
 def whole_row_empty(frame, required, codes):
     return float(_missing(frame, required, codes).all(axis=1).mean())

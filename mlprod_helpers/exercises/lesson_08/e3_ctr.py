@@ -40,7 +40,7 @@ def _clicks(rng, n, rate, twice=0.0, other=0):
         "views", "clicks", returns=Several(Number(), Number(), Number(), names=("rate", "low", "high"))
     ),
     hints=(
-        "Which views were clicked at least once? `views` has one row for each. `clicks` may have several for one view, and some for other lists.",
+        "Which views were clicked at least once? `views` has one row for each. `clicks` may have several for one view, and some on other lists.",
         '`views["request_id"].isin(clicks["request_id"])` is True once for each clicked view.',
         "Wilson's formula needs only the hits and the views. With 0 hits its lower end is 0, but its upper end is not.",
     ),
@@ -121,7 +121,7 @@ def _normal(hits, n):
 
 
 @ctr.misconception(
-    "you used the usual interval, p ± 1.96 standard errors. With 0 clicks in 40 views it has no width at all, although the true rate may be some percent. Use `wilson`.",
+    "you used the usual interval, p ± 1.96 standard errors. With 0 clicks in 40 views it has no width at all, although the true rate may be several percent. Use `wilson`.",
 )
 def normal_interval(views, clicks):
     return _rated(int(views["request_id"].isin(clicks["request_id"]).sum()), len(views), _normal)

@@ -78,7 +78,7 @@ def redo_rate(answer, rng, expect):
         log = _searches(rng, quick=quick, pages=0.5, window=window)
         _ask_redo(expect, answer, log, window, "some users look at pages 2, 3 and 4")
         log = _searches(rng, quick=quick, retries=0.4, window=window)
-        _ask_redo(expect, answer, log, window, "some requests were sent twice by the client")
+        _ask_redo(expect, answer, log, window, "the client sent some requests twice")
         log = _sent_again(rng, window)
         _ask_redo(
             expect,
@@ -98,7 +98,11 @@ def redo_rate(answer, rng, expect):
     _ask_redo(expect, answer, log, window, "many search again 0.4 seconds after the window has passed")
     log = _searches(rng, window=window, waits=[window + 0.2, window + 0.5, window + 0.8])
     _ask_redo(
-        expect, answer, log, window + 0.5, "a window of half a second more: many come 0.3 seconds earlier"
+        expect,
+        answer,
+        log,
+        window + 0.5,
+        "a window that is half a second longer: some search again 0.3 s before it ends",
     )
     log = _searches(rng, quick=0.0, window=window)
     _ask_redo(expect, answer, log, window, "nobody searches again within the window")
@@ -147,14 +151,14 @@ def _logs(rng):
 
 
 @redo_rate.misconception(
-    "you counted the next page of results as another search. A user who turns to page 2 is interested in the results. Keep only rows with `page` 1.",
+    "you counted the next page of results as another search. A user who opens page 2 is still looking at the same results. Keep only rows with `page` 1.",
 )
 def next_page(log, window_s):
     return _redo(log, window_s, pages=True)
 
 
 @redo_rate.misconception(
-    "you counted what a client sent again as a search. It is the same search with the same `request_id`. Keep each id once, at its first row.",
+    "you counted resent requests as new searches. A resent request is the same search with the same `request_id`. Keep only the first row of each id.",
 )
 def client_retry(log, window_s):
     return _redo(log, window_s, retries=True)
@@ -175,14 +179,14 @@ def any_user(log, window_s):
 
 
 @redo_rate.misconception(
-    "you used `.seconds`, which leaves out whole days. For a day and ten seconds it is 10. Use `.total_seconds()`.",
+    "you used `.seconds`, which leaves out whole days. For a wait of a day and ten seconds, it gives 10. Use `.total_seconds()`.",
 )
 def seconds_of_the_day(log, window_s):
     return _redo(log, window_s, days=False)
 
 
 @redo_rate.misconception(
-    "you divided by all rows. Second pages and requests that were sent again are no searches. Divide by the number of searches.",
+    "you divided by all rows. Second pages and resent requests are not searches. Divide by the number of searches.",
 )
 def of_all_rows(log, window_s):
     return _redo(log, window_s, of_all=True)

@@ -40,9 +40,9 @@ def draw_history(rng, week):
     edition=2,
     kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),
     hints=(
-        "Ask what is usual on a Tuesday at 10, not what is usual in general. The hours of the incident are not usual at all.",
-        "Twelve values give a good estimate of what is usual, and a bad one of the spread. The spread in percent is the same at all hours, so estimate it from all hours together.",
-        "`usual` = median of each hour of the week; `spread` = standard deviation of `np.log(value / usual)` over all quiet hours; the limit is `usual * np.exp(4 * spread)`.",
+        "Ask what is usual on a Tuesday at 10, not what is usual in general. Leave the hours of the incident out.",
+        "Twelve values give a good estimate of what is usual, but a poor one of the spread. In percent, the spread is about the same at all hours, so estimate it from all hours together.",
+        "`usual` = median of each hour of the week; `spread` = standard deviation of `np.log(value / usual)` over all quiet hours; the threshold is `usual * np.exp(4 * spread)`.",
     ),
 )
 def thresholds(answer, rng, expect):
@@ -53,7 +53,7 @@ def thresholds(answer, rng, expect):
         usual, history, incident = draw_history(rng, week)
         limits = np.asarray(answer(history.assign(p99_ms=(factor * history["p99_ms"]).round(1))), float)
         if not np.isfinite(limits).all():
-            expect.true(False, "168 limits, each a number", "some are missing or infinite")
+            expect.true(False, "168 thresholds, each a number", "some are missing or infinite")
             return
         of_quiet, of_doubled = _chances(limits, factor * usual)
         pages.append(of_quiet.sum())
@@ -63,7 +63,7 @@ def thresholds(answer, rng, expect):
     with expect.defining():
         weekly = float(np.mean(pages))
         what = (
-            f"two services, fresh quiet weeks: {weekly:.1f} pages a week on average (wanted: about 1 at most)"
+            f"two services, new quiet weeks: {weekly:.1f} pages a week on average (wanted: about 1 at most)"
         )
         expect.within(weekly, 0, MOST_PAGES, what)
         _ask_doubled(expect, day, "by day and evening")
@@ -80,7 +80,9 @@ def _chances(limits, usual):
 
 
 def _ask_doubled(expect, share, what):
-    expect.within(share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: 80%)")
+    expect.within(
+        share, 0.8, 1, f"p99 doubles {what}: noticed in {share:.0%} of the hours (wanted: at least 80%)"
+    )
 
 
 @thresholds.acceptable
@@ -108,7 +110,7 @@ def _by_hour(history, fn):
 
 
 @thresholds.misconception(
-    "you used one limit for all hours. Then either the busiest hours page each week, or a night with twice the usual p99 stays below the limit. Compute a limit for each hour of the week.",
+    "you used one threshold for all hours. Then either the busiest hours page every week, or a night with twice the usual p99 stays below the threshold. Compute one for each hour of the week.",
     when=lambda seen: np.ptp(np.asarray(seen.outputs[0], float)) < 1e-6,
 )
 def one_for_all(history):
@@ -117,7 +119,7 @@ def one_for_all(history):
 
 
 @thresholds.misconception(
-    "you used the highest value of twelve weeks as the limit. In a new week one hour in thirteen exceeds its highest value by luck alone. Start from what is usual and add some spreads.",
+    "you used the highest value of twelve weeks as the threshold. In a new week, one hour in thirteen exceeds it by chance alone. Start from what is usual and add several times the spread.",
     when=lambda seen: _is_the_record(seen),
 )
 def the_record(history):
@@ -125,7 +127,7 @@ def the_record(history):
 
 
 @thresholds.misconception(
-    "you used the same limits every day. On Saturdays less is usual, so a doubled p99 stays below the limit of the weekdays. Group by the hour of the week, which has 168 values.",
+    "you used the same thresholds every day. On some days p99 is usually lower, so even a doubled p99 stays below them. Group by the hour of the week, which has 168 values.",
     when=lambda seen: _repeats_daily(seen),
 )
 def by_hour_of_day(history):
@@ -135,7 +137,7 @@ def by_hour_of_day(history):
 
 
 @thresholds.misconception(
-    "you left the incident in the history. It raises the limits of the hours in which it happened, so nobody would notice the next one then. Leave the rows with `incident` out, or use a median.",
+    "you left the incident in the history. It raises the thresholds of the hours in which it happened, so nobody would notice the next incident in these hours. Leave the rows with `incident` out, or use a median.",
     when=lambda seen: not seen.verdicts[3][1] and _stretched_by_the_incident(seen),
 )
 def incident_left_in(history):
@@ -143,7 +145,7 @@ def incident_left_in(history):
 
 
 @thresholds.misconception(
-    "you took the spread of each hour from its own twelve values. Such estimates are often too small. A limit of 2.7 spreads is then exceeded in one new hour of 80, which is two pages a week. Take the spread from all hours together, or leave more room.",
+    "you took the spread of each hour from its own twelve values. Such estimates are often too small. One new hour in 80 then exceeds a threshold of 2.7 spreads, which is two pages a week. Take the spread from all hours together, or leave more room.",
     when=lambda seen: (
         not seen.verdicts[0][1]
         and all(ok for _, ok, *_ in seen.verdicts[1:])

@@ -63,9 +63,9 @@ def _smallest_edge(counts, none=0, edges=EDGES):
     edition=2,
     kind=Function("counts", "edges", "timeouts", returns=Number()),
     hints=(
-        "It is about 99% of all requests, whichever server answered them. What can you add up, percentiles or counts?",
+        "The 99% are of all requests, no matter which server answered them. What can you add up, percentiles or counts?",
         "Add the servers' counts bucket by bucket. `np.cumsum` then says how many requests took at most each edge.",
-        "The total contains the requests without an answer. If 99% of it is never reached, the answer is `np.inf`.",
+        "The total contains the requests without an answer. If no edge reaches 99% of the total, the answer is `np.inf`.",
     ),
 )
 def p99(answer, rng, expect):
@@ -73,7 +73,7 @@ def p99(answer, rng, expect):
     busy = int(rng.integers(6000, 9000))
     calm = [busy, busy, busy // 2, busy // 2]
     cases = [
-        (*_counts(rng, calm, [60, 65, 60, 62], [0, 0, 0, 0]), EDGES, "four servers alike"),
+        (*_counts(rng, calm, [60, 65, 60, 62], [0, 0, 0, 0]), EDGES, "four similar servers"),
         (
             *_counts(rng, [*calm[:3], 40], [60, 60, 60, 1300], [0, 0, 0, 0]),
             EDGES,
@@ -92,7 +92,7 @@ def p99(answer, rng, expect):
             "six servers and four other edges",
         ),
         (*_exactly(rng), EDGES, "exactly 99% of the requests are within one edge"),
-        (*_one_short(rng), EDGES, "one request more within an edge, and it would be 99%"),
+        (*_one_short(rng), EDGES, "one edge is a single request short of 99%"),
         (*_exactly(rng, without=True), EDGES, "exactly 99% are within one edge, the others have no answer"),
     ]
     for number, (counts, timeouts, edges, what) in enumerate(cases):
@@ -137,7 +137,7 @@ def _histograms(rng):
 
 
 @p99.misconception(
-    "you averaged percentiles. The mean of the servers' p99 is not the p99 of all requests. Add up the counts first and read off the percentile then.",
+    "you averaged percentiles. The mean of the servers' p99 is not the p99 of all requests. Add up the counts first, then read off the percentile.",
 )
 def mean_of_p99(counts, edges, timeouts):
     return float(np.mean([_smallest_edge(row, edges=edges) for row in counts]))

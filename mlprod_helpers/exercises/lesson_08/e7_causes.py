@@ -37,7 +37,7 @@ def causes(answer, rng, expect):
 
 
 @causes.misconception(
-    "you took the panel that moved most for the cause. In this dashboard requests rose *after* the answers had become slow, because clients that wait too long send again. Ask which panel moved first.",
+    "you took the panel that moved most for the cause. In this dashboard requests rose *after* the answers had become slow, because clients that wait too long resend their requests. Ask which panel moved first.",
 )
 def loudest_panel():
     return RIGHT_CAUSES | {"A": "more visitors"}
@@ -58,21 +58,21 @@ def brightness_is_the_camera():
 
 
 @causes.misconception(
-    "you took the weekend for an incident. On weekends traffic rises by a fifth every week. Look whether anything moved on Friday.",
+    "you took the weekend for an incident. On weekends traffic rises by a fifth every week. Check whether anything moved on Friday.",
 )
 def weekend_as_incident():
     return RIGHT_CAUSES | {"E": "more visitors"}
 
 
 @causes.misconception(
-    "you looked at the clicks first. Here an input broke at the same time, and the clicks followed. Look at the panel of missing rows.",
+    "you looked at the clicks first. Here an input broke at the same time, and fewer clicks were the result. Look at the panel of missing rows.",
 )
 def clicks_before_inputs():
     return RIGHT_CAUSES | {"C": "worse model"}
 
 
 @causes.misconception(
-    "you took slow answers for the cause. Here the visitors came first, and hours later the servers no longer kept up. Compare with the dashboard in which the order is the other way round.",
+    "you took slow answers for the cause. Here the visitors came first, and hours later the servers could not keep up. Compare it with the dashboard in which the order is reversed.",
 )
 def queue_as_dependency():
     return RIGHT_CAUSES | {"G": "slow dependency"}

@@ -21,9 +21,9 @@ MOST_FALSE = 3  # pages a week
     edition=2,
     kind=Function("reference", returns=Sequence(items=Mapping(keys=("metric",)))),
     hints=(
-        "Write one rule for each problem. Which metric shows a dark camera, and on which side? Which one shows a result that nobody wanted?",
+        "Write one rule for each problem. Which metric shows a dark camera, and does it rise or fall? Which one shows that people did not want the results?",
         "The blips of one hour pass by themselves. With `for_` a rule fires only if the condition still holds after that time.",
-        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 limits. Use them as `"above"`, with the same `for_`. A `margin` of a part of the usual level keeps luck out.',
+        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 thresholds. Use them as `"above"`, with the same `for_`. A `margin`, such as half of the usual level, prevents pages by chance.',
     ),
 )
 def plan(answer, rng, expect):
@@ -75,7 +75,7 @@ def _unreadable(rules):
     unknown = [rule.metric for rule in readable if rule.metric not in WATCHED]
     if unknown:
         return f"there is no metric {unknown[0]!r}"
-    return "" if 1 <= len(readable) <= 40 else f"it has {len(readable)} rules; 1 to 40 are read"
+    return "" if 1 <= len(readable) <= 40 else f"it has {len(readable)} rules, but a plan needs 1 to 40"
 
 
 def _false_alerts(rules, measured, incidents):
@@ -160,7 +160,7 @@ def _good(reference, for_="2h", per_week=0.2, per="hour_of_day"):
 
 
 @plan.misconception(
-    "your rules never fire. Nobody was woken, but customers noticed the incidents first. Take each limit from what is usual in `reference`.",
+    "your rules never fire. Nobody was woken, but customers noticed the incidents first. Take each threshold from what is usual in `reference`.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and all("0 of 4 noticed" in what for what, *_ in seen.verdicts[:3])
@@ -172,7 +172,7 @@ def never(reference):
 
 
 @plan.misconception(
-    "you made a rule for almost everything that is measured. With so many rules luck alone pages again and again, and people miss the true pages. Begin with the problems, and take one metric for each.",
+    "you made a rule for almost everything that is measured. With so many rules, chance alone pages again and again, and people miss the real incidents. Begin with the problems, and take one metric for each.",
     when=lambda seen: len(_kept(seen)) == 5 and len(_metrics(seen)) > 9 and not _kept(seen)[4],
 )
 def every_metric(reference):
@@ -201,7 +201,7 @@ def software_only(reference):
 
 
 @plan.misconception(
-    "you wait very long before you page. With such a `for_` each page is true, but it comes when the damage is done. Try one to three hours.",
+    "you wait very long before you page. With such a `for_`, each page is real, but it comes after the damage is done. Try one to three hours.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[3]
@@ -213,7 +213,7 @@ def too_patient(reference):
 
 
 @plan.misconception(
-    "you page for each bad hour. Blips pass by themselves, and when somebody looks there is nothing to see. Require that the condition holds for a while (`for_`).",
+    "you page for each bad hour. Blips pass by themselves, so whoever you wake finds nothing to repair. Require that the condition holds for a while (`for_`).",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[4]
@@ -230,7 +230,7 @@ def without_for(reference):
 
 
 @plan.misconception(
-    "you used the same numbers for both shops. They differ by a factor of eight in latency, and one has brighter photos. Take each limit from `reference`.",
+    "you used the same thresholds for both shops. The shops differ by a factor of eight in latency, and one has brighter photos. Take each threshold from `reference`.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and len(seen.outputs) == 2
