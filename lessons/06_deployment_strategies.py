@@ -86,24 +86,24 @@ from mlprod_helpers.rollout import pictures
 pictures.shuffled_gaps(gaps, seen)
 
 # %% [markdown]
-# This share is the **p-value**. So nobody can tell this gain from luck, and a release that *costs* 17% of the clicks would have looked just as harmless.
+# This share is the **p-value**: how often luck alone shows such a gap. So nobody can tell this gain from luck, and a release that *costs* 17% of the clicks would have looked just as harmless.
 #
 # **Most rollouts cannot see a change of a fifth.** They see what breaks: errors, slowness, nonsense.
 #
-# *Change this and run again:* after loading, add `clicks = clicks[clicks["campaign"] == "men"]`. Is p = 0.04 a discovery? Three campaigns are three chances for a small p, so the smallest must be below
+# *Change this and run again:* after loading, add `clicks = clicks[clicks["campaign"] == "men"]`. Is p = 0.04 a discovery? Three campaigns are three chances, so the smallest p must be below
 # 0.05 / 3.
 
 # %% [markdown]
 # ## One trace, four strategies
 #
-# The **ETA** service predicts the air time of flights (for an estimated time of arrival). Its old version fails in 1% of the requests, the new one in 6%. We release it in four ways:
+# The **ETA** (estimated time of arrival) service predicts the air time of flights. Its old version fails in 1% of the requests, the new one in 6%. We release it in four ways:
 #
 # - **Big bang**: all users get it at once. The way back is to deploy the old one again, in 10 minutes here.
 # - **Blue-green**: a second full **fleet** of servers (green) starts beside the old one (blue), then all users are switched. While blue is kept, the way back is one switch.
 # - **Canary**: a few users get it, and more after each passed check.
 # - **Shadow**: it gets copies of the requests, and its answers are only logged.
 #
-# Once a minute the judge fails a version with more than 3% errors. Below 100 requests it waits. The second failed check ends the rollout.
+# The judge looks once a minute and fails a version with more than 3% errors. Below 100 requests it waits. The second failed check ends the rollout.
 #
 # We replay the same requests with the same luck in all four. **Which way harms the most users?**
 
@@ -627,7 +627,7 @@ pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600
 # %% [markdown]
 # What breaks is found in minutes, a small difference in half a day.
 #
-# *Change this and run again:* put 0.011 in place of 0.012. Half the difference needs how many times as many requests?
+# *Change this and run again:* put 0.011 in place of 0.012. How many more requests does half the difference need?
 #
 # ### Exercise 6.7 · How long must it run?
 # *4 points · 6 minutes*
@@ -638,7 +638,7 @@ pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600
 #   the formula is enough.
 # - `hours_needed(views, rate, percent)` returns the hours until a canary with `percent` percent of `rate` views a second has that many. Do not round.
 #
-# For example, `views_needed(0.01, 1, 0.8)` is about 2,319, and `hours_needed(2319, 20, 5)` about 0.644. Then try a click rate of 0.43%, a lift of 21%, a power of 80%, and 5% of 20 views
+# For example, `views_needed(0.01, 1, 0.8)` is about 2,319, `hours_needed(2319, 20, 5)` about 0.644. Then try a click rate of 0.43%, a lift of 21%, a power of 80%, and 5% of 20 views
 # a second.
 
 # %%
@@ -722,7 +722,7 @@ first = hour.over_time(60)["weight"].head(4).to_list()
 print("weight in the first minutes:", first, "percent;", hour)
 
 # %% [markdown]
-# *Change this and run again:* set `interval` to 300 seconds. What does a good version cost now?
+# *Change this and run again:* set `interval` to 300. What does a good version cost?
 #
 # ### Exercise 6.8 · The plan and the judge
 # *7 points · 14 minutes*
