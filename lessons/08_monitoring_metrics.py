@@ -74,8 +74,8 @@ from mlprod_helpers.monitoring import pictures
 pictures.one_day(daily["missing"], moved)
 
 # %% [markdown]
-# The number of rows is normal, because a cancelled flight stays in the schedule. **Is the feed broken?** Look at individual flights of that day, by scheduled time (we have every
-# tenth):
+# The number of rows is normal, because a cancelled flight stays in the schedule. **Is the feed broken?** Look at individual flights of that day, by scheduled time (every tenth
+# flight):
 
 # %%
 flights = datasets.load_flights()
@@ -93,7 +93,7 @@ print(f"{len(never_left)} flights of the year without departure time, {arrived} 
 # It was the end of a blizzard. A broken feed would have lost the times of planes that flew, but none of the flights without a departure time landed. Two mean clock times moved
 # because they cover only the flights that *did* leave, late in the day.
 #
-# **A metric shows that something is different, but not what happened.** How different depends on the days you compare with:
+# **A metric shows that something is different, but not what happened.** How different it looks depends on the days you compare with:
 
 # %%
 for name, reference in {"other Saturdays": others, "all other days": daily.drop(storm)}.items():
@@ -108,7 +108,7 @@ for name, reference in {"other Saturdays": others, "all other days": daily.drop(
 #
 # First write down what can go wrong, then what you could measure. If you begin with metrics, you get charts that belong to no problem.
 #
-# Our example is the search service of an online shop. People type a query or send a photo, and a model answers with a class of products.
+# Our example is the search of an online shop. People type a query or send a photo, and a model answers with a class of products.
 
 # %% [markdown]
 # **Your five problems (double-click here to write):**
@@ -133,7 +133,7 @@ for name, reference in {"other Saturdays": others, "all other days": daily.drop(
 # ### Exercise 8.1 · Brainstorm, then match
 # *4 points · 8 minutes*
 #
-# The cell below lists ten problems of several services. For each, choose the metric that shows it first and most directly.
+# Complete the cell below. For each of ten problems from several services, choose the metric that shows it first and most directly.
 #
 # Each metric belongs to at most one problem, and three are left over. These are the less obvious ones:
 #
