@@ -787,6 +787,16 @@ lesson.check("6.8")
 # %% [markdown]
 # A good judge waits for data, compares in the same minutes, looks at each part, and asks for more than luck.
 
+# %% collapsed=true
+# A plan in the words of Flagger and HAProxy; Argo Rollouts says what it lacks
+small_steps = rollout.Canary(step_weight=10, max_weight=50, interval=60, threshold=2)
+print(small_steps.to_flagger("eta")["spec"]["analysis"])
+try:
+    small_steps.to_argo("eta")
+except ValueError as error:
+    print("Argo Rollouts:", error)
+print(small_steps.to_haproxy())
+
 # %% [markdown]
 # ## What you have seen
 #
