@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlprod_helpers.lesson import contract, face, feedback, progress
+from mlprod_helpers.lesson import contract, face, feedback, progress, values
 from mlprod_helpers.lesson.checking import Outcome, check
 from mlprod_helpers.lesson.contract import (
     Array,
@@ -747,3 +747,48 @@ def test_a_mask_is_told_by_its_count_and_numbers_by_the_first_that_differs():
     expect.close(np.array([1.0, 2.5]), np.array([1.0, 2.0]), "numbers")
     assert expect.lines[0].note == "1 of 2 values differ"
     assert expect.lines[1].note == "1 of 2 values differ, the first at 1, where 2.5 is too large"
+
+
+# ---------------------------------------------------------------------------------------------- the codec
+
+TIMES = pd.date_range("2013-01-01", periods=3, tz="America/New_York")
+FRAME = pd.DataFrame(
+    {
+        "number": [1.5, np.nan, 3.0],
+        "whole": pd.array([1, None, 3], dtype="Int64"),
+        "text": ["a", None, "b"],
+        "kind": pd.Categorical(["x", "y", "x"], categories=["y", "x"], ordered=True),
+        "zoned": TIMES,
+        "naive": TIMES.tz_localize(None),
+        "mixed": [1, "a", None],
+    }
+)
+VALUES = {
+    "frame": FRAME,
+    "frame by text": FRAME.set_index("kind"),
+    "frame by two columns": FRAME.set_index(["number", "zoned"]),
+    "series": FRAME["zoned"].rename("when"),
+    "range index": pd.RangeIndex(2, 8, 3, name="row"),
+    "array": np.arange(6.0).reshape(2, 3),
+    "array of texts": np.array(["a", "bb"]),
+    "nested": {"a": [1, (2.5, None)], ("b", 1): {True}, "c": [..., float("inf"), 10**400]},
+    "bytes": b"key",
+    "moments": [pd.Timestamp("2013-01-01", tz="UTC"), pd.Timedelta("1h"), pd.NaT],
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_comes_back_from_json_as_it_was(name):
+    value = VALUES[name]
+    back = values.decode(json.loads(json.dumps(values.encode(value), allow_nan=False)))
+    assert type(back) is type(value)
+    if isinstance(value, pd.DataFrame):
+        pd.testing.assert_frame_equal(back, value)
+    elif isinstance(value, pd.Series):
+        pd.testing.assert_series_equal(back, value)
+    elif isinstance(value, pd.Index):
+        pd.testing.assert_index_equal(back, value, exact=True)
+    elif isinstance(value, np.ndarray):
+        np.testing.assert_array_equal(back, value, strict=True)
+    else:
+        assert repr(back) == repr(value)
