@@ -7,7 +7,7 @@ import pytest
 from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, ErrorBudget
 from mlprod_helpers.monitoring.evaluation import grouped, judge
 from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
-from mlprod_helpers.monitoring.rules import Rule, evaluate, firing
+from mlprod_helpers.monitoring.rules import Rule, evaluate, states
 from mlprod_helpers.monitoring.thresholds import choose_threshold
 
 
@@ -31,7 +31,7 @@ def test_states_are_those_of_a_loop(hours):
     values = rng.integers(0, 6, 2000).astype(float)
     values[rng.random(2000) < 0.1] = np.nan
     rule = Rule("x", above=2.5, for_=f"{hours}h")
-    assert firing(rule, frame(values), pd.Timedelta("1h"))[0].tolist() == by_loop(rule, values)
+    assert states(rule, frame(values))[rule.name].tolist() == by_loop(rule, values)
 
 
 def test_incidents_are_caught_late_or_missed_and_pages_true_or_false():

@@ -28,7 +28,7 @@ from mlprod_helpers.monitoring.metrics import (
 from mlprod_helpers.monitoring.plan import Finding, MonitoringPlan, Row
 from mlprod_helpers.monitoring.prometheus import prometheus_series, to_prometheus
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA, service_log
-from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate
+from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate, states
 from mlprod_helpers.monitoring.schema import (
     Field,
     missing_cells,
@@ -76,6 +76,7 @@ __all__ = [
     "prometheus_series",
     "quantile_of",
     "service_log",
+    "states",
     "to_prometheus",
     "wilson",
 ]

@@ -316,6 +316,20 @@ def evaluate(rules, measured):
     return as_alerts([row for rule in as_rules(rules) for row in _alerts_of(rule, measured, every)])
 
 
+def states(rules, measured):
+    """Which rules fire at the end of each window? A frame of True and False, windows x names of rules.
+
+    >>> index = pd.date_range("2024-01-01", periods=4, freq="1h", tz="UTC")
+    >>> measured = pd.DataFrame({"requests": [50.0, 3.0, 2.0, 60.0]}, index)
+    >>> states(Rule("requests", below=10), measured)["RequestsLow"].tolist()
+    [False, True, True, False]
+    """
+    measured, every = on_grid(measured)
+    return pd.DataFrame(
+        {rule.name: firing(rule, measured, every)[0] for rule in as_rules(rules)}, index=measured.index
+    )
+
+
 def as_rules(rules):
     """A tuple of rules, from one rule, several, or a plan."""
     rules = getattr(rules, "rules", rules)
