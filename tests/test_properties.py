@@ -261,6 +261,7 @@ CALLS = {
     "monitoring.new_category_rows": lambda c: monitoring.new_category_rows(
         c.to_frame("x"), {"x": monitoring.Field(known=("a",))}
     ),
+    "monitoring.states": lambda c: monitoring.states(monitoring.Rule("x", above=1, below=-1), measured(c)),
     "monitoring.evaluate": lambda c: monitoring.evaluate(
         monitoring.Rule("x", above=1, for_="1h"), measured(c)
     ),
