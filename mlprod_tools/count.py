@@ -378,8 +378,6 @@ def unknown_acronyms(lesson):
 
 def minutes(lesson):
     """The full path takes 75 to 95 minutes; lesson 00 is shorter."""
-    if isinstance(lesson.source.header.get("express"), int):
-        yield 1, "the minutes are written by hand"
     full = lesson.figures["full minutes"]
     if lesson.id != "00" and not LEAST_MINUTES <= full <= MOST_MINUTES:
         yield 1, f"the full path takes {full} minutes, not {LEAST_MINUTES} to {MOST_MINUTES}"

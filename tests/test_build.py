@@ -95,14 +95,13 @@ print(total)
 )
 
 
-def exercise(id, title, answers, points, minutes, core, **more):
+def exercise(id, title, answers, points, minutes, **more):
     return SimpleNamespace(
         id=id,
         title=title,
         answers=answers,
         points=points,
         minutes=minutes,
-        core=core,
         objective="2.a",
         hints=("h",),
         **more,
@@ -111,8 +110,8 @@ def exercise(id, title, answers, points, minutes, core, **more):
 
 def contract(**replaced):
     exercises = {
-        "2.1": exercise("2.1", "Low and high", ("low", "high"), 2, 3, True),
-        "2.2": exercise("2.2", "Twice", ("twice",), 3, 5, False),
+        "2.1": exercise("2.1", "Low and high", ("low", "high"), 2, 3),
+        "2.2": exercise("2.2", "Twice", ("twice",), 3, 5),
     }
     exercises |= replaced.pop("exercises", {})
     return SimpleNamespace(edition=replaced.pop("edition", 7), exercises=exercises)
@@ -209,7 +208,7 @@ def test_a_template_of_the_contract_takes_the_place_of_the_ellipsis(desk):
 
 
 def test_regions_in_methods_keep_the_heads_of_the_class(desk):
-    desk.contract = contract(exercises={"2.2": exercise("2.2", "Twice", ("Twice",), 3, 5, False)})
+    desk.contract = contract(exercises={"2.2": exercise("2.2", "Twice", ("Twice",), 3, 5)})
     start, end = desk.text.index("def twice"), desk.text.index('# %% check="2.2"')
     desk.write(
         desk.text[:start]
@@ -781,7 +780,7 @@ def test_an_exercise_that_the_contract_does_not_have(desk):
 
 
 def test_an_exercise_of_the_contract_that_no_cell_uses(desk):
-    desk.contract.exercises["2.9"] = exercise("2.9", "Forgotten", ("gone",), 1, 1, True)
+    desk.contract.exercises["2.9"] = exercise("2.9", "Forgotten", ("gone",), 1, 1)
     desk.assert_fault("# ---", "no cell has the answer of 2.9")
 
 
@@ -827,7 +826,6 @@ def test_two_exercises_with_the_same_answer(desk):
         ("### Exercise 2.2 · Twice", "### Twice", '# %% exercise="2.2"', "headline `### Exercise 2.2 · Twice`"),
         ("3 points", "4 points", "# *Stretch", "the text of 2.2 says 4 points, the contract 3"),
         ("5 minutes", "6 minutes", "# *Stretch", "the text of 2.2 says 6 minutes, the contract 5"),
-        ("*Stretch", "*Core", "# *Core · 3", "calls 2.2 core"),
         ("print(total)\n", "print(total)\n\n# %%\n", None, "this cell is empty"),
         ("print(total)\n", "print(total\n", None, "this is not Python"),
         ("# # A tiny lesson", "# # A tiny lesson\n\n# %%\nx = await 1 +", None, "this is not Python"),

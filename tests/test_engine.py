@@ -29,7 +29,6 @@ from mlprod_helpers.lesson.kinds import Refused
     answers=("mean_of",),
     points=2,
     minutes=3,
-    core=True,
     kind=Function("frame", "column", returns=Number()),
     hints=("Add up.", "Divide by the number of rows."),
 )

@@ -82,7 +82,7 @@ class Misconception:
 
 @dataclass
 class Exercise:
-    """One exercise. `kinds` runs parallel to `answers`; `core` exercises make the express path."""
+    """One exercise. `kinds` runs parallel to `answers`."""
 
     id: str
     title: str
@@ -92,7 +92,6 @@ class Exercise:
     kinds: tuple
     check: object
     hints: tuple
-    core: bool = False
     objective: str = ""
     edition: int = 1
     seconds: float = 5.0
@@ -167,9 +166,7 @@ class Exercise:
         return {name: kind.template() for name, kind in zip(self.answers, self.kinds, strict=True)}
 
 
-def exercise(
-    id, title, *, answers, points, minutes, kind, hints, core=False, objective="", edition=1, seconds=5.0
-):
+def exercise(id, title, *, answers, points, minutes, kind, hints, objective="", edition=1, seconds=5.0):
     """Decorate a check function `(answer, rng, expect)`; it becomes an `Exercise`.
 
     Parameters
@@ -179,7 +176,6 @@ def exercise(
     points, minutes : int
     kind : Kind or tuple of Kind. One for each answer.
     hints : sequence of str. From a nudge to almost the answer; at least one.
-    core : bool. Whether the exercise is on the express path.
     edition : int. Grows when an answer that was given before may now score differently.
     seconds : float
         How long the learner's functions may run in one check, all calls together, before they are stopped.
@@ -193,7 +189,7 @@ def exercise(
 
     def decorate(check):
         decorated = Exercise(
-            id, title, answers, points, minutes, kinds, check, tuple(hints), core, objective, edition, seconds
+            id, title, answers, points, minutes, kinds, check, tuple(hints), objective, edition, seconds
         )
         decorated.__doc__ = check.__doc__
         return decorated

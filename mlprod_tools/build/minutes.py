@@ -87,7 +87,7 @@ def of_lesson(source, contract):
     express = source.header.get("express")
     if isinstance(express, dict) and not source.problems:
         _add_express(made, source, contract, parts, express)
-    if made.express > MOST_EXPRESS and not isinstance(express, int):
+    if made.express > MOST_EXPRESS:
         message = f"the express path takes {made.express} minutes, more than {MOST_EXPRESS}"
         source.report(source.line_of("express"), message)
     for cell in source.cells:

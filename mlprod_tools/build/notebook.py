@@ -57,8 +57,6 @@ def make_pair(source, regions, contract, checks, minutes):
     """
     about = {key: source.header[key] for key in ("lesson", "title", "needs", "ideas", "topics")}
     about |= {"edition": contract.edition, "minutes": minutes.full, "express": minutes.express}
-    if isinstance(source.header["express"], int):  # until all lessons are converted
-        about |= {key: source.header[key] for key in ("minutes", "express")}
     learner, solution, lines = _empty(about), _empty(about), {}
     for cell in source.cells:
         exercise = contract.exercises.get(cell.owner)

@@ -20,7 +20,6 @@ class Exercise(Protocol):
     answers: tuple
     points: int
     minutes: int
-    core: bool
 
 
 class Contract(Protocol):
@@ -230,8 +229,4 @@ def _check_headline(source, cell, number, lines, headline, exercise):
             if said and int(said[1]) != right:
                 message = f"the text of {exercise.id} says {said[0]}, the contract {right}"
                 source.report(cell.first + offset, message, cell)
-        if re.search(r"\bcore\b", facts[1], re.IGNORECASE) and not exercise.core:
-            source.report(
-                cell.first + offset, f"the text calls {exercise.id} core, the contract does not", cell
-            )
         return

@@ -216,11 +216,6 @@ def _header_end(lines):
 
 
 def _header_faults(header, stem):
-    if (
-        type(header.get("express")) is int and type(header.get("minutes")) is int
-    ):  # until all lessons are converted
-        header = {**header, "express": "all"}
-        del header["minutes"]
     for key, (kind, meaning) in HEADER.items():
         if key not in header:
             yield f"the header lacks `{key}`: {meaning}", "mlprod"

@@ -51,7 +51,6 @@ def _known_error(log, now):
     answers=("error_so_far",),
     points=2,
     minutes=4,
-    core=True,
     objective="0.b",
     edition=2,
     kind=Function("log", "now", returns=Number(), may_change=("log",)),

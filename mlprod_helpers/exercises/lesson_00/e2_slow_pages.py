@@ -11,7 +11,6 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     answers=("slow_pages",),
     points=2,
     minutes=3,
-    core=True,
     objective="0.c",
     edition=2,
     kind=Function("n_requests", "slow_share", returns=Number()),

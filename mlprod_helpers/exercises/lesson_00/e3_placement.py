@@ -11,7 +11,6 @@ PLACEMENT = {"auc": "c", "p_value": "f", "p99": "a", "calibration": "h", "out_of
     answers=("terms",),
     points=5,
     minutes=4,
-    core=True,
     objective="0.d",
     kind=Choice(
         {

@@ -51,7 +51,6 @@ def _two_services():
     answers=("monitors",),
     points=2,
     minutes=4,
-    core=True,
     objective="1.b",
     kind=Choice(
         {

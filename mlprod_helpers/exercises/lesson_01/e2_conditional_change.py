@@ -37,7 +37,6 @@ def _inside_bins(reference, current, edges):
     answers=("conditional_change",),
     points=4,
     minutes=8,
-    core=True,
     objective="1.a",
     edition=2,
     kind=Function("reference", "current", "edges", returns=Number(), may_change=("reference", "current")),

@@ -21,7 +21,6 @@ NINE = {
     answers=("tickets",),
     points=4,
     minutes=5,
-    core=True,
     objective="1.a",
     kind=Choice(
         {

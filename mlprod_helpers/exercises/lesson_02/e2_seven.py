@@ -21,7 +21,6 @@ SEVEN = {
     answers=("guesses",),
     points=3,
     minutes=4,
-    core=True,
     objective="2.b",
     kind=Choice(
         {

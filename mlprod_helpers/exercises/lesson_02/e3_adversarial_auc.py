@@ -40,7 +40,6 @@ def _own_out_of_fold_auc(reference, current):
     seconds=20,
     points=4,
     minutes=8,
-    core=True,
     edition=2,
     objective="2.a",
     kind=Function("reference", "current", returns=Number(low=0, high=1)),

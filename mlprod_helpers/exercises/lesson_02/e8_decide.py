@@ -27,7 +27,6 @@ def _rule(report):
     answers=("decide",),
     points=5,
     minutes=12,
-    core=True,
     edition=2,
     objective="2.e",
     kind=Function("report", returns=Text(options=ACTIONS)),

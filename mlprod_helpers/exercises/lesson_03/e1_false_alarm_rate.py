@@ -14,7 +14,6 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     answers=("false_alarm_rate",),
     points=3,
     minutes=5,
-    core=True,
     edition=2,
     objective="3.a",
     kind=Function("n_reference", "n_current", "bins", "threshold", returns=Number(low=0, high=1)),

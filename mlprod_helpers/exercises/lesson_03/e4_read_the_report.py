@@ -12,7 +12,6 @@ _DESERVE = ["wind", "taxi_queue"]
     answers=("for_a_person",),
     points=2,
     minutes=4,
-    core=True,
     edition=2,
     objective="3.b",
     kind=Names(options=tuple(BUSY)),

@@ -16,7 +16,6 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, 
     answers=("alarm",),
     points=6,
     minutes=14,
-    core=True,
     objective="3.e",
     kind=Function(
         "observation",

@@ -20,7 +20,6 @@ def _fading(times, half_life, now):
     answers=("fading",),
     points=2,
     minutes=5,
-    core=True,
     objective="4.b",
     edition=2,
     kind=Function("times", "half_life", "now", returns=Array(ndim=1)),

@@ -21,7 +21,6 @@ SITUATIONS = {
     answers=("forecast",),
     points=3,
     minutes=4,
-    core=True,
     objective="4.a",
     kind=Choice(
         {

@@ -26,7 +26,6 @@ def _split(log, start, end):
     answers=("split",),
     points=3,
     minutes=7,
-    core=True,
     objective="4.a",
     edition=2,
     kind=Function(

@@ -63,7 +63,6 @@ def cost_by_kind(policy, seasons):
     answers=("policy",),
     points=6,
     minutes=14,
-    core=True,
     objective="4.e",
     edition=2,
     kind=Function(

@@ -37,7 +37,6 @@ def highest_safe(curve, target):
     answers=("safe_rate",),
     points=3,
     minutes=5,
-    core=True,
     objective="5.b",
     edition=2,
     kind=Function("curve", "target", returns=Number(low=0)),

@@ -80,7 +80,6 @@ def _fewest_servers(rate, service_s, target_s):
     answers=("servers_needed",),
     points=5,
     minutes=9,
-    core=True,
     objective="5.b",
     edition=2,
     kind=Function("hourly_rates", "service_s", "target_s", returns=Number(low=0, integer=True)),

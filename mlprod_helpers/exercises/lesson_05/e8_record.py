@@ -50,7 +50,6 @@ def _record(answer):
     answers=tuple(KINDS),
     points=8,
     minutes=16,
-    core=True,
     objective="5.e",
     edition=3,
     kind=tuple(KINDS.values()),

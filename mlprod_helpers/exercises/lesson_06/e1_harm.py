@@ -17,7 +17,6 @@ def _harm(steps, rate, old_error, new_error):
     answers=("harm",),
     points=3,
     minutes=5,
-    core=True,
     objective="6.a",
     edition=2,
     kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),

@@ -37,7 +37,6 @@ def _pair(rng, odd=None, *, airports=AIRPORTS, n=1200, old=(0.02, 200.0), new=No
     answers=("judge",),
     points=5,
     minutes=9,
-    core=True,
     objective="6.c",
     edition=2,
     kind=Function(

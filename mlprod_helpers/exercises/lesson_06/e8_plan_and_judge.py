@@ -19,7 +19,6 @@ CALLS_APART = 60  # seconds: the shortest interval of a plan
     answers=("plan", "release_judge"),
     points=7,
     minutes=14,
-    core=True,
     objective="6.e",
     edition=2,
     kind=(

@@ -33,7 +33,6 @@ RIGHT_DEGREES = {
     answers=("degrees",),
     points=4,
     minutes=5,
-    core=True,
     objective="7.a",
     kind=Choice(SERVICES, options=NAMES),
     hints=(

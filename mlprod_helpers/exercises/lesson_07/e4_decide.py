@@ -19,7 +19,6 @@ def _decide(p, cost_error, cost_human):
     answers=("decide",),
     points=4,
     minutes=6,
-    core=True,
     objective="7.c",
     edition=2,
     kind=Function("p", "cost_error", "cost_human", returns=Array(ndim=1, dtype="text")),

@@ -11,7 +11,6 @@ from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, T
     answers=("policy",),
     points=8,
     minutes=15,
-    core=True,
     objective="7.e",
     edition=2,
     kind=Function(

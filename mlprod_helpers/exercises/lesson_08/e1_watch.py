@@ -51,7 +51,6 @@ RIGHT_METRICS = {
     answers=("watch",),
     points=4,
     minutes=8,
-    core=True,
     objective="8.a",
     kind=Choice(PROBLEMS, options=TO_WATCH),
     hints=(

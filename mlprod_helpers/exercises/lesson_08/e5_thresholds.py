@@ -35,7 +35,6 @@ def draw_history(rng, week):
     answers=("thresholds",),
     points=5,
     minutes=9,
-    core=True,
     objective="8.c",
     edition=2,
     kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),

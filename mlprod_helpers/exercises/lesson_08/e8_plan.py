@@ -16,7 +16,6 @@ MOST_FALSE = 3  # pages a week
     answers=("plan",),
     points=8,
     minutes=15,
-    core=True,
     objective="8.e",
     edition=2,
     kind=Function("reference", returns=Sequence(items=Mapping(keys=("metric",)))),

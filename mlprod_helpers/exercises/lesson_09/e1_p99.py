@@ -29,7 +29,6 @@ def _given_up(due, finish, timeout):
     answers=("p99",),
     points=4,
     minutes=7,
-    core=True,
     objective="9.b",
     edition=2,
     kind=Function("due", "sent", "finish", "timeout", returns=Number()),

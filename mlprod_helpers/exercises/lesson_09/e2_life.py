@@ -43,7 +43,6 @@ def _before(order, *chain):
     answers=("life",),
     points=3,
     minutes=4,
-    core=True,
     objective="9.a",
     edition=2,
     kind=Order(tuple(STEPS)),

@@ -19,7 +19,6 @@ def _limit(service, servers, target):
     answers=("queue_limit",),
     points=4,
     minutes=7,
-    core=True,
     objective="9.c",
     edition=2,
     kind=Function("service", "servers", "target", returns=Number(low=0, integer=True)),

@@ -33,7 +33,6 @@ RIGHT_STATES = {
     answers=("care",),
     points=4,
     minutes=4,
-    core=True,
     objective="9.d",
     kind=Choice(STATES, options=ACTIONS),
     hints=(

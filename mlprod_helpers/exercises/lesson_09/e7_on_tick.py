@@ -29,7 +29,6 @@ MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
     answers=("on_tick",),
     points=5,
     minutes=10,
-    core=True,
     objective="9.e",
     edition=2,
     kind=Function(
