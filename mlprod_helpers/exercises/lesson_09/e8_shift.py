@@ -220,7 +220,7 @@ def careful_ramp(observation, memory):
 def sums_of_everything(observation, memory):
     history = [
         *memory.get("history", []),
-        [observation[r][k] or 0 for r in ("stable", "canary") for k in ("requests", "errors")],
+        [observation[r][k] for r in ("stable", "canary") for k in ("requests", "errors")],
     ]
     memory = {"history": history, "over": memory.get("over", -1), "slow": memory.get("slow", 0)}
     if memory["over"] >= 0:
@@ -234,9 +234,3 @@ def sums_of_everything(observation, memory):
     elif new["labels"] > 90 and old["labels"] > 90:
         memory["over"] = 100 if new["off"] < 0.85 * old["off"] else 0
     return (memory["over"] if memory["over"] >= 0 else 25), memory
-
-
-shift.survives(
-    "alternative careful_ramp: `memory['cn'] * (memory['se'] + 1)` -> `memory['cn'] / (memory['se'] + 1)`",
-    "On the notebook's afternoons it happens to cost as little as is allowed; on others it does not pass.",
-)

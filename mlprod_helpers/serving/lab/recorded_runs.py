@@ -1,6 +1,7 @@
 """Parts of recorded runs of real services (`recorded`) for exercises: load tests, rollouts and afternoons, each time another part.
 
 Only these are drawn: which users and seconds are looked at, the speed of the clock, when labels arrive, and some failures of both versions.
+In two afternoons the new version is made a little slower for some seconds, and in one of them it gives some of the old version's answers.
 """
 
 import functools
@@ -151,7 +152,12 @@ def a_little_worse(failures, tries):
 SHIFT_S = 90.0
 LATE_MS, OFF_MIN = 150.0, 20.0  # an answer is no good when it is later, or further off
 BAD_NEWS_S = 9.0  # seconds, at the beginning, of which the bad labels come first
-TROUBLE_S = (3.0, 18.0)  # seconds between which some requests of both versions fail
+SOON_S = 6.0  # seconds in which v1 fails once where v2 fails often
+TROUBLE_S = (0.0, 21.0)  # seconds between which some requests of both versions fail
+EVERY = 6  # so many requests: one of them fails then
+HICCUP_MS = 60.0  # by which a good canary is slower in one look
+SLOWER_MS = 45.0  # by which v2 is slower where v1 is too late
+SAME = 0.4  # of the answers in the burst are as before
 
 
 @functools.cache
@@ -173,39 +179,66 @@ def both_answers(case):
 def draw_afternoon(case, rng):
     """`both_answers` with the clock begun anywhere, who has which place on the router's line (`place`), and `label_second`.
 
-    Luck alone shall not decide: a canary that fails is dealt so that it meets its failures, and so that its labels look better;
-    where a better canary is as fast, its first labels say the opposite, and from the sixtieth on they are right;
-    before the burst both versions fail for some seconds, and in it both are slow alike.
+    Luck alone shall not decide: a canary that fails is dealt so that it meets its failures, and to users for whom its answers look better;
+    where a better canary is as fast, its first labels say the opposite, from the sixtieth on they are right, and in one look it is slower;
+    before the burst both versions fail for some seconds, in it both are slow alike, and the canary is better by less.
     """
     both, users = both_answers(case), _users(case)
     start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
+    if case == "fails":  # v1 fails too, once in a while: the clock begins shortly before it does
+        start = rng.choice(both["second"].to_numpy()[both["failed_v1"]]) - rng.uniform(3, SOON_S)
     second = (both["second"].to_numpy() - start) % SHIFT_S
     order = np.argsort(second, kind="stable")
     both, users, second = both.take(order).reset_index(drop=True), users[order], second[order]
-    off = {v: both[f"error_{v}"].to_numpy() > OFF_MIN for v in ("v1", "v2")}
-    given = {v: ~np.isnan(both[f"error_{v}"].to_numpy()) for v in ("v1", "v2")}
+    if case == "burst":
+        _answer_alike(both, rng)
+    wrong = {v: both[f"error_{v}"].to_numpy() > OFF_MIN for v in ("v1", "v2")}
     delay = rng.uniform(10, 25, len(both))
     if case == "good":
         early = np.flatnonzero(second < BAD_NEWS_S)  # what went wrong is known first
-        delay[early[np.argsort(~off["v2"][early], kind="stable")]] = np.sort(delay[early])
+        delay[early[np.argsort(~wrong["v2"][early], kind="stable")]] = np.sort(delay[early])
+        both.loc[second // 3 == rng.integers(4, 9), "latency_v2"] += HICCUP_MS
     label_second = second + delay
-    failed = both["failed_v2"].to_numpy()
+    failed, usual = both["failed_v2"].to_numpy(), both["failed_v1"].to_numpy() & (second < SOON_S)
+    flattered = _share_by_user(wrong["v2"], users) if case == "fails" else 0.0
     for _ in range(3000):
-        place = rng.random(users.max() + 1)[users]
-        if case == "fails" and not _meets_failures(second, place, failed):
+        place = _in_order(rng.random(users.max() + 1) + flattered)[users]
+        if case == "fails" and not (_meets_failures(second, place, failed) and (usual & (place > 0.3)).any()):
             continue
+        hit = _both_fail(second, place) if case == "burst" else np.zeros(len(both), dtype=bool)
+        given = {v: ~np.isnan(both[f"error_{v}"].to_numpy()) & ~hit for v in ("v1", "v2")}
+        off = {v: wrong[v] & ~hit for v in wrong}
         fair = case not in _FAIR or all(
             _FAIR[case](*_labels_at_looks(second, place, label_second, off, given, weight))
             for weight in (0.2, 0.1, 0.15, 0.25, 0.3)
         )
         if fair and (case != "burst" or _slow_alike(second, place, both)):
             break
-    if case == "burst":
-        hit = _both_fail(second, place)
-        for version in ("v1", "v2"):
-            both[f"failed_{version}"] |= hit
-            both[f"error_{version}"] = both[f"error_{version}"].mask(hit)
+    for version in ("v1", "v2"):
+        both[f"failed_{version}"] |= hit
+        both[f"error_{version}"] = both[f"error_{version}"].mask(hit)
     return both.assign(second=second, place=place, label_second=label_second)
+
+
+def _answer_alike(both, rng):
+    """Let v2 give some of v1's answers, and be a little slower than v1 wherever one of them is too late."""
+    same = rng.random(len(both)) < SAME
+    both["error_v2"] = both["error_v2"].where(~same, both["error_v1"])
+    late = (both["latency_v1"] > LATE_MS) | (both["latency_v2"] > LATE_MS)
+    waited = both["latency_v1"] + np.where(both["latency_v1"] > LATE_MS, SLOWER_MS, 0.0)
+    both["latency_v2"] = both["latency_v2"].where(~late, waited)
+
+
+def _share_by_user(rows, users):
+    """The share of a user's requests that these rows are."""
+    return np.bincount(users, rows) / np.maximum(np.bincount(users), 1)
+
+
+def _in_order(values):
+    """Places from 0 to 1, evenly, in the order of some values."""
+    places = np.empty(len(values))
+    places[np.argsort(values)] = (np.arange(len(values)) + 0.5) / len(values)
+    return places
 
 
 def _meets_failures(second, place, failed):
@@ -216,25 +249,28 @@ def _meets_failures(second, place, failed):
 
 
 def _both_fail(second, place):
-    """One request in twelve for some seconds, v2's not sooner than v1's, whatever the canary's weight."""
+    """One request in six for some seconds, v2's not sooner than v1's, whatever the canary's weight."""
     hit = np.zeros(len(second), dtype=bool)
     trouble = (second > TROUBLE_S[0]) & (second < TROUBLE_S[1])
-    for low, high, first in ((0, 0.15, 11), (0.15, 0.3, 11), (0.3, 1, 0)):
-        hit[np.flatnonzero(trouble & (place >= low) & (place < high))[first::12]] = True
+    for low, high, first in ((0, 0.15, EVERY - 1), (0.15, 0.3, EVERY - 1), (0.3, 1, 0)):
+        hit[np.flatnonzero(trouble & (place >= low) & (place < high))[first::EVERY]] = True
     return hit
 
 
 def _slow_alike(second, place, both):
-    """Is v2 never, in two looks running, slower than v1 by a good part of what a slow version is slower?"""
+    """Is v2 slower than v1 by a little in three looks, but never in two running by a good part of what a slow version is?"""
     look = (second // 3).astype(int)
     latency = {version: both[f"latency_{version}"].to_numpy() for version in ("v1", "v2")}
-    for weight in (0.15, 0.3):
-        slower = []
-        for each in range(1, 30):
+    for weight in (0.15, 0.2, 0.3):
+        behind = []
+        for each in np.unique(look[latency["v1"] > LATE_MS]):
             is_canary, now = place < weight, look == each
             new, old = latency["v2"][is_canary & now], latency["v1"][~is_canary & now]
-            slower.append(len(new) and np.median(new) > np.median(old) + 75)
-        if any(a and b for a, b in itertools.pairwise(slower)):
+            behind.append(np.median(new) - np.median(old) if len(new) else 0.0)
+        pairs = list(itertools.pairwise(behind))
+        if any(min(pair) > 100 for pair in pairs) or not any(min(pair) > 22 for pair in pairs):
+            return False
+        if sum(each > 22 for each in behind) < 3:
             return False
     return True
 
@@ -266,13 +302,21 @@ def _worse_at_first(labels, off, labels1, off1):
     return max(first) < 0 and _better_in_the_end(labels, off, labels1, off1)
 
 
+def _a_little_better(labels, off, labels1, off1):
+    """Once it can be told, it is better, but not by half."""
+    enough = labels >= 80
+    new, old = off[enough] / labels[enough], off1[enough] / np.maximum(labels1[enough], 1)
+    return bool((old - new > 0.055).all() and (new > 0.45 * old).all())
+
+
 def _seems_better(labels, off, labels1, off1):
-    """Do the labels alone say that it is better?"""
-    ahead = _ahead(labels, off, labels1, off1)
-    return bool((ahead[(labels >= 50) & (labels <= 160)] > 0).all())
+    """Do the labels alone say that it is better, and by far?"""
+    enough = (labels >= 50) & (labels <= 230)
+    new, old = off[enough] / labels[enough], off1[enough] / np.maximum(labels1[enough], 1)
+    return bool((old - new > 0.06).all() and (new < 0.75 * old).all())
 
 
-_FAIR = {"good": _worse_at_first, "burst": _better_in_the_end, "fails": _seems_better}
+_FAIR = {"good": _worse_at_first, "burst": _a_little_better, "fails": _seems_better}
 
 
 @functools.cache

@@ -9,11 +9,11 @@ from mlprod_helpers.serving.lab.recorded_runs import LATE_MS, OFF_MIN, SHIFT_S, 
 
 TICK = 3.0  # seconds between two looks
 AFTERNOONS = {
-    "good": "answers better, as fast",
+    "good": "answers better, as fast, but for one look in which it takes longer",
     "slow": "answers better, but late",
     "fails": "answers as before, fails for 5%",
     "wrong": "as fast, but answers worse: the labels tell, and they come late",
-    "burst": "answers better; both versions fail for some seconds, and later both are slow for a while",
+    "burst": "answers a little better; both versions fail for some seconds, and later both are slow for a while",
 }
 
 
