@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlprod_helpers.monitoring import shops
 from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, ErrorBudget
 from mlprod_helpers.monitoring.evaluation import grouped, judge
 from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
@@ -92,3 +93,11 @@ def test_a_threshold_of_zero_comes_back_from_its_dict():
     rule = Rule("x", above=0, for_="2h")
     assert rule.to_dict() == {"metric": "x", "above": 0.0, "for_": "2h", "severity": "page", "name": "XHigh"}
     assert Rule.from_dict(rule.to_dict()) == rule
+
+
+def test_a_false_alert_on_another_metric_notices_no_incident_of_a_shop():
+    rng = np.random.default_rng(3)
+    month, incidents = shops.draw_month(rng)
+    pulse = month.assign(cpu=[float(hour % 2) for hour in range(len(month))])  # an alert in each other hour
+    *_, table = shops.score([{"metric": "cpu", "above": 0.5}], pulse, incidents)
+    assert (table["outcome"] == "missed").all()
