@@ -6,7 +6,7 @@
 #   lesson: "02"
 #   title: Adversarial validation
 #   express:
-#     sections: ['The feature "Set"', Guess first, Scored by rows it has not seen, Reading the number, "Which column gives it away?", What to do about it]
+#     sections: ['The feature "Set"', Guess first, Scored on unseen rows, Reading the number, "Which column gives it away?", What to do about it]
 #     exercises: ["2.2", "2.3", "2.8"]
 #   needs: ["01"]
 #   ideas: [the feature "Set", out-of-fold AUC as a distance, a p-value for the whole procedure, density-ratio weights]
@@ -18,9 +18,9 @@
 #
 # > **Two tables can agree in every column and still describe two different worlds.** A nightly job rebuilds the table of May's flights. This time three of its five
 # > columns slip down by one row. Each column still holds exactly the same 2,879 values, so a dashboard of single columns shows no change. A classifier that sees
-# > whole rows is not fooled. Given one row from each table, it picks the slipped one in 98% of cases.
+# > whole rows notices: given one row from each table, it picks the slipped one in 98% of cases.
 #
-# The job did not crash. From now on the model gets the distance to Boston together with the name of Miami.
+# The job did not crash. But a model that reads this table now gets the distance to Boston together with Miami as the destination.
 
 # %%
 from mlprod_helpers import Lesson
@@ -36,7 +36,7 @@ may = flights.loc[flights["month"] == 5, columns].reset_index(drop=True)
 may.head(3)
 
 # %% [markdown]
-# In three columns the last value moves to the top:
+# In three columns the values move down one row, and the last one to the top:
 
 # %%
 import pandas as pd
@@ -48,7 +48,7 @@ slipped.head(3)
 
 # %% [markdown]
 # `adversarial_validation` trains a classifier, here a small one. It returns
-# the **AUC**: the share of pairs, one row from each table, in which the row of the second table gets the higher score. 0.5 is guessing, and 1 is never wrong.
+# the **AUC**: the share of pairs, one row from each table, in which the row of the second table gets the higher score. 0.5 is no better than guessing. At 1, every pair is right.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -75,7 +75,7 @@ print(f"three columns slipped:    AUC {slip.auc:.2f}")
 # The **PSI** (population stability index) compares a single column of two tables. It is 0 if both have the same values equally often.
 
 # %% collapsed=true
-# Draw the PSI of each column beside the AUC of whole rows
+# Draw the PSI of each column and the AUC of whole rows
 from mlprod_helpers import plots
 from mlprod_helpers.drift import psi
 from mlprod_helpers.plots import show
@@ -107,7 +107,7 @@ show(
 # - **a** turn the question "are these two tables alike?" into a classification, and score it honestly,
 # - **b** read an AUC in plain units,
 # - **c** compute a p-value that you can trust,
-# - **d** find the columns and rows that differ, and tell a real change from a leak,
+# - **d** find the columns and rows that differ, and tell a real change from an artifact,
 # - **e** decide what to do.
 #
 # You need lesson 01, and scikit-learn's `fit` and `predict_proba`. The [glossary](../docs/glossary.md) explains every term.
@@ -118,10 +118,10 @@ show(
 # ## The feature "Set"
 #
 # **Adversarial validation** asks a classifier to tell old rows from new rows. The **reference** is the table that the model was trained on. The *current* table holds
-# the rows that it meets now. We put both below each other and add a label, often called *Set*: 0 for a reference row, 1 for a current row. If both
-# tables come from the same world, no classifier can do better than guess. If one can, the tables differ, and it shows where.
+# the rows that the model receives now. We stack the two tables and add a label, often called *Set*: 0 for a reference row, 1 for a current row. If nothing
+# differs, no classifier can do better than guessing. If one does better, the tables differ, and it can show where.
 #
-# Here is the weather at Newark (0) and at Kennedy (1):
+# Here are five hours of weather at Newark (0) and Kennedy (1):
 
 # %%
 from mlprod_helpers.datasets import load_weather
@@ -133,9 +133,9 @@ rows = pd.concat([newark, kennedy], ignore_index=True)
 rows.assign(Set=[0, 0, 1, 1, 1])
 
 # %% [markdown]
-# The classifier gets *Set* as its label, never as an input. The model's own target, here the air time, is left out too, because fresh rows do not have it yet.
+# The classifier gets *Set* as its label, never as an input. The target of the production model, such as the air time, is left out too, because new rows do not have it yet.
 #
-# *Change this and run again:* replace `"JFK"` by `"LGA"`. Does *Set* change?
+# *Change this and run again:* replace `"JFK"` with `"LGA"`. Does *Set* change?
 #
 # ### Exercise 2.1 · The feature "Set"
 # *2 points · 4 minutes*
@@ -189,8 +189,8 @@ lesson.check("2.1")
 #
 # In which range does the AUC of each pair of tables lie?
 #
-# - Each row is scored by a model that was not trained on it. Which rows are held out together is random.
-# - If a case says nothing else, the columns are those of the opening.
+# - Each row is scored by a model trained on a random selection of the other rows.
+# - Unless a case says otherwise, the columns are the five at the start of the lesson.
 
 # %% exercise="2.2"
 ### BEGIN SOLUTION
@@ -215,7 +215,7 @@ from sklearn.datasets import load_digits
 number_a = half_a.assign(number=range(1, 1441))
 number_b = half_b.assign(number=range(1441, 2880))
 
-# each flight beside the weather of its airport and its hour
+# join each flight with the weather at its airport in that hour
 hours = weather.drop(columns=["month", "day", "hour"]).rename(columns={"time": "full_hour"})
 joined = flights.assign(full_hour=flights["time"].dt.floor("h")).merge(
     hours, on=["origin", "full_hour"], how="left"
@@ -241,7 +241,7 @@ pictures.columns = [f"pixel{i}" for i in range(0, 64, 2)]
 # %%
 from sklearn.model_selection import StratifiedKFold
 
-# left to itself, the function would notice the copy and hold out each row together with its twin
+# by default, the function detects exact copies and holds out each row together with its twin
 plain = StratifiedKFold(3, shuffle=True, random_state=0)
 measured = {
     "copy": adversarial_validation(half_a, half_a, estimator=quick, cv=plain, random_state=0).auc,
@@ -255,21 +255,21 @@ measured = {
 pd.Series(measured, name="AUC").round(2).to_frame()
 
 # %% [markdown]
-# Three results surprise most people.
+# Three results are surprising.
 #
 # - *copy*, 0.19: when a row is held out, its twin is still among the training rows, with the other label.
-# - *digits*, 0.77: a few people wrote the beginning of the file, and others the end.
-# - *number*, 1.00: nothing in the world changed, but the running number gives the table away.
+# - *digits*, 0.77: the digits at the start of the file were written by different people from those at the end.
+# - *number*, 1.00: nothing about the flights changed, but the row number gives the table away.
 #
-# *Change this and run again:* replace `cv=plain` by `cv=3`. Now twins are held out together. The AUC of *copy* rises to 0.5.
+# *Change this and run again:* replace `cv=plain` with `cv=3`. Then twins are held out together, and the AUC of *copy* rises to 0.5.
 
 # %% [markdown]
-# ## Scored by rows it has not seen
+# ## Scored on unseen rows
 #
-# In the next two tables *nothing* differs: each has 250 rows and 20 columns of random noise. What is the AUC of a classifier on the same rows that it was trained on?
+# In the next two tables *nothing* differs: each has 250 rows and 20 columns of random noise. What AUC does a classifier reach on the rows that it was trained on?
 
 # %%
-lesson.predict("in-sample AUC", ...)  # replace ... by a number between 0 and 1
+lesson.predict("in-sample AUC", ...)  # replace ... with a number between 0 and 1
 
 # %%
 from sklearn.metrics import roc_auc_score
@@ -281,9 +281,9 @@ scores = quick.fit(noise, s).predict_proba(noise)[:, 1]
 lesson.recall("in-sample AUC", round(roc_auc_score(s, scores), 2))
 
 # %% [markdown]
-# The classifier has learned the 500 rows by heart. The remedy is to score each row with a model that was not trained on it. We split the rows into
-# five parts, the **folds**. A model is trained on four folds and scores the fifth, five times over. Such scores are called **out-of-fold**, and `cross_val_predict` computes
-# them. Here it works on an ordinary question: a deep tree predicts the air time.
+# The classifier has learned the 500 rows by heart. The remedy is to split the rows into
+# five parts, the **folds**. Five times, a model is trained on four folds and scores the fifth. Such scores are called **out-of-fold**, and `cross_val_predict` computes
+# them. Here we use it for an ordinary regression: a deep tree predicts the air time.
 
 # %%
 from sklearn.model_selection import KFold, cross_val_predict
@@ -298,16 +298,16 @@ for name, guess in {"in sample": by_heart, "out of fold": unseen}.items():
     print(f"{name}: mean error {np.abs(guess - flown['air_time']).mean():.1f} minutes")
 
 # %% [markdown]
-# *Change this and run again:* add `max_depth=3` to the tree. Why do the two errors come closer?
+# *Change this and run again:* add `max_depth=3` to the tree. Why do the two errors move closer together?
 #
 # ### Exercise 2.3 · Out-of-fold AUC
 # *4 points · 8 minutes*
 #
 # Write `adversarial_auc(reference, current)`.
 #
-# - Use a classifier from scikit-learn that gives probabilities and looks at all columns, such as `LogisticRegression()`.
+# - Use a classifier from scikit-learn that returns probabilities and uses all columns, such as `LogisticRegression()`.
 # - Score each row once, out of fold. Assign rows to folds at random.
-# - Return the AUC of all scores together, or the mean over the folds. Keep it as it is, even below 0.5.
+# - Return the AUC of all scores together, or the mean AUC of the folds. Do not change a value below 0.5.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -320,7 +320,7 @@ def adversarial_auc(reference, current):
     Parameters
     ----------
     reference, current : DataFrame
-        The same columns of numbers, no missing values, at most about a thousand rows.
+        The same numeric columns, no missing values, at most 1,500 rows each.
 
     Returns
     -------
@@ -344,12 +344,12 @@ lesson.check("2.3")
 # %% [markdown]
 # ## Reading the number
 #
-# How far apart are two tables with an AUC of 0.8? Take one column with a normal distribution that lies $d$ standard deviations (**sd**) higher in the current table. The
-# difference between a current and a reference row is then normal around $d$, with variance $1 + 1 = 2$. The AUC is the chance that this difference is positive:
+# How far apart are two tables with an AUC of 0.8? Take one normally distributed column with a mean that is $d$ standard deviations (**sd**) higher in the current table. The
+# difference between a current and a reference row is then normally distributed with mean $d$ and variance $1 + 1 = 2$. The AUC is the chance that this difference is positive:
 #
 # $$\mathrm{AUC} = \Phi(d / \sqrt 2)$$
 #
-# **Φ** is the cumulative distribution function of the normal distribution. The table adds the PSI of such a column.
+# **Φ** is the cumulative distribution function of the standard normal distribution. The table adds the PSI of such a column.
 #
 # | AUC | shift $d$ | PSI |
 # | --- | --- | --- |
@@ -359,17 +359,16 @@ lesson.check("2.3")
 # | 0.80 | 1.2 sd | 1.3 |
 # | 0.98 | 2.9 sd | 6.0 |
 #
-# Many people alarm at an AUC of 0.8. If only one column moves, that is late: it has to move more than twice as far as for the usual PSI alarm, 0.25.
-#
 # <details><summary>Which AUC should raise an alarm?</summary>
 #
-# There is no standard. You will hear 0.8 as a rule of thumb, mostly without a source. NannyML's domain classifier alarms above 0.65 unless you change it. Where many columns move a little, their shifts add up
-# in the AUC and not in the PSI of a single column (lesson 03). So the two alarms watch different things.
+# There is no standard. You will hear 0.8 as a rule of thumb, mostly without a source. If only one column shifts, this alarm comes late. The column has to shift more than twice as far as for the usual PSI alarm at 0.25. The monitoring library NannyML calls this method a domain classifier, and by default its alarm is raised above 0.65. If many columns shift a little, their shifts add up
+# in the AUC but not in the PSI of a single column (lesson 03).
 #
 # </details>
 #
-# The next figure shows two samples and, on the right, the **ROC** curve: how many current rows are found, at what share of false ones. Move the *shift* to 1.2. Then set it back to 0 and move the *flip* to 0.8, so that the two columns rise together in
-# the reference only.
+# The next figure shows two samples and three **ROC** curves. For each threshold, such a curve plots the share of current rows found against the share of reference rows taken for current.
+#
+# Move the *shift* to 1.2. Then set it back to 0 and move the *flip* to 0.8. Now the correlation of the two columns is 0.8 in the reference and -0.8 in the current sample.
 
 # %%
 from mlprod_helpers.explore import adversarial_explorer
@@ -377,9 +376,9 @@ from mlprod_helpers.explore import adversarial_explorer
 adversarial_explorer()
 
 # %% [markdown]
-# With this flip the best possible AUC is 0.90, and the *linear* classifier stays at about 0.5. Each column alone is the same in both tables. **0.5 means "this classifier sees nothing", never "there is nothing".** The *quadratic* classifier, which also gets squares and the product, can see a flip. So can boosted trees, a sensible default.
+# With this flip the best possible AUC is 0.90, and the *linear* classifier stays at about 0.5. Each column alone is the same in both tables. **0.5 means "this classifier sees nothing", never "there is nothing".** The *quadratic* classifier, which also gets squares and the product, can see a flip. So can boosted trees.
 #
-# Real data do this too. At Kennedy the damp hours of January are the warm ones, and those of July the cool ones. To see only this, we replace each value by its rank within its month.
+# Real data do this too. At Kennedy the humid hours tend to be the warm ones in January, and the cool ones in July. To see only this, we replace each value with its rank within its month.
 
 # %%
 from sklearn.pipeline import make_pipeline
@@ -400,12 +399,12 @@ print(f"linear:        AUC {straight.auc:.2f}")
 print(f"boosted trees: AUC {compare(january, july).auc:.2f}")
 
 # %% [markdown]
-# *Change this and run again:* compare with February, `january, july = ranks(1), ranks(2)`. How much less do the trees find?
+# *Change this and run again:* compare with February, `january, july = ranks(1), ranks(2)`. How much lower is the AUC of the trees?
 #
 # ### Exercise 2.4 · What is 0.8 in plain units?
 # *2 points · 4 minutes*
 #
-# Write `shift_of(auc)`: the distance $d$ of one normal column at which the best classifier has this AUC. At 0.5 it is 0. Below 0.5 there is none: return NaN.
+# Write `shift_of(auc)`, which returns the shift $d$ of one normal column at which the best classifier has this AUC. At 0.5 it is 0. Below 0.5, return NaN.
 
 # %%
 from scipy.stats import norm
@@ -413,9 +412,9 @@ from scipy.stats import norm
 
 # %% exercise="2.4"
 def shift_of(auc):
-    """Distance in standard deviations of one normal column; NaN below 0.5.
+    """The shift of one normal column, in standard deviations; NaN if `auc` is below 0.5.
 
-    `auc` is a number from 0 to below 1. Example: `shift_of(0.76)` is about 1.0.
+    `auc` is at least 0 and below 1. Example: `shift_of(0.76)` is about 1.0.
     """
     ### BEGIN SOLUTION
     if auc < 0.5:
@@ -432,7 +431,7 @@ lesson.check("2.4")
 #
 # Is an AUC of 0.58 more than chance? A **p-value** says how often chance alone gives an AUC at least as large, if nothing has changed. Two methods are sound:
 #
-# 1. **Hold-out:** train on half of the rows and score the other half. These scores come from one fixed model, so the **Mann-Whitney** test applies. It asks whether
+# 1. **Hold-out:** train on half of the rows and score the other half. The scores come from one model, so the **Mann-Whitney** test applies. It asks whether
 #    one sample tends to have higher scores.
 # 2. **Permutation test:** shuffle the labels 0 and 1, then train, score and compute the AUC again, many times.
 
@@ -456,19 +455,19 @@ print("halves of May:      ", holdout(half_a, half_b))
 print("May against October:", holdout(may, october))
 
 # %% [markdown]
-# May and October differ beyond doubt, but only a little: 0.58 is a shift of 0.3 sd. The AUC says how large the difference is, and the p-value how sure you can be.
+# May and October differ beyond doubt, but only a little: 0.58 is a shift of 0.3 sd. The AUC says how large the difference is, and the p-value how easily chance alone could produce it.
 #
-# *Change this and run again:* give `holdout` few rows, `may.head(200), october.head(200)`. Does the p-value still rule out chance?
+# *Change this and run again:* give `holdout` fewer rows, with `may.head(200), october.head(200)`. Does the p-value still rule out chance?
 #
 # <details><summary>Why not use the Mann-Whitney test on out-of-fold scores?</summary>
 #
-# Five models are not one fixed model. Each is trained on most of the other rows, so the scores depend on each other. In simulations with logistic regression, 6 to 12 of 100 quiet weeks had a p-value below 0.05, and not 5.
+# Five models are not one fixed model. Each is trained on most of the other rows, so the scores depend on each other. In simulations with logistic regression in which nothing had changed, 6 to 12 of 100 comparisons had a p-value below 0.05, instead of the expected 5.
 #
 # </details>
 #
 # ### Stretch: shuffle the labels
 #
-# The permutation test works even for this *dishonest* score, which is trained on the rows that it scores. The condition is that each shuffle repeats everything.
+# The permutation test works even for this *dishonest* procedure, which scores the rows that it was fitted on. But you have to repeat the whole procedure after each shuffle.
 
 
 # %%
@@ -493,16 +492,16 @@ null = np.array([auc_of(s, quick_scores(X, s)) for X in quiet])
 print(f"AUC where nothing differs: mean {null.mean():.2f}, one in twenty above {np.quantile(null, 0.95):.2f}")
 
 # %% [markdown]
-# If nothing has changed, the mean AUC of this procedure is 0.76. You seldom have 500 quiet pairs of tables, but you can shuffle labels.
+# You seldom have 500 pairs of tables without a change, but you can shuffle labels.
 #
 # ### Exercise 2.5 · A p-value that holds
 # *3 points · 8 minutes*
 #
 # Write `pvalue(X, s, n_permutations, seed)`, the permutation p-value of `auc_of(s, quick_scores(X, s))`.
 #
-# - Shuffle `n_permutations` times with `np.random.default_rng(seed)`.
-# - Count the shuffles whose AUC is at least the observed one.
-# - The observed order is a possible one, too. Count it, so that the p-value is never 0.
+# - Shuffle the labels `n_permutations` times with `np.random.default_rng(seed)`.
+# - Count the shuffles with an AUC at least as large as the observed one.
+# - Count the observed order of the labels too, so that the p-value is never 0.
 
 
 # %% exercise="2.5"
@@ -516,7 +515,6 @@ def pvalue(X, s, n_permutations, seed):
         The labels, 0 or 1, in any order; the tables may differ in size.
     n_permutations, seed : int
         The same seed gives the same p-value.
-
 
     Returns
     -------
@@ -542,8 +540,8 @@ lesson.check("2.5")
 # %% [markdown]
 # ## Which column gives it away?
 #
-# If an AUC is near 1, ask which column is behind it. Its *importance* is the AUC that is lost on unseen rows when its values are shuffled. *Alone* is the AUC
-# of a classifier that gets only this column. Here are LaGuardia and Kennedy, with exact mileage.
+# If an AUC is near 1, ask which column is behind it. The *importance* of a column is the AUC lost on unseen rows when its values are shuffled. *Alone* is the AUC
+# of a classifier that gets only this column. Here are LaGuardia and Kennedy, with distances in exact miles.
 
 # %%
 airports = compare(laguardia, kennedy)
@@ -552,41 +550,41 @@ rounded = compare(in_hundreds(laguardia)[["distance"]], in_hundreds(kennedy)[["d
 longest = laguardia["distance"].max()
 beyond = (kennedy["distance"] > longest).mean()
 print(f"all three columns: AUC {airports.auc:.2f}, distance alone in hundreds of miles: {rounded.auc:.2f}")
-print(f"longest from LaGuardia {longest:,} miles; beyond it {beyond:.0%} of Kennedy's")
+print(f"longest flight from LaGuardia: {longest:,} miles; {beyond:.0%} of Kennedy's flights go farther")
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown]
-# `distance` gives nearly everything away. Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference, and in hundreds of miles it gives an AUC of 0.81. The rest, up to 0.98, is a **leak**: the column gives the table away and says nothing about the world. Boston is 184 miles from LaGuardia and 187 from Kennedy, so the exact number works like a name.
+# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. The increase to 0.98 with exact miles is a **leak**: the exact value gives the table away without any real change. Boston is 184 miles from LaGuardia and 187 from Kennedy, so the exact distance identifies the airport.
 #
-# Three kinds of columns name their table:
+# Three kinds of columns *name their table*. A single value shows which table a row is from:
 #
 # | column | example | what to do |
 # | --- | --- | --- |
 # | counter, id | request id, row number | leave it out |
-# | clock | time stamp, date | leave it out, or keep hour and weekday |
+# | clock | time stamp, date | leave it out, or keep hour and day of the week |
 # | key in disguise | mileage of an airport pair | round it, or leave it out |
 #
-# Their values *do not come back* in the other table. After a real change most values still do.
+# Their values *do not occur* in the other table. After a real change, most values occur in both.
 
 # %%
 returning = {name: kennedy[name].isin(laguardia[name]).mean() for name in laguardia}
-print("share of Kennedy's rows with a value that LaGuardia has too")
+print("share of Kennedy's rows with a value that also occurs at LaGuardia")
 print(pd.Series(returning).round(2).to_string())
 for name, why in compare(number_a, number_b).suspects.items():
     print(f"{name}: {why}")
 
 # %% [markdown]
-# *Change this and run again:* in `airports = ...`, leave `distance` out of both tables, as in `laguardia.drop(columns="distance")`. How much AUC is left?
+# *Change this and run again:* in `airports = ...`, leave `distance` out of both tables, as in `laguardia.drop(columns="distance")`. What AUC is left?
 #
 # ### Exercise 2.6 · AUC 1.0: panic?
 # *3 points · 6 minutes*
 #
 # A colleague compares July with February and gets an AUC of 1.0. Some columns really changed, and leaving them out would hide the change.
 #
-# Write `names_its_table(reference, current)`, which lists the columns that only name their table.
+# Write `names_its_table(reference, current)`, which returns a list of the columns that only name their table.
 #
 # - A column is on the list if fewer than 5% of the rows of `current` have a value that occurs in `reference`. With exactly 5% it is not.
-# - Count rows of `current`, not different values.
+# - Count rows of `current`, not distinct values.
 # - 5 and 5.0 are the same value.
 
 
@@ -597,7 +595,7 @@ def names_its_table(reference, current):
     Parameters
     ----------
     reference, current : DataFrame
-        The same columns (numbers, texts or times), no missing values; the numbers of rows may differ.
+        The same columns (numbers, strings or times), no missing values; the numbers of rows may differ.
         All measurements are whole numbers. (With decimals you would round first.)
 
     Returns
@@ -617,7 +615,7 @@ lesson.check("2.6")
 # %% [markdown]
 # ## Below 0.5
 #
-# With few rows an AUC below 0.5 is chance. How far does chance reach? Here are 100 pairs of tables of noise. The table shows the AUC that 5% of the pairs stay below, and the AUC that 5% exceed.
+# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of tables of noise. The table shows the AUCs that 5% of the pairs stay below or exceed.
 
 # %%
 small = {}
@@ -634,9 +632,9 @@ for n in (20, 250):
 pd.DataFrame(small).T.round(2)
 
 # %% [markdown]
-# *Change this and run again:* replace `250` by `1_000`. How close to 0.5 is chance now?
+# *Change this and run again:* replace `250` with `1_000`. How close to 0.5 are the AUCs now?
 #
-# If the AUC is clearly lower than that, rows of the two tables belong together: copies, the same customer, or the next hour. We deal the hours of the winter's weather into two tables by turns. What will the AUC be?
+# If the AUC is clearly lower than that, the two tables share related rows: copies, the same customer, or neighboring hours. We assign the hours of the winter weather alternately to two tables. What will the AUC be?
 
 # %%
 lesson.predict("AUC of alternate hours", ...)  # a number between 0 and 1
@@ -650,7 +648,7 @@ scores = cross_val_predict(quick, hourly, s, cv=dealt_hours, method="predict_pro
 lesson.recall("AUC of alternate hours", round(roc_auc_score(s, scores[:, 1]), 2))
 
 # %% [markdown]
-# Each hour looks almost like its neighbors, which are in the other table. No program can guess which rows belong together, so you have to say it. We keep all hours of a day in one fold:
+# Each hour looks almost like its neighbors, which are in the other table. A program can detect exact copies, but not such neighbors, so you have to specify them. We keep all hours of a day in one fold:
 
 # %%
 from sklearn.model_selection import StratifiedGroupKFold
@@ -663,7 +661,7 @@ print(f"folds of whole days: AUC {roc_auc_score(s, scores[:, 1]):.2f}")
 # %% [markdown]
 # ## Stretch: the foreign rows
 #
-# Often only some current rows are unusual, such as those of a new route or a broken feed. We need one number for each row, and a limit that the reference seldom exceeds. Here the number is a flight's speed. In the second line, June's air times have slipped by one row.
+# Often only some current rows are *foreign*, such as those of a new route or a broken feed. We need one number for each row, and a range that the reference seldom leaves. Here the number is a flight's speed. In the second line of the output, June's air times have slipped by one row.
 
 # %%
 ordinary = flights[flights["month"] == 5].dropna(subset=["air_time"])
@@ -677,17 +675,18 @@ for name, minutes in {"June": june["air_time"], "June, air time slipped by one r
     print(f"{name}: {strange.mean():.0%} flagged")
 
 # %% [markdown]
-# Every slipped air time is ordinary, and only the combination is wrong. With more columns, use a distance that knows which columns go together.
+# Every slipped air time is ordinary, and only the combination is wrong. With more columns, use a distance that takes their correlations into account.
 #
-# *Change this and run again:* flag more, with `[0.05, 0.95]`. How many ordinary flights does this cost?
+# *Change this and run again:* flag more rows, with `[0.05, 0.95]`. How many ordinary flights are flagged then?
 #
 # ### Exercise 2.7 · The foreign rows
 # *4 points · 9 minutes*
 #
-# Write `foreign(reference, current)`, which returns True for each row of `current` that is unlike the reference, and False for the others.
+# Write `foreign(reference, current)`, which returns, for each row of `current`, whether it is unlike the reference.
 #
-# - Flag about 1% of the ordinary rows, also when nothing is foreign. The check allows 4%.
-# - Find at least 90% of the very long flights, and at least 80% of the rows with slipped `air_time` and `fuel`.
+# - Flag about 1% of the ordinary rows, even when no row is foreign. The check allows 4%.
+# - Find at least 90% of the flights above 4,000 miles (the reference stays below 2,500).
+# - Find at least 80% of the rows with the `air_time` and `fuel` (fuel used) of another flight.
 # - This should work even if half of the rows are foreign.
 
 
@@ -698,7 +697,7 @@ def foreign(reference, current):
     Parameters
     ----------
     reference, current : DataFrame
-        The numbers `distance`, `air_time`, `fuel` and `hour`; `reference` has over a thousand rows.
+        The numeric columns `distance`, `air_time`, `fuel` and `hour`; `reference` has over a thousand rows.
 
     Returns
     -------
@@ -713,7 +712,7 @@ def foreign(reference, current):
 
     def distance(rows):
         z = (rows - center).to_numpy()
-        return (z @ precision * z).sum(axis=1)  # Mahalanobis: knows which columns go together
+        return (z @ precision * z).sum(axis=1)  # Mahalanobis: takes correlations into account
 
     return distance(current) > np.quantile(distance(reference), 0.99)
     ### END SOLUTION
@@ -725,22 +724,22 @@ lesson.check("2.7")
 # %% [markdown]
 # ## What to do about it
 #
-# The classifier says that the inputs changed, and where. It does not say whether the relation between inputs and labels changed too. What helps depends on the cause:
+# The classifier sees only inputs. It cannot see whether their relation to the labels changed too. What helps depends on the cause:
 #
 # - *The table is wrong* (a slipped join, a wrong unit): repair it.
 # - *One column moved, and the model does not need it:* drop it, or round it.
-# - *Some rows are foreign:* let a person answer them. A check that holds them back is an **anomaly gate**.
-# - *The inputs moved a little and the relation stayed* (**covariate shift**): train again, with larger weights for old rows that look like today's.
-# - *The answers changed:* you need fresh labels and a new fit (lesson 04).
+# - *Some rows are foreign:* have a person handle them. A check that holds them back is an **anomaly gate**.
+# - *The inputs moved a little and the relation stayed* (**covariate shift**): train again, with larger weights for old rows that resemble today's.
+# - *The relation changed:* you need new labels and a new fit (lesson 04).
 #
 # ### Weights
 #
-# The **density ratio** of a row says how many times more often such rows occur now. The classifier's scores give it, and every model with `sample_weight` can use it. But
+# The **density ratio** of a row says how many times more often such rows occur now. The classifier's scores give it, and every model with `sample_weight` can use it as a weight. But
 # a few rows may carry nearly all of the weight. The **effective sample size** (ESS) says how many equally weighted rows carry as much information.
 #
 # <details><summary>Two formulas, and calibration</summary>
 #
-# Let $p$ be the score of a reference row: the chance that it is a current one. Its density ratio is $p / (1 - p)$, times the number of reference rows, divided by the number of
+# Let $p$ be the score of a reference row: the estimated probability that it is a current one. Its density ratio is $p / (1 - p)$, times the number of reference rows, divided by the number of
 # current rows. With weights $w_i$, the effective sample size is
 #
 # $$\mathrm{ESS} = \frac{(\sum_i w_i)^2}{\sum_i w_i^2}$$
@@ -750,7 +749,7 @@ lesson.check("2.7")
 #
 # </details>
 #
-# We test weights on a relation that surely did not change: humidity is a fixed function of temperature and dew point. Two small models learn it from 500 hours of January to March, for use in December, April and May. *In which months will weights help?*
+# We test weights on a relation that did not change: humidity is a fixed function of temperature and dew point. Two small models learn it from 500 hours of January to March, for use in December, April and May. *In which months will weights help?*
 
 # %%
 lesson.predict("months in which weights help", ...)  # such as "December, April"
@@ -766,7 +765,7 @@ curve = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False
 
 
 def error(model, rows, weights, test):
-    """Mean error in percent of humidity, fitted with or without weights."""
+    """Mean error of the fitted model, in percentage points of humidity; `weights` may be None."""
     model.fit(rows[["temp", "dewp"]], rows["humid"], linearregression__sample_weight=weights)
     return np.abs(model.predict(test[["temp", "dewp"]]) - test["humid"]).mean()
 
@@ -797,25 +796,25 @@ better = (by_month["line, weighted"] < by_month["line"]) & (by_month["curve, wei
 lesson.recall("months in which weights help", ", ".join(better.index[better]))
 
 # %% [markdown]
-# - *December*, ESS 84%: both models get better.
+# - *December*, ESS 84%: both models improve.
 # - *April*, ESS 9%: the fit rests on the equivalent of 45 rows. On average both models get worse.
 # - *May*, ESS 2%: weights raise the error of the curve from 1.4 to 7.3 points.
 #
-# So look at the ESS before you use a weight. The larger the AUC, the fewer reference rows look like today's.
+# So look at the ESS before you use weights. The larger the AUC, the fewer reference rows resemble today's.
 #
-# *Change this and run again:* add `"November": 11` to `months` and run these cells again. Its ESS is 28%. Is that enough?
+# *Change this and run again:* add `"November": 11` to `months`. Its ESS is 28%. Is that enough?
 #
 # ### A report, and a decision
 #
-# The next table adds the AUC without columns that name their table, and the shift of the column that moved most.
+# The next table adds the AUC without columns that name their table, and the largest shift of a numeric column.
 
 # %% collapsed=true
-# Put the reports of five pairs of tables below each other
+# Collect the reports on five pairs of tables
 cold_air = air.loc[air["month"] <= 3, ["temp", "dewp"]]
 
 
 def largest_shift(reference, current):
-    """How far the column of numbers that moved most has moved, in standard deviations."""
+    """The largest shift of any numeric column, in standard deviations."""
     numbers = reference.select_dtypes("number").columns
     return ((current[numbers].mean() - reference[numbers].mean()).abs() / reference[numbers].std()).max()
 
@@ -823,7 +822,7 @@ def largest_shift(reference, current):
 reports = pd.DataFrame(
     [
         ("two halves of May", halves.auc, halves.auc, largest_shift(half_a, half_b)),
-        ("with a running number", measured["number"], halves.auc, largest_shift(half_a, half_b)),
+        ("with a row number", measured["number"], halves.auc, largest_shift(half_a, half_b)),
         ("three columns slipped", slip.auc, slip.auc, largest_shift(may, slipped)),
         (
             "winter air, December",
@@ -837,7 +836,7 @@ reports = pd.DataFrame(
 reports.round(2)
 
 # %% [markdown]
-# Three rows have an AUC of 0.98 or more. In one nothing happened, in one the service answers nonsense, and in one spring came. The other columns tell them apart.
+# Three rows have an AUC of 0.98 or more. In one case nothing changed, in another the rows are mismatched, and in the third it is spring. The other columns tell them apart.
 #
 # ### Exercise 2.8 · Act or leave it?
 # *5 points · 12 minutes*
@@ -849,14 +848,14 @@ reports.round(2)
 # | `"ignore"` | the model stays | 0 |
 # | `"repair"` | someone looks for a wrong join and repairs it | 1.5 |
 # | `"reweight"` | new fit on the reference rows with density-ratio weights | 0.2 |
-# | `"retrain"` | new fit on this week's labeled rows, if there are any | 1.5 |
-# | `"gate"` | a person answers the rows unlike the reference | 1, and 20 for each such row |
+# | `"retrain"` | new fit on this week's labeled rows, if there are at least 30 | 1.5 |
+# | `"gate"` | a person handles the rows unlike the reference | 1; each such row counts as an error of 20 |
 #
 # - The check draws 36 weeks of eight kinds. The report does not name the kind.
-# - A week costs the mean error in the week after it, in minutes, plus the price of the action.
-# - You pass if, in every kind, your mean cost is at most 10% above that of the best single action.
+# - The cost of a week is the mean error in the following week, in minutes, plus the price.
+# - You pass if, for each kind, your mean cost is at most 10% above that of the best single action.
 #
-# Practice first, with weeks like those of the check. Each has its `report` and the `costs` of each action.
+# Practice first, with weeks like those of the check:
 
 # %%
 from mlprod_helpers.drift.flight_weeks import cost_table, draw_weeks
@@ -868,7 +867,7 @@ pd.DataFrame([week["report"] for week in practice[:2]])
 cost_table(lambda report: "ignore", practice)
 
 # %% [markdown]
-# This is the cost of ignoring everything. Try your rule with `cost_table(decide, practice)`, and look into single weeks: `practice[0]["report"]`, `practice[0]["costs"]`.
+# This is the mean cost of ignoring everything. `best` is that of the best single action. Try your rule with `cost_table(decide, practice)`, and look at individual weeks: `practice[0]["report"]`, `practice[0]["costs"]`.
 
 
 # %% exercise="2.8"
@@ -880,18 +879,18 @@ def decide(report):
     auc            AUC with all columns
     auc_clean      AUC without the columns that only name their table
     pvalue         hold-out p-value of auc_clean
-    largest_shift  how far the column that moved most has moved, in standard deviations
+    largest_shift  the largest shift of a column, in standard deviations
     ess            effective sample size of the weights, as a share of the reference rows
-    labels         how many of the week's labels have arrived (late, as always)
-    late_error     error on these, divided by the error at release; NaN below 30 labels
+    labels         how many labels of this week have arrived so far
+    late_error     error on the labeled rows, divided by the error on the reference; NaN if there are fewer than 30 labels
 
-    Example: with auc and auc_clean 0.52, pvalue 0.24 and largest_shift 0.1 the week is quiet: "ignore".
+    Example: auc and auc_clean are 0.52, pvalue is 0.24 and largest_shift 0.1. Nothing changed: return "ignore".
     """
     ### BEGIN SOLUTION
     if report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4:
-        return "repair"  # told apart, though no column moved: the pairs are wrong
+        return "repair"  # the tables differ although no column moved: the combinations are wrong
     if report["late_error"] > 1.3:
-        return "retrain"  # the answers changed, whatever the inputs say
+        return "retrain"  # the relation changed, whatever the inputs say
     if report["pvalue"] > 0.01:
         return "ignore"
     return "reweight" if report["ess"] > 0.1 else "gate"
@@ -906,17 +905,15 @@ lesson.check("2.8")
 #
 # | idea | meaning | how to identify it | what to do |
 # | --- | --- | --- | --- |
-#
-# | change of the inputs | the world moved | AUC high, a column has moved | weights if ESS is large, else gate; retrain when labels are there |
-# | wrong pairs | a join slipped | AUC high, no column moved | repair |
-# | leak | a column names its table | its values do not come back | leave it out, round it |
-# | rows that belong together | copies, neighbors | AUC below 0.5 | group the folds |
-#
-# | changed answers | a new relation | *not* by AUC: late error | fresh labels, new fit |
+# | changed inputs | conditions have changed | AUC high, a column has moved | weights if ESS is large, else gate; retrain once labels arrive |
+# | wrong pairs | a join slipped | AUC high, no column moved | repair it |
+# | leak | a column names its table | values absent from the other table | leave it out or round it |
+# | related rows | copies, neighboring hours | AUC clearly below 0.5 | keep them in one fold |
+# | changed relation | same inputs, other labels | error on labeled rows, *not* AUC | new labels, new fit |
 #
 # ## At work
 #
-# scikit-learn alone is enough to compare February and July.
+# scikit-learn and SciPy are enough to compare the flights of February and July.
 
 # %%
 from scipy import stats
@@ -943,7 +940,7 @@ for name, auc in zip(X.columns, lost.importances_mean, strict=True):
     print(f"{name:10} {auc:.2f} of the AUC is lost when it is shuffled")
 
 # %% [markdown]
-# At scale, NannyML's domain classifier runs this comparison for each chunk of production data.
+# At scale, the monitoring library NannyML runs this comparison for each chunk of production data.
 #
 # <details><summary>Other names, what was left out, and sources</summary>
 #
@@ -971,13 +968,13 @@ for name, auc in zip(X.columns, lost.importances_mean, strict=True):
 #
 # <details><summary>A nightly report says AUC 1.00. What do you look at first?</summary>
 #
-# Look for the column that gives the table away, and ask whether its values come back in the other table. A counter or a date gives an AUC of 1 although nothing has changed. Leave such columns out and measure again.
+# Look for the column that gives the table away, and ask whether its values occur in the other table. A counter or a date gives an AUC of 1 although nothing has changed. Leave such columns out and measure again.
 #
 # </details>
 #
 # <details><summary>Why does an AUC of 0.5 not prove that nothing has changed?</summary>
 #
-# It only says that this classifier sees no difference in the inputs. A linear one is blind to a flipped correlation. And no classifier on inputs can see that the answers have changed.
+# It only says that this classifier sees no difference in the inputs. A linear one is blind to a flipped correlation. And no classifier on inputs can see that the relation between inputs and labels has changed.
 #
 # </details>
 #

@@ -26,7 +26,7 @@ SITUATIONS = {
     "nearby": "the inputs moved a little",
     "far": "the inputs moved far, no labels yet",
     "far_labeled": "the inputs moved far, labels are there",
-    "answers": "the answers changed, the inputs did not",
+    "answers": "the relation changed, the inputs did not",
     "slipped": "a join slipped",
     "slipped_labeled": "a join slipped, labels are there",
 }

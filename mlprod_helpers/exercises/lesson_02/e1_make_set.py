@@ -35,7 +35,7 @@ def _requests(rng, n, start):
     ),
     hints=(
         "You return two things: a table with the rows of both, and an array that says where each row came from.",
-        "`pd.concat` puts tables below each other, `drop(columns=...)` removes a column, and `np.repeat([0, 1], [n, m])` makes the labels.",
+        "`pd.concat` stacks tables, `drop(columns=...)` removes a column, and `np.repeat([0, 1], [n, m])` makes the labels.",
     ),
 )
 def make_set(answer, rng, expect):
@@ -121,7 +121,7 @@ def _is_the_set(column, s):
 
 
 @make_set.misconception(
-    "you left the label *Set* itself in `X`. A classifier would read its answer off that column, and the AUC would be 1.0 "
+    "you left the label *Set* itself in `X`. A classifier would read the answer from that column, and the AUC would be 1.0 "
     "for any two tables, even for equal ones. Look at the columns of your `X`.",
     when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
 )
@@ -131,8 +131,8 @@ def set_left_in(reference, current, target):
 
 
 @make_set.misconception(
-    "you turned the old row numbers into a column. They say which file a row was in, and nothing about the world. Drop the "
-    "index when you put the tables together.",
+    "you turned the old row numbers into a column. They show which table a row was in, but nothing about the row itself. Drop the "
+    "index when you stack the tables.",
     when=lambda seen: any(not _is_the_set(column, s) for column, s in _columns_added(seen)),
 )
 def index_kept(reference, current, target):
@@ -141,7 +141,7 @@ def index_kept(reference, current, target):
 
 
 @make_set.misconception(
-    "you left the target in `X`. Fresh requests have no label yet, so a missing label would already give the current table "
+    "you left the target in `X`. New requests have no label yet, so a missing label alone would give the current table "
     "away. Drop the column named by `target`.",
     when=lambda seen: any(
         target in X.columns and set(reference.columns) <= set(X.columns)

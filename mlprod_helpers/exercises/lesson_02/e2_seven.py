@@ -26,11 +26,11 @@ SEVEN = {
         {
             "halves": "the flights of May, divided at random into two tables",
             "copy": "one of these halves against an exact copy of itself",
-            "number": "the two halves, with a running number: 1 to 1440 in one, 1441 to 2879 in the other",
+            "number": "the two halves, with a row number as an extra column: 1 to 1440 in one, 1441 to 2879 in the other",
             "slipped": "the flights of May against themselves, three columns slipped by one row",
-            "weather": "January and February against July and August, with the hour's weather",
-            "airports": "flights from LaGuardia against Kennedy: distance in hundreds of miles, and hour",
-            "digits": "8 x 8 pictures of digits: first half of the file against the second half",
+            "weather": "the flights of January and February against those of July and August, with the weather of the hour as extra columns",
+            "airports": "flights from LaGuardia against flights from Kennedy; the columns are the distance in hundreds of miles and the hour",
+            "digits": "8 x 8 pictures of handwritten digits: the first half of the file against the second half",
         },
         options=(LOW, GUESS, MIDDLE, HIGH),
     ),
@@ -47,23 +47,23 @@ def seven(answer, rng, expect):
 
 @seven.misconception(
     "you expected that a slipped join cannot be seen because every column keeps its values. But the combinations are wrong, "
-    "for example a carrier beside a city that it does not serve. A classifier looks at whole rows, so it sees them."
+    "for example a carrier paired with a city that it does not serve. A classifier looks at whole rows, so it sees this."
 )
 def slip_unseen():
     return SEVEN | {"slipped": GUESS}
 
 
 @seven.misconception(
-    "you took the two halves of a file for random halves. Files have an order. Here a few people wrote one after the other, "
-    "and each has a handwriting of their own."
+    "you treated the two halves of a file as random halves. But files have an order. Here the people who wrote the first "
+    "digits are not those who wrote the last, and their handwriting differs."
 )
 def file_order_is_random():
     return SEVEN | {"digits": GUESS}
 
 
 @seven.misconception(
-    "you expected an AUC of 0.5 for a copy. When a row is held out, its twin in the other table is still there to learn "
-    "from, with the other label. So every row is taken for the wrong table."
+    "you expected an AUC of 0.5 for a copy. When a row is held out, the model has learned from its twin in the other table, "
+    "which has the other label. So it tends to choose the wrong table."
 )
 def copy_is_even():
     return SEVEN | {"copy": GUESS}
@@ -71,15 +71,15 @@ def copy_is_even():
 
 @seven.misconception(
     "you expected that winter and summer are hard to tell apart even with the weather among the columns. The temperature "
-    "alone separates January from July. Whether this matters to the model is a different question."
+    "alone nearly separates January from July. Whether this matters to the model is a different question."
 )
 def seasons_overlap():
     return SEVEN | {"weather": MIDDLE}
 
 
 @seven.misconception(
-    "you expected that a running number does no harm because nothing in the world changed. The classifier is asked about "
-    "the table only, and any number above 1440 gives the table away."
+    "you expected that a row number does no harm because nothing about the flights changed. But the classifier only has "
+    "to name the table, and any number above 1440 gives the table away."
 )
 def number_is_harmless():
     return SEVEN | {"number": GUESS}

@@ -44,8 +44,8 @@ def _own_out_of_fold_auc(reference, current):
     objective="2.a",
     kind=Function("reference", "current", returns=Number(low=0, high=1)),
     hints=(
-        "There are four steps. Put the tables below each other, label the rows 0 and 1, score each row with a model that has not seen it, and compare scores with labels.",
-        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the folds: the rows come table by table.',
+        "There are four steps. Stack the tables, label the rows 0 and 1, score each row with a model that has not seen it, and compute the AUC.",
+        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the rows before you cut the folds, because they are sorted by table.',
         "`folds = StratifiedKFold(5, shuffle=True, random_state=0)`, then `roc_auc_score(s, scores)`.",
     ),
 )
@@ -91,7 +91,7 @@ def adversarial_auc(answer, rng, expect):
             copy,
             0,
             0.56,
-            "a table against a copy of itself: no row is easy to place, so no AUC above one half",
+            "a table against a copy of itself: no row is easy to place, so the AUC is not above 0.5",
         )
         expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
 
@@ -202,7 +202,7 @@ def accuracy(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you used the scores for the reference. `predict_proba` has one column for each class, in the order 0, 1. Take the "
+    "you used the scores of the wrong class, the reference. `predict_proba` has one column for each class, in the order 0, 1. Take the "
     "second one, which says how likely a row is to be from the current table.",
     when=_looks_like_the_first_column,
 )
@@ -226,8 +226,8 @@ def in_sample(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you cut the folds without shuffling. The rows come table by table, so each fold is mostly one table, and the model has "
-    "seen too little of it. Shuffle, and keep the shares of both tables in each fold.",
+    "you cut the folds without shuffling. The rows are sorted by table, so each fold is mostly one table, and the model has "
+    "seen too few rows of it. Shuffle, and keep the shares of both tables equal in all folds.",
     when=_looks_unshuffled,
 )
 def unshuffled(reference, current):
@@ -236,7 +236,7 @@ def unshuffled(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you ranked hard labels, 0 or 1. They throw away the order of the rows, and with it a part of the area. The AUC needs "
+    "you ranked predicted labels, 0 or 1. They lose the order of the rows within each label, and that lowers the AUC. It needs "
     "scores, such as the second column of `predict_proba`.",
     when=_looks_like_labels,
 )

@@ -57,15 +57,15 @@ def gini(auc):
 
 
 @shift_of.misconception(
-    "you took an AUC below 0.5 for a shift in the other direction. A classifier is free to choose its direction, so there "
-    "is nothing less than no difference. Return NaN there, and suspect repeated rows or the folds."
+    "you took an AUC below 0.5 for a shift in the other direction. But a classifier learns the direction itself, so even "
+    "a shift to the left gives an AUC above 0.5. Return NaN there, and suspect repeated rows or the folds."
 )
 def negative_shift(auc):
     return math.sqrt(2) * float(norm.ppf(auc))
 
 
 @shift_of.misconception(
-    "you solved AUC = Phi(d * sqrt(2)). The difference of two rows spreads wider than one row, so it hides the shift. "
+    "you solved AUC = Phi(d * sqrt(2)). The difference of two rows varies more than one row, and that hides part of the shift. "
     "Inside Phi, d is divided by sqrt(2)."
 )
 def root_two_upside_down(auc):

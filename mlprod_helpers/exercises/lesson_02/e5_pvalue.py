@@ -36,7 +36,7 @@ def _whole_procedure(X, s, n_permutations, rng):
     hints=(
         "If nothing has changed, the labels 0 and 1 are arbitrary. So shuffle `s`, and repeat everything that was done with the true `s`.",
         "The whole procedure has two steps, `scores = quick_scores(X, s)` and `auc_of(s, scores)`. Both need the shuffled labels.",
-        "Count how often chance gave at least the observed AUC. The observed order is one of `n_permutations + 1` possible ones, so the result is (1 + count) / (1 + n_permutations).",
+        "Count how often a shuffle gave at least the observed AUC. The observed order counts as one of `n_permutations + 1` orders, so the result is (1 + count) / (1 + n_permutations).",
     ),
 )
 def pvalue(answer, rng, expect):
@@ -133,8 +133,8 @@ def _varies(seen):
 
 
 @pvalue.misconception(
-    "you shuffled only the labels and kept the scores that belong to the true labels. Then the shuffles do not show how "
-    "well the procedure learns rows by heart. After each shuffle, compute the scores again too.",
+    "you shuffled only the labels and kept the scores that were fitted to the true labels. Then the shuffles do not show how "
+    "well the procedure learns rows by heart. Compute the scores again after each shuffle.",
     when=_shuffles_labels_alone,
 )
 def scores_stay(X, s, n_permutations, seed):
@@ -146,7 +146,7 @@ def scores_stay(X, s, n_permutations, seed):
 
 @pvalue.misconception(
     "you counted only the shuffles. A p-value of 0 claims more certainty than a few shuffles can give. The observed order "
-    "is one of the possible ones, so add 1 to both counts.",
+    "is possible by chance too, so add 1 to both counts.",
     when=lambda seen: _pvalues_seen(seen)[1] == 0 and min(_pvalues_seen(seen)[0]) > 0,
 )
 def without_the_observed(X, s, n_permutations, seed):
@@ -155,7 +155,7 @@ def without_the_observed(X, s, n_permutations, seed):
 
 
 @pvalue.misconception(
-    "you counted the wrong tail. Two tables that differ have a large AUC. Count how often chance does at least as well.",
+    "you counted the wrong tail. Two tables that differ have a large AUC. Count the shuffles with an AUC at least as large.",
     when=lambda seen: _pvalues_seen(seen)[1] > 0.9 and max(_pvalues_seen(seen)[0]) < 0.9 and _varies(seen),
 )
 def the_wrong_tail(X, s, n_permutations, seed):

@@ -104,13 +104,13 @@ def names_its_table(answer, rng, expect):
         ("a counter, a clock and a mileage", ["counter", "clock", "pair"], [], 0),
         ("none, and numbers are stored as 5 in one table, as 5.0 in the other", [], [], 0),
         (
-            "one whose values come back in 19 of 400 rows, and another one in 20",
+            "one with values of the reference in 19 of 400 rows, and another one in 20",
             ["few back"],
             ["some back"],
             400,
         ),
-        ("one whose values come back in the last 30 of 700 rows", ["few back"], [], 700),
-        ("none, and one whose values come back in the last 12 of 200 rows", [], ["some back"], 200),
+        ("one with values of the reference in the last 30 of 700 rows", ["few back"], [], 700),
+        ("none, and one with values of the reference in the last 12 of 200 rows", [], ["some back"], 200),
         (
             "one that is nearly always new; in another one half of the rows share one value",
             ["newer"],
@@ -181,7 +181,7 @@ def _chose_what_moved(seen):
 
 @names_its_table.misconception(
     "you left out every column that differs. The temperature really changed. If you take it away, you hide the change that "
-    "you wanted to find. Leave out only columns whose values do not come back.",
+    "you wanted to find. Leave out only columns with values that do not occur in the other table.",
     when=_chose_what_moved,
 )
 def all_that_drifted(reference, current):
@@ -200,7 +200,7 @@ def all_that_drifted(reference, current):
 
 
 @names_its_table.misconception(
-    "you took only columns without repeated values. A mileage is repeated by every flight on the same route, and still it "
+    "you took only columns without repeated values. Every flight on the same route has the same mileage, and it still "
     "gives the pair of airports away. Ask which values occur in both tables.",
 )
 def only_unique(reference, current):

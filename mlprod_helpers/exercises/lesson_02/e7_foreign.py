@@ -38,8 +38,8 @@ def _slipped(rng, n):
     objective="2.d",
     kind=Function("reference", "current", returns=Array(ndim=1, dtype="bool")),
     hints=(
-        "Learn from `reference` alone what is normal. You need one number for each row: how far is it from the others?",
-        "The Mahalanobis distance knows which values go together. With `z = X - center` it is `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`.",
+        "Learn from `reference` alone what is normal. You need one number for each row: how far is it from the ordinary rows?",
+        "The Mahalanobis distance takes correlations into account. With `z = X - center` it is `(z @ np.linalg.inv(covariance) * z).sum(axis=1)`.",
         "Take the 99% quantile of that number over the reference rows as the limit. About 1% of ordinary rows lie above it, whatever is in `current`.",
     ),
 )
@@ -67,8 +67,13 @@ def foreign(answer, rng, expect):
             mask = flagged(rows)
             for kind, low, high, told in (
                 ("own", 0, 0.04, "at most 4% of the others are flagged"),
-                ("far", 0.9, 1, "at least 90% of the very long flights are found"),
-                ("slipped", 0.8, 1, "at least 80% of the slipped rows are found"),
+                ("far", 0.9, 1, "at least 90% of the flights above 4,000 miles are found"),
+                (
+                    "slipped",
+                    0.8,
+                    1,
+                    "at least 80% of the rows with the air time and fuel of another flight are found",
+                ),
             ):
                 found = mask[what == kind].mean()
                 said = f"{share} is foreign: {told}"
@@ -111,23 +116,25 @@ def _flags_each_tenth(seen):
 
 
 def _is_inverted(seen):
-    lost = [_found(seen, "one row in two", kind) < 0.5 for kind in ("slipped", "very long")]
+    lost = [_found(seen, "one row in two", kind) < 0.5 for kind in ("of another flight", "above 4,000")]
     return _false_flags(seen) > 0.9 and all(lost)
 
 
 def _learned_from_current(seen):
     """Finds slipped rows while they are few, loses them when they are many."""
-    few, many = (_found(seen, share, "slipped") for share in ("one row in ten", "one row in two"))
+    few, many = (_found(seen, share, "of another flight") for share in ("one row in ten", "one row in two"))
     return (
-        _false_flags(seen) <= 0.04 and few - many > 0.25 and _found(seen, "one row in two", "very long") < 0.3
+        _false_flags(seen) <= 0.04
+        and few - many > 0.25
+        and _found(seen, "one row in two", "above 4,000") < 0.3
     )
 
 
 def _looks_at_columns(seen):
     return (
         _false_flags(seen) <= 0.04
-        and _found(seen, "one row in two", "very long") >= 0.7
-        and _found(seen, "one row in two", "slipped") < 0.8
+        and _found(seen, "one row in two", "above 4,000") >= 0.7
+        and _found(seen, "one row in two", "of another flight") < 0.8
     )
 
 
@@ -138,7 +145,7 @@ def _distances(fitted, rows):
 
 @foreign.misconception(
     "you flagged a fixed share of the rows. Then every tenth flight goes to a person even if nothing is foreign. Take the "
-    "limit from the values that the reference rows reach themselves.",
+    "limit from the distances of the reference rows.",
     when=_flags_each_tenth,
 )
 def each_tenth(reference, current):
@@ -166,8 +173,8 @@ def fitted_on_current(reference, current):
 
 
 @foreign.misconception(
-    "you looked at each column alone. In a slipped row every value is ordinary and only the combination is not, such as a "
-    "short flight with the air time of a long one. Use a distance that knows which values go together.",
+    "you looked at each column alone. In a slipped row, each value is ordinary and only the combination is not, such as a "
+    "short flight with the air time of a long one. Use a distance that takes correlations into account.",
     when=_looks_at_columns,
 )
 def column_by_column(reference, current):

@@ -32,8 +32,8 @@ def _rule(report):
     kind=Function("report", returns=Text(options=ACTIONS)),
     hints=(
         "Begin with what would make every other number meaningless. Which entries of the report show that a table is put together wrongly?",
-        "`late_error` shows what no adversarial validation can see, the answers. It is NaN while there are few labels, and a comparison with NaN is False.",
-        "This order works: first a slipped join, then the late error, then whether anything differs at all. At the end choose weights if enough rows carry them, else the gate.",
+        "`late_error` shows what adversarial validation cannot see: that the labels no longer follow from the inputs as before. It is NaN while there are few labels, and a comparison with NaN is False.",
+        "This order works: first a slipped join, then the late error, then whether anything differs at all. At the end, choose weights if `ess` is large enough, else the gate.",
         "After a slipped join `auc_clean` is high and `largest_shift` is small. For weights, an `ess` above 0.1 is enough.",
     ),
 )
@@ -52,7 +52,7 @@ def decide(answer, rng, expect):
             expect.true(
                 own <= limit,
                 f"cost when {told}",
-                f"{own:.1f} a week, at most {limit:.1f} is wanted and leaving it costs {mean['ignore']:.1f}; you said {said}",
+                f"{own:.1f} a week, at most {limit:.1f} is allowed, and ignoring it costs {mean['ignore']:.1f}; you chose {said}",
             )
 
 
@@ -91,7 +91,7 @@ def always_the_same(report):
 
 
 @decide.misconception(
-    "you acted on a high AUC although nothing had changed. A column that only names its table raises `auc`. Compare `auc` "
+    "you acted on a high AUC in weeks when nothing had changed. A column that only names its table raises `auc`. Compare `auc` "
     "with `auc_clean`, which leaves such columns out.",
     when=lambda seen: (
         _often(
@@ -109,7 +109,7 @@ def alarmed_by_a_number(report):
 
 
 @decide.misconception(
-    "you took a quiet AUC for good news. It speaks about the inputs alone. If only the answers change, the AUC stays near "
+    "you took a low AUC for good news. It covers the inputs alone. If only the relation to the labels changes, the AUC stays near "
     "0.5 while the error grows, and `late_error` is the only entry that shows it.",
     when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
 )
@@ -118,8 +118,8 @@ def quiet_is_good(report):
 
 
 @decide.misconception(
-    "you trained on a broken table. No column moved, and still the rows can be told apart, so the combinations are wrong. A "
-    "model that learns from them learns the fault. Repair the join first.",
+    "you trained on a broken table. No column moved, yet the classifier can tell the tables apart, so the combinations are wrong. A "
+    "model that is trained on them learns the fault. Repair the join first.",
     when=lambda seen: (
         _often(seen, _slip, ("retrain", "reweight"))
         or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
@@ -133,8 +133,8 @@ def trains_on_a_broken_join(report):
 
 
 @decide.misconception(
-    "you used weights without a look at `ess`. At 1% a handful of reference rows carries the whole fit, and the result is "
-    "luck. If too few rows are familiar, let a person answer.",
+    "you used weights without looking at `ess`. At 1%, the whole fit depends on a handful of reference rows, and the result is "
+    "luck. If too few reference rows resemble the week, use the gate.",
     when=lambda seen: _often(
         seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
     ),
@@ -145,8 +145,8 @@ def weights_whatever(report):
 
 
 @decide.misconception(
-    "you took strong action for every drift. Here the inputs moved a little and most reference rows still count, so weights "
-    "are enough and cost nearly nothing. Look at `ess` first.",
+    "you took expensive action for every drift. Here the inputs moved a little and many reference rows still resemble the week, so "
+    "weights are enough and cost almost nothing. Look at `ess` first.",
     when=lambda seen: _often(
         seen,
         lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
