@@ -14,10 +14,10 @@
 # %% [markdown]
 # # The deployment checklist: promises with evidence
 #
-# > **A server that is busy 80% of the time lets requests wait four times as long as it works on them.** Here requests come at random, 16 a second.
+# > **A server that is busy 80% of the time lets requests wait four times as long as it works on them.** Here 16 requests a second arrive at random.
 # > One server answers them, in 50 milliseconds on average (exponential times).
 #
-# Before a model goes live, someone asks: is it fast enough, how many machines does it need, what is in the log, who rolls it back? This lesson answers with
+# Before a model goes live, someone asks how fast it is, how many machines it needs, what its log holds, and who rolls it back. This lesson answers with
 # a **deployment record**, in which each promise carries a figure as evidence.
 
 # %% [markdown]
@@ -26,9 +26,9 @@
 # In {{minutes}} minutes ({{reading}} of reading and {{exercises}} of exercises) you will
 #
 # - **a** tell three kinds of projects apart, and decide twice between realtime and batch,
-# - **b** say how many servers a promise needs, and why full ones are slow,
+# - **b** say how many servers a promise needs, and why busy servers are slow,
 # - **c** count bytes and prices for cloud, edge and browser,
-# - **d** keep people out of a log, and wrong requests out of the service,
+# - **d** keep personal data out of a log, and wrong requests out of the service,
 # - **e** write a record whose promises hold for new traffic.
 #
 # You need Python and pandas. All traffic is simulated. Terms in bold are in the [glossary](../docs/glossary.md).
@@ -46,7 +46,7 @@ lesson = Lesson("05", edition=3)
 # A **server** answers one request at a time: a process, a container or a machine. Requests that find all servers busy stand in a **queue**.
 # The **wait** is the time in the queue. The **latency** is the wait plus the **service time**, for example 200 + 50 ms. Users feel the latency. Times with an **exponential distribution** are mostly short and sometimes long.
 #
-# We replace the one server by two of the same kind, or by one that is twice as fast. How many times shorter is the mean wait with **two servers?**
+# We replace the one server with two of the same kind, or with one that is twice as fast. How many times shorter is the mean wait with **two servers?**
 
 # %%
 lesson.predict("how many times shorter with two servers", ...)  # replace ... by a number
@@ -110,7 +110,7 @@ lesson.recall("how many times shorter with two servers", round(one.wait / two.wa
 #
 # The fast server is busy 40% of the time, so more requests wait than with two. But each service takes half as long, and that gain is larger. **Judge by latency, not by wait.**
 #
-# ### When it is not so
+# ### When this does not hold
 #
 # This holds under two conditions. First, the traffic does not grow. If it doubles, so that both servers work at 80%, the gain is small:
 
@@ -132,7 +132,7 @@ print(f"mean latency {1000 * pair.mean_latency:.0f} ms with two slow servers,")
 print(f"{1000 * single.mean_latency:.0f} ms with one twice as fast. Ahead: {ahead}")
 
 # %% [markdown]
-# For lognormal times and this traffic the order turns at a cv of about 2.1. So measure your service times first.
+# For lognormal times and this traffic the slow pair takes the lead at a cv of about 2.1. So measure your service times first.
 #
 # *Change this and run again:* set `cv=3` to `cv=1`. Which set-up is ahead?
 
@@ -145,7 +145,7 @@ print(f"{1000 * single.mean_latency:.0f} ms with one twice as fast. Ahead: {ahea
 # | --- | --- | --- | --- |
 # | **new capability** | nobody does it | is a simple baseline good enough? | none: build the baseline first |
 # | **automate or assist** | people do it | how much do they hand over? (lesson 07) | the people |
-# | **replace** | a system does it, such as rules or a table | is the new one better, on the same requests? | the old system |
+# | **replace** | a system does it, such as rules or a table | is the new one better on the same requests? | the old system |
 #
 # Our service predicts the air time of each departing flight for an airport display. Its **baseline**, a simple solution that the model has to beat, is the median air time of the route. Is the model much better in the two weeks after its training?
 
@@ -177,7 +177,7 @@ lesson.recall(
 )
 
 # %% [markdown]
-# One line of pandas is as good as the model on these 1,242 flights, because neither knows the winds. So a record states what today's way reaches.
+# One line of pandas is as good as the model on these 1,242 flights, because neither knows the winds. So a record states how good today's solution is.
 #
 # *Change this and run again:* set `"2013-02-26"` to `"2013-07-01"`. Is the model still as good as the median?
 #
@@ -243,7 +243,7 @@ plots.show(
 )
 
 # %% [markdown]
-# On the left hardly anybody waits. Then a small rise in traffic is a large rise in latency. At which rate is the **capacity** reached, if we promise a p99 of 300 ms?
+# At low rates, hardly any request waits. Then a small rise in traffic causes a large rise in latency. At which rate is the **capacity** reached, if we promise a p99 of 300 ms?
 
 # %%
 crossing = float(np.interp(0.3, curve["p99"], curve["rate"]))
@@ -252,7 +252,7 @@ print(f"mean of the runs: full at {crossing:.0f} requests a second")
 print(f"runs that miss 300 ms at 55 a second: {missed[55]} of 8, at 60: {missed[60]} of 8")
 
 # %% [markdown]
-# A single run can mislead: one misses the promise at 55 already, and two keep it at 60 by luck.
+# A single run can mislead: one run already misses the promise at 55, and two keep it at 60 by luck.
 #
 # A worked example: up to which rate are the servers at most 70% busy?
 
@@ -296,7 +296,7 @@ lesson.check("5.2")
 # %% [markdown]
 # ### Move it yourself
 #
-# One server at a load of 80% has a p99 of 1,151 ms. Raise the number of servers to 16, each at the same load, and p99 falls to 237 ms. So one shared pool beats many small ones.
+# One server at a load of 80% has a p99 of 1,151 ms. With 16 servers at the same load, p99 falls to 237 ms. So one shared pool beats many small ones.
 
 # %%
 from mlprod_helpers import explore
@@ -378,9 +378,9 @@ print("a row in the large call is more than 50 times cheaper:", bool(one_row > 5
 lesson.recall("how many times cheaper is a row among 1,000", float(f"{one_row / among_many:.1g}"))
 
 # %% [markdown]
-# A call has a fixed cost, and a row costs almost nothing beside it. So predict all rows at once if the inputs are known before and nobody waits. If the inputs exist only at the moment of the question, serve in realtime.
+# A call has a fixed cost, and each further row costs almost nothing in comparison. So predict all rows at once if the inputs are known before and nobody waits. If the inputs exist only at the moment of the question, serve in realtime.
 #
-# Realtime training pays when labels come soon and age fast, or may not be stored. Otherwise retraining from stored rows is simpler: it can be repeated, checked and taken back.
+# Realtime training pays off when labels arrive soon and age fast, or may not be stored. Otherwise retraining from stored rows is simpler: it can be repeated, checked and undone.
 #
 # *Change this and run again:* set `1000` to `10`. Is a row still more than 50 times cheaper?
 #
@@ -411,7 +411,7 @@ lesson.check("5.4")
 # | | cloud | edge (a device, a phone) | browser |
 # | --- | --- | --- | --- |
 # | latency | line and queue | the device alone | the device, after the first load |
-# | what travels | each request | the model, with each update | the model, with each visit |
+# | what is sent | each request | the model, at each update | the model, at each visit |
 # | privacy | requests leave the user | they stay | they stay |
 # | who pays | you, by the hour | users, by battery; you, for downloads | the same |
 # | old versions | none | many, for years | few |
@@ -508,7 +508,7 @@ print(pseudonym(entry["user_id"], key), "is the same for each request of this us
 # %% [markdown]
 # *Change this and run again:* set 100 to 500. Which distances look alike now?
 #
-# A pseudonym needs a secret key. A plain **hash**, a fingerprint that anybody can compute, only looks secret. A thief hashes all ids and looks yours up:
+# A pseudonym needs a secret key. A plain **hash** is a fingerprint that anybody can compute, so it only looks secret. A thief can hash all ids and look yours up:
 
 # %%
 import hashlib
@@ -523,7 +523,7 @@ stolen = plain(entry["user_id"])
 next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 
 # %% [markdown]
-# With a key, too, a pseudonym is still **personal data** under the **GDPR**, the European data protection law. Whoever has the key can tell who it is. So the log needs a purpose, an end, and access for few.
+# Even with a key, a pseudonym is **personal data** under the **GDPR**, the European data protection law. Whoever has the key can tell who it is. So the log needs a purpose, a date of deletion, and few readers.
 #
 # ### Exercise 5.6 · A log without people
 # *5 points · 10 minutes*
@@ -568,7 +568,7 @@ lesson.check("5.6")
 #
 # Somebody may be the only one who flew with Hawaiian from JFK. **k-anonymity** (Sweeney 2002) is the size of the smallest group of rows that look alike to others. With k = 1 somebody is alone. The next cell counts for the two weeks of flights and then makes the columns coarser.
 #
-# With carrier and hundreds of miles, k is 1. In steps of 500 miles the smallest group are the six flights to Honolulu, and in other weeks there was a single one. So the record below keeps no carrier, and puts all distances from 2,000 miles up together.
+# With carrier and hundreds of miles, k is 1. In steps of 500 miles, the smallest group is the six flights to Honolulu, and in other weeks there was only one. So the record below keeps no carrier, and puts all distances from 2,000 miles up together.
 #
 # Real people need more than this. k says nothing about what the rows of a group have in common, or about all the rows that one pseudonym ties together.
 #
@@ -699,7 +699,7 @@ print(*evidence.values(), sep="\n")
 print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 
 # %% [markdown]
-# What do four servers cost, which would always be busy, and what do twelve cost?
+# Four servers would always be busy. What do they cost, and what do twelve cost?
 
 # %%
 pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).round(2)
@@ -717,7 +717,7 @@ pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).
 #
 # | name | what to write |
 # | --- | --- |
-# | `baseline` | text: the figure that today's way reaches, and what answers when the model cannot |
+# | `baseline` | text: how well today's solution does, and what answers when the model cannot |
 # | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes of traffic that prove the promises |
 # | `p99_ms`, `qps` | promises: p99 in ms at most, answers a second (QPS) at least |
 # | `refused_percent`, `smallest_group` | promises for `refused` and `k_anonymity`: at least |
@@ -778,7 +778,7 @@ lesson.check("5.8")
 # | --- | --- | --- |
 # | latency | a mean, or no load stated | measure p99 at the busiest hour, in many minutes |
 # | sizing | servers that are busy all the time | add until p99 holds, and stop there |
-# | training, serving | one word for both | ask when the label comes, and who waits |
+# | training, serving | one word for both | ask when the label arrives and who is waiting |
 # | place | prices by the request | count bytes, hours, old versions |
 # | logging, privacy | a list of fields to remove | a list of fields to keep, pseudonyms, masks |
 # | security | a default for wrong input | 4xx with a reason, limits |

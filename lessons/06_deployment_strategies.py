@@ -98,7 +98,7 @@ pictures.shuffled_gaps(gaps, seen)
 #
 # The **ETA** (estimated time of arrival) service predicts the air time of flights. Its old version fails in 1% of the requests, the new one in 6%. We release it in four ways:
 #
-# - **Big bang**: all users get it at once. The way back is to deploy the old one again, in 10 minutes here.
+# - **Big bang**: all users get it at once. To go back, we deploy the old one again, which takes 10 minutes here.
 # - **Blue-green**: a second full **fleet** of servers (green) starts beside the old one (blue), then all users are switched. While blue is kept, the way back is one switch.
 # - **Canary**: a few users get it, and more after each passed check.
 # - **Shadow**: it gets copies of the requests, and its answers are only logged.
@@ -152,11 +152,11 @@ for second, reason in four.results["canary"].timeline["reason"].items():
     print(f"{second / 60:3.0f} min  {reason}")
 
 # %% [markdown]
-# *Change this and run again:* set `error_rate=0.03` for `v2`, exactly the judge's limit. Which way harms the most users now?
+# *Change this and run again:* set `error_rate=0.03` for `v2`, exactly the judge's threshold. Which way harms the most users now?
 #
 # ### Exposure
 #
-# The **exposure** is the share of the users who meet the new version, multiplied by the time: 5% for 40 minutes is as much as all users for 2. So a slow canary that nobody watches harms
+# The **exposure** is the share of the users who meet the new version, multiplied by the time: 5% for 40 minutes is as much as all users for 2. So a slow canary that nobody watches can harm
 # as much as a big bang. A worked example with steps `(minutes, percent)`:
 
 
@@ -225,9 +225,9 @@ late = rollout.compare(trace, (v1, leak), kept, simple_judge, random_state=1)
 late.table[["users_harmed", "detect", "roll_back"]].round(1)
 
 # %% [markdown]
-# *Change this and run again:* keep blue for 15 minutes in place of 10. Is that enough?
+# *Change this and run again:* keep blue for 15 minutes instead of 10. Is that enough?
 #
-# **It is limited by data.** What v2 has written stays, and v1 may not be able to read it:
+# **Data can block a rollback.** What v2 has written stays, and v1 may not be able to read it:
 
 # %%
 store = [{"flight": "UA1", "air_time": 152}, {"flight": "B6 7", "air_time_s": 9_120}]  # the second row by v2
@@ -243,7 +243,7 @@ print(f"v1 reads {len(readable)} of {len(store)} rows after the rollback")
 #
 # | strategy | users meet it | finds | costs |
 # | --- | --- | --- | --- |
-# | big bang | all | what breaks, on everybody | a slow way back |
+# | big bang | all | what breaks, for all users | a slow rollback |
 # | blue-green | all | what breaks, on everybody, briefly | a second fleet |
 # | canary | few, then more | what breaks, on few | time |
 # | shadow | nobody | errors, latency, other answers | a second fleet |
@@ -384,7 +384,7 @@ lesson.check("6.4")
 # %% [markdown]
 # ## A judge that knows "no data"
 #
-# **First: no data counts as a pass.** In the night of the opening the canary gets 5% of the users, then 10%, then 20%:
+# **First: no data counts as a pass.** In the night rollout the canary gets 5% of the users, then 10%, then 20%:
 
 # %%
 night = rollout.traffic(queueing.poisson(1 / 60, duration=5400, random_state=3), users=200, random_state=3)
@@ -403,7 +403,7 @@ for name, judged in {"rash": rash_judge, "patient": simple_judge}.items():
     print(f"{name}: {run.phase}, {run.requests_exposed} of {len(night)} requests. {run.reason}")
 
 # %% [markdown]
-# The rash judge let the rollout **promote** the version: all users got it. The patient one paused, so that people can decide. **Too little traffic is an outcome of its own.**
+# The rash judge lets the rollout **promote** the version: all users get it. The patient one paused, so that people can decide. **Too little traffic is an outcome of its own.**
 #
 # **Second: the wrong comparison.** Between minutes 5 and 10 the network fails for both versions. v2 is better:
 
@@ -418,7 +418,7 @@ for name, judged in {"below 3%": simple_judge, "at most 2 points above v1": diff
     print(f"{name}: {run.phase}. {run.reason}")
 
 # %% [markdown]
-# A fixed limit blames the release for every outage. Compare with the old version **in the same minutes:** it is the control group.
+# A fixed threshold blames the release for every outage. Compare with the old version **in the same minutes:** it is the control group.
 #
 # **Third: the mean of everything.** v2 crashes on half of the flights from LGA, and is better elsewhere. `BySegment` judges each **segment**, a part of the requests such as one airport:
 
@@ -483,7 +483,7 @@ lesson.check("6.5")
 #
 # Choose a fault, a plan, and how many requests the judge wants from each airport. An airport with fewer does not stop it.
 #
-# - *one airport* with 40, 100 and 300: which airport does it not hear?
+# - *one airport* with 40, 100 and 300: which airport does the judge never check?
 # - *none* with 40 and 100: is a good version sent back?
 # - *after 20 minutes* with 100: who is still watching?
 
@@ -496,7 +496,7 @@ rollout_explorer()
 # <details><summary>What you can find here</summary>
 #
 # With 40, luck sends the good version back (on 12 other draws of the traffic: once). With 100 the fault at LGA gets through, because LGA never has 100 requests before a check passes.
-# With 300 the canary pauses again and again. On 7 of the 12 draws it was not through after 50 minutes. A promoted canary does not see what begins later.
+# With 300 the canary pauses again and again. On 7 of the 12 draws it was not finished after 50 minutes. A promoted canary does not see what begins later.
 #
 # </details>
 
@@ -522,7 +522,7 @@ lesson.recall("false rollbacks with five looks", round(float(beyond.any(axis=1).
 pictures.looks(z)
 
 # %% [markdown]
-# One rollout in seven is stopped for nothing. To test growing data again and again is called **peeking**. But if you look only at the end, a bad version runs to
+# One in seven is stopped for nothing. To test growing data again and again is called **peeking**. But if you look only at the end, a bad version runs to
 # the end. So look often and **raise the bar:** all looks together may be wrong in 5%.
 #
 # *Change this and run again:* set `looks = 20`. How many of the 60 lines cross the bar now?
@@ -625,7 +625,7 @@ needed = pd.Series({name: rollout.requests_needed(p, q) for name, (p, q) in case
 pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600).round(1)})
 
 # %% [markdown]
-# What breaks is found in minutes, a small difference in half a day.
+# A breakage is found in minutes. A small difference takes half a day.
 #
 # *Change this and run again:* put 0.011 in place of 0.012. How many more requests does half the difference need?
 #
@@ -683,7 +683,7 @@ lesson.check("6.7")
 # | version | what it does |
 # | --- | --- |
 # | good | fails in about 2% |
-# | good but noisy | fails less, p99 about 320 ms in place of 200, a network outage for both versions |
+# | good but noisy | fails less, p99 about 320 ms instead of 200, a network outage for both versions |
 # | bad | fails in about 20% |
 # | slow | fails less, but takes four times as long |
 # | bad for one airport | fails in about 40% at one airport (12% of all requests), better elsewhere |
@@ -733,7 +733,7 @@ print("weight in the first minutes:", first, "percent;", hour)
 # | --- | --- | --- |
 # | `strategy` | all | `"canary"`, `"blue_green"`, `"big_bang"` or `"shadow"` |
 # | `interval` | all | seconds between checks, at least 60 |
-# | `threshold` | all | how many checks may fail. The rollback comes one check later |
+# | `threshold` | all | the failed check that ends the rollout. The rollback comes one check later |
 # | `step_weights` | canary | list of percent (or `step_weight` and `max_weight`) |
 # | `preview`, `copies` | blue_green | seconds before the switch, percent of requests copied until then |
 # | `keep_old` | blue_green | seconds with the old fleet |
@@ -742,7 +742,7 @@ print("weight in the first minutes:", first, "percent;", hour)
 # `release_judge` is like the judge of 6.5, over the time since the last check that had enough data. Summaries also have `latency_p50` (half are faster) and `error_rate`, both `None`
 # without requests.
 #
-# Each version comes for an hour, *good* and *bad for one airport* for a second one:
+# Each version runs for an hour, *good* and *bad for one airport* for a second one:
 #
 # | rule | limit |
 # | --- | --- |
@@ -867,7 +867,7 @@ print(json.dumps(canary_of_flagger | {"spec": {"analysis": analysis}}, indent=1)
 #
 # <details><summary>A check passed, but the new version answered three requests. What now?</summary>
 #
-# Do not take it for a pass. Wait for more traffic, copy requests in a shadow, or use blue-green and watch all users for a short time.
+# Do not count it as a pass. Wait for more traffic, copy requests in a shadow, or use blue-green and watch all users for a short time.
 #
 # </details>
 #

@@ -105,7 +105,7 @@ def bytes_for_bits(case):
 
 
 @cloud_and_edge.misconception(
-    "you paid machines by the request. A machine that works 3% of the time costs as much as a busy one. Count whole machines and their hours."
+    "you counted a price for each request. A machine that works 3% of the time costs as much as a busy one. Count whole machines and their hours."
 )
 def paid_by_the_request(case):
     return costs(case, machines=case["requests_per_s"] * case["seconds_per_request"])

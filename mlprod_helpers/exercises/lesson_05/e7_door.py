@@ -300,7 +300,7 @@ def _bool_hours_let_in(seen):
 
 
 @door.misconception(
-    "you refused the limits themselves. From 50 to 5000 and from 0 to 23 includes both ends, and at most 100 rows includes 100. Check `<` and `<=`.",
+    "you refused values that are exactly at the limit. From 50 to 5000 and from 0 to 23 includes both ends, and at most 100 rows includes 100. Check `<` and `<=`.",
     when=lambda seen: (
         any(got != 200 and _at_a_limit(payload) for payload, got, want in _sent(seen) if want == 200)
         and any(got == 200 and want == 200 for _, got, want in _sent(seen))

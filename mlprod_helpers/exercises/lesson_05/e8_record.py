@@ -155,7 +155,7 @@ def _failed(seen):
 
 
 @record.misconception(
-    "you believed too few minutes of traffic. The next minute has other arrivals, and its p99 may be much larger. Draw at least ten, and promise what the bad ones keep.",
+    "you relied on too few minutes of traffic. The next minute has other arrivals, and its p99 may be much larger. Draw at least ten, and promise what the bad ones keep.",
     when=lambda seen: "one seed" in _problems(seen),
 )
 def one_minute():

@@ -35,7 +35,7 @@ RIGHT_ROLLOUTS = {
     kind=Choice(RELEASES, options=STRATEGIES),
     hints=(
         "Ask for each release: must users meet it to find out? If not, copies of the requests are enough.",
-        'If they must, is the question "how much better is it?" or "must I stop?" And can the two versions run side by side at all?',
+        'If they must, is the question "how much better is it?" or "must I stop?" Can the two versions run side by side at all?',
         "With 40 requests a night, how many requests does 5% of the users send?",
     ),
 )
@@ -45,7 +45,7 @@ def rollouts(answer, rng, expect):
 
 
 @rollouts.misconception(
-    "you chose an A/B test to be safe. It asks which version is better, and it runs until that is known. To stop harm early, look at the row of the table that begins with few users."
+    "you chose an A/B test to be safe. It asks which version is better, and it runs until that is known. To stop harm early, look for the row of the table in which few users meet the version at first."
 )
 def ab_for_safety():
     return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
