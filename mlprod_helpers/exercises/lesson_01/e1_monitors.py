@@ -67,7 +67,7 @@ def _two_services():
     ),
     hints=(
         "Take the monitors one by one. What would have to change for this mean to move: the passengers' plans, the wind, the season?",
-        "A frozen model is a fixed function. When can the mean of its outputs move?",
+        "A model that is never retrained is a fixed function. When can the mean of its outputs move?",
         "Nine minutes of tailwind are a lot for one flight. Are they a lot when air times range from 20 minutes to 11 hours? "
         "And humidity is relative: is its percentage much larger on a muggy day in July than in January?",
     ),
@@ -92,24 +92,24 @@ def monitors(answer, rng, expect):
 
 
 @monitors.misconception(
-    "you expected the display's inputs to move because its error does. Distances and hours come from the timetable, and the "
-    "wind does not change it. Ask for each input by itself whether anybody changed it."
+    "you expected the display's inputs to move because its error does. Distances and hours come from the timetable, and "
+    "the wind does not change the timetable. Go through the inputs one by one: has anything changed them?"
 )
 def error_means_inputs():
     return TWO_SERVICES | {"display inputs": ALARM}
 
 
 @monitors.misconception(
-    "you expected the display's predictions to react to the wind. A frozen model is a fixed function, so the same inputs "
-    "get the same predictions. Its output can only move if its inputs do."
+    "you expected the display's predictions to react to the wind. A model that is never retrained is a fixed function, so "
+    "the same inputs get the same predictions. Predictions can only move if the inputs do."
 )
 def model_notices():
     return TWO_SERVICES | {"display predictions": ALARM}
 
 
 @monitors.misconception(
-    "you expected the mean of the labels to move as the error does. Short and long flights spread the labels widely, so a "
-    "few minutes of wind hardly move their mean. Compare them with the difference between Boston and Honolulu."
+    "you expected the mean of the labels to move because the error does. Air times range widely, so a few minutes of wind "
+    "hardly move their mean in sd. Compare these minutes with the difference between flights to Boston and to Honolulu."
 )
 def labels_follow_error():
     return TWO_SERVICES | {"display labels": ALARM}
@@ -117,15 +117,15 @@ def labels_follow_error():
 
 @monitors.misconception(
     "you expected the hygrometer's error to stay low because the physics of humidity does not change. The relation does "
-    "stay the same. But ask what a model that was trained on winter knows about 30 degrees Celsius."
+    "stay the same. But ask what a model that was trained in winter has learned about 30 degrees Celsius."
 )
 def standing_law_standing_error():
     return TWO_SERVICES | {"hygrometer error": SILENT}
 
 
 @monitors.misconception(
-    "you expected the hygrometer's labels to move as far as its inputs and predictions. The world makes the labels, not the "
-    "model. Relative humidity depends on temperature and dew point together, and here both rise."
+    "you expected the hygrometer's labels to move as far as its inputs and predictions. Labels are measured and do not "
+    "depend on the model. Relative humidity depends on temperature and dew point together, and here both rise."
 )
 def labels_follow_inputs():
     return TWO_SERVICES | {"hygrometer labels": ALARM}

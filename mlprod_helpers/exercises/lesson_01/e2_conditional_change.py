@@ -1,4 +1,4 @@
-"""Exercise 1.2, Same inputs, other answers?"""
+"""Exercise 1.2, Same inputs, different answers?"""
 
 from itertools import pairwise
 
@@ -33,7 +33,7 @@ def _inside_bins(reference, current, edges):
 
 @exercise(
     "1.2",
-    "Same inputs, other answers?",
+    "Same inputs, different answers?",
     answers=("conditional_change",),
     points=4,
     minutes=8,
@@ -47,7 +47,7 @@ def _inside_bins(reference, current, edges):
     ),
 )
 def conditional_change(answer, rng, expect):
-    """`conditional_change(reference, current, edges)`: how far y moved at the same x, on average over the current rows."""
+    """`conditional_change(reference, current, edges)`: how much y changed at the same x, on average over the current rows."""
     bins = int(rng.integers(5, 9))
     edges = np.cumsum(rng.uniform(30, 150, bins + 1)).round(1).tolist()
     old = rng.permutation(np.linspace(1, 3, bins))
@@ -63,8 +63,8 @@ def conditional_change(answer, rng, expect):
         ("only the mix of x changed", (old, law, 400), (new, law, 300)),
         ("the relation changed, the mix did not", (old, law, 400), (old, law - 6, 300)),
         ("both changed, the relation more in some bins than in others", (once, law, 400), (new, bent, 250)),
-        ("a region that the reference has never seen", (old * here, law, 400), (new, bent, 300)),
-        ("a region from which no rows come any more", (old, law, 400), (new * there, bent, 300)),
+        ("a region where the reference has no rows", (old * here, law, 400), (new, bent, 300)),
+        ("a region where the current table has no rows", (old, law, 400), (new * there, bent, 300)),
     )
     with expect.defining():
         for what, then, now in worlds[:3]:
@@ -75,7 +75,7 @@ def conditional_change(answer, rng, expect):
         expect.close(answer(reference, current, edges), _inside_bins(reference, current, edges), what)
     left, right = np.arange(bins) < bins // 2, np.arange(bins) >= bins // 2
     low, high = (_binned(rng, edges, side, law, 200) for side in (left, right))
-    expect.nan(answer(low, high, edges), "no bin has rows of both tables: unknown, so NaN")
+    expect.nan(answer(low, high, edges), "no bin has rows in both tables: the change is unknown, so NaN")
 
 
 @conditional_change.inputs
@@ -105,8 +105,8 @@ def _tables_of_x_and_y(rng):
 
 
 @conditional_change.misconception(
-    "you compared the two overall means (with bins cut at each table's own quantiles, the result is the same). They also "
-    "move when only the mix of x changes and every answer stays the same. Compare the means inside each bin first.",
+    "you compared the two overall means (bins cut at each table's own quantiles give the same result). These means also "
+    "move when only the mix of x changes and the relation stays the same. Compare the means inside each bin first.",
     atol=0.5,
 )
 def overall(reference, current, edges):
@@ -119,7 +119,7 @@ def _by_bin(frame, edges):
 
 @conditional_change.misconception(
     "you counted a bin without rows in one of the tables as no change. Where nothing can be compared, the change is "
-    "unknown, not zero. Leave such a bin out, of the weights as well."
+    "unknown, not zero. Leave such a bin out, and do not count its rows in the weights."
 )
 def empty_is_unchanged(reference, current, edges):
     old, new = _by_bin(reference, edges), _by_bin(current, edges)
@@ -128,16 +128,16 @@ def empty_is_unchanged(reference, current, edges):
 
 
 @conditional_change.misconception(
-    "you gave each bin the same weight, the full ones and the nearly empty ones. The question is how y changed for today's "
-    "rows. Weight each bin by its number of rows in the current table."
+    "you gave full bins and nearly empty bins the same weight. The question is how much y changed for the current rows. "
+    "Weight each bin by its number of rows in the current table."
 )
 def unweighted(reference, current, edges):
     return float((_by_bin(current, edges)["mean"] - _by_bin(reference, edges)["mean"]).mean())
 
 
 @conditional_change.misconception(
-    "you weighted the bins by the reference rows. This tells how y changed for the old mix of x. The question is about "
-    "today's rows, so use the sizes of the current table."
+    "you weighted the bins by the reference rows. This tells you how much y changed for the old mix of x. The question is "
+    "about the current rows, so use the sizes of the current table."
 )
 def weighted_by_the_past(reference, current, edges):
     old, new = _by_bin(reference, edges), _by_bin(current, edges)
@@ -147,7 +147,7 @@ def weighted_by_the_past(reference, current, edges):
 
 
 @conditional_change.misconception(
-    "you subtracted the wrong way round, so the sign is reversed. A change is the current value minus the reference."
+    "you subtracted the current mean from the reference mean, so the sign is reversed. A change is the current value minus the reference."
 )
 def backwards(reference, current, edges):
     return -_inside_bins(reference, current, edges)

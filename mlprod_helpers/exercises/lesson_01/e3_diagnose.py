@@ -138,7 +138,7 @@ def _counts(rng, p_x, p_y, n):
 TOLD = {
     "concept": "8 pairs of tables in which the relation changed",
     "covariate": "8 pairs in which the mix of x changed, and the relation did not",
-    "prior": "8 pairs in which the mix of y changed, and each class looks as before",
+    "prior": "8 pairs in which the mix of y changed, and each class looks the same as before",
     "none": "8 pairs in which neither P(x) nor P(y | x) changed by more than 0.05",
 }
 
@@ -213,8 +213,8 @@ def _every(said, word):
 
 
 @diagnose.misconception(
-    "you called every change of P(x) covariate. But a prior shift changes P(x) too: with more ill people, there is more "
-    "fever. Ask which of P(y | x) and P(x | y) stayed the same.",
+    "you called every change of P(x) a covariate shift. But a prior shift changes P(x), too: if more people are ill, more "
+    "people have a fever. Ask which of P(y | x) and P(x | y) stayed the same.",
     when=lambda seen: (
         _every([said for _, x, _, said in _told(seen) if x], "covariate")
         and not _every(seen.outputs, "covariate")
@@ -228,8 +228,8 @@ def inputs_first(reference, current):
 
 
 @diagnose.misconception(
-    "you let P(y) decide. The mix of labels can change only because the mix of x did. It can also stay the same while the "
-    "relation turns upside down. Look at P(y | x) instead.",
+    "you used P(y) to decide. But P(y) can change although the relation stays the same, because the mix of x changed. It "
+    "can also stay the same while the relation is reversed. Look at P(y | x) instead.",
     when=lambda seen: (
         len({y for _, _, y, _ in _told(seen)}) == 2
         and all((said in ("concept", "prior")) == y for truth, _, y, said in _told(seen) if truth != "none")
@@ -242,8 +242,8 @@ def labels_decide(reference, current):
 
 
 @diagnose.misconception(
-    "you called differences drift that are too small to count. With 10,000 rows and more, almost every difference is "
-    "significant, so a p-value does not help. Ask whether a share changed by more than 0.05.",
+    "you called a difference drift although it is too small to count. With 10,000 rows and more, almost every difference "
+    "is significant, so a p-value does not help. Ask whether a share changed by more than 0.05.",
     when=lambda seen: (
         "none" not in seen.outputs
         and len(set(seen.outputs)) > 1
@@ -262,7 +262,7 @@ def by_pvalue(reference, current):
 
 
 @diagnose.misconception(
-    "you swapped the two conditionals. Dividing by the sums over x gives P(x | y). Check one table by hand: in P(y | x), "
+    "you swapped P(y | x) and P(x | y). Dividing by the sums over x gives P(x | y). Check one table by hand: in P(y | x), "
     "each row adds up to 1.",
     when=lambda seen: _every(_said(seen, "covariate"), "prior") and "prior" not in _said(seen, "prior"),
 )

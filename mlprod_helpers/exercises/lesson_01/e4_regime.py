@@ -20,11 +20,11 @@ from mlprod_helpers.streams import Drift
     hints=(
         "Gradual and incremental both use `t = np.arange(n)` and `way = np.clip((t - start) / width, 0, 1)`. What is the difference?",
         "Gradual: row t is new with the probability `way[t]`, and each row is old or new. `rng.random(n) < way` draws that.",
-        "Recurring: `(t - start) // width` counts the seasons since the start. The even ones are new.",
+        "Recurring: `(t - start) // width` numbers the blocks of `width` rows from 0. Blocks with an even number are new.",
     ),
 )
 def regime(answer, rng, expect):
-    """`regime(n, pattern, start, width, seed)`: for each of n rows where it stands between old (0) and new (1)."""
+    """`regime(n, pattern, start, width, seed)`: the state of each of n rows, from old (0) to new (1)."""
 
     def states(n, pattern, start, width, seed=0):
         return answer(n, pattern, start, width, seed).astype(float)
@@ -36,7 +36,7 @@ def regime(answer, rng, expect):
         expect.close(
             states(n, "incremental", start, width),
             np.clip((t - start) / width, 0, 1),
-            "incremental: the number itself grows in a straight line",
+            "incremental: the number itself increases linearly",
             atol=1.5 / width,
         )
     expect.equal(
@@ -61,7 +61,7 @@ def regime(answer, rng, expect):
     wrong = [pattern for pattern, each in late.items() if len(each) != n or each.any()]
     expect.true(
         not wrong,
-        f"a start behind the last row (n={n}, start={n + 5}): all {n} rows are old",
+        f"a start after the last row (n={n}, start={n + 5}): all {n} rows are old",
         f"not with {', '.join(wrong)}",
     )
     unfinished = states(n, "incremental", n - width, 4 * width)
@@ -191,8 +191,8 @@ def _mixes(seen, pattern):
 
 
 @regime.misconception(
-    "you made incremental as a mixture of old and new rows. That is gradual. In an incremental drift the number itself "
-    "grows, and halfway there each row is in between.",
+    "you made the incremental pattern a mixture of old and new rows. That is a gradual drift. In an incremental drift the "
+    "number itself grows, and halfway through, each row is in between.",
     when=lambda seen: _mixes(seen, "incremental"),
 )
 def incremental_as_mixture(n, pattern, start, width, seed):
@@ -201,7 +201,7 @@ def incremental_as_mixture(n, pattern, start, width, seed):
 
 @regime.misconception(
     "you let the number itself grow in the gradual pattern. A gradual drift has two regimes and nothing in between. What "
-    "grows is the probability that a row is a new one.",
+    "grows is the probability that a row is new.",
     when=lambda seen: _creeps(seen, "gradual") and not _mixes(seen, "incremental"),
 )
 def gradual_in_between(n, pattern, start, width, seed):
@@ -220,7 +220,7 @@ def recurring_stays(n, pattern, start, width, seed):
     return _regime(n, "sudden" if pattern == "recurring" else pattern, start, width, seed)
 
 
-@regime.misconception("your change comes one row late. The new regime already holds in row `start` itself.")
+@regime.misconception("your change comes one row late. Row `start` itself already belongs to the new regime.")
 def one_row_late(n, pattern, start, width, seed):
     return _regime(n, pattern, start + 1, width, seed)
 

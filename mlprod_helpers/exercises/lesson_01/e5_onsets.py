@@ -28,8 +28,8 @@ def sealed_drift(name):
     edition=2,
     kind=Mapping(keys=("A", "B", "C"), values=Number(low=0, high=N_SEALED), in_order=True),
     hints=(
-        "The onset is the first row that the new regime can touch, not the row at which you are sure.",
-        "B climbs for a while. Where does it leave its old level?",
+        "The onset is the first row that can belong to the new regime, not the row at which you are sure.",
+        "The error rate of B climbs for a while. Where does it leave its old level?",
         "The horizontal axis of C is the tick at which the label arrived. To which row does that label belong?",
     ),
 )
@@ -62,8 +62,8 @@ def _starts():
 
 
 @onsets.misconception(
-    "you read C as it is drawn. Each of its errors is drawn at the tick at which the label arrived. The row itself is "
-    "earlier, by the delay of the label. Subtract it.",
+    "you read the onset of C straight from the axis. But each error is drawn at the tick when its label arrived. The row "
+    "itself came earlier, by the label delay. Subtract the delay.",
     when=lambda seen: seen.verdicts[0][1] and abs(_off(seen)[2] - LATE) <= 600,
 )
 def delay_forgotten():
@@ -79,8 +79,8 @@ def delay_on_the_wrong_side():
 
 
 @onsets.misconception(
-    "you put the onset of B into the climb or at its end. In the middle of the climb, half of the rows are new already. "
-    "Look for the place where the climb begins.",
+    "you put the onset of B in the middle or at the end of the climb. In the middle of the climb, half of the rows are new "
+    "already. Look for the place where the climb begins.",
     when=lambda seen: (
         seen.verdicts[0][1] and seen.verdicts[2][1] and 1000 < _off(seen)[1] < sealed_drift("B").width + 1000
     ),
@@ -90,7 +90,7 @@ def middle_of_the_ramp():
 
 
 @onsets.misconception(
-    "you gave the moment at which the new level is certain. This is when you notice the drift, and it began earlier. The "
+    "you gave the moment at which the new level is certain. This is when you notice the drift, which began earlier. The "
     "difference is the detection delay. Look for the first step away from the old level.",
     when=lambda seen: all(500 < off < 2200 for off in (_off(seen)[0], _off(seen)[2])) and _off(seen)[1] > 500,
 )

@@ -68,11 +68,11 @@ def _days_of(got):
     hints=(
         "Look at three lines of the colleague's function: the one that fills, the one that groups, and the one that counts.",
         "`mean` skips missing values by itself, so there is nothing to fill.",
-        '`log["label"].isna().groupby(log["day"]).mean()` is the share of each day that nobody can judge yet.',
+        '`log["label"].isna().groupby(log["day"]).mean()` is the share of each day\'s rows that have no label yet.',
     ),
 )
 def error_by_day(answer, rng, expect):
-    """`error_by_day(log)`: by day of the prediction, the mean absolute error known so far and the share of rows not yet known."""
+    """`error_by_day(log)`: by day of the prediction, the mean absolute error known so far, and the share of rows without a label."""
     log = _late_log(rng)
     want, got = _error_by_day(log), answer(log)
     days, found = want.index.tolist(), _days_of(got)
@@ -151,7 +151,7 @@ def _like(got, want):
 
 
 @error_by_day.misconception(
-    "you counted errors on the day on which the label arrived. Then a bad Monday shows up as a bad Thursday. Group the "
+    "you counted each error on the day on which its label arrived. Then a bad Monday shows up as a bad Thursday. Group the "
     "errors by the day of the prediction, `day`.",
     when=lambda seen: (
         lambda log, error, missing, want: _like(error, by_arrival(log)["error"].reindex(want.index))
@@ -164,8 +164,8 @@ def by_arrival(log):
 
 
 @error_by_day.misconception(
-    "you counted rows without a label as errors of zero, for example by filling the labels with predictions. Then the alarm "
-    "praises the model for what nobody knows yet. Leave these rows out of the mean.",
+    "you counted rows without a label as errors of zero, for example by filling the labels with predictions. This makes "
+    "the model look better than it is, because the real errors are not known yet. Leave these rows out of the mean.",
     when=lambda seen: (lambda log, error, missing, want: _like(error, praises_itself(log)["error"]))(
         *_reported(seen)
     ),
@@ -177,8 +177,8 @@ def praises_itself(log):
 
 
 @error_by_day.misconception(
-    "you averaged the errors with their signs, so that errors above and below cancel. Ten minutes too many and ten too few "
-    "are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
+    "you averaged the errors with their signs, so that positive and negative errors cancel out. Ten minutes too many and "
+    "ten too few are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
     when=lambda seen: (lambda log, error, missing, want: _like(abs(error), abs(signed(log)["error"])))(
         *_reported(seen)
     ),
@@ -190,7 +190,7 @@ def signed(log):
 
 @error_by_day.misconception(
     "you kept what the colleague's function does. It fills the missing labels, counts errors on the day of arrival, and "
-    "says that nothing is missing. All three need a repair.",
+    "reports that nothing is missing. Mend all three.",
 )
 def not_repaired(log):
     error = (log["label"].fillna(log["prediction"]) - log["prediction"]).abs()
@@ -200,7 +200,7 @@ def not_repaired(log):
 
 @error_by_day.misconception(
     "you dropped the rows without a label before you counted them. Labels that arrive early belong to the easy cases, so "
-    "`missing` has to say how many are still out. Count before you drop.",
+    "`missing` has to say how many labels have not arrived. Count before you drop.",
     when=lambda seen: (
         lambda log, error, missing, want: (
             _like(error, want["error"])
@@ -214,8 +214,8 @@ def dropped_in_silence(log):
 
 
 @error_by_day.misconception(
-    "you counted the missing labels. A count says little, because busy days have more rows. Divide it by the number of rows "
-    "of the day.",
+    "you counted the missing labels. A count says little, because busy days have more rows. Divide it by the day's number "
+    "of rows.",
     when=lambda seen: (lambda log, error, missing, want: _like(missing, counted(log)["missing"]))(
         *_reported(seen)
     ),
@@ -226,8 +226,7 @@ def counted(log):
 
 
 @error_by_day.misconception(
-    "you returned the share of labels that have arrived. The task asks for the share that is missing, so you are one step "
-    "away.",
+    "you returned the share of labels that have arrived. You need the share that is missing, so you are one step away.",
     when=lambda seen: (lambda log, error, missing, want: _like(missing, 1 - want["missing"]))(
         *_reported(seen)
     ),

@@ -26,11 +26,11 @@ NINE = {
         {
             "airport": "flights to a new, far airport; on the known routes the error is as before",
             "jet stream": "same routes, same hours; each flight to the west takes longer than predicted",
-            "flu": "three times as many are ill; among the ill, and among the healthy, symptoms are as before",
+            "flu": "three times as many people are ill; among the ill, and among the healthy, symptoms are as before",
             "kilometers": "since Tuesday's release all distances are 1.609 times as long, and their spread grew by the same factor",
             "campaign": "younger users come; users of the same age behave as before",
-            "fraud": "payments look as before; those that used to be honest now turn out to be stolen",
-            "december": "same weekdays, same prices, three weeks of higher sales; last December it was the same",
+            "fraud": "payments look as before; some kinds that used to be honest now turn out to be fraud",
+            "december": "same days of the week, same prices, but three weeks of higher sales; last December it was the same",
             "forty rows": "a holiday week with 40 requests instead of 4,000; the error is 12% higher",
             "chatbot": "since noon the field 'age' is empty in a third of the rows; the other rows look as before",
         },
@@ -39,7 +39,7 @@ NINE = {
     hints=(
         "Ask in this order: is the data feed broken? Are there enough rows to say anything? Which of P(x), P(y | x) and P(x | y) stayed the same?",
         "'Users of the same age behave as before' says that P(y | x) stayed the same. 'Among the ill, symptoms are as before' says that P(x | y) did.",
-        "Something that comes back each year is still a change of one of the three, as long as no input of the model tells about it.",
+        "Something that comes back each year is still a change of one of the three, as long as no input of the model records it.",
     ),
 )
 def tickets(answer, rng, expect):
@@ -56,7 +56,7 @@ def unit_is_covariate():
 
 
 @tickets.misconception(
-    "you took an empty field for a change of the people behind it. Nobody's age became unknown at noon. A sender stopped "
+    "you took an empty field for a change in the users. But people did not lose their age at noon. A sender stopped "
     "filling in the field, so look at the data feed."
 )
 def gap_is_covariate():
@@ -73,31 +73,31 @@ def flu_is_concept():
 
 @tickets.misconception(
     "you took the flu season for a change of the inputs alone. The symptoms did change on average, but only because there "
-    "are more ill people. The mix of y changed and took x along."
+    "are more ill people. P(y) changed, and P(x) changed with it."
 )
 def flu_is_covariate():
     return NINE | {"flu": "covariate"}
 
 
 @tickets.misconception(
-    "you took something that comes back each year for nothing. For three weeks the same inputs get other answers. That it "
-    "returns is the pattern, recurring, and a calendar column can learn it."
+    "you decided that nothing changed because it comes back each year. But for three weeks the same inputs get different "
+    "answers. This is a recurring drift, and a model with a calendar column can learn it."
 )
 def december_is_nothing():
     return NINE | {"december": "nothing"}
 
 
 @tickets.misconception(
-    "you took a higher error for proof. With 40 rows, the mean error of a healthy model is 12% higher or lower in many "
-    "weeks. Count the rows before you look for a cause."
+    "you took a higher error as proof of a drift. With 40 rows, the mean error of a healthy model is 12% too high or too "
+    "low in many weeks. Count the rows before you look for a cause."
 )
 def small_week_is_drift():
     return NINE | {"forty rows": "concept"}
 
 
 @tickets.misconception(
-    "you took new rows for a new relation. The same x still gets the same answer, so P(y | x) stayed the same. There are "
-    "only more rows in a region that the model hardly knows."
+    "you took new kinds of rows for a new relation. The same x still gets the same answer, so P(y | x) stayed the same. "
+    "There are only more rows in a region that the model hardly knows."
 )
 def new_rows_new_law():
     return NINE | {"airport": "concept", "campaign": "concept"}

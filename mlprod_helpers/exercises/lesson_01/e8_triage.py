@@ -79,8 +79,8 @@ def _costs(answer, rng, kind, lost, sign):
     ),
     hints=(
         "Go through the questions of the tickets in order: a broken data feed, too few rows, and then which of P(x), P(y | x) and P(x | y) stayed the same.",
-        "`missing` and `spread` need no label. What needs labels is None in the first two weeks, so ask for that before you compare.",
-        "Read the limits off the tables above. How large is `law` in quiet weeks, and how large after a change? Does `within` move in a prior shift?",
+        "`missing` and `spread` need no label. The values that need labels are None in the first two weeks, so check this before you compare.",
+        "Read the thresholds off the tables above. How large is `law` in quiet weeks, and how large after a change? Does `within` move in a prior shift?",
         "If `law` moved and `within` did not, the mix of labels changed. If both moved, the relation changed. If only inputs moved, nothing needs a remedy.",
     ),
 )
@@ -204,7 +204,7 @@ def _treats_a_quiet_law(seen):
 
 
 @triage.misconception(
-    "you always wait. Waiting is free only while nothing is wrong. Each real incident then costs 3 a week until the end. "
+    "you always wait. Waiting is free only while nothing is wrong. Each real problem then costs 3 a week until the end. "
     "Start with the faults, which need no label.",
     when=lambda seen: _taken(seen) == {"wait"},
 )
@@ -213,8 +213,9 @@ def never(report, memory):
 
 
 @triage.misconception(
-    "you answer every alarm by retraining. On a fault the model learns the bug, and where only the inputs moved it learns "
-    "what it already knew. Before new labels arrive there is nothing to learn. Look at `missing`, `spread` and `law` first.",
+    "you answer every alarm by retraining. In a fault the model learns the bug. If only the inputs moved, it learns "
+    "nothing new, and before labels of the new regime arrive it cannot learn anything. Look at `missing`, `spread` and "
+    "`law` first.",
     when=lambda seen: (
         _taken(seen) == {"wait", "retrain"}
         and _acts_on_inputs_alone(seen)
@@ -228,8 +229,8 @@ def always_retrain(report, memory):
 
 
 @triage.misconception(
-    "you only look at the inputs. A concept drift leaves them as they are, so these services stay untreated, while harmless "
-    "shifts of the inputs get treated. Look at `law`, too.",
+    "you only look at the inputs. A concept drift leaves them as they are, so these services stay untreated, while you "
+    "treat harmless shifts of the inputs. Look at `law`, too.",
     when=lambda seen: (
         not _treats_a_quiet_law(seen) and _acts_on_inputs_alone(seen) and "repair" in _taken(seen)
     ),
@@ -241,7 +242,7 @@ def inputs_only(report, memory):
 
 
 @triage.misconception(
-    "you act on weeks with twenty rows. In such a week every measure jumps by chance. Look at `rows` and `labeled_rows` "
+    "you act on weeks with twenty rows. In such a week, every value can jump by chance. Look at `rows` and `labeled_rows` "
     "before you act.",
     when=lambda seen: (
         _needless(seen)["few rows"] >= 2 and _most(seen) == "few rows" and _treats_a_quiet_law(seen)
@@ -262,8 +263,8 @@ def _most(seen):
 
 
 @triage.misconception(
-    "you treat inputs that moved. Where the relation stayed the same and the model knows it, moved inputs do no harm. Check "
-    "whether `law` moved as well.",
+    "you treat inputs that moved. If the relation stayed the same and the model has learned it, moved inputs do no harm. "
+    "Check whether `law` moved as well.",
     when=lambda seen: (
         _most(seen) == "inputs"
         and _acts_on_inputs_alone(seen)
@@ -284,7 +285,7 @@ def treats_every_shift(report, memory):
 
 
 @triage.misconception(
-    "you never repair the data feed. Missing values and a changed spread need no label and no model. Check `missing` and "
+    "you never repair the data feed. You can see missing values and a changed spread without labels. Check `missing` and "
     "`spread` before the model learns from these rows.",
     when=lambda seen: (
         "repair" not in _taken(seen) and _treats_a_quiet_law(seen) and not _needless(seen)["inputs"]
@@ -299,8 +300,8 @@ def forgets_the_pipe(report, memory):
 
 
 @triage.misconception(
-    "you answer a new mix of labels by retraining. That works, but at ten times the price. If `within` stayed low, the "
-    "classes look as before. Then it is enough to correct the odds.",
+    "you answer a new mix of labels by retraining. That works, but at ten times the price. If `within` stays low, each "
+    "class looks the same as before, and it is enough to correct the odds.",
     when=lambda seen: (
         _taken(seen) == {"wait", "repair", "retrain"}
         and sum(_needless(seen).values()) <= 1
