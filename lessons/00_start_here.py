@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Start here: a model meets live data
 #
-# > **At noon, you mostly see the errors of the easy cases.** An airport **display** predicts how long each departing flight will
-# > be in the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. The other morning
-# > flights were still in the air. After they had landed, their mean error turned out to be 9.8 minutes. It was the larger one on
-# > each of the 14 days.
+# > **At noon, you mostly see the errors of the easy cases.** An airport **display** predicts how long each departing flight will be in
+# > the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. The other morning flights were
+# > still in the air. After they had landed, their mean error turned out to be 9.8 minutes. On each of the 14 days, it was larger than the
+# > error known at noon.
 #
 # The model worked, and the arithmetic was right. But short flights land first, so we learn about the easy cases first. In
 # production you usually see only a part of the picture, and that part is rarely a random sample. This course shows you how to
@@ -31,15 +31,15 @@
 # - **a** train a model, let it answer requests, and read its request log,
 # - **b** judge the model at noon with the labels that have arrived by then,
 # - **c** see why the slowest answers decide how fast a web page feels,
-# - **d** find out which terms you may want to refresh.
+# - **d** find out which terms you may want to review.
 #
 # You need Python and pandas, and you should have trained a scikit-learn model before. You need no experience with production systems.
-# Do this lesson from start to end: it is short, so it has no shorter path. All terms of the course are in the
+# Most lessons also have a shorter path. This one is short, so do it from start to end. All terms of the course are in the
 # [glossary](../docs/glossary.md).
 #
-# **How a notebook works here.** Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where you find `...`,
-# replace it with your answer and run the cell. Then run the check below it. A check never breaks anything, and you can run it
-# as often as you like. Most sections have a line that begins with *Change this and run again*. It invites you to try something out.
+# **How a notebook works here.** Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where you see `...`, replace it
+# with your answer and run the cell. Then run the check below it. A check never breaks anything, and you can run it as often as you like.
+# Most sections have a line that begins with *Change this and run again*. It invites you to try something out.
 
 # %%
 from mlprod_helpers import Lesson
@@ -73,15 +73,14 @@ model.fit(history[inputs], history["air_time"])
 print(f"trained on {len(history):,} flights of 42 days")
 
 # %% [markdown]
-# *Change this and run again:* replace `"2013-02-12"` with `"2013-02-01"` and run both cells. How many flights does the model learn
-# from now? Put the old date back before you go on.
+# *Change this and run again:* replace `"2013-02-12"` with `"2013-02-01"` and run both cells. On how many flights is the model trained
+# now? Put the old date back before you go on.
 #
 # ## One request
 #
-# It is the morning of 12 February. A flight is about to leave, and the display asks the model for a prediction. The service answers
-# and writes one row into its **request log**. The log is the memory of a service. It has one row for each request, with the inputs,
-# the prediction and the time that the answer took. Whatever this course says about drift, releases or alerts is calculated from
-# such a log.
+# It is the morning of 12 February. A flight is about to leave, and the display asks the model for a prediction. The service answers and
+# writes one row into its **request log**. The log has one row for each request, with the inputs, the prediction and the time that the
+# answer took. Later lessons use such logs to detect changes in the data, to compare releases and to raise alerts.
 #
 # The clock is simulated here, so that all of us see the same numbers. A real service writes the same table.
 
@@ -110,7 +109,7 @@ log.read().T
 # %% [markdown]
 # Read the row from top to bottom:
 #
-# - `time` is when the request arrived. Logs use UTC, so that no change of the clocks confuses them.
+# - `time` is when the request arrived. Logs use UTC, so that daylight saving time does not matter.
 # - `version` says which model answered. In later lessons there will be two.
 # - `served` says that the user got this answer.
 # - `status` 200 means that the service was able to answer.
@@ -126,7 +125,7 @@ log.label("r1", flight["air_time"], time=landed.tz_localize("America/New_York"))
 row = log.read().iloc[0]
 error = row["label"] - row["prediction"]
 print(f"prediction {row['prediction']:.1f} min, label {row['label']:.1f} min, error {error:.1f} min")
-print("the label came", (row["label_time"] - row["time"]).round("min"), "after the request")
+print("the label arrived", (row["label_time"] - row["time"]).round("min"), "after the request")
 
 # %% [markdown]
 # The time from a prediction to its label is the **label delay**.
@@ -136,14 +135,14 @@ print("the label came", (row["label_time"] - row["time"]).round("min"), "after t
 #
 # ## Two weeks of requests
 #
-# Now we look at the whole display: 14 days with about 90 flights a day. We stop the clock at noon and ask how well the model is doing
-# today. We can only use the flights whose label has arrived.
+# Now we look at all requests of two weeks: 14 days with about 90 flights a day. We stop the clock at noon and ask how well the model is
+# doing today. We can only use the flights whose label has arrived.
 #
-# **Make a guess first.** Of the flights that were predicted by noon, what share already has its label at noon? Your guess is
-# recorded, but never scored.
+# **Make a guess first.** By noon, the model has made predictions for the morning's flights. For what share of them has the label arrived
+# by then? Your guess is recorded, but never scored.
 
 # %%
-lesson.predict("share of labels at noon", ...)  # replace ... by a number between 0 and 1
+lesson.predict("share of labels at noon", ...)  # replace ... with a number between 0 and 1
 
 # %%
 live = flights[(flights["date"] >= "2013-02-12") & (flights["date"] < "2013-02-26")].copy()
@@ -170,8 +169,8 @@ table = morning.groupby(known.map({True: "label known at noon", False: "still in
 table.round(1)
 
 # %% [markdown]
-# At noon we could judge 286 flights but not the other 221. The judged flights are about half as far, and their error is smaller: 6.7
-# minutes against 9.8. Is it like that every day, or does one bad day cause the difference?
+# At noon we could judge 286 flights but not the other 221. The flights with a label cover about half the distance, and their error is
+# smaller: 6.7 minutes compared with 9.8. Is it like that every day, or does one bad day cause the difference?
 
 # %%
 from mlprod_helpers import plots
@@ -188,14 +187,14 @@ plots.over_time(
 )
 
 # %% [markdown]
-# It is like that on every single day. We also tried other weeks of 2013, each time with a newly trained model. There, too, the late
-# flights were worse on average, though not on every day.
+# It is like that on every single day. We also tried other weeks of 2013, each time with a newly trained model. There, too, the flights
+# whose labels arrived late had the larger error on average, though not on every day.
 #
-# Keep this picture in mind: *what arrives first is often not a random sample of what happened.* Fraud is reported after weeks, and
-# loans default after years. Users who have left do not click any more. You will meet late labels again in lessons 01 and 04.
+# Keep this picture in mind: *what arrives first is often not a random sample of what happened.* Fraud is reported after weeks, and loans
+# default after years. Users who have left no longer show up in the clicks. You will meet late labels again in lessons 01 and 04.
 #
-# Now move the clock through 12 February yourself. The explorer starts at noon. How wide is the gap between answers and labels in the
-# morning, and what has happened to it by midnight? Compare the mean error at 11:00 with that at midnight.
+# Now move the clock through 12 February yourself. The explorer starts at noon. By how many does the number of labels lag behind the
+# number of answers in the morning, and by how many at midnight? Compare the mean error at 11:00 with that at midnight.
 
 # %%
 from mlprod_helpers.explore import arrivals_explorer
@@ -203,8 +202,8 @@ from mlprod_helpers.explore import arrivals_explorer
 arrivals_explorer(live[live["date"] == "2013-02-12"])
 
 # %% [markdown]
-# *Change this and run again:* in the cell that makes `noon`, replace `hours=12` with `hours=20` and run it and the next two cells. It
-# is 8 o'clock in the evening now. Are the flights in the air still the worse ones? How large is the difference?
+# *Change this and run again:* in the cell that makes `noon`, replace `hours=12` with `hours=20` and run it and the next two cells. It is
+# 8 o'clock in the evening now. Do the flights in the air still have the larger error? How large is the difference?
 #
 # ### Exercise 0.1 · The error so far
 # *2 points · 4 minutes*
@@ -246,7 +245,7 @@ tiny = pd.DataFrame(
 tiny
 
 # %% [markdown]
-# You may give a wrong answer on purpose once, to see what feedback looks like.
+# Feel free to give a wrong answer on purpose first, to see what the feedback looks like.
 
 
 # %% exercise="0.1"
@@ -271,10 +270,10 @@ lesson.check("0.1")
 # therefore report a **percentile** of their latencies: a value that a given share of them stays below. For example, a **p99** of 80 ms
 # means that 99 of 100 answers take less than 80 milliseconds, and one takes longer.
 #
-# One slow answer in a hundred sounds rare. But a web page of the display shows 20 flights, so it sends 20 requests. It appears only
-# when the last answer is there.
+# One slow answer in a hundred sounds rare. But a web page of the display shows 20 flights, so it sends 20 requests. The page appears only
+# when the last answer has arrived.
 #
-# Say a number before you calculate: *what share of the web pages waits for at least one slow answer?*
+# **Make a guess first.** What share of the web pages waits for at least one slow answer?
 
 # %%
 lesson.predict("share of slow pages", ...)  # a number between 0 and 1
@@ -292,7 +291,7 @@ lesson.predict("share of slow pages", ...)  # a number between 0 and 1
 #
 # **Return:** the exact share as a number from 0 to 1. Do not simulate it and do not round it.
 #
-# **Example:** `slow_pages(2, 0.5)` returns 0.75. Of the pages with two requests, a quarter has two fast ones.
+# **Example:** `slow_pages(2, 0.5)` returns 0.75. Of the pages with two requests, a quarter gets two fast answers.
 
 
 # %% exercise="0.2"
@@ -317,15 +316,15 @@ lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 
 # %% [markdown]
 # This is why people who run services care about **tail latency**, the latency of the slowest few requests. What is rare for a single
-# request happens all the time on a web page that is built from many (Dean and Barroso 2013).
+# request is common for a web page that is built from many requests (Dean and Barroso 2013).
 #
 # *Change this and run again:* replace `20` with `100` in the last cell, for a web page that sends 100 requests. How many web pages
 # wait for a slow answer now?
 #
 # ## Five terms
 #
-# The later lessons use five terms from machine learning and statistics. Here you find out which of them you know well. Match each term
-# with the statement that says what it means. Three statements are left over.
+# The answer cell of the next exercise names five terms from machine learning and statistics. Later lessons use them. Here you find out
+# which of them you know well. Match each term with the statement that says what it means. Three statements are left over.
 #
 # | | statement |
 # | --- | --- |
@@ -333,7 +332,7 @@ lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 # | b | 80% of the rows are classified correctly |
 # | c | a random positive row gets a higher score than a random negative row in 80% of such pairs |
 # | d | each row was scored by a model that had not seen it in training |
-# | e | the average of the slowest hundredth |
+# | e | the average of the slowest 1% of the requests |
 # | f | if nothing had changed, data like these or more extreme would turn up in 3 of 100 cases |
 # | g | the probability that nothing has changed is 3% |
 # | h | of the rows with a score of 0.8, 80% are positive |
@@ -357,12 +356,12 @@ lesson.check("0.3")
 #
 # <details><summary><b>ROC-AUC</b></summary>
 #
-# Take one positive and one negative row at random. The ROC-AUC is the probability that the positive row has the higher score. Ties
-# count half. It depends only on the order of the scores, so it needs no threshold and no calibration. 0.5 means guessing, 1 is a
-# perfect order, and below 0.5 the order is the wrong way round.
+# Take one positive and one negative row at random. The ROC-AUC is the probability that the positive row has the higher score. Ties count
+# half. It depends only on the order of the scores, so it needs no threshold and no calibration. 0.5 means guessing, 1 is a perfect order,
+# and below 0.5 the order is reversed.
 #
-# It is not accuracy. Suppose that 99% of the rows are negative. Always saying "negative" is 99% accurate and has an AUC of 0.5.
-# In scikit-learn: `roc_auc_score(y, scores)`. Needed in lesson 02.
+# It is not accuracy. Suppose that 99% of the rows are negative. A model that always says "negative" is 99% accurate and has an AUC of
+# 0.5. In scikit-learn: `roc_auc_score(y, scores)`. Lesson 02 uses ROC-AUC.
 #
 # </details>
 #
@@ -371,34 +370,34 @@ lesson.check("0.3")
 # Assume that nothing has changed. How often would chance alone give a difference as large as the one seen, or larger? That share is
 # the p-value. A small one says: this would be rare if nothing had changed. It does not say how likely a change is, nor how large it is.
 #
-# With a million rows, tiny differences have tiny p-values, so always ask for the size as well. Twenty independent tests of nothing
-# give at least one p below 0.05 in 64% of the cases. Needed in lessons 02, 03 and 06.
+# With a million rows, tiny differences have tiny p-values, so always ask for the size as well. If nothing has changed, twenty independent
+# tests still give at least one p below 0.05 in 64% of the cases. Lessons 02, 03 and 06 use p-values.
 #
 # </details>
 #
 # <details><summary><b>Percentile</b></summary>
 #
-# p99 is the value that 99% of the values stay below. p50 is the median. A percentile does not say how far above it the rest is.
-# Percentiles cannot be averaged: in general, the mean of two servers' p99 is not the p99 of both together.
-# In pandas: `column.quantile(0.99)`. Needed in lessons 05, 08 and 09.
+# p99 is the value that 99% of the values stay below. p50 is the median. A percentile does not say how far above it the other values are.
+# Percentiles cannot be averaged: in general, the mean of two servers' p99 is not the p99 of both together. In pandas:
+# `column.quantile(0.99)`. Lessons 05, 08 and 09 use percentiles.
 #
 # </details>
 #
 # <details><summary><b>Calibration</b></summary>
 #
-# A score is calibrated when its probabilities come true: of the rows scored 0.8, 80% are positive, and so on for each score.
-# A score can be calibrated and useless, for example if it always gives the base rate. It can also rank perfectly and be badly
-# calibrated. Thresholds and costs need calibration, rankings do not.
-# In scikit-learn: `calibration_curve`, `CalibratedClassifierCV`. Needed in lessons 04 and 07.
+# A score is calibrated if it agrees with what happens: of the rows scored 0.8, 80% are positive, and so on for each score. A score can be
+# calibrated and useless, for example if it is always the overall share of positives (the base rate). It can also rank perfectly and be
+# badly calibrated. Thresholds and costs need calibration, but rankings do not. In scikit-learn: `calibration_curve`,
+# `CalibratedClassifierCV`. Lessons 04 and 07 use calibration.
 #
 # </details>
 #
 # <details><summary><b>Out-of-fold</b></summary>
 #
-# Split the rows into five parts, called folds. Train on four of them and score the fifth, five times over. Each row is scored once, by a
-# model that has not seen it. Scores of training rows are too good, because the model has learned from these very rows. A flexible model
-# knows them by heart. So every quality in this course is measured on rows that the model has not seen.
-# In scikit-learn: `cross_val_predict`. Needed in lesson 02.
+# Split the rows into five parts, called folds. Train on four of them, score the fifth, and do this for each part in turn. Each row is
+# scored once, by a model that has not seen it. Scores of training rows are too good, because the model has learned from these very rows.
+# A flexible model can memorize them. So this course measures every model on rows that the model has not seen. In scikit-learn:
+# `cross_val_predict`. Lesson 02 uses out-of-fold scores.
 #
 # </details>
 #
@@ -409,12 +408,12 @@ lesson.check("0.3")
 # | frozen model | trained once, answers live data | `version` in the log | watch it, retrain it (lesson 04) |
 # | late label | the true value arrives hours or years after the answer | `label_time - time` | at each moment, use only the labels known by then |
 # | biased first look | early labels are rarely a random sample | compare the inputs of rows with and without a label | wait, or compare like with like |
-# | tail latency | the slowest of many answers decides | p99, not the mean | fewer requests for each web page, spare capacity (lesson 05) |
+# | tail latency | the latency of the slowest few requests | p99, not the mean | fewer requests for each web page, spare capacity (lesson 05) |
 #
 # ## At work
 #
-# The cell below does the main thing of this lesson with public tools alone. river's `simulate_qa` turns a table into a stream of events:
-# first each request, and later its label. The error counts only the labels that have arrived.
+# The cell below repeats the main step of this lesson with public tools alone. river's `simulate_qa` turns a table into a stream of
+# events: first each request, and later its label. The error counts only the labels that have arrived.
 
 # %%
 import pandas as pd
@@ -466,14 +465,14 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 #
 # <details><summary>Why did the error at noon look better than it was?</summary>
 #
-# Short flights land first and have smaller errors. At noon, the labels that had arrived were mostly theirs.
+# Short flights land first and have smaller errors. Most labels that had arrived at noon belonged to them.
 #
 # </details>
 #
-# <details><summary>You calculate yesterday's error again and use all labels, also those that arrived today. What may go wrong?</summary>
+# <details><summary>You calculate yesterday's error again and use all labels, including those that arrived today. What may go wrong?</summary>
 #
-# The new figure is right for yesterday's flights. But it does not show what you could have known yesterday. If you test an alarm with it, the
-# alarm reacts to labels that nobody had.
+# The new figure is right for yesterday's flights. But it does not show what you could have known yesterday. If you test an alarm with it,
+# the alarm reacts to labels that nobody had at that time.
 #
 # </details>
 #
@@ -485,24 +484,24 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 #
 # ## Where you are
 #
-# Your progress is kept in a small file beside your notebooks, `.mlprod-progress.json`. It holds your points and how often you tried, but
-# no code. Nothing is sent anywhere. `lesson.progress()` shows it. `lesson.reset("0.2")` lets you begin one exercise anew, and
-# `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a clean notebook back, rename yours and run
+# Your progress is kept in a small file beside your notebooks, `.mlprod-progress.json`. It holds your points and the number of your
+# attempts, but no code. Nothing is sent anywhere. `lesson.progress()` shows it. `lesson.reset("0.2")` lets you start one exercise again,
+# and `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a clean notebook back, rename yours and run
 # `git checkout notebooks/00_start_here.ipynb`.
 #
 # These are the lessons of the course:
 #
-# | | lesson | you will | before it |
+# | | lesson | you will | needs lesson |
 # | --- | --- | --- | --- |
-# | 01 | Drift types | tell what changed: the inputs, the labels, or the relation between them | 00 |
-# | 02 | Adversarial validation | let a classifier find out whether two tables differ, and act on what it says | 01 |
-# | 03 | Detecting drift | choose tests, references and thresholds that a team will still believe in a month | 02 |
-# | 04 | Handling drift | forget at the right speed, correct a frozen model, retrain when it pays | 03 |
-# | 05 | Deployment checklist | size a service and defend every line of its record | none |
-# | 06 | Deployment strategies | release with shadow, canary and blue-green, and count the harm | 05 |
-# | 07 | Degrees of automation | choose how confident a model must be to decide alone, and count the people behind it | 05 |
-# | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and let the team sleep | 00 |
-# | 09 | Model serving | start a real model service and a router, load them, refuse in time, and watch a canary roll back | 06 |
+# | 01 | Drift types | find out what changed: the inputs, the labels, or the relation between them | 00 |
+# | 02 | Adversarial validation | use a classifier to find out whether and where two tables differ, and act on the result | 01 |
+# | 03 | Detecting drift | choose drift tests and thresholds that a team will still trust in a month | 02 |
+# | 04 | Handling drift | forget old data at the right speed, correct a frozen model, and retrain when it pays | 03 |
+# | 05 | Deployment checklist | find out how many servers a service needs, and give evidence for each line of its deployment record | none |
+# | 06 | Deployment strategies | compare ways to release a new version, and count how many users a bad one harms | 05 |
+# | 07 | Degrees of automation | choose how confident a model must be to decide alone, and how many people must check the rest | 05 |
+# | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and avoid false alarms | 00 |
+# | 09 | Model serving | start a real model service and a router, put them under load, and watch a bad release being rolled back | 06 |
 #
 # Each lesson works alone. If you are new here, go on with lesson 01. A last lesson, 10 on call, is in preparation, and some lessons
 # point ahead to it.

@@ -114,15 +114,15 @@ def _logs(rng):
 
 
 @error_so_far.misconception(
-    "you used all labels of the log, even those that arrive after `now`. Nobody knows these labels yet. Keep only the rows with `label_time <= now`."
+    "you used all labels of the log, even those that arrive after `now`. At `now`, nobody knows these labels. Keep only the rows with `label_time <= now`."
 )
 def with_tomorrows_answers(log, now):
     return (log["label"] - log["prediction"]).abs().mean()
 
 
 @error_so_far.misconception(
-    "you averaged the errors with their signs, so that errors above and below cancel. Ten minutes early and ten minutes late "
-    "are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
+    "you averaged the errors with their signs, so that positive and negative errors cancel out. Ten minutes too many and "
+    "ten too few are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
     when=lambda seen: all(
         np.isclose(abs(call.output), abs(signed(*call.given)), equal_nan=True) for call in seen.calls
     ),
@@ -133,7 +133,7 @@ def signed(log, now):
 
 
 @error_so_far.misconception(
-    "you chose the rows by `time`, the time of the request. Some of these planes are still in the air. A label counts from its `label_time` on."
+    "you chose the rows by `time`, the time of the request. Some of these planes are still in the air. A label is known only from its `label_time` on."
 )
 def by_request_time(log, now):
     asked = log[log["time"] <= now]

@@ -46,23 +46,23 @@ def _pages(rng):
 
 
 @slow_pages.misconception(
-    "you gave a web page the same chance as a single request. But it has to wait for the slowest of all its requests. "
-    "How likely is it that all of them are fast?"
+    "you gave a web page the same chance of being slow as a single request. But a page has to wait for the slowest of all "
+    "its requests. How likely is it that all of them are fast?"
 )
 def like_one_request(n_requests, slow_share):
     return slow_share
 
 
 @slow_pages.misconception(
-    "you added up the shares of slow answers. A web page with two slow answers is then counted twice. At 1% slow, a page of 200 requests "
-    "would come to 200%. Start from the chance that all answers are fast."
+    "you added up the shares of slow answers. A web page with two slow answers is then counted twice. If 1% of the answers "
+    "are slow, a page of 200 requests would come to 200%. Start from the chance that all answers are fast."
 )
 def added_up(n_requests, slow_share):
     return n_requests * slow_share
 
 
 @slow_pages.misconception(
-    "you returned the share of fast web pages. The question asks for the slow ones. They are all the others, so you are one step away."
+    "you returned the share of fast web pages. You need the slow ones. These are all the others, so you are one step away."
 )
 def the_fast_ones(n_requests, slow_share):
     return (1 - slow_share) ** n_requests

@@ -33,32 +33,32 @@ def placement(answer, rng, expect):
 
 
 @placement.misconception(
-    "you read ROC-AUC as a share of rows. That would be accuracy, which needs a threshold. ROC-AUC takes pairs, one row of each class, "
-    "and asks how often the positive row has the higher score. See the refresher on ROC-AUC."
+    "you read ROC-AUC as a share of rows. That would be accuracy, which needs a threshold. ROC-AUC looks at pairs, one row "
+    "of each class, and says how often the positive row has the higher score. See the refresher on ROC-AUC."
 )
 def auc_is_accuracy():
     return PLACEMENT | {"auc": "b"}
 
 
 @placement.misconception(
-    "you read the p-value as the probability that nothing changed. A p-value cannot say that, because it assumes that nothing changed. "
-    "It tells how rare data like these would then be. See the refresher on the p-value."
+    "you read the p-value as the probability that nothing changed. A p-value cannot say that, because it assumes that "
+    "nothing changed. It tells you how rare data like these would be in that case. See the refresher on the p-value."
 )
 def p_value_of_the_hypothesis():
     return PLACEMENT | {"p_value": "g"}
 
 
 @placement.misconception(
-    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests stay below. It does not say how far "
-    "above it the others are. See the refresher on percentiles."
+    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests stay below. It does "
+    "not say how far above it the other values are. See the refresher on percentiles."
 )
 def mean_of_the_slowest():
     return PLACEMENT | {"p99": "e"}
 
 
 @placement.misconception(
-    "you read calibrated as accurate. A score is calibrated if its probabilities come true: of the rows scored 0.8, 80% are positive. "
-    "A score that always gives the base rate is calibrated but useless. See the refresher on calibration."
+    "you read calibrated as accurate. A score is calibrated if it agrees with what happens: of the rows scored 0.8, 80% "
+    "are positive. A score that always gives the base rate is calibrated but useless. See the refresher on calibration."
 )
 def calibrated_is_accurate():
     return PLACEMENT | {"calibration": "b"}
