@@ -29,6 +29,7 @@ from mlprod_helpers.rollout import (
     route,
     traffic,
 )
+from mlprod_helpers.rollout.replay import replay_each
 
 ERRORS = ThresholdJudge({"error_rate": (None, 0.03)}, min_requests=30)
 PLANS = {
@@ -397,3 +398,20 @@ def test_bad_input_says_what_to_do(trace, change, says):
             Canary(),
             ERRORS,
         )
+
+
+def test_several_versions_in_one_go_are_replayed_as_each_alone(trace):
+    here = Symptom(error_rate=0.3, where={"origin": "JFK"})
+    pairs = {"bad": (STABLE, BAD), "bad at JFK": (STABLE, Version("v2", Behavior(symptoms=here)))}
+    judge = BySegment("origin", ERRORS)
+    each = replay_each(trace, pairs, PLANS["canary"], judge, 3)
+    for name, pair in pairs.items():
+        alone = replay(trace, pair, PLANS["canary"], judge, 3)
+        pd.testing.assert_frame_equal(each[name].timeline, alone.timeline)
+        assert each[name].requests_harmed == alone.requests_harmed
+
+
+def test_the_gain_is_what_everybody_wins_or_loses_with_the_new_version(trace):
+    everybody = replay(trace, (STABLE, BAD), BigBang(watch=0), lambda metrics: "pass", 3)
+    assert everybody.final_weight == 100
+    assert everybody.gain == everybody.requests_helped - everybody.requests_harmed < 0

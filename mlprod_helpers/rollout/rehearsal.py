@@ -3,7 +3,8 @@
 import numpy as np
 
 from mlprod_helpers.queueing import poisson
-from mlprod_helpers.rollout import Behavior, BigBang, Plan, Symptom, Version, compare, replay, traffic
+from mlprod_helpers.rollout import Behavior, Plan, Symptom, Version, replay, traffic
+from mlprod_helpers.rollout.replay import replay_each
 
 AIRPORTS = ("EWR", "JFK", "LGA")
 RATE, HOUR = 5, 3600  # requests a second; seconds
@@ -11,19 +12,20 @@ AFTERWARDS = 3  # how often as long as the rollout users keep what they have at 
 SHARES = (0.5, 0.38, 0.12)  # of the airports, in an order that is drawn
 LIMITS = {"latency_ms": 500}
 SEALED = ("good", "good but noisy", "bad", "slow", "bad for one airport")
-NOTHING = BigBang(watch=0), lambda metrics: "pass"
 
 
-def draw_world(rng):
+def draw_world(rng, quiet=None):
     """An hour of requests and five new versions.
 
     A world is a dict: `trace` (a DataFrame, one row a request), `versions` (kind -> (old, new)) and `seed`.
+    `quiet` is the airport with the fewest requests, where the last version fails; it is drawn if it is not given.
 
     >>> world = draw_world(np.random.default_rng(0))
     >>> list(world["versions"])
     ['good', 'good but noisy', 'bad', 'slow', 'bad for one airport']
     """
-    shares = dict(zip(rng.permutation(AIRPORTS).tolist(), SHARES, strict=True))
+    order = sorted(rng.permutation(AIRPORTS).tolist(), key=lambda airport: airport == quiet)
+    shares = dict(zip(order, SHARES, strict=True))
     arrivals = poisson(RATE, duration=HOUR, random_state=rng)
     trace = traffic(arrivals, users=1500, segments={"origin": shares}, random_state=rng)
     trace = trace.astype({"user_id": "category", "origin": "category"})  # quicker to look up than text
@@ -36,7 +38,7 @@ def draw_world(rng):
         "bad": Behavior(error_rate=float(rng.uniform(0.18, 0.24))),
         "slow": Behavior(error_rate=0.03, latency_ms=float(rng.uniform(320, 400))),
         # so much better elsewhere, that all airports together show little
-        "bad for one airport": Behavior(error_rate=0.01, symptoms=local),
+        "bad for one airport": Behavior(error_rate=0.02, symptoms=local),
     }
     old = Behavior(error_rate=0.05)
     olds = dict.fromkeys(news, old) | {"good but noisy": Behavior(error_rate=0.05, symptoms=outage)}
@@ -65,12 +67,19 @@ def summary(view, role):
     counts = {"requests": len(errors), "errors": int(errors.sum())}
     if not len(errors):
         return counts | {"error_rate": None, "latency_p50": None, "latency_p99": None}
-    p50, p99 = np.percentile(latency, [50, 99])
+    latency = np.sort(latency)
     return counts | {
         "error_rate": float(errors.mean()),
-        "latency_p50": float(p50),
-        "latency_p99": float(p99),
+        "latency_p50": _percentile(latency, 50),
+        "latency_p99": _percentile(latency, 99),
     }
+
+
+def _percentile(values, percent):
+    """As `numpy.percentile` of sorted values, in a tenth of its time for some hundreds."""
+    place = (len(values) - 1) * percent / 100
+    low = int(place)
+    return float(values[low] + (values[min(low + 1, len(values) - 1)] - values[low]) * (place - low))
 
 
 def rehearse(plan, judge, world, kind):
@@ -107,20 +116,17 @@ def costs(plan, judge, world):
     dict
         Kind of version -> (with this plan and judge, with a big bang at which nobody looks, without any release).
     """
-    plan = Plan.from_dict(plan())
+    results = replay_each(
+        world["trace"],
+        world["versions"],
+        Plan.from_dict(plan()),
+        by_airport(judge),
+        world["seed"],
+        limits=LIMITS,
+    )
     by_kind = {}
-    for kind, versions in world["versions"].items():
-        both = compare(
-            world["trace"],
-            versions,
-            {"mine": (plan, by_airport(judge)), "all": NOTHING},
-            None,
-            world["seed"],
-            limits=LIMITS,
-        ).results
-        mine, everybody = both["mine"], both["all"]
-        gain = everybody.requests_helped - everybody.requests_harmed
-        won = mine.requests_helped - mine.requests_harmed
-        weight = mine.timeline["weight"].iloc[-1] / 100
-        by_kind[kind] = regret(gain, won, weight), regret(gain, gain, 1), regret(gain, 0, 0)
+    for kind, result in results.items():
+        won = result.requests_helped - result.requests_harmed
+        mine = regret(result.gain, won, result.final_weight / 100)
+        by_kind[kind] = mine, regret(result.gain, result.gain, 1), regret(result.gain, 0, 0)
     return by_kind

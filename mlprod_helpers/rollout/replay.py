@@ -5,6 +5,7 @@ answer is. So two plans differ by their decisions alone, and the harm of a versi
 with it and would not have with the old one.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,23 +69,54 @@ def compare(trace, versions, plans, judge, random_state=None, *, limits=None):
     return Comparison(results)
 
 
+def replay_each(trace, versions, plan, judge, random_state=None, *, limits=None):
+    """One plan against several new versions, one after the other, over the same requests and the same luck.
+
+    Parameters
+    ----------
+    versions : dict, name -> (stable, canary), two `Version`
+    trace, plan, judge, random_state, limits : as for `replay`
+
+    Returns
+    -------
+    dict : name -> RolloutResult
+    """
+    world, results = None, {}
+    for name, pair in versions.items():
+        world = _World(trace, pair, random_state, limits) if world is None else world.of(pair, limits)
+        results[name] = world.run(plan, judge, None)
+    return results
+
+
 class _World:
     """A trace with every version's answer to every request: what is the same for all plans."""
 
     def __init__(self, trace, versions, random_state, limits):
-        self.stable, self.canary = _two(versions)
         self.trace = as_trace(trace)
         seconds = (self.trace["time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
         self.seconds = seconds.to_numpy(dtype=float)
         self.chance = luck(len(self.trace), np.random.default_rng(random_state))
+        self.place = bucket(self.trace["user_id"])
+        self.user = user_codes(self.trace["user_id"])
+        self._by_feature = Rows(
+            {}, None, None
+        )  # which requests have which value is the same for all versions
+        self._answer(versions, limits)
+
+    def of(self, versions, limits):
+        """The same requests and the same luck, answered by other versions."""
+        other = copy.copy(self)
+        other._answer(versions, limits)
+        return other
+
+    def _answer(self, versions, limits):
+        self.stable, self.canary = _two(versions)
         self.answers = {
             role: outcomes(version, self.trace, self.seconds, self.chance)
             for role, version in (("stable", self.stable), ("canary", self.canary))
         }
-        self.place = bucket(self.trace["user_id"])
         bad = {role: self._bad(answer, limits or {}) for role, answer in self.answers.items()}
         self.worse, self.better = bad["canary"] & ~bad["stable"], bad["stable"] & ~bad["canary"]
-        self.user = user_codes(self.trace["user_id"])
         self._columns = None
 
     def run(self, plan, judge, operator):
@@ -127,7 +159,8 @@ class _World:
             self._columns = {
                 role: Rows(shared | own | answer, None, None) for role, answer in self.answers.items()
             }
-            self._columns["canary"].shares_features_with(self._columns["stable"])
+            for rows in self._columns.values():
+                rows.shares_features_with(self._by_feature)
         stable = self._columns["stable"].answered(by_stable, by_stable)
         canary = self._columns["canary"].answered(taken, by_canary)
         return Metrics(stable, canary, (self.stable.name, self.canary.name))
@@ -241,6 +274,16 @@ class RolloutResult:
     def requests_helped(self):
         """Requests that went well and would have gone wrong with the old version: what waiting costs."""
         return int((self._by_canary & self._world.better).sum())
+
+    @property
+    def final_weight(self):
+        """Percent of the users that have the new version in the end."""
+        return float(self._steps[-1][1].weight)
+
+    @property
+    def gain(self):
+        """Requests that would go better, less those that would go worse, if everybody had the new version all the time."""
+        return int(self._world.better.sum()) - int(self._world.worse.sum())
 
     @property
     def requests_exposed(self):

@@ -8,9 +8,17 @@ from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exe
 from mlprod_helpers.rollout import Plan
 from mlprod_helpers.rollout.rehearsal import AIRPORTS, HOUR, costs, draw_world
 
-TWICE = ("good", "bad for one airport")
+# beside the first hour with all versions: what luck decides most, and each airport once as the one that fails
+MORE_HOURS = {
+    "another hour": ("good", "good but noisy", "bad for one airport"),
+    "a third hour": ("good but noisy", "bad for one airport"),
+}
 
 CALLS_APART = 60  # seconds: the shortest interval of a plan
+
+
+def _limit_of(bang, never):
+    return max(0.05 * bang, 0.35 * never)
 
 
 @exercise(
@@ -45,16 +53,15 @@ def plan_and_judge(answer, rng, expect):
     if not lasts >= CALLS_APART:
         expect.true(False, "the plan's checks are at least 60 seconds apart", f"its interval is {lasts:g}")
         return
-    world, again = draw_world(rng), draw_world(rng)
-    # what luck decides most is tried in a second hour
-    again["versions"] = {kind: again["versions"][kind] for kind in TWICE}
-    found = costs(lambda: chosen, answer.release_judge, world)
-    found |= {
-        f"{kind}, another hour": cost
-        for kind, cost in costs(lambda: chosen, answer.release_judge, again).items()
-    }
+    first, *others = rng.permutation(AIRPORTS).tolist()
+    found = costs(lambda: chosen, answer.release_judge, draw_world(rng, first))
+    for (hour, kinds), airport in zip(MORE_HOURS.items(), others, strict=True):
+        world = draw_world(rng, airport)
+        world["versions"] = {kind: world["versions"][kind] for kind in kinds}
+        again = costs(lambda: chosen, answer.release_judge, world)
+        found |= {f"{kind}, {hour}": cost for kind, cost in again.items()}
     for kind, (mine, bang, never) in found.items():
-        limit = max(0.1 * bang, 0.35 * never)
+        limit = _limit_of(bang, never)
         what = f"{kind}: costs {mine} (big bang {bang}, never {never}; wanted at most {limit:.0f})"
         # to stop everything, or nothing, is no judge
         with expect.defining() if kind in ("good", "bad") else contextlib.nullcontext():
@@ -69,7 +76,7 @@ def cheap_in_most_hours(answer, rng):
     kept = 0
     for _ in range(3):
         found = costs(answer.plan, answer.release_judge, draw_world(rng)).values()
-        kept += all(mine <= max(0.1 * bang, 0.35 * never) for mine, bang, never in found)
+        kept += all(mine <= _limit_of(bang, never) for mine, bang, never in found)
     return kept >= 2
 
 
@@ -105,7 +112,7 @@ def _costs_of_lines(seen):
     """Kind of version -> whether its cost was within the limit, in each hour that it was tried."""
     kept = {}
     for what, ok, *_ in seen.verdicts:
-        kind = what.split(":")[0].removesuffix(", another hour")
+        kind = what.split(":")[0].split(",")[0]
         kept[kind] = kept.get(kind, True) and ok
     return kept
 
@@ -364,7 +371,7 @@ def _strict_judge(stable, canary, slow=True, bar=3.5):
 
 
 def _strict_where_heard(stable, canary):
-    heard = {airport: new for airport, new in canary.items() if new["requests"] >= 15}
+    heard = {airport: new for airport, new in canary.items() if new["requests"] >= 30}
     return _strict_judge(stable, heard) if heard else ("nodata", "hardly a request")
 
 
@@ -439,7 +446,7 @@ def steady_steps():
             if new["requests"] < 20:
                 return "nodata", "waiting for " + airport
             expected = new["requests"] * max(old["errors"] / max(old["requests"], 1), 0.02)
-            if new["errors"] > expected + 4 * math.sqrt(expected) + 1:
+            if new["errors"] > 4 + 2.5 * expected:
                 return "fail", f"{new['errors']} failures at {airport}, {expected:.1f} expected"
             if new["latency_p50"] > old["latency_p50"] + 100:
                 return "fail", "slow at " + airport
@@ -460,12 +467,11 @@ def steady_steps():
 @plan_and_judge.alternative
 def forgiving_and_quick():
     def quick(stable, canary):
-        if min(each["requests"] for each in canary.values()) < 12:
+        if min(each["requests"] for each in canary.values()) < 20:
             return "nodata", "too few requests"
         for airport, new in canary.items():
             usual = stable[airport]["errors"] / max(stable[airport]["requests"], 1)
-            noise = math.sqrt((usual * (1 - usual) + 0.01) / new["requests"])
-            if new["error_rate"] > usual + 2.7 * noise or new["latency_p50"] > 180:
+            if new["error_rate"] > 0.07 + 2.2 * usual or new["latency_p50"] > 180:
                 return "fail", airport
         return "pass", "fine"
 
@@ -473,3 +479,9 @@ def forgiving_and_quick():
         "plan": lambda: {"strategy": "canary", "step_weights": [8, 20, 50], "interval": 180, "threshold": 2},
         "release_judge": quick,
     }
+
+
+plan_and_judge.survives(
+    "alternative steady_steps: `2.5` -> `1.25`",
+    "Four failures more than a quarter above the old rate is a stricter bar, but good versions still get through in most hours.",
+)
