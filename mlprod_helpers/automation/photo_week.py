@@ -19,7 +19,7 @@ def week_reviewers():
 
 
 def draw_week(rng, kind):
-    """The cases of a week, about 150 an hour: `seconds`, `confidence`, `model_right`, `brightness`.
+    """The cases of a week, about 150 an hour (110 with the new range): `seconds`, `confidence`, `model_right`, `brightness`.
 
     `kind` is "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright,
     and wrong).
@@ -27,7 +27,8 @@ def draw_week(rng, kind):
     >>> list(draw_week(np.random.default_rng(0), "dying lamp"))
     ['seconds', 'confidence', 'model_right', 'brightness']
     """
-    seconds = diurnal(150 / HOUR, WEEK, amplitude=0.4, peak=14 * HOUR, random_state=rng)
+    an_hour = 110 if kind == "new range" else 150
+    seconds = diurnal(an_hour / HOUR, WEEK, amplitude=0.4, peak=14 * HOUR, random_state=rng)
     n = len(seconds)
     begins = float(rng.uniform(40, 70))
     takes = float(rng.uniform(24, 48)) if kind == "dying lamp" else 8.0

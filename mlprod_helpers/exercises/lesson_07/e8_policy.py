@@ -177,3 +177,10 @@ def by_sums_of_surprise(observation, memory):
     total = max(0.0, memory.get("total", 0.0) + surplus)
     down = memory.get("down", False) or total > 9
     return (("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.15)), {"total": total, "down": down}
+
+
+for _answer in ("solution", "alternative by_the_last_hours"):
+    policy.survives(
+        f"{_answer}: `0.12` -> `0.06`",
+        "Half as many audits find it in most weeks, some hours later: how many to pay for is a choice.",
+    )
