@@ -742,15 +742,14 @@ print("weight in the first minutes:", first, "percent;", hour)
 # `release_judge` is like the judge of 6.5, over the time since the last check that had enough data. Summaries also have `latency_p50` (half are faster) and `error_rate`, both `None`
 # without requests.
 #
-# Each version runs for an hour, *good* and *bad for one airport* for a second one:
+# Each version runs for an hour, *good* for two, *good but noisy* and *bad for one airport* for three:
 #
 # | rule | limit |
 # | --- | --- |
-# | cost with each version | 10% of the big bang's or 35% of never releasing, whichever is more |
+# | cost with each version | 5% of the big bang's or 35% of never releasing, whichever is more |
 # | *good* or *bad* over the limit | a quarter of the points at most |
 #
-# For example, `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)`. See one hour with `rehearsal.rehearse(plan, release_judge, world,
-# "good").plot()`.
+# For example, `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)`. One hour: `rehearsal.rehearse(plan, release_judge, world, "good").plot()`.
 
 
 # %% exercise="6.8"
