@@ -518,7 +518,7 @@ def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
 
 def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
     async def use(router):
-        over, settings = threading.Event(), {"rate": 400, "duration": 60, "users": 500, "random_state": 0}
+        over, settings = threading.Event(), {"rate": 200, "duration": 60, "users": 500, "random_state": 0}
         load = asyncio.ensure_future(asyncio.to_thread(open_loop, router.url, ROWS, stop=over, **settings))
         plans = {0: router.plan}
         for weight in (*range(4, 82, 4), 100, 0, 100, 0, 100):
@@ -529,8 +529,8 @@ def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
         return await load, plans
 
     table, plans = with_router(use, Upstream("v1"), Upstream("v2"), log=tmp_path / "log")
-    assert len(plans) == 26 and table["plan"].nunique() > 15
-    assert (table["status"] == 200).all()
+    assert len(plans) == 26 and table["plan"].nunique() > 8
+    assert table.loc[table["status"] != 200, "status"].value_counts().to_dict() == {}
     expected = [plans[g].version_of(user) for g, user in zip(table["plan"], table["user_id"], strict=True)]
     assert (table["version"] == expected).all()
     log = read(tmp_path / "log")

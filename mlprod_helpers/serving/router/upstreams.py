@@ -21,12 +21,12 @@ _HOP_BY_HOP = frozenset(
         "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
-        "te",
+        "te",  # codespell:ignore te
         "trailer",
         "trailers",
         "transfer-encoding",
         "upgrade",
-    ]  # codespell:ignore te
+    ]
 )
 _SET_ANEW = frozenset(
     ["host", "origin", "content-length", "expect", "x-request-id", "x-shadow", "x-forwarded-for"]
