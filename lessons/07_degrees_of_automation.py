@@ -540,7 +540,7 @@ lesson.check("7.7")
 # A threshold is safe only for cases like those it was chosen on. Who notices a change? Labels come too late. Brightness says that something is different, not that the model is wrong. In
 # an **audit** people judge a share of the *automated* cases, without seeing the answer. Within minutes you know how often they disagree.
 #
-# A week has 150 cases an hour on average, more at noon, and three people who tire. On Tuesday or Wednesday something happens:
+# A week has 150 cases an hour on average (new range: 110), more at noon, and three people who tire. On Tuesday or Wednesday something happens:
 #
 # | week | brightness | the model |
 # | --- | --- | --- |

@@ -735,8 +735,8 @@ for finding in draft.lint(reference):
 
 # %% [markdown]
 # Exercise 8.8 tests your plan on unseen months. Each has six incidents: slow answers, errors, a feed outage (prices are missing), a dark camera, empty answers and bad results
-# (people search again). They last 16 to 29 hours. What is usual in one of the two shops is far from usual in the other. In the practice month below, an incident is `caught` if a
-# rule pages within five hours, otherwise `late` or `missed`.
+# (people search again). They last 16 to 29 hours. The two shops differ in what is usual. In the practice month below, an incident is `caught` if a
+# rule on a metric that it changes pages within five hours, otherwise `late` or `missed`.
 
 # %%
 from mlprod_helpers.monitoring import shops

@@ -960,11 +960,11 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 #
 # | afternoon | v2 |
 # | --- | --- |
-# | good | answers better, as fast |
+# | good | answers better; slow in one look |
 # | slow | answers better, but 0.3 s later |
 # | fails | answers as before, fails for 5% |
 # | wrong | as fast, but answers worse |
-# | burst | answers better; both versions fail for some seconds and later are slow |
+# | burst | slightly better; both versions fail for some seconds and later are slow |
 #
 # An answer is no good if it failed, came after 150 ms, or was more than 20 minutes off. The costs, in requests:
 #
