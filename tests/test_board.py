@@ -121,6 +121,7 @@ def test_one_line_shares_exercises_and_nothing_else(tmp_path, monkeypatch):
         data["exercises"].get("predictions", "")
     )
     assert list(board.read(shared).learners) == ["blue_otter"]
+    assert path.stat().st_mode & 0o444 == 0o444, "the instructor's board runs as another user"
 
 
 @pytest.mark.parametrize("alias", ["", "x", "../up", "a b", "n" * 21, None])

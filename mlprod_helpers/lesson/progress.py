@@ -228,7 +228,8 @@ class Progress:
         """Renew the copy for the board: the exercises, no predictions. Where that fails, the lesson goes on."""
         if self.shared is not None:
             with contextlib.suppress(OSError):
-                _replace(self.shared, {"version": VERSION, "exercises": data["exercises"]})
+                # readable by all: the board runs as another user
+                _replace(self.shared, {"version": VERSION, "exercises": data["exercises"]}, mode=0o644)
 
     def _write(self, data):
         """Write the file whole; False where that is not possible now."""
@@ -275,8 +276,8 @@ class Progress:
             )
 
 
-def _replace(target, data):
-    """Write a file whole or not at all."""
+def _replace(target, data, mode=None):
+    """Write a file whole or not at all; `mode` says who may read it, its owner alone if not given."""
     made = None
     try:
         _remove_abandoned(target)
@@ -287,6 +288,8 @@ def _replace(target, data):
             json.dump(data, file, indent=1, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(made, mode)
         os.replace(made, target)
     except OSError:
         if made:
