@@ -404,7 +404,7 @@ def load_checked(filename: str, parse):
 def _parsed(path: Path, sums_time: int, time: int, size: int, parse):
     # the times and the size are in the key: a file that changed is read and checked again
     content = path.read_bytes()
-    wanted = _checksums(path.parent).get(path.name)
+    wanted = checksums(path.parent).get(path.name)
     digest = hashlib.sha256(content).hexdigest()
     if wanted is None:
         raise DatasetError(f"{path.parent / _SUMS} has no line for {path.name}.\n{_remedy(_SUMS)}")
@@ -416,7 +416,12 @@ def _parsed(path: Path, sums_time: int, time: int, size: int, parse):
     return parse(content)
 
 
-def _checksums(folder: Path) -> dict[str, str]:
+def checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 that each data file of a folder should have, by name.
+
+    >>> len(checksums(data_folder())["flights.csv.gz"])
+    64
+    """
     lines = (folder / _SUMS).read_text("utf-8").splitlines()
     pairs = (line.split() for line in lines)
     return {pair[1].lstrip("*"): pair[0] for pair in pairs if len(pair) == 2}

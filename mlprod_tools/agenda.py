@@ -25,7 +25,6 @@ class About:
     needs: tuple
     topics: tuple
     objectives: tuple
-    path: str  # the sentence that describes the express path
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,6 @@ def read(root):
         texts = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
         section = next((text for text in texts if "## What you will do" in text), "")
         objectives = re.findall(r"^- \*\*[a-z]\*\* (.*?)[,.;]?(?: and)?$", section, re.MULTILINE)
-        path_text = re.search(r"\*\*Express path, \d+ minutes:\*\* (.*)", section)
         found[about["lesson"]] = About(
             about["lesson"],
             about["title"],
@@ -102,7 +100,6 @@ def read(root):
             tuple(about["needs"]),
             tuple(about.get("topics", ())),
             tuple(objectives),
-            path_text[1] if path_text else "",
         )
     return found
 
@@ -145,22 +142,15 @@ def make(known, minutes, wanted=None):
         If the lessons do not fit; the message says what would.
     """
     if wanted is None:
-        pool, wanted = list(known), []
-        for lesson in pool:
-            if _end(_rows(known, [*wanted, lesson], ())) <= minutes:
-                wanted.append(lesson)
-            else:
-                break
+        wanted = _that_fit(known, list(known), minutes)
         if not wanted:
-            first = known[pool[0]]
+            first = next(iter(known.values()))
             raise ValueError(
                 f"{minutes} minutes are too short for any lesson; {first.title} takes {first.express}"
             )
     short = _end(_rows(known, wanted, ()))
     if short > minutes:
-        fits = list(wanted)
-        while fits and _end(_rows(known, fits, ())) > minutes:
-            fits.pop()
+        fits = _that_fit(known, wanted, minutes)
         instead = (
             f"in {minutes} minutes fit --lessons {','.join(fits)}"
             if fits
@@ -171,10 +161,19 @@ def make(known, minutes, wanted=None):
         )
     full = []
     for lesson in wanted:
-        if _end(_rows(known, wanted, (*full, lesson))) <= minutes:
+        longer = known[lesson].full > known[lesson].express
+        if longer and _end(_rows(known, wanted, (*full, lesson))) <= minutes:
             full.append(lesson)
     rows = _rows(known, wanted, full)
     return Plan(minutes, rows, _before(known, wanted), _cuts(known, wanted, full))
+
+
+def _that_fit(known, lessons, minutes):
+    """The first lessons whose express paths fit together."""
+    fits = list(lessons)
+    while _end(_rows(known, fits, ())) > minutes:
+        fits.pop()
+    return fits
 
 
 def _end(rows):
@@ -186,11 +185,9 @@ def _rows(known, lessons, full):
     blocks = []
     for lesson in lessons:
         about = known[lesson]
-        if lesson in full and about.full > about.express:
-            name, minutes, detail = f"{lesson} {about.title}, full path", about.full, about.objectives
-        else:
-            way = ", express path" if about.express < about.full else ""
-            name, minutes, detail = f"{lesson} {about.title}{way}", about.express, about.objectives
+        minutes = about.full if lesson in full else about.express
+        way = ", full path" if lesson in full else ", express path" if about.express < about.full else ""
+        name, detail = f"{lesson} {about.title}{way}", about.objectives
         if minutes > WORK + 15:
             half = minutes // 2
             blocks += [(f"{name}, first half", half, detail), (f"{name}, second half", minutes - half, ())]
@@ -201,7 +198,7 @@ def _rows(known, lessons, full):
         if worked and worked + minutes > WORK + 15:
             rows.append(Row(now, BREAK, "Break"))
             now, worked = now + BREAK, 0
-        rows.append(Row(now, minutes, name, tuple(detail)))
+        rows.append(Row(now, minutes, name, detail))
         now, worked = now + minutes, worked + minutes
     return rows
 
@@ -222,7 +219,6 @@ def _cuts(known, lessons, full):
     cuts = [
         f"{lesson} {known[lesson].title}: express instead of full path, {known[lesson].full - known[lesson].express} minutes"
         for lesson in reversed(full)
-        if known[lesson].full > known[lesson].express
     ]
     for lesson in reversed(lessons[1:]):
         cuts.append(

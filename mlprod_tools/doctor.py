@@ -15,6 +15,8 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlprod_helpers.datasets import checksums
+
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_DISK = 2**30  # bytes: the environment takes most of it
 MANY_CORES = 8  # from here on, each kernel's threads get in each other's way on a shared machine
@@ -184,17 +186,16 @@ def check_browser():
 
 def check_offline():
     """Is everything here that lessons read, so that no network is needed later?"""
-    sums = (ROOT / "datasets/SHA256SUMS").read_text(encoding="utf-8").split()
-    broken = []
-    for digest, name in zip(sums[::2], sums[1::2], strict=True):
-        path = ROOT / "datasets" / name.lstrip("*")
+    sums, broken = checksums(ROOT / "datasets"), []
+    for name, digest in sums.items():
+        path = ROOT / "datasets" / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             broken.append(path.name)
     if broken:
         advice = "Get these files again: `git checkout datasets`, or a new copy of the course."
         yield Finding("offline", f"missing or changed: {', '.join(broken)}", advice, True)
         return
-    yield Finding("offline", f"all {len(sums) // 2} data files are here; lessons need no network")
+    yield Finding("offline", f"all {len(sums)} data files are here; lessons need no network")
 
 
 CHECKS = (

@@ -9,7 +9,7 @@ from mlprod_tools.agenda import About
 
 
 def lesson(number, full=90, express=45, needs=(), topics=("drift",)):
-    return About(number, f"Lesson {number}", full, express, needs, topics, ("say why, and when",), "")
+    return About(number, f"Lesson {number}", full, express, needs, topics, ("say why, and when",))
 
 
 @pytest.fixture
