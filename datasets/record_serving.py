@@ -75,8 +75,8 @@ def served(months=(1, 2), workers=4, limits=None, **faults):
     )
 
 
-def lab(versions, **settings):
-    return Lab(versions, show=None, redact=(), lifetime_s=600, timeout=120, **settings)
+def lab(versions):
+    return Lab(versions, show=None, redact=(), lifetime_s=600, timeout=120)
 
 
 def together(work, cases):
@@ -164,7 +164,6 @@ def canary(case):
     versions = {"v1": served(error_rate=0.005), "v2": served(error_rate=share, random_state=1)}
     if case == "copies":
         versions["v3"] = served(error_rate=0.5, random_state=2)
-    routing = {"failover": False, "retry_paths": ()} if case == "outage" else {}
     rows = flights(7, 7)[0]
     started = [float("inf")]
 
@@ -173,16 +172,12 @@ def canary(case):
         now = time.monotonic() - started[0]
         return OUTAGE[0] <= now < OUTAGE[1] and bucket([name], "network")[0] < 0.3
 
-    with (
-        lab(versions, stable="v1", canary="v2", routing=routing) as one,
-        Broken() as broken,
-        ExitStack() as stack,
-    ):
+    with lab(versions) as one, Broken() as broken, ExitStack() as stack:
         urls, copies = {name: service.url for name, service in one.services.items()}, None
         if case == "retried":  # v2's process breaks where it would say 500: the router may ask elsewhere
             urls["v2"] = broken.before(urls["v2"], lambda name, status: status == 500)
         if case == "outage":
-            urls |= {name: broken.before(urls[name], lost) for name in ("v1", "v2")}
+            urls |= {name: broken.before(urls[name], lost, cut=False) for name in ("v1", "v2")}
         if case == "copies":  # a second router before v1 sends the copies to v3
             copies = one.folder / "copies.jsonl"
             config = RouterConfig(
@@ -201,29 +196,34 @@ def canary(case):
 
 
 class Broken:
-    """Listeners in front of services that cut connections."""
+    """Listeners in front of services that lose answers."""
 
     def __init__(self):
         self._loop, self._open = asyncio.new_event_loop(), []
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
-    def before(self, url, is_broken):
-        """The address of one that asks the service, and then cuts the connection if `is_broken(request id, status)`."""
-        return asyncio.run_coroutine_threadsafe(self._listen(url, is_broken), self._loop).result()
+    def before(self, url, is_broken, cut=True):
+        """The address of one that asks the service, and then, if `is_broken(request id, status)`, cuts the connection, so that the router
+        tries again, or (with `cut` False) answers with 502, which is final."""
+        return asyncio.run_coroutine_threadsafe(self._listen(url, is_broken, cut), self._loop).result()
 
-    async def _listen(self, url, is_broken):
+    async def _listen(self, url, is_broken, cut):
         import aiohttp
         from aiohttp import web
 
         session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
 
         async def pass_on(request):
+            if request.path == "/readyz":
+                return web.Response()
             body, headers = await request.read(), {"Content-Type": "application/json"}
             names = ("X-Request-Id", "X-User-Id", "X-Shadow")
             headers |= {name: request.headers[name] for name in names if name in request.headers}
             async with session.post(url + request.path, data=body, headers=headers) as answer:
                 content = await answer.read()
             if is_broken(headers["X-Request-Id"], answer.status):
+                if not cut:
+                    return web.Response(status=502)
                 request.transport.abort()
             return web.Response(status=answer.status, body=content, content_type="application/json")
 
@@ -427,7 +427,7 @@ def main(arguments=None):
         content, filename = build.encode(table), f"serving_{name}.csv.gz"
         what = f"{len(table):,} x {table.shape[1]}, {len(content):,} bytes, {time.monotonic() - begin:.0f} s"
         if options.write:
-            build.write_atomically(options.to / filename, content)
+            (options.to / filename).write_bytes(content)
             build.write_sums(options.to, build.read_sums(options.to) | {filename: build.sha256(content)})
         print(f"{name:<14} {what}{', written' if options.write else ''}", flush=True)
     return 0

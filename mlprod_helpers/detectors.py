@@ -6,7 +6,6 @@ alarms where the truth is known; `detection_delay` and `tradeoff` measure delays
 """
 
 import inspect
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,34 +32,27 @@ def make_detector(detector="ADWIN", **params):
 
     Parameters
     ----------
-    detector : str. One of `DETECTORS`; upper and lower case, hyphens and underscores do not matter.
+    detector : str. One of `DETECTORS`.
     **params
         River's own: `delta`, `clock` ... for ADWIN, `drift_threshold` ... for DDM, `threshold`, `delta` ... for
         PageHinkley, `drift_confidence` ... for HDDM_A and HDDM_W, `alpha`, `window_size` ... for KSWIN. KSWIN draws
         at random; its `seed` is 0 unless given.
 
-    >>> make_detector("Page-Hinkley", threshold=20).threshold
+    >>> make_detector("PageHinkley", threshold=20).threshold
     20
     """
-    name = _official_name(detector)
+    if detector not in DETECTORS:
+        raise ValueError(f"unknown detector {detector!r}: choose one of {', '.join(DETECTORS)}")
     from river import drift
 
-    kind = getattr(drift, name, None) or getattr(drift.binary, name.replace("_", ""))
-    if name == "KSWIN":
+    kind = getattr(drift, detector, None) or getattr(drift.binary, detector.replace("_", ""))
+    if detector == "KSWIN":
         params = {"seed": 0} | params
     try:
         return kind(**params)
     except TypeError as error:
         known = ", ".join(inspect.signature(kind).parameters)
-        raise TypeError(f"{name} refuses {params}: {error}. Its parameters are {known}") from None
-
-
-def _official_name(detector):
-    plain = {re.sub(r"[-_ ]", "", name).lower(): name for name in DETECTORS}
-    name = plain.get(re.sub(r"[-_ ]", "", str(detector)).lower())
-    if name is None:
-        raise ValueError(f"unknown detector {detector!r}: choose one of {', '.join(DETECTORS)}")
-    return name
+        raise TypeError(f"{detector} refuses {params}: {error}. Its parameters are {known}") from None
 
 
 def _alarms(detector, errors, first_from=None):
@@ -205,14 +197,12 @@ class AlarmScore:
         From the onset to its first alarm; missing (NaN or NaT) where there was none.
     false_alarms : int. Alarms while nothing had changed.
     missed : int. Onsets without an alarm.
-    repeats : int. Later alarms after the first hit: neither a merit nor a fault.
     kinds : numpy.ndarray of str, one an alarm. "hit", "repeat" or "false".
     """
 
     delays: np.ndarray
     false_alarms: int
     missed: int
-    repeats: int
     kinds: np.ndarray = field(repr=False)
 
 
@@ -220,7 +210,7 @@ def score_alarms(alarms, onsets):
     """Score alarms against the truth: delay, false alarms, missed.
 
     The first alarm from an onset on, before the next onset, is its hit; later ones are repeats. An alarm before the
-    first onset is false, even if it is only just too early.
+    first onset is false, even if it is only just too early. A repeat is neither a merit nor a fault.
 
     Parameters
     ----------
@@ -228,7 +218,7 @@ def score_alarms(alarms, onsets):
     onsets : array-like, shape (k,). Ascending, in the same unit. Empty if nothing changed.
 
     >>> score_alarms([400, 1080, 1300], [1000])
-    AlarmScore(delays=array([80.]), false_alarms=1, missed=0, repeats=1)
+    AlarmScore(delays=array([80.]), false_alarms=1, missed=0)
     """
     alarms, onsets = _as_times(alarms), _as_times(onsets)
     if len(alarms) and len(onsets) and (alarms.dtype.kind == "M") != (onsets.dtype.kind == "M"):
@@ -256,7 +246,6 @@ def score_alarms(alarms, onsets):
         delays,
         int(np.sum(kinds == "false")),
         int(np.isnan(delays).sum()),
-        int(np.sum(kinds == "repeat")),
         kinds,
     )
 
@@ -281,33 +270,13 @@ class Detection:
     score: AlarmScore | None
     _stream: ErrorStream = field(repr=False)
 
-    @property
-    def delays(self):
-        """From each onset to its first alarm, in the unit of the times; missing where there was none."""
-        return self._known().delays
-
-    @property
-    def false_alarms(self):
-        """Alarms while nothing had changed."""
-        return self._known().false_alarms
-
-    @property
-    def missed(self):
-        """Onsets without an alarm."""
-        return self._known().missed
-
-    def _known(self):
-        if self.score is None:
-            raise ValueError("the truth is not known: pass onsets=... to detect (or onsets=stream.reveal())")
-        return self.score
-
     def __repr__(self):
         alarms = f"{self.detector}: {_many(len(self.alarms), 'alarm')} in {self.n_samples:,} rows"
         if self.score is None:
             return alarms
-        late = ", ".join("missed" if np.isnan(d) else f"{_plain(d)} late" for d in self.delays)
-        onsets = _many(len(self.delays), "onset") + (f" ({late})" if late else "")
-        return f"{alarms}; {onsets}, {_many(self.false_alarms, 'false alarm')}"
+        late = ", ".join("missed" if np.isnan(d) else f"{_plain(d)} late" for d in self.score.delays)
+        onsets = _many(len(self.score.delays), "onset") + (f" ({late})" if late else "")
+        return f"{alarms}; {onsets}, {_many(self.score.false_alarms, 'false alarm')}"
 
     def plot(self):
         """The error rate over time, onsets as lines, alarms as marks."""
@@ -355,8 +324,7 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     errors : array-like, shape (n,), or ErrorStream
         One error a row, in the order in which they became known: 1 wrong, 0 right (not the other way round).
         `errors_of` makes it from a stream and predictions.
-    detector : str or river detector
-        A name of `DETECTORS`, or a fresh detector of your own with `update` and `drift_detected`.
+    detector : str. A name of `DETECTORS`.
     onsets : array-like, or anything with `.onsets`, optional
         Where the stream really changed, in the unit of `times` (positions without times), such as `stream.reveal()`.
         Empty if it did not.
@@ -374,8 +342,8 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     ADWIN: 1 alarm in 6,000 rows; 1 onset (159 late), 0 false alarms
     """
     stream = _as_stream(errors, times, onsets)
-    name, machine = _machine(detector, params)
-    values = _as_errors(stream.errors, name)
+    machine = make_detector(detector, **params)
+    values = _as_errors(stream.errors, detector)
     positions = np.array(_alarms(machine, values), dtype=int)
     when = positions if stream.times is None else stream.times[positions]
     alarms = pd.DataFrame({"index": positions, "time": when})
@@ -383,18 +351,7 @@ def detect(errors, detector="ADWIN", *, onsets=None, times=None, **params):
     if stream.onsets is not None:
         score = score_alarms(when, stream.onsets)
         alarms["kind"] = score.kinds
-    return Detection(name, len(values), alarms, score, stream)
-
-
-def _machine(detector, params):
-    if isinstance(detector, str):
-        name = _official_name(detector)
-        return name, make_detector(name, **params)
-    if not (hasattr(detector, "update") and hasattr(detector, "drift_detected")):
-        raise TypeError("detector must be a name, or an object with update(x) and drift_detected")
-    if params:
-        raise TypeError(f"a ready detector takes no parameters: give {sorted(params)} when you make it")
-    return type(detector).__name__, detector
+    return Detection(detector, len(values), alarms, score, stream)
 
 
 def _as_stream(errors, times, onsets):
@@ -451,40 +408,6 @@ def _as_errors(errors, name):
 # ---------------------------------------------------------------- over many seeds
 
 
-@dataclass(frozen=True, eq=False)
-class Delays:
-    """Delays of one detector over many seeds.
-
-    Attributes
-    ----------
-    delays : numpy.ndarray, shape (n_seeds,)
-        Rows from the onset to the first alarm; NaN where none came within the horizon.
-    false_alarms : numpy.ndarray, shape (n_seeds,). Alarms before the onset.
-    onset, horizon : int. Rows before the onset, and rows watched after it.
-    """
-
-    delays: np.ndarray
-    false_alarms: np.ndarray
-    onset: int
-    horizon: int
-
-    @property
-    def mean(self):
-        """Mean delay of the drifts that were seen; NaN if none was."""
-        return float(np.nanmean(self.delays)) if self.missed < 1 else np.nan
-
-    @property
-    def missed(self):
-        """Share of seeds without an alarm within the horizon."""
-        return float(np.isnan(self.delays).mean())
-
-    def __repr__(self):
-        return (
-            f"Delays(mean={self.mean:.0f} rows, missed={self.missed:.1%}, "
-            f"false alarms={int(self.false_alarms.sum())} in {self.onset * len(self.delays):,} rows)"
-        )
-
-
 def detection_delay(
     detector="ADWIN",
     *,
@@ -511,11 +434,17 @@ def detection_delay(
     random_state : int, numpy.random.Generator or None
     **params : Parameters of the detector.
 
-    >>> detection_delay("PageHinkley", threshold=20, onset=2_000, horizon=2_000, n_seeds=10).missed
+    Returns
+    -------
+    dict
+        `mean_delay` and `median_delay` in rows from the onset to the first alarm (NaN if none came within the horizon),
+        `missed` (share of seeds without one), `false_alarms` (alarms before the onset, per 10,000 rows).
+
+    >>> detection_delay("PageHinkley", threshold=20, onset=2_000, horizon=2_000, n_seeds=10)["missed"]
     0.0
     """
     delays, false_alarms = [], []
-    for seed in _seeds(n_seeds, random_state):
+    for seed in np.random.default_rng(random_state).integers(2**63, size=n_seeds).tolist():
         stream = draw_errors(
             onset + horizon, before=before, after=after, onset=onset, width=width, random_state=seed
         )
@@ -525,13 +454,14 @@ def detection_delay(
         hits = alarms[alarms >= onset]
         delays.append(hits[0] - onset if len(hits) else np.nan)
         false_alarms.append(np.sum(alarms < onset))
-    return Delays(np.array(delays, dtype=float), np.array(false_alarms), onset, horizon)
-
-
-def _seeds(n_seeds, random_state):
-    if n_seeds < 1:
-        raise ValueError(f"n_seeds must be at least 1, got {n_seeds}")
-    return np.random.default_rng(random_state).integers(2**63, size=n_seeds).tolist()
+    delays = np.array(delays, dtype=float)
+    seen = delays[~np.isnan(delays)]
+    return {
+        "mean_delay": float(seen.mean()) if len(seen) else np.nan,
+        "median_delay": float(np.median(seen)) if len(seen) else np.nan,
+        "missed": float(np.isnan(delays).mean()),
+        "false_alarms": float(np.mean(false_alarms) / onset * 10_000),
+    }
 
 
 def tradeoff(detector, parameter, values, **settings):
@@ -547,22 +477,11 @@ def tradeoff(detector, parameter, values, **settings):
     Returns
     -------
     pandas.DataFrame
-        Index: the parameter; columns `mean_delay` and `median_delay` (rows), `missed` (share of seeds),
-        `false_alarms` (per 10,000 rows).
+        Index: the parameter; columns as `detection_delay` returns them.
 
     >>> table = tradeoff("PageHinkley", "threshold", [5, 50], onset=2_000, horizon=2_000, n_seeds=10)
     >>> bool(table.loc[5, "mean_delay"] < table.loc[50, "mean_delay"])
     True
     """
-    rows = [_delay_row(detection_delay(detector, **settings, **{parameter: value})) for value in values]
+    rows = [detection_delay(detector, **settings, **{parameter: value}) for value in values]
     return pd.DataFrame(rows, index=pd.Index(values, name=parameter))
-
-
-def _delay_row(result):
-    seen = result.delays[~np.isnan(result.delays)]
-    return {
-        "mean_delay": result.mean,
-        "median_delay": float(np.median(seen)) if len(seen) else np.nan,
-        "missed": result.missed,
-        "false_alarms": float(result.false_alarms.mean() / result.onset * 10_000),
-    }

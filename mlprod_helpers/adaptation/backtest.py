@@ -13,8 +13,6 @@ from mlprod_helpers.adaptation.recency import Clock, effective_rows
 from mlprod_helpers.drift.threads import few_threads
 from mlprod_helpers.requestlog.numbers import as_floats
 
-__all__ = ["BackTest", "Training"]
-
 
 class Training(NamedTuple):
     """What the model of one period was trained on."""

@@ -6,8 +6,6 @@ import numpy as np
 
 from mlprod_helpers.requestlog.numbers import as_floats
 
-__all__ = ["PerformanceEstimate", "estimate_performance"]
-
 
 @dataclass(frozen=True)
 class PerformanceEstimate:
@@ -18,12 +16,10 @@ class PerformanceEstimate:
     value : float. The expected accuracy, 0 to 1.
     sd : float
         How far the realized accuracy will scatter around it although the assumption holds, since labels are drawn.
-    n : int. Number of rows.
     """
 
     value: float
     sd: float
-    n: int
 
 
 def estimate_performance(p):
@@ -55,4 +51,4 @@ def estimate_performance(p):
         raise ValueError("p must be probabilities between 0 and 1, none missing.")
     flagged = p >= 0.5
     value = (p[flagged].sum() + (1 - p[~flagged]).sum()) / len(p)
-    return PerformanceEstimate(float(value), float(np.sqrt((p * (1 - p)).sum()) / len(p)), len(p))
+    return PerformanceEstimate(float(value), float(np.sqrt((p * (1 - p)).sum()) / len(p)))

@@ -7,8 +7,6 @@ from mlprod_helpers.adaptation.backtest import BackTest
 from mlprod_helpers.adaptation.strategies import as_strategies
 from mlprod_helpers.drift.distances import rank_auc
 
-__all__ = ["compare", "evaluate_over_time"]
-
 
 def _auc(y, p):
     """NaN in a period with one class alone."""
@@ -59,8 +57,7 @@ def evaluate_over_time(
         "frozen" (never retrained), "all_history", "window 28D" (rows of the last 28 days), "recency 14D" (weights
         with a half-life of 14 days), "hybrid 50" (frozen, corrected by `HybridModel` with a half-life of 50 labels).
     band : str, optional. Bands of the hybrid: a column of `frame`.
-    metric : {"mae", "auc"} or callable
-        "auc" asks the model for the probability of class 1. A callable takes labels and predictions of one period.
+    metric : {"mae", "auc"}. "auc" asks the model for the probability of class 1.
     retrain_every : int. Retrain at every so manyth moment only: cheaper, while errors stay as fine as the schedule.
 
     Returns
@@ -71,8 +68,7 @@ def evaluate_over_time(
         `effective_rows`), and the metric under its name (NaN where it is not defined, as in an empty period).
 
     Source: Grzenda, Gomes and Bifet, "Delayed labelling evaluation for data streams", Data Mining and Knowledge
-        Discovery 34
-    (2020).
+        Discovery 34 (2020).
 
     The truth moves after 100 days; labels take 5 days.
 
@@ -88,15 +84,16 @@ def evaluate_over_time(
     1            2.0       2.00
     2            2.0       0.61
     """
-    score, method = _metric(metric)
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric!r} is unknown: use one of {', '.join(METRICS)}.")
+    score, method = METRICS[metric]
     if not hasattr(model, method):
         raise ValueError(f"The model has no {method}, which this metric needs.")
     test = BackTest(model, frame, schedule, delay, features, target, time, label_time, band, retrain_every)
-    name = metric if isinstance(metric, str) else getattr(metric, "__name__", "error")
     pieces = []
     for strategy in as_strategies(strategies, test.clock):
         prediction, trainings = test.run(strategy, method)
-        pieces.append(_scored(test, strategy.name, prediction, trainings, score, name))
+        pieces.append(_scored(test, strategy.name, prediction, trainings, score, metric))
     return pd.concat(pieces, ignore_index=True).sort_values("period", kind="stable", ignore_index=True)
 
 
@@ -131,14 +128,6 @@ def compare(errors, against=None):
             "trained_on": errors.groupby("strategy")["trained_on"].mean(),
         }
     ).loc[table.columns]
-
-
-def _metric(metric):
-    if callable(metric):
-        return metric, "predict"
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r} is unknown: use one of {', '.join(METRICS)}, or a function.")
-    return METRICS[metric]
 
 
 def _scored(test, name, prediction, trainings, score, metric):

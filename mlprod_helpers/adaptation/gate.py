@@ -9,8 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from mlprod_helpers.drift.columns import kinds_of
 from mlprod_helpers.requestlog.numbers import as_floats
 
-__all__ = ["AnomalyGate"]
-
 _HOLDOUT = 0.3  # share of the training rows that set the threshold
 
 

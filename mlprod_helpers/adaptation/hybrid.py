@@ -7,8 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from mlprod_helpers.requestlog.numbers import as_floats
 
-__all__ = ["HybridModel", "ResidualStream", "bands_of"]
-
 
 class ResidualStream:
     """Running means of residuals: one a band, and one over all rows for bands without labels yet.

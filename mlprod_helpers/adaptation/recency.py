@@ -5,8 +5,6 @@ import pandas as pd
 
 from mlprod_helpers.requestlog.numbers import as_floats
 
-__all__ = ["Clock", "effective_rows", "recency_weights"]
-
 NEVER = np.iinfo(np.int64).max  # a date that does not come: later than all others
 
 
@@ -129,8 +127,7 @@ def recency_weights(times, half_life, *, now=None):
     now : date or number, optional. The moment of training. Default: the latest of `times`. Later rows are refused.
 
     Source: Klinkenberg, "Learning drifting concepts: example selection vs. example weighting", Intelligent Data
-        Analysis 8
-    (2004).
+        Analysis 8 (2004).
 
     >>> recency_weights(["2013-01-01", "2013-01-15", "2013-01-29"], "14D")
     array([0.25, 0.5 , 1.  ])

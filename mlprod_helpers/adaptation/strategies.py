@@ -6,8 +6,6 @@ import numpy as np
 
 from mlprod_helpers.adaptation.recency import recency_weights
 
-__all__ = ["KINDS", "Strategy", "as_strategies"]
-
 KINDS = ("frozen", "all_history", "window", "recency", "hybrid")
 _EXAMPLES = {
     "window": "window 28D",

@@ -55,6 +55,4 @@ def as_cases(cases):
         raise ValueError("A confidence is missing: fill it with 0, so that the case goes to a person.")
     if cases["model_right"].isna().any() or not np.isin(cases["model_right"].to_numpy(), (0, 1)).all():
         raise ValueError("model_right is True or False for each case.")
-    if "human_error" in cases.columns and not cases["human_error"].between(0, 1).all():
-        raise ValueError("human_error is a probability, from 0 to 1, for each case.")
     return cases

@@ -16,21 +16,13 @@ from mlprod_helpers.names import nearest_name
 
 @dataclass(frozen=True)
 class Degree:
-    """Base of the five degrees. `decides`, `sees` and `model` say in words what differs."""
+    """Base of the five degrees. `decides` and `sees` say in words what differs."""
 
-    name: ClassVar[str] = ""
-    decides: ClassVar[str] = ""
-    sees: ClassVar[str] = ""
-
-    @property
-    def assisted(self):
-        """Whether reviewers see the model's suggestion before they decide."""
-        return False
-
-    @property
-    def audit(self):
-        """Share of the automated cases that a person also looks at, blind, for the record."""
-        return 0.0
+    name: ClassVar[str]
+    decides: ClassVar[str]
+    sees: ClassVar[str]
+    assisted: ClassVar[bool] = False  # do reviewers see the model's suggestion before they decide?
+    audit_share = 0.0  # of the automated cases: those that a person also judges, blind
 
     def automates(self, confidence):
         """Which cases does the model decide? An array of n booleans for n confidences from 0 to 1."""
@@ -62,10 +54,7 @@ class Assistance(Degree):
     name: ClassVar[str] = "assistance"
     decides: ClassVar[str] = "a person, every case"
     sees: ClassVar[str] = "the case and the suggestion"
-
-    @property
-    def assisted(self):
-        return True
+    assisted: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -92,10 +81,6 @@ class Partial(Degree):
             raise ValueError(f"threshold is {self.threshold}, but a confidence to reach is 0 or more.")
         _check_share(self.audit_share)
 
-    @property
-    def audit(self):
-        return self.audit_share
-
     def automates(self, confidence):
         return np.asarray(confidence) >= self.threshold
 
@@ -115,10 +100,6 @@ class Full(Degree):
 
     def __post_init__(self):
         _check_share(self.audit_share)
-
-    @property
-    def audit(self):
-        return self.audit_share
 
     def automates(self, confidence):
         return np.ones(np.shape(confidence), dtype=bool)

@@ -7,6 +7,8 @@ import numpy as np
 from mlprod_helpers.queueing import Exponential
 from mlprod_helpers.queueing.laws import Law
 
+MEMORY = 7200.0  # seconds over which work makes tired
+
 
 @dataclass(frozen=True)
 class Reviewers:
@@ -16,15 +18,12 @@ class Reviewers:
     ----------
     count : int, how many work at the same time
     service : a law of `queueing` or a number of seconds: how long one case takes
-    error : float, how often a rested reviewer is wrong without any suggestion. A column `human_error` of the cases
-        outranks it.
-    fatigue : float. What is added to that probability when the reviewers have worked without a pause for `memory` seconds; in
+    error : float, how often a rested reviewer is wrong without any suggestion
+    fatigue : float. What is added to that probability when the reviewers have worked without a pause for two hours; in
         proportion to the share of that time in which they worked.
-    memory : float, seconds
     follow_right, follow_wrong : float from 0 to 1. How often does a reviewer whose own answer differs from the shown
         suggestion take the suggestion, when it is right, and when it is wrong? Equal: they cannot tell. A higher
         `follow_wrong`: its errors persuade (anchoring).
-    speedup : float, how many times as fast a case is decided when a suggestion is shown
 
     Raises
     ------
@@ -38,10 +37,8 @@ class Reviewers:
     service: object = field(default_factory=lambda: Exponential(60.0))
     error: float = 0.05
     fatigue: float = 0.0
-    memory: float = 7200.0
     follow_right: float = 0.7
     follow_wrong: float = 0.7
-    speedup: float = 1.0
 
     def __post_init__(self):
         if isinstance(self.count, bool) or int(self.count) != self.count or self.count < 1:
@@ -57,9 +54,6 @@ class Reviewers:
         for name in ("error", "fatigue", "follow_right", "follow_wrong"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it is a share, from 0 to 1.")
-        for name in ("memory", "speedup"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, but it is a finite number above 0.")
 
     @property
     def mean_seconds(self):

@@ -46,19 +46,6 @@ class RiskCoverage:
             (np.interp(ranks, np.append(0, self.accepted), np.append(0, self.errors)) / ranks).mean()
         )
 
-    @property
-    def table(self):
-        """One row a threshold: coverage, risk, accepted, errors."""
-        return pd.DataFrame(
-            {
-                "coverage": self.coverage,
-                "risk": self.risk,
-                "accepted": self.accepted,
-                "errors": self.errors,
-            },
-            index=pd.Index(self.threshold, name="threshold"),
-        )
-
     def plot(self, *, max_risk=None):
         """Risk over coverage, and up to its 95% upper bound at each threshold, taken alone (see `upper_bound`)."""
         from mlprod_helpers import plots
@@ -113,12 +100,8 @@ def risk_coverage(confidence, correct):
     Y. Geifman, G. Uziel, R. El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019.
 
     >>> curve = risk_coverage([0.9, 0.8, 0.8, 0.6], [True, True, False, False])
-    >>> curve.table[["coverage", "risk"]].round(2)
-               coverage  risk
-    threshold
-    0.9            0.25  0.00
-    0.8            0.75  0.33
-    0.6            1.00  0.50
+    >>> curve.threshold, curve.coverage, curve.risk.round(2)
+    (array([0.9, 0.8, 0.6]), array([0.25, 0.75, 1.  ]), array([0.  , 0.33, 0.5 ]))
     """
     confidence, correct = _pairs(confidence, correct)
     order = np.argsort(-confidence, kind="stable")

@@ -5,7 +5,6 @@ a suggestion. A policy decides who looks at what, never how it turns out; so two
 """
 
 import heapq
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from mlprod_helpers.automation.cases import as_cases
 from mlprod_helpers.automation.degrees import Degree
-from mlprod_helpers.automation.reviewers import Costs, Reviewers
+from mlprod_helpers.automation.reviewers import MEMORY, Costs, Reviewers
 from mlprod_helpers.queueing import mean_level, simulate
 from mlprod_helpers.queueing.laws import as_law
 
@@ -32,8 +31,7 @@ def simulate_triage(cases, policy, reviewers=None, costs=None, random_state=None
 
     Parameters
     ----------
-    cases : DataFrame with `seconds` (arrival, sorted), `confidence` (0 to 1), `model_right`; if present,
-        `human_error`: how often a rested reviewer is wrong on that case alone
+    cases : DataFrame with `seconds` (arrival, sorted), `confidence` (0 to 1), `model_right`
     policy : a degree (`HumanOnly()`, `Shadow()`, `Assistance()`, `Partial(0.9)`, `Full()`), or a function
         `(observation, memory) -> (degree, memory)` that is asked once a tick; `memory` is None at first
     reviewers : Reviewers
@@ -70,31 +68,25 @@ class _World:
         self.model_right = cases["model_right"].to_numpy(dtype=bool)
         self.alone, self.follow, self.audit = rng.random((3, n))
         self.service = as_law(reviewers.service).sample(n, rng)
-        error = (
-            cases["human_error"].to_numpy(dtype=float) if "human_error" in cases.columns else reviewers.error
-        )
-        self.error = np.broadcast_to(error, (n,))
 
     def routes(self, degree, part=slice(None)):
-        """For a part of the cases: automated, audited, seconds of review (where someone looks)."""
+        """For a part of the cases: which are automated, which audited, where a suggestion is shown."""
         automated = np.asarray(degree.automates(self.confidence[part]), dtype=bool)
-        audited = automated & (self.audit[part] < degree.audit)
-        shown = ~automated & degree.assisted
-        service = self.service[part] / np.where(shown, self.reviewers.speedup, 1.0)
-        return automated, audited, shown, service
+        audited = automated & (self.audit[part] < degree.audit_share)
+        return automated, audited, ~automated & degree.assisted
 
     def person_right(self, rows, shown, busy):
         """Whether the people who look at these cases are right, given how busy they were before."""
-        own = self.alone[rows] >= self.error[rows] + self.reviewers.fatigue * busy
+        own = self.alone[rows] >= self.reviewers.error + self.reviewers.fatigue * busy
         model = self.model_right[rows]
         follow = np.where(model, self.reviewers.follow_right, self.reviewers.follow_wrong)
         led = shown & (own != model) & (self.follow[rows] < follow)
         return np.where(led, model, own)
 
     def run(self, degree):
-        automated, audited, shown, service = self.routes(degree)
+        automated, audited, shown = self.routes(degree)
         rows = np.flatnonzero(~automated | audited)
-        queue = simulate(self.seconds[rows], service[rows], self.reviewers.count)
+        queue = simulate(self.seconds[rows], self.service[rows], self.reviewers.count)
         begin, end = queue.left_queue, queue.left_queue + queue.service
         busy = _busy_share(begin, begin, end, self.reviewers)
         right = self.person_right(rows, shown[rows], busy)
@@ -128,14 +120,13 @@ class _World:
             degree, memory = _answered(policy(dict(observation), memory))
             last = int(np.searchsorted(self.seconds, now + tick))
             part = slice(first, last)
-            automated[part], audited[part], shown[part], service = self.routes(degree, part)
-            looked = np.flatnonzero(~automated[part] | audited[part])
-            fresh = looked + first
-            began = _first_free(free, self.seconds[fresh], service[looked])
+            automated[part], audited[part], shown[part] = self.routes(degree, part)
+            fresh = np.flatnonzero(~automated[part] | audited[part]) + first
+            began = _first_free(free, self.seconds[fresh], self.service[fresh])
             rows, begin = np.append(rows, fresh), np.append(begin, began)
-            end = np.append(end, began + service[looked])
+            end = np.append(end, began + self.service[fresh])
             # who begins before these do decides how busy the reviewers have been: all of that is known by now
-            recent = end > (began[0] if len(began) else 0) - self.reviewers.memory
+            recent = end > (began[0] if len(began) else 0) - MEMORY
             busy = _busy_share(began, begin[recent], end[recent], self.reviewers)
             right = np.append(right, self.person_right(fresh, shown[fresh], busy))
             steps.append(
@@ -154,9 +145,7 @@ class _World:
             shown=shown,
             wait=wait,
             delay=np.where(automated, 0.0, delay),
-            human_right=pd.array(person, dtype="boolean")
-            if len(rows)
-            else pd.array([pd.NA] * n, dtype="boolean"),
+            human_right=pd.array(person, dtype="Float64").astype("boolean"),
             right=np.where(automated, self.model_right, person == 1),
         )
         return TriageResult(table, self.reviewers, self.costs, np.sort(rows), end - begin, steps)
@@ -212,11 +201,6 @@ class TriageResult:
     def load(self):
         """Work that arrived for each reviewer, per time: 1 and more is overload."""
         return float(self._work.sum() / (self.span * self.reviewers.count)) if self.span > 0 else np.nan
-
-    @property
-    def mean_wait(self):
-        """Mean seconds in the queue of those that people look at."""
-        return float(self.cases["wait"].mean())
 
     @property
     def mean_backlog(self):
@@ -294,10 +278,11 @@ class TriageResult:
                 index=pd.Index(edges[:-1] / HOUR, name="hour"),
             )
 
-    def plot(self, window=6 * HOUR, *, max_risk=None):
-        """Coverage, errors among the automated, backlog over time."""
+    def plot(self, *, max_risk=None):
+        """Coverage, errors among the automated, backlog, in windows of six hours."""
         from mlprod_helpers import plots
 
+        window = 6 * HOUR
         table = self.over_time(window)
         fig, (top, middle, below) = plots.figure(nrows=3, sharex=True, size=(7.4, 6.2))
         for ax, name, what, color in (
@@ -348,13 +333,6 @@ class Ladder:
         """One row a policy; see `TriageResult.summary`."""
         return pd.DataFrame({name: run.summary for name, run in self.results.items()}).T.rename_axis("degree")
 
-    def __repr__(self):
-        return (
-            "Ladder("
-            + ", ".join(f"{name}: {run.cost:.3g}" for name, run in self.results.items())
-            + " a case)"
-        )
-
 
 def compare_degrees(cases, policies, reviewers=None, costs=None, random_state=None, **kw):
     """Several policies over the same cases with the same luck, as a `Ladder`.
@@ -373,8 +351,6 @@ def compare_degrees(cases, policies, reviewers=None, costs=None, random_state=No
     full          5.20
     Name: cost, dtype: float64
     """
-    if not isinstance(policies, Mapping):
-        raise TypeError("policies is a dict name -> degree, such as ladder().")
     if isinstance(random_state, np.random.Generator) or random_state is None:
         # one seed for all of them, or each would meet other luck
         random_state = int(np.random.default_rng(random_state).integers(1 << 32))
@@ -409,13 +385,13 @@ def _first_free(free, arrivals, service):
 
 
 def _busy_share(at, begin, end, reviewers):
-    """Which share of the last `memory` seconds did the reviewers work, on average, at each of these moments?"""
+    """Which share of the last `MEMORY` seconds did the reviewers work, on average, at each of these moments?"""
     if not reviewers.fatigue or not len(at):
         return np.zeros(len(at))
 
-    until = np.concatenate([at, at - reviewers.memory])
+    until = np.concatenate([at, at - MEMORY])
     now, earlier = np.split(_sum_since(begin, until) - _sum_since(end, until), 2)
-    return np.clip((now - earlier) / (reviewers.memory * reviewers.count), 0, 1)
+    return np.clip((now - earlier) / (MEMORY * reviewers.count), 0, 1)
 
 
 def _sum_since(times, until):

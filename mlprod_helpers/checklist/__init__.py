@@ -41,6 +41,7 @@ from mlprod_helpers.checklist.privacy import (
 from mlprod_helpers.checklist.record import Record
 from mlprod_helpers.checklist.replay import replay_record
 from mlprod_helpers.checklist.rows import CLAIMS, ROWS
+from mlprod_helpers.checklist.segments import from_segments, segment_errors
 
 __all__ = [
     "CLAIMS",
@@ -63,6 +64,7 @@ __all__ = [
     "from_groups",
     "from_leaks",
     "from_model",
+    "from_segments",
     "from_sizing",
     "from_trials",
     "k_anonymity",
@@ -74,4 +76,5 @@ __all__ = [
     "rare_groups",
     "redact",
     "replay_record",
+    "segment_errors",
 ]

@@ -130,6 +130,7 @@ def door(payload):
 
 RATE, SERVICE = 80.0, Lognormal(0.05, cv=1.0)
 NEED_MS = 300.0
+WORST_SEGMENT = 15.0  # minutes of mean error that the display accepts for any airline
 OWNER, BACK = "eta-oncall rota", "set the router's weight of the old version to 100%"
 SERVER_MONTH, MISSED_MINUTE, MINUTES = 60.0, 2.0, 1800
 
@@ -168,7 +169,7 @@ def eta_record(
     Parameters
     ----------
     evidence : dict of Evidence
-        `model_bytes`, `leaks`, `refused` and `k_anonymity`. The simulated figures are drawn here.
+        `model_bytes`, `leaks`, `refused`, `k_anonymity` and `segment_error`. The simulated figures are drawn here.
     baseline : str
     servers, draws : int
         Servers of the busiest hour; minutes of traffic that prove the promises.
@@ -194,6 +195,7 @@ def eta_record(
             "CPU", "A row takes 50 ms on one core.", [_proven(evidence, "model_bytes", at_most=10, unit="MB")]
         ),
         logging=[_proven(evidence, "leaks", at_most=0)],
+        fairness=[_proven(evidence, "segment_error", at_most=WORST_SEGMENT, unit="min")],
         rollout=Rollout("canary", steps=(0.05, 0.25, 1.0), minutes=30),
     )
     if refused_percent is not ...:

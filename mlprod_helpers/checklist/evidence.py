@@ -4,7 +4,6 @@ import json
 import pickle
 import time
 import tracemalloc
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -12,28 +11,23 @@ import pandas as pd
 from mlprod_helpers.checklist.fields import RecordError
 from mlprod_helpers.checklist.measures import METRICS
 from mlprod_helpers.checklist.parts import Evidence, figure_of
-from mlprod_helpers.requestlog.numbers import as_floats
 
 
 def measured(figure, unit, how, *, source="measurement", **conditions):
-    """Evidence from one figure, or several, that you took yourself.
+    """Evidence from a figure that you took yourself.
 
     Parameters
     ----------
-    figure : float, or a sequence with one figure a repetition. The highest counts; where high is good, give one
-        figure
+    figure : float
     unit : str
     how : str, one sentence: what was run
     source : "measurement", "calculation", "log" or "simulation"
     **conditions : load, machine, number of rows, ...
 
-    >>> measured([0.011, 0.013, 0.012], "s", "predict of 1,000 rows", rows=1000, machine="laptop")
-    Evidence(0.013 s, worst of 3 draws, measurement, rows 1000, machine laptop: predict of 1,000 rows)
+    >>> measured(0.013, "s", "predict of 1,000 rows", rows=1000, machine="laptop")
+    Evidence(0.013 s, measurement, rows 1000, machine laptop: predict of 1,000 rows)
     """
-    draws = () if np.ndim(figure) == 0 else tuple(as_floats(figure, "figure"))
-    if np.ndim(figure) and not draws:
-        raise RecordError("There is no figure: measure at least once.")
-    return Evidence(max(draws) if draws else figure, unit, source, how, conditions, draws)
+    return Evidence(figure, unit, source, how, conditions)
 
 
 def from_sizing(sizing, metric="p99", *, seeds=20):
@@ -56,13 +50,13 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
     >>> round(one.figure, 2), round(many.figure, 2)  # one seed says little of the worst minute
     (0.3, 0.43)
     """
-    seeds = list(range(seeds)) if isinstance(seeds, Integral) else [int(seed) for seed in seeds]
+    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if not seeds:
         raise RecordError("There is no seed: one draw of the traffic at least.")
     if len(set(seeds)) < len(seeds):
         raise RecordError("A seed stands twice: it draws the same traffic again and proves nothing new.")
     runs = [sizing.run(seed) for seed in seeds]
-    draws = tuple(float(figure_of(run, metric)) for run in runs)
+    draws = tuple(figure_of(run, metric) for run in runs)
     if np.isnan(draws).any():
         raise RecordError(f"A run without an answered request says nothing about {metric}: leave it out.")
     conditions = {
@@ -126,19 +120,14 @@ def peak_memory(call):
     >>> peak_memory(lambda: np.ones(1_000_000)) // 1_000_000
     8
     """
-    was_tracing = tracemalloc.is_tracing()
-    if not was_tracing:
-        tracemalloc.start()
+    tracemalloc.start()
     try:
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
         result = call()
         peak = tracemalloc.get_traced_memory()[1]
         del result
     finally:
-        if not was_tracing:
-            tracemalloc.stop()
-    return max(0, peak - before)
+        tracemalloc.stop()
+    return peak
 
 
 def batch_timing(predict, rows, sizes=(1, 10, 100, 1000), *, repeats=5):

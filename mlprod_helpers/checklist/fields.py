@@ -5,13 +5,12 @@ pydantic checks and words the faults; `model` makes a pydantic dataclass that ra
 
 import functools
 import inspect
-import math
 from dataclasses import fields
 from numbers import Real
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, Strict, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, Strict, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -35,19 +34,12 @@ def _as_whole(value):
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _as_figure(value):
-    value = float(value) if value in ("inf", "-inf") else _as_number(value)
-    if isinstance(value, float) and math.isnan(value):
-        raise wrong("is nan, but it is a number: nothing was measured, so it proves nothing.")
-    return value
-
-
 def _as_condition(value):
     """A condition of evidence as plain data, so that it survives JSON unchanged."""
     if isinstance(value, list | tuple | range | set | frozenset | np.ndarray):
         return [_as_condition(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not np.isfinite(value):
         raise wrong(f"is {value}: give a finite number.")
     return value
 
@@ -63,13 +55,6 @@ Share = Annotated[Number, Field(gt=0, le=1)]
 Amount = Annotated[Number, Field(ge=0)]
 Positive = Annotated[Number, Field(gt=0)]
 Whole = Annotated[int, Strict(), BeforeValidator(_as_whole)]
-# a figure may be infinite: the latency of a request that was never answered. JSON has no such number, so it is a text.
-Figure = Annotated[
-    float,
-    Strict(),
-    BeforeValidator(_as_figure),
-    PlainSerializer(lambda value: str(value) if math.isinf(value) else value),
-]
 Condition = Annotated[JsonValue, BeforeValidator(_as_condition)]
 
 

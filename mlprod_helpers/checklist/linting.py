@@ -238,7 +238,7 @@ def _sizing(record):
         yield "sizing", "missing", "The rate is 0: state that of the busiest hour."
     mean = sizing.service.mean
     load = sizing.rate * mean / sizing.servers
-    if sizing.batch is None and load >= 1:
+    if load >= 1:
         traffic = f"{sizing.servers} servers at {sizing.rate:g} requests a second of {mean:g} s each"
         todo = f"are {100 * load:.0f}% busy: the queue grows without end. Add servers."
         yield "sizing", "inconsistent", f"{traffic} {todo}"

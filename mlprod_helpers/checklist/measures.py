@@ -26,7 +26,6 @@ METRICS = {
     "p99.9": Measure("99.9% of the answers come within", "s", "low"),
     "mean_latency": Measure("mean time from arrival to answer", "s", "low"),
     "mean_wait": Measure("mean time in the queue", "s", "low"),
-    "drop_rate": Measure("requests without an answer", "share", "low"),
     "error_rate": Measure("requests that the service failed (status 5xx)", "share", "low"),
     "utilization": Measure("server time spent working", "share", "low"),
     "throughput": Measure("answers a second when all servers work", "QPS", "high"),
@@ -39,12 +38,13 @@ METRICS = {
     "cost_per_month": Measure("cost of a month", "", "low"),
     "leaks": Measure("traces of a person found", "", "low"),
     "k_anonymity": Measure("people in the smallest group", "", "high"),
+    "segment_error": Measure("mean error of the worst segment", "", "low"),
     "refused": Measure("wrong inputs that are refused", "share", "high"),
 }
-PERCENTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "p99.9": 99.9}
+PERCENTILES = ("p50", "p90", "p95", "p99", "p99.9")
 MEMORY = ("peak_memory", "model_bytes")
 # what a simulated run can say, so what a replay can check
-SIMULATED = (*PERCENTILES, "mean_latency", "mean_wait", "drop_rate", "utilization", "throughput")
+SIMULATED = (*PERCENTILES, "mean_latency", "mean_wait", "utilization", "throughput")
 
 
 def dimension(unit):
@@ -79,11 +79,9 @@ def convert(value, unit, to):
 def in_words(value, unit):
     """A figure with its unit, for a sentence.
 
-    >>> in_words(0.21234, "s"), in_words(0.034, "share"), in_words(1234567, "B"), in_words(float("inf"), "s")
-    ('0.212 s', '3.4%', '1.23 MB', 'never (s)')
+    >>> in_words(0.21234, "s"), in_words(0.034, "share"), in_words(1234567, "B")
+    ('0.212 s', '3.4%', '1.23 MB')
     """
-    if value == float("inf"):
-        return f"never ({unit})" if dimension(unit) == "time" else f"infinite {unit}".strip()
     if unit == "share":
         value, unit = 100 * value, "%"
     if unit == "B":

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 from mlprod_helpers.checklist.fields import (
     Amount,
     Condition,
-    Figure,
     Number,
     Positive,
     RecordError,
@@ -24,7 +23,7 @@ from mlprod_helpers.checklist.fields import (
 )
 from mlprod_helpers.checklist.measures import METRICS, SIMULATED, convert, in_words
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.queueing import Batch, Constant, Exponential, Lognormal, Measured, poisson, simulate
+from mlprod_helpers.queueing import Constant, Exponential, Lognormal, Measured, poisson, simulate
 from mlprod_helpers.queueing.laws import as_law
 
 SOURCES = ("simulation", "log", "measurement", "calculation")
@@ -47,18 +46,18 @@ class Evidence:
 
     Raises
     ------
-    RecordError : a figure that is missing (NaN): nothing was measured, so it proves nothing.
+    RecordError : a figure that is missing or infinite: it proves nothing.
 
     >>> Evidence(0.18, "s", "measurement", how="wrk against staging", conditions={"rate": 40})
     Evidence(0.18 s, measurement, rate 40: wrk against staging)
     """
 
-    figure: Figure
+    figure: Number
     unit: Text = ""
     source: Literal[SOURCES] = "measurement"
     how: Text = ""
     conditions: dict[str, Condition] = field(default_factory=dict, hash=False)
-    draws: Annotated[tuple[Figure, ...], BeforeValidator(as_list)] = ()
+    draws: Annotated[tuple[Number, ...], BeforeValidator(as_list)] = ()
 
     @model_validator(mode="after")
     def _is_whole(self):
@@ -312,7 +311,6 @@ class Sizing:
     servers : int
     service : a law of the service time in seconds (`Constant`, `Exponential`, `Lognormal`, `Measured`) or a number
     seconds : float, the length of the window in which the claims have to hold
-    batch, timeout, queue_limit : as in `queueing.simulate`
 
     >>> sizing = Sizing(rate=40.0, servers=4, service=Lognormal(0.05, cv=1.0))
     >>> sizing.run(random_state=0)
@@ -323,9 +321,6 @@ class Sizing:
     servers: Annotated[Whole, Field(ge=1)]
     service: Annotated[object, PlainValidator(_read_law), PlainSerializer(_write_law)]
     seconds: Positive = 300.0
-    batch: Batch | None = None
-    timeout: Amount | None = None
-    queue_limit: Annotated[Whole, Field(ge=0)] | None = None
 
     def run(self, random_state=None, *, rate=None, service=None):
         """One window of this traffic as a `QueueResult`: Poisson arrivals, answered by these servers.
@@ -335,13 +330,7 @@ class Sizing:
         rng = np.random.default_rng(random_state)
         arrivals = poisson(self.rate if rate is None else rate, self.seconds, random_state=rng)
         return simulate(
-            arrivals,
-            self.service if service is None else service,
-            self.servers,
-            batch=self.batch,
-            timeout=self.timeout,
-            queue_limit=self.queue_limit,
-            random_state=rng,
+            arrivals, self.service if service is None else service, self.servers, random_state=rng
         )
 
     def __str__(self):
@@ -363,7 +352,7 @@ def figure_of(run, metric):
         return run.percentile(float(metric[1:]))
     if metric == "throughput":  # answers for each second of all servers' work
         busy = run.utilization * (run.end - run.arrival[0]) if len(run) else 0.0
-        return float((~run.dropped).sum() / busy) if busy > 0 else math.nan
+        return float(len(run) / busy) if busy > 0 else math.nan
     if metric not in SIMULATED:
         raise RecordError(f"A simulated run does not know {metric!r}: {nearest_name(metric, SIMULATED)}.")
     return float(getattr(run, metric))

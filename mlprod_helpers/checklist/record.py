@@ -13,7 +13,7 @@ from mlprod_helpers.checklist.linting import lint
 from mlprod_helpers.checklist.parts import Alert, Claim, Decision, Rollback, Rollout, Sizing
 from mlprod_helpers.checklist.rows import CLAIMS, DECISIONS, ROWS, says
 from mlprod_helpers.checklist.runbook import runbook
-from mlprod_helpers.files import write_json
+from mlprod_helpers.files import write_text
 from mlprod_helpers.names import nearest_name
 
 SCHEMA = "mlprod/deployment-record/1"
@@ -49,7 +49,7 @@ class Record:
     service, owner, baseline : str
     scenario, automation, training, serving, place, compute : Decision, or the text of its choice
     sizing : Sizing or None
-    latency, throughput, logging, security, privacy : list of Claim
+    latency, throughput, logging, security, privacy, fairness : list of Claim
     rollout : Rollout
     rollback : Rollback
     monitoring : list of Alert
@@ -89,6 +89,7 @@ class Record:
     logging: list_of(Claim) = ()
     security: list_of(Claim) = ()
     privacy: list_of(Claim) = ()
+    fairness: list_of(Claim) = ()
     rollout: Rollout = Rollout()
     rollback: Rollback = Rollback()
     monitoring: list_of(Alert) = ()
@@ -149,7 +150,7 @@ class Record:
 
     def save(self, path):
         """Write the record as JSON and return the path. The file is replaced as a whole: nobody reads half a record."""
-        return write_json(path, self.to_dict())
+        return write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path):

@@ -39,7 +39,7 @@ class Replay:
     def reason(self):
         """What happened, in words."""
         if self.claims.empty:
-            return "Nothing to replay: no claim on latency, throughput, utilization or drops has a threshold."
+            return "Nothing to replay: no claim on latency, throughput or utilization has a threshold."
         sentences = []
         for claim in self.claims.itertuples():
             kept = round(claim.kept * len(self.draws))

@@ -37,12 +37,13 @@ ROWS = {
     "logging": Row("Logging", "What is kept of each request, and for how long?"),
     "security": Row("Security", "What comes through the door, and what is refused?"),
     "privacy": Row("Privacy", "Who could be recognized from what is kept?"),
+    "fairness": Row("Fairness", "For which segment is it worst, and how large is the error there?"),
     "rollout": Row("Rollout", "How does a new version reach the users?"),
     "rollback": Row("Rollback", "What starts the way back, how long does it take, who does it?"),
     "monitoring": Row("Monitoring", "What is watched, at which value is whom told?"),
 }
 DECISIONS = tuple(name for name, row in ROWS.items() if row.options)
-CLAIMS = ("latency", "throughput", "logging", "security", "privacy")
+CLAIMS = ("latency", "throughput", "logging", "security", "privacy", "fairness")
 TEXTS = ("service", "owner", "baseline")
 
 

@@ -83,7 +83,7 @@ def _bins(reference, current):
     *both, _ = numbers_of(reference, current, kind)
     ordered = np.sort(both[0][~np.isnan(both[0])])
     few = n_distinct(ordered) <= N_BINS
-    limits = np.unique(ordered) if few else quantile_edges(ordered, N_BINS)
+    limits = np.unique(ordered) if few else quantile_edges(ordered)
 
     def numbered(x):
         at = np.searchsorted(limits, x, "left")

@@ -28,14 +28,6 @@ from mlprod_helpers.drift.distances import (
 )
 from mlprod_helpers.requestlog.numbers import as_floats
 
-VERDICTS = {
-    "drift": "more than chance, and large enough to matter",
-    "small": "more than chance, but below the smallest effect that matters",
-    "quiet": "chance alone does as much when nothing has changed",
-    "untested": "nothing to compare",
-}
-
-
 # ---------------------------------------------------------------- many p-values at once
 
 
@@ -105,7 +97,8 @@ class DriftReport:
     table : pandas.DataFrame
         Index: the column. Columns: `kind`, `test`, `statistic`, `effect_size` (shift of a normal column, in standard
         deviations), `pvalue`, `p_holm` (corrected for the number of columns), `psi`, `missing_reference`, `missing_current`,
-        `unseen` (shares of rows), `verdict`, `reason`.
+        `unseen` (shares of rows), `verdict` ("drift", "small": more than chance, but below the smallest effect that
+        matters, "quiet": chance does as much, or "untested": nothing to compare), `reason`.
     n_reference, n_current : int. Rows compared.
     alpha, min_effect : float. The limits behind the verdicts.
     """
@@ -189,7 +182,7 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     if not 0 < alpha < 1 or not min_effect >= 0:
         raise ValueError(f"alpha lies between 0 and 1, min_effect is not negative: got {alpha}, {min_effect}")
     rows = _compare_columns(reference, current, alpha)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=_COLUMNS)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=_MEASURED)
     table["p_holm"] = _corrected(table["pvalue"], _CORRECTIONS["holm"])
     table["verdict"] = [
         _verdict(*row, alpha, min_effect)
@@ -202,7 +195,7 @@ def drift_report(reference, current, *, alpha=0.05, min_effect=0.2):
     return DriftReport(table[_SHOWN], len(reference), len(current), alpha, min_effect)
 
 
-_COLUMNS = [
+_MEASURED = [
     *("kind", "test", "statistic", "effect_size", "pvalue", "psi"),
     *("missing_reference", "missing_current", "unseen", "facts", "also"),
 ]
@@ -217,25 +210,14 @@ def _compare_columns(reference, current, alpha):
     for column in [*reference.columns, *current.columns.difference(reference.columns, sort=False)]:
         if column not in current.columns or column not in reference.columns:
             where = "current data" if column in reference.columns else "reference"
-            rows[column] = _row("absent", "presence", facts=f"the {where} does not have this column")
+            rows[column] = _untested("absent", "presence", f"the {where} does not have this column")
         else:
             rows[column] = _compare(reference[column], current[column], alpha)
     return rows
 
 
-def _row(
-    kind,
-    test,
-    statistic=np.nan,
-    effect=np.nan,
-    pvalue=np.nan,
-    psi=np.nan,
-    missing=(np.nan, np.nan),
-    unseen=np.nan,
-    facts="",
-    also="",
-):
-    return kind, test, statistic, effect, pvalue, psi, *missing, unseen, facts, also
+def _untested(kind, test, facts):
+    return kind, test, *[np.nan] * 7, facts, ""
 
 
 # ---------------------------------------------------------------- one column
@@ -267,7 +249,7 @@ def _compare(reference, current, alpha):
     kind, kind_now = kinds_of(reference, current)
     if kind != kind_now:
         facts = f"{kind} values ({reference.dtype}) became {kind_now} values ({current.dtype})"
-        return _row("mixed", "type", facts=facts)
+        return _untested("mixed", "type", facts)
     if kind in CATEGORICAL:
         values = _categories(reference, current)
     elif kind == "datetime":
@@ -280,14 +262,15 @@ def _compare(reference, current, alpha):
     if any(values.missing) and kind != "missing":
         findings.append(_missing_finding(*values.missing, len(reference), len(current)))
     lead = _leading(findings, alpha) or _Finding("none", np.nan, np.nan, np.nan, "")
-    return _row(
+    return (
         {"boolean": "category", "timedelta": "number"}.get(kind, kind),
         lead.test,
         lead.statistic,
         lead.effect_size,
         lead.pvalue,
         values.psi,
-        (values.missing[0] / len(reference), values.missing[1] / len(current)),
+        values.missing[0] / len(reference),
+        values.missing[1] / len(current),
         values.unseen,
         lead.facts,
         values.also,
@@ -309,7 +292,7 @@ def _numbers(reference, current, kind):
     missing = missing_a, missing_b
     if len(a) == 0 or len(b) == 0:
         return _Values(missing, also=_NO_VALUE)
-    psi = psi_value(count_numbers(a, b, missing_a, missing_b, N_BINS, origin))
+    psi = psi_value(count_numbers(a, b, missing_a, missing_b, origin))
     if max(n_distinct(a), n_distinct(b)) <= N_BINS:
         table = count_categories(pd.Series(a), pd.Series(b), pool_rare=True)
         values = [x for x in table.labels if not isinstance(x, str)]
@@ -434,9 +417,8 @@ def _verdict(test, psi, pvalue, effect_size, alpha, min_effect):
     if np.isnan(pvalue):
         return "untested"
     if pvalue > alpha:
-        return (
-            "quiet" if psi == psi else "untested"
-        )  # a quiet share of missing values says nothing of the others
+        # a quiet share of missing values says nothing of the others
+        return "untested" if np.isnan(psi) else "quiet"
     return "drift" if effect_size >= min_effect else "small"
 
 
@@ -445,7 +427,7 @@ def _reason(verdict, facts, effect_size, also, min_effect):
         facts = "no more than chance does when nothing has changed"
     elif verdict == "small":
         facts = f"real but small ({effect_size:.2g} sd, below {min_effect:g}): {facts}"
-    return "; ".join(part for part in (facts, also) if part) or VERDICTS[verdict]
+    return "; ".join(part for part in (facts, also) if part) or "nothing to compare"
 
 
 def _percent(share):

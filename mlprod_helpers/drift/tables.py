@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from mlprod_helpers.drift.columns import common_kind, numbers_of
+from mlprod_helpers.drift.columns import as_table, common_kind, numbers_of
 
 #: A text column with more levels than this is ranked in alphabetical order instead of split level by level.
 MANY_LEVELS = 250
@@ -88,11 +88,7 @@ def _as_frame(table, role):
             raise ValueError(f"{role} must be a table of rows and columns, got {table.ndim} dimensions.")
         table = pd.DataFrame(table[:, None] if table.ndim == 1 else table)
         table.columns = [f"x{i}" for i in range(table.shape[1])]
-    if table.shape[1] == 0:
-        raise ValueError(f"{role} has no columns: nothing to compare.")
-    if len(table) == 0:
-        raise ValueError(f"{role} has no rows: nothing to compare.")
-    return table
+    return as_table(table, role)
 
 
 def _same_columns(reference, current, from_frames):
@@ -100,10 +96,6 @@ def _same_columns(reference, current, from_frames):
         raise ValueError(
             f"reference has {reference.shape[1]} columns, current has {current.shape[1]}: compare the same columns."
         )
-    for role, table in {"reference": reference, "current": current}.items():
-        if not table.columns.is_unique:
-            twice = sorted(set(table.columns[table.columns.duplicated()].map(str)))
-            raise ValueError(f"{role} has columns of the same name: {', '.join(twice)}. Rename them.")
     unmatched = [
         f"only in {role}: {', '.join(str(name) for name in names)}"
         for role, names in {

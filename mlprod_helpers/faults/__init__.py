@@ -2,8 +2,8 @@
 
 A fault is not drift: the world stays as it was, and only the pipe that carries its data breaks. Each fault is a
 small frozen dataclass that says what breaks, where and when. `apply` breaks a copy and hands the truth over in a
-closed `Seal`. A new fault subclasses `Fault` with its own settings, a `kind`, and `change(data, hit, rng)`; `hit`
-marks the rows to break.
+closed `Seal`. Besides its own settings each takes those of `Fault`: window (`start`, `end`), `share` and `where`. A
+new one subclasses `Fault` with a `kind` and `change(data, hit, rng)`; `hit` marks the rows to break.
 """
 
 from mlprod_helpers.faults.base import Fault, Incident, Seal, apply
@@ -21,6 +21,7 @@ from mlprod_helpers.faults.logs import (
     RetryStorm,
     SlowDependency,
 )
+from mlprod_helpers.faults.skew import FutureLeak, OtherCodes, OtherZone, StaleFeature
 
 __all__ = [
     "ClickDrop",
@@ -28,6 +29,7 @@ __all__ = [
     "EncodingBug",
     "Fault",
     "FeedOutage",
+    "FutureLeak",
     "HiddenClickDrop",
     "ImageGain",
     "Incident",
@@ -37,10 +39,13 @@ __all__ = [
     "MissingOutputs",
     "MissingValues",
     "NewCategory",
+    "OtherCodes",
+    "OtherZone",
     "RedoSurge",
     "RetryStorm",
     "Seal",
     "SlowDependency",
+    "StaleFeature",
     "StuckSensor",
     "UnitChange",
     "apply",

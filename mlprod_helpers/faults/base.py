@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.names import nearest_name
+from mlprod_helpers.names import need_columns
 
 
 class Seal:
@@ -45,8 +45,6 @@ class Incident:
     kind : str. Name of the fault, such as ``"unit_change"``.
     columns : tuple of str. The columns it broke; empty where the whole row or image is hit.
     start, end : int. First row of the window and the row after its last, counted from 0.
-    start_time, end_time : object or None
-        Time of the first and of the last row in the window, where the data has a ``time``.
     rows : array of int. The rows that were really hit, in order.
     details : dict. The fault's own settings, such as ``{"factor": 0.621}``.
     """
@@ -55,8 +53,6 @@ class Incident:
     columns: tuple[str, ...]
     start: int
     end: int
-    start_time: Any
-    end_time: Any
     rows: np.ndarray
     details: Mapping[str, Any]
 
@@ -82,7 +78,7 @@ class Fault:
     ----------
     start, end : int, str, datetime or None
         The window, `end` not included. An int counts rows from 0; anything else is a moment, compared with
-        the column ``time`` (or a DatetimeIndex). None: from the first row, to the last.
+        the column ``time``. None: from the first row, to the last.
     share : float in (0, 1]
         Share of the window's rows that are hit, drawn row by row. A hit row is hit in all the fault's
         columns.
@@ -149,15 +145,14 @@ def apply(data, faults: Fault | Iterable[Fault], random_state=None):
         window = _window(broken, fault)
         # drawn for every row: a longer window keeps the hits of the shorter one
         hit = window if fault.share == 1 else window & (rng.random(len(window)) < fault.share)
-        incidents.append(_incident(broken, fault, window, hit))
+        incidents.append(_incident(fault, window, hit))
         if hit.any():
             broken = fault.change(broken, hit, rng)
     return broken, Seal(tuple(incidents))
 
 
 def need_column(frame, name):
-    if name not in frame.columns:
-        raise KeyError(f"no column {name!r}: {nearest_name(name, frame.columns)}")
+    need_columns(frame, [name])
     if not frame.columns.is_unique:
         raise ValueError("the frame has several columns of one name: rename them")
 
@@ -176,7 +171,7 @@ def _window(data, fault):
                 )
             position, limit = np.arange(n), bound
         else:
-            limit, position = _moment(data, bound, label), _times(data, label)
+            limit, position = _moment(data, bound, label), data["time"]
         inside &= position >= limit if edge == "start" else position < limit
     if not inside.any():
         raise ValueError(
@@ -190,24 +185,14 @@ def _window(data, fault):
     return inside
 
 
-def _times(data, label=None):
-    """The times of the rows as a Series or an Index; None, or an error for `label`, where there are none."""
-    if isinstance(data, pd.DataFrame):
-        if "time" in data.columns:
-            return data["time"]
-        if isinstance(data.index, pd.DatetimeIndex):
-            return data.index
-    if label is None:
-        return None
-    raise ValueError(
-        f"{label} starts or ends at a moment, but the data has no `time` column: give row numbers"
-    )
-
-
 def _moment(data, bound, label):
     if isinstance(bound, Real):
         raise ValueError(f"{label}: {bound!r} is neither a row number (a whole number) nor a moment")
-    times = _times(data, label)
+    if not isinstance(data, pd.DataFrame) or "time" not in data:
+        raise ValueError(
+            f"{label} starts or ends at a moment, but the data has no `time` column: give row numbers"
+        )
+    times = data["time"]
     if not pd.api.types.is_datetime64_any_dtype(times.dtype):
         raise ValueError(
             f"{label}: {bound!r} is no row number, and `time` holds {times.dtype}, no dates: give row numbers"
@@ -222,17 +207,7 @@ def _moment(data, bound, label):
     return moment.tz_localize(zone) if zone is not None and moment.tzinfo is None else moment
 
 
-def _incident(data, fault, window, hit):
+def _incident(fault, window, hit):
     inside = np.flatnonzero(window)
-    times = _times(data)
-    first, last = int(inside[0]), int(inside[-1])
-    moments = (None, None) if times is None else (pd.Series(times).iloc[first], pd.Series(times).iloc[last])
-    return Incident(
-        fault.kind,
-        getattr(fault, "columns", ()),
-        first,
-        last + 1,
-        *moments,
-        np.flatnonzero(hit),
-        fault.details(),
-    )
+    columns, rows = getattr(fault, "columns", ()), np.flatnonzero(hit)
+    return Incident(fault.kind, columns, int(inside[0]), int(inside[-1]) + 1, rows, fault.details())

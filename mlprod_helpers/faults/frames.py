@@ -41,11 +41,6 @@ class ColumnFault(Fault):
 class MissingValues(ColumnFault):
     """Values are lost: a field that a new version of the sender no longer fills.
 
-    Parameters
-    ----------
-    columns : str or tuple of str
-    start, end, share, where : See `Fault`.
-
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"x": [1, 2, 3], "y": ["a", "b", "c"]})
     >>> broken, _ = apply(frame, [MissingValues("x", end=1)])
@@ -70,7 +65,6 @@ class UnitChange(ColumnFault):
     columns : str or tuple of str
     factor : float. 0.621371 turns kilometers into miles, 1000 seconds into milliseconds.
     offset : float. Added after the factor, in the new unit: Celsius to Fahrenheit is 1.8 and 32.
-    start, end, share, where : See `Fault`.
 
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"celsius": [0, 10, 20]})
@@ -137,7 +131,6 @@ class MisalignedJoin(ColumnFault):
     ----------
     columns : str or tuple of str. The joined columns; they move together.
     rows : int. How far they slide among the hit rows; those that fall off the end come back at the front.
-    start, end, share, where : See `Fault`.
 
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"user": [1, 2, 3], "city": ["Rome", "Oslo", "Lima"]})
@@ -163,7 +156,6 @@ class NewCategory(ColumnFault):
     ----------
     columns : str or tuple of str
     value : object, the new category
-    start, end, share, where : See `Fault`.
 
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"carrier": pd.Categorical(["AA", "UA", "AA"])})

@@ -65,7 +65,6 @@ class DarkCamera(ColumnFault):
     ----------
     columns : str or tuple of str
     gain : float. 1 is the healthy camera, 0.25 a dark one.
-    start, end, share, where : See `Fault`.
 
     >>> from mlprod_helpers.faults import apply
     >>> frame = pd.DataFrame({"brightness": [100.0, 120.0, 80.0]})

@@ -11,10 +11,9 @@ from mlprod_helpers.monitoring.budget import (
     BurnRule,
     ErrorBudget,
     burn_rates,
-    burn_rule,
     evaluate_burn,
 )
-from mlprod_helpers.monitoring.evaluation import Verdict, grouped, incident_table, judge
+from mlprod_helpers.monitoring.evaluation import Verdict, grouped, judge
 from mlprod_helpers.monitoring.metrics import (
     METRICS,
     Metric,
@@ -29,15 +28,9 @@ from mlprod_helpers.monitoring.plan import Finding, MonitoringPlan, Row
 from mlprod_helpers.monitoring.prometheus import prometheus_series, to_prometheus
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA, service_log
 from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate, states
-from mlprod_helpers.monitoring.schema import (
-    Field,
-    missing_cells,
-    missing_rows,
-    new_category_rows,
-    out_of_range_rows,
-)
+from mlprod_helpers.monitoring.schema import Field
 from mlprod_helpers.monitoring.thresholds import choose_threshold
-from mlprod_helpers.monitoring.windows import Share, Windows
+from mlprod_helpers.monitoring.windows import Windows
 
 __all__ = [
     "CLASSES",
@@ -52,11 +45,9 @@ __all__ = [
     "MonitoringPlan",
     "Row",
     "Rule",
-    "Share",
     "Verdict",
     "Windows",
     "burn_rates",
-    "burn_rule",
     "choose_threshold",
     "class_share",
     "duration",
@@ -64,15 +55,10 @@ __all__ = [
     "evaluate",
     "evaluate_burn",
     "grouped",
-    "incident_table",
     "judge",
     "latency",
     "mean_of",
     "measure",
-    "missing_cells",
-    "missing_rows",
-    "new_category_rows",
-    "out_of_range_rows",
     "prometheus_series",
     "quantile_of",
     "service_log",

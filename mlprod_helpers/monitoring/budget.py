@@ -1,4 +1,7 @@
-"""Error budgets: how much may go wrong, how fast is it being used up, and when is that worth waking somebody?"""
+"""Error budgets: how much may go wrong, how fast is it being used up, and when is that worth waking somebody?
+
+Source: B. Beyer et al., "The site reliability workbook" (2018), chapter 5, "Alerting on SLOs".
+"""
 
 from dataclasses import dataclass
 
@@ -15,29 +18,23 @@ from mlprod_helpers.monitoring.rules import (
 )
 from mlprod_helpers.requestlog.numbers import as_floats
 
-PERIOD = pd.Timedelta(30, "D")
+PERIOD = pd.Timedelta(30, "D")  # for which an objective is promised
 
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """What an objective allows to go wrong.
+    """What an objective allows to go wrong in 30 days.
 
     Parameters
     ----------
     objective : float, strictly between 0 and 1. The share of requests that has to be good, such as 0.999 (SLO).
-    period : str or timedelta. Over how long.
-
-    Source: B. Beyer et al., "The site reliability workbook" (2018), chapter 5, "Alerting on SLOs".
 
     >>> budget = ErrorBudget(0.999)
-    >>> round(budget.share, 6), budget.downtime()
-    (0.001, Timedelta('0 days 00:43:12'))
-    >>> budget.exhausted_in(burn_rate=10)
-    Timedelta('3 days 00:00:00')
+    >>> round(budget.share, 6), round(budget.burn_rate(0.0144), 6)
+    (0.001, 14.4)
     """
 
     objective: float
-    period: pd.Timedelta = PERIOD
 
     def __post_init__(self):
         if not 0 < self.objective < 1:
@@ -45,47 +42,15 @@ class ErrorBudget:
                 f"objective is {self.objective!r}, but it is the share of good requests, between 0 and 1: write 0.999. "
                 "An objective of 1 allows no error at all."
             )
-        object.__setattr__(self, "period", duration(self.period, "period"))
-        if not self.period:
-            raise ValueError("period is 0, but a budget is for some days: write '30d'.")
 
     @property
     def share(self):
         """The share of requests that may be bad."""
         return 1 - self.objective
 
-    def downtime(self):
-        """How long all requests may fail in one period."""
-        return (self.share * self.period).round("ms")
-
     def burn_rate(self, bad_share):
-        """How many times faster than allowed is the budget used up? 1: it is empty exactly at the end of the period.
-
-        >>> round(ErrorBudget(0.999).burn_rate(0.0144), 6)
-        14.4
-        """
+        """How many times faster than allowed the budget is used up; at 1 it is empty after 30 days."""
         return bad_share / self.share
-
-    def exhausted_in(self, burn_rate):
-        """How long a full budget lasts at a burn rate."""
-        if not burn_rate > 0:
-            raise ValueError(f"burn_rate is {burn_rate}: at 0 a budget lasts for ever, below it cannot be.")
-        return (self.period / burn_rate).round("ms")
-
-    def spent(self, bad, total):
-        """The share of the budget that is used up: 1 is all of it, more is too much.
-
-        `bad` and `total` (sums of arrays and Series are taken) count the requests of the whole period so far.
-
-        >>> round(ErrorBudget(0.99).spent(bad=[2, 3], total=[500, 500]), 3)
-        0.5
-        """
-        bad, total = float(np.sum(bad)), float(np.sum(total))
-        if not 0 <= bad <= total:
-            raise ValueError(
-                f"{bad:g} bad of {total:g} requests: there are 0 bad ones at least, and at most all."
-            )
-        return bad / (self.share * total) if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +68,7 @@ class BurnRule:
     owner : str
 
     >>> rule = BurnRule(14.4, "1h", "5m")
-    >>> print(rule, round(rule.consumed(ErrorBudget(0.999)), 4))
+    >>> print(rule, round(rule.consumed, 4))
     burn rate above 14.4 over 1h and 5m, page 0.02
     """
 
@@ -129,9 +94,10 @@ class BurnRule:
     def name(self):
         return f"BudgetBurn{duration_text(self.long)}"
 
-    def consumed(self, budget):
+    @property
+    def consumed(self):
         """The share of a budget that is gone when the long window is full at this burn rate."""
-        return self.burn_rate * (self.long / budget.period)
+        return self.burn_rate * (self.long / PERIOD)
 
     def detection_time(self, budget, bad_share):
         """How long until the alert rings after all was well: NaT when it never does.
@@ -154,16 +120,6 @@ SRE_WORKBOOK = (
     BurnRule(6.0, "6h", "30m"),
     BurnRule(1.0, "3d", "6h", severity="ticket"),
 )
-
-
-def burn_rule(consumed, long, budget, severity="page", owner=""):
-    """The rule that rings when a share of the budget is gone within a window; its short window is a twelfth of it.
-
-    >>> print(burn_rule(0.05, "6h", ErrorBudget(0.999)))
-    burn rate above 6 over 6h and 30m, page
-    """
-    long = duration(long, "long")
-    return BurnRule(round(consumed * (budget.period / long), 12), long, long / 12, severity, owner)
 
 
 def burn_rates(bad, total, budget, windows):

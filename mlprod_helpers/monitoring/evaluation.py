@@ -68,8 +68,7 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     Parameters
     ----------
     alerts : DataFrame. From `evaluate`.
-    incidents : Seal, sequence of Incident, or DataFrame with `kind, start, end`
-        A seal is opened. `end` is the last moment of the incident.
+    incidents : DataFrame with `kind, start, end` (UTC). `end` is the last moment of the incident.
     measured : DataFrame. The measured frame that was watched: it says for how many weeks.
     deadline : str or timedelta. A page later than this after the start is late.
     grace : str or timedelta
@@ -84,7 +83,7 @@ def judge(alerts, incidents, measured, *, deadline="4h", grace="0h"):
     1 of 1 incidents caught, 0 late, 0 missed; 1 of 2 pages false, 2.0 pages a week
     """
     deadline, grace = duration(deadline, "deadline"), duration(grace, "grace")
-    table = incident_table(incidents)
+    table = incidents[["kind", "start", "end"]].sort_values("start", kind="stable", ignore_index=True)
     alerts = alerts[alerts["severity"] == "page"].reset_index(drop=True)
     start, end = _microseconds(alerts["start"]), _microseconds(alerts["end"])
     first, last = _microseconds(table["start"])[:, None], _microseconds(table["end"] + grace)[:, None]
@@ -130,32 +129,6 @@ def grouped(alerts):
     if not pages:
         return alerts.copy()
     return pd.concat(pages).sort_values("start", kind="stable", ignore_index=True)
-
-
-def incident_table(incidents):
-    """List `kind, start, end` of each incident in order of time, from a Seal, from incidents, or from a frame.
-
-    >>> incident_table([])
-    Empty DataFrame
-    Columns: [kind, start, end]
-    Index: []
-    """
-    if hasattr(incidents, "reveal"):
-        incidents = incidents.reveal()
-    if isinstance(incidents, pd.DataFrame):
-        if missing := {"kind", "start", "end"} - set(incidents.columns):
-            raise ValueError(
-                f"A frame of incidents has the columns kind, start, end: {sorted(missing)} missing."
-            )
-        rows = incidents[["kind", "start", "end"]].to_numpy().tolist()
-    else:
-        rows = [(each.kind, each.start_time, each.end_time) for each in incidents]
-    if any(pd.isna(start) or pd.isna(end) for _, start, end in rows):
-        raise ValueError("An incident has no time: alerts are judged on data with a column `time`.")
-    table = pd.DataFrame(rows, columns=["kind", "start", "end"])
-    for name in ("start", "end"):
-        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
-    return table.sort_values("start", kind="stable", ignore_index=True)
 
 
 def _microseconds(times):

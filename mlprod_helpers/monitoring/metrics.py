@@ -7,13 +7,10 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.monitoring.quiet import CLASSES, SERVICE_SCHEMA
-from mlprod_helpers.monitoring.schema import missing_rows, new_category_rows, out_of_range_rows
-from mlprod_helpers.monitoring.windows import Share, Windows, _divide, true_where
+from mlprod_helpers.monitoring.schema import is_missing, is_new_category, is_out_of_range
+from mlprod_helpers.monitoring.windows import Windows, _divide, true_where
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
-
-FAMILIES = ("software", "input", "output")
-DIRECTIONS = ("up", "down", "both")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Metric:
     family : "software" (does it run?), "input" (what comes in?) or "output" (what goes out, what do users do with it?)
     unit : str, such as "ms", "share", "requests/s"
     direction : "up", "down" or "both": where bad is
-    compute : function of a `Windows`, returns an array (n_windows,), NaN where there is nothing to measure, or a `Share`
+    compute : function of a `Windows`, returns an array (n_windows,), NaN where there is nothing to measure
     needs : tuple of columns that it reads
     meaning : str, one sentence: what is counted, and what is not
 
@@ -44,16 +41,6 @@ class Metric:
     needs: tuple[str, ...] = ()
     meaning: str = ""
 
-    def __post_init__(self):
-        if self.family not in FAMILIES:
-            raise ValueError(f"family is {self.family!r}: {nearest_name(self.family, FAMILIES)}.")
-        if self.direction not in DIRECTIONS:
-            raise ValueError(
-                f"direction is {self.direction!r}, but it says where bad is: {nearest_name(self.direction, DIRECTIONS)}."
-            )
-        if not callable(self.compute):
-            raise TypeError(f"compute of {self.name!r} is a function of windows, not {self.compute!r}.")
-
     def only(self, column, value):
         """The same metric for one segment, called such as "ctr[device=phone]"."""
         return replace(
@@ -64,7 +51,7 @@ class Metric:
         )
 
 
-def measure(log, metrics=None, every="1h", *, end=None):
+def measure(log, metrics=None, every="1h"):
     """Compute every metric in every window of time: the table that thresholds, alerts and dashboards read.
 
     Parameters
@@ -75,7 +62,6 @@ def measure(log, metrics=None, every="1h", *, end=None):
     metrics : sequence of `Metric` or names out of `METRICS`, optional
         All of `METRICS` whose columns the log has if not given.
     every : str. Length of a window: "1h", "5min", "1D".
-    end : moment, optional. See `Windows`. A log that ends in silence shows the silence only if `end` is given.
 
     Returns
     -------
@@ -98,11 +84,10 @@ def measure(log, metrics=None, every="1h", *, end=None):
     2024-01-01 12:00:00+00:00  2640       0.123  0.098
     2024-01-01 18:00:00+00:00  3842       0.178  0.121
     """
-    windows = Windows(log, every, end=end)
+    windows = Windows(log, every)
     table = {"rows": windows.rows}
     for metric in _chosen(metrics, windows.log):
-        values = metric.compute(windows)
-        values = np.asarray(values.value if isinstance(values, Share) else values, dtype=float)
+        values = np.asarray(metric.compute(windows), dtype=float)
         if values.shape != (len(windows),):
             raise ValueError(
                 f"compute of {metric.name!r} gave shape {values.shape}, but there are {len(windows)} windows: "
@@ -142,7 +127,7 @@ def wilson(hits, trials):
 
 # --- metrics to choose from -------------------------------------------------------------------------------------------
 
-REDO_US = 120_000_000  # a search within two minutes of the last one by the same user repeats it
+_SOON = pd.Timedelta("2min")  # a search so soon after the last one by the same user repeats it
 
 
 def latency(q):
@@ -192,73 +177,51 @@ def class_share(value):
 
 
 def _redo_rate(windows):
-    searches, redone = _redone_searches(windows.log)
-    return windows.share(redone, among=searches)
-
-
-def _redone_searches(log):
-    """Two bool arrays (n,): is the row a search, and does the same user search again within two minutes?
+    """The share of searches that the same user repeats within two minutes.
 
     Further pages (`page` above 1) are interest, not a redo. A row with a request_id that was there before is the client that
     tries again, which is a matter of software. Tomorrow's search is a new wish.
     """
-    searches = log["user_id"].notna().to_numpy(copy=True)
+    log = windows.log.reset_index(drop=True)
+    is_search = log["user_id"].notna()
     if "page" in log:
-        searches &= true_where(log["page"] == 1)[0]
+        is_search &= true_where(log["page"] == 1)[0]
     try:
-        searches &= ~log["request_id"].duplicated().to_numpy()
+        is_search &= ~log["request_id"].duplicated()
+        following = log[is_search].groupby("user_id", sort=False, observed=True)["time"].shift(-1)
     except TypeError:
         raise TypeError(
-            "The column 'request_id' holds lists or the like: a name is a number or text."
+            "The columns 'request_id' and 'user_id' hold lists or the like: a name is a number or text."
         ) from None
-    rows = np.flatnonzero(searches)
-    users = log["user_id"].to_numpy()[rows]
-    if users.dtype == object and any(isinstance(user, list | dict | set) for user in users):
-        raise ValueError("The column 'user_id' holds lists or dicts, which name nobody.")
-    if users.dtype.kind not in "iu" or (
-        len(users) and (users.min() < 0 or users.max() > 2**62 // len(users))
-    ):
-        users = pd.factorize(users)[0]
-    n = max(len(rows), 1)
-    users, order = np.divmod(
-        np.sort(users * n + np.arange(len(rows))), n
-    )  # by user, then by time; beats argsort
-    time = log["time"].dt.as_unit("us").astype("int64").to_numpy()[rows[order]]
-    again = (users[1:] == users[:-1]) & (time[1:] - time[:-1] <= REDO_US)
-    redone = np.zeros(len(log), dtype=bool)
-    redone[rows[order[:-1][again]]] = True
-    return searches, redone
+    return windows.share(following.reindex(log.index) - log["time"] <= _SOON, among=is_search)
 
 
-def _share_of_rows(which, name, what, columns):
+def _share_of_rows(is_odd, name, what, columns):
     """The share of rows in which at least one of these columns of the service's schema is not as agreed."""
-    schema = {column: SERVICE_SCHEMA[column] for column in columns}
-    return Metric(
-        name,
-        *("input", "share", "up"),
-        lambda windows: windows.share(which(windows.log, schema)),
-        tuple(schema),
-        f"share of rows with a {what}: {', '.join(schema)}",
-    )
+
+    def compute(windows):
+        odd = [is_odd(windows.log[column], SERVICE_SCHEMA[column]) for column in columns]
+        return windows.share(np.any(odd, axis=0))
+
+    meaning = f"share of rows with a {what}: {', '.join(columns)}"
+    return Metric(name, "input", "share", "up", compute, tuple(columns), meaning)
 
 
 def _repeated_prices(windows):
     price = windows.values("price")
     there = ~np.isnan(price)
-    there[windows.edges[:-1][windows.rows > 0]] = False  # the first row of a window has none before it
+    there[np.append(True, np.diff(windows.which) > 0)] = False  # the first row of a window has none before it
     return windows.share(np.append(False, price[1:] == price[:-1]), among=there)
 
 
 def _lengths(column):
-    """Characters of each text; of a categorical only each category is counted."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        lengths = np.append(_lengths(column.cat.categories.to_series()), np.nan)
-        return lengths[column.cat.codes.to_numpy()]  # code -1, missing, takes the NaN at the end
-    if pd.api.types.infer_dtype(column, skipna=True) not in ("string", "mixed", "mixed-integer", "empty"):
+    """Characters of each text."""
+    try:
+        return column.str.len().to_numpy(dtype=float, na_value=np.nan)
+    except AttributeError:
         raise ValueError(
             f"The column {column.name!r} holds {column.dtype}, no text: its length says nothing."
-        )
-    return column.astype(object).str.len().to_numpy(dtype=float, na_value=np.nan)
+        ) from None
 
 
 def _throughput(windows):
@@ -356,15 +319,15 @@ _READY = (
         ("query",),
         "mean number of characters of query; missing texts are left out, empty ones count 0",
     ),
-    _share_of_rows(missing_rows, "missing_rows", "missing value, sentinels included", tuple(SERVICE_SCHEMA)),
+    _share_of_rows(is_missing, "missing_rows", "missing value, sentinels included", tuple(SERVICE_SCHEMA)),
     mean_of("brightness", "brightness", unit="0-255", meaning="mean brightness of the photos, 0 is black"),
     _share_of_rows(
-        out_of_range_rows,
+        is_out_of_range,
         "out_of_range",
         "value outside of its range",
         ("brightness", "price", "rating"),
     ),
-    _share_of_rows(new_category_rows, "new_categories", "category that training never saw", ("category",)),
+    _share_of_rows(is_new_category, "new_categories", "category that training never saw", ("category",)),
     Metric(
         "repeated_values",
         *("input", "share", "up"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.monitoring.rules import Rule, evaluate, known_fields, on_grid
+from mlprod_helpers.monitoring.rules import Rule, evaluate, on_grid
 
 DAY = pd.Timedelta(1, "D")
 
@@ -55,8 +55,6 @@ class MonitoringPlan:
 
     >>> rule = Rule("missing_outputs", above=0.05, for_="1h", owner="search-oncall")
     >>> plan = MonitoringPlan("search", [Row("answers are empty", rule, "roll back"), Row("photos are dark")])
-    >>> MonitoringPlan.from_dict(plan.to_dict()) == plan
-    True
     >>> [str(finding) for finding in plan.lint()]
     ["no metric: Nothing shows 'photos are dark': give it a rule."]
     """
@@ -75,26 +73,8 @@ class MonitoringPlan:
 
     @property
     def rules(self):
-        """The rules of all rows that have one; `evaluate` takes the plan itself, too."""
+        """The rules of all rows that have one."""
         return tuple(row.rule for row in self.rows if row.rule is not None)
-
-    def to_dict(self):
-        """The plan as plain data, for JSON."""
-        rows = [
-            {"problem": row.problem, "rule": row.rule and row.rule.to_dict(), "action": row.action}
-            for row in self.rows
-        ]
-        return {"service": self.service, "rows": rows}
-
-    @staticmethod
-    def from_dict(plain):
-        """The plan that `to_dict` wrote."""
-        given = known_fields(plain, MonitoringPlan, "A plan")
-        rows = [known_fields(row, Row, "A row") for row in given.get("rows", ())]
-        for row in rows:
-            if isinstance(row.get("rule"), dict):
-                row["rule"] = Rule.from_dict(row["rule"])
-        return MonitoringPlan(given.get("service", ""), [Row(**row) for row in rows])
 
     def lint(self, reference=None):
         """List what is wrong with the plan: a tuple of Finding, empty if there is nothing to repair.

@@ -10,23 +10,16 @@ from mlprod_helpers.names import nearest_name
 
 # unit -> (base unit, how many of them, what the name of a metric may end with because of that unit)
 BASE_UNITS = {
-    "us": ("seconds", "1e-6", "_us"),
     "ms": ("seconds", "1e-3", "_ms"),
-    "s": ("seconds", "1", "_s"),
-    "min": ("seconds", "60", "_min"),
-    "h": ("seconds", "3600", "_h"),
-    "kB": ("bytes", "1e3", "_kb"),
     "MB": ("bytes", "1e6", "_mb"),
-    "GB": ("bytes", "1e9", "_gb"),
     "share": ("ratio", "1", "_rate"),
-    "%": ("ratio", "1e-2", "_percent"),
     "requests/s": ("requests_per_second", "1", ""),
     "characters": ("characters", "1", ""),
 }
 _NAME = re.compile(r"(?P<base>[^\[\]]+?)(?P<labels>(?:\[[^\[\]=]+=[^\[\]]*\])*)")
 
 
-def to_prometheus(plan, metrics=()):
+def to_prometheus(plan):
     """Write a plan's alerting rules as the plain data of a Prometheus rule file.
 
     Thresholds are in base units. Severity and owner become labels, problem and action annotations. A rule here looks once a
@@ -35,8 +28,7 @@ def to_prometheus(plan, metrics=()):
 
     Parameters
     ----------
-    plan : MonitoringPlan
-    metrics : sequence of Metric. Your own metrics, whose units are needed. Those of `METRICS` are known.
+    plan : MonitoringPlan, whose rules watch metrics of `METRICS`
 
     Returns
     -------
@@ -45,7 +37,7 @@ def to_prometheus(plan, metrics=()):
     Raises
     ------
     ValueError
-        For a threshold by the hour, a metric whose unit is not known, and two metrics that would get one name.
+        For a threshold by the hour and a metric whose unit is not known.
 
     Source: Prometheus, "Alerting rules", "Metric and label naming" (prometheus.io/docs, version 2.42).
 
@@ -58,20 +50,16 @@ def to_prometheus(plan, metrics=()):
     >>> rule["labels"]
     {'severity': 'page', 'owner': 'search-oncall'}
     """
-    rules, taken = [], {}
+    rules = []
     for row in plan.rows:
         if row.rule is None:
             continue
-        series, factor = prometheus_series(row.rule.metric, plan.service, metrics)
-        if taken.setdefault(series, row.rule.metric) != row.rule.metric:
-            raise ValueError(
-                f"{taken[series]!r} and {row.rule.metric!r} would both be called {series}: rename one of them."
-            )
+        series, factor = prometheus_series(row.rule.metric, plan.service)
         rules.append(_alert(row, series, factor))
     return {"groups": [{"name": plan.service or "monitoring", "rules": rules}]}
 
 
-def prometheus_series(metric, service="", metrics=()):
+def prometheus_series(metric, service=""):
     """Name a column of the measured frame as Prometheus does, and say how many base units its unit has.
 
     The name begins with the service and ends with the base unit; a segment becomes labels.
@@ -82,18 +70,14 @@ def prometheus_series(metric, service="", metrics=()):
     ('error_ratio{device="phone"}', Decimal('1'))
     """
     parts = _NAME.fullmatch(metric)
-    units = {"rows": ""} | {each.name.split("[")[0]: each.unit for each in (*METRICS.values(), *metrics)}
+    units = {"rows": ""} | {name: each.unit for name, each in METRICS.items()}
     base = parts["base"] if parts else metric
     if base not in units:
-        raise ValueError(
-            f"The unit of {metric!r} is not known: give its Metric in metrics=, or {nearest_name(base, units)}"
-        )
+        raise ValueError(f"The unit of {metric!r} is not known: {nearest_name(base, units)}")
     suffix, factor, ending = BASE_UNITS.get(units[base], ("", "1", ""))
     name = _slug(f"{service}_{base.removesuffix(ending)}")
     if suffix and not name.endswith(f"_{suffix}"):
         name += f"_{suffix}"
-    if not name:
-        raise ValueError(f"{metric!r} has no letter that Prometheus takes in a name: use a to z.")
     labels = [each.split("=", 1) for each in parts["labels"][1:-1].split("][") if each]
     inside = ",".join(f"{_slug(column)}={_quoted(value)}" for column, value in labels)
     return name + (f"{{{inside}}}" if inside else ""), Decimal(factor)

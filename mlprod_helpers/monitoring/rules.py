@@ -18,7 +18,7 @@ import pandas as pd
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.requestlog.numbers import as_floats
 
-SEVERITIES = {"page": "wakes somebody now", "ticket": "waits for the working day"}
+SEVERITIES = ("page", "ticket")  # wakes somebody now, waits for the working day
 HOURS_OF_DAY, HOURS_OF_WEEK = 24, 168
 ALERT_COLUMNS = (
     "rule",
@@ -110,42 +110,22 @@ class Rule:
         held = f" for {duration_text(self.for_)}" if self.for_ else ""
         return f"{self.name}: {self.condition}{held}, {self.severity} to {self.owner or 'nobody'}"
 
-    def to_dict(self):
-        """The rule as plain data, for JSON: only what is set."""
-        plain = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, pd.Timedelta):
-                value = duration_text(value) if value else None
-            elif isinstance(value, tuple):
-                value = list(value)
-            if value not in (None, ""):
-                plain[field.name] = value
-        return plain
-
     @staticmethod
     def from_dict(plain):
-        """The rule that `to_dict` wrote.
+        """The rule with these settings.
 
         >>> Rule.from_dict({"metric": "requests", "above_": 10})
         Traceback (most recent call last):
         ValueError: A rule has no setting 'above_': did you mean 'above'?
         """
-        return Rule(**known_fields(plain, Rule, "A rule"))
+        names = [field.name for field in fields(Rule)]
+        for name in plain:
+            if name not in names:
+                raise ValueError(f"A rule has no setting {name!r}: {nearest_name(name, names)}")
+        return Rule(**plain)
 
 
 # --- small words ------------------------------------------------------------------------------------------------------
-
-
-def known_fields(plain, kind, what):
-    """`plain` as keyword arguments of the dataclass `kind`, or a ValueError that names the stranger."""
-    if not isinstance(plain, dict):
-        raise ValueError(f"{what} is read from a dict, not from {type(plain).__name__}.")
-    names = [field.name for field in fields(kind)]
-    for name in plain:
-        if name not in names:
-            raise ValueError(f"{what} has no setting {name!r}: {nearest_name(name, names)}")
-    return dict(plain)
 
 
 def duration(value, name="duration"):
@@ -232,17 +212,12 @@ def hour_of_week(index):
     >>> hour_of_week(pd.DatetimeIndex(["2024-01-01 05:00Z", "2024-01-07 23:30Z"])).tolist()
     [5, 167]
     """
-    index = _in_utc(index)
-    return np.asarray(index.day_of_week * HOURS_OF_DAY + index.hour)
+    return np.asarray(index.tz_convert("UTC").day_of_week) * HOURS_OF_DAY + hour_of_day(index)
 
 
 def hour_of_day(index):
     """0 to 23 (UTC) for each window, by its start."""
-    return np.asarray(_in_utc(index).hour)
-
-
-def _in_utc(index):
-    return index if index.tz is None else index.tz_convert("UTC")
+    return np.asarray(index.tz_convert("UTC").hour)
 
 
 def limits(threshold, index):
@@ -253,12 +228,16 @@ def limits(threshold, index):
     return np.asarray(threshold)[at]
 
 
-def window_length(measured):
-    """The length of the windows of a measured frame: the smallest step of its index.
+def on_grid(measured):
+    """The frame with every window in its place and the windows' length: a window that was left out is a missing one.
 
     Raises
     ------
-    ValueError : for a frame whose index is no rising UTC time, or has fewer than two windows.
+    ValueError : for a frame whose index is no rising UTC time, has fewer than two windows, or windows of unequal length.
+
+    >>> index = pd.DatetimeIndex(["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 03:00Z"])
+    >>> on_grid(pd.DataFrame({"x": [1.0, 2.0, 4.0]}, index))[0]["x"].tolist()
+    [1.0, 2.0, nan, 4.0]
     """
     index = measured.index
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
@@ -267,30 +246,17 @@ def window_length(measured):
         )
     if len(index) < 2:
         raise ValueError("Rules need at least two windows: measure a longer log, or shorter windows.")
-    steps = np.diff(index.asi8)
-    if (steps <= 0).any():
+    if not (index.is_monotonic_increasing and index.is_unique):
         raise ValueError(
             "The windows of a measured frame follow one another: sort its index and drop repeats."
         )
-    return pd.Timedelta(index[1:][steps.argmin()] - index[:-1][steps.argmin()])
-
-
-def on_grid(measured):
-    """The frame with every window in its place and the windows' length: a window that was left out is a missing one.
-
-    >>> index = pd.DatetimeIndex(["2024-01-01 00:00Z", "2024-01-01 01:00Z", "2024-01-01 03:00Z"])
-    >>> on_grid(pd.DataFrame({"x": [1.0, 2.0, 4.0]}, index))[0]["x"].tolist()
-    [1.0, 2.0, nan, 4.0]
-    """
-    every = window_length(measured)
-    full = pd.date_range(measured.index[0], measured.index[-1], freq=every)
-    if len(full) == len(measured):
-        return measured, every
-    if not measured.index.isin(full).all():
+    every = (index[1:] - index[:-1]).min()
+    if ((index - index[0]) % every).any():
         raise ValueError(
             f"The windows of a measured frame are equally long: this one has steps other than {every}."
         )
-    return measured.reindex(full), every
+    full = pd.date_range(index[0], index[-1], freq=every)
+    return (measured if len(full) == len(index) else measured.reindex(full)), every
 
 
 # --- evaluation -------------------------------------------------------------------------------------------------------
@@ -331,8 +297,7 @@ def states(rules, measured):
 
 
 def as_rules(rules):
-    """A tuple of rules, from one rule, several, or a plan."""
-    rules = getattr(rules, "rules", rules)
+    """A tuple of rules, from one rule or several."""
     rules = (rules,) if isinstance(rules, Rule) else tuple(rules)
     for rule in rules:
         if not isinstance(rule, Rule):

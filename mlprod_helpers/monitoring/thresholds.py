@@ -23,7 +23,7 @@ def choose_threshold(
     ----------
     reference : Series. One metric over whole quiet weeks (index: start of window, UTC): two at least, better four.
     side : {"above", "below"}
-    per : {"hour_of_week", "hour_of_day", None}. For what normal is learned: 168 hours, 24, or one for all.
+    per : {"hour_of_week", "hour_of_day"}. For what normal is learned: 168 hours, or 24.
     pages_per_week : float
         How many alerts a week may be false. Below one page in the whole reference the largest one is beaten.
     for_ : str or timedelta. The rule's `for_`: a longer one needs a lower threshold for as many pages.
@@ -57,28 +57,23 @@ def choose_threshold(
     for held_out in range(int(week.max()) + 1):
         rows = np.asarray(week == held_out)
         off[rows] = values[rows] - _center(np.where(rows, np.nan, values), slot, count)[slot[rows]]
-    spread = _spread(off, hour if count > 1 else np.zeros_like(hour))
-    spread = spread if count > 1 else np.full(24, spread[0])
+    spread = _spread(off, hour)
     allowed = int(np.floor(pages_per_week * weeks + 1e-9))
     many = _level(off / spread[hour], looks(duration(for_, "for_"), every), allowed)
     center = _center(values, slot, count)
     if np.isnan(center).any():
         lacking = int(np.isnan(center).sum())
-        raise ValueError(
-            f"The reference has no value at {lacking} of {count} hours: use longer windows, or per=None."
-        )
+        raise ValueError(f"The reference has no value at {lacking} of {count} hours: use longer windows.")
     limits = sign * (center + np.maximum(many * spread[np.arange(count) % 24], margin))
-    return tuple(limits.tolist()) if count > 1 else float(limits[0])
+    return tuple(limits.tolist())
 
 
 def _slots(index, per):
-    if per is None:
-        return np.zeros(len(index), dtype=int), 1
     if per == "hour_of_day":
         return hour_of_day(index), 24
     if per == "hour_of_week":
         return hour_of_week(index), 168
-    raise ValueError(f"per is {per!r}: say 'hour_of_week', 'hour_of_day' or None.")
+    raise ValueError(f"per is {per!r}: say 'hour_of_week' or 'hour_of_day'.")
 
 
 def _center(values, slot, count):

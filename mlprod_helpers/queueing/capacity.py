@@ -1,7 +1,7 @@
 """How many servers does a service need, and why not one fewer?"""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from mlprod_helpers.queueing.simulation import simulate
 from mlprod_helpers.queueing.theory import mmc_percentile
 from mlprod_helpers.requestlog.numbers import as_floats
 
-_ENOUGH = 1_000_000  # servers; who needs more has mixed up seconds and milliseconds
+_ENOUGH = 10_000  # servers; who needs more has mixed up seconds and milliseconds
 _REQUESTS, _RUNS = 20_000, 5  # of a simulation
 _FILLING = _REQUESTS // 10  # so many requests meet a queue that is still filling: they do not count
 
@@ -29,11 +29,6 @@ class CapacityPlan:
     p99_target: float
     utilization: float
     reason: str
-
-    @property
-    def feasible(self):
-        """True when some number of servers meets the target."""
-        return self.servers is not None
 
 
 def plan_capacity(rate, service, p99_target):
@@ -61,77 +56,51 @@ def plan_capacity(rate, service, p99_target):
         raise ValueError(f"p99_target is {p99_target}, but it is a number of seconds above 0.")
     if not 0 <= rate < np.inf:
         raise ValueError(f"rate is {rate}, but it is a finite number of requests a second, 0 or more.")
-    queue = (_ExactQueue if isinstance(service, Exponential) or rate == 0 else _SimulatedQueue)(rate, service)
-
-    def is_enough(servers):
-        return queue.p99(servers) <= p99_target * (1 + 1e-9)
-
-    if queue.p99_alone > p99_target * (1 + 1e-9):
+    p99, alone = (_exact if isinstance(service, Exponential) or rate == 0 else _simulated)(rate, service)
+    enough = p99_target * (1 + 1e-9)
+    if alone > enough:
         reason = (
-            f"No number of servers reaches {p99_target:g} s: 99% take up to {queue.p99_alone:.3g} s even if nobody waits. "
+            f"No number of servers reaches {p99_target:g} s: 99% take up to {alone:.3g} s even if nobody waits. "
             "Make the service itself faster (a smaller model, a cache, a faster machine) or relax the target."
         )
-        return CapacityPlan(None, queue.p99_alone, p99_target, np.nan, reason)
+        return CapacityPlan(None, alone, p99_target, np.nan, reason)
     lowest = int(np.floor(rate * service.mean + 1e-9)) + 1  # fewer could not keep up
     if lowest > _ENOUGH:
         raise ValueError(f"{lowest} servers would be busy. Are rate and service time both in seconds?")
-    servers = _fewest(is_enough, lowest)
+    servers = lowest
+    while p99(servers) > enough:
+        servers += 1
     utilization = rate * service.mean / servers
-    reason = _reason(queue, servers, lowest, utilization, p99_target)
-    return CapacityPlan(servers, queue.p99(servers), p99_target, utilization, reason)
+    reason = _reason(p99, servers, lowest, utilization, p99_target)
+    return CapacityPlan(servers, p99(servers), p99_target, utilization, reason)
 
 
-class _ExactQueue:
-    """p99 of a number of servers by the closed form of M/M/c; without requests, of any law."""
-
-    def __init__(self, rate, service):
-        self._rate, self._service = rate, service
-        self.p99_alone = float(service.percentile(99))
-
-    def p99(self, servers):
-        if self._rate == 0:
-            return self.p99_alone
-        return mmc_percentile(99, self._rate, self._service.mean, servers)
+def _exact(rate, service):
+    """The p99 as a function of the number of servers, by the closed form of M/M/c, and that of requests that never wait."""
+    alone = float(service.percentile(99))
+    return (lambda servers: mmc_percentile(99, rate, service.mean, servers) if rate else alone), alone
 
 
-class _SimulatedQueue:
-    """p99 of a number of servers, with the same requests for each number."""
+def _simulated(rate, service):
+    """As `_exact` for any law, with the same requests for each number of servers."""
+    rng = np.random.default_rng(0)
+    draws = [
+        (poisson(rate, n=_REQUESTS, random_state=rng), service.sample(_REQUESTS, rng)) for _ in range(_RUNS)
+    ]
 
-    def __init__(self, rate, service):
-        rng = np.random.default_rng(0)
-        self._draws = [
-            (poisson(rate, n=_REQUESTS, random_state=rng), service.sample(_REQUESTS, rng))
-            for _ in range(_RUNS)
-        ]
-        self._seen = {}
+    @cache
+    def p99(servers):
+        runs = [simulate(arrivals, seconds, servers) for arrivals, seconds in draws]
+        return float(np.percentile([run.latency[_FILLING:] for run in runs], 99))
 
-    @cached_property
-    def p99_alone(self):
-        return float(np.percentile([service[_FILLING:] for _, service in self._draws], 99))
-
-    def p99(self, servers):
-        if servers not in self._seen:
-            runs = [simulate(arrivals, service, servers) for arrivals, service in self._draws]
-            self._seen[servers] = float(np.percentile([run.latency[_FILLING:] for run in runs], 99))
-        return self._seen[servers]
+    return p99, float(np.percentile([seconds[_FILLING:] for _, seconds in draws], 99))
 
 
-def _fewest(is_enough, lowest):
-    """Double the steps up to a number that is enough, then halve: more servers never make anybody wait longer."""
-    low, high, step = lowest - 1, lowest, 1
-    while not is_enough(high):
-        low, high, step = high, high + step, 2 * step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle, high)
-    return high
-
-
-def _reason(queue, servers, lowest, utilization, target):
+def _reason(p99, servers, lowest, utilization, target):
     who = f"{servers} servers answer" if servers > 1 else "1 server answers"
-    text = f"{who} 99% within {queue.p99(servers):.3g} s (target {target:g} s)"
+    text = f"{who} 99% within {p99(servers):.3g} s (target {target:g} s)"
     if servers > lowest:
-        text += f"; with {servers - 1} it would be {queue.p99(servers - 1):.3g} s"
+        text += f"; with {servers - 1} it would be {p99(servers - 1):.3g} s"
     elif servers > 1:
         text += f"; {servers - 1} could not keep up: the queue would grow without end"
     busy = f"{100 * utilization:.0f}" if utilization < 0.99 else f"{100 * utilization:.2f}"

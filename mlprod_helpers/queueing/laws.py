@@ -9,11 +9,15 @@ from mlprod_helpers.requestlog.numbers import as_floats
 
 
 class Law:
-    """A law of service times: `mean` (s), `cv` (standard deviation / mean), `sample`, `percentile`."""
+    """A law of service times: `mean` (s) and `cv` (standard deviation / mean)."""
 
     def sample(self, n, random_state=None):
         """`n` service times in seconds."""
         return self._sample(n, np.random.default_rng(random_state))
+
+    def percentile(self, q):
+        """The service time in seconds that `q` percent of the requests do not exceed."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,6 @@ class Constant(Law):
         return np.full(n, float(self.mean))
 
     def percentile(self, q):
-        """The service time in seconds that `q` percent of the requests stay below."""
         return float(self.mean)
 
 
@@ -56,7 +59,6 @@ class Exponential(Law):
         return rng.exponential(self.mean, size=n)
 
     def percentile(self, q):
-        """The service time in seconds that `q` percent of the requests stay below."""
         return -self.mean * np.log1p(-q / 100)
 
 
@@ -87,7 +89,6 @@ class Lognormal(Law):
         return rng.lognormal(*self._log, size=n)
 
     def percentile(self, q):
-        """The service time in seconds that `q` percent of the requests stay below."""
         mu, sigma = self._log
         return np.exp(mu + sigma * ndtri(q / 100))
 
@@ -123,7 +124,6 @@ class Measured(Law):
         return rng.choice(self.seconds, size=n)
 
     def percentile(self, q):
-        """The service time in seconds that `q` percent of the requests stay below."""
         return float(np.percentile(self.seconds, q, method="inverted_cdf"))
 
 

@@ -16,8 +16,6 @@ class Steady(NamedTuple):
     p_wait: float  # share of the requests that find every server busy
     wait: float  # in the queue
     latency: float  # wait plus service
-    queue: float  # mean number of requests that wait
-    in_system: float  # mean number that wait or are served
 
 
 def erlang_c(servers, load):
@@ -51,23 +49,14 @@ def mmc(rate, mean_service, servers=1):
     return mgc(rate, mean_service, 1.0, servers)
 
 
-def md1(rate, service):
-    """M/D/1: one server, every request takes `service` seconds. Exact; it waits half as long as M/M/1.
-
-    >>> round(md1(rate=0.8, service=1.0).wait, 3)
-    2.0
-    """
-    return mgc(rate, service, 0.0, 1)
-
-
 def mgc(rate, mean_service, cv, servers=1):
     """The steady state of M/G/c: of the service times only mean (s) and `cv` (standard deviation / mean) are known.
 
     Exact with one server (Pollaczek and Khinchine) and for cv = 1; else the approximation of Lee and Longton
     (1959): (1 + cv^2) / 2 times the wait of M/M/c.
 
-    >>> round(mgc(rate=0.8, mean_service=1.0, cv=3.0).wait, 3)
-    20.0
+    >>> round(mgc(rate=0.8, mean_service=1.0, cv=3.0).wait, 3), round(mgc(rate=0.8, mean_service=1.0, cv=0.0).wait, 3)
+    (20.0, 2.0)
     """
     servers = check_servers(servers)
     for name, value in (("rate", rate), ("mean_service", mean_service), ("cv", cv)):
@@ -76,25 +65,13 @@ def mgc(rate, mean_service, cv, servers=1):
     load = rate * mean_service
     p_wait = erlang_c(servers, load)
     if load >= servers:
-        return Steady(load / servers, p_wait, np.inf, np.inf, np.inf, np.inf)
+        return Steady(load / servers, p_wait, np.inf, np.inf)
     wait = (1 + cv**2) / 2 * p_wait * mean_service / (servers - load)
-    latency = wait + mean_service
-    return Steady(load / servers, p_wait, wait, latency, little(rate, wait), little(rate, latency))
-
-
-def little(rate, seconds):
-    """Little's law: how many are inside, if `rate` a second enter and each stays for `seconds`.
-
-    It holds for every queue, every law, every order of service.
-
-    >>> little(rate=20.0, seconds=0.25)
-    5.0
-    """
-    return rate * seconds
+    return Steady(load / servers, p_wait, wait, wait + mean_service)
 
 
 def mmc_percentile(q, rate, mean_service, servers=1):
-    """The latency (wait plus service, in seconds) that `q` percent of the requests of an M/M/c stay below. Exact.
+    """The latency (wait plus service, in seconds) that `q` percent of the requests of an M/M/c do not exceed. Exact.
 
     >>> round(mmc_percentile(99, rate=0.8, mean_service=1.0), 2)  # five times the mean's 5.0, nearly
     23.03
@@ -121,7 +98,7 @@ def mmc_percentile(q, rate, mean_service, servers=1):
 
 
 def md1_percentile(q, rate, service):
-    """The latency (wait plus service, in seconds) that `q` percent of the requests of an M/D/1 stay below. Exact.
+    """The latency (wait plus service, in seconds) that `q` percent of the requests of an M/D/1 do not exceed. Exact.
 
     Source: G. J. Franx, "A simple solution for the M/D/c waiting time distribution" (2001): sums of positive terms only.
 
@@ -132,7 +109,7 @@ def md1_percentile(q, rate, service):
     """
     if not 0 <= q < 100:
         raise ValueError(f"q is {q}, but a percentile is from 0 to below 100.")
-    load = md1(rate, service).utilization
+    load = mgc(rate, service, cv=0.0).utilization
     if load >= 1:
         return np.inf
     if q / 100 <= 1 - load:  # so many do not wait at all

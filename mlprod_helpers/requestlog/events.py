@@ -14,10 +14,12 @@ from mlprod_helpers.requestlog.table import (
     COLUMNS,
     KEY,
     REQUIRED,
+    WHOLE,
     LogError,
     as_log,
     as_number,
     is_missing,
+    row_rules,
     utc,
 )
 
@@ -74,7 +76,8 @@ class RequestLog:
         features : mapping of name to value, the model's inputs
         status : int, the HTTP status
         served : bool, False for a shadow copy
-        answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`;
+        answer : further columns of the log: `prediction`, `latency_ms`, `score`, `user_id`, `redo_of`; `raw`, a dict of the
+            fields that the features were computed from;
             `clicked=False` says that this answer can be clicked.
         """
         features = dict(features or {})
@@ -296,33 +299,26 @@ def _usable(events, report):
     for name in ("user_id", "redo_of"):  # a frame would make floats of whole numbers where some are missing
         if name in log and pd.api.types.is_float_dtype(log[name]):
             log[name] = pd.Series([row.get(name) for row in rows], dtype=object)
-    numbers = {
-        name: log[name] if log[name].dtype.kind in "if" else log[name].map(_number)
-        for name in ("status", "latency_ms", "attempts", "score")
-        if name in log
-    }
-    shadow = log.get("served", pd.Series(True, log.index)).eq(False)
-    wrong = {}
-    for name, number in numbers.items():
-        absent = log[name].isna()
-        bad = number.isna() & ~absent
-        if name == "latency_ms":
-            bad |= ~np.isfinite(number.fillna(0)) | (number < 0) | (absent & ~shadow)
-        if name == "status":
-            number = number.where(~absent, 200)
-            bad |= ~number.between(100, 599) | (number % 1 != 0)
-        if name == "attempts":
-            number = number.where(~absent, 1)
-            bad |= ~(number >= 1) | (number % 1 != 0)
-        wrong[name], numbers[name] = bad, number
+    given, wrong = log.copy(), {}
+    log["version"] = given["version"].map(str)
+    log["served"] = ~given["served"].eq(False) if "served" in given else True
+    for name, default in (("status", 200), ("attempts", 1), ("latency_ms", np.nan), ("score", np.nan)):
+        if name in given:
+            number = given[name] if given[name].dtype.kind in "if" else given[name].map(_number)
+            wrong[name] = number.isna() & given[name].notna()
+            log[name] = number.where(given[name].notna(), default)
+            if name in WHOLE:
+                wrong[name] |= log[name] % 1 != 0
     for name in ("served", "clicked"):
-        if name in log:
-            wrong[name] = ~log[name].map(lambda value: isinstance(value, bool) or is_missing(value))
-    if "redo_of" in log:
-        wrong["redo_of"] = log["redo_of"].map(str) == log["request_id"].map(str)
+        if name in given:
+            wrong[name] = ~given[name].map(lambda value: isinstance(value, bool) or is_missing(value))
+    if "redo_of" in given:
+        wrong["redo_of"] = given["redo_of"].map(str) == given["request_id"].map(str)
     for name in _LATER:
-        if name in log:
-            wrong[name] = log[name].notna()
+        if name in given:
+            wrong[name] = given[name].notna()
+    for name, broken, *_ in row_rules(log):
+        wrong[name] = wrong.get(name, False) | broken
     keep = pd.Series(True, log.index)
     for name, bad in wrong.items():
         for row in np.flatnonzero(bad & keep):
@@ -332,9 +328,8 @@ def _usable(events, report):
                 log["request_id"][row],
             )
         keep &= ~bad
-    log = log.assign(**numbers, version=log["version"].map(str), served=~shadow)
     log = log[keep].drop(columns=[name for name in _LATER if name in log])
-    whole = [name for name in ("status", "attempts") if name in log]
+    whole = [name for name in WHOLE if name in log]
     return log.astype(dict.fromkeys(whole, "int64")).reset_index(drop=True)
 
 

@@ -1,41 +1,34 @@
 """The log as a table: its columns, its rules, and what was known of it at a moment."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 
 UTC = "datetime64[us, UTC]"
 
 
-class Column(NamedTuple):
-    """What one column of the log holds: its dtype, and its meaning with the unit."""
-
-    dtype: str
-    meaning: str
-
-
+#: what each column of the log holds: its dtype and its meaning, with the unit
 COLUMNS = {
-    "time": Column(UTC, "when the request arrived, UTC"),
-    "request_id": Column("str or int", "names the request; a shadow copy has the same one"),
-    "user_id": Column("str or int", "who asked; missing when unknown"),
-    "version": Column("str", "the version of the model that answered this row"),
-    "served": Column("bool", "True: the user got this answer; False: a shadow copy that nobody saw"),
-    "score": Column("float", "the model's score or probability, before any threshold"),
-    "prediction": Column("any", "the answer; missing when the model gave none"),
-    "status": Column("int", "HTTP status: 200 answered, 4xx the sender's fault, 5xx the service's"),
-    "latency_ms": Column("float", "milliseconds from arrival to answer, waiting in the queue included"),
-    "attempts": Column("int", "how often the client sent the request, retries included"),
-    "label": Column("any", "the truth; missing until label_time"),
-    "label_time": Column(UTC, "when the truth became known, UTC"),
-    "clicked": Column("bool", "True: the user clicked; False: not so far, or nobody saw it"),
-    "click_time": Column(UTC, "when the user clicked first, UTC"),
-    "redo_of": Column("str or int", "request_id of the earlier request that the user repeated"),
+    "time": "UTC date: when the request arrived",
+    "request_id": "str or int: names the request; a shadow copy has the same one",
+    "user_id": "str or int: who asked; missing when unknown",
+    "version": "str: the version of the model that answered this row",
+    "served": "bool: True: the user got this answer; False: a shadow copy that nobody saw",
+    "raw": "dict: the fields of the request, where the service computed its features from them",
+    "score": "float: the model's score or probability, before any threshold",
+    "prediction": "any: the answer; missing when the model gave none",
+    "status": "int: HTTP status: 200 answered, 4xx the sender's fault, 5xx the service's",
+    "latency_ms": "float: milliseconds from arrival to answer, waiting in the queue included",
+    "attempts": "int: how often the client sent the request, retries included",
+    "label": "any: the truth; missing until label_time",
+    "label_time": "UTC date: when the truth became known",
+    "clicked": "bool: True: the user clicked; False: not so far, or nobody saw it",
+    "click_time": "UTC date: when the user clicked first",
+    "redo_of": "str or int: request_id of the earlier request that the user repeated",
 }
 REQUIRED = ("time", "request_id", "version")
 KEY = ("request_id", "version")
 _TIMES = ("time", "label_time", "click_time")
-_WHOLE = ("status", "attempts")
+WHOLE = ("status", "attempts")
 
 
 class LogError(ValueError):
@@ -90,7 +83,7 @@ def as_log(frame):
     for name in ("request_id", "user_id", "redo_of"):
         if name in log and pd.api.types.is_float_dtype(log[name]):
             log[name] = _whole_ids(log[name])
-    for name in (*_WHOLE, "served", "clicked"):
+    for name in (*WHOLE, "served", "clicked"):
         dtype = log[name].dtype if name in log else None
         if isinstance(dtype, pd.api.extensions.ExtensionDtype) and not log[name].isna().any():
             log[name] = log[name].astype({"b": bool, "i": "int64", "u": "int64"}.get(dtype.kind, dtype))
@@ -139,11 +132,10 @@ def validate(log):
         _refuse(log, "request_id", repeated, "stands twice for the same version", todo)
     _check_served(log, shared=repeated is not None)
     _check_numbers(log)
+    for rule in row_rules(log):
+        _refuse(log, *rule)
     _check_labels(log)
     _check_clicks(log)
-    if "redo_of" in log:
-        todo = "Name the earlier request that the user repeated, or leave it missing."
-        _refuse(log, "redo_of", log["redo_of"] == log["request_id"], "is the request itself", todo)
     return log
 
 
@@ -265,7 +257,7 @@ def _check_served(log, *, shared):
 
 
 def _check_numbers(log):
-    for name in _WHOLE:
+    for name in WHOLE:
         if name in log and (not pd.api.types.is_integer_dtype(log[name]) or log[name].isna().any()):
             raise LogError(
                 f"Request log, column {name!r}: dtype {log[name].dtype}, but it counts: whole numbers, none missing."
@@ -275,19 +267,29 @@ def _check_numbers(log):
             raise LogError(
                 f"Request log, column {name!r}: dtype {log[name].dtype}, but it is a number: pd.to_numeric."
             )
+
+
+def row_rules(log):
+    """What must hold in each row, where columns of numbers hold numbers: (column, where it is broken, what is wrong, what to do)."""
     if "status" in log:
         todo = (
             "Use HTTP's numbers: 200 for answered, 400 for a bad request, 500 for a fault, 504 for a timeout."
         )
-        _refuse(log, "status", (log["status"] < 100) | (log["status"] > 599), "is no HTTP status", todo)
+        yield "status", (log["status"] < 100) | (log["status"] > 599), "is no HTTP status", todo
     if "attempts" in log:
-        _refuse(log, "attempts", log["attempts"] < 1, "is less than one", "The first try counts too.")
+        yield "attempts", log["attempts"] < 1, "is less than one", "The first try counts too."
     if "latency_ms" in log:
         todo = "A request that got no answer counts with the time after which it was given up."
         absent = log["latency_ms"].isna() & log.get("served", True)  # of a shadow copy it may be unknown
-        _refuse(log, "latency_ms", absent | np.isinf(log["latency_ms"]), "is no latency", todo)
+        yield "latency_ms", absent | np.isinf(log["latency_ms"]), "is no latency", todo
         todo = "Latency is answer minus arrival: were they swapped?"
-        _refuse(log, "latency_ms", log["latency_ms"] < 0, "is negative", todo)
+        yield "latency_ms", log["latency_ms"] < 0, "is negative", todo
+    if "raw" in log:
+        odd = log["raw"].notna() & ~log["raw"].map(lambda value: isinstance(value, dict))
+        yield "raw", odd, "is no dict", "It holds the fields of the request, by name."
+    if "redo_of" in log:
+        todo = "Name the earlier request that the user repeated, or leave it missing."
+        yield "redo_of", log["redo_of"] == log["request_id"], "is the request itself", todo
 
 
 def _check_labels(log):

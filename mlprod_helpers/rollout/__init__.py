@@ -8,6 +8,7 @@ these tools.
 """
 
 from mlprod_helpers.rollout.controller import Controller, Decision
+from mlprod_helpers.rollout.experiment import SampleRatio, sample_ratio
 from mlprod_helpers.rollout.judges import (
     AllOf,
     BySegment,
@@ -55,6 +56,7 @@ __all__ = [
     "Metrics",
     "Plan",
     "RolloutResult",
+    "SampleRatio",
     "Shadow",
     "Symptom",
     "ThresholdJudge",
@@ -72,6 +74,7 @@ __all__ = [
     "replay",
     "requests_needed",
     "route",
+    "sample_ratio",
     "shift",
     "traffic",
     "z_score",

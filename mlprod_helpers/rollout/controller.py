@@ -1,8 +1,9 @@
 """The controller: a state machine that turns judgments into weights. It has no clock, no log and no router of its own, so
 the same controller replays a trace in a second and drives a real router for an hour.
 
-Phases are those of Argo Rollouts: Progressing, Paused (waits for data, or for an operator), Degraded (aborted: users are
-back on the old version, or on their way), Healthy (done). Steps, failed checks and promotion follow Flagger.
+Phases are those of Argo Rollouts: Progressing, Paused (waits for data, or at a shadow's end for an operator), Degraded
+(aborted: users are back on the old version, or on their way), Healthy (done). Steps, failed checks and promotion follow
+Flagger.
 """
 
 import math
@@ -41,7 +42,6 @@ class State:
     failed: int = 0
     verdict: str | None = None  # of the last check
     checked: float | None = None  # when that was
-    held: bool = False  # an operator has paused it
     now: float = -math.inf
     started: float | None = None
     since: float | None = None  # last check that had enough data: the judge's window begins here
@@ -107,24 +107,12 @@ class Controller:
             return self._become(self._roll_back(state, why))
         return self._become(self._check(state, metrics))
 
-    def pause(self, now):
-        """Hold the weight until `resume`. Checks go on, and failed ones still roll back."""
-        state = self._running(now, "pause")
-        reason = f"Paused at {_at(state)}: {_BY_HAND}."
-        return self._become(replace(state, held=True, phase=PAUSED, reason=reason))
-
-    def resume(self, now):
-        """Go on after `pause` (Argo: promote, without --full)."""
-        state = self._running(now, "resume")
-        reason = f"Resumed at {_at(state)} by an operator."
-        return self._become(replace(state, held=False, phase=PROGRESSING, reason=reason))
-
     def promote(self, now):
         """Give everybody the new version now, without further checks before it (Argo: promote --full)."""
         state = self._at(now)
         if state.stage not in (REHEARSAL, RAMP, ENDED):
             raise ValueError(f"There is nothing to promote: {state.reason}")
-        return self._become(self._promote(replace(state, held=False), _BY_HAND))
+        return self._become(self._promote(state, _BY_HAND))
 
     def abort(self, now):
         """Take all users back to the old version: at once if it is still up, after a redeploy if it is gone."""
@@ -179,12 +167,6 @@ class Controller:
             raise ValueError(f"now is {now}, after {self.state.now}: time does not run backwards.")
         return replace(self.state, now=now)
 
-    def _running(self, now, what):
-        state = self._at(now)
-        if state.stage not in (REHEARSAL, RAMP, WATCH):
-            raise ValueError(f"There is nothing to {what}: {state.reason}")
-        return state
-
     def _become(self, state):
         self.state = state
         return self.decision
@@ -224,7 +206,7 @@ class Controller:
         state = replace(state, since=state.now)
         if judgment.outcome == FAIL:
             why = judgment.reason or "the judge gave no reason"
-            state = replace(state, failed=state.failed + 1, phase=PAUSED if state.held else PROGRESSING)
+            state = replace(state, failed=state.failed + 1, phase=PROGRESSING)
             if judgment.critical:
                 return self._roll_back(state, why)
             count = f"{state.failed} of {self.plan.threshold}"
@@ -235,9 +217,6 @@ class Controller:
         """After a passed check."""
         now, plan = state.now, self.plan
         why = f" ({why})" if why else ""
-        if state.held:
-            reason = f"Paused at {_at(state)}: {_BY_HAND}. The check passed{why}."
-            return replace(state, phase=PAUSED, reason=reason)
         state = replace(state, phase=PROGRESSING)
         if state.stage == REHEARSAL:
             end = state.started + plan.rehearsal
@@ -281,7 +260,7 @@ class Controller:
         )
 
     def _roll_back(self, state, why):
-        state = replace(state, phase=DEGRADED, mirror=0, held=False)
+        state = replace(state, phase=DEGRADED, mirror=0)
         if self._old_is_up(state):
             reason = f"Rolled back to {self.stable} at once: {why}."
             return replace(state, stage=OVER, weight=0, switched=None, reason=reason)

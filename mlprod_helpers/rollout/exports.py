@@ -166,14 +166,14 @@ class Exports:
             return {}
         return {"scaleDownDelaySeconds": _whole(self.keep_old, "keep_old", "Argo Rollouts", "seconds")}
 
-    def to_haproxy(self, stable="127.0.0.1:8001", canary="127.0.0.1:8002"):
+    def to_haproxy(self):
         r"""The plan as a configuration of HAProxy, with the commands that take its later steps.
 
         HAProxy splits and does not judge: whoever runs the plan sends the next command when a check has passed, and
         weight 0 to roll back. The split is sticky by the header `X-User-Id`: a ramp only adds users, and requests
         without a user go to the stable version. HAProxy has a hash of its own, so it picks other users than `route`
-        does. It listens on port 8080 of this machine, and on the control socket haproxy.sock; `stable` and `canary`
-        say where the versions listen, as host:port.
+        does. It listens on port 8080 of this machine, and on the control socket haproxy.sock; the versions listen on
+        ports 8001 (stable) and 8002 (canary).
 
         `ValueError` is raised for what HAProxy does not have: copies of requests, weights finer than 0.01%, and a
         big bang, which has no two versions side by side.
@@ -192,11 +192,6 @@ class Exports:
             raise ValueError(
                 f"HAProxy copies no requests, but copies is {self.mirror:g}: set it to 0, or mirror in a service mesh."
             )
-        for address in (stable, canary):
-            if not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", address):
-                raise ValueError(
-                    f"{address!r} is no address of a version: give host:port, such as 127.0.0.1:8001."
-                )
         (_, first), *later = self.schedule().items()
         places = [(seconds, _hundredths(weight)) for seconds, weight in later]
         lines = [
@@ -220,9 +215,9 @@ class Exports:
             "  use_backend canary if { var(txn.place) -m found } { var(txn.place),sub(proc.canary) -m int lt 0 }",
             "  default_backend stable",
             "backend stable",
-            f"  server stable {stable} check",
+            "  server stable 127.0.0.1:8001 check",
             "backend canary",
-            f"  server canary {canary} check",
+            "  server canary 127.0.0.1:8002 check",
         ]
         return "\n".join(lines) + "\n"
 

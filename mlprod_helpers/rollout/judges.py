@@ -76,12 +76,6 @@ class Judge:
             raise ValueError(
                 f"There is no value {self.metric!r} of a request: {nearest_name(str(self.metric), VALUES)}."
             )
-        if (direction := getattr(self, "direction", "either")) not in DIRECTIONS:
-            raise ValueError(
-                f"direction is {direction!r}: {nearest_name(str(direction), DIRECTIONS)}. It says what is bad."
-            )
-        if hasattr(self, "alpha"):
-            sequential._z(self.alpha)
 
     def __call__(self, metrics):
         if not isinstance(metrics, Metrics):
@@ -102,7 +96,7 @@ class Judge:
         if judgment.outcome == FAIL:
             return judgment
         reads, notes = self._reads(), []
-        for name in sorted(reads & {"latency_ms", "abs_error", "signed_error"}):  # others are 0 or 1
+        for name in sorted(reads & {"latency_ms", "abs_error"}):  # others are 0 or 1
             for role in ("canary", "stable"):
                 values = metrics.values(name, role, self.window)
                 if count := int(np.isinf(values).sum()):
@@ -110,7 +104,7 @@ class Judge:
                     if role == "canary":
                         return Judgment(FAIL, note)
                     notes.append(note)
-        if reads & {"error", "abs_error", "signed_error"} and "missing" not in reads:
+        if reads & {"error", "abs_error"} and "missing" not in reads:
             stable, canary = (metrics.sample("missing", role, self.window) for role in ("stable", "canary"))
             counts = [int(flags.sum()) for flags, *_ in (canary, stable)]
             if any(counts):
@@ -121,7 +115,7 @@ class Judge:
             if counts[0] and len(canary[0]) >= self.min_requests:
                 if not len(stable[0]):
                     return Judgment(NODATA, notes[-1])
-                if sequential.z_score(stable[0], canary[0], self._users(stable, canary))[0] >= 3.0:
+                if sequential.z_score(stable[0], canary[0], (stable[2], canary[2]))[0] >= 3.0:
                     return Judgment(FAIL, notes[-1])
         return replace(judgment, reason="; ".join([*filter(None, [judgment.reason]), *notes]))
 
@@ -129,17 +123,13 @@ class Judge:
         """The finite values of a version; see `Metrics.sample`."""
         values, when, users = metrics.sample(self.metric, role, self.window)
         read = np.isfinite(values)
-        return values[read], when[read], None if users is None else users[read]
+        return values[read], when[read], users[read]
 
     def _pair(self, metrics):
-        """(values of stable, values of canary, users of both or None, what is missing or None)."""
+        """(values of stable, values of canary, users of both, what is missing or None)."""
         stable, canary = (self._sample(metrics, role) for role in ("stable", "canary"))
         missing = _too_few(metrics, self.metric, self.min_requests, stable=stable[0], canary=canary[0])
-        return stable[0], canary[0], self._users(stable, canary), missing
-
-    def _users(self, stable, canary):
-        """The users of two samples, or None where the log has none: each request counts as one of its own."""
-        return None if stable[2] is None else (stable[2], canary[2])
+        return stable[0], canary[0], (stable[2], canary[2]), missing
 
 
 @dataclass(frozen=True)
@@ -148,12 +138,10 @@ class ThresholdJudge(Judge):
 
     Parameters
     ----------
-    ranges : dict, metric -> (lowest, highest), None for no limit. Metrics: "error_rate", "success_rate",
-        "latency_mean", "latency_p50", "latency_p95", "latency_p99" (ms), "mean_abs_error", "bias" (units of the
-        label), "ctr", "missing_rate". A value at a limit is inside, as in Flagger; in Argo the condition says it
-        (`result <= 0.01`).
-    relative : None, "difference" or "ratio": the range is of the canary itself, of canary minus stable, of canary
-        over stable. A bias may be negative or 0, so it has no ratio.
+    ranges : dict, metric -> (lowest, highest), None for no limit. Metrics: "error_rate", "latency_p50", "latency_p95",
+        "latency_p99" (ms), "mean_abs_error" (units of the label), "missing_rate". A value at a limit is inside, as in
+        Flagger; in Argo the condition says it (`result <= 0.01`).
+    relative : None or "difference": the range is of the canary itself, or of canary minus stable
     min_requests : int, of each version that is looked at; below, the outcome is "nodata"
 
     >>> judge = ThresholdJudge({"error_rate": (None, 0.01), "latency_p99": (None, 500)})
@@ -181,10 +169,8 @@ class ThresholdJudge(Judge):
                 raise ValueError(
                     f"The range of {name} is {limits!r}: give (lowest, highest), two numbers, None where it is open."
                 )
-        if self.relative not in (None, "difference", "ratio"):
-            raise ValueError(f"relative is {self.relative!r}: None, 'difference' or 'ratio'.")
-        if self.relative == "ratio" and "bias" in self.ranges:
-            raise ValueError("A ratio of two biases says nothing (they may be 0 or negative): 'difference'.")
+        if self.relative not in (None, "difference"):
+            raise ValueError(f"relative is {self.relative!r}: None or 'difference'.")
         self._check_settings()
 
     def _reads(self):
@@ -201,8 +187,10 @@ class ThresholdJudge(Judge):
             if few := _too_few(metrics, value, self.min_requests, **samples):
                 missing.append(few)
                 continue
-            summaries = {role: float(summarize(sample)) for role, sample in samples.items()}
-            got, what = self._compare(summaries, name, metrics)
+            got, what = float(summarize(samples["canary"])), f"{name} of {metrics.names['canary']}"
+            if self.relative is not None:
+                got -= float(summarize(samples["stable"]))
+                what += f" minus that of {metrics.names['stable']}"
             if np.isnan(got):  # percentiles between infinite values
                 missing.append(f"{what} is no number")
                 continue
@@ -213,36 +201,22 @@ class ThresholdJudge(Judge):
             inside.append(f"{what} is {got:.4g}")
         return Judgment(NODATA, missing[0]) if missing else Judgment(PASS, ", ".join(inside))
 
-    def _compare(self, got, name, metrics):
-        canary, stable = metrics.names["canary"], metrics.names["stable"]
-        if self.relative is None:
-            return got["canary"], f"{name} of {canary}"
-        if self.relative == "difference":
-            return got["canary"] - got["stable"], f"{name} of {canary} minus that of {stable}"
-        if got["stable"] == 0:
-            return (1.0 if got["canary"] == 0 else np.inf), f"{name} of {canary} over that of {stable} (0)"
-        return got["canary"] / got["stable"], f"{name} of {canary} over that of {stable}"
-
 
 @dataclass(frozen=True)
 class ZTestJudge(Judge):
-    """The impatient judge: a plain z test, repeated at every check. Honest at one look; at five it errs in 14.2%.
+    """The impatient judge: a plain z test at 5%, repeated at every check. It fails at an increase.
 
-    The variance is pooled and there is no correction for continuity, as in a chi-squared test without Yates's.
-    Where the log has `user_id`, the variance counts users (delta method, see `z_score`). Requests of one user are
-    no independent draws: at 20 a user with a correlation of 0.05 a test that counts requests errs in 16% at a level
-    of 5%.
+    It is honest at one look; at five it errs in 14.2%. The variance is pooled and there is no correction for
+    continuity, as in a chi-squared test without Yates's. Where the log has `user_id`, the variance counts users
+    (delta method, see `z_score`). Requests of one user are no independent draws: at 20 a user with a correlation of
+    0.05 a test that counts requests errs in 16% at a level of 5%.
 
     Parameters
     ----------
     metric : one of `VALUES`
-    alpha : float, two-sided level of one look
-    direction : what is bad: "increase", "decrease" or "either"
     """
 
     metric: str = "error"
-    alpha: float = 0.05
-    direction: str = "increase"
     window = "all"
 
     def __post_init__(self):
@@ -253,24 +227,22 @@ class ZTestJudge(Judge):
         if missing:
             return Judgment(NODATA, missing)
         z, difference, _ = sequential.z_score(stable, canary, users)
-        bar = sequential._z(self.alpha)
-        return _judged(
-            _is_beyond(z, bar, self.direction), metrics, self.metric, difference, f"z {z:.2f}, bar {bar:.2f}"
-        )
+        bar = sequential._z(sequential.ALPHA)
+        return _judged(z >= bar, metrics, self.metric, difference, f"z {z:.2f}, bar {bar:.2f}")
 
 
 @dataclass(frozen=True)
 class GroupSequentialJudge(Judge):
-    """A planned number of looks at the data so far, with a bar that keeps the false alarms of all looks together at `alpha`.
+    """A planned number of looks at the data so far, with a bar that keeps the false alarms of all looks together at 5%.
 
     A look is due each time another part of the planned data is there. In between there is nothing new to say ("nodata": the
     ramp waits); after the last look the verdict stays. Which request completed a look is read from the log, so the verdict
-    does not depend on when one asks.
+    does not depend on when one asks. It fails at an increase.
 
     The bars are O'Brien and Fleming's, hard at first. A crossed bar ends the rollout at once: waiting for more failed checks
     would add harm, not knowledge. Looks are due by requests, but the variance counts users, as in `ZTestJudge`. What users
     share does not average out between two looks, so the looks agree more than the bars assume: false alarms stay below
-    `alpha`. The power wants more: multiply `total` by the `design_effect`.
+    5%. The power wants more: multiply `total` by the `design_effect`.
 
     Parameters
     ----------
@@ -278,8 +250,6 @@ class GroupSequentialJudge(Judge):
     total : int, the data planned for the last look, in effective requests n m / (n + m) of n stable and m canary requests;
         while the canary is small that is nearly its own number of requests. See `requests_needed`: half of its answer.
     looks : int
-    alpha : float, two-sided, for all looks together
-    direction : what is bad: "increase", "decrease" or "either"
 
     Source: C. Jennison, B. W. Turnbull, Group Sequential Methods (2000), chapter 2.
     """
@@ -287,8 +257,6 @@ class GroupSequentialJudge(Judge):
     metric: str = "error"
     total: int = 2000
     looks: int = 5
-    alpha: float = 0.05
-    direction: str = "increase"
     window = "all"
 
     def __post_init__(self):
@@ -301,8 +269,8 @@ class GroupSequentialJudge(Judge):
 
     @property
     def bounds(self):
-        """The bar of |z| at each look."""
-        return _bounds(self.looks, self.alpha)
+        """The bar of `|z|` at each look."""
+        return _bounds(self.looks)
 
     def judge(self, metrics):
         stable, canary = (self._sample(metrics, role) for role in ("stable", "canary"))
@@ -317,25 +285,18 @@ class GroupSequentialJudge(Judge):
         have = information[-1] if len(information) else 0.0
         if done == 0:
             return Judgment(NODATA, f"{have:.0f} effective requests, the first look is at {planned[0]:.0f}")
-        users = self._users(stable, canary)
-        seen = [(n[i], m[i]) for i in at[:done]]  # samples are in the order in which they became known
-        z, difference, _ = zip(
-            *(
-                sequential.z_score(stable[0][:i], canary[0][:j], users and (users[0][:i], users[1][:j]))
-                for i, j in seen
-            ),
-            strict=True,
-        )
-        for look in range(done):
-            if _is_beyond(z[look], self.bounds[look], self.direction):
-                how = f"look {look + 1} of {self.looks}: z {z[look]:.2f}, bar {self.bounds[look]:.2f}"
-                return _judged(True, metrics, self.metric, difference[look], how, critical=True)
+        for look, place in enumerate(at[:done]):
+            i, j = n[place], m[place]  # samples are in the order in which they became known
+            users = stable[2][:i], canary[2][:j]
+            z, difference, _ = sequential.z_score(stable[0][:i], canary[0][:j], users)
+            how = f"look {look + 1} of {self.looks}: z {z:.2f}, bar {self.bounds[look]:.2f}"
+            if z >= self.bounds[look]:
+                return _judged(True, metrics, self.metric, difference, how, critical=True)
         if done < self.looks and when[at[done - 1]] <= metrics.since:
             return Judgment(
                 NODATA, f"{have:.0f} effective requests, look {done + 1} is at {planned[done]:.0f}"
             )
-        how = f"look {done} of {self.looks}: z {z[-1]:.2f}, bar {self.bounds[done - 1]:.2f}"
-        return _judged(False, metrics, self.metric, difference[-1], how)
+        return _judged(False, metrics, self.metric, difference, how)
 
 
 _bounds = cache(sequential.obrien_fleming)  # they take milliseconds to find and never change
@@ -345,14 +306,13 @@ _bounds = cache(sequential.obrien_fleming)  # they take milliseconds to find and
 class MSPRTJudge(Judge):
     """An always-valid test: look as often as you like, stop when the likelihood ratio reaches 1 / alpha.
 
-    A ratio above the bar ends the rollout at once. The variance counts users, as in `ZTestJudge`.
+    A ratio above the bar ends the rollout at once; false alarms over all looks stay below 5%. It fails at an increase. The
+    variance counts users, as in `ZTestJudge`.
 
     Parameters
     ----------
     metric : one of `VALUES`
     tau : float, the difference that would matter, in the unit of the metric (0.01: one point of error rate)
-    alpha : float, false alarms over all looks, however many: below this
-    direction : what is bad: "increase", "decrease" or "either"
     min_requests : int, of each version; the normal approximation needs some
 
     Source: see `sequential.msprt`.
@@ -360,8 +320,6 @@ class MSPRTJudge(Judge):
 
     metric: str = "error"
     tau: float = 0.01
-    alpha: float = 0.05
-    direction: str = "increase"
     min_requests: int = 100
     window = "all"
 
@@ -377,8 +335,8 @@ class MSPRTJudge(Judge):
         ratio = float(sequential.msprt(difference, variance, self.tau))
         if not np.isfinite(ratio) or not np.isfinite(variance):
             return Judgment(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
-        beyond = ratio >= 1 / self.alpha and _is_beyond(z, 0.0, self.direction)
-        how = f"likelihood ratio {ratio:.3g}, bar {1 / self.alpha:g}"
+        beyond = ratio >= 1 / sequential.ALPHA and z >= 0
+        how = f"likelihood ratio {ratio:.3g}, bar {1 / sequential.ALPHA:g}"
         return _judged(beyond, metrics, self.metric, difference, how, critical=True)
 
 
@@ -407,29 +365,25 @@ class MannWhitneyJudge(Judge):
 
     def __post_init__(self):
         self._check_settings()
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction is {self.direction!r}: {nearest_name(str(self.direction), DIRECTIONS)}. It says what is bad."
+            )
 
-    def classify(self, stable, canary, design_effect=1.0):
-        """Kayenta's label of two samples ("Pass", "High", "Low" or "Nodata"), and the reason.
+    def judge(self, metrics):
+        stable, canary, users, missing = self._pair(metrics)
+        if missing:
+            return Judgment(NODATA, missing)
+        label, reason = self._classify(stable, canary, _effect_on_ranks(stable, canary, users))
+        outcome = PASS if label == "Pass" else FAIL
+        return Judgment(outcome, f"{self.metric} of {metrics.names['canary']}: {label}, {reason}")
 
-        Values that are missing or infinite are left out, and counted in the reason. `design_effect` is that of `shift`.
-
-        >>> stable = np.arange(20.0)
-        >>> judge = MannWhitneyJudge()
-        >>> [judge.classify(stable, canary)[0] for canary in (stable + 30, stable[::-1], [])]
-        ['High', 'Pass', 'Nodata']
-        """
-        stable, canary = (sequential.numbers(values) for values in (stable, canary))
-        finite = [values[np.isfinite(values)] for values in (stable, canary)]
-        lost = len(stable) + len(canary) - len(finite[0]) - len(finite[1])
-        stable, canary = finite
-        left_out = f"; {lost} missing or infinite values left out" if lost else ""
-        if not len(stable) or not len(canary):
-            return "Nodata", f"{'canary' if len(stable) else 'stable'} has no values{left_out}"
+    def _classify(self, stable, canary, design_effect):
+        """Kayenta's label of two samples ("Pass", "High" or "Low"), and the reason; see `shift` for `design_effect`."""
         if len(stable) == len(canary) and np.array_equal(np.sort(stable), np.sort(canary)):
-            return "Pass", f"the values of both are identical{left_out}"
+            return "Pass", "the values of both are identical"
         estimate, low, high = shift(stable, canary, _CONFIDENCE, design_effect)
-        interval = f"{100 * _CONFIDENCE:.0f}% interval {low:.4g} to {high:.4g}"
-        reason = f"shift {estimate:.4g}, {interval}{left_out}"
+        reason = f"shift {estimate:.4g}, {100 * _CONFIDENCE:.0f}% interval {low:.4g} to {high:.4g}"
         band = _TOLERANCE * abs(estimate)
         above, below = low > band, high < -band
         if estimate == 0.0:
@@ -442,15 +396,6 @@ class MannWhitneyJudge(Judge):
         if self.direction != "increase" and below:
             return "Low", f"{reason}, all below the band of {-band:.4g}"
         return "Pass", reason
-
-    def judge(self, metrics):
-        stable, canary, users, missing = self._pair(metrics)
-        if missing:
-            return Judgment(NODATA, missing)
-        effect = 1.0 if users is None else _effect_on_ranks(stable, canary, users)
-        label, reason = self.classify(stable, canary, effect)
-        outcome = {"Pass": PASS, "Nodata": NODATA}.get(label, FAIL)
-        return Judgment(outcome, f"{self.metric} of {metrics.names['canary']}: {label}, {reason}")
 
 
 _CONFIDENCE, _TOLERANCE = 0.98, 0.25  # Kayenta's
@@ -602,13 +547,9 @@ def _effect_on_ranks(stable, canary, users):
 def _too_few(metrics, name, needed, **samples):
     for role, values in reversed(samples.items()):
         if len(values) < needed:
-            what = {"clicked": "views", "abs_error": "labels", "signed_error": "labels"}.get(name, "requests")
+            what = "labels" if name == "abs_error" else "requests"
             return f"{len(values)} {what} of {metrics.names[role]}, {needed} needed"
     return None
-
-
-def _is_beyond(z, bar, direction):
-    return bool((direction != "decrease" and z >= bar) or (direction != "increase" and z <= -bar))
 
 
 def _callable(*judges):

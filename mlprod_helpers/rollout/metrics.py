@@ -1,41 +1,46 @@
 """What a judge may know: the values of each version that were known at some moment, and not one more."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.names import nearest_name
+from mlprod_helpers.names import nearest_name, need_columns
 from mlprod_helpers.requestlog.table import features, is_missing, utc, validate
+from mlprod_helpers.rollout.sequential import user_codes
 
 ROLES = ("stable", "canary")
-VALUES = {
+VALUES = {  # of a request; of each, more is worse
     "error": "1 when the service failed (status 500 and above), else 0",
     "latency_ms": "milliseconds from arrival to answer",
     "abs_error": "distance of prediction and label, once the label is known",
-    "signed_error": "prediction minus label, once the label is known",
-    "clicked": "1 when the user clicked, else 0; nobody clicks on a shadow copy",
     "missing": "1 when an answer (status below 400) has no prediction that is a finite number or a name, else 0",
 }
 SUMMARIES = {
     "error_rate": ("error", np.mean),
-    "success_rate": ("error", lambda values: 1 - np.mean(values)),
-    "latency_mean": ("latency_ms", np.mean),
     "latency_p50": ("latency_ms", lambda values: np.percentile(values, 50)),
     "latency_p95": ("latency_ms", lambda values: np.percentile(values, 95)),
     "latency_p99": ("latency_ms", lambda values: np.percentile(values, 99)),
     "mean_abs_error": ("abs_error", np.mean),
-    "bias": ("signed_error", np.mean),
-    "ctr": ("clicked", np.mean),
     "missing_rate": ("missing", np.mean),
 }
 
 
 class Rows:
-    """The requests of one version, in columns. `taken` and `seen` say which it answered, and which of these a user saw;
-    a replay fills them in as time goes on."""
+    """The requests of one version: arrays of what a judge reads, and a frame of features.
 
-    def __init__(self, columns, taken, seen):
-        self.columns, self.taken, self.seen = columns, taken, seen
-        self._known, self._where, self._codes = {}, {}, {}
+    `taken` says which of them it answered; a replay fills that in as time goes on.
+    """
+
+    def __init__(self, columns, features, taken):
+        self.columns, self.features, self.taken = columns, features, taken
+        self._known, self._where = {}, {}
+
+    def answered(self, taken):
+        """The same columns with other marks; what was worked out about the columns is shared."""
+        other = copy.copy(self)
+        other.taken = taken
+        return other
 
     def known(self, name):
         """(values, when each was known, row of each) in the order in which they became known; rows without are left out."""
@@ -46,37 +51,14 @@ class Rows:
             self._known[name] = values[rows], when[rows], rows
         return self._known[name]
 
-    def answered(self, taken, seen):
-        """The same columns with other marks; what was worked out about the columns is shared."""
-        other = Rows(self.columns, taken, seen)
-        other._known, other._where, other._codes = self._known, self._where, self._codes
-        return other
-
-    def shares_features_with(self, other):
-        """Both have the same requests: which of them have a value is worked out once."""
-        self._where, self._codes = other._where, other._codes
-
     def where(self, column, value):
-        """Which rows have this value in this column? None: which have none?"""
+        """Which rows have this value in this feature? None: which have none?"""
         if (column, value) not in self._where:
-            if column not in self._codes:
-                self._codes[column] = pd.factorize(self.feature(column))  # -1 where it is missing
-            codes, different = self._codes[column]
-            if is_missing(value):
-                self._where[column, value] = codes < 0
-            else:
-                hits = (pd.Series(different) == value).to_numpy(dtype=bool)
-                self._where[column, value] = np.append(hits, False)[codes]
+            need_columns(self.features, [column])
+            values = self.features[column]
+            mask = values.isna() if is_missing(value) else values == value
+            self._where[column, value] = mask.to_numpy(dtype=bool, na_value=False)
         return self._where[column, value]
-
-    def feature(self, column):
-        """A feature's column."""
-        names = [name for name in self.columns if name not in _OWN]
-        if column not in names:
-            raise KeyError(
-                f"The log has no feature {column!r} to look at by segment: {nearest_name(column, names)}."
-            )
-        return self.columns[column]
 
     def _values(self, name):
         have = self.columns
@@ -88,35 +70,14 @@ class Rows:
             return ((have["status"] >= 500).astype(float) if "status" in have else nothing), done
         if name == "missing":
             answered = have["status"] < 400 if "status" in have else np.ones(len(done), dtype=bool)
-            unread = have.get(_UNREAD)
-            if unread is None:
-                unread = ~np.isfinite(have["prediction"]) if "prediction" in have else nothing
-            return np.where(answered, unread, np.nan), done
-        if name in ("latency_ms", "clicked"):
-            return (have[name].astype(float) if name in have else nothing), done
+            return np.where(answered, have.get("unread", nothing), np.nan), done
+        if name == "latency_ms":
+            return have.get(name, nothing), done
         if name not in VALUES:
             raise ValueError(f"There is no value {name!r} of a request: {nearest_name(name, VALUES)}.")
         if "prediction" not in have or "label" not in have:
             return nothing, done
-        off = have["prediction"].astype(float) - have["label"].astype(float)
-        return (np.abs(off) if name == "abs_error" else off), np.maximum(done, have["label_time"])
-
-
-_UNREAD = "prediction", "unread"  # no name of a column
-_OWN = {
-    _UNREAD,
-    *(
-        "time",
-        "user_id",
-        "status",
-        "latency_ms",
-        "prediction",
-        "label",
-        "label_time",
-        "clicked",
-        "click_time",
-    ),
-}
+        return np.abs(have["prediction"] - have["label"]), np.maximum(done, have["label_time"])
 
 
 class Metrics:
@@ -130,15 +91,15 @@ class Metrics:
     >>> metrics = Metrics.from_log(log, stable="v1", canary="v2", origin="2013-01-01 05:00Z")
     >>> metrics.values("error", "canary")
     array([1.])
-    >>> metrics.at(now=30).count("canary")  # half a minute later: the second request was not yet there
-    0
+    >>> metrics.at(now=30).values("error", "canary")  # half a minute later: the second request was not yet there
+    array([], dtype=float64)
     """
 
-    def __init__(self, stable, canary, names=ROLES, *, now=np.inf, since=-np.inf, start=-np.inf, where=()):
+    def __init__(self, stable, canary, names):
         self._rows = dict(zip(ROLES, (stable, canary), strict=True))
         self.names = dict(zip(ROLES, names, strict=True))
-        self.now, self.since, self.start = now, since, start
-        self._where = where
+        self.now, self.since, self.start = np.inf, -np.inf, -np.inf
+        self._where = ()
 
     @classmethod
     def from_log(cls, log, stable, canary, *, origin="1970-01-01 00:00Z"):
@@ -159,36 +120,31 @@ class Metrics:
         validate(log)
         origin = utc(origin)
         columns, rows = _columns_of(log, origin), []
-        served = log["served"].to_numpy() if "served" in log else np.ones(len(log), dtype=bool)
         for version in (stable, canary):
             mine = (log["version"] == version).to_numpy(dtype=bool)
             own = {name: values[mine] for name, values in columns.items()}
-            rows.append(Rows(own, np.ones(mine.sum(), dtype=bool), served[mine]))
+            rows.append(Rows(own, log.loc[mine, features(log)], np.ones(mine.sum(), dtype=bool)))
         return cls(*rows, (stable, canary))
 
     def at(self, now, since=-np.inf, start=-np.inf):
         """The same, as known at `now`; the window "check" begins after `since`, the rollout at `start` (seconds)."""
-        return Metrics(
-            *self._rows.values(), self.names.values(), now=now, since=since, start=start, where=self._where
-        )
+        other = copy.copy(self)
+        other.now, other.since, other.start = now, since, start
+        return other
 
     def only(self, column, value):
         """The same, for the requests with one value in one column: one airport, one carrier."""
-        where = (*self._where, (column, value))
-        return Metrics(
-            *self._rows.values(),
-            self.names.values(),
-            now=self.now,
-            since=self.since,
-            start=self.start,
-            where=where,
-        )
+        other = copy.copy(self)
+        other._where = (*self._where, (column, value))
+        return other
 
     def segments(self, column):
         """The values of a column of the log, sorted (by kind where numbers and text are mixed); None at the end stands for the
         requests without a value."""
+        frames = [rows.features for rows in self._rows.values()]
+        need_columns(frames[0], [column])
         try:
-            distinct = {value for rows in self._rows.values() for value in pd.unique(rows.feature(column))}
+            distinct = {value for frame in frames for value in frame[column].unique()}
         except TypeError:
             raise ValueError(
                 f"The log's {column!r} holds lists or the like: a segment is a number or a name."
@@ -205,7 +161,7 @@ class Metrics:
 
         Parameters
         ----------
-        name : one of `VALUES`: "error", "latency_ms", "abs_error", "signed_error", "clicked"
+        name : one of `VALUES`
         role : "stable" or "canary"
         window : "check": what became known since the last check that had enough data; "all": since the rollout began
 
@@ -213,80 +169,46 @@ class Metrics:
         -------
         array of float; requests without such a value are left out
         """
-        return self.timed(name, role, window)[0]
-
-    def timed(self, name, role, window="check"):
-        """(values, when each became known in seconds); see `values`."""
-        return self.sample(name, role, window)[:2]
+        return self.sample(name, role, window)[0]
 
     def sample(self, name, role, window="check"):
-        """(values, when each became known, who asked as whole numbers that hold for both versions, or None where the log
-        has no users); see `values`."""
+        """(values, when each became known in seconds, who asked as whole numbers that hold for both versions); see `values`."""
         rows = self._rows[role]
         values, when, which = rows.known(name)
-        window = slice(
-            np.searchsorted(when, self._begin(window), side="right"),
-            np.searchsorted(when, self.now, side="right"),
-        )
-        values, when, which = values[window], when[window], which[window]
-        keep = (rows.seen if name == "clicked" else rows.taken)[which]
+        begin = {"check": self.since, "all": self.start}[window]
+        part = slice(*np.searchsorted(when, [begin, self.now], side="right"))
+        values, when, which = values[part], when[part], which[part]
+        keep = rows.taken[which]
         for column, value in self._where:
             keep = keep & rows.where(column, value)[which]
-        values, when, which = values[keep], when[keep], which[keep]
-        if name == "clicked" and "click_time" in rows.columns:
-            values = values * (rows.columns["click_time"][which] <= self.now)
-        return values, when, rows.columns["user_id"][which] if "user_id" in rows.columns else None
+        return values[keep], when[keep], rows.columns["user_id"][which[keep]]
 
     def __len__(self):
         """How many rows has the log of these versions, whatever is known of them?"""
         return sum(len(rows.columns["time"]) for rows in self._rows.values())
 
-    def count(self, role, window="check"):
-        """How many requests of this version were answered in the window?"""
-        return len(
-            self.values("error" if "status" in self._rows[role].columns else "latency_ms", role, window)
-        )
-
-    def summary(self, by=None, *, window="check"):
-        """The metrics as plain data: what a policy or a dashboard gets.
-
-        Parameters
-        ----------
-        by : column or None. A summary for each of its values, too.
-        window : as for `values`
+    def summary(self):
+        """The metrics as plain data, of the window "check".
 
         Returns
         -------
-        dict : "stable" and "canary" -> {"requests", "errors", "labels", "views", "clicks", "missing" (answers without a
-        readable prediction): int; and "error_rate", "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr": float, or
-        None where nothing is known; infinite where a value is}. With `by`: each value of the column -> such a dict, None -> that
-        of the requests without a value.
+        dict : "stable" and "canary" -> {"requests", "errors", "labels", "missing" (answers without a readable prediction):
+        int; and each of `SUMMARIES`: float, or None where nothing is known; infinite where a value is}
         """
-        if by is not None:
-            return {value: self.only(by, value).summary(window=window) for value in self.segments(by)}
-        return {role: self._summary(role, window) for role in ROLES}
+        return {role: self._summary(role) for role in ROLES}
 
-    def _summary(self, role, window):
-        of = {name: self.values(name, role, window) for name in VALUES}
+    def _summary(self, role):
+        of = {name: self.values(name, role) for name in VALUES}
         counts = {
-            "requests": self.count(role, window),
+            "requests": len(of["error"]),
             "errors": int(of["error"].sum()),
             "labels": len(of["abs_error"]),
-            "views": len(of["clicked"]),
-            "clicks": int(of["clicked"].sum()),
             "missing": int(of["missing"].sum()),
         }
-        names = ("error_rate", "latency_p50", "latency_p99", "mean_abs_error", "bias", "ctr")
-        picks = ((name, *SUMMARIES[name]) for name in names)
         return counts | {
             name: _summarized(of[value], summarize) if len(of[value]) else None
-            for name, value, summarize in picks
+            for name, (value, summarize) in SUMMARIES.items()
         }
-
-    def _begin(self, window):
-        if window not in ("check", "all"):
-            raise ValueError(f'window is {window!r}: write "check" or "all".')
-        return self.since if window == "check" else self.start
 
 
 def _summarized(values, summarize):
@@ -294,19 +216,13 @@ def _summarized(values, summarize):
     return float(summarize(values)) if np.isfinite(values).all() else float("inf")
 
 
-def user_codes(user_ids):
-    """Each request's user as a whole number from 0; a missing user is one of their own."""
-    codes, names = pd.factorize(user_ids)
-    return np.where(codes < 0, len(names) + np.arange(len(codes)), codes)
-
-
 def _columns_of(log, origin):
     """A log's columns as arrays; its times as seconds since `origin`, its users as whole numbers."""
-    columns = {} if "user_id" not in log else {"user_id": user_codes(log["user_id"])}
-    for name in ("time", "label_time", "click_time"):
+    columns = {"user_id": user_codes(log["user_id"]) if "user_id" in log else np.arange(len(log))}
+    for name in ("time", "label_time"):
         if name in log:
             columns[name] = ((log[name] - origin) / pd.Timedelta(seconds=1)).to_numpy(dtype=float)
-    for name in ("status", "latency_ms", "clicked"):
+    for name in ("status", "latency_ms"):
         if name in log:
             columns[name] = log[name].to_numpy(dtype=float, na_value=np.nan)
     for name in ("label", "prediction"):
@@ -318,8 +234,8 @@ def _columns_of(log, origin):
         readable = (
             np.isfinite(columns["prediction"]) if "prediction" in columns else log["prediction"].notna()
         )
-        columns[_UNREAD] = ~np.asarray(readable, dtype=bool)
-    return columns | {name: log[name].to_numpy() for name in features(log)}
+        columns["unread"] = ~np.asarray(readable, dtype=bool)
+    return columns
 
 
 def _numbers(column):

@@ -5,42 +5,38 @@ answer is. So two plans differ by their decisions alone, and the harm of a versi
 with it and would not have with the old one.
 """
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 
 import numpy as np
 import pandas as pd
 
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.requestlog import as_log
+from mlprod_helpers.requestlog import as_log, features
 from mlprod_helpers.rollout.controller import DEGRADED, OVER, Controller
 from mlprod_helpers.rollout.judges import FAIL
-from mlprod_helpers.rollout.metrics import Metrics, Rows, user_codes
+from mlprod_helpers.rollout.metrics import Metrics, Rows
 from mlprod_helpers.rollout.plans import Plan
 from mlprod_helpers.rollout.routing import bucket
-from mlprod_helpers.rollout.versions import as_trace, luck, outcomes
+from mlprod_helpers.rollout.sequential import user_codes
+from mlprod_helpers.rollout.versions import luck, outcomes
 
 _SERVERS = 10  # of a full fleet
-_ACTIONS = ("pause", "resume", "promote", "abort")
+_ACTIONS = ("promote", "abort")
 
 
-def replay(trace, versions, plan, judge, random_state=None, *, limits=None, operator=None):
+def replay(trace, versions, plan, judge, random_state=None, *, slow_ms=np.inf, operator=None):
     """Run one rollout over a trace of requests. A full fleet has 10 servers, and fleets are rounded up to whole servers.
 
     Parameters
     ----------
-    trace : DataFrame of n requests: `time`, `user_id`, features, and `label`, `label_time` if there is a truth; see
-        `traffic`. A request log will do. The rollout starts with the first request.
+    trace : DataFrame of n requests, what `traffic` makes. The rollout starts with the first request.
     versions : (stable, canary), two `Version`
     plan : BigBang, Shadow, Canary or BlueGreen
     judge : see `Controller`
     random_state : int, Generator or None. The luck of each request; equal for all plans of the same seed.
-    limits : dict or None. Beside a failed request (status 500 and above), what is bad for a user: {"latency_ms": 500,
-        "abs_error": 30}, values above it
-    operator : dict or None, seconds -> "pause", "resume", "promote" or "abort": what somebody does by hand
+    slow_ms : float. A latency above it is as bad for a user as a failed request (status 500 and above).
+    operator : dict or None, seconds -> "promote" or "abort": what somebody does by hand
 
     >>> from mlprod_helpers.queueing import poisson
     >>> from mlprod_helpers.rollout import Behavior, BigBang, Canary, ThresholdJudge, Version, traffic
@@ -50,74 +46,36 @@ def replay(trace, versions, plan, judge, random_state=None, *, limits=None, oper
     >>> replay(trace, versions, Canary(step_weight=5, max_weight=50), judge, random_state=0)
     RolloutResult(Canary: Degraded, 18 users harmed, detected after 0.5 min, rolled back after 5.5 min)
     """
-    return _World(trace, versions, random_state, limits).run(plan, judge, operator)
+    return _World(trace, versions, random_state, slow_ms).run(plan, judge, operator)
 
 
-def compare(trace, versions, plans, judge, random_state=None, *, limits=None):
-    """Several plans over the same requests and the same luck, side by side: `.table`, `.results`, `.plot()`.
+def compare(trace, versions, plans, judge, random_state=None):
+    """Several plans (a dict of name to plan) over the same requests and the same luck: `.table`, `.results`, `.plot()`.
 
-    `plans` is a dict of name to plan or (plan, judge), or a sequence of plans; `judge` is for those that bring
-    none. The rest is as for `replay`.
+    The rest is as for `replay`.
     """
-    world = _World(trace, versions, random_state, limits)
-    if not isinstance(plans, Mapping):
-        plans = {type(plan).__name__: plan for plan in plans}
-    results = {}
-    for name, plan in plans.items():
-        plan, own = plan if isinstance(plan, tuple) else (plan, judge)
-        results[name] = world.run(plan, own, None)
-    return Comparison(results)
-
-
-def replay_each(trace, versions, plan, judge, random_state=None, *, limits=None):
-    """One plan against several new versions, one after the other, over the same requests and the same luck.
-
-    Parameters
-    ----------
-    versions : dict, name -> (stable, canary), two `Version`
-    trace, plan, judge, random_state, limits : as for `replay`
-
-    Returns
-    -------
-    dict : name -> RolloutResult
-    """
-    world, results = None, {}
-    for name, pair in versions.items():
-        world = _World(trace, pair, random_state, limits) if world is None else world.of(pair, limits)
-        results[name] = world.run(plan, judge, None)
-    return results
+    world = _World(trace, versions, random_state, np.inf)
+    return Comparison({name: world.run(plan, judge, None) for name, plan in plans.items()})
 
 
 class _World:
     """A trace with every version's answer to every request: what is the same for all plans."""
 
-    def __init__(self, trace, versions, random_state, limits):
-        self.trace = as_trace(trace)
+    def __init__(self, trace, versions, random_state, slow_ms):
+        self.trace = trace
+        self.stable, self.canary = versions
         seconds = (self.trace["time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
         self.seconds = seconds.to_numpy(dtype=float)
         self.chance = luck(len(self.trace), np.random.default_rng(random_state))
         self.place = bucket(self.trace["user_id"])
         self.user = user_codes(self.trace["user_id"])
-        self._by_feature = Rows(
-            {}, None, None
-        )  # which requests have which value is the same for all versions
-        self._answer(versions, limits)
-
-    def of(self, versions, limits):
-        """The same requests and the same luck, answered by other versions."""
-        other = copy.copy(self)
-        other._answer(versions, limits)
-        return other
-
-    def _answer(self, versions, limits):
-        self.stable, self.canary = _two(versions)
-        self.answers = {
-            role: outcomes(version, self.trace, self.seconds, self.chance)
-            for role, version in (("stable", self.stable), ("canary", self.canary))
-        }
-        bad = {role: self._bad(answer, limits or {}) for role, answer in self.answers.items()}
+        known = {"time": self.seconds, "user_id": self.user}
+        self.answers, self.rows, bad = {}, {}, {}
+        for role, version in (("stable", self.stable), ("canary", self.canary)):
+            answer = outcomes(version, self.trace, self.seconds, self.chance)
+            bad[role] = (answer["status"] >= 500) | (answer["latency_ms"] > slow_ms)
+            self.answers[role], self.rows[role] = answer, Rows(known | answer, trace[features(trace)], None)
         self.worse, self.better = bad["canary"] & ~bad["stable"], bad["stable"] & ~bad["canary"]
-        self._columns = None
 
     def run(self, plan, judge, operator):
         if not isinstance(plan, Plan):
@@ -126,7 +84,8 @@ class _World:
         n, end = len(self.seconds), float(self.seconds[-1])
         by_canary, copied, by_stable = (np.zeros(n, dtype=bool) for _ in range(3))
         taken = np.zeros(n, dtype=bool)
-        metrics = self._metrics(by_stable, by_canary, taken)
+        answered = self.rows["stable"].answered(by_stable), self.rows["canary"].answered(taken)
+        metrics = Metrics(*answered, (self.stable.name, self.canary.name))
         controller = Controller(plan, judge, self.stable.name, self.canary.name)
         now, first, steps = 0.0, 0, []
         while True:
@@ -147,51 +106,6 @@ class _World:
             if last == n:
                 return RolloutResult(plan, steps, end, self, by_canary, copied)
             now, first = following, last
-
-    def _metrics(self, by_stable, by_canary, taken):
-        shared = {"time": self.seconds, "user_id": self.user}
-        if "label" in self.trace:
-            shared["label"] = self.trace["label"].to_numpy(dtype=float)
-            known = (self.trace["label_time"] - self.trace["time"].iloc[0]) / pd.Timedelta(seconds=1)
-            shared["label_time"] = known.to_numpy(dtype=float)
-        if self._columns is None:  # the order in which values become known is the same for all plans
-            own = {name: self.trace[name].to_numpy() for name in self.features}
-            self._columns = {
-                role: Rows(shared | own | answer, None, None) for role, answer in self.answers.items()
-            }
-            for rows in self._columns.values():
-                rows.shares_features_with(self._by_feature)
-        stable = self._columns["stable"].answered(by_stable, by_stable)
-        canary = self._columns["canary"].answered(taken, by_canary)
-        return Metrics(stable, canary, (self.stable.name, self.canary.name))
-
-    @property
-    def features(self):
-        return [
-            name
-            for name in self.trace
-            if name not in ("time", "request_id", "user_id", "label", "label_time")
-        ]
-
-    def _bad(self, answer, limits):
-        bad = answer["status"] >= 500
-        for name, limit in limits.items():
-            if not isinstance(limit, Real) or np.isnan(limit):
-                raise ValueError(f"The limit of {name} is {limit!r}: give a number.")
-            if name == "latency_ms":
-                bad = bad | (answer["latency_ms"] > limit)
-            elif name == "abs_error":
-                if "prediction" not in answer or "label" not in self.trace:
-                    raise ValueError(
-                        "A limit of abs_error needs predictions and labels, and this trace has no labels."
-                    )
-                off = np.abs(answer["prediction"] - self.trace["label"].to_numpy(dtype=float))
-                bad = bad | (off > limit)
-            else:
-                raise ValueError(
-                    f"There is no limit of {name!r}: {nearest_name(name, ('latency_ms', 'abs_error'))}."
-                )
-        return bad
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -221,38 +135,33 @@ class RolloutResult:
 
     @cached_property
     def timeline(self):
-        """Each decision: DataFrame with index `seconds`; columns `weight` and `mirror` (percent), `phase`, `failed` (checks so
-        far), `verdict` of the check made now (missing when there was none), `reason`, `servers` (of both fleets)."""
+        """Each decision: DataFrame with index `seconds`; columns `weight` (percent), `phase`, `failed` (checks so far),
+        `verdict` of the check made now (missing when there was none), `reason`."""
         rows = [
             {
                 "seconds": now,
                 "weight": float(state.weight),
-                "mirror": float(state.mirror),
                 "phase": state.phase,
                 "failed": state.failed,
                 "verdict": verdict,
                 "reason": reason,
-                "servers": self._fleet(capacity),
             }
-            for now, state, verdict, reason, capacity in self._steps
+            for now, state, verdict, reason, _ in self._steps
         ]
         return pd.DataFrame(rows).set_index("seconds")
 
     @cached_property
     def log(self):
         """The request log of the rollout, with shadow copies; valid by `requestlog.validate`."""
-        world = self._world
         served = self._frame("stable", ~self._by_canary, True), self._frame("canary", self._by_canary, True)
         frames = [*served, self._frame("canary", self._copied, False)]
         log = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-        return as_log(log.iloc[np.argsort(log["time"], kind="stable")]) if len(world.trace) else log
+        return as_log(log.iloc[np.argsort(log["time"], kind="stable")])
 
     def _frame(self, role, rows, served):
         """The rows of the log that one version answered."""
         world = self._world
         answer = {name: values[rows] for name, values in world.answers[role].items()}
-        if any("clicked" in other for other in world.answers.values()):  # nobody clicks on what nobody saw
-            answer["clicked"] = answer.get("clicked", np.zeros(int(rows.sum()), dtype=bool)) & served
         version = world.stable.name if role == "stable" else world.canary.name
         return world.trace[rows].assign(version=version, served=served, **answer)
 
@@ -477,13 +386,6 @@ class Comparison:
 
     def __repr__(self):
         return f"Comparison({', '.join(f'{name}: {r.users_harmed} users harmed' for name, r in self.results.items())})"
-
-
-def _two(versions):
-    versions = tuple(versions.values()) if isinstance(versions, Mapping) else tuple(versions)
-    if len(versions) != 2 or versions[0].name == versions[1].name:
-        raise ValueError("A rollout goes from one version to another: give (stable, canary), with two names.")
-    return versions
 
 
 def _operator(operator):

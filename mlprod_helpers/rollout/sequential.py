@@ -12,11 +12,15 @@ import functools
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.requestlog.numbers import as_floats
+
+ALPHA = 0.05  # false alarms of each test, of all its looks together
+
 
 def crossing(bounds, *, drift=0.0):
     """How probable is it that a z statistic has left its bounds by look 1, 2, ... K, equally spaced?
 
-    `bounds` are K positive z values: the test stops at look k when |z| reaches bounds[k]. `drift` is the mean of z
+    `bounds` are K positive z values: the test stops at look k when `|z|` reaches bounds[k]. `drift` is the mean of z
     at the last look if it is reached, 0 for no difference. The integral is done look by look over the values that
     have stayed inside: exact, not simulated.
 
@@ -57,10 +61,10 @@ def peeking(looks):
     >>> [round(peeking(looks), 3) for looks in (1, 2, 5, 10)]
     [0.05, 0.083, 0.142, 0.193]
     """
-    return float(crossing([_z(0.05)] * _looks(looks))[-1])
+    return float(crossing([_z(ALPHA)] * _looks(looks))[-1])
 
 
-def pocock(looks, alpha=0.05):
+def pocock(looks, alpha=ALPHA):
     """The same bar at each look, raised so that all looks together err in `alpha` of the cases.
 
     >>> pocock(5).round(3)
@@ -71,7 +75,7 @@ def pocock(looks, alpha=0.05):
     return _solve(np.ones(_looks(looks)), alpha)
 
 
-def obrien_fleming(looks, alpha=0.05):
+def obrien_fleming(looks, alpha=ALPHA):
     """A bar that is very high at first and nearly that of a single test at the end.
 
     >>> obrien_fleming(5).round(3)
@@ -177,38 +181,32 @@ def _variance(residuals, n, users):
     return variance + min(max(covariance, 0.0), squares / both) * alike
 
 
+def user_codes(users):
+    """Each request's user as a whole number from 0; a missing user is one of their own.
+
+    >>> user_codes(["ana", None, "ben", "ana", None]).tolist()
+    [0, 3, 1, 0, 6]
+    """
+    codes, names = pd.factorize(pd.Series(users))
+    return np.where(codes < 0, len(names) + np.arange(len(codes)), codes)
+
+
 def _codes(users, n, m):
-    """The users of both versions as whole numbers from 0; a missing one is a user of their own."""
+    """The users of both versions as whole numbers from 0."""
     if users is None:
         return None
-    names = [np.asarray(list(part) if isinstance(part, range) else part) for part in users]
-    if [len(part) for part in names] != [n, m]:
+    stable, canary = (pd.Series(part, dtype=None if len(part) else object) for part in users)
+    if (len(stable), len(canary)) != (n, m):
         raise ValueError(
-            f"users names {' and '.join(str(len(part)) for part in names)} requests, but there are {n} of stable and {m} of "
-            "canary: give (stable's users, canary's users), one name a request."
+            f"users names {len(stable)} and {len(canary)} requests, but there are {n} of stable and {m} of canary: "
+            "give (stable's users, canary's users), one name a request."
         )
-    if all(part.dtype.kind in "iu" for part in names):
-        codes = np.concatenate(names)
-        is_code = codes.min() >= 0 and codes.max() < 10 * len(codes)  # as `Metrics` numbers them
-        return codes if is_code else pd.factorize(codes)[0]
-    codes, known = pd.factorize(np.concatenate([part.astype(object) for part in names]))
-    nobody = codes < 0
-    codes[nobody] = len(known) + np.arange(nobody.sum())
-    return codes
-
-
-def numbers(values):
-    """Values of any kind as floats: None, pd.NA and the like are NaN."""
-    values = pd.Series(values, dtype=None if len(values) else float)
-    try:
-        return values.to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Values are numbers, one a request, but {error}.") from None
+    return user_codes(pd.concat([stable, canary]))
 
 
 def finite(values, name):
     """The values as floats; refused where one of them is missing or infinite, or where there are none."""
-    values = numbers(values)
+    values = as_floats(values, name)
     if not len(values):
         raise ValueError(f"{name} has no values: give one number a request, at least one.")
     if bad := int((~np.isfinite(values)).sum()):
@@ -218,10 +216,10 @@ def finite(values, name):
     return values
 
 
-def requests_needed(p, q, *, power=0.8, alpha=0.05):
+def requests_needed(p, q, *, power=0.8):
     """How many requests does each arm need to tell rate `q` (new version) from rate `p` (old version), both arms equal?
 
-    `power` is the probability to find the difference, `alpha` is two-sided. A canary that gets few requests waits
+    `power` is the probability to find the difference; the two-sided test errs in 5% of the cases. A canary that gets few requests waits
     for its own arm to fill; then about half as many canary requests do, since the stable arm is much larger.
 
     >>> requests_needed(0.0043, 0.0052)
@@ -233,7 +231,7 @@ def requests_needed(p, q, *, power=0.8, alpha=0.05):
 
     mean = (p + q) / 2
     under_none, under_some = np.sqrt(2 * mean * (1 - mean)), np.sqrt(p * (1 - p) + q * (1 - q))
-    return int(np.ceil(((_z(alpha) * under_none + ndtri(power) * under_some) / (q - p)) ** 2))
+    return int(np.ceil(((_z(ALPHA) * under_none + ndtri(power) * under_some) / (q - p)) ** 2))
 
 
 def operating_characteristics(*, runs=20_000, random_state=None):
@@ -256,8 +254,8 @@ def operating_characteristics(*, runs=20_000, random_state=None):
     O'Brien-Fleming, 5 looks             0.05   0.79      0.80
     mSPRT, 100 checks                    0.01   0.52      0.79
     """
-    looks, checks, alpha, p, effect = 5, 100, 0.05, 0.1, 0.015
-    requests = requests_needed(p, p + effect, alpha=alpha)
+    looks, checks, p, effect = 5, 100, 0.1, 0.015
+    requests = requests_needed(p, p + effect)
     rng = np.random.default_rng(random_state)
     at = checks // looks * np.arange(1, looks + 1) - 1
     sizes = np.diff((np.arange(checks + 1) * requests) // checks)
@@ -270,13 +268,13 @@ def operating_characteristics(*, runs=20_000, random_state=None):
         )
         z, difference, variance = _z_of_counts(n, stable, canary)
         ratio = msprt(difference, variance, effect)
-        single = np.abs(z[:, -1:]) >= _z(alpha)
+        single = np.abs(z[:, -1:]) >= _z(ALPHA)
         crossed = {
             "one look at the end": (single, [checks - 1]),
-            f"peeking, {looks} looks": (np.abs(z[:, at]) >= _z(alpha), at),
-            f"Pocock, {looks} looks": (np.abs(z[:, at]) >= pocock(looks, alpha), at),
-            f"O'Brien-Fleming, {looks} looks": (np.abs(z[:, at]) >= obrien_fleming(looks, alpha), at),
-            f"mSPRT, {checks} checks": (ratio >= 1 / alpha, np.arange(checks)),
+            f"peeking, {looks} looks": (np.abs(z[:, at]) >= _z(ALPHA), at),
+            f"Pocock, {looks} looks": (np.abs(z[:, at]) >= pocock(looks), at),
+            f"O'Brien-Fleming, {looks} looks": (np.abs(z[:, at]) >= obrien_fleming(looks), at),
+            f"mSPRT, {checks} checks": (ratio >= 1 / ALPHA, np.arange(checks)),
         }
         for name, (stops, when) in crossed.items():
             stopped = stops.any(axis=1)
@@ -299,21 +297,12 @@ def _z_of_counts(n, stable, canary):
 
 
 def _solve(shape, alpha):
-    """The multiple of `shape` that a null statistic crosses with probability `alpha`: false position (Illinois)."""
-    single = _z(alpha)
+    """The multiple of `shape` that a null statistic crosses with probability `alpha`."""
+    from scipy.optimize import brentq
+
     # with one look it is the single test's bar, with many a little more; alpha split among the looks is too high a bar
-    low, high = single / shape[-1] * 0.999, _z(alpha / len(shape)) * 1.001
-    over, under = (crossing(c * shape)[-1] - alpha for c in (low, high))
-    for _ in range(60):
-        middle = (low * under - high * over) / (under - over)
-        error = crossing(middle * shape)[-1] - alpha
-        if abs(error) < 1e-10:
-            break
-        if error > 0:
-            low, over, under = middle, error, under / 2
-        else:
-            high, under, over = middle, error, over / 2
-    return middle * shape
+    low, high = _z(alpha) / shape[-1] * 0.999, _z(alpha / len(shape)) * 1.001
+    return brentq(lambda times: crossing(times * shape)[-1] - alpha, low, high) * shape
 
 
 def _z(alpha):

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.queueing.laws import Law
-from mlprod_helpers.requestlog.table import COLUMNS, UTC, features, utc
+from mlprod_helpers.requestlog.table import UTC, features, utc
 
 
 def _rate(value, name):
@@ -61,27 +60,17 @@ class Behavior:
     latency_ms : float, the median latency
     spread : float, the standard deviation of its logarithm; 0.4 makes p99 2.5 times the median
     error_rate : float, share of failed requests
-    noise : float, standard deviation of prediction minus label
-    bias : float, mean of prediction minus label
-    click_rate : float or None, the share of answers that a user clicks on
     symptoms : sequence of Symptom
     """
 
     latency_ms: float = 80.0
     spread: float = 0.4
     error_rate: float = 0.002
-    noise: float = 10.0
-    bias: float = 0.0
-    click_rate: float | None = None
     symptoms: tuple = ()
 
     def __post_init__(self):
         _rate(self.error_rate, "error_rate")
-        _rate(self.click_rate or 0.0, "click_rate")
-        for name in ("spread", "noise"):
-            _not_negative(getattr(self, name), name)
-        if not np.isfinite(self.bias):
-            raise ValueError(f"bias is {self.bias}, but it is added to each prediction: a finite number.")
+        _not_negative(self.spread, "spread")
         if not 0 < self.latency_ms < np.inf:
             raise ValueError(f"latency_ms is {self.latency_ms}, but an answer takes time: above 0, finite.")
         symptoms = (self.symptoms,) if isinstance(self.symptoms, Symptom) else tuple(self.symptoms)
@@ -107,33 +96,23 @@ class Version:
 _START = utc("2013-01-01 05:00Z")
 
 
-def traffic(
-    arrivals,
-    *,
-    users=1000,
-    segments=None,
-    label=None,
-    label_delay=0.0,
-    random_state=None,
-):
-    """Requests that any version can answer: who asks when, with which features, and what the truth turns out to be.
+def traffic(arrivals, *, users=1000, segments=None, random_state=None):
+    """Requests that any version can answer: who asks when, with which features.
 
     Parameters
     ----------
     arrivals : array of n times in seconds, sorted; see `queueing.poisson` and its like
     users : int, how many different users there are; each request is one of them, at random
     segments : dict or None, features: {"origin": {"EWR": 0.4, "JFK": 0.6}} draws each value with its share
-    label : (mean, sd) of a normal truth, or None: there is no truth
-    label_delay : float or a law of `queueing`, seconds from request to label
     random_state : int, Generator or None
 
     Returns
     -------
-    DataFrame : `time` (second 0 is 2013-01-01 05:00 UTC), `request_id`, `user_id`, the features, and `label`, `label_time` if there is a truth
+    DataFrame : `time` (second 0 is 2013-01-01 05:00 UTC), `request_id`, `user_id` and the features
 
-    >>> trace = traffic([0.0, 1.5, 4.0], users=2, segments={"origin": {"JFK": 1.0}}, label=(150, 30), random_state=0)
+    >>> trace = traffic([0.0, 1.5, 4.0], users=2, segments={"origin": {"JFK": 1.0}}, random_state=0)
     >>> list(trace.columns)
-    ['time', 'request_id', 'user_id', 'origin', 'label', 'label_time']
+    ['time', 'request_id', 'user_id', 'origin']
     """
     arrivals = np.asarray(arrivals, dtype=float)
     if (
@@ -148,15 +127,13 @@ def traffic(
     if int(users) != users or users < 1:
         raise ValueError(f"users is {users}, but somebody has to ask: a whole number from 1.")
     n, rng = len(arrivals), np.random.default_rng(random_state)
+    names = np.array([f"user {i}" for i in range(users)], dtype=object)
+    since = pd.to_timedelta((arrivals * 1e6).round().astype("int64"), unit="us")
     trace = pd.DataFrame(
         {
-            "time": (_START + pd.to_timedelta((arrivals * 1e6).round().astype("int64"), unit="us")).astype(
-                UTC
-            ),
+            "time": (_START + since).astype(UTC),
             "request_id": np.arange(n),
-            "user_id": np.array([f"user {i}" for i in range(users)], dtype=object)[
-                rng.integers(users, size=n)
-            ],
+            "user_id": names[rng.integers(users, size=n)],
         }
     )
     for name, shares in (segments or {}).items():
@@ -164,47 +141,15 @@ def traffic(
         trace[name] = np.array(list(shares), dtype=object)[
             rng.choice(len(weights), size=n, p=weights / weights.sum())
         ]
-    if label is None:
-        return trace
-    truth = rng.normal(*label, size=n)
-    late = label_delay.sample(n, rng) if isinstance(label_delay, Law) else np.full(n, float(label_delay))
-    late = pd.to_timedelta((late * 1e6).round().astype("int64"), unit="us")
-    return trace.assign(label=truth, label_time=(trace["time"] + late).astype(UTC))
-
-
-def as_trace(frame):
-    """A trace out of a frame or a request log: sorted by time, the old answers left out."""
-    if missing := [name for name in ("time", "user_id") if name not in frame]:
-        raise ValueError(f"A trace needs a column {missing[0]!r}: who asks when. See rollout.traffic.")
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise ValueError(f"The trace has two columns {twice!r}: which one is meant? Rename one.")
-    if frame["time"].isna().any():
-        raise ValueError("A request of the trace has no time: leave it out, or say when it came.")
-    if "served" in frame:
-        frame = frame[frame["served"]]
-    answers = set(COLUMNS) - {"time", "request_id", "user_id", "label", "label_time"}
-    trace = frame.drop(columns=[name for name in frame if name in answers])
-    if not len(trace):
-        raise ValueError("The trace has no requests: there is nothing to replay.")
-    if "label" in trace and "label_time" not in trace:
-        raise ValueError(
-            "A label needs its label_time: when was the truth known? It may be the time of the request."
-        )
-    if "request_id" not in trace:
-        trace = trace.assign(request_id=np.arange(len(trace)))
-    return trace.sort_values("time", kind="stable").reset_index(drop=True)
+    return trace
 
 
 def luck(n, rng):
     """The chance of each request, drawn once and used by every version and plan: common random numbers."""
-    return {
-        "error": rng.random(n),
-        "click": rng.random(n),
-        "copy": rng.random(n),
-        "latency": rng.standard_normal(n),
-        "noise": rng.standard_normal(n),
-    }
+    error, _, copy = rng.random(
+        (3, n)
+    )  # the second row keeps the figures of the lessons as they were printed
+    return {"error": error, "copy": copy, "latency": rng.standard_normal(n)}
 
 
 def outcomes(version, trace, seconds, chance):
@@ -219,23 +164,16 @@ def outcomes(version, trace, seconds, chance):
 
     Returns
     -------
-    dict of arrays (n,): `status`, `latency_ms`, and where they exist `prediction` and `clicked`
+    dict of arrays (n,): `status` and `latency_ms`
     """
     behavior = version.behavior
     share = np.full(len(trace), behavior.error_rate)
     for symptom in behavior.symptoms:
         share += symptom.error_rate * (symptom.is_there(seconds) & _matches(trace, symptom.where))
-    failed = chance["error"] < share
-    answer = {
-        "status": np.where(failed, 500, 200),
+    return {
+        "status": np.where(chance["error"] < share, 500, 200),
         "latency_ms": behavior.latency_ms * np.exp(behavior.spread * chance["latency"]),
     }
-    if "label" in trace:
-        prediction = trace["label"].to_numpy(dtype=float) + behavior.bias + behavior.noise * chance["noise"]
-        answer["prediction"] = np.where(failed, np.nan, prediction)
-    if behavior.click_rate is not None:
-        answer["clicked"] = (chance["click"] < behavior.click_rate) & ~failed
-    return answer
 
 
 def _matches(trace, where):

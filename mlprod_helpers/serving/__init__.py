@@ -15,7 +15,6 @@ from importlib import import_module
 
 _HOMES = {
     "Deployment": "lab.deployment",
-    "Driver": "lab.driver",
     "Faults": "service.config",
     "Feature": "service.schema",
     "Lab": "lab.lab",

@@ -1,6 +1,5 @@
 """A server as a process: how a notebook starts, ends and kills it, and how it ends by itself, whatever happens to the notebook."""
 
-import argparse
 import contextlib
 import json
 import os
@@ -10,23 +9,23 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 
-from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.processes import LabError, WatchedProcess
+import psutil
+
+from mlprod_helpers.serving.processes import LabError
 
 EXIT = {0: "drained", 2: "wrong config", 3: "no model", 4: "its parent is gone", 5: "its lifetime is over"}
-_LOOK_S = 0.5
+START_S = 30.0  # within which a process must listen
+LOOK_S = 0.5
 
 
 class ServerProcess:
-    """`python -m module --config FILE`, until the block ends, or this process does.
+    """`python -m module`, until the block ends, or this process does.
 
     Parameters
     ----------
     module : str
     config : `settings.ServerSettings`
-    timeout : float, seconds until it must listen
 
     Attributes: `process` (Popen), `config`, and what it announced, such as `pid`, `port` and `url`.
 
@@ -35,13 +34,12 @@ class ServerProcess:
     LabError : it did not start; the message says why.
     """
 
-    def __init__(self, module, config, timeout=30.0):
-        parent = os.getpid() if config.parent_pid is None else config.parent_pid
-        self.config = config.replace(watch_stdin=True, parent_pid=parent)
+    def __init__(self, module, config):
+        self.config = config
         # a file, not a pipe: a process that fills a pipe nobody reads is blocked
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            announced = self._spawn(module, timeout)
+            announced = self._spawn(module)
         except BaseException:
             self._errors.close()
             raise
@@ -52,34 +50,32 @@ class ServerProcess:
             raise LabError(f"The {module.split('.')[-1]} did not start: {reason}")
         vars(self).update(announced)
 
-    def _spawn(self, module, timeout):
-        """Start it and wait for its first line, the JSON that says where it listens; None when it ended without one."""
-        # beside the log if there is one: a killed process cannot remove the file, but the folder of a lab is cleared
-        folder = os.path.dirname(self.config.log or "")
-        handle, path = tempfile.mkstemp(suffix=".json", dir=folder if os.path.isdir(folder) else None)
-        os.close(handle)
+    def _spawn(self, module):
+        """Start it, hand it its config, and wait for its first line, the JSON that says where it listens; None: it ended without one."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,  # an interrupted cell does not interrupt the process
+        )
+        watch = threading.Timer(START_S, self.process.kill)
+        watch.daemon = True
+        watch.start()
         try:
-            write_json(path, self.config.model_dump(mode="json"))
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "--config", path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                start_new_session=True,  # an interrupted cell does not interrupt the process
-            )
-            watch = threading.Timer(timeout, self.process.kill)
-            watch.daemon = True
-            watch.start()
-            try:
-                line = self.process.stdout.readline()
-            except BaseException:  # an interrupted cell
-                self.kill()
-                raise
-            finally:
-                watch.cancel()
+            self._write(self.config.model_dump_json())
+            line = self.process.stdout.readline()
+        except BaseException:  # an interrupted cell
+            self.kill()
+            raise
         finally:
-            Path(path).unlink(missing_ok=True)
+            watch.cancel()
         return json.loads(line) if line else None
+
+    def _write(self, line):
+        with contextlib.suppress(OSError, ValueError):  # it has ended
+            self.process.stdin.write(f"{line}\n".encode())
+            self.process.stdin.flush()
 
     @property
     def exit_code(self):
@@ -96,9 +92,7 @@ class ServerProcess:
     def end(self, timeout):
         """Ask it to end well, wait, and kill it after `timeout` seconds. Returns the exit code, 0 if all went well."""
         if self.exit_code is None:
-            with contextlib.suppress(OSError, ValueError):
-                self.process.stdin.write(b"drain\n")
-                self.process.stdin.flush()
+            self._write("drain")
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
         return self.kill()
@@ -127,17 +121,13 @@ class ServerProcess:
 # --------------------------------------------------------------------------------------- inside of it
 
 
-def run_server(room, config_type, serve, arguments=None):
-    """`python -m mlprod_helpers.serving.ROOM --config FILE`; returns the exit code: 2 for a wrong config, or that of `serve(config)`."""
-    parser = argparse.ArgumentParser(prog=f"python -m mlprod_helpers.serving.{room}")
-    parser.add_argument(
-        "--config", required=True, help=f"JSON file with the fields of {config_type.__name__}"
-    )
-    path = parser.parse_args(arguments).config
+def run_server(config_type, serve):
+    """Read a config, a line of JSON on standard input, and `serve(config)`; returns the exit code: its own, or 2 for a wrong config."""
     try:
-        config = config_type.model_validate_json(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        print(f"{path}: {error}", file=sys.stderr)
+        # raw: a buffer would hold back the orders that follow
+        config = config_type.model_validate_json(sys.stdin.buffer.raw.readline())
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
     return serve(config)
 
@@ -148,16 +138,16 @@ def announce(**facts):
     os.dup2(2, 1)  # nobody reads on: what a model prints would fill the pipe and block the process
 
 
-def end_with_parent(config, drain):
-    """End this process with its parent (exit code 4), after its lifetime (5), and on the order `drain` on standard input, which
-    calls `drain()`. Threads do it, because the event loop may be blocked: a model that hangs must not outlive its parent."""
-    pid = os.getppid() if config.parent_pid is None else config.parent_pid
-    parent, end = WatchedProcess(pid) if pid else None, time.monotonic() + config.lifetime_s
+def end_with_parent(lifetime_s, drain):
+    """End this process with its parent or with standard input (exit code 4), and after its lifetime (5); the line `drain` on standard
+    input calls `drain()`. Threads do it, because the event loop may be blocked: a model that hangs must not outlive its parent."""
+    process, end = psutil.Process(), time.monotonic() + lifetime_s
+    parent = process.parent()
 
     def watch_parent():
         while (left := end - time.monotonic()) > 0:
-            time.sleep(min(_LOOK_S, left))
-            if parent is not None and not parent.is_alive():
+            time.sleep(min(LOOK_S, left))
+            if process.parent() != parent:  # an orphan gets another one, or none
                 os._exit(4)
         os._exit(5)
 
@@ -171,9 +161,8 @@ def end_with_parent(config, drain):
             rest = rest[-64:]
         os._exit(4)
 
-    threading.Thread(target=watch_parent, daemon=True).start()
-    if config.watch_stdin:
-        threading.Thread(target=read_orders, daemon=True).start()
+    for watch in (watch_parent, read_orders):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def on_signals(loop, end):

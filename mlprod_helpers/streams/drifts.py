@@ -17,13 +17,8 @@ KINDS = {
 }
 """The kinds of drift, each with the unit of its size."""
 
-PATTERNS = {
-    "sudden": "from `start` on every row is of the new regime",
-    "gradual": "old and new rows take turns; the share of the new grows from 0 to 1 within `width` rows",
-    "incremental": "the regime itself moves, through states in between, within `width` rows",
-    "recurring": "`width` rows new, `width` rows old, and so on",
-}
-"""The patterns of drift."""
+PATTERNS = ("sudden", "gradual", "incremental", "recurring")
+"""The patterns of drift; `Drift` says what they mean."""
 
 _USUAL_SIZE = {"concept": 0.3, "covariate": 1.0, "prior": 0.2}
 
@@ -49,15 +44,14 @@ class Drift:
 
         - concept: share of the rows that would carry another label if the new concept held (default 0.3).
         - covariate: distance between the old and the new mean of x, in standard deviations of a single feature
-        (default 1).
+          (default 1).
         - prior: change of P(y = 1), in probability (default 0.2).
     features : int or sequence of int, optional
         Only for covariate: the columns that move, all by the same amount, so that the whole distance is `size`. By
         default a direction over all columns is drawn.
 
-    Source: J. Gama et al., "A survey on concept drift adaptation", ACM Computing Surveys 46 (2014); J. G.
-        Moreno-Torres et al.,
-    "A unifying view on dataset shift in classification", Pattern Recognition 45 (2012).
+    Source: J. Gama et al., "A survey on concept drift adaptation", ACM Computing Surveys 46 (2014);
+    J. G. Moreno-Torres et al., "A unifying view on dataset shift in classification", Pattern Recognition 45 (2012).
 
     >>> drift = Drift("concept", "gradual", start=2000, width=1000, size=0.25)
     >>> drift.new_share([1999, 2000, 2500, 3000]).tolist()
@@ -148,7 +142,7 @@ class Drift:
         return f"{self.kind} drift{where}, {self.pattern}: {when}, size {self.size:g} ({self.unit})"
 
 
-def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=tuple(PATTERNS)):
+def draw_drift(n_samples, random_state=None, *, kinds=tuple(KINDS), patterns=PATTERNS):
     """A drift drawn at random that can be found in `n_samples` rows (100 at least): not too early, late or small.
 
     `start` is between 30% and 60% of the rows, `width` between 10% and 20%; sizes are 0.2 to 0.4 (concept), 0.8

@@ -30,7 +30,7 @@ class Linear:
         possible model. At most 2 prior (1 - prior), where x says nothing.
 
     Source: D. B. Owen, "Tables for computing bivariate normal probabilities", Annals of Mathematical Statistics 27
-        (1956).
+    (1956).
     """
 
     prior: float = 0.5

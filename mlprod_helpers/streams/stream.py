@@ -35,7 +35,7 @@ class Stream:
     Arrays are read-only, so that nothing changes the stream by accident; `frame` gives copies.
     """
 
-    def __init__(self, x, y, label_time, concept, seal, frame=None):
+    def __init__(self, x, y, label_time, concept, seal):
         self.concept = concept
         self.n_samples, self.n_features = x.shape
         self.X, self.y, self.label_time = x, y, label_time
@@ -43,18 +43,12 @@ class Stream:
         for array in (x, y, label_time):
             if array is not None:
                 array.flags.writeable = False
-        if frame is not None:
-            self._whole = frame
 
     @cached_property
     def time(self):
         time = np.arange(self.n_samples)
         time.flags.writeable = False
         return time
-
-    @cached_property
-    def _whole(self):
-        return _frame_of(self.X, self.y, self.label_time)
 
     def frame(self):
         """All rows as a DataFrame that is yours to change.
@@ -66,7 +60,7 @@ class Stream:
         >>> make_stream(3, n_features=1, random_state=0, label_delay=10).frame().columns.tolist()
         ['time', 'x0', 'y', 'label_time']
         """
-        return self._whole.copy(deep=False)  # pandas copies when somebody writes
+        return _frame_of(self.X, self.y, self.label_time)
 
     def reveal(self):
         """Break the seal: the `Truth` of what drifted, when, along which course and how far. It prints itself in words.
@@ -153,7 +147,7 @@ def make_stream(
     truth = Truth(n_samples, drifts, concept, label_delay, incidents.reveal())
     seen = broken[_names(n_features)].to_numpy(dtype=float).copy()
     delay = None if label_time is None else broken["label_time"].to_numpy().copy()
-    return Stream(seen, broken["y"].to_numpy().copy(), delay, concept, Seal(truth), broken)
+    return Stream(seen, broken["y"].to_numpy().copy(), delay, concept, Seal(truth))
 
 
 # --- small things ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mlprod_helpers.serving.lab.deployment import Deployment
 from mlprod_helpers.serving.service.schema import Feature
 
 FEATURES = (
@@ -22,21 +23,12 @@ class DemoModel(NamedTuple):
     features: tuple
 
 
-class LearningModel(DemoModel):
-    """One that learns from labels of up to a day of minutes, so that no single label moves it far."""
-
-    __slots__ = ()
-
-    def _asdict(self):
-        return super()._asdict() | {"label_low": 0, "label_high": 1440}
-
-
 class EtaModels(NamedTuple):
     """See `eta_models`."""
 
     v1: DemoModel
     v2: DemoModel
-    hybrid: LearningModel
+    hybrid: Deployment
     rows: pd.DataFrame
     labels: pd.Series
 
@@ -52,7 +44,8 @@ def eta_models():
     EtaModels
         v1 : scaler and Ridge, trained on January and February
         v2 : the same, trained on March to August: better in autumn
-        hybrid : v1 in a `HybridModel` that learns a correction for each zone from labels of 0 to 1,440 minutes
+        hybrid : v1 in a `HybridModel` that learns a correction for each zone, deployed to take labels of up to a day of minutes, so that
+            no single label moves it far
         rows : DataFrame (n, 3) of flights in September and October, in the order of departure: `distance` in miles, `hour`
             of the scheduled departure, `zone`, the whole 500 miles of the distance
         labels : Series (n,) of their air times in minutes
@@ -79,19 +72,15 @@ def eta_models():
     )
     rows, labels = X[autumn].reset_index(drop=True), y[autumn].reset_index(drop=True)
     v1, v2 = (DemoModel(model, FEATURES) for model in models[:2])
-    return EtaModels(v1, v2, LearningModel(models[2], FEATURES), rows, labels)
+    hybrid = Deployment(models[2], FEATURES, label_low=0, label_high=1440)
+    return EtaModels(v1, v2, hybrid, rows, labels)
 
 
 @cache
 def _flights():
     from mlprod_helpers.datasets import load_flights
+    from mlprod_helpers.features.eta import flight_features, flight_requests
 
     flights = load_flights().dropna(subset=["air_time"])
-    X = pd.DataFrame(
-        {
-            "distance": flights["distance"].astype(float),
-            "hour": flights["hour"],
-            "zone": flights["distance"] // 500,
-        }
-    )
+    X = flight_features(flight_requests(flights))
     return X, flights["air_time"].astype(float), np.asarray(flights["month"])

@@ -3,27 +3,12 @@
 Every interval it reads the request log, shows the judge what is known, and sets the weights that the controller decides.
 """
 
+import contextlib
 import json
-import threading
-import time
 from pathlib import Path
-from typing import NamedTuple
 
-from mlprod_helpers.requestlog import LogError, RequestLog
+from mlprod_helpers.requestlog import RequestLog
 from mlprod_helpers.rollout import Metrics
-
-LAG_S = 0.05  # answers that are just being written are left to the next check: each is judged once
-JUDGED_EVENTS = 50_000  # the last ones of the log
-
-
-class Tick(NamedTuple):
-    """What one look of the driver led to: when (seconds since 1970), the decision, the verdict (None: no check was due), and what
-    went wrong (None: nothing)."""
-
-    time: float
-    decision: object
-    verdict: str | None
-    problem: str | None
 
 
 class Driver:
@@ -33,91 +18,50 @@ class Driver:
     ----------
     controller : `rollout.Controller`
     backend : has `set_weights({version: percent}, mirror=percent)`
-    log : path of the request log that the judge reads
+    log : Path of the request log that the judge reads; what it holds already is left out
 
-    `history` is a list of `Tick`. A log that cannot be read, or a router that does not answer, stops nothing: it is the tick's
-    `problem`, and the next tick tries again. What a judge raises, `tick` and `run` raise.
+    `history` is a list of (seconds since 1970, decision), one a look. A router that does not answer stops nothing: the next tick
+    tries again. `tick` raises what a judge raises.
     """
 
     def __init__(self, controller, backend, log):
         self.controller, self.backend = controller, backend
         self.history = []
-        self._tail = LogTail(log, JUDGED_EVENTS)
-        self._set, self._last, self._stop = None, -float("inf"), threading.Event()
+        self._log, self._set, self._last = LogTail(log), None, -float("inf")
 
-    def tick(self, now=None):
-        """Look once, act if something is due. Returns the `Tick`."""
-        now = max(time.time() - LAG_S if now is None else now, self._last)
-        self._last, problem, metrics = now, None, None
-        try:
-            due = self.controller.next_event
-            if due is not None and now >= due:
-                metrics = self._metrics()
-        except (OSError, LogError) as error:
-            problem = f"the log cannot be read: {error}"
-        if problem is None:
-            before = self.controller.state.checked
-            decision = self.controller.step(now, metrics)
-            checked = self.controller.state.checked
-            verdict = self.controller.state.verdict if checked not in (None, before) else None
-        else:
-            decision, verdict = self.controller.decision, None
-        problem = self._carry_out(decision) or problem
-        self.history.append(Tick(now, decision, verdict, problem))
-        return self.history[-1]
-
-    def run(self, duration, every=None):
-        """Tick for `duration` seconds, or until the rollout is over or `stop` is called. `every` is seconds between two ticks (a tenth
-        of the interval)."""
-        every = min(0.5, self.controller.plan.interval / 10) if every is None else every
-        end = time.monotonic() + duration
-        while not self._stop.is_set() and time.monotonic() < end:
-            if self.tick().problem is None and self.controller.over:
-                break
-            self._stop.wait(every)
-
-    def stop(self):
-        """End `run`; the weights stay as they are."""
-        self._stop.set()
-
-    def _metrics(self):
-        versions = self.controller.stable, self.controller.canary
-        return Metrics.from_log(self._tail.read(), *versions, origin="1970-01-01 00:00Z")
-
-    def _carry_out(self, decision):
+    def tick(self, now):
+        """Look once, and act if something is due at `now` (seconds since 1970)."""
+        self._last = now = max(now, self._last)  # a clock may be set back
+        metrics, due = None, self.controller.next_event
+        if due is not None and now >= due:
+            metrics = Metrics.from_log(self._log.read(), self.controller.stable, self.controller.canary)
+        decision = self.controller.step(now, metrics)
         wanted = dict(decision.weights), float(self.controller.state.mirror)
-        if wanted == self._set:
-            return None
-        try:
-            self.backend.set_weights(wanted[0], mirror=wanted[1])
-        except (OSError, ValueError) as error:
-            return f"the router was not reached: {error}"
-        self._set = wanted
-        return None
+        if wanted != self._set:
+            with contextlib.suppress(OSError, ValueError):
+                self.backend.set_weights(wanted[0], mirror=wanted[1])
+                self._set = wanted
+        self.history.append((now, decision))
 
 
 class LogTail:
-    """The last events that were added to a log since this was made; only new bytes are read, and malformed events are left out."""
+    """What is added to a log from now on."""
 
-    def __init__(self, path, max_events):
-        self._path, self._max = Path(path), max_events
-        self._at = self._path.stat().st_size if self._path.exists() else 0
-        self._rest, self._lines = b"", []
+    def __init__(self, path):
+        self._path = Path(path)
+        self._begin = self._path.stat().st_size if self._path.exists() else 0
 
     def read(self):
-        """The events so far as a request log."""
+        """The events so far as a request log, without malformed ones, a line that is being written, and labels of older requests."""
+        events = []
         if self._path.exists():
             with self._path.open("rb") as file:
-                file.seek(self._at)
-                new = file.read()
-            self._at += len(new)
-            *whole, self._rest = (self._rest + new).split(b"\n")
-            self._lines += [event for line in whole if (event := _event(line)) is not None]
-            self._lines = self._lines[-self._max :]
-        known = {name for kind, name, _ in self._lines if kind == "request"}
-        return RequestLog.from_lines(  # without labels of older requests
-            line for kind, name, line in self._lines if kind == "request" or name in known
-        ).read()
+                file.seek(self._begin)
+                *lines, _ = file.read().split(b"\n")
+            events = [event for line in lines if (event := _event(line)) is not None]
+        known = {name for kind, name, _ in events if kind == "request"}
+        lines = [line for kind, name, line in events if kind == "request" or name in known]
+        return RequestLog.from_lines(lines).read()
 
 
 def _event(line):

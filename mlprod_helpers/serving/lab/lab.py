@@ -10,17 +10,16 @@ lab is garbage; when the process ends. When the process is killed, its children 
 import contextlib
 import os
 import secrets
-import time
 import weakref
+from pathlib import Path
 
 from mlprod_helpers.names import nearest_name
-from mlprod_helpers.serving import redaction
-from mlprod_helpers.serving.headers import check_version
 from mlprod_helpers.serving.lab.deployment import Deployment
 from mlprod_helpers.serving.lab.requests import LabClient
 from mlprod_helpers.serving.lab.resources import Resources
-from mlprod_helpers.serving.lab.rollout import LiveRollout
+from mlprod_helpers.serving.lab.rollout import run_rollout
 from mlprod_helpers.serving.processes import LabError, new_folder, refusal
+from mlprod_helpers.serving.redaction import KEY_NAME
 from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
 from mlprod_helpers.serving.router.process import RouterProcess
 from mlprod_helpers.serving.service.config import ServiceConfig
@@ -36,14 +35,12 @@ class Lab(LabClient):
 
     Parameters
     ----------
-    versions : dict, name -> `Deployment`, or a model of `demo.eta_models`; at most 6. None: v1 and v2 of `demo.eta_models`
-    stable, canary : str, who answers (None: the first and the second); at the start the stable version has everybody
+    versions : dict, name -> `Deployment`, or a model of `demo.eta_models`; at most 6. The first is the stable version, which has everybody
+        at the start, and the second the canary. None: v1 and v2 of `demo.eta_models`
     show : function that gets each line of progress, such as "v1 is ready" (None: silence)
-    redact : what neither router nor services log: features, and "user_id", which is logged as a keyed hash. What a version redacts
-        besides, the router does not log either.
+    redact : what neither router nor services log: features, and "user_id", which is logged as a keyed hash
     lifetime_s : float, seconds after which all processes end by themselves, whatever happens
     timeout : float, seconds within which everything must be ready
-    routing : dict, further fields of `RouterConfig`: failover, retry_paths ...
 
     Attributes
     ----------
@@ -62,14 +59,11 @@ class Lab(LabClient):
     def __init__(
         self,
         versions=None,
-        stable=None,
-        canary=None,
         *,
         show=print,
         redact=("user_id",),
         lifetime_s=600.0,
         timeout=60.0,
-        routing=None,
     ):
         if versions is None:
             from mlprod_helpers.serving.lab.demo import eta_models
@@ -78,22 +72,13 @@ class Lab(LabClient):
             versions = {"v1": eta.v1, "v2": eta.v2}
         if not 1 <= len(versions) <= MAX_VERSIONS:
             raise ValueError(f"There are {len(versions)} versions: 1 to {MAX_VERSIONS}.")
-        for name in versions:
-            check_version(name)
-        if len({name.lower() for name in versions}) < len(versions):  # they name files
-            raise ValueError(f"Two of {sorted(versions)} differ by capitals only: rename one.")
-        if not 1 <= lifetime_s <= 7200:
-            raise ValueError(f"lifetime_s is {lifetime_s}, but a lab lives for 1 to 7,200 seconds.")
         self._deployments = {name: Deployment.of(version) for name, version in versions.items()}
-        names = list(versions)
-        stable = names[0] if stable is None else stable
-        others = [name for name in names if name != stable]
-        canary = canary if canary is not None or not others else others[0]
-        upstreams = dict.fromkeys(names, _NOWHERE)
+        stable, canary, *_ = *versions, None
+        upstreams = dict.fromkeys(versions, _NOWHERE)
         self._plan = self._first = RoutePlan(upstreams=upstreams, stable=stable, canary=canary)
-        self._routing, self._redact = dict(routing or {}), tuple(redact)
+        self._redact = tuple(redact)
         self._show = show if show is not None else lambda line: None
-        self.lifetime_s, self._timeout = float(lifetime_s), float(timeout)
+        self._lifetime_s, self._timeout = lifetime_s, timeout
         self._resources = None
 
     # --------------------------------------------------------------------------------- start and end
@@ -115,42 +100,47 @@ class Lab(LabClient):
         return self
 
     def _begin(self, resources):
-        end = time.monotonic() + self._timeout
-        hidden = [*self._redact, *(name for one in self._deployments.values() for name in one.redact)]
         if "user_id" in self._redact:  # a key that lives as long as this process; the logs go with the lab
-            os.environ.setdefault(redaction.KEY_NAME, secrets.token_hex(16))
+            os.environ.setdefault(KEY_NAME, secrets.token_hex(16))
         config = RouterConfig(
             plan=self._plan,
-            log=str(self._path()),
-            redact=tuple(dict.fromkeys(hidden)),
-            lifetime_s=self.lifetime_s,
-            **self._routing,
+            log=self._path(),
+            redact=self._redact,
+            lifetime_s=self._lifetime_s,
         )
-        resources.launch("the router", lambda: resources.keep(RouterProcess(config)))
-        for version in self._deployments:
-            resources.launch(version, lambda version=version: self._serve(resources, version))
-        for version in self._deployments:
-            resources.wait(version, end)
-            self._show(f"{version} is ready")
-        resources.wait("the router", end)
+        starts = {name: resources.pool.submit(self._serve, resources, name) for name in self._deployments}
+        starts["the router"] = resources.pool.submit(lambda: resources.keep(RouterProcess(config)))
+        for name, started in starts.items():
+            try:
+                started.result()
+            except (OSError, RuntimeError) as error:  # a LabError and a ModelError are RuntimeErrors
+                raise LabError(f"{name}: {error}") from None
+            self._show(f"{name} is ready")
         upstreams = {name: resources.services[name].url for name in self._deployments}
         self._change(lambda plan: plan.replace(upstreams=upstreams))
-        self._show("the router is ready")
 
     def _serve(self, resources, version):
         """Save the model, start its service, wait until it is ready."""
         deployment = self._deployments[version]
-        folder = str(deployment.model if deployment.is_folder else resources.folder / version)
-        if not deployment.is_folder and not os.path.exists(folder):
+        folder = Path(deployment.model) if deployment.is_folder else resources.folder / version
+        if not deployment.is_folder and not folder.exists():
             from mlprod_helpers.serving.service.models import save_model
 
-            save_model(deployment.model, folder, version=version, features=deployment.features)
+            save_model(
+                deployment.model,
+                folder,
+                version=version,
+                features=deployment.features,
+                prepare=deployment.prepare,
+            )
         settings = {"drain_s": 0.0} | deployment.settings  # the router knows before a service drains
         if "workers" not in settings:
             settings = {"workers": 1, "batch_rows": MICRO_BATCH} | settings
-        settings["redact"] = tuple(dict.fromkeys((*self._redact, *deployment.redact)))
-        log = str(self._path(version))
-        config = ServiceConfig(model=folder, version=version, log=log, lifetime_s=self.lifetime_s, **settings)
+        settings["redact"] = self._redact
+        log = self._path(version)
+        config = ServiceConfig(
+            model=folder, version=version, log=log, lifetime_s=self._lifetime_s, **settings
+        )
         process = resources.keep(self._start_service(config), version)
         process.ready(self._timeout)
         return process
@@ -210,49 +200,28 @@ class Lab(LabClient):
 
     # ---------------------------------------------------------------------------------------- rollouts
 
-    def rollout(self, plan, judge, rows, *, rate, duration, every=None, wait=True, **settings):
+    def rollout(self, plan, judge, rows, *, rate, duration, **settings):
         """A rollout from the stable version to the canary, driven by `rollout.Controller` over the real router, under an open loop of users.
 
         Parameters
         ----------
         plan, judge : of `mlprod_helpers.rollout`; the plan's times are real seconds here
         rows, rate, duration, settings : of the load, see `open_loop`
-        every : float, seconds between two looks of the driver (a tenth of the plan's interval)
-        wait : bool. False: returns at once; `.wait()` waits, `.stop()` ends it.
 
         Returns
         -------
         LiveRollout : table, tries, history, decision, rolled_back, promoted, answered, failed, harmed, summary(), plot() ... The load
             goes on to its end after a rollback; weights stay as the controller left them.
         """
-        resources, current = self._running(), self.plan
-        if current.canary is None:
+        if self.canary is None:
             raise LabError("A rollout goes from one version to another: this lab has no canary.")
-        resources.rollouts = [one for one in resources.rollouts if one.running]
-        if resources.rollouts:
-            raise LabError("A rollout is still running here: wait for it, or stop it.")
-        self.set_weights({current.stable: 100, current.canary: 0})
-        live = LiveRollout(
-            plan,
-            judge,
-            resources,
-            self.url,
-            self._path(),
-            rows,
-            stable=current.stable,
-            canary=current.canary,
-            every=every,
-            rate=rate,
-            duration=duration,
-            **settings,
-        )
-        resources.rollouts.append(live)
-        return live.wait() if wait else live
+        self.set_weights({self.stable: 100, self.canary: 0})
+        return run_rollout(self, plan, judge, rows, rate=rate, duration=duration, **settings)
 
     def set_weights(self, weights, mirror=0.0):
         """Set the percent of the users by version, {"v1": 80, "v2": 20}, and the percent of the stable version's requests that are
         copied to the canary. Returns the `RoutePlan`."""
-        return self._running().set_weights(weights, mirror=mirror)
+        return self._change(lambda plan: plan.weighted(weights, mirror))
 
     def roles(self, stable, canary=None):
         """Say who is stable and who canary, of more than two versions; the canary begins at weight 0. Returns the `RoutePlan`."""
@@ -262,11 +231,11 @@ class Lab(LabClient):
         """SIGKILL: the process is gone at once, as after a crash. Returns nothing."""
         self._service(version).kill()
 
-    def drain(self, version, timeout=10.0):
+    def drain(self, version):
         """Take a version out: no new requests, those in flight get their answer, then its process ends. Returns how many were left: 0, or
-        more after `timeout` seconds."""
+        more after ten seconds."""
         process = self._service(version)
-        left = self.router.drain(version, timeout)
+        left = self.router.drain(version)
         process.drain()
         return left
 

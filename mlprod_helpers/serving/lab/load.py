@@ -22,6 +22,7 @@ from mlprod_helpers.serving.headers import loopback, valid_name
 
 MAX_REQUESTS = 200_000
 MAX_SECONDS = 600.0
+USERS = 200  # different ones, if nobody says how many
 NOT_ANSWERED = 0  # the status of a request without an answer; `error` says why
 _NOTHING = (None, None, None, None)
 _FIELDS = [
@@ -42,11 +43,10 @@ def open_loop(
     url,
     rows,
     *,
-    rate=None,
+    rate,
     duration=None,
     n=None,
-    due=None,
-    users=200,
+    users=USERS,
     timeout=10.0,
     in_flight=1000,
     random_state=None,
@@ -58,8 +58,8 @@ def open_loop(
     ----------
     url : str, http://127.0.0.1:PORT of a service or router
     rows : DataFrame or list of dicts: the features; request i has row i, from the start again when they are used up
-    rate, duration, n : requests a second, and seconds or number of requests, of Poisson arrivals
-    due : array instead: sorted moments in seconds
+    rate : float, Poisson arrivals a second
+    duration, n : float, seconds; or int, the number of requests
     users : int or array of n names: how many different users there are, drawn at random, or who asks
     timeout : float, seconds after which a request is given up
     in_flight : int, the most unanswered requests; a further one is not sent, and `error` says so
@@ -76,18 +76,12 @@ def open_loop(
     ------
     ValueError : another machine's address, or more than the bounds allow.
 
-    >>> open_loop("http://127.0.0.1:9", [{"distance": 1400}], due=[0.0, 0.01])["status"].tolist()  # nobody is there
+    >>> open_loop("http://127.0.0.1:9", [{"distance": 1400}], rate=100, n=2)["status"].tolist()  # nobody is there
     [0, 0]
     """
     url, rng = loopback(url), np.random.default_rng(random_state)
-    if due is None:
-        if rate is None:
-            raise ValueError("Say at which rate (requests a second), or give the due moments themselves.")
-        _check_bounds(n if n is not None else rate * (duration or 0), duration or 0)
-        due = poisson(rate, duration, n=n, random_state=rng)
-    due = np.asarray(due, dtype=float)
-    if due.ndim != 1 or (len(due) and (due[0] < 0 or (np.diff(due) < 0).any())):
-        raise ValueError("due holds moments in seconds from 0 on, sorted.")
+    _check_bounds(n if n is not None else rate * (duration or 0), duration or 0)
+    due = poisson(rate, duration, n=n, random_state=rng)
     _check_bounds(len(due), due[-1] if len(due) else 0.0)
     bodies, names = _bodies(rows), _user_names(users, len(due), rng)
     results, pending = {}, set()
@@ -115,10 +109,10 @@ def open_loop(
             await asyncio.gather(*pending)
 
     _run(load())
-    return load_table(results[i] for i in sorted(results))
+    return _load_table(results[i] for i in sorted(results))
 
 
-def closed_loop(url, rows, *, testers=1, duration=None, n=None, users=200, timeout=10.0, random_state=None):
+def closed_loop(url, rows, *, testers=1, duration=None, n=None, timeout=10.0, random_state=None):
     """Each of some testers sends the next request when the last one is answered.
 
     Parameters and result are those of `open_loop`; here a request is due when it is sent, and the table is in the order of the answers.
@@ -138,7 +132,7 @@ def closed_loop(url, rows, *, testers=1, duration=None, n=None, users=200, timeo
     duration = MAX_SECONDS if duration is None else duration
     _check_bounds(n, duration)
     bodies, results, count = _bodies(rows), [], iter(range(n))
-    names = _user_names(users, n, rng)
+    names = _user_names(USERS, n, rng)
 
     async def load():
         async with _session(timeout) as session:
@@ -154,10 +148,10 @@ def closed_loop(url, rows, *, testers=1, duration=None, n=None, users=200, timeo
             await asyncio.gather(*(tester() for _ in range(testers)))
 
     _run(load())
-    return load_table(results)
+    return _load_table(results)
 
 
-def load_table(results):
+def _load_table(results):
     """The table of a load test from tuples of `_FIELDS`."""
     table = pd.DataFrame(list(results), columns=_FIELDS)
     table["plan"] = pd.to_numeric(table["plan"])

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlprod_helpers.serving.lab.recorded_runs import PAUSED
+
 _BEGIN, _END = 40, 60  # seconds that are shown
 
 
-def loops(tested, lived, pause=(45, 55)):
+def loops(tested, lived):
     """Draw the latency around a pause as a closed loop and as an open loop find it.
 
     Parameters
     ----------
     tested, lived : DataFrame
         A row for each request of the closed and of the open loop, with `due` (s) and `latency_ms`.
-    pause : (float, float)
-        When the service stopped and went on, in seconds.
 
     Returns
     -------
@@ -29,8 +29,8 @@ def loops(tested, lived, pause=(45, 55)):
         near = requests[requests["due"].between(_BEGIN, _END)]
         waits = near["latency_ms"] / 1000
         slow.append(int((requests["latency_ms"] > 100).sum()))
-        ax.axvspan(*pause, color=plots.GREY, alpha=0.15, linewidth=0)
-        ax.annotate("pause", (pause[1], 10.3), ha="right", va="top", fontsize=8)
+        ax.axvspan(*PAUSED, color=plots.GREY, alpha=0.15, linewidth=0)
+        ax.annotate("pause", (PAUSED[1], 10.3), ha="right", va="top", fontsize=8)
         ax.scatter(near["due"], waits, s=np.where(waits > 0.1, 15, 3), color=color)
         ax.set(xlabel="time at which it was due (s)", xlim=(_BEGIN, _END), ylim=(-0.3, 10.7))
         ax.set_xticks(range(_BEGIN, _END + 1, 5))

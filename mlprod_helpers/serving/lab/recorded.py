@@ -1,16 +1,6 @@
-"""Recorded runs of the lab: what services, router and load of a real machine did, for those who cannot run a lab, and for
-exercises that are scored.
+"""Recorded runs of services, router and load on a real machine, for those who cannot run a lab, and for exercises that are scored.
 
-They are made by `datasets/record_serving.py`, checked by their checksums like all data, and read here as the tables that
-a lab gives: request logs (see `requestlog`), and what `load.open_loop` returns.
-
-| recording | cases | what it is |
-| --- | --- | --- |
-| `pause` | closed, open, scheduled | load tables: a service that was stopped for ten seconds |
-| `canary_fails` | fails, retried, good, copies, outage | router logs: v2 at 20% of the users, never rolled back |
-| `shift` | good, slow, fails, wrong, burst | router logs: v1 answers, v2 gets a copy of each request; labels |
-| `latency` | constant, exponential | latency at six loads, beside what `queueing` says |
-| `overload` | no_limit, limit | load tables: 1.3 times what the service can do |
+They are made by `datasets/record_serving.py`, checked by their checksums like all data, and read here as the tables that a lab gives.
 """
 
 import io
@@ -26,23 +16,17 @@ from mlprod_helpers.requestlog import as_log
 START = "2013-07-01 12:00Z"
 TICKS = 20_000  # a second, in the files of load tables
 RECORDINGS = {
+    # a service that was stopped for ten seconds, under three kinds of load
     "pause": ("closed", "open", "scheduled"),
+    # v2 at 20% of the users, never rolled back
     "canary_fails": ("fails", "retried", "good", "copies", "outage"),
+    # v1 answers, v2 gets a copy of each request
     "shift": ("good", "slow", "fails", "wrong", "burst"),
+    # latency at six loads, beside what `queueing` says
     "latency": ("constant", "exponential"),
+    # 1.3 times what the service can do
     "overload": ("no_limit", "limit"),
 }
-
-
-def cases(name):
-    """The cases of a recording.
-
-    >>> cases("pause")
-    ('closed', 'open', 'scheduled')
-    """
-    if name not in RECORDINGS:
-        raise ValueError(f"There is no recording {name!r}: {nearest_name(str(name), RECORDINGS)}.")
-    return RECORDINGS[name]
 
 
 def load_recorded(name, case=None):
@@ -51,7 +35,7 @@ def load_recorded(name, case=None):
     Parameters
     ----------
     name : "pause", "canary_fails", "shift", "latency" or "overload"
-    case : str, see `cases`; None: all of them, in a dict
+    case : str, one of `RECORDINGS[name]`; None: all of them, in a dict
 
     Returns
     -------
@@ -72,7 +56,9 @@ def load_recorded(name, case=None):
     >>> load_recorded("canary_fails", "copies").groupby("version")["served"].mean().to_dict()
     {'v1': 1.0, 'v2': 1.0, 'v3': 0.0}
     """
-    known = cases(name)
+    if name not in RECORDINGS:
+        raise ValueError(f"There is no recording {name!r}: {nearest_name(str(name), RECORDINGS)}.")
+    known = RECORDINGS[name]
     if case is not None and case not in known:
         raise ValueError(f"{name} has no case {case!r}: {nearest_name(str(case), known)}.")
     table = load_checked(f"serving_{name}.csv.gz", _read)

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from mlprod_helpers.serving.lab.recorded import START, load_recorded
 
@@ -162,7 +163,7 @@ SAME = 0.4  # of the answers in the burst are as before
 
 @functools.cache
 def both_answers(case):
-    """One row a request of a recorded afternoon: `second`, `user_id`, and for v1 and v2 `failed_`, `latency_` (ms), `error_` (minutes off)."""
+    """One row a request of a recorded afternoon: `second`, `user` (a number), and for v1 and v2 `failed_`, `latency_` (ms), `error_` (minutes off)."""
     log = _load("shift", case).copy()
     log["second"] = (log["time"] - pd.Timestamp(START)).dt.total_seconds()
     of = {v: log[log["version"] == v].set_index("request_id") for v in ("v1", "v2")}
@@ -173,6 +174,7 @@ def both_answers(case):
         both[f"failed_{version}"] = rows["status"] >= 500
         both[f"latency_{version}"] = rows["latency_ms"]
         both[f"error_{version}"] = (rows["prediction"] - rows["label"]).abs()  # NaN where none was given
+    both["user"] = np.unique(both.pop("user_id"), return_inverse=True)[1]
     return both.reset_index(drop=True)
 
 
@@ -183,7 +185,8 @@ def draw_afternoon(case, rng):
     where a better canary is as fast, its first labels say the opposite, from the sixtieth on they are right, and in one look it is slower;
     before the burst both versions fail for some seconds, in it both are slow alike, and the canary is better by less.
     """
-    both, users = both_answers(case), _users(case)
+    both = both_answers(case)
+    users = both["user"].to_numpy()
     start = rng.uniform(-10, 10) if case == "burst" else rng.uniform(0, SHIFT_S)
     if case == "fails":  # v1 fails too, once in a while: the clock begins shortly before it does
         start = rng.choice(both["second"].to_numpy()[both["failed_v1"]]) - rng.uniform(3, SOON_S)
@@ -200,9 +203,12 @@ def draw_afternoon(case, rng):
         both.loc[second // 3 == rng.integers(4, 9), "latency_v2"] += HICCUP_MS
     label_second = second + delay
     failed, usual = both["failed_v2"].to_numpy(), both["failed_v1"].to_numpy() & (second < SOON_S)
-    flattered = _share_by_user(wrong["v2"], users) if case == "fails" else 0.0
+    flattered = (
+        np.bincount(users, wrong["v2"]) / np.maximum(np.bincount(users), 1) if case == "fails" else 0.0
+    )
     for _ in range(3000):
-        place = _in_order(rng.random(users.max() + 1) + flattered)[users]
+        ranks = rankdata(rng.random(users.max() + 1) + flattered)
+        place = ((ranks - 0.5) / len(ranks))[users]
         if case == "fails" and not (_meets_failures(second, place, failed) and (usual & (place > 0.3)).any()):
             continue
         hit = _both_fail(second, place) if case == "burst" else np.zeros(len(both), dtype=bool)
@@ -227,18 +233,6 @@ def _answer_alike(both, rng):
     late = (both["latency_v1"] > LATE_MS) | (both["latency_v2"] > LATE_MS)
     waited = both["latency_v1"] + np.where(both["latency_v1"] > LATE_MS, SLOWER_MS, 0.0)
     both["latency_v2"] = both["latency_v2"].where(~late, waited)
-
-
-def _share_by_user(rows, users):
-    """The share of a user's requests that these rows are."""
-    return np.bincount(users, rows) / np.maximum(np.bincount(users), 1)
-
-
-def _in_order(values):
-    """Places from 0 to 1, evenly, in the order of some values."""
-    places = np.empty(len(values))
-    places[np.argsort(values)] = (np.arange(len(values)) + 0.5) / len(values)
-    return places
 
 
 def _meets_failures(second, place, failed):
@@ -317,9 +311,3 @@ def _seems_better(labels, off, labels1, off1):
 
 
 _FAIR = {"good": _worse_at_first, "burst": _a_little_better, "fails": _seems_better}
-
-
-@functools.cache
-def _users(case):
-    """A number for each row of `both_answers`: the same for the same user."""
-    return np.unique(both_answers(case)["user_id"], return_inverse=True)[1]

@@ -38,7 +38,7 @@ class LabClient:
         """Send the label of one request, through the router, to every version. Returns `Answer`: 200, or 404 if no version remembers it."""
         return ask(self.url, "/label", {"request_id": request_id, "label": value})
 
-    def late_labels(self, table, truth, *, share=1.0, in_flight=16):
+    def late_labels(self, table, truth, *, in_flight=16):
         """Send the labels of answered requests; a model that learns, learns from them.
 
         Parameters
@@ -46,7 +46,6 @@ class LabClient:
         table : what `open_loop` returned
         truth : sequence of n labels of the n rows that were sent, in their order (request i had row i, from the start again
             when they were used up); a missing label is not sent
-        share : float, the share of the answered requests whose label ever arrives: the first of them
         in_flight : int, labels at a time
 
         Returns
@@ -55,7 +54,6 @@ class LabClient:
         """
         truth = list(truth)
         answered = table[(table["status"] == 200) & table["request_id"].notna()]["request_id"]
-        answered = answered.iloc[: round(share * len(answered))]
         labels = {name: truth[i % len(truth)] for i, name in answered.items()}
         labels = {name: value for name, value in labels.items() if not pd.isna(value)}
         with ThreadPoolExecutor(in_flight) as pool:
@@ -69,7 +67,7 @@ class LabClient:
         return open_loop(self._address(to), rows, **settings)
 
     def closed_loop(self, rows, *, to=None, **settings):
-        """`load.closed_loop` on the router, or directly on a version: testers, duration, n, users ... Returns its DataFrame."""
+        """`load.closed_loop` on the router, or directly on a version: testers, duration, n ... Returns its DataFrame."""
         return closed_loop(self._address(to), rows, **settings)
 
     # ------------------------------------------------------------------------------------ what is known

@@ -4,11 +4,11 @@ from mlprod_helpers.serving.lab import recorded_runs
 
 FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE = (
     "v2 fails for one request in twenty: rolled back before 15 of its tries have failed",
-    "the same, and the router tries again elsewhere, so that users see no error: rolled back as well",
-    "v2 is as good as v1, and both fail now and then: it stays",
-    "copies go to a v3 that fails half of the time; v2 is fine: it stays",
-    "the network is down for both for a while: it stays",
-    "the same when v2 has more users than v1: it stays",
+    "the same, but the router then asks v1, so that users see no error: rolled back as well",
+    "v2 is as good as v1, and both fail now and then: v2 stays",
+    "copies go to a v3 that fails half of the time, and v2 is good: v2 stays",
+    "the network is down for v1 and v2 for a while: v2 stays",
+    "the same, and v2 has more users than v1: v2 stays",
 )
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, mo
 from mlprod_helpers.names import nearest_name
 from mlprod_helpers.rollout.routing import route
 from mlprod_helpers.serving.headers import check_version, loopback
-from mlprod_helpers.serving.settings import Seconds, ServerSettings, Settings, Texts
+from mlprod_helpers.serving.settings import ServerSettings, Settings, Texts
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _Upstreams = Annotated[
@@ -74,8 +74,8 @@ class RoutePlan(Settings):
         other = self.canary if version == self.stable else self.stable
         return None if other is None or other in self.draining else other
 
-    def weighted(self, weights, mirror=None):
-        """The same plan with a controller's weights: {version: percent of the users}."""
+    def weighted(self, weights, mirror=0.0):
+        """The same plan with a controller's weights, {version: percent of the users}, and percent of the requests to copy."""
         if unknown := sorted(set(weights) - {self.stable, self.canary}):
             raise ValueError(
                 f"The plan has no version {unknown[0]!r}: it goes from {self.stable} to {self.canary}."
@@ -83,7 +83,7 @@ class RoutePlan(Settings):
         if not abs(sum(weights.values()) - 100) <= 1e-6:
             raise ValueError(f"The weights {dict(weights)} add up to {sum(weights.values())}, not to 100.")
         share = weights.get(self.canary, 0.0) if self.canary else 0.0
-        return self.replace(weight=float(share), mirror=self.mirror if mirror is None else mirror)
+        return self.replace(weight=float(share), mirror=mirror)
 
 
 class RouterConfig(ServerSettings):
@@ -93,19 +93,9 @@ class RouterConfig(ServerSettings):
     ----------
     plan : RoutePlan, or a mapping of its fields
     token : str, for the control port; a new one if not given
-    timeout_s : float, seconds for the whole answer of an upstream, the connection included (504)
-    retry_paths : paths on which a POST may be sent twice
-    failover : bool, may the other version answer when the user's own is not there?
-    log, redact, lifetime_s, parent_pid, watch_stdin : see `ServerSettings`. A router does not know what the services behind it
+    log, redact, lifetime_s : see `ServerSettings`. A router does not know what the services behind it
         redact (a `Lab` tells its router).
-
-    >>> plan = RoutePlan(upstreams={"v1": "http://127.0.0.1:8001"}, stable="v1")
-    >>> RouterConfig(plan=plan, timeout_s=2.0).retry_paths
-    ('/predict',)
     """
 
     plan: RoutePlan
     token: str = Field(default_factory=lambda: secrets.token_urlsafe(24))
-    timeout_s: Seconds = 10.0
-    retry_paths: Texts = ("/predict",)
-    failover: bool = True

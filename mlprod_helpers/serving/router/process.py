@@ -1,10 +1,10 @@
-"""The router in a process of its own: `RouterProcess`, or `python -m mlprod_helpers.serving.router --config FILE`."""
+"""The router in a process of its own."""
 
 import asyncio
 import sys
 
 from mlprod_helpers.serving.client import ask
-from mlprod_helpers.serving.redaction import Redaction
+from mlprod_helpers.serving.redaction import key_for_users
 from mlprod_helpers.serving.router.plan import RoutePlan
 from mlprod_helpers.serving.server import ServerProcess, announce, end_with_parent, on_signals
 
@@ -19,7 +19,7 @@ class RouterProcess(ServerProcess):
     """
 
     def __init__(self, config):
-        Redaction(config.redact)  # a missing key is an error here, not only in the process
+        key_for_users(config.redact)  # a missing key is an error here, not only in the process
         super().__init__("mlprod_helpers.serving.router", config)
         self.token = config.token
 
@@ -32,22 +32,17 @@ class RouterProcess(ServerProcess):
         """See `Router.apply`."""
         return RoutePlan.model_validate(self._ask("PUT", "/plan", plan.model_dump()))
 
-    def set_weights(self, weights, mirror=0.0):
-        """See `Router.set_weights`."""
-        body = {"weights": dict(weights), "mirror": mirror}
-        return RoutePlan.model_validate(self._ask("POST", "/weights", body))
-
-    def drain(self, version, timeout=10.0):
+    def drain(self, version):
         """See `Router.drain`."""
-        return self._ask("POST", "/drain", {"version": version, "timeout": timeout}, timeout + 5)["left"]
+        return self._ask("POST", "/drain", {"version": version})["left"]
 
     def metrics(self):
         """The router's own metrics, Prometheus text."""
         return self._ask("GET", "/metrics")
 
-    def _ask(self, method, path, body=None, timeout=10.0):
+    def _ask(self, method, path, body=None):
         headers = {"Authorization": f"Bearer {self.token}"}
-        answer = ask(self.control_url, path, body, method=method, headers=headers, timeout=timeout)
+        answer = ask(self.control_url, path, body, method=method, headers=headers)
         if answer.status == 0:
             raise ConnectionError(f"The router did not answer {method} {path}: {answer.body['error']}")
         if answer.status != 200:
@@ -74,7 +69,7 @@ async def _serve(config):
         print(f"The router cannot start: {error}", file=sys.stderr)
         return 2
     on_signals(loop, over.set)
-    end_with_parent(config, lambda: loop.call_soon_threadsafe(over.set))
+    end_with_parent(config.lifetime_s, lambda: loop.call_soon_threadsafe(over.set))
     announce(port=router.port, url=router.url, control_url=router.control_url)
     await over.wait()
     await router.stop()

@@ -4,13 +4,13 @@
 - A shadow copy starts when the client's answer has gone out, as one of a bounded number of tasks; when these are busy it is dropped. Each copy
   without an answer takes one place away and each answered one gives it back, so a canary that hangs soon gets one copy at a time.
 - A version that is not ready gets nothing: its users go to the other one, and where none is ready the answer is 503.
-- A request is tried again only where that is safe: when nothing reached the service, or on a path where asking twice gives the same
-  answer. First at the same version (a connection that broke), then at the other one. A 500 is an answer, and a timeout is final.
+- What only reads, a prediction too, is tried again when a connection breaks: first at the same version, then at the other one. A 500 is
+  an answer, and a timeout is final. A label is never sent twice to the same version.
 - Every request to `/predict` is logged, one row a model row; a failed try that was made again elsewhere is a row with `served` False. What
   the router itself refuses has the version "router". `POST /label` goes to every version and is logged once one has taken it.
 - The router names each request itself (`X-Request-Id`): a client's own id could be in the log twice.
 
-A second port is for the operator: `GET /metrics`, `GET /healthz`, and, with the token, `GET` and `PUT /plan`, `POST /weights`, `POST /drain`.
+A second port is for the operator: `GET /metrics`, and, with the token, `GET` and `PUT /plan`, `POST /drain`.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from mlprod_helpers.requestlog import LogError, RequestLog
+from mlprod_helpers.requestlog import LogError
 from mlprod_helpers.serving.headers import foreign, valid_name
 from mlprod_helpers.serving.processes import HOST
-from mlprod_helpers.serving.redaction import Redaction
+from mlprod_helpers.serving.redaction import RedactedLog
 from mlprod_helpers.serving.router.meters import Meters
 from mlprod_helpers.serving.router.plan import RoutePlan
 from mlprod_helpers.serving.router.rows import json_object, write_rows
@@ -42,6 +42,8 @@ from mlprod_helpers.serving.router.upstreams import (
 BODY_BYTES = 1_000_000  # of a request (413 above)
 BODY_S = 5.0  # in which it must arrive (408)
 IN_FLIGHT = 512  # requests at a time (503 above)
+ANSWER_S = 10.0  # in which a service must have answered, the connection included (504)
+DRAIN_S = 10.0  # that requests in flight have when a version is drained
 COPIES, COPY_S = 64, 2.0  # shadow copies at a time, and seconds that one may take
 COPY_AFTER_S = 0.005  # by then the client has read its answer: a copy must not take the processor from it
 LABEL_S = 0.25  # how long a label that the stable version took waits for the canary
@@ -85,8 +87,7 @@ class Router:
 
     def __init__(self, config):
         self.config, self.meters = config, Meters()
-        self._redaction = Redaction(config.redact)
-        self._log = None if config.log is None else RequestLog(config.log)
+        self._log = None if config.log is None else RedactedLog(config.log, config.redact)
         self._random = random.Random(0)
         self._prefix, self._count, self._now = secrets.token_hex(4), 0, 0
         self._copies, self._labels, self._runners, self._checks = set(), set(), [], None
@@ -105,7 +106,7 @@ class Router:
 
     async def start(self):
         """Listen on both ports."""
-        self._upstreams = Upstreams(self.config.timeout_s, COPIES, COPY_S)
+        self._upstreams = Upstreams(ANSWER_S, COPIES, COPY_S)
         self.in_flight = self._upstreams.in_flight
         self.meters.show(self._plan, self.in_flight)
         self.port = await self._listen(self._handle, BODY_BYTES)
@@ -155,15 +156,11 @@ class Router:
         self.meters.show(self._plan, self.in_flight)
         return self._plan
 
-    def set_weights(self, weights, mirror=0.0):
-        """{version: percent of the users}, and percent of the requests to copy. Returns the plan."""
-        return self.apply(self._plan.weighted(weights, mirror))
-
-    async def drain(self, version, timeout=10.0):
+    async def drain(self, version):
         """Send a version no new requests, wait until it has answered those it has. Returns how many are left: 0, or more
-        after `timeout` seconds."""
+        after `DRAIN_S` seconds."""
         self.apply(self._plan.replace(draining=(*self._plan.draining, version)))
-        end = time.monotonic() + min(timeout, 600.0)
+        end = time.monotonic() + DRAIN_S
         while (left := self.in_flight[version]) and time.monotonic() < end:
             await asyncio.sleep(0.01)
         return left
@@ -204,7 +201,7 @@ class Router:
                 answer = await self._send(plan, version, request)
                 break
             except UpstreamError as error:
-                following = self._next_version(plan, tries, error, request.http)
+                following = _next_version(plan, tries, error.problem)
                 if following is None or not await self._upstreams.is_ready(plan, following):
                     answer = error.answer(request.name)
                     break
@@ -228,21 +225,10 @@ class Router:
     async def _first_ready(self, plan, user):
         """The version for this user, the other one while it is not ready, or None."""
         chosen = plan.version_of(user)
-        for version in (chosen, plan.other(chosen) if self.config.failover else None):
+        for version in (chosen, plan.other(chosen)):
             if version is not None and await self._upstreams.is_ready(plan, version):
                 return version
         return None
-
-    def _next_version(self, plan, tries, error, http):
-        """Who is tried after these tries, or None."""
-        may_repeat = http.method == "GET" or http.path in self.config.retry_paths
-        is_final = error.problem in ("timeout", "too_large_answer")
-        if len(tries) >= 3 or is_final or (error.reached and not may_repeat):
-            return None
-        if error.problem == "broken_connection" and len(tries) == 1:
-            return tries[0]  # often only an idle connection that was closed
-        other = plan.other(tries[-1]) if self.config.failover else None
-        return None if other in tries else other
 
     def _refuse(self, request, status, problem):
         self.meters.answered("router", status, seconds := request.seconds)
@@ -262,7 +248,7 @@ class Router:
     async def _label(self, request):
         """To every version that is ready: each one that remembers the request may learn from it. The answer of the stable one, if
         it took the label, does not wait long for a canary that hangs."""
-        plan, sent, skipped = self._plan, {}, False
+        plan, answers, sent, skipped = self._plan, {}, {}, False
         for version in filter(None, (plan.stable, plan.canary)):
             if await self._upstreams.is_ready(plan, version):
                 sent[version] = task = asyncio.ensure_future(self._answer_to_label(plan, version, request))
@@ -270,15 +256,12 @@ class Router:
                 task.add_done_callback(self._labels.discard)
             else:
                 skipped = True
-        answers = {}
-        if plan.stable in sent:
-            answers[plan.stable] = await sent[plan.stable]
-        if plan.canary in sent:
-            is_taken = answers and answers[plan.stable].status < 300
+        for version, task in sent.items():
+            is_taken = any(answer.status < 300 for answer in answers.values())
             patience = LABEL_S if is_taken and len(self._labels) <= IN_FLIGHT else None
-            await asyncio.wait([sent[plan.canary]], timeout=patience)
-            if sent[plan.canary].done():
-                answers[plan.canary] = sent[plan.canary].result()
+            await asyncio.wait([task], timeout=patience)
+            if task.done():
+                answers[version] = task.result()
         if skipped and all(answer.status == 404 for answer in answers.values()):
             return self._refuse(request, 503, "not_ready")  # the one that is not ready may know the request
         # a refusal of the label itself (422) says more than that of an unknown request (404)
@@ -340,24 +323,11 @@ class Router:
         self._write(copy, plan.canary, answer, copy.seconds, served=False)
 
     def _write(self, request, version, answer, seconds, attempts=1, served=True):
-        """Log one try; see `rows.write_rows`."""
-        if self._log is None:
-            return
-        incomplete = write_rows(
-            self._log,
-            request.name,
-            request.body,
-            answer.status,
-            answer.body,
-            time=request.arrived,
-            user=request.user,
-            redaction=self._redaction,
-            version=version,
-            latency_ms=round(1000 * seconds, 3),
-            served=served,
-            attempts=attempts,
-        )
-        self.meters.unlogged.inc(incomplete)
+        """Log one try."""
+        if self._log is not None:
+            fields = {"latency_ms": round(1000 * seconds, 3), "attempts": attempts, "served": served}
+            incomplete = write_rows(self._log, request, answer, version=version, **fields)
+            self.meters.unlogged.inc(incomplete)
 
     # ----------------------------------------------------------------------------------- the operator
 
@@ -365,8 +335,6 @@ class Router:
         if refused := _foreign(request.headers):
             return web.json_response({"error": refused[1]}, status=refused[0])
         order = f"{request.method} {request.path}"
-        if order == "GET /healthz":
-            return web.json_response({"state": "alive"})
         if order == "GET /metrics":
             from prometheus_client import generate_latest
             from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -383,15 +351,23 @@ class Router:
                     answer = self.plan.model_dump()
                 case "PUT /plan":
                     answer = self.apply(RoutePlan.model_validate(body)).model_dump()
-                case "POST /weights":
-                    answer = self.set_weights(body["weights"], body.get("mirror", 0.0)).model_dump()
                 case "POST /drain":
-                    answer = {"left": await self.drain(body["version"], body.get("timeout", 10.0))}
+                    answer = {"left": await self.drain(body["version"])}
                 case _:
                     return web.json_response({"error": "no_such_path"}, status=404)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             return web.json_response({"error": str(error)}, status=422)
         return web.json_response(answer)
+
+
+def _next_version(plan, tries, problem):
+    """Who is tried after these tries, or None."""
+    if len(tries) >= 3 or problem == "timeout":
+        return None
+    if problem == "broken_connection" and len(tries) == 1:
+        return tries[0]  # often only an idle connection that was closed
+    other = plan.other(tries[-1])
+    return None if other in tries else other
 
 
 async def _read_body(request):

@@ -7,45 +7,31 @@ import math
 import pandas as pd
 
 from mlprod_helpers.requestlog import COLUMNS, LogError
-from mlprod_helpers.serving.redaction import Redaction
 
 _MOST_ROWS = 1000  # a body of a megabyte holds 300,000 empty ones
 
 
-def write_rows(log, name, body, status, answer, *, time, user=None, redaction=None, **fields):
+def write_rows(log, request, answer, **fields):
     """Write one request; nothing that a client sent can keep it out of the log, and no log can fail it.
 
     Parameters
     ----------
-    log : `RequestLog`
-    name : str, the request's id; rows of a request of many are called name.0, name.1, ..., at most 1,000 of them
-    body, answer : bytes, of the request and of the answer
-    status : int, of the answer
-    time : float, when the request arrived, seconds since 1970
-    user : str or None
-    redaction : `Redaction` or None, what of features and user is not written
+    log : `RedactedLog`
+    request : has `name` (rows of a request of many are called name.0, name.1, ..., at most 1,000 of them), `arrived` (seconds since
+        1970), `user` (str or None) and `body` (bytes)
+    answer : has `status` (int) and `body` (bytes)
     fields : further columns: version, latency_ms, served, attempts
 
     Returns
     -------
     int : rows that are incomplete: without features, or (a full disk) missing
-
-    >>> from mlprod_helpers.requestlog import RequestLog
-    >>> log = RequestLog()
-    >>> body, answer = b'{"rows": [{"distance": 1400}, {"distance": 187}]}', b'{"predictions": [175.0, 23.4]}'
-    >>> write_rows(log, "r1", body, 200, answer, time=1e9, version="v1", latency_ms=2.0)
-    0
-    >>> log.read()[["request_id", "distance", "prediction"]].values.tolist()
-    [['r1.0', 1400, 175.0], ['r1.1', 187, 23.4]]
     """
-    row = {"time": pd.Timestamp(time, unit="s", tz="UTC"), "status": status, **fields}
-    redaction = redaction or Redaction()
-    if user is not None:
-        row["user_id"] = redaction.user(user)
-    incomplete = 0
-    for row_id, features, outputs in _model_rows(name, body, answer if status == 200 else b""):
+    time = pd.Timestamp(request.arrived, unit="s", tz="UTC")
+    row = {"time": time, "status": answer.status, "user_id": request.user, **fields}
+    incomplete, outputs_of = 0, answer.body if answer.status == 200 else b""
+    for row_id, features, outputs in _model_rows(request.name, request.body, outputs_of):
         try:
-            log.request(row_id, features=redaction.shown(features), **row, **outputs)
+            log.request(row_id, features=features, **row, **outputs)
         except (LogError, ValueError, TypeError, RecursionError):
             incomplete += 1
             with contextlib.suppress(OSError):

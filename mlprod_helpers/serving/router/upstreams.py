@@ -11,7 +11,6 @@ from yarl import URL
 
 from mlprod_helpers.serving.processes import HOST
 
-ANSWER_BYTES = 8_000_000  # the largest answer that is passed on
 READY_EVERY_S = 0.15  # between two checks; a service that is being drained still answers for half a second
 READY_TIMEOUT_S = 1.0
 _HOP_BY_HOP = frozenset(
@@ -50,11 +49,11 @@ class Answer:
 
 
 class UpstreamError(Exception):
-    """A try without an answer: the problem in one word, and whether the request may have reached the service."""
+    """A try without an answer: the problem in one word."""
 
-    def __init__(self, problem, reached=True):
+    def __init__(self, problem):
         super().__init__(problem)
-        self.problem, self.reached = problem, reached
+        self.problem = problem
 
     def answer(self, request_id):
         """502, or 504 for a timeout."""
@@ -85,14 +84,9 @@ class Upstreams:
             async with session.request(
                 request.method, url, data=body or None, headers=headers, allow_redirects=False
             ) as response:
-                if (response.content_length or 0) > ANSWER_BYTES:
-                    raise UpstreamError("too_large_answer")
-                answer = await response.read()
-                if len(answer) > ANSWER_BYTES:
-                    raise UpstreamError("too_large_answer")
-                return Answer(response.status, response.headers, answer)
+                return Answer(response.status, response.headers, await response.read())
         except aiohttp.ClientConnectorError:
-            raise UpstreamError("no_connection", reached=False) from None
+            raise UpstreamError("no_connection") from None
         except TimeoutError:  # also of connecting: a dead process refuses at once, and a slow one is not dead
             raise UpstreamError("timeout") from None
         except (aiohttp.ClientError, OSError):

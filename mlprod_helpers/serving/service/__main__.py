@@ -1,16 +1,11 @@
-"""`python -m mlprod_helpers.serving.service --config v1.json`: one service, until it is drained."""
+"""`python -m mlprod_helpers.serving.service`, with a `ServiceConfig` as JSON on standard input: one service, until it is drained."""
 
-import sys
+import os
 
 from mlprod_helpers.serving.server import run_server
 from mlprod_helpers.serving.service.config import ServiceConfig
 from mlprod_helpers.serving.service.process import serve
 
-
-def main(arguments=None):
-    """Run a service; returns the exit code."""
-    return run_server("service", ServiceConfig, serve, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    # a thread in which a model hangs would keep the process alive
+    os._exit(run_server(ServiceConfig, serve))

@@ -2,7 +2,6 @@
 
 import hmac
 import os
-import time
 from collections import OrderedDict
 from typing import Annotated
 
@@ -28,9 +27,8 @@ class RateLimit:
         self.rate, self.burst = rate, burst
         self._buckets = OrderedDict()  # client -> (tokens, when); the least recent client is forgotten first
 
-    def wait(self, client, now=None):
-        """Seconds until this client may ask again; 0.0: now, and one token is taken."""
-        now = time.monotonic() if now is None else now
+    def wait(self, client, now):
+        """Seconds until this client may ask again at `now` (seconds on any clock); 0.0: now, and one token is taken."""
         tokens, since = self._buckets.pop(client, (self.burst, now))
         tokens = min(self.burst, tokens + (now - since) * self.rate)
         wait = 0.0 if tokens >= 1 else (1 - tokens) / self.rate

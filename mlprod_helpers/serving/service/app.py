@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import functools
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -16,14 +17,18 @@ from fastapi.responses import JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.exceptions import HTTPException
 
+from mlprod_helpers.names import nearest_name
+from mlprod_helpers.requestlog import LogError
 from mlprod_helpers.serving.headers import check_version
+from mlprod_helpers.serving.redaction import RedactedLog
 from mlprod_helpers.serving.service.access import RateLimit, key_of_environment
 from mlprod_helpers.serving.service.batching import Batcher, QueueFull, TimedOut
 from mlprod_helpers.serving.service.config import Faults
-from mlprod_helpers.serving.service.faults import Faulty
-from mlprod_helpers.serving.service.log import EventLog
+from mlprod_helpers.serving.service.faults import Faulty, skewed
+from mlprod_helpers.serving.service.log import write_record
 from mlprod_helpers.serving.service.middleware import Guard, Recorder
 from mlprod_helpers.serving.service.models import ModelCard, Predictor, load_model
+from mlprod_helpers.serving.service.prepare import PREPARATIONS
 from mlprod_helpers.serving.service.refusals import BUSY, Refusal, RefusalBody, explain, response_to
 from mlprod_helpers.serving.service.requests import HEADERS, JsonRoute, while_connected
 from mlprod_helpers.serving.service.schema import (
@@ -33,6 +38,7 @@ from mlprod_helpers.serving.service.schema import (
     label_body,
     predict_body,
     rows_of,
+    valid_row,
     value_range,
 )
 from mlprod_helpers.serving.service.telemetry import Telemetry
@@ -53,7 +59,7 @@ def create_app(config):
     """
     service = Service(config)
     card, limits = service.card, config.limits
-    PredictBody = predict_body(card.features, limits.rows)
+    PredictBody = predict_body(card.fields, limits.rows)
     Label = label_body(config.label_low, config.label_high)
     rate = None if limits.rate_per_s is None else RateLimit(limits.rate_per_s, limits.burst)
     key = key_of_environment()
@@ -70,7 +76,7 @@ def create_app(config):
             await service.close()
 
     app = FastAPI(
-        title=f"Model service: {card.name}",
+        title="Model service",
         version=service.version,
         lifespan=lifespan,
         redirect_slashes=False,
@@ -154,23 +160,33 @@ class Service:
         self.config, self.state = config, "starting"
         self.card = ModelCard.read(config.model)
         self.version = check_version(config.version or self.card.version)
-        self.telemetry = Telemetry(self.version, self.card.features)
-        self.telemetry.describe(self.card)
-        self.telemetry.ready(0)
-        self.log = EventLog(
-            config.log,
-            version=self.version,
-            names=[one.name for one in self.card.features],
-            redact=config.redact,
-            failed=self.telemetry.unlogged,
-        )
+        self.telemetry = Telemetry(self.version, self.card)
+        self._log = self._open_log()
         low, high = value_range(config.label_low, config.label_high)
         label = f"the truth, a number from {low:.16g} to {high:.16g}"
         self.meanings = {"request_id": "a request's id, a text", "label": label}
-        self.meanings |= {one.name: one.meaning for one in self.card.features}
+        self.meanings |= {one.name: one.meaning for one in self.card.fields}
+        self._prepare = self._preparation()
         self.model = self._call = self._batcher = self._faulty = None
         self._remembered = OrderedDict()  # id of a row -> _Remembered
         self._prefix, self._count = secrets.token_hex(4), 0
+
+    def _open_log(self):
+        known = [*(one.name for one in (*self.card.features, *self.card.fields)), "user_id"]
+        if unknown := [name for name in self.config.redact if name not in known]:
+            raise ValueError(f"redact={unknown[0]!r} is no feature: {nearest_name(unknown[0], known)}.")
+        return None if self.config.log is None else RedactedLog(self.config.log, self.config.redact)
+
+    def _preparation(self):
+        """The function that computes the features of rows (list of dicts -> list of dicts), or None where requests have them."""
+        name, skew = self.card.prepare, self.config.faults.skew
+        if name is None:
+            if skew is not None:
+                raise ValueError(
+                    "faults.skew is for a model that was saved with prepare=...: requests of this one have features."
+                )
+            return None
+        return PREPARATIONS[name].rows if skew is None else functools.partial(skewed, skew=skew)
 
     # ------------------------------------------------------------------------------- start and end
 
@@ -178,6 +194,8 @@ class Service:
         model, card = load_model(self.config.model)
         predictor = call = Predictor(model, card)
         predictor.warm_up()
+        if self._prepare is not None:
+            self._prepare([valid_row(card.fields)])
         if self.config.faults != Faults():
             self._faulty = call = Faulty(call, self.config.faults)
             self._faulty.load()
@@ -196,12 +214,12 @@ class Service:
             )
         if self.state == "starting":
             self.state = "ready"
-            self.telemetry.ready(1)
+            self.telemetry.ready.set(1)
 
     def drain(self):
         """From now on `/readyz` says 503; requests are still answered."""
         self.state = "draining"
-        self.telemetry.ready(0)
+        self.telemetry.ready.set(0)
 
     async def close(self):
         """End waiting requests and threads, close the log."""
@@ -209,12 +227,15 @@ class Service:
             self._faulty.close()
         if self._batcher is not None:
             self._batcher.close()
-        self.log.close()
+        if self._log is not None:
+            self._log.close()
 
     # ------------------------------------------------------------------- what a request asks of it
 
     async def predict(self, record, receive):
         """The answers to the rows of a record; `receive` tells when the client has left. Raises `Refusal`."""
+        if self._prepare is not None:
+            self._compute_features(record)
         self._check_loaded()
         self.telemetry.observe_rows(record.rows)
         try:
@@ -231,12 +252,20 @@ class Service:
         except TimedOut:
             raise Refusal(504, "timeout") from None
         except Exception as error:
-            self.telemetry.failed(error)
+            self.telemetry.errors.labels(type(error).__name__).inc()
             raise Refusal(500, "model_failed") from None
         self.telemetry.observe_answers(answers)
         self._remember(record)
         record.answers = answers
         return answers
+
+    def _compute_features(self, record):
+        record.raw, record.rows = record.rows, None
+        try:
+            record.rows = self._prepare(record.raw)
+        except Exception as error:
+            self.telemetry.errors.labels(type(error).__name__).inc()
+            raise Refusal(500, "model_failed") from None
 
     async def learn(self, request_id, label):
         """Keep the truth about a row. Returns whether the model learned from it; raises `Refusal`."""
@@ -248,8 +277,12 @@ class Service:
             return False  # sent again
         if known.is_corrected:  # otherwise a sender could rewrite the past for ever
             raise Refusal(409, "label_stands", [("label", "was corrected once, and now stands")])
-        if not self.log.label(request_id, label):
-            raise Refusal(503, "log_failed", headers=BUSY)
+        try:
+            if self._log is not None:
+                self._log.label(request_id, label)
+        except (LogError, OSError):
+            self.telemetry.unlogged.inc()
+            raise Refusal(503, "log_failed", headers=BUSY) from None
         known.is_corrected, known.label = known.label is not None, label
         row, known.row = known.row, None  # a correction does not teach
         if row is None:
@@ -292,14 +325,18 @@ class Service:
         """The answer is about to leave: write one log row a model row, and the metrics."""
         if path == "/predict":
             self.telemetry.in_flight -= 1
-            self.log.request(record, status)
+            try:
+                if self._log is not None:
+                    write_record(self._log, record, status, self.version)
+            except (LogError, OSError):
+                self.telemetry.unlogged.inc()
             self.telemetry.answered(status, record.stop_the_clock() / 1000)
         elif path == "/label":
-            self.telemetry.labeled(status)
+            self.telemetry.labels.labels(status).inc()
 
     def failed(self, error):
         """The service itself has raised an error."""
-        self.telemetry.failed(error)
+        self.telemetry.errors.labels(type(error).__name__).inc()
 
 
 @dataclass(slots=True)
@@ -311,25 +348,6 @@ class _Remembered:
     is_corrected: bool = False
 
 
-_MEANINGS = {
-    400: "The body is not JSON, or a header is sent twice",
-    401: "The API key is absent or wrong",
-    403: "A page of another origin asks",
-    404: "This service does not remember the request",
-    405: "Another method",
-    408: "The body came too slowly; the connection is closed",
-    409: "The label was corrected once already",
-    413: "The body is too large; the connection is closed",
-    415: "The body is not application/json",
-    421: "The Host is not this machine",
-    422: "Not a valid request",
-    429: "This client asks too often",
-    500: "The model failed",
-    503: "The queue is full, or the model is not ready",
-    504: "The model took too long",
-}
-
-
 def _refusals(*statuses):
-    """What OpenAPI says about these statuses."""
-    return {status: {"model": RefusalBody, "description": _MEANINGS[status]} for status in statuses}
+    """What OpenAPI says about these statuses; FastAPI adds their names."""
+    return {status: {"model": RefusalBody} for status in statuses}

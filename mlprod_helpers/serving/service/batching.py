@@ -1,20 +1,15 @@
 """How waiting requests become one call of the model: a bounded queue in the event loop, and threads that call the model."""
 
 import asyncio
-import contextlib
-import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import accumulate
-from queue import SimpleQueue
 from time import monotonic
 
 
 class QueueFull(Exception):
     """There is no place for these rows: refuse them now, while that is cheap."""
-
-
-class Closed(QueueFull):
-    """The batcher is ending and takes nothing more."""
 
 
 class TimedOut(Exception):
@@ -35,7 +30,7 @@ class Batcher:
     max_rows : int, the most rows that requests share in one call
     queue : int, the most rows that wait. A larger request is accepted only when nobody waits and a worker is free.
 
-    `waiting` is the number of rows in the queue, `in_work` that of rows in calls.
+    `waiting` is the number of rows in the queue.
 
     >>> async def three_clients():
     ...     batcher = Batcher(lambda rows, ids: [row["x"] * 2 for row in rows], workers=1, max_rows=8)
@@ -45,13 +40,10 @@ class Batcher:
     """
 
     def __init__(self, call, *, workers, max_rows=1, queue=256):
-        self.waiting, self.in_work = 0, 0
         self._call, self._max_rows, self._limit = call, max_rows, queue
-        # queue and counts belong to the event loop; threads only take batches and give back outcomes
-        self._queue, self._idle = deque(), workers
-        self._batches, self._loop, self._is_closed = SimpleQueue(), None, False
-        for i in range(workers):  # daemons: a model that hangs must not keep the process alive
-            threading.Thread(target=self._work, name=f"model-{i}", daemon=True).start()
+        # queue and counts belong to the event loop; threads only get batches and give back outcomes
+        self._queue, self.waiting, self._idle = deque(), 0, workers
+        self._threads, self._is_closed = ThreadPoolExecutor(workers, "model"), False
 
     @property
     def is_free(self):
@@ -75,11 +67,10 @@ class Batcher:
         """
         n = len(rows)
         if self._is_closed:
-            raise Closed("The service ends.")
+            raise QueueFull("The service ends.")
         if self.waiting + n > self._limit and not (n > self._limit and self.is_free):
             raise QueueFull(f"{self.waiting} rows wait already.")
-        self._loop = asyncio.get_running_loop()
-        request = _Waiting(rows, ids, self._loop.create_future(), timeout)
+        request = _Waiting(rows, ids, timeout)
         self._queue.append(request)
         self.waiting += n
         self._dispatch()
@@ -96,23 +87,22 @@ class Batcher:
                 self.waiting -= n
 
     def close(self):
-        """Turn away those who wait (`Closed`) and end the threads; calls that are running end by themselves."""
+        """Turn away those who wait (`QueueFull`) and end the threads; calls that are running end by themselves."""
         self._is_closed = True
         for request in self._queue:
-            request.finish(None, Closed("The service ends."))
+            request.finish(None, QueueFull("The service ends."))
         self._queue.clear()
         self.waiting = 0
-        self._batches.put(None)
-
-    # ------------------------------------------------------------------------ in the event loop
+        self._threads.shutdown(wait=False)
 
     def _dispatch(self):
         """Hand out batches while workers are idle."""
         while self._idle and self._queue:
             if batch := self._next_batch():
                 self._idle -= 1
-                self.in_work += sum(len(request.rows) for request in batch)
-                self._batches.put(batch)
+                loop = asyncio.get_running_loop()
+                call = loop.run_in_executor(self._threads, self._outcomes, batch)
+                call.add_done_callback(partial(self._deliver, batch))
 
     def _next_batch(self):
         """The requests at the head of the queue that fit into one call, without those whose time is over."""
@@ -125,24 +115,14 @@ class Batcher:
                 n += len(request.rows)
         return batch
 
-    def _deliver(self, batch, outcomes):
+    def _deliver(self, batch, call):
         self._idle += 1
-        self.in_work -= sum(len(request.rows) for request in batch)
-        for request, outcome in zip(batch, outcomes, strict=True):
+        for request, outcome in zip(batch, call.result(), strict=True):
             request.finish(*outcome)
         self._dispatch()
 
-    # ------------------------------------------------------------------------ in the workers' threads
-
-    def _work(self):
-        while (batch := self._batches.get()) is not None:
-            outcomes = self._outcomes(batch)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._deliver, batch, outcomes)
-        self._batches.put(None)  # for the next worker
-
     def _outcomes(self, batch):
-        """(answers, error) of each request: of one call for all, or of a call for each when that one fails."""
+        """In a thread, (answers, error) of each request: of one call for all, or of a call for each when that one fails."""
         rows = [row for request in batch for row in request.rows]
         try:
             answers = self._call(rows, [name for request in batch for name in request.ids])
@@ -161,12 +141,11 @@ class Batcher:
 
 
 class _Waiting:
-    __slots__ = ("arrived", "deadline", "future", "ids", "rows")
+    __slots__ = ("deadline", "future", "ids", "rows")
 
-    def __init__(self, rows, ids, future, timeout):
-        self.rows, self.ids, self.future = rows, ids, future
-        self.arrived = monotonic()
-        self.deadline = None if timeout is None else self.arrived + timeout
+    def __init__(self, rows, ids, timeout):
+        self.rows, self.ids, self.future = rows, ids, asyncio.get_running_loop().create_future()
+        self.deadline = None if timeout is None else monotonic() + timeout
 
     def is_unwanted(self):
         """Has its client left, or its time passed, even where the loop was too busy to notice?"""

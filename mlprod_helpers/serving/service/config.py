@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from mlprod_helpers.serving.headers import check_version
-from mlprod_helpers.serving.settings import Count, Path, Seconds, ServerSettings, Settings, Share
+from mlprod_helpers.serving.settings import Count, FilePath, Seconds, ServerSettings, Settings, Share
 
 Version = Annotated[str, AfterValidator(check_version)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -49,9 +49,11 @@ class Faults(Settings):
     error_rate : float, share of rows for which the model raises, drawn from the request id alone
     delay_ms : float, service time that is added to each call of the model
     delay_law : "constant" or "exponential" (then delay_ms is its mean)
-    pause_every_s, pause_s : float, the model stops for pause_s seconds at the first call after each pause_every_s
+    pause_every_s, pause_s : float, the model stops for pause_s seconds in every pause_every_s after its first call
     bias : float, added to each numeric prediction
     start_s : float, how much longer loading takes
+    skew : "zone", "unit" or None. The service computes its features by a copy of the training's function in which the hour is that of
+        UTC, or the distance is in kilometers; only for a model that was saved with `prepare`.
     random_state : int, of the draw
     """
 
@@ -62,6 +64,7 @@ class Faults(Settings):
     pause_s: NotNegative = 10.0
     bias: float = 0.0
     start_s: NotNegative = 0.0
+    skew: Literal["zone", "unit"] | None = None
     random_state: Annotated[int, Field(ge=0)] = 0
 
 
@@ -70,9 +73,8 @@ class ServiceConfig(ServerSettings):
 
     Parameters
     ----------
-    model : str, the folder that `save_model` wrote
+    model : Path or str, the folder that `save_model` wrote
     version : str or None, the name of this version (None: as saved)
-    port : int, on 127.0.0.1; 0: any free one
     workers : int. 0: the model runs in the event loop: fastest below a millisecond, but a slow call delays health checks too.
         1 or more: that many threads take rows from one queue, first come, first served.
     batch_rows : int, the most rows that waiting requests share in one call of the model; 1: no micro-batches
@@ -81,16 +83,15 @@ class ServiceConfig(ServerSettings):
         model that learns needs one: a single label of 1e15 would outweigh all others.
     drain_s : float, seconds that a draining service still takes new requests, so that its router can notice
     drain_timeout_s : float, seconds that requests in flight then have
-    log, redact, lifetime_s, parent_pid, watch_stdin : see `ServerSettings`
+    log, redact, lifetime_s : see `ServerSettings`
 
     >>> config = ServiceConfig(model="models/v1", limits={"queue": 10}, faults=Faults(error_rate=0.05))
     >>> config.limits.queue, ServiceConfig.model_validate_json(config.model_dump_json()) == config
     (10, True)
     """
 
-    model: Path
+    model: FilePath
     version: Version | None = None
-    port: Annotated[int, Field(ge=0, le=65_535)] = 0
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     batch_rows: Count = 1
     limits: Limits = Limits()

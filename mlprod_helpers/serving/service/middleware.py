@@ -1,6 +1,7 @@
 """What FastAPI leaves to others, as pure ASGI middleware: a record of each request, and the guard in front of the application."""
 
 import asyncio
+from time import monotonic
 
 from mlprod_helpers.serving.headers import foreign
 from mlprod_helpers.serving.service.refusals import Refusal, response_to
@@ -73,10 +74,10 @@ class Guard:
         try:
             headers = scope["state"]["headers"] = _checked_headers(scope)
             is_limited = self.rate and scope["path"] in self.paths
-            wait = self.rate.wait((scope.get("client") or ("",))[0]) if is_limited else 0
-            body = await self._body(
-                headers, receive
-            )  # in any case: a client that still sends reads no refusal
+            client = (scope.get("client") or ("",))[0]
+            wait = self.rate.wait(client, monotonic()) if is_limited else 0
+            # in any case: a client that still sends reads no refusal
+            body = await self._body(headers, receive)
             if wait:
                 raise Refusal(429, "too_many", headers={"Retry-After": str(int(wait) + 1)})
         except Refusal as refusal:

@@ -4,17 +4,16 @@ import contextlib
 import copy
 import hashlib
 import threading
-from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from mlprod_helpers.files import write_json
-from mlprod_helpers.serving.headers import NAME, NAME_IN_WORDS, check_version, valid_name
-from mlprod_helpers.serving.service.schema import Feature, check_features
+from mlprod_helpers.serving.headers import check_version
+from mlprod_helpers.serving.service.prepare import PREPARATIONS
+from mlprod_helpers.serving.service.schema import Feature, check_features, valid_row
 
 #: what is trusted besides the types that skops itself knows as harmless
 TRUSTED = (
@@ -22,8 +21,7 @@ TRUSTED = (
     "mlprod_helpers.adaptation.hybrid.ResidualStream",
     "numpy.dtype",  # in imputers; read from an array without pickle
 )
-CARD = "card.json"
-_Name = Annotated[str, Field(pattern=NAME)]
+MODEL, CARD = "model.skops", "card.json"
 _LINEAR_STEPS = ("sklearn.preprocessing.", "sklearn.impute.", "sklearn.linear_model.", "sklearn.pipeline")
 
 
@@ -36,21 +34,23 @@ class ModelCard(BaseModel):
 
     Parameters
     ----------
-    name, version : str
+    version : str
     checksum : str, SHA-256 of the model's file, hexadecimal
     features : tuple of `Feature`, in the order in which the model takes them
-    created : str, UTC
-    takes : "array" or "frame". A row reaches a linear pipeline of numbers as an array in a third of the time.
+    prepare : str or None, the name in `PREPARATIONS` of how the service computes the features; None: requests have them
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: _Name
-    version: _Name
+    version: Annotated[str, AfterValidator(check_version)]
     checksum: str
     features: Annotated[tuple[Feature, ...], AfterValidator(check_features)]
-    created: str
-    takes: Literal["array", "frame"] = "frame"
+    prepare: Literal[*PREPARATIONS] | None = None
+
+    @property
+    def fields(self):
+        """What a request has: the features, or what they are computed from."""
+        return self.features if self.prepare is None else PREPARATIONS[self.prepare].fields
 
     @classmethod
     def read(cls, folder):
@@ -64,8 +64,8 @@ class ModelCard(BaseModel):
             raise ModelError(f"{path} is not the card of a model ({error}): save the model again.") from None
 
 
-def save_model(model, folder, *, version, features, name="model"):
-    """Write a fitted model and its card into a folder; the old model counts until all is on disk.
+def save_model(model, folder, *, version, features, prepare=None):
+    """Write a fitted model and its card into a folder.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ def save_model(model, folder, *, version, features, name="model"):
     folder : str or Path; created if necessary
     version : str, 1 to 64 of A-Z a-z 0-9 . _ : -
     features : list of `Feature` in the order of the columns that the model was fitted with
-    name : str, what the model is
+    prepare : str or None, how the service computes these features from the fields of a request, a name in `PREPARATIONS`; None:
+        requests have the features themselves
 
     Returns
     -------
@@ -82,7 +83,8 @@ def save_model(model, folder, *, version, features, name="model"):
 
     Raises
     ------
-    ModelError : a type in the model that `load_model` would not trust, or features unlike the model's.
+    ModelError : a type in the model that `load_model` would not trust, features unlike the model's, or no answer to a valid row.
+    ValueError : a wrong version, features or `prepare`.
 
     >>> import tempfile
     >>> from sklearn.linear_model import Ridge
@@ -90,42 +92,28 @@ def save_model(model, folder, *, version, features, name="model"):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     card = save_model(model, folder, version="v1", features=[Feature("distance", low=0)])
     ...     loaded, _ = load_model(folder)
-    >>> card.version, card.takes, loaded.predict([[1000.0]]).round()
-    ('v1', 'array', array([143.]))
+    >>> card.version, loaded.predict([[1000.0]]).round()
+    ('v1', array([143.]))
     """
     import skops.io
+    from sklearn.base import is_classifier
 
-    features = check_features(features)
-    try:
-        check_version(version)
-    except ValueError as error:
-        raise ModelError(f"version={version!r}: {error}") from None
-    if not valid_name(name):
-        raise ModelError(f"name={name!r}: use {NAME_IN_WORDS}")
-    _check_fitted(model, features)
+    if is_classifier(model):
+        raise ModelError("The service is for models of numbers: this one is a classifier.")
+    card = ModelCard(version=version, checksum="", features=features, prepare=prepare)
+    _check_columns(model, card.features)
+    if prepare is not None:
+        _check_prepared(prepare, card.features)
+    Predictor(model, card).warm_up()
     try:
         data = skops.io.dumps(model)
     except Exception as error:  # skops raises many kinds
         raise ModelError(f"skops cannot save this {type(model).__name__} ({error}).") from None
     _check_types(data)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    checksum = hashlib.sha256(data).hexdigest()
-    card = ModelCard(
-        name=name,
-        version=version,
-        checksum=checksum,
-        features=features,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        takes="array" if _is_linear(model, features) else "frame",
-    )
-    draft = folder / f".{_file(checksum)}"
-    draft.write_bytes(data)
-    draft.replace(folder / _file(checksum))
-    write_json(folder / CARD, card.model_dump(mode="json"), mode=0o644)  # from now on the new model counts
-    for old in folder.glob("[0-9a-f]" * 16 + ".skops"):  # other names are somebody's own
-        if old.name != _file(checksum):
-            old.unlink(missing_ok=True)
+    card = card.model_copy(update={"checksum": hashlib.sha256(data).hexdigest()})
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    Path(folder, MODEL).write_bytes(data)
+    Path(folder, CARD).write_text(card.model_dump_json(indent=2))
     return card
 
 
@@ -142,7 +130,7 @@ def load_model(folder):
     import skops.io
 
     card = ModelCard.read(folder)
-    path = Path(folder, _file(card.checksum))
+    path = Path(folder, MODEL)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -165,7 +153,9 @@ class Predictor:
     """
 
     def __init__(self, model, card):
-        self._model, self.card = (_without_names(model) if card.takes == "array" else model), card
+        # a row reaches a linear pipeline of numbers as an array in a third of the time
+        self._takes_array = _is_linear(model, card.features)
+        self._model, self.card = (_without_names(model) if self._takes_array else model), card
         self._names = [one.name for one in card.features]
         self._get = itemgetter(*self._names)
         self.learns = callable(getattr(model, "partial_fit", None)) and hasattr(model, "stream_")
@@ -183,12 +173,8 @@ class Predictor:
 
     def warm_up(self):
         """Answer one valid row: the first call is the slowest, and a model that cannot answer should say so now."""
-        row = {}
-        for one in self.card.features:
-            low, high = one.bounds
-            row[one.name] = one.categories[0] if one.kind == "category" else float(max(low, min(high, 1)))
         try:
-            self([row])
+            self([valid_row(self.card.features)])
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ModelError(f"The model cannot answer a valid row ({reason}).") from None
@@ -200,16 +186,12 @@ class Predictor:
             self._model.partial_fit(X, [label])
 
     def _table(self, rows):
-        if self.card.takes == "array":
+        if self._takes_array:
             table = np.array([self._get(row) for row in rows], dtype=float)
             return table.reshape(len(rows), len(self._names))
         import pandas as pd
 
         return pd.DataFrame(rows, columns=self._names)
-
-
-def _file(checksum):
-    return f"{checksum[:16]}.skops"
 
 
 def _check_types(data):
@@ -226,27 +208,21 @@ def _check_types(data):
         )
 
 
-def _check_fitted(model, features):
-    from sklearn.base import is_classifier
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    try:
-        check_is_fitted(model)
-    except (NotFittedError, TypeError) as error:
-        raise ModelError(f"{error}") from None
-    if is_classifier(model):
-        raise ModelError("The service is for models of numbers: this one is a classifier.")
+def _check_columns(model, features):
+    """The order of columns, which a model that gets arrays cannot check itself."""
     inner = getattr(model, "estimator_", model)  # a hybrid's batch model
-    expected = getattr(inner, "feature_names_in_", None)
-    names = [one.name for one in features]
+    expected, names = getattr(inner, "feature_names_in_", None), [one.name for one in features]
     if expected is not None and list(expected) != names:
         raise ModelError(
             f"The model was fitted with the columns {list(expected)}, but features says {names}."
         )
-    count = getattr(inner, "n_features_in_", len(names))
-    if count != len(names):
-        raise ModelError(f"The model takes {count} columns, but features names {len(names)}.")
+
+
+def _check_prepared(prepare, features):
+    how = PREPARATIONS[prepare]
+    computed, names = list(how.rows([valid_row(how.fields)])[0]), [one.name for one in features]
+    if computed != names:
+        raise ModelError(f"prepare={prepare!r} computes {computed}, but the model takes {names}.")
 
 
 def _is_linear(model, features):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import os
 import socket
 import sys
 import time
@@ -88,74 +87,46 @@ def serve(config):
         server_header=False,
         timeout_graceful_shutdown=config.drain_timeout_s,
     )
-    return asyncio.run(_Running(config, app, Server(settings)).until_it_ends())
+    return asyncio.run(_serve(config, app, Server(settings)))
 
 
-class _Running:
-    """One service in this process."""
+async def _serve(config, app, server):
+    loop, service, listener = asyncio.get_running_loop(), app.state.service, listen()
 
-    def __init__(self, config, app, server):
-        self.config, self.app, self.server = config, app, server
-        self.service = app.state.service
-        self._draining = None
+    def end():
+        server.should_exit = True
 
-    async def until_it_ends(self):
-        self._loop = asyncio.get_running_loop()
-        try:
-            listener = _listen(self.config.port)
-        except OSError as error:
-            print(
-                f"Port {self.config.port} is not to be had ({error.strerror}): 0 takes a free one.",
-                file=sys.stderr,
-            )
-            return 2
-        on_signals(self._loop, self.drain)
-        end_with_parent(self.config, lambda: self._loop.call_soon_threadsafe(self.drain))
-        serving = asyncio.ensure_future(self.server.serve(sockets=[listener]))
-        while not self.server.started:
-            await asyncio.sleep(0.005)
-        port = listener.getsockname()[1]
-        announce(port=port, url=f"http://{HOST}:{port}", version=self.service.version)
-        code = await self._loaded()
-        await serving
-        return code
+    def drain():
+        """Say not ready, and end after `drain_s`; at once when this is called again."""
+        loop.call_later(0 if service.state == "draining" else config.drain_s, end)
+        service.drain()
 
-    async def _loaded(self):
-        """0, or 3 when the model could not be loaded."""
-        try:
-            await self.app.state.loading
-        except asyncio.CancelledError:
-            return 0
-        except Exception as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            self.server.should_exit = True
-            return 3
+    on_signals(loop, drain)
+    end_with_parent(config.lifetime_s, lambda: loop.call_soon_threadsafe(drain))
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.005)
+    port, code = listener.getsockname()[1], 0
+    announce(port=port, url=f"http://{HOST}:{port}", version=service.version)
+    try:
+        await app.state.loading
         gc.collect()
         gc.freeze()  # libraries and model stay: the collector need not look at them again
-        return 0
-
-    def drain(self):
-        """Say not ready, and end after `drain_s`; at once when this is called again."""
-        self.service.drain()
-        if self._draining is None:
-            self._draining = self._loop.call_later(self.config.drain_s, self._shut)
-        else:
-            self._shut()
-
-    def _shut(self):
-        self.server.should_exit = True
+    except asyncio.CancelledError:
+        pass  # it was ended meanwhile
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        code = 3
+        end()
+    await serving
+    return code
 
 
-def _listen(port):
+def listen():
+    """A socket that listens on any free port of 127.0.0.1."""
     # asyncio sets TCP_NODELAY only if the socket names its protocol, and that of socket.create_server does not; without it an answer,
     # sent as head and body, waits 40 ms for the client's delayed acknowledgement
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":  # elsewhere this would let two services share a port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(2048)
-    except BaseException:
-        listener.close()
-        raise
+    listener.bind((HOST, 0))
+    listener.listen(2048)
     return listener

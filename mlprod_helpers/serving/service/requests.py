@@ -28,7 +28,8 @@ HEADERS = {
 class Record:
     """What is known about one request so far; the row of the log is made of it.
 
-    `arrived` is in seconds since 1970; `rows`, their `ids` and `answers` are None until they are known.
+    `arrived` is in seconds since 1970; `rows`, their `ids` and `answers` are None until they are known. `raw` has the fields of the
+    rows as they were sent, where the service computes the features in `rows` from them.
     """
 
     own_id: str
@@ -38,6 +39,7 @@ class Record:
     user: str | None = None
     shadow: bool = False
     rows: list | None = None
+    raw: list | None = None
     ids: list | None = None
     answers: list | None = None
     latency_ms: float | None = None

@@ -108,6 +108,19 @@ def check_features(features):
     return features
 
 
+def valid_row(features):
+    """One row that is allowed, to try a model with.
+
+    >>> valid_row([Feature("distance", low=50), Feature("origin", "category", categories=["EWR", "JFK"])])
+    {'distance': 50.0, 'origin': 'EWR'}
+    """
+    row = {}
+    for one in features:
+        low, high = one.bounds
+        row[one.name] = one.categories[0] if one.kind == "category" else float(max(low, min(high, 1)))
+    return row
+
+
 def predict_body(features, most_rows):
     """The type of the body of `/predict`: one row under `features`, or 1 to `most_rows` rows under `rows`.
 

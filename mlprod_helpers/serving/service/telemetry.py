@@ -1,7 +1,5 @@
 """The service's metrics: software, input and output, in a registry of their own."""
 
-from time import perf_counter
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -22,14 +20,10 @@ disable_created_metrics()  # when a series was created, as one more series: Prom
 class Telemetry:
     """What is counted while the service answers.
 
-    >>> from mlprod_helpers.serving import Feature
-    >>> telemetry = Telemetry("v1", [Feature("distance")])
-    >>> telemetry.observe_rows([{"distance": 1400.0}])
-    >>> b'feature_value_sum{feature="distance"} 1400.0' in telemetry.text()
-    True
+    Counters and gauges that the service sets itself are attributes: `labels`, `errors`, `unlogged`, `ready`.
     """
 
-    def __init__(self, version, features):
+    def __init__(self, version, card):
         self.version, self.in_flight = version, 0
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -50,14 +44,13 @@ class Telemetry:
         self._calls = metric(
             Summary, "model_call_seconds", "How long a call of the model took, without waiting for it"
         )
-        self._labels = metric(Counter, "labels", "Requests to /label, by HTTP status", ("code",))
-        self._errors = metric(
-            Counter, "model_errors", "Calls in which the model raised, by error", ("error",)
-        )
-        self._unlogged = metric(Counter, "log_failures", "Rows that could not be written to the request log")
+        self.labels = metric(Counter, "labels", "Requests to /label, by HTTP status", ("code",))
+        self.errors = metric(Counter, "model_errors", "Calls in which the model raised, by error", ("error",))
+        self.unlogged = metric(Counter, "log_failures", "Rows that could not be written to the request log")
         metric(Gauge, "in_flight", "Requests being answered").set_function(lambda: self.in_flight)
-        self._info = metric(Gauge, "model_info", "The model that is served", ("name", "version", "checksum"))
-        self._ready = metric(Gauge, "ready", "1: takes requests; 0: starting or draining")
+        info = metric(Gauge, "model_info", "The model that is served", ("version", "checksum"))
+        info.labels(version, card.checksum).set(1)
+        self.ready = metric(Gauge, "ready", "1: takes requests; 0: starting or draining")
         self._rows = metric(Counter, "rows", "Valid rows that came in")
         values = metric(
             Summary,
@@ -75,48 +68,23 @@ class Telemetry:
         about = "Answers: their sum by their count is the mean"
         self._predictions = metric(Histogram, "prediction", about, buckets=NUMBER_BUCKETS)
         # the series are kept, because finding one by its labels costs more than counting
-        self._names = {one.name for one in features}
-        self._values = {one.name: values.labels(one.name) for one in features if one.kind != "category"}
-        self._codes = {}
-
-    def describe(self, card):
-        """Say which model is served."""
-        self._info.labels(card.name, self.version, card.checksum).set(1)
-
-    def ready(self, is_ready):
-        """Say whether the service takes requests."""
-        self._ready.set(is_ready)
+        self._names = {one.name for one in (*card.features, *card.fields)}
+        numbers = [one.name for one in card.features if one.kind != "category"]
+        self._values = {name: values.labels(name) for name in numbers}
 
     def answered(self, code, seconds):
         """Count a request to /predict."""
-        if code not in self._codes:
-            self._codes[code] = self._requests.labels(self.version, str(code))
-        self._codes[code].inc()
+        self._requests.labels(self.version, code).inc()
         self._seconds.observe(seconds)
 
     def timed(self, call):
         """The same call of the model, with its duration observed: the service time of the queue in front of it."""
 
         def observed(rows, ids):
-            begin = perf_counter()
-            try:
+            with self._calls.time():
                 return call(rows, ids)
-            finally:
-                self._calls.observe(perf_counter() - begin)
 
         return observed
-
-    def labeled(self, code):
-        """Count a request to /label."""
-        self._labels.labels(str(code)).inc()
-
-    def failed(self, error):
-        """Count a call in which the model raised."""
-        self._errors.labels(type(error).__name__).inc()
-
-    def unlogged(self):
-        """Count a row that the log did not take."""
-        self._unlogged.inc()
 
     def observe_rows(self, rows):
         """Count valid rows (dicts) and their values."""
