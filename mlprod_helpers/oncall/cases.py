@@ -1,0 +1,125 @@
+"""Logs of three weeks with one sealed incident each, for writing post-mortems (exercise 11.8)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+DAYS, FLIGHTS = 21, 36  # days of a log, flights a day
+#: cause -> the metric with an alarm that would have told it first
+ALARMS = {
+    "feed outage": "missing_share",
+    "unit change": "distance_off_share",
+    "stuck feature": "wind_unchanged_days",
+    "label outage": "labels_share",
+    "retry storm": "attempts",
+    "slow dependency": "latency_p95",
+}
+ROUTES = {  # destination -> miles, about, from New York
+    "BOS": 190,
+    "DCA": 210,
+    "BUF": 300,
+    "CLT": 540,
+    "ATL": 760,
+    "ORD": 730,
+    "MCO": 940,
+    "MIA": 1090,
+    "DEN": 1610,
+    "LAX": 2470,
+    "SFO": 2570,
+}
+
+
+def draw_case(rng, cause=None):
+    """A log of three weeks, and what happened in it.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    cause : one of `ALARMS`, or None for any
+
+    Returns
+    -------
+    log : DataFrame, one row a flight: day (from 0), origin, dest, usual_distance and distance (miles), wind (of the day's
+        forecast), attempts, latency_ms, prediction and label (minutes; NaN if missing)
+    truth : (cause, onset, alarm); `onset` is the first day with the fault
+
+    >>> log, truth = draw_case(np.random.default_rng(1), "unit change")
+    >>> len(log), truth[0], truth[2]
+    (756, 'unit change', 'distance_off_share')
+    """
+    cause = str(rng.choice(list(ALARMS))) if cause is None else cause
+    log = _quiet(rng)
+    onset = int(rng.integers(7, DAYS - 4))
+    at = (log["day"] >= onset).to_numpy()
+    here = at & (log["origin"] == str(rng.choice(["EWR", "JFK", "LGA"]))).to_numpy()
+    _FAULTS[cause](log, at, here, onset, rng)
+    return log, (cause, onset, ALARMS[cause])
+
+
+def _quiet(rng):
+    """Three weeks without an incident: but with noise, a few gaps, and one bad day that means nothing."""
+    n = DAYS * FLIGHTS
+    dest = rng.choice(list(ROUTES), n)
+    miles = np.array([ROUTES[name] for name in dest], dtype=float)
+    forecast = np.round(np.cumsum(rng.choice([-1, 1], DAYS) * rng.uniform(0.4, 3.0, DAYS)), 1)
+    day = np.repeat(np.arange(DAYS), FLIGHTS)
+    label = np.round(18 + 0.118 * miles * (1 + 0.004 * forecast[day]) + rng.normal(0, 6, n))
+    log = pd.DataFrame(
+        {
+            "day": day,
+            "origin": np.tile(["EWR", "JFK", "LGA"], n // 3),
+            "dest": dest,
+            "usual_distance": miles,
+            "distance": miles,
+            "wind": forecast[day],
+            "attempts": 1,
+            "latency_ms": np.round(rng.gamma(9, 12, n)),
+            "prediction": np.round(18 + 0.118 * miles * (1 + 0.004 * forecast[day])),
+            "label": label,
+        }
+    )
+    busy = int(rng.integers(1, 6))  # before any onset
+    log.loc[log["day"] == busy, "label"] += 9
+    log.loc[log.index[rng.choice(n, 6, replace=False)], "label"] = np.nan
+    log.loc[log.index[rng.choice(n, 4, replace=False)], "attempts"] = 2
+    log.loc[log.index[busy * FLIGHTS + 3], "distance"] = np.nan
+    return log
+
+
+def _outage(log, at, here, onset, rng):
+    log.loc[here, "prediction"] -= np.round(0.04 * log.loc[here, "usual_distance"])
+    log.loc[here, "distance"] = np.nan
+
+
+def _units(log, at, here, onset, rng):
+    log.loc[here, "prediction"] += np.round(0.07 * log.loc[here, "usual_distance"])
+    log.loc[here, "distance"] = np.round(1.609 * log.loc[here, "usual_distance"])
+
+
+def _stuck(log, at, here, onset, rng):
+    before = log.loc[log["day"] == onset - 1, "wind"].iloc[0]
+    log.loc[at, "wind"] = before
+
+
+def _no_labels(log, at, here, onset, rng):
+    log.loc[at & (log["usual_distance"] > 700).to_numpy(), "label"] = np.nan
+
+
+def _storm(log, at, here, onset, rng):
+    log.loc[at, "attempts"] = rng.integers(1, 4, at.sum())
+    log.loc[at, "latency_ms"] *= 3
+
+
+def _slow(log, at, here, onset, rng):
+    log.loc[at, "latency_ms"] *= 3
+
+
+_FAULTS = {
+    "feed outage": _outage,
+    "unit change": _units,
+    "stuck feature": _stuck,
+    "label outage": _no_labels,
+    "retry storm": _storm,
+    "slow dependency": _slow,
+}
