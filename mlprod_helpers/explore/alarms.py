@@ -85,12 +85,12 @@ def _alarm_still():
     return plots.Still(fig, moving), moving
 
 
-def alarm_picture(threshold=0.1, rows=100, columns=20, weeks_in_a_row=1, shift=0.5):
+def alarm_picture(threshold, rows, columns, weeks_in_a_row, shift):
     """False pages and delay of a weekly PSI alarm side by side, over the threshold; a dot marks the chosen one.
 
     The arguments are those of `alarm_tradeoff`.
 
-    >>> alarm_picture(threshold=0.3, rows=200)
+    >>> alarm_picture(threshold=0.3, rows=200, columns=20, weeks_in_a_row=1, shift=0.5)
     Figure: PSI above 0.3 alarms; 200 rows a week, 20 columns, page after 1 week. A quiet year has fewer than 0.01 false pages;
     a shift of 0.5 sd in one column is seen after 2.6 weeks on average.
     """

@@ -51,7 +51,7 @@ def _still():
     return plots.Still(fig, [*lines.values(), best, dot, *names, words]), lines, best, dot, names, words
 
 
-def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
+def automation_picture(threshold, reviewers, fatigue, costs):
     """Draw what a case costs at each threshold: errors, reviews and the wait in the queue; a dot marks the chosen one.
 
     The closed form of `automation.cost_curve` for a calibrated model with uniform confidence and 150 cases an hour.
@@ -62,16 +62,16 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     threshold : int. In percent: the model decides from this confidence on. Above 100 people decide everything.
     reviewers : int
     fatigue : int. Percentage points of error that a reviewer who never rests has more.
-    costs : automation.Costs, optional. 20 an error, 1 a review, 1 an hour of delay if not given.
+    costs : automation.Costs
 
-    >>> automation_picture(90, reviewers=3)
+    >>> from mlprod_helpers.automation import Costs
+    >>> automation_picture(90, reviewers=3, fatigue=0, costs=Costs(error=20, review=1, delay=1))
     Figure: 3 reviewers, threshold 90%: 20% automated, 4.9% wrong, reviewers 67% busy, a case costs 1.81. The cheapest threshold is 89%, at 1.80.
     """
-    from mlprod_helpers.automation import Costs, Reviewers, cost_curve
+    from mlprod_helpers.automation import Reviewers, cost_curve
     from mlprod_helpers.queueing import Exponential
 
     still, lines, best, dot, names, words = _still()
-    costs = costs or Costs(error=20, review=1, delay=1)
     people = Reviewers(reviewers, Exponential(_SECONDS), error=0.05, fatigue=fatigue / 100)
     curve = cost_curve(*_constructed(), _RATE, people, costs)
     at = 100 * curve.index.to_numpy()
@@ -98,14 +98,15 @@ def automation_picture(threshold=90, reviewers=2, fatigue=0, *, costs=None):
     )
 
 
-def automation_explorer(*, costs=None):
+def automation_explorer(costs):
     """Put threshold, reviewers and fatigue above `automation_picture`.
 
     Parameters
     ----------
-    costs : automation.Costs, optional. See `automation_picture`.
+    costs : automation.Costs
 
-    >>> automation_explorer().values
+    >>> from mlprod_helpers.automation import Costs
+    >>> automation_explorer(Costs(error=20, review=1, delay=1)).values
     {'threshold': 90, 'reviewers': 3, 'fatigue': 0}
     """
     return explore(

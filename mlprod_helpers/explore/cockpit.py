@@ -12,6 +12,7 @@ import pandas as pd
 from mlprod_helpers import plots
 from mlprod_helpers.explore.controls import Explorer, Slider
 
+STATE_S, PICTURE_S = 10.0, 60.0  # seconds that the table and the picture cover
 _BINS = 30  # of the picture
 _FASTEST, _SLOWEST = 0.5, 20_000  # ms: the scale stands still, what is beyond it is drawn at the edge
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))  # color is not the only mark
@@ -23,67 +24,45 @@ _ONE_AT_A_TIME = threading.Lock()  # a live cockpit draws in a thread of its own
 # --- what is known ------------------------------------------------------------------------------------------------------
 
 
-def _known(log, now, window):
-    """(rows answered in the `window` seconds up to now, now): column `ago` says how many seconds before now, 0 or less."""
-    from mlprod_helpers.requestlog import validate
-
-    if not 0 < window < np.inf:
-        raise ValueError(f"window is {window}, but it is a number of seconds above 0.")
-    validate(log)
-    latency = log["latency_ms"] if "latency_ms" in log else pd.Series(np.nan, log.index)
+def _known(log, now, seconds):
+    """The rows answered in the `seconds` up to now; column `ago` says how many seconds before now, 0 or less."""
     done = _done(log)
-    now = _moment(now, done)
-    inside = (done <= now) & (done > now - pd.Timedelta(seconds=window))
-    rows, some = log[inside], pd.Series(True, log.index[inside])
-    status = rows["status"] if "status" in log else pd.Series(200, rows.index)
-    served = rows["served"] if "served" in log else some
-    attempts = rows["attempts"] if "attempts" in log else pd.Series(1, rows.index)
-    failed = status >= 500
+    inside = (done <= now) & (done > now - pd.Timedelta(seconds=seconds))
+    rows = log[inside]
+    served, attempts, failed = rows["served"], rows["attempts"], rows["status"] >= 500
     again = set(rows["request_id"][served & (attempts > 1)])
     tried = ~served & failed & rows["request_id"].isin(again)  # a version failed it, another one answered
     stood_in = served & (attempts > 1) & ~rows["request_id"].isin(set(rows["request_id"][tried]))
-    return (
-        pd.DataFrame(
-            {
-                "ago": (done[inside] - now).dt.total_seconds(),
-                "version": rows["version"],
-                "latency_ms": latency[inside],
-                "served": served,
-                "failed": failed,
-                "retried": tried | stood_in,
-                "copy": ~served & ~tried,
-            }
-        ),
-        now,
+    return pd.DataFrame(
+        {
+            "ago": (done[inside] - now).dt.total_seconds(),
+            "version": rows["version"],
+            "latency_ms": rows["latency_ms"],
+            "served": served,
+            "failed": failed,
+            "retried": tried | stood_in,
+            "copy": ~served & ~tried,
+        }
     )
 
 
 def _done(log):
     """When each answer left."""
-    latency = log["latency_ms"].fillna(0.0).to_numpy() if "latency_ms" in log else np.zeros(len(log))
-    return log["time"] + (latency * 1000).round().astype("timedelta64[us]")
+    return log["time"] + (log["latency_ms"] * 1000).round().astype("timedelta64[us]")
 
 
-def _moment(now, done):
-    if now is None:
-        return done.max() if len(done) else pd.NaT
-    now = pd.Timestamp(now)
-    if now.tzinfo is None:
-        raise ValueError(f"The time {now} has no time zone. Write '{now}Z' for UTC.")
-    return now.tz_convert("UTC")
-
-
-def cockpit_state(log, now=None, window=10.0, versions=()):
-    """Count what each version did in the last seconds.
+def cockpit_state(log, now, versions=()):
+    """Count what each version did in the last 10 seconds.
 
     Only what was answered by now counts, so a recorded log looks as the live one did.
 
     Parameters
     ----------
-    log : DataFrame, a request log: a lab's, a router's, a service's, a simulator's
-    now : moment with a time zone, optional; the last answer if not given
-    window : float, seconds up to now
-    versions : sequence of str, optional. Listed first and in this order, even without a request.
+    log : DataFrame
+        A router's request log, with `served`, `status`, `latency_ms` and `attempts`.
+    now : Timestamp, UTC
+    versions : sequence of str
+        Listed first and in this order, even without a request.
 
     Returns
     -------
@@ -92,25 +71,19 @@ def cockpit_state(log, now=None, window=10.0, versions=()):
         included; `failed` requests that this version failed (status 500 and above), `lost` those of them that a client saw, `retried`
         those that were tried again because this version did not answer; `copies` a second (shadow).
 
-    Raises
-    ------
-    ValueError : no valid log, a time without a zone, a window of no length.
-
-    Examples
-    --------
     >>> from mlprod_helpers.requestlog import as_log
     >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 4, "request_id": [1, 2, 3, 3], "version": ["v1", "v2", "v1", "v2"],
     ...     "served": [True, True, True, False], "status": [200, 200, 200, 502], "latency_ms": [4, 6, 5, 1], "attempts": [1, 1, 2, 1]})
-    >>> cockpit_state(log, window=1)[["rate", "p50", "failed", "lost", "retried"]]
+    >>> cockpit_state(log, pd.Timestamp("2024-01-01 10:00:01Z"))[["rate", "p50", "failed", "lost", "retried"]]
              rate  p50  failed  lost  retried
     version
-    v1        2.0  4.5       0     0        0
-    v2        1.0  6.0       1     0        1
+    v1        0.2  4.5       0     0        0
+    v2        0.1  6.0       1     0        1
     """
-    return _state(_known(log, now, window)[0], window, versions)
+    return _state(_known(log, now, STATE_S), STATE_S, versions)
 
 
-def _state(rows, window, versions=()):
+def _state(rows, seconds, versions):
     names = list(dict.fromkeys([*versions, *sorted(set(rows["version"]))]))
     all_served = int(rows["served"].sum())
     table = []
@@ -120,14 +93,14 @@ def _state(rows, window, versions=()):
         p50, p99 = _percentiles(own.loc[own["served"] | own["copy"], "latency_ms"].to_numpy())
         table.append(
             {
-                "rate": served / window,
+                "rate": served / seconds,
                 "share": served / all_served if all_served else np.nan,
                 "p50": float(p50),
                 "p99": float(p99),
                 "failed": int(own["failed"].sum()),
                 "lost": int((own["failed"] & own["served"]).sum()),
                 "retried": int(own["retried"].sum()),
-                "copies": int(own["copy"].sum()) / window,
+                "copies": int(own["copy"].sum()) / seconds,
             }
         )
     columns = ["rate", "share", "p50", "p99", "failed", "lost", "retried", "copies"]
@@ -138,7 +111,7 @@ def _state(rows, window, versions=()):
 
 
 @functools.lru_cache(maxsize=8)
-def _still(versions, window):
+def _still(versions):
     """The standing part for these versions, and what moves: lines of each version, bars of failures, words."""
     from matplotlib.collections import PolyCollection
     from matplotlib.lines import Line2D
@@ -151,7 +124,7 @@ def _still(versions, window):
         (failures, (0.56, 0.13, 0.425, 0.24)),
     ):
         ax.set_position(place)
-        ax.set_xlim(-window, 0)
+        ax.set_xlim(-PICTURE_S, 0)
     for ax in (left, failures):
         ax.set_xlabel("seconds before now")
     left.set(ylim=(_FASTEST, _SLOWEST), yscale="log")
@@ -187,39 +160,30 @@ def _still(versions, window):
     return still
 
 
-def cockpit_picture(log, now=None, *, window=60.0, versions=()):
+def cockpit_picture(log, now, versions=()):
     """Draw latency by version, share of the answers, and failures over the last minute.
 
-    Parameters
-    ----------
-    log, now, versions : see `cockpit_state`; at most three versions are drawn
-    window : float, seconds up to now
+    The parameters are those of `cockpit_state`; at most three versions are drawn.
 
-    Returns
-    -------
-    plots.Figure
-
-    Examples
-    --------
     >>> from mlprod_helpers.requestlog import as_log
     >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 2, "request_id": [1, 2], "version": ["v1", "v2"],
-    ...               "status": [200, 500], "latency_ms": [4.0, 6.0]})
-    >>> cockpit_picture(log)
-    Figure: 60 s up to 10:00:00 UTC. v1: 1 answer, 50% of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50% of all, p50 6 ms, p99
+    ...     "served": True, "status": [200, 500], "latency_ms": [4.0, 6.0], "attempts": 1})
+    >>> cockpit_picture(log, pd.Timestamp("2024-01-01 10:00:01Z"))
+    Figure: 60 s up to 10:00:01 UTC. v1: 1 answer, 50% of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50% of all, p50 6 ms, p99
     6 ms, 1 failed, 1 of them seen by a client.
     """
-    rows, now = _known(log, now, window)
-    state = _state(rows, window, versions)
+    rows = _known(log, now, PICTURE_S)
+    state = _state(rows, PICTURE_S, versions)
     drawn = tuple(name for name in state.index if name != _ROUTER)[:_MOST]
     with _ONE_AT_A_TIME:
-        still = _still(drawn, window)
-        _draw(still, rows, 0.0 if pd.isna(now) else now.timestamp(), window)
-        return still.picture(_in_words(state, rows, now, window))
+        still = _still(drawn)
+        _draw(still, rows, now.timestamp())
+        return still.picture(_in_words(state, rows, now))
 
 
-def _draw(still, rows, now, window):
+def _draw(still, rows, now):
     """Put these rows into the artists that move."""
-    step = window / _BINS
+    step = PICTURE_S / _BINS
     phase = now % step  # bins stand still in time while now moves on
     begin = np.arange(-_BINS, 1) * step - phase
     number = np.floor((rows["ago"].to_numpy() + phase) / step).astype(int) + _BINS
@@ -248,7 +212,6 @@ def _draw(still, rows, now, window):
 
 def _percentiles(latency):
     """p50 and p99, NaN without any."""
-    latency = latency[~np.isnan(latency)]
     return np.percentile(latency, [50, 99]) if len(latency) else (np.nan, np.nan)
 
 
@@ -267,19 +230,17 @@ def _height(percent):
     return np.sqrt(percent)
 
 
-def _in_words(state, rows, now, window):
-    if pd.isna(now):
-        return f"No request has been answered yet: nothing to draw for the last {window:g} s."
-    sentences = [f"{window:g} s up to {now:%H:%M:%S} UTC."]
+def _in_words(state, rows, now):
+    sentences = [f"{PICTURE_S:g} s up to {now:%H:%M:%S} UTC."]
     if not len(rows):
         return f"{sentences[0]} No request was answered in this time."
     for row in state.itertuples():
-        many = round(row.rate * window)
+        many = round(row.rate * PICTURE_S)
         facts = [f"{many:,} answer{'s' * (many != 1)}"]
         if many:
             facts[0] += f", {plots.percent(row.share)} of all"
         if row.copies:
-            facts.append(f"{round(row.copies * window):,} shadow copies")
+            facts.append(f"{round(row.copies * PICTURE_S):,} shadow copies")
         if not np.isnan(row.p50):
             facts.append(f"p50 {plots.say(row.p50)} ms, p99 {plots.say(row.p99)} ms")
         if row.failed:
@@ -309,7 +270,7 @@ class RecordedCockpit(Explorer):
     def __init__(self, log, why):
         self._why = why
         begin = log["time"].min().floor("s")
-        length = max(2, int(np.ceil((_moment(None, _done(log)) - begin).total_seconds())))
+        length = max(2, int(np.ceil((_done(log).max() - begin).total_seconds())))
         versions = tuple(sorted(set(log["version"]) - {_ROUTER}))
 
         def picture(seconds):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
 
 from mlprod_helpers import plots
+from mlprod_helpers.explore.page import at_home
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,8 @@ class Slider:
 
     Parameters
     ----------
-    low, high, step : float or int. The range and the distance of two settings; all integers make an integer slider.
-    start : float, optional. Where it stands first; `low` if not given.
+    low, high, step, start : float or int
+        The range, the distance of two settings, and where it stands first; all integers make an integer slider.
     label : str, optional. What it is called; the argument's name if not given.
     unit : str, optional. It follows the label and each value: "sd", "minutes".
 
@@ -28,30 +30,34 @@ class Slider:
     low: float
     high: float
     step: float
-    start: float | None = None
+    start: float
     label: str = ""
     unit: str = ""
 
     def __post_init__(self):
-        numbers = [self.low, self.high, self.step, self.low if self.start is None else self.start]
-        if not all(isinstance(x, Real) and not isinstance(x, bool) and math.isfinite(x) for x in numbers):
-            raise ValueError(f"A slider needs finite numbers (low, high, step, start): got {tuple(numbers)}.")
-        if not self.low < self.high or not 0 < self.step <= self.high - self.low:
-            raise ValueError(f"No slider runs from {self.low} to {self.high} in steps of {self.step}.")
-        if not self.low <= numbers[3] <= self.high:
-            raise ValueError(f"A slider from {self.low} to {self.high} cannot start at {self.start}.")
-        object.__setattr__(self, "start", numbers[3])
+        if not (self.low <= self.start <= self.high and 0 < self.step <= self.high - self.low):
+            raise ValueError(
+                f"No slider runs from {self.low} to {self.high} in steps of {self.step} and starts at {self.start}."
+            )
+
+    @property
+    def decimals(self):
+        """How many decimals a value has; None if all values are integers."""
+        if all(isinstance(x, Integral) for x in (self.low, self.high, self.step, self.start)):
+            return None
+        return max(0, -math.floor(math.log10(self.step) + 1e-9))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few things to choose.
+    """One of a few things to choose; numbers in rising order become a slider that stops at them.
 
     Parameters
     ----------
     options : sequence. What can be chosen.
     start : object, optional. What is chosen first; the first option if not given.
     label : str, optional. What is chosen here; the argument's name if not given.
+    unit : str, optional. It follows the label and each value.
 
     >>> Choice(["sudden", "gradual"]).start
     'sudden'
@@ -60,7 +66,7 @@ class Choice:
     options: tuple
     start: object = None
     label: str = ""
-    unit = ""
+    unit: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "options", tuple(self.options))
@@ -70,6 +76,15 @@ class Choice:
             object.__setattr__(self, "start", self.options[0])
         if self.start not in self.options:
             raise ValueError(f"{self.start!r} is not one of the options {list(self.options)}.")
+
+    @property
+    def ordered(self):
+        """Whether the options are numbers, each above the one before."""
+        return all(map(_is_number, self.options)) and all(low < high for low, high in pairwise(self.options))
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def explore(fn, /, **controls):
@@ -121,7 +136,7 @@ class Explorer:
 
     def __init__(self, fn, controls):
         if not controls:
-            raise ValueError("An explorer needs at least one control, such as shift=Slider(0, 3, 0.1).")
+            raise ValueError("An explorer needs at least one control, such as shift=Slider(0, 3, 0.1, 1).")
         for name, control in controls.items():
             if not isinstance(control, Slider | Choice):
                 raise TypeError(f"{name}={control!r} is no control: give a Slider or a Choice.")
@@ -167,13 +182,16 @@ class Explorer:
         reset = ipywidgets.Button(
             description="Reset",
             tooltip="Put all controls back to where they started",
-            icon="undo",
-            layout={"width": "auto", "align_self": "flex-end"},
+            layout={"width": "auto", "flex": "none"},
         )
         reset.on_click(lambda _: self.reset())
         self._picture = ipywidgets.HTML(value=self._shown(), layout={"margin": "6px 0 0"})
-        controls = ipywidgets.VBox(list(self._inputs.values()), layout={"width": "min(100%, 42em)"})
-        return ipywidgets.VBox([ipywidgets.HBox([controls, reset]), self._picture])
+        wide = {"flex": "1 1 30em", "max_width": "42em", "min_width": "0"}
+        row = {"flex_flow": "row wrap", "align_items": "flex-end"}
+        controls = ipywidgets.HBox(
+            [ipywidgets.VBox(list(self._inputs.values()), layout=wide), reset], layout=row
+        )
+        return at_home(ipywidgets.VBox([controls, self._picture]))
 
     def _make_input(self, name, width):
         import ipywidgets
@@ -186,11 +204,14 @@ class Explorer:
             "style": {"description_width": width},
             "layout": {"width": "auto"},
         }
-        if isinstance(control, Choice):
+        if isinstance(control, Choice) and not control.ordered:
             return ipywidgets.Dropdown(options=control.options, **common)
-        numbers = (control.low, control.high, control.step, control.start)
-        whole = all(isinstance(x, Integral) for x in numbers)
-        decimals = 0 if whole else max(0, -math.floor(math.log10(control.step) + 1e-9))
+        if isinstance(control, Choice):
+            stops = [(f"{option:,}", option) for option in control.options]
+            made = ipywidgets.SelectionSlider(options=stops, continuous_update=True, **common)
+            return made.add_class("mlprod-stops")  # the browser counts its stops: 0, 1, 2
+        decimals = control.decimals
+        whole = decimals is None
         # the browser sends the newest value only once the kernel is idle again: dragging never piles up pictures
         return (ipywidgets.IntSlider if whole else ipywidgets.FloatSlider)(
             min=control.low,
@@ -217,7 +238,7 @@ class Explorer:
                 self._inputs[name].value = value
         finally:
             self._moving = False
-        values = {name: control.value for name, control in self._inputs.items()}
+        values = {name: self._clean(name, control.value) for name, control in self._inputs.items()}
         if values == self.values and self.figure is not None:
             return
         self.values = values
@@ -226,6 +247,11 @@ class Explorer:
         except Exception as error:  # whatever the function raises: the next move may work again
             self.figure, self._failure = None, f"{type(error).__name__}: {error}"
         self._picture.value = self._shown()
+
+    def _clean(self, name, value):
+        """The value as the step writes it: 0.3, where a browser counts to 0.30000000000000004."""
+        decimals = getattr(self._controls[name], "decimals", None)
+        return value if decimals is None else round(value, decimals)
 
     def _shown(self):
         """The picture, or why there is none."""
@@ -238,9 +264,8 @@ class Explorer:
         settings = []
         for name, value in self.values.items():
             control = self._controls[name]
-            number = isinstance(value, Real) and not isinstance(value, bool)
             settings.append(
-                f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if number else value}"
+                f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if _is_number(value) else value}"
                 + (f" {control.unit}" if control.unit else "")
             )
         return ", ".join(settings)
@@ -248,7 +273,7 @@ class Explorer:
     def __repr__(self):
         return f"Explorer at {self._settings()}: {self.figure.alt if self.figure else self._failure}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, **_):
         note = (
             f"<p><em>Explorer at {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
         )

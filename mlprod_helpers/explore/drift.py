@@ -62,7 +62,7 @@ def _monitors_still():
     return plots.Still(fig, [line for panel in lines for line in panel]), lines
 
 
-def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
+def drift_picture(kind, pattern, strength, delay):
     """What do the four monitors see of a drift: inputs, predictions, labels, error?
 
     A stream of 6,000 rows from `make_stream`, a frozen linear model fitted on the first 2,000, and a drift from row 2,400 on.
@@ -74,7 +74,7 @@ def drift_picture(kind="concept", pattern="sudden", strength=80, delay=0):
     strength : float. Percent of the largest size on offer: concept 0.4, covariate 2 sd (of x0), prior 0.35.
     delay : int. Ticks until a label is known: labels and errors are drawn where they are known.
 
-    >>> drift_picture("concept", "sudden", 100)
+    >>> drift_picture("concept", "sudden", 100, 0)
     Figure: concept drift, sudden: row 2,400, size 0.4 (share of rows whose label changes). Before it and under the new regime:
     farthest input moved by 0.06 sd, predictions 0.52 and 0.50, labels 0.51 and 0.49, error rate 0.10 and 0.44.
     """
@@ -111,7 +111,7 @@ def drift_explorer():
     return explore(
         drift_picture,
         kind=Choice(tuple(KINDS)),
-        pattern=Choice(tuple(PATTERNS)),
+        pattern=Choice(PATTERNS),
         strength=Slider(10, 100, 10, 80, unit="% of the largest"),
         delay=Slider(0, 2000, 250, 0, label="labels come late by", unit="ticks"),
     )

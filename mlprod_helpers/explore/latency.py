@@ -7,30 +7,28 @@ import functools
 import numpy as np
 
 from mlprod_helpers import plots
-from mlprod_helpers.explore.controls import Choice, Slider, explore
+from mlprod_helpers.explore.controls import Choice, explore
 
 _LAWS = {"constant": "every request takes equally long", "exponential": "many short, few long"}
 _LOADS = np.arange(5, 96) / 100  # of the curves
 
 
-def predicted_latency(load, law, service_ms=1.0, service_sd_ms=None):
+def predicted_latency(load, law, service_ms, service_sd_ms):
     """Mean and p99 (ms) of the latency of one server at a `load` (share of the time), from its service time.
 
     The mean is exact for every law: the formula of Pollaczek and Khinchine (`queueing.mgc`), from mean and standard
-    deviation of the service time (that of the law, "constant" or "exponential", if not given). The p99 is that of
-    exactly constant or exponential service times with this mean.
+    deviation of the service time. The p99 is that of exactly constant or exponential service times with this mean.
 
-    >>> [round(value, 1) for value in predicted_latency(0.8, "exponential", 10.0)]
+    >>> [round(value, 1) for value in predicted_latency(0.8, "exponential", 10.0, 10.0)]
     [50.0, 230.3]
-    >>> [round(value, 1) for value in predicted_latency(0.8, "constant", 10.0, service_sd_ms=1.0)]
+    >>> [round(value, 1) for value in predicted_latency(0.8, "constant", 10.0, 1.0)]
     [30.2, 113.6]
     """
     from mlprod_helpers.queueing import md1_percentile, mgc, mmc_percentile
 
-    spread, percentile = (0.0, md1_percentile) if law == "constant" else (1.0, mmc_percentile)
-    if service_sd_ms is not None:
-        spread = service_sd_ms / service_ms
-    return service_ms * mgc(load, 1.0, spread).latency, service_ms * percentile(99, load, 1.0)
+    percentile = md1_percentile if law == "constant" else mmc_percentile
+    mean = mgc(load, 1.0, service_sd_ms / service_ms).latency
+    return service_ms * mean, service_ms * percentile(99, load, 1.0)
 
 
 @functools.cache
@@ -49,7 +47,7 @@ def _still(law):
     curves = np.array([predicted_latency(load, law, *about) for load in _LOADS]).T
     fig, ax = plots.figure(layout=None, size=(7.4, 4.1))
     fig.subplots_adjust(left=0.09, right=0.98, bottom=0.29, top=0.845)
-    low, high = 0.6 * runs["service_ms"].min(), 1.6 * max(runs["p99_ms"].max(), curves[1][:-5].max())
+    low, high = 0.6 * runs["service_ms"].min(), 1.2 * max(runs["p99_ms"].max(), curves[1].max())
     ax.set(
         xlim=(0, 100), ylim=(low, high), yscale="log", xlabel="load of the service, %", ylabel="latency, ms"
     )
@@ -69,12 +67,12 @@ def _still(law):
     return plots.Still(fig, [here, words]), here, words, (low, high)
 
 
-def measured_latency_picture(load=80, law="constant"):
+def measured_latency_picture(load, law):
     """Draw what a real service was measured to take, beside what queueing theory says from its service time alone.
 
     The prediction knows nothing of the service but how long a request keeps it busy: not its threads, and not the
-    load generator on the same machine. The recorded load (percent of the time) nearest to `load` is shown; `law` is
-    that of the service times, "constant" or "exponential".
+    load generator on the same machine. `load` is one of the recorded loads (percent of the time); `law` is that of the
+    service times, "constant" or "exponential".
     """
     runs = _runs(law)
     run = runs.iloc[int(np.argmin(np.abs(100 * runs["load"] - load)))]
@@ -93,6 +91,12 @@ def measured_latency_picture(load=80, law="constant"):
     return still.picture(f"{begin} {'; '.join(compared)}.")
 
 
+def _measured_loads():
+    """The loads (%) at which each law was measured."""
+    loads = (set((100 * _runs(law)["load"]).round().astype(int).tolist()) for law in _LAWS)
+    return sorted(set.intersection(*loads))
+
+
 def _gap(value, expected):
     off = round(100 * (value / expected - 1))
     return "the same" if off == 0 else f"{abs(off)}% {'above' if off > 0 else 'below'}"
@@ -106,6 +110,6 @@ def measured_latency_explorer():
     """
     return explore(
         measured_latency_picture,
-        load=Slider(20, 90, 5, 80, label="load", unit="%"),
+        load=Choice(_measured_loads(), 80, label="load", unit="%"),
         law=Choice(_LAWS, label="service times"),
     )

@@ -13,13 +13,11 @@ import weakref
 
 import pandas as pd
 
-from mlprod_helpers.explore.cockpit import RecordedCockpit, cockpit_picture, cockpit_state
+from mlprod_helpers.explore.cockpit import PICTURE_S, RecordedCockpit, cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import mimebundle
-from mlprod_helpers.explore.panel import LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
-from mlprod_helpers.explore.recent import Recent
+from mlprod_helpers.explore.panel import AGAIN, LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
 
 LOAD_S = 300.0
-_SHOWN = 60.0  # seconds of the picture
 _LOOK_S = 0.7  # how long a service may take to answer /readyz
 _COCKPITS = weakref.WeakKeyDictionary()  # lab -> its cockpit: a cell that runs again replaces it
 
@@ -42,23 +40,24 @@ class Cockpit:
     waiting : dict
         Version -> requests that wait for its answer at this moment: they are in no log yet.
     state : DataFrame
-        The last `window` seconds, see `cockpit_state`.
+        The last 10 seconds, see `cockpit_state`.
     figure : plots.Figure
         The last minute.
     lines : list of str
         The end of the log.
     """
 
-    window = 10.0
     minutes = 10.0  # for which it looks
     every = 1.0  # seconds from one look to the next
 
-    def __init__(self, lab, rows=None):
+    def __init__(self, lab, rows):
+        from mlprod_helpers.explore.recent import Recent  # heavy: pydantic
+
         self._lab = weakref.ref(lab)  # a cockpit keeps no lab alive
         self.names = [lab.stable, *([lab.canary] if lab.canary else [])]
         self.names += [name for name in lab.services if name not in self.names]
         self._rows = rows
-        self._recent = Recent(lab.folder / "log-router.jsonl", _SHOWN + 15)
+        self._recent = Recent(lab.folder / "log-router.jsonl", PICTURE_S + 15)
         self._over, self._load_over, self._busy = threading.Event(), None, set()
         self._thread, self._panel = None, None
         self.message = "Ready." if rows is None else "Ready. Start the load."
@@ -101,10 +100,17 @@ class Cockpit:
             self._thread.start()
         return self
 
+    def say_paused(self, paused):
+        """Say what a press of *Pause* or *Go on* does."""
+        still = "Paused. Table and picture stand still; load and services go on. Press Go on to look again."
+        self._report(still if paused else "Looking again, once a second.")
+
     def end(self):
         """End load, looking and the lab with all its processes: what the button *Close* does."""
         lab = self._lab()
-        self.close("The cockpit is closed, and its lab has ended.")
+        self.close("The cockpit is closed.")
+        self._lab_ended()
+        self._report(f"The cockpit is closed, and its lab has ended. The picture stands still. {AGAIN}")
         if lab is not None and lab.running:
             # some seconds until the last process is gone; the notebook goes on meanwhile
             threading.Thread(target=lab.close, name="mlprod-close", daemon=True).start()
@@ -167,8 +173,8 @@ class Cockpit:
         self.waiting = _waiting(lab) if self.routed else {}
         log, now = self._recent.read(), pd.Timestamp.now("UTC")
         self.lines = self._recent.lines
-        self.state = cockpit_state(log, now, self.window, self.names)
-        self.figure = cockpit_picture(log, now, window=_SHOWN, versions=self.names)
+        self.state = cockpit_state(log, now, self.names)
+        self.figure = cockpit_picture(log, now, self.names)
 
     def _read_plan(self, lab):
         try:
@@ -294,7 +300,7 @@ class Cockpit:
         services = "; ".join(f"{name} {self.lights[name]} ({role(self.plan, name)})" for name in self.names)
         return f"Cockpit: {services}. {self.figure.alt}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, **_):
         bundle = mimebundle(
             self.widget,
             f"<div>{state_table(self)}{self.figure.html()}{log_lines(self.lines)}"

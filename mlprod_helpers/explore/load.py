@@ -11,7 +11,7 @@ from mlprod_helpers.explore.controls import Slider, explore
 
 _SERVICE_MS = 50  # mean service time of the explorer
 _LOADS = np.arange(2, 98)  # %
-_LONGEST_MS = 2000
+_LATENCIES_MS = 20, 10_000  # of the axis: every setting of the sliders is on it
 
 
 @functools.cache
@@ -30,7 +30,11 @@ def _load_still():
     """The part of the picture that stays, and the artists that move."""
     fig, ax = plots.figure(layout=None)
     fig.subplots_adjust(left=0.09, right=0.98, bottom=0.15, top=0.9)
-    ax.set(xlim=(0, 100), ylim=(0, _LONGEST_MS), xlabel="load of each server, %", ylabel="latency, ms")
+    ax.set(xlim=(0, 100), xlabel="load of each server, %", ylabel="latency, ms")
+    ax.set(yscale="log", ylim=_LATENCIES_MS)
+    ticks = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+    ax.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
     moving = []
     for name, color in (("p50", plots.BLUE), ("p99", plots.ORANGE)):
         [curve] = ax.plot([], [], color=color, label=name)
@@ -41,7 +45,7 @@ def _load_still():
     return plots.Still(fig, [*moving, words]), moving, words
 
 
-def load_picture(load=80, servers=1):
+def load_picture(load, servers):
     """p50 and p99 of the latency against the load, exact for exponential service times of 50 ms (M/M/c).
 
     `load` is the share of the time in which each of the servers works, in percent, 2 to 97.
@@ -53,7 +57,7 @@ def load_picture(load=80, servers=1):
     now = [values[load - _LOADS[0]] for values in _latencies(servers)]
     for (curve, dot), values, at in zip((moving[:2], moving[2:]), _latencies(servers), now, strict=True):
         curve.set_data(_LOADS, values)
-        dot.set_data([load], [at])  # above the frame it is not drawn, but the words say it
+        dot.set_data([load], [at])
     many = f"{servers} server{'s' if servers > 1 else ''} at {load}% load"
     rate = load / 100 * servers * 1000 / _SERVICE_MS
     p50, p99 = (f"{value:,.0f} ms" for value in now)

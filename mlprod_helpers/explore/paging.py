@@ -54,7 +54,7 @@ def _still():
     return plots.Still(fig, [line, true, false, title]), line, true, false, title
 
 
-def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
+def paging_picture(threshold, hold, limits):
     """Draw two weeks of p95 with three incidents, and the pages of one rule.
 
     p95 doubles for ten hours at three moments, and eight blips of one hour pass by themselves.
@@ -66,7 +66,7 @@ def paging_picture(threshold=450, hold=0, limits=ONE_LIMIT):
     limits : {"one for all hours", "one for each hour"}
         The threshold of each hour is one and a half times what is usual at this hour of the week.
 
-    >>> paging_picture(hold=1, limits="one for each hour")
+    >>> paging_picture(450, 1, "one for each hour")
     Figure: 1.5 times the usual p95 of each hour, held for 1 hour: 3 of 3 incidents caught, 0 late, 0 missed;
     0 of 3 pages false, 1.5 pages a week.
     """

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers import plots
+from mlprod_helpers.explore.cockpit import STATE_S
+from mlprod_helpers.explore.page import at_home
 
 MAX_RATE = 150  # requests a second: one core answers more, but it also draws
 LIGHTS = {
@@ -22,6 +24,11 @@ LIGHTS = {
     "ended": ("○", plots.GREY),
 }
 # text and background together: right in both themes
+AGAIN = "To open it again, run the cells that start the lab and show the cockpit."
+_STOPPED = (
+    "The kernel was restarted or has ended, and the lab's services ended with it. Table and picture show the last moment "
+    f"before that. {AGAIN}"
+)
 _PAPER = f"background:{plots.PAPER};color:{plots.INK};border-radius:6px;padding:6px 10px"
 
 
@@ -63,6 +70,7 @@ class Panel:
         self._pause = w.ToggleButton(
             False, description="Pause", tooltip="Stop looking; press again to go on", layout={"width": "auto"}
         )
+        self._pause.observe(self._on_pause, names="value")
         end = self._button("Close", "End load, cockpit and lab: no process is left", cockpit.end)
         self._rate.observe(self._on_rate, names="value")
         for widget in (self._weight, self._mirror):
@@ -79,18 +87,18 @@ class Panel:
             self._chosen,
             *acts,
             self._pause,
-            end,
-        ]
+        ]  # all but Close: a button that is disabled loses the focus
         row = {"flex_flow": "row wrap", "align_items": "center"}
         self.box = w.VBox(
             [
                 w.HBox([self._rate, self._load], layout=row),
                 w.HBox([self._weight, back], layout=row),
-                self._mirror,
+                w.HBox([self._mirror], layout=row),
                 w.HBox([self._chosen, *acts, self._pause, end], layout=row),
                 *(self._message, self._table, self._picture, self._log),
             ]
         )
+        at_home(self.box, _STOPPED)
 
     def _slider(self, kind, value, title, *, low=0, high=100, step=1, **more):
         return kind(
@@ -102,7 +110,7 @@ class Panel:
             tooltip=title,
             continuous_update=False,
             style={"description_width": "10em"},
-            layout={"width": "min(100%, 38em)"},
+            layout={"flex": "0 1 38em", "min_width": "0"},
             **more,
         )
 
@@ -131,6 +139,10 @@ class Panel:
 
     def _on_chosen(self, act):
         return lambda: act(self._chosen.value)
+
+    def _on_pause(self, change):
+        self._pause.description = "Go on" if change["new"] else "Pause"
+        self._cockpit.say_paused(change["new"])
 
     # ------------------------------------------------------------------------------------------ what is shown
 
@@ -174,10 +186,9 @@ class Panel:
     def name_load(self):
         """The button says what it will do."""
         self._load.description = "Stop load" if self._cockpit.loading else "Start load"
-        self._load.icon = "stop" if self._cockpit.loading else "play"
 
     def disable(self):
-        """Nothing can be pressed any more."""
+        """Nothing can be pressed any more but Close, which says how to begin again."""
         for widget in self._inputs:
             with contextlib.suppress(Exception):  # the widget may be gone
                 widget.disabled = True
@@ -199,12 +210,12 @@ def state_table(cockpit):
     rows = [_cells(cockpit, row) for row in cockpit.state.itertuples()]
     body = [[_cell(text, "th" if i == 0 else "td", i) for i, text in enumerate(row.values())] for row in rows]
     heads = [_cell(name, "th", i) for i, name in enumerate(rows[0])]
-    caption = f"The last {cockpit.window:g} seconds"
+    caption = f"The last {STATE_S:g} seconds"
     if not cockpit.routed:
         caption += ". <strong>The router does not answer.</strong>"
     lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in (heads, *body))
     return (
-        f'<div style="{_PAPER}"><table style="border-collapse:collapse;color:inherit;line-height:1.4;white-space:nowrap">'
+        f'<div style="{_PAPER}"><table class="mlprod-state" cellpadding="3" style="border-collapse:collapse;color:inherit;line-height:1.4">'
         f'<caption style="caption-side:top;text-align:left;color:inherit">{caption}</caption>{lines}</table></div>'
     )
 
@@ -215,25 +226,25 @@ def _cells(cockpit, row):
     state = ""
     if light:
         glyph, color = LIGHTS[light]
-        state = f'<span aria-hidden="true" style="color:{plots.ink(color)}">{glyph}</span> {light}<br>'
+        state = f'<span class="mlprod-light"><span><span aria-hidden="true" style="color:{plots.ink(color)}">{glyph}</span> {light}</span></span><br>'
         state += html.escape(role(cockpit.plan, row.Index))
     return {
         "service": html.escape(str(row.Index)),
         "state": state,
         "waiting<br>now": _number(cockpit.waiting.get(row.Index, np.nan)),
-        "answers/s": _number(row.rate),
-        "p50, ms": _number(row.p50),
-        "p99, ms": _number(row.p99),
+        "answers<br>per s": _number(row.rate),
+        "p50,<br>ms": _number(row.p50),
+        "p99,<br>ms": _number(row.p99),
         "failed": f"{row.failed:,}",
         "seen by<br>clients": f"{row.lost:,}",
         "tried<br>again": f"{row.retried:,}",
-        "copies/s": _number(row.copies),
+        "copies<br>per s": _number(row.copies),
     }
 
 
 def _cell(text, tag, place):
     side = "left" if place < 2 else "right"
-    return f'<{tag} style="text-align:{side};vertical-align:top;padding:2px 6px">{text}</{tag}>'
+    return f'<{tag} style="text-align:{side};vertical-align:top">{text}</{tag}>'
 
 
 def _number(value):

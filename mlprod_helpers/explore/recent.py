@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from datetime import datetime
+from typing import Literal
 
 import pandas as pd
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from mlprod_helpers import plots
 
 _LINES = 6  # of the log that are shown
-_USUAL = {"served": True, "status": 200, "latency_ms": 0.0, "attempts": 1}  # where an event does not say
+_AT_ONCE = 4_000_000  # bytes
+_DTYPES = {
+    "time": "datetime64[us, UTC]",
+    "request_id": object,
+    "version": object,
+    "served": bool,
+    "status": int,
+    "latency_ms": float,
+    "attempts": int,
+}
+
+
+class Request(BaseModel):
+    """An event of the log about a request."""
+
+    model_config = ConfigDict(strict=True)
+
+    event: Literal["request"]
+    time: AwareDatetime
+    request_id: str | int
+    version: str = Field(min_length=1)
+    served: bool = True
+    status: int = Field(200, ge=100, lt=600)
+    latency_ms: FiniteFloat = Field(0.0, ge=0)
+    attempts: int = Field(1, ge=1)
+    user_id: object = None
+    prediction: object = None
+
+    def __str__(self):
+        answer = self.prediction
+        parts = [
+            f"{self.time:%H:%M:%S}.{self.time.microsecond // 1000:03d}",
+            f"{self.version:8}",
+            str(self.status),
+            f"{self.latency_ms:8.1f} ms",
+        ]
+        if self.user_id is not None:
+            parts.append(f"user {self.user_id}")
+        if answer is not None:
+            parts.append(f"answer {plots.say(answer) if isinstance(answer, float) else answer}")
+        if self.attempts > 1:
+            parts.append(f"try {self.attempts}")
+        if not self.served:
+            parts.append("(failed)" if self.status >= 500 else "(shadow copy)")
+        return "  ".join(parts)
 
 
 class Recent:
@@ -24,73 +67,35 @@ class Recent:
     seconds : float, how long a request is kept
     """
 
-    _AT_ONCE = 4_000_000  # bytes
-
     def __init__(self, path, seconds):
         self._path, self._keep = path, seconds
-        self._at, self._rest = max(0, self._size() - self._AT_ONCE), b""
-        self._rows, self.lines = [], []
-
-    def _size(self):
-        return self._path.stat().st_size if self._path.exists() else 0
+        size = path.stat().st_size if path.exists() else 0
+        self._at, self._rest = max(0, size - _AT_ONCE), b""
+        self._requests, self.lines = [], []
 
     def read(self):
         """A request log: `time, request_id, version, served, status, latency_ms, attempts`."""
-        from mlprod_helpers.requestlog import RequestLog, as_log
-
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._at)
-                new = file.read(self._AT_ONCE)
+                new = file.read(_AT_ONCE)
             self._at += len(new)
             *whole, self._rest = (self._rest + new).split(b"\n")
-            events = [event for line in whole if (event := _request(line)) is not None]
-            self.lines = [*self.lines, *map(_in_words, events[-_LINES:])][-_LINES:]
-            self._rows += [_row(event) for event in events]
+            requests = [request for line in whole if (request := _read(line)) is not None]
+            self.lines = [*self.lines, *map(str, requests[-_LINES:])][-_LINES:]
             oldest = time.time() - self._keep
-            self._rows = [row for row in self._rows if row[0] + row[5] / 1000 >= oldest]
-        if not self._rows:
-            return RequestLog().read()
-        log = pd.DataFrame(self._rows, columns=["time", "request_id", "version", *_USUAL])
-        log["time"] = pd.to_datetime((log["time"] * 1e6).round().astype("int64"), unit="us", utc=True)
-        return as_log(log.drop_duplicates(["request_id", "version"], keep="last").sort_values("time"))
+            self._requests += requests
+            self._requests = [
+                each for each in self._requests if each.time.timestamp() + each.latency_ms / 1000 >= oldest
+            ]
+        rows = [[getattr(each, name) for name in _DTYPES] for each in self._requests]
+        log = pd.DataFrame(rows, columns=list(_DTYPES)).astype(_DTYPES)
+        return log.drop_duplicates(["request_id", "version"], keep="last")
 
 
-def _request(line):
+def _read(line):
     """The request that a line tells of; None if it is about something else, not whole, or odd: one odd row would hide all others."""
     try:
-        event = json.loads(line)
-        if event["event"] != "request":
-            return None
-        event["time"] = datetime.fromisoformat(event["time"])
-        event = {**_USUAL, **event}
-        whole = all(isinstance(event[name], int) and event[name] >= 1 for name in ("status", "attempts"))
-        named = (
-            isinstance(event["request_id"], str | int)
-            and event["version"]
-            and isinstance(event["version"], str)
-        )
-        good = whole and named and 100 <= event["status"] < 600 and isinstance(event["served"], bool)
-        return event if good and event["time"].tzinfo and 0 <= event["latency_ms"] < math.inf else None
-    except (ValueError, KeyError, TypeError):
+        return Request.model_validate_json(line)
+    except ValidationError:
         return None
-
-
-def _row(event):
-    names = ("request_id", "version", *_USUAL)
-    return event["time"].timestamp(), *(event[name] for name in names)
-
-
-def _in_words(event):
-    when, answer = event["time"], event.get("prediction")
-    parts = [f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}", f"{event['version']:8}", str(event["status"])]
-    parts.append(f"{event['latency_ms']:8.1f} ms")
-    if "user_id" in event:
-        parts.append(f"user {event['user_id']}")
-    if answer is not None:
-        parts.append(f"answer {plots.say(answer) if isinstance(answer, float) else answer}")
-    if event["attempts"] > 1:
-        parts.append(f"try {event['attempts']}")
-    if not event["served"]:
-        parts.append("(failed)" if event["status"] >= 500 else "(shadow copy)")
-    return "  ".join(parts)

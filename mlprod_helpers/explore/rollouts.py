@@ -63,7 +63,7 @@ def _rollout(fault, plan, wanted):
     latency = ThresholdJudge({"latency_p99": (None, 400)}, min_requests=wanted)
     judge = AllOf(BySegment("origin", errors), latency)
     versions = Version("v1", Behavior(error_rate=0.01)), Version("v2", _behavior(fault))
-    return replay(_traffic(), versions, _plan(plan), judge, 1, limits={"latency_ms": 500})
+    return replay(_traffic(), versions, _plan(plan), judge, 1, slow_ms=500)
 
 
 @functools.cache
@@ -71,10 +71,13 @@ def _still():
     """The part of the picture that stays, and the artists that move."""
     fig, panels = plots.figure(nrows=3, sharex=True, size=(7.4, 5.4), layout=None)
     fig.subplots_adjust(left=0.11, right=0.98, top=0.93, bottom=0.1, hspace=0.24)
-    tops = {"new version (%)": 104, "failed (%)": 15, "users harmed": _MOST}
+    tops = {"new version (%)": 104, "failed (%)": 50, "users harmed": _MOST}
     for panel, (name, top) in zip(panels, tops.items(), strict=True):
         panel.set(ylabel=name, ylim=(-top / 25, top), xlim=(0, _MINUTES))
     weight, failed, harm = panels
+    failed.set_ylim(-0.5, 50)
+    failed.set_yscale("symlog", linthresh=10)  # 1% and 40% in one picture
+    failed.set_yticks([0, 5, 10, 20, 50], ["0", "5", "10", "20", "50"])
     harm.set_ylim(-0.5, _MOST)
     harm.set_yscale("symlog", linthresh=10)  # 20 and 1,000 in one picture
     harm.set_yticks([0, 10, 100, 1000], ["0", "10", "100", "1,000"])
@@ -90,7 +93,7 @@ def _still():
     return plots.Still(fig, [*lines, title]), lines, title
 
 
-def rollout_picture(fault="one airport", plan=PLANS[0], wanted=40):
+def rollout_picture(fault, plan, wanted):
     """Draw the weight of the new version, failures of both versions and the users harmed over 50 minutes.
 
     The judge compares error rates with the old version, airport by airport, and wants a p99 below 400 ms. It looks every two
@@ -102,11 +105,7 @@ def rollout_picture(fault="one airport", plan=PLANS[0], wanted=40):
     plan : str. One of `PLANS`.
     wanted : int. Requests of the new version that the judge wants to see, at one airport, since it last had enough.
 
-    Returns
-    -------
-    plots.Figure
-
-    >>> rollout_picture("none", wanted=100).alt.split(". ")[0]
+    >>> rollout_picture("none", "canary 5, 10, 25, 50%", 100).alt.split(". ")[0]
     'Canary: Healthy, 0 users harmed, promoted after 18.0 min'
     """
     run = _rollout(fault, plan, wanted)
@@ -123,10 +122,6 @@ def rollout_picture(fault="one airport", plan=PLANS[0], wanted=40):
 
 def rollout_explorer():
     """Fault, plan and patience of the judge above `rollout_picture`.
-
-    Returns
-    -------
-    Explorer
 
     >>> rollout_explorer().values
     {'fault': 'one airport', 'plan': 'canary 5, 10, 25, 50%', 'wanted': 40}

@@ -44,10 +44,15 @@ class Watch:
         return None
 
 
+def running_shell():
+    """The running IPython shell, if there is one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+
+
 def watch():
     """The watch of the running IPython shell, which begins with the first call; None elsewhere."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    shell = running_shell()
     if shell is None:
         return None
     running = getattr(shell, "_mlprod_watch", None)

@@ -2,23 +2,19 @@
 
 import contextlib
 import functools
-import io
-import re
-import sys
-import traceback
-import types
-import warnings
 import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mlprod_helpers.lesson import elsewhere, values
+from mlprod_helpers.lesson.cells import running_shell
 from mlprod_helpers.lesson.contract import Raised, bundle
 from mlprod_helpers.lesson.expect import Expect, Line, pattern
 from mlprod_helpers.lesson.kinds import Choice, Function, Refused
-from mlprod_helpers.lesson.limit import Clock, TimeIsUp
+from mlprod_helpers.lesson.limit import Clock
 from mlprod_helpers.lesson.outcome import Outcome, Verdict
+from mlprod_helpers.lesson.owner import FUNCTIONS, Owner, frames_of, message_of, quiet, scrub
 from mlprod_helpers.lesson.preview import arguments_text
 
 
@@ -30,9 +26,6 @@ class Seen:
     calls: list = field(default_factory=list)
     lines: list = field(default_factory=list)
     cases: tuple | None = None
-    clock: Clock | None = None
-    began: object = None  # the state of the learner's functions at the start
-    functions: tuple = ()
     processes: int = 0
     damaged: bool = False  # an argument was changed
 
@@ -84,14 +77,14 @@ class NotAttempted(Exception):
 
 
 class Stopped(Exception):
-    """The learner's own code did not end in time. The message is a sentence for the learner."""
+    """The learner's own code did not end in time, or ended its process. The message is a sentence for the learner."""
 
 
 class Answer:
     """A learner's function behind glass: it gets copies, and its results are copied and checked for their kind."""
 
-    def __init__(self, name, function, kind, seen):
-        self._name, self._function, self._kind, self._seen = name, function, kind, seen
+    def __init__(self, name, owner, kind, seen):
+        self._name, self._owner, self._kind, self._seen = name, owner, kind, seen
         self.changed_arguments = False
 
     def __call__(self, *arguments):
@@ -103,76 +96,60 @@ class Answer:
         Nothing is there that earlier calls left behind (in globals, default arguments, attributes, closures, caches), the
         hashes of texts are others, and so is the state of `random` and `numpy.random`. Each call is a process of its own.
         """
-        seen = self._seen
-        seen.processes += 1
-        with elsewhere.another_process(seen.began, seen.functions, seen.processes):
-            return self._call(arguments, process=seen.processes)
+        self._seen.processes += 1
+        return self._call(arguments, process=self._seen.processes)
 
     def _call(self, arguments, process):
         name = f"`{self._name}({arguments_text(arguments)})`"
         sent = [values.encode(each) for each in arguments]
-        copies = [values.decode(each) for each in sent]
-        printed_text = io.StringIO()
-        try:
-            with quiet(printed_text):
-                result = self._seen.clock.run(lambda: self._function(*copies))
-        except KeyboardInterrupt:
-            raise
-        except TimeIsUp:
-            self._seen.calls.append(Call(self._name, sent, error="TimeIsUp", process=process))
-            raise Stopped(_too_long(name, self._seen.clock)) from None
-        except BaseException as error:  # a learner's exit() must not end the kernel
-            self._seen.calls.append(Call(self._name, sent, error=values.type_name(error), process=process))
-            raise Raised(error, name) from None
-        if result is Ellipsis:
-            raise NotAttempted(f"`{self._name}` still returns `...`.")
-        output = _plain(result, name, self._seen.clock, f"{name} returns")
-        if output is None:
-            self._seen.calls.append(Call(self._name, sent, None, process=process))
-            printed = (
-                " It printed something: `print` shows a value, `return` hands it over."
-                if _printed(printed_text)
-                else ""
+        reply = self._owner.call(self._name, sent, process)
+        note = functools.partial(self._note, sent, process)
+        if reply.status == "value" and reply.value is not None:
+            self.changed_arguments |= reply.changed
+            output = reply.value
+            try:
+                taken = _taken(self._kind.returns, output, name)
+            except Refused:
+                note(output)
+                raise
+            note(output, taken=taken)
+            return taken
+        if reply.status == "raised":
+            note(error=reply.error)
+            raise Raised(reply.exception, name, reply)
+        if reply.status in ("late", "died"):
+            note(error=reply.error)
+            raise Stopped(
+                f"{name} {reply.text}"
+                if reply.status == "died"
+                else _too_long(name, reply.place, self._owner.seconds)
             )
-            raise Refused(f"{name} returns None.{printed or ' Does every path end with `return`?'}")
-        self.changed_arguments |= self._has_changed(copies, sent)
-        try:
-            taken = _taken(self._kind.returns, output, name)
-        except Refused:
-            self._seen.calls.append(Call(self._name, sent, output, process=process))
-            raise
-        self._seen.calls.append(Call(self._name, sent, output, process=process, taken=taken))
-        return taken
+        if reply.status == "open":
+            raise NotAttempted(f"`{self._name}` still returns `...`.")
+        _plain(reply, name, f"{name} returns", self._owner.seconds)
+        note()
+        printed = (
+            " It printed something: `print` shows a value, `return` hands it over." if reply.printed else ""
+        )
+        raise Refused(f"{name} returns None.{printed or ' Does every path end with `return`?'}")
 
-    def _has_changed(self, copies, sent):
-        """Whether an argument was changed that is not the function's own."""
-        fixed = [i for i, name in enumerate(self._kind.params) if name not in self._kind.may_change]
-        try:
-            return any(values.encode(copies[i]) != sent[i] for i in fixed if i < len(sent))
-        except (values.Unsupported, ValueError, TypeError, AttributeError):  # something odd was put into it
-            return True
+    def _note(self, sent, process, output=None, error="", taken=None):
+        self._seen.calls.append(Call(self._name, sent, output, error, process, taken))
 
 
-def _plain(value, name, clock, begins):
-    """A copy of `value` of plain types; objects whose own methods fail, lie or do not end are refused."""
-    if type(value) in (bool, int, float, str, type(None), np.float64):  # nothing of these is the learner's
-        return values.copy(value)
-    try:
-        with quiet():
-            return clock.run(lambda: values.copy(value))
-    except KeyboardInterrupt:
-        raise
-    except values.Unsupported as error:
+def _plain(reply, name, begins, seconds):
+    """The value of a reply, or what is said of it where it is none."""
+    if reply.status == "value":
+        return reply.value
+    if reply.status == "unsupported":
         what = "something that cannot be checked" if begins.endswith("returns") else "cannot be checked"
-        raise Refused(f"{begins} {what}: {error}.") from None
-    except TimeIsUp:
-        raise Stopped(
-            f"{name} cannot be read: after {clock.seconds:g} s its content had not ended."
-        ) from None
-    except BaseException:
-        kind = values.type_name(value)
-        what = kind if begins.endswith("returns") else f"is an object of type `{kind}`"
-        raise Refused(f"{begins} {what}, which is not plain data.") from None
+        raise Refused(f"{begins} {what}: {reply.text}.")
+    if reply.status == "endless":
+        raise Stopped(f"{name} cannot be read: after {seconds:g} s its content had not ended.")
+    if reply.status == "died":
+        raise Stopped(f"{name} {reply.text}")
+    what = reply.error if begins.endswith("returns") else f"is an object of type `{reply.error}`"
+    raise Refused(f"{begins} {what}, which is not plain data.")
 
 
 def _taken(kind, value, name):
@@ -185,17 +162,10 @@ def _taken(kind, value, name):
         ) from None
 
 
-def _printed(output):
-    try:
-        return bool(output.getvalue())
-    except ValueError:  # the learner closed it
-        return False
-
-
-def _too_long(name, clock):
-    if clock.place is None:
-        return f"{name} was stopped: the calls of this check may take {clock.seconds:g} s together."
-    line, text = clock.place
+def _too_long(name, place, seconds):
+    if place is None:
+        return f"{name} was stopped: the calls of this check may take {seconds:g} s together."
+    line, text = place
     loop = text.startswith(("while", "for", "async for"))
     where = (
         f"in the loop of line {line} of its cell, `{text}`"
@@ -203,16 +173,7 @@ def _too_long(name, clock):
         else f"in line {line} of its cell, `{text}`"
     )
     asks = " Does this loop end?" if loop else ""
-    return f"{name} was stopped after {clock.seconds:g} s, {where}.{asks}"
-
-
-@contextlib.contextmanager
-def quiet(output=None):
-    """Keep the learner's printing and warnings out of the check."""
-    output = output or io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return f"{name} was stopped after {seconds:g} s, {where}.{asks}"
 
 
 def seed_of(exercise_id):
@@ -220,27 +181,37 @@ def seed_of(exercise_id):
     return zlib.crc32(exercise_id.encode())
 
 
-def check(exercise, namespace, rng=None, seconds=None):
+def check(exercise, namespace, rng=None):
     """Check the answers that `namespace` (name -> object, not changed) holds, and return a `Verdict`; it never raises.
 
-    `rng` is where the check draws its inputs from, by default with the fixed seed of the exercise. `seconds` is how
-    long the learner's functions may run, all calls together, by default the exercise's own limit.
+    `rng` is where the check draws its inputs from, by default with the fixed seed of the exercise.
     """
+    kinds = dict(zip(exercise.answers, exercise.kinds, strict=True))
+    # made on the check's side of the guard: an answer may be anything
+    return check_with(exercise, lambda: Owner(namespace, kinds, exercise.seconds), rng)
+
+
+def check_with(exercise, make_owner, rng=None):
+    """Check the answers that an owner (see owner.py) has: the same check for those in this process and for those in a sandbox."""
     rng = np.random.default_rng(seed_of(exercise.id)) if rng is None else rng
-    seen = Seen(clock=Clock(exercise.seconds if seconds is None else seconds, _is_learners))
+    seen = Seen()
     try:
-        with _leaving_no_trace(exercise, namespace, seen), _no_exit():
-            return _checked(exercise, namespace, rng, seen)
+        with elsewhere.dice_kept(), _no_exit():
+            owner = make_owner()
+            try:
+                return _checked(exercise, owner, rng, seen)
+            finally:
+                owner.forget()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         return _broken(exercise, error, seen)
 
 
-def _checked(exercise, namespace, rng, seen):
+def _checked(exercise, owner, rng, seen):
     expect, stopped = Expect(seen), None
     try:
-        answers = _collect(exercise, namespace, seen)
+        answers = _collect(exercise, owner, seen)
         with quiet():
             exercise.check(bundle(answers), rng, expect)
         for name, answer in answers.items():
@@ -268,26 +239,9 @@ def _checked(exercise, namespace, rng, seen):
 
 
 @contextlib.contextmanager
-def _leaving_no_trace(exercise, namespace, seen):
-    """Afterwards the learner's functions remember nothing of the check, and the dice lie as before."""
-    kinds = zip(exercise.answers, exercise.kinds, strict=True)
-    functions = [namespace[name] for name, kind in kinds if isinstance(kind, Function) and name in namespace]
-    seen.functions = tuple(each for each in functions if isinstance(each, _FUNCTIONS))
-    seen.began = elsewhere.Kept(*seen.functions)
-    with elsewhere.dice_kept():
-        try:
-            yield
-        finally:
-            seen.began.restore()
-
-
-_FUNCTIONS = types.FunctionType | types.MethodType | type(_leaving_no_trace)
-
-
-@contextlib.contextmanager
 def _no_exit():
     """IPython's `exit` ends the kernel after the cell; within a check it raises as Python's own does."""
-    shell = _shell()
+    shell = running_shell()
     if shell is None:
         yield
         return
@@ -306,26 +260,20 @@ def _no_exit():
             shell.ask_exit = own
 
 
-def _shell():
-    """The running IPython shell, if there is one."""
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
-
-
 def _broken(exercise, error, seen):
-    frames = _frames_of(error)
+    frames = frames_of(error)
     where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     line = Line("The check could not read this answer. Compare its shape with the task.", False)
-    fault = _scrub(f"{values.type_name(error)}: {_message_of(error)}{where}")
+    fault = scrub(f"{values.type_name(error)}: {message_of(error)}{where}")
     return Verdict(exercise, Outcome.FAILED, 0, (line,), digest=_digest(seen), fault=fault, seen=seen)
 
 
-def _collect(exercise, namespace, seen):
+def _collect(exercise, owner, seen):
     """name -> value of the right kind, functions behind glass."""
-    missing = [name for name in exercise.answers if name not in namespace]
+    missing = [name for name in exercise.answers if not owner.has(name)]
     kinds = dict(zip(exercise.answers, exercise.kinds, strict=True))
-    present = {name: namespace[name] for name in exercise.answers if name not in missing}
-    untouched = [name for name, value in present.items() if _untouched(kinds[name], value, seen.clock)]
+    present = [name for name in exercise.answers if name not in missing]
+    untouched = [name for name in present if owner.untouched(name)]
     if len(missing) == len(exercise.answers):
         raise NotAttempted(f"`{missing[0]}` does not exist yet: run the cell above first.")
     if len(missing) + len(untouched) == len(exercise.answers):
@@ -336,28 +284,15 @@ def _collect(exercise, namespace, seen):
         raise Refused(f"`{name}` does not exist yet: run the cell above first.")
     for name in untouched:
         raise Refused(f"`{name}` is still `...`: replace it by your answer and run the cell again.")
-    return {name: _take(kinds[name], name, value, seen) for name, value in present.items()}
+    return {name: _take(kinds[name], name, owner, seen) for name in present}
 
 
-def _untouched(kind, value, clock):
-    try:
-        return bool(clock.run(lambda: kind.untouched(value)))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # an object whose comparison fails is an answer, if a strange one
-        return False
-
-
-def _take(kind, name, value, seen):
+def _take(kind, name, owner, seen):
     if isinstance(kind, Function):
-        try:
-            function = seen.clock.run(lambda: kind.take(value, f"`{name}`"))
-        except (Refused, KeyboardInterrupt):
-            raise
-        except BaseException:
-            raise Refused(f"`{name}` is not a function that can be called.") from None
-        return Answer(name, function, kind, seen)
-    plain = _plain(value, f"`{name}`", seen.clock, f"`{name}`")
+        if why := owner.refusal(name):
+            raise Refused(why)
+        return Answer(name, owner, kind, seen)
+    plain = _plain(owner.read(name), f"`{name}`", f"`{name}`", owner.seconds)
     seen.values[name] = plain
     if plain is None:
         raise Refused(
@@ -474,7 +409,7 @@ def _replays(exercise, candidate, seen):
     for name, value in seen.values.items():
         if not values.close(values.copy(wrong[name]), value, atol=candidate.atol):
             return False
-    functions = [each for each in wrong.values() if isinstance(each, _FUNCTIONS)]
+    functions = [each for each in wrong.values() if isinstance(each, FUNCTIONS)]
     began = elsewhere.Kept(*functions)
     try:
         return all(
@@ -505,38 +440,6 @@ def _digest(seen):
 
 def _explain(raised):
     """One sentence on an exception: where in the learner's own cell, and what Python says."""
-    error = raised.error
-    own = [frame for frame in _frames_of(error) if _is_learners(frame.filename)]
-    where = f" in line {own[-1].lineno} of its cell, `{(own[-1].line or '').strip()}`" if own else ""
-    message = _scrub(_message_of(error).strip().split("\n")[0])[:200]
-    return f"{raised.call} stops{where}: {values.type_name(error)}{': ' + message if message else ''}"
-
-
-def _frames_of(error):
-    try:
-        # not by the attribute: a class may have one of its own
-        return traceback.extract_tb(BaseException.__traceback__.__get__(error))
-    except Exception:
-        return []
-
-
-def _message_of(error):
-    """What an exception says; nothing where saying it fails or does not end."""
-    try:
-        with quiet():
-            return str.__str__(Clock(1.0).run(lambda: str(error)))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        return ""
-
-
-def _is_learners(filename):
-    # ipykernel compiles cells into files named after it; other shells use a name in angle brackets
-    return "ipykernel_" in filename or filename.startswith(("<ipython-input", "<cell", "<stdin"))
-
-
-def _scrub(text):
-    """Without memory addresses, as feedback is the same each time; and as text that can be shown everywhere."""
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
-    return text.encode("utf-8", "backslashreplace").decode()
+    said = raised.said
+    where = f" in line {said.place[0]} of its cell, `{said.place[1]}`" if said.place else ""
+    return f"{raised.call} stops{where}: {said.error}{': ' + said.text if said.text else ''}"

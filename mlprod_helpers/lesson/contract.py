@@ -1,21 +1,7 @@
 """The contract of an exercise: what is asked, how it is checked, which wrong and right answers are known.
 
-Each stands in a file of its own, `mlprod_helpers/exercises/lesson_NN/eK_name.py`, and in the lesson's `EXERCISES`:
-
-    @exercise("2.4", "What is 0.8 in plain units?", answers=("shift_of",), points=2, minutes=4,
-              kind=Function("auc", returns=Number()), hints=("AUC = Phi(d / sqrt(2)). Solve for d.",))
-    def shift_of(answer, rng, expect):
-        for auc in rng.uniform(0.55, 0.95, size=5).round(2):
-            expect.close(answer(auc), sqrt(2) * norm.ppf(auc), f"shift_of({auc})")
-
-    @shift_of.misconception("Two rows are compared, so their difference has variance 2, not 1.")
-    def without_root_two(auc):
-        return norm.ppf(auc)
-
-    @shift_of.alternative
-    def by_bisection(auc): ...
-
-This file is a leaf: it knows kinds and values, no subject, no display.
+Each stands in a file of its own, `mlprod_helpers/exercises/lesson_NN/eK_name.py`, and in the lesson's `EXERCISES`; `mlprod new
+exercise` writes a first one. This file knows kinds and values, no subject and no display.
 """
 
 import importlib
@@ -206,13 +192,15 @@ def _place(function):
 class LessonContract:
     """All exercises of one lesson, and its edition: a number that grows when an old notebook no longer fits.
 
-    `next` is the sentence that says where to go when all exercises are passed.
+    `next` is the sentence that says where to go when all exercises are passed, `needs` are the lessons that come before it.
     """
 
     lesson: str
     edition: int
     exercises: dict
     next: str = ""
+    title: str = ""
+    needs: tuple = ()
 
     @property
     def points(self):
@@ -256,7 +244,14 @@ def load(lesson_id):
     name = _module_name(lesson_id)
     module = sys.modules.get(name) or importlib.import_module(name)
     exercises = register(lesson_id, module.EXERCISES)
-    return LessonContract(lesson_id, module.EDITION, exercises, getattr(module, "NEXT", ""))
+    return LessonContract(
+        lesson_id,
+        module.EDITION,
+        exercises,
+        getattr(module, "NEXT", ""),
+        getattr(module, "TITLE", ""),
+        getattr(module, "NEEDS", ()),
+    )
 
 
 def register(lesson_id, exercises):
@@ -291,11 +286,11 @@ def register(lesson_id, exercises):
 
 
 class Raised(Exception):
-    """The learner's own code raised `error`."""
+    """The learner's own code raised `error`; `said` is what there is to tell of it."""
 
-    def __init__(self, error, call):
+    def __init__(self, error, call, said):
         super().__init__(call)
-        self.error, self.call = error, call
+        self.error, self.call, self.said = error, call, said
 
 
 def bundle(values):

@@ -75,11 +75,10 @@ class Expect:
         """`condition` holds; `why` is told where it does not."""
         return self._add(what, condition, why, got=bool(condition), want=True)
 
-    def close(self, got, want, what, *, rtol=1e-6, atol=1e-9, show=False):
+    def close(self, got, want, what, *, rtol=1e-6, atol=1e-9):
         """Numbers or arrays that agree up to rounding; says "too large" or "too small" where that helps."""
         ok = values.close(_plain(got), _plain(want), rtol=rtol, atol=atol)
-        note = f"expected {_short(want)}, got {_short(got)}" if show else _direction(got, want)
-        return self._add(what, ok, note, got, want)
+        return self._add(what, ok, _direction(got, want), got, want)
 
     def equal(self, got, want, what, *, show=False):
         """Exactly the same value."""

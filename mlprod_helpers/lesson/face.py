@@ -1,25 +1,16 @@
-"""What a learner calls in a notebook: `Lesson("02")` with check, hint, solution, predict, progress, reset."""
+"""What a learner calls in a notebook: `Lesson("02")` with check, hint, solution, predict, progress, course, reset."""
 
 import difflib
-import hashlib
 import json
-import os
-import re
 import sys
 from pathlib import Path
 
-from mlprod_helpers.lesson import cells, contract, feedback
-from mlprod_helpers.lesson.feedback import Message, points_text
+from mlprod_helpers.lesson import buttons, cells, contract, course, feedback, graders, sharing
+from mlprod_helpers.lesson.feedback import Message
 from mlprod_helpers.lesson.outcome import Outcome
 from mlprod_helpers.lesson.preview import value_text
-from mlprod_helpers.lesson.progress import Progress, best_points, is_older, new_row
+from mlprod_helpers.lesson.progress import Progress, new_row
 from mlprod_helpers.lesson.values import describe
-
-TRIES_FOR_SOLUTION = 3
-NO_PROOF = (
-    "Points tell you what your answers do. They prove nothing to others: a check runs in your own Python, where a "
-    "determined learner can read it."
-)
 
 
 class Lesson:
@@ -34,6 +25,7 @@ class Lesson:
         self._progress = Progress()
         self._contract = None
         self._watch = cells.watch()
+        graders.keep_stderr_apart()
 
     def __repr__(self):
         return f"Lesson({self.id!r})"
@@ -71,8 +63,8 @@ class Lesson:
         tries = len(row["tries"])
         title = f"Exercise {exercise.id} · solution"
         passed = row["passed"] or bool(row["older"] and row["older"]["passed"])
-        if not passed and tries < TRIES_FOR_SOLUTION:
-            left = TRIES_FOR_SOLUTION - tries
+        if not passed and tries < course.TRIES_FOR_SOLUTION:
+            left = course.TRIES_FOR_SOLUTION - tries
             return self._say(
                 title,
                 f"It opens when the exercise is passed, or after {left} more different "
@@ -84,13 +76,34 @@ class Lesson:
             return self._say(title, "It is not in this copy of the course; your instructor has it.")
         return self._say(title, code=code)
 
-    def predict(self, name, guess):
-        """Record a guess before the reveal: a number, a text, a list, an array. It is not scored; the first guess stays."""
-        if _is_open(guess):
-            return self._say(
-                "Your prediction", "Replace `...` by your guess and run the cell again. Nothing is scored."
+    def predict(self, name, guess, choices=()):
+        """Record a guess before the reveal: a number, a text, a list, an array. It is not scored; the first guess stays.
+
+        While the guess is `...`, each of `choices` is a button where there are widgets. Any other guess can be written in the cell.
+        """
+        title, key = "Your prediction", f"{self.id}.{name}"
+        kept = self._progress.read()["predictions"].get(key)
+        if not _is_open(guess):
+            return self._predicted(key, guess)
+        if kept is not None:
+            return self._say(title, f"Recorded: {kept}.")
+        such_as = f", such as {_or([f'`{each!r}`' for each in choices])}," if choices else ""
+        message = self._say(
+            title, f"Replace `...` with your guess{such_as} and run the cell again. Nothing is scored."
+        )
+        if not (choices and buttons.can_be_pressed()):
+            return message
+        presses = [
+            buttons.Button(
+                lambda each=each: _guess_text(each),
+                f"Record this guess for: {name}",
+                lambda each=each: self._predicted(key, each),
             )
-        key = f"{self.id}.{name}"
+            for each in choices
+        ]
+        return buttons.WithButtons(message, presses, "Or press your guess:")
+
+    def _predicted(self, key, guess):
         with self._progress.change() as data:
             kept = data["predictions"].setdefault(key, _guess_text(guess))
         later = "" if kept == _guess_text(guess) else " Your first guess was kept."
@@ -107,20 +120,11 @@ class Lesson:
         loaded = self._load()
         if isinstance(loaded, Message):
             return loaded
-        data = self._progress.read()
-        rows, left = [], []
-        for exercise in loaded.exercises.values():
-            row = data["exercises"].get(exercise.id)
-            mark = _mark_of(row, exercise)
-            rows.append((mark, f"{exercise.id} {exercise.title} · {_points_of(row, exercise)}"))
-            if mark != "done":
-                left.append((mark, exercise))
-        mine = sum(best_points(data["exercises"].get(key, new_row())) for key in loaded.exercises)
-        everything = sum(best_points(row) for row in data["exercises"].values())
-        course = [f"All lessons so far: {points_text(everything)} points."] if everything > mine else []
-        still = f"{len(left)} of {len(rows)} exercises still open" if left else "all exercises done"
-        title = f"Lesson {self.id} · {points_text(mine)} of {loaded.points} points · {still}"
-        return self._say(title, *course, NO_PROOF, rows=rows, then=_next_step(left, loaded))
+        return self._noticed(course.lesson_message(loaded, self._progress.read()))
+
+    def course(self):
+        """The map of the course: points of each lesson, where you are stuck, and what to do next."""
+        return self._noticed(course.course_message(self._progress.read()))
 
     def share(self, folder, alias):
         """Show this lesson's progress on the instructor's board, under an alias. It ends with the kernel, or with another call.
@@ -133,19 +137,10 @@ class Lesson:
             2 to 20 letters, digits or underscores; anything but your name.
         """
         title = "Sharing progress"
-        if not (isinstance(alias, str) and re.fullmatch(r"\w{2,20}", alias)):
-            return self._say(
-                title, "An alias has 2 to 20 letters, digits or underscores, such as `blue_otter`."
-            )
-        where = Path(folder).expanduser()
-        if not (where.is_dir() and os.access(where, os.W_OK)):
-            return self._say(
-                title,
-                f"`{folder}` is no folder that this notebook can write to. Ask your instructor for its path.",
-            )
-        # two learners may choose the same alias; the board still sees two, and nobody's path
-        mine = hashlib.sha256(f"{Path.home()} {Path.cwd()}".encode()).hexdigest()[:6]
-        self._progress.shared = where.absolute() / f"{alias}-{mine}.json"
+        try:
+            self._progress.shared = sharing.target(folder, alias, ".json")
+        except sharing.CannotShare as reason:
+            return self._say(title, str(reason))
         with self._progress.change():
             pass
         return self._say(
@@ -157,33 +152,67 @@ class Lesson:
     def reset(self, exercise_id=None):
         """Forget this lesson's progress, or one exercise's. Your answers stay; the old progress file is kept as a copy."""
         if exercise_id is None:
-            # exercises are "2.1", predictions "02.name"
-            self._progress.reset(f"{int(self.id)}.", f"{self.id}.")
-            return self._say(
-                f"Lesson {self.id}", "Progress is reset. Your answers in the notebook were not touched."
+            return self._reset(
+                f"Lesson {self.id}",
+                "Your answers in the notebook were",
+                lambda key: course.belongs(key, self.id),
             )
         exercise = self._find(exercise_id)
         if isinstance(exercise, Message):
             return exercise
-        with self._progress.change() as data:
-            data["exercises"].pop(exercise.id, None)
-        return self._say(
-            f"Exercise {exercise.id}", "Progress is reset. Your answer in the notebook was not touched."
+        return self._reset(
+            f"Exercise {exercise.id}", "Your answer in the notebook was", lambda key: key == exercise.id
         )
+
+    def _reset(self, title, answers, is_forgotten):
+        try:
+            kept = self._progress.reset(is_forgotten)
+        except OSError as error:
+            return self._say(
+                title,
+                f"Nothing was reset, because no copy of the progress file can be kept ({error.strerror}).",
+            )
+        copy = f" The old progress file is kept as `{kept}`." if kept else ""
+        return self._say(title, f"Progress is reset. {answers} not touched.{copy}")
 
     def _check(self, exercise_id, namespace):
         from mlprod_helpers.lesson.checking import check
 
         exercise = self._find(exercise_id)
         if isinstance(exercise, Message):
-            return _for_grader(exercise, None)
-        verdict = check(exercise, namespace)
+            return graders.result(exercise, None) if graders.is_running() else exercise
+        verdict = check(exercise, namespace, graders.rng_of(exercise.id))
         self._progress.record(exercise, verdict, verdict.outcome is not Outcome.NOT_ATTEMPTED)
         message = feedback.of_verdict(verdict)
         if warning := self._stale(exercise.answers, namespace):
             message.paragraphs.append(warning)
-        self._add_notice(message)
-        return _for_grader(message, verdict)
+        self._noticed(message)
+        if graders.is_running():
+            return graders.result(message, verdict)
+        message.then = _calls(exercise.id, verdict.outcome)
+        return self._with_help(message, exercise) if buttons.can_be_pressed() else message
+
+    def _with_help(self, message, exercise):
+        """The message with a button for the next hint and one for the solution."""
+        return buttons.WithButtons(
+            message,
+            [
+                buttons.Button(
+                    lambda: self._hint_label(exercise),
+                    f"Show the next hint for exercise {exercise.id}",
+                    lambda: self.hint(exercise.id),
+                ),
+                buttons.Button(
+                    lambda: "Solution",
+                    f"Show the course's own answer to exercise {exercise.id}",
+                    lambda: self.solution(exercise.id),
+                ),
+            ],
+        )
+
+    def _hint_label(self, exercise):
+        shown = self._progress.read()["exercises"].get(exercise.id, new_row())["hints"]
+        return f"Hint {min(shown + 1, len(exercise.hints))} of {len(exercise.hints)}"
 
     def _stale(self, names, namespace):
         """A sentence where an answer is left from an earlier run, because its cell's last run failed."""
@@ -233,24 +262,15 @@ class Lesson:
             then="If the notebook is from an older version of the course, open the one that came with this version.",
         )
 
-    def _say(self, title, *paragraphs, rows=(), code="", then=""):
-        message = Message(title, rows=rows, paragraphs=paragraphs, code=code, then=then)
-        self._add_notice(message)
-        return message
+    def _say(self, title, *paragraphs, code="", then=""):
+        return self._noticed(Message(title, paragraphs=paragraphs, code=code, then=then))
 
-    def _add_notice(self, message):
+    def _noticed(self, message):
+        """The message, with what is to be said of the progress file added to it."""
         if self._progress.notice:
             message.paragraphs.append(self._progress.notice)
             self._progress.notice = ""
-
-
-def _for_grader(message, verdict):
-    """Under nbgrader a check raises, or is worth its points as a plain number; elsewhere it is the message."""
-    if not os.environ.get("NBGRADER_EXECUTION"):
         return message
-    if verdict is None or verdict.outcome not in (Outcome.PASSED, Outcome.PARTLY):
-        raise AssertionError(repr(message))
-    return verdict.points
 
 
 def _lesson_id(asked):
@@ -271,26 +291,14 @@ def _lesson_id(asked):
     return digits
 
 
-def _mark_of(row, exercise):
-    if not row or not (row["tries"] or best_points(row)):
-        return "open"
-    passed = row["passed"] if row["edition"] == exercise.edition else False
-    return "done" if passed else "begun"
-
-
-def _next_step(left, loaded):
-    """One sentence: the first exercise that is not passed, or where the lesson's contract sends those who have passed all."""
-    if not left:
-        return f"Next: {loaded.next}" if loaded.next else ""
-    mark, exercise = left[0]
-    again = " again" if mark == "begun" else ""
-    return f'Next: try exercise {exercise.id} ({exercise.title}){again}, and use `lesson.hint("{exercise.id}")` if you are stuck.'
-
-
-def _points_of(row, exercise):
-    got = best_points(row) if row else 0
-    old = ", from an older edition: try it again" if row and is_older(row, exercise.edition) else ""
-    return f"{points_text(got)} of {exercise.points}{old}"
+def _calls(exercise_id, outcome):
+    """What to call next, in words: there may be no buttons."""
+    hint, solution = f'`lesson.hint("{exercise_id}")`', f'`lesson.solution("{exercise_id}")`'
+    if outcome is Outcome.PASSED:
+        return f"To compare: {solution}"
+    if outcome is Outcome.NOT_ATTEMPTED:
+        return f"Stuck? {hint}"
+    return f"Next: {hint}. After {course.TRIES_FOR_SOLUTION} different answers: {solution}"
 
 
 def _is_open(guess):
@@ -298,6 +306,14 @@ def _is_open(guess):
         guess if isinstance(guess, list | tuple) else guess.values() if isinstance(guess, dict) else [guess]
     )
     return any(each is Ellipsis for each in parts)
+
+
+def _or(words):
+    """
+    >>> _or(["0.2", "0.5", "0.8"])
+    '0.2, 0.5 or 0.8'
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _guess_text(value):

@@ -7,6 +7,7 @@ mlprod_helpers.lesson.kinds.Refused: `auc` is the text '0.8', but a single numbe
 """
 
 import inspect
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,16 +191,15 @@ class Array(Kind):
     """A numpy array, or what numpy can read as one; `dtype` is "number", "bool" or "text"."""
 
     ndim: int | None = None
-    dtype: str | None = "number"
+    dtype: str = "number"
     length: int | None = None
 
     def take(self, value, name):
-        wanted = {
-            "number": "an array of numbers",
-            "bool": "an array of `True` and `False`",
-            "text": "an array of texts",
-        }
-        wanted = wanted.get(self.dtype, "an array")
+        wanted, allowed = {
+            "number": ("an array of numbers", "biuf"),
+            "bool": ("an array of `True` and `False`", "b"),
+            "text": ("an array of texts", "UOT"),
+        }[self.dtype]
         if not isinstance(value, np.ndarray | list | tuple | pd.Series | pd.Index | pd.DataFrame):
             _refuse(name, value, wanted)
         try:
@@ -208,8 +208,7 @@ class Array(Kind):
                 array = array.astype(float)
         except (ValueError, TypeError):
             _refuse(name, value, wanted, "its rows differ in length or hold something else than numbers")
-        allowed = {"number": "biuf", "bool": "b", "text": "UOT"}.get(self.dtype)
-        if allowed and array.dtype.kind not in allowed and array.size:
+        if array.dtype.kind not in allowed and array.size:
             raise Refused(f"{name} holds values of type {array.dtype}, but {wanted} is expected.")
         if self.ndim is not None and array.ndim != self.ndim:
             raise Refused(f"{name} has shape {array.shape}; {self.ndim} dimension(s) are expected.")
@@ -262,16 +261,14 @@ class Mapping(Kind):
 
 @dataclass(frozen=True)
 class Sequence(Kind):
-    """A list or tuple; its items are of kind `items` if given."""
+    """A list or tuple whose items are of kind `items`."""
 
-    items: Kind | None = None
+    items: Kind
 
     def take(self, value, name):
         items = _items(value) if not isinstance(value, set | frozenset) else None
         if items is None:
             _refuse(name, value, "a list")
-        if self.items is None:
-            return items
         return [self.items.take(item, f"{name}[{i}]") for i, item in enumerate(items)]
 
 
@@ -334,11 +331,7 @@ def _arguments(signature):
 
 
 def _quoted(text):
-    return (
-        '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
-        if isinstance(text, str)
-        else repr(text)
-    )
+    return json.dumps(text, ensure_ascii=False) if isinstance(text, str) else repr(text)
 
 
 def _wrapped(begins, names):

@@ -9,10 +9,13 @@ import contextlib
 import datetime
 import json
 import os
+import shutil
 import stat
-import tempfile
 import time
 from pathlib import Path
+
+from mlprod_helpers.files import write_text
+from mlprod_helpers.lesson import graders
 
 FILE = ".mlprod-progress.json"
 VARIABLE = "MLPROD_PROGRESS"  # "memory" keeps progress in the process, anything else names the file
@@ -57,6 +60,16 @@ def best_points(row):
     return max(row["points"], row["older"]["points"] if row["older"] else 0)
 
 
+def state(row, edition):
+    """How far an exercise of this edition is: "open", "begun" or "done".
+
+    What was passed in an older edition has to be checked again.
+    """
+    if not row or not (row["tries"] or best_points(row)):
+        return "open"
+    return "done" if row["passed"] and row["edition"] >= edition else "begun"
+
+
 def is_older(row, edition):
     """Whether the points that count are from an older edition of the exercise."""
     if row["edition"] < edition:
@@ -68,7 +81,9 @@ class Progress:
     """Reads the file afresh before each change and writes it whole, so that notebooks side by side keep each other's rows."""
 
     def __init__(self, path=None):
-        chosen = os.environ.get(VARIABLE) or path or FILE
+        # a grader's run is nobody's progress, and leaves no file among what it grades
+        own = path or os.environ.get(VARIABLE) or FILE
+        chosen = "memory" if graders.is_running() else own
         self.notice = ""  # said once, by whoever shows the next message
         self._has_said = False
         self._unsaved = None  # what could not be written yet
@@ -92,14 +107,21 @@ class Progress:
     @contextlib.contextmanager
     def change(self):
         """`with progress.change() as data:` edits the data and writes it."""
+        with self._changing() as (data, _):
+            yield data
+
+    @contextlib.contextmanager
+    def _changing(self, keep=""):
+        """The data to edit, and the name of the copy if `keep` says why one is kept first. Without that copy, it raises OSError."""
         if self.path is None:
-            yield self._memory
+            yield self._memory, ""
             self._share(self._memory)
             return
         with self._locked():
+            aside = self._copied_aside(keep) if keep and self._is_file() else ""
             data, is_readable = self._read()
             before = {(room, key) for room in ("exercises", "predictions") for key in data[room]}
-            yield data
+            yield data, aside
             after = {(room, key) for room in ("exercises", "predictions") for key in data[room]}
             # a file that cannot be read may hold the points of other lessons: it is not written over
             if is_readable and self._write(data):
@@ -135,13 +157,23 @@ class Progress:
                 if name := verdict.misconception:
                     row["misconceptions"][name] = row["misconceptions"].get(name, 0) + 1
 
-    def reset(self, *prefixes):
-        """Forget what has a key that begins with one of `prefixes`. The old file stays beside the new one."""
-        if self.path is not None and self._is_file():
-            self._copy_aside("before-reset")
-        with self.change() as data:
+    def reset(self, is_forgotten):
+        """Forget what has a key for which `is_forgotten(key)` is true.
+
+        Returns
+        -------
+        str
+            The name of the copy of the old file, which stays beside the new one; "" where there was no file.
+
+        Raises
+        ------
+        OSError
+            If there is a file and it cannot be copied. Nothing is forgotten then.
+        """
+        with self._changing(keep="before-reset") as (data, aside):
             for room in ("exercises", "predictions"):
-                data[room] = {key: row for key, row in data[room].items() if not key.startswith(prefixes)}
+                data[room] = {key: row for key, row in data[room].items() if not is_forgotten(key)}
+        return aside
 
     def _is_file(self):
         try:
@@ -167,23 +199,22 @@ class Progress:
             self._say_why(error.strerror or "it is not a file")
             return empty(), False
         except ValueError:  # too large
-            return empty(), self._set_aside()
+            return empty(), self._begin_anew(empty(), "The progress file is too large to be read")
         try:
             stored = json.loads(text.decode("utf-8"))
             if not isinstance(stored, dict) or not isinstance(stored.get("exercises", {}), dict):
                 raise ValueError("not a progress file")
         except (ValueError, RecursionError):
-            return empty(), self._set_aside()
+            return empty(), self._begin_anew(empty(), "The progress file could not be read")
         version = stored.get("version", 1)
         if version not in (1, 2) or isinstance(version, bool):
             self._say_why("it was written by another version of the course")
             return empty(), False
         data, odd = cleaned(stored)
         if odd:
-            # written at once, so that the next reading finds nothing odd
-            return data, self._copy_aside(
-                "broken", f"{', '.join(odd)} could not be read in full"
-            ) and self._write(data)
+            return data, self._begin_anew(
+                data, f"In the progress file, {', '.join(odd)} could not be read in full"
+            )
         return data, True
 
     def _text(self):
@@ -229,43 +260,38 @@ class Progress:
         if self.shared is not None:
             with contextlib.suppress(OSError):
                 # readable by all: the board runs as another user
-                _replace(self.shared, {"version": VERSION, "exercises": data["exercises"]}, mode=0o644)
+                write_whole(self.shared, {"version": VERSION, "exercises": data["exercises"]}, mode=0o644)
 
     def _write(self, data):
         """Write the file whole; False where that is not possible now."""
         try:
-            _replace(Path(os.path.realpath(self.path)), data)  # a link stays a link
+            write_whole(Path(os.path.realpath(self.path)), data)  # a link stays a link
             return True
         except OSError as error:
             self._say_why(error.strerror or "writing fails")
             return False
 
-    def _set_aside(self):
-        """Move a file that cannot be read out of the way; whether that was possible."""
-        try:
-            target = Path(os.path.realpath(self.path))
-            aside = _free_name(target, "broken")
-            os.replace(target, aside)
-        except OSError as error:
-            self._say_why(error.strerror)
+    def _begin_anew(self, data, why):
+        """Write `data` in place of a file that cannot be read, so that the next reading finds nothing odd; a copy of it stays."""
+        name = self._copy_aside("broken")
+        if not (name and self._write(data)):
             return False
-        self.notice = (
-            f"The progress file could not be read. It was kept as `{aside.name}` and a new one was begun."
-        )
+        self.notice = f"{why}. A copy was kept as `{name}`."
         return True
 
-    def _copy_aside(self, reason, why=""):
-        """Keep a copy of the file; whether that was possible."""
+    def _copy_aside(self, reason):
+        """Keep a copy of the file. Returns its name, or "" where that is not possible."""
         try:
-            target = Path(os.path.realpath(self.path))
-            aside = _free_name(target, reason)
-            aside.write_bytes(self._text())
-        except (OSError, ValueError) as error:
-            self._say_why(getattr(error, "strerror", None) or "no copy of it can be made")
-            return False
-        if why:
-            self.notice = f"In the progress file, {why}. A copy was kept as `{aside.name}`."
-        return True
+            return self._copied_aside(reason)
+        except OSError as error:
+            self._say_why(error.strerror or "no copy of it can be made")
+            return ""
+
+    def _copied_aside(self, reason):
+        target = Path(os.path.realpath(self.path))
+        aside = _free_name(target, reason)
+        shutil.copyfile(target, aside)
+        return aside.name
 
     def _say_why(self, why):
         """Go on in memory: a folder that cannot be written must not stop the lesson."""
@@ -276,28 +302,6 @@ class Progress:
             )
 
 
-def _replace(target, data, mode=None):
-    """Write a file whole or not at all; `mode` says who may read it, its owner alone if not given."""
-    made = None
-    try:
-        _remove_abandoned(target)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f"{target.name}-", suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            made = file.name
-            json.dump(data, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(made, mode)
-        os.replace(made, target)
-    except OSError:
-        if made:
-            with contextlib.suppress(OSError):
-                os.unlink(made)
-        raise
-
-
 def _free_name(path, reason):
     k = 1
     while (aside := path.with_name(f"{path.name}.{reason}-{k}")).exists():
@@ -305,12 +309,13 @@ def _free_name(path, reason):
     return aside
 
 
-def _remove_abandoned(target):
-    """Half-written files of processes that ended."""
+def write_whole(target, data, mode=0o600):
+    """Write a file whole or not at all, and remove half-written ones of processes that ended; `mode` says who may read it."""
     for left in target.parent.glob(f"{target.name}*.tmp"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > ABANDONED:
                 left.unlink()
+    write_text(target, json.dumps(data, indent=1, sort_keys=True), mode)
 
 
 def cleaned(stored):

@@ -22,6 +22,7 @@ MAX_ITEMS = 1_000_000
 MAX_DEPTH = 20
 
 _PLAIN_DTYPES = "biufmM"
+_INTEGERS = (int, np.integer)
 
 
 class Unsupported(TypeError):
@@ -180,15 +181,13 @@ class _Encoder:
     def encode(self, value, depth):
         if depth > MAX_DEPTH:
             raise Unsupported("it is nested too deeply (does a list contain itself?)")
-        self.items += 1
-        if self.items > MAX_ITEMS:
-            raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
+        self._count(1)
         kind = type(value)  # not isinstance: an object may claim another class
-        if value is None or kind is bool:
+        if value is None or kind is bool or (kind is float and value - value == 0):  # most of what there is
             return value
         if value is Ellipsis or value is pd.NaT or value is pd.NA:
             return {"type": "..." if value is Ellipsis else str(value)}
-        method = _PLAIN.get(kind)  # most of what there is, and quicker to ask
+        method = _PLAIN.get(kind)  # quicker to ask
         for kinds, other in () if method else _ENCODERS:
             if issubclass(kind, kinds):
                 method = other
@@ -196,6 +195,11 @@ class _Encoder:
         if method is None:
             raise Unsupported(f"it is {describe(value)}, which is not plain data{_advice(value)}")
         return method(self, value, depth + 1)
+
+    def _count(self, n):
+        self.items += n
+        if self.items > MAX_ITEMS:
+            raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
 
     def _room(self, n_bytes):
         self.bytes += n_bytes
@@ -205,7 +209,7 @@ class _Encoder:
     def number(self, value, depth):
         if isinstance(value, np.bool_):
             return bool(value)
-        if isinstance(value, int | np.integer):
+        if isinstance(value, _INTEGERS):
             value = int(value)
             # json has no size limit for integers, Python's text conversion has
             return value if value.bit_length() <= 1024 else {"type": "int", "text": hex(value)}
@@ -230,6 +234,9 @@ class _Encoder:
         return {"type": "NaT"} if value is pd.NaT else {"type": kind.__name__, "text": value.isoformat()}
 
     def listing(self, value, depth):
+        if type(value) is list and all(type(item) is float and item - item == 0 for item in value):
+            self._count(len(value))  # in one go: a season's history is many of these
+            return {"type": "list", "items": list(value)}
         # by the methods of the plain type: those of a subclass may do anything, and for ever
         for name, kind in _LISTINGS.items():
             if issubclass(type(value), kind):
@@ -248,11 +255,12 @@ class _Encoder:
             raw = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
             return {"type": "array", **about, "data": raw}
         if value.dtype.kind in "OUT":
-            return {
-                "type": "objects",
-                **about,
-                "items": [self.encode(item, depth) for item in value.ravel().tolist()],
-            }
+            items = value.ravel().tolist()
+            if value.dtype.kind == "U":  # plain texts, whose room is taken: a season's log has many
+                self._count(len(items))
+            else:
+                items = [self.encode(item, depth) for item in items]
+            return {"type": "objects", **about, "items": items}
         raise Unsupported(f"it is an array of dtype {value.dtype}, which is not plain data")
 
     def column(self, value, depth):
