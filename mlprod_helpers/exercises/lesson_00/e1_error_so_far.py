@@ -8,7 +8,7 @@ from mlprod_helpers.requestlog import as_of
 
 
 def _log(rng):
-    """Minutes of two days: late labels, a few that never come, rows in no order, two versions, a column that is mostly empty.
+    """Air times of two days: late labels, a few that never arrive, rows in no order, two versions, a column that is mostly empty.
 
     The labels of the first day are more than 24 hours old on the second. Whole minutes repeat, in predictions and in errors.
     """
@@ -121,8 +121,9 @@ def with_tomorrows_answers(log, now):
 
 
 @error_so_far.misconception(
-    "you averaged the errors with their signs, so that positive and negative errors cancel out. Ten minutes too many and "
-    "ten too few are two errors of ten minutes. Take the absolute value of each error before you take the mean.",
+    "you averaged the errors with their signs, so that positive and negative errors cancel out. A prediction that is "
+    "ten minutes too long and one that is ten minutes too short are both wrong by ten minutes. Take the absolute "
+    "value of each error before you take the mean.",
     when=lambda seen: all(
         np.isclose(abs(call.output), abs(signed(*call.given)), equal_nan=True) for call in seen.calls
     ),
@@ -133,7 +134,7 @@ def signed(log, now):
 
 
 @error_so_far.misconception(
-    "you chose the rows by `time`, the time of the request. Some of these planes are still in the air. A label is known only from its `label_time` on."
+    "you chose the rows by `time`, the time of the request. Some of these planes are still in the air. A label is not known before its `label_time`."
 )
 def by_request_time(log, now):
     asked = log[log["time"] <= now]

@@ -62,7 +62,7 @@ def added_up(n_requests, slow_share):
 
 
 @slow_pages.misconception(
-    "you returned the share of fast web pages. You need the slow ones. These are all the others, so you are one step away."
+    "you returned the share of fast web pages. You need the share of slow ones. All other pages are slow, so you are one step away."
 )
 def the_fast_ones(n_requests, slow_share):
     return (1 - slow_share) ** n_requests

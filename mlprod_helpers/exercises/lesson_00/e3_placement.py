@@ -49,7 +49,7 @@ def p_value_of_the_hypothesis():
 
 
 @placement.misconception(
-    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests stay below. It does "
+    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests do not exceed. It does "
     "not say how far above it the other values are. See the refresher on percentiles."
 )
 def mean_of_the_slowest():
@@ -57,7 +57,7 @@ def mean_of_the_slowest():
 
 
 @placement.misconception(
-    "you read calibrated as accurate. A score is calibrated if it agrees with what happens: of the rows scored 0.8, 80% "
+    "you took calibrated to mean accurate. A score is calibrated if it agrees with what happens: of the rows scored 0.8, 80% "
     "are positive. A score that always gives the base rate is calibrated but useless. See the refresher on calibration."
 )
 def calibrated_is_accurate():

@@ -9,6 +9,8 @@ from mlprod_helpers.exercises.lesson_01.e6_error_by_day import error_by_day
 from mlprod_helpers.exercises.lesson_01.e7_tickets import tickets
 from mlprod_helpers.exercises.lesson_01.e8_triage import triage
 
+TITLE = "Drift types"
+NEEDS = ("00",)
 EDITION = 2
 NEXT = "Go on with lesson 02, where a classifier finds the difference between two tables."
 EXERCISES = (

@@ -62,7 +62,7 @@ def _starts():
 
 
 @onsets.misconception(
-    "you read the onset of C straight from the axis. But each error is drawn at the tick when its label arrived. The row "
+    "you read the onset of C straight from the axis. But each error is plotted at the tick when its label arrived. The row "
     "itself came earlier, by the label delay. Subtract the delay.",
     when=lambda seen: seen.verdicts[0][1] and abs(_off(seen)[2] - LATE) <= 600,
 )

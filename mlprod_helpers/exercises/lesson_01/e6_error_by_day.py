@@ -190,7 +190,7 @@ def signed(log):
 
 @error_by_day.misconception(
     "you kept what the colleague's function does. It fills the missing labels, counts errors on the day of arrival, and "
-    "reports that nothing is missing. Mend all three.",
+    "reports that nothing is missing. Fix all three.",
 )
 def not_repaired(log):
     error = (log["label"].fillna(log["prediction"]) - log["prediction"]).abs()

@@ -39,7 +39,7 @@ NINE = {
     hints=(
         "Ask in this order: is the data feed broken? Are there enough rows to say anything? Which of P(x), P(y | x) and P(x | y) stayed the same?",
         "'Users of the same age behave as before' says that P(y | x) stayed the same. 'Among the ill, symptoms are as before' says that P(x | y) did.",
-        "Something that comes back each year is still a change of one of the three, as long as no input of the model records it.",
+        "Something that comes back each year is still a change in one of the three, as long as no input of the model records it.",
     ),
 )
 def tickets(answer, rng, expect):
@@ -56,8 +56,8 @@ def unit_is_covariate():
 
 
 @tickets.misconception(
-    "you took an empty field for a change in the users. But people did not lose their age at noon. A sender stopped "
-    "filling in the field, so look at the data feed."
+    "you took an empty field for a change in the users. But the other rows look as before. At noon, a sender "
+    "stopped filling in the field, so look at the data feed."
 )
 def gap_is_covariate():
     return NINE | {"chatbot": "covariate"}
@@ -72,7 +72,7 @@ def flu_is_concept():
 
 
 @tickets.misconception(
-    "you took the flu season for a change of the inputs alone. The symptoms did change on average, but only because there "
+    "you took the flu season for a change in the inputs alone. The symptoms did change on average, but only because there "
     "are more ill people. P(y) changed, and P(x) changed with it."
 )
 def flu_is_covariate():
@@ -80,8 +80,8 @@ def flu_is_covariate():
 
 
 @tickets.misconception(
-    "you decided that nothing changed because it comes back each year. But for three weeks the same inputs get different "
-    "answers. This is a recurring drift, and a model with a calendar column can learn it."
+    "you decided that nothing changed because the same thing happens every year. But for three weeks the same inputs "
+    "get different answers. This is a recurring drift, and a model with a calendar column can learn it."
 )
 def december_is_nothing():
     return NINE | {"december": "nothing"}

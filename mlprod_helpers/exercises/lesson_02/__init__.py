@@ -9,6 +9,8 @@ from mlprod_helpers.exercises.lesson_02.e6_names_its_table import names_its_tabl
 from mlprod_helpers.exercises.lesson_02.e7_foreign import foreign
 from mlprod_helpers.exercises.lesson_02.e8_decide import decide
 
+TITLE = "Adversarial validation"
+NEEDS = ("01",)
 EDITION = 2
 NEXT = "Go on with lesson 03, which turns such a comparison into an alarm that people keep reading."
 EXERCISES = (

@@ -122,7 +122,7 @@ def _is_the_set(column, s):
 
 @make_set.misconception(
     "you left the label *Set* itself in `X`. A classifier would read the answer from that column, and the AUC would be 1.0 "
-    "for any two tables, even for equal ones. Look at the columns of your `X`.",
+    "for any two tables, even for identical ones. Look at the columns of your `X`.",
     when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
 )
 def set_left_in(reference, current, target):

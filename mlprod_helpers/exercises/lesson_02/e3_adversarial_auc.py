@@ -45,13 +45,13 @@ def _own_out_of_fold_auc(reference, current):
     kind=Function("reference", "current", returns=Number(low=0, high=1)),
     hints=(
         "There are four steps. Stack the tables, label the rows 0 and 1, score each row with a model that has not seen it, and compute the AUC.",
-        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the rows before you cut the folds, because they are sorted by table.',
+        '`cross_val_predict(..., method="predict_proba")[:, 1]` gives the scores. Shuffle the rows before you split them into folds, because they are sorted by table.',
         "`folds = StratifiedKFold(5, shuffle=True, random_state=0)`, then `roc_auc_score(s, scores)`.",
     ),
 )
 def adversarial_auc(answer, rng, expect):
     """`adversarial_auc(reference, current)`: AUC of out-of-fold scores for "this row is from current"."""
-    while True:  # an ordinary draw of nothing: other classifiers agree on it
+    while True:  # until the noise is typical, so that other classifiers agree on it
         reference, current = _normals(rng, 113, 30), _normals(rng, 107, 30)
         if 0.45 < _own_out_of_fold_auc(reference, current) < 0.54:
             break
@@ -73,7 +73,7 @@ def adversarial_auc(answer, rng, expect):
         reference, current = _few_values(rng, 525, 0), _few_values(rng, 150, 0)
         if 0.46 < _own_out_of_fold_auc(reference, current) < 0.53:
             break
-    # cut without shuffling, or at the length of the shorter table, they differ
+    # sorted in opposite orders: they differ if split without shuffling, or cut to the shorter length
     reference = reference.sort_values(["calls", "parts"], ascending=False, ignore_index=True)
     current = current.sort_values(["calls", "parts"], ignore_index=True)
     with expect.defining():
@@ -193,7 +193,7 @@ def _looks_unshuffled(seen):
 
 @adversarial_auc.misconception(
     "you computed the accuracy, not the AUC. If 7 of 9 rows are from one table, a classifier that always names this table "
-    "is 78% accurate and has learned nothing. Use `roc_auc_score`, which gives 0.5 for guessing at any sizes.",
+    "is 78% accurate and has learned nothing. Use `roc_auc_score`, which gives 0.5 for guessing, whatever the sizes.",
     when=_looks_like_accuracy,
 )
 def accuracy(reference, current):
@@ -202,7 +202,7 @@ def accuracy(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you used the scores of the wrong class, the reference. `predict_proba` has one column for each class, in the order 0, 1. Take the "
+    "you used the scores of the wrong class, that of the reference. `predict_proba` has one column for each class, in the order 0, 1. Take the "
     "second one, which says how likely a row is to be from the current table.",
     when=_looks_like_the_first_column,
 )
@@ -226,8 +226,8 @@ def in_sample(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you cut the folds without shuffling. The rows are sorted by table, so each fold is mostly one table, and the model has "
-    "seen too few rows of it. Shuffle, and keep the shares of both tables equal in all folds.",
+    "you split the rows into folds without shuffling. They are sorted by table, so each fold holds mostly rows of one table, and the model has "
+    "seen too few rows of it. Shuffle, and keep the share of each table the same in every fold.",
     when=_looks_unshuffled,
 )
 def unshuffled(reference, current):
@@ -236,7 +236,7 @@ def unshuffled(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you ranked predicted labels, 0 or 1. They lose the order of the rows within each label, and that lowers the AUC. It needs "
+    "you ranked the rows by predicted labels, 0 or 1. This loses the order of rows with the same label and lowers the AUC. Use "
     "scores, such as the second column of `predict_proba`.",
     when=_looks_like_labels,
 )
@@ -293,5 +293,5 @@ adversarial_auc.survives(
 )
 adversarial_auc.survives(
     "alternative in_a_loop: `4` -> `5` (2)",
-    "A fifth of the rows stays without a score, which luck hides in 2 draws of 50.",
+    "A fifth of the rows gets no score, and in 2 draws of 50 this goes unnoticed by chance.",
 )

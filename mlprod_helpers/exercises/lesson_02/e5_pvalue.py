@@ -45,7 +45,7 @@ def pvalue(answer, rng, expect):
     sizes = ((20, 20), (26, 14), (12, 30))
     for number, (n, m) in enumerate(sizes, 1):
         s = rng.permutation(np.repeat([0, 1], [n, m]))
-        while True:  # until it is an ordinary draw of nothing
+        while True:  # until the noise is typical
             X = rng.normal(size=(n + m, 10))
             if number == 3:  # nearly the same column ten times: less to learn by heart
                 X = 0.1 * X + rng.normal(size=(n + m, 1))
@@ -71,7 +71,7 @@ def pvalue(answer, rng, expect):
             )
         if number == 2:
             expect.true(len(set(got)) > 1, "another seed gives other shuffles", "five seeds give one p-value")
-    # six rows, one column: one shuffle in three gives just the observed AUC, 1, and counts
+    # six rows, one column: one shuffle in three gives exactly the observed AUC of 1, and it counts
     order = rng.permutation(6)
     X = (np.array([0.0, 1, 2, 7, 8, 9]) + rng.uniform(0, 0.5, 6))[order, None]
     got = answer(X, np.repeat([0, 1], [5, 1])[order], 400, int(rng.integers(1000)))

@@ -18,7 +18,7 @@ def _logged(rng, n, kinds, late):
         ),
         "pair": lambda: rng.choice(
             np.arange(229, 2400, 97) + late, n
-        ),  # one value an airport pair, as mileage is
+        ),  # one value for each airport pair, like a mileage
         "warmer": lambda: rng.normal(41 + 26 * late, 9, n).round().astype(int),
         "busier": lambda: rng.poisson(20 + 13 * late, n),
         "same": lambda: rng.integers(5, 23, n),
@@ -26,12 +26,12 @@ def _logged(rng, n, kinds, late):
         "new": lambda: rng.choice(
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
         ),
-        # of 400 current rows 19 have a value of before: just fewer than 5%; or 20: just not
+        # 19 of 400 current rows have a value of the reference: just under 5%; or 20: exactly 5%
         "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else round(0.043 * n)),
         "some back": lambda: _coming_back(rng, n, late, 20 if n == 400 else round(0.06 * n)),
-        # nearly all have the new version now; all of before is still seen
+        # nearly all rows have the new version now, but the old one still occurs
         "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
-        # one of many values is left: hardly a row of before has it, every row of now
+        # one of many values is left: hardly any reference row has it, but every current row
         "narrow": lambda: np.full(n, 31) if late else rng.permutation(np.r_[31, np.arange(n - 1) % 97 + 40]),
         # most values are new, most rows are not
         "common": lambda: rng.permutation(
@@ -91,7 +91,7 @@ def _recurring(reference, current):
     objective="2.d",
     kind=Function("reference", "current", returns=Names()),
     hints=(
-        "What do a counter, a time stamp and a mileage have in common? A temperature does not share it, even in a much warmer summer.",
+        "What do a counter, a time stamp and a mileage have in common that a temperature lacks, even in a much warmer summer?",
         "Take one column. Of the rows in `current`, what share has a value that occurs in `reference` at all?",
         "`current[name].isin(reference[name]).mean()` is close to 0 for a column that names its table, and much larger for a measurement that moved.",
     ),

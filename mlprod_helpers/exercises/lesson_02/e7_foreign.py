@@ -22,9 +22,7 @@ def _slipped(rng, n):
     rows = _flown(rng, 6 * n)
     others = rng.permutation(6 * n)
     rows[["air_time", "fuel"]] = rows[["air_time", "fuel"]].to_numpy()[others]
-    really = (
-        rows["air_time"] - rows["distance"] / 7.5 - 18
-    ).abs() > 60  # by luck some pairs fit all the same
+    really = (rows["air_time"] - rows["distance"] / 7.5 - 18).abs() > 60  # by chance some pairs still fit
     return rows[really].head(n)
 
 

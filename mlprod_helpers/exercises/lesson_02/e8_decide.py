@@ -31,7 +31,7 @@ def _rule(report):
     objective="2.e",
     kind=Function("report", returns=Text(options=ACTIONS)),
     hints=(
-        "Begin with what would make every other number meaningless. Which entries of the report show that a table is put together wrongly?",
+        "Begin with what would make every other number meaningless. Which entries of the report show that the rows of a table were joined incorrectly?",
         "`late_error` shows what adversarial validation cannot see: that the labels no longer follow from the inputs as before. It is NaN while there are few labels, and a comparison with NaN is False.",
         "This order works: first a slipped join, then the late error, then whether anything differs at all. At the end, choose weights if `ess` is large enough, else the gate.",
         "After a slipped join `auc_clean` is high and `largest_shift` is small. For weights, an `ess` above 0.1 is enough.",
@@ -109,7 +109,7 @@ def alarmed_by_a_number(report):
 
 
 @decide.misconception(
-    "you took a low AUC for good news. It covers the inputs alone. If only the relation to the labels changes, the AUC stays near "
+    "you took a low AUC for good news. The AUC covers only the inputs. If only the relation to the labels changes, the AUC stays near "
     "0.5 while the error grows, and `late_error` is the only entry that shows it.",
     when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
 )
@@ -119,7 +119,7 @@ def quiet_is_good(report):
 
 @decide.misconception(
     "you trained on a broken table. No column moved, yet the classifier can tell the tables apart, so the combinations are wrong. A "
-    "model that is trained on them learns the fault. Repair the join first.",
+    "model that is trained on them learns the error. Repair the join first.",
     when=lambda seen: (
         _often(seen, _slip, ("retrain", "reweight"))
         or _often(seen, lambda r: _slip(r) and r["labels"] >= 30, ("retrain",))
@@ -133,8 +133,7 @@ def trains_on_a_broken_join(report):
 
 
 @decide.misconception(
-    "you used weights without looking at `ess`. At 1%, the whole fit depends on a handful of reference rows, and the result is "
-    "luck. If too few reference rows resemble the week, use the gate.",
+    "you used weights without looking at `ess`. At 1%, the whole fit depends on a handful of reference rows, and the result is a matter of luck. If too few reference rows resemble the week, use the gate.",
     when=lambda seen: _often(
         seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
     ),
@@ -145,7 +144,7 @@ def weights_whatever(report):
 
 
 @decide.misconception(
-    "you took expensive action for every drift. Here the inputs moved a little and many reference rows still resemble the week, so "
+    "you chose an expensive action for every drift. Here the inputs moved a little and many reference rows still resemble the week, so "
     "weights are enough and cost almost nothing. Look at `ess` first.",
     when=lambda seen: _often(
         seen,
@@ -188,5 +187,5 @@ for _mutant in (
 ):
     decide.survives(
         _mutant,
-        "Answers are scored by their cost. Slipped joins and inputs that moved lie on both sides of this limit, and hardly a week between the two.",
+        "Answers are scored by their cost. Weeks with slipped joins and weeks with moved inputs lie on opposite sides of this limit, and hardly any week lies between it and the changed one.",
     )

@@ -9,6 +9,8 @@ from mlprod_helpers.exercises.lesson_03.e6_detectors_feed import detectors_feed
 from mlprod_helpers.exercises.lesson_03.e7_score_a_detector import score_a_detector
 from mlprod_helpers.exercises.lesson_03.e8_alarm_policy import alarm_policy
 
+TITLE = "Detecting drift"
+NEEDS = ("02",)
 EDITION = 2
 NEXT = "Go on with lesson 04, which shows what to do once you have found drift."
 EXERCISES = (

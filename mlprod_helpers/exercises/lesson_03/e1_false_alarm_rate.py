@@ -19,8 +19,8 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
     kind=Function("n_reference", "n_current", "bins", "threshold", returns=Number(low=0, high=1)),
     hints=(
         "The PSI of a quiet week is a chi-square number times `1/n_reference + 1/n_current`. How large must the chi-square number be for an alarm?",
-        "The shares of the bins add up to one. If you know all but one, you know the last one, too. How many are free?",
-        "`chi2.sf(x, df)` from scipy.stats is the chance of a value above x. Which x, which df?",
+        "The shares of the bins add up to one. If you know all but one, you know the last one as well. How many can vary freely?",
+        "`chi2.sf(x, df)` from scipy.stats is the chance of a value above x. Which x and which df do you need?",
     ),
 )
 def false_alarm_rate(answer, rng, expect):
@@ -67,8 +67,7 @@ def _rows_bins_and_limits(rng):
 
 
 @false_alarm_rate.misconception(
-    "you let a limit mean the same at any number of rows. With few rows the shares of the bins change a lot by chance, and "
-    "so does the index. Use the numbers of rows.",
+    "you returned the same rate for any number of rows. With few rows, the shares of the bins vary a lot by chance, and so does the index. Use the numbers of rows.",
     when=lambda seen: (
         len(seen.outputs) > 2 and max(seen.outputs) - min(seen.outputs) < 1e-9 and 0 < max(seen.outputs) < 1
     ),
@@ -87,8 +86,7 @@ def _one_sample_only(seen):
 
 
 @false_alarm_rate.misconception(
-    "you took only one of the samples as uncertain. The reference is a sample, too, and so is this week. Their noises add "
-    "up.",
+    "you treated only one of the samples as random. The reference and this week are both samples, and the noise of both adds up.",
     when=_one_sample_only,
 )
 def reference_taken_for_truth(n_reference, n_current, bins, threshold):
@@ -104,7 +102,7 @@ def rows_added_up(n_reference, n_current, bins, threshold):
 
 
 @false_alarm_rate.misconception(
-    "you let every bin move freely. The shares add up to one, so the last bin follows from the others. How many degrees of "
+    "you counted every bin as free. The shares add up to one, so the last bin follows from the others. How many degrees of "
     "freedom are left?",
 )
 def as_many_degrees_as_bins(n_reference, n_current, bins, threshold):
@@ -112,7 +110,7 @@ def as_many_degrees_as_bins(n_reference, n_current, bins, threshold):
 
 
 @false_alarm_rate.misconception(
-    "you counted the quiet weeks that stay quiet. The false alarms are the other weeks."
+    "you returned the share of quiet weeks without an alarm. The false alarm rate is the share of the other weeks."
 )
 def the_other_tail(n_reference, n_current, bins, threshold):
     return chi2.cdf(threshold / (1 / n_reference + 1 / n_current), bins - 1)

@@ -59,10 +59,10 @@ def _honest_psi(reference, current, bins):
     objective="3.a",
     kind=Function("reference", "current", "bins", returns=Number()),
     hints=(
-        "Three steps: edges, shares, sum. Who decides where the edges are?",
-        "`np.quantile(reference, np.arange(1, bins) / bins)` gives the inner edges; the outer bins are open, so that no row is lost. "
+        "There are three steps: find the edges, compute the shares, and add up. Which sample decides where the edges are?",
+        "`np.quantile(reference, np.arange(1, bins) / bins)` gives the inner edges. The outer bins are open, so no row is lost. "
         "`np.searchsorted(edges, sample)` numbers the bins.",
-        "With `p` and `q` the shares after half a row was added to each bin: `((q - p) * np.log(q / p)).sum()`.",
+        "Let `p` and `q` be the shares after you add half a row to each bin. Then the PSI is `((q - p) * np.log(q / p)).sum()`.",
     ),
 )
 def psi_by_hand(answer, rng, expect):
@@ -169,7 +169,7 @@ def _from_current(reference, current, bins, side):
 
 
 @psi_by_hand.misconception(
-    "you cut the bins from the current rows. Then the bins change with the thing that they measure. Cut them from the "
+    "you cut the bins from the current rows. Then the bins change together with the data that you want to measure. Cut them from the "
     "reference, once, and use these edges for both samples.",
     when=_is(_cut_by_current),
 )
@@ -179,7 +179,7 @@ def cut_by_current(reference, current, bins):
 
 @psi_by_hand.misconception(
     "you cut the bins from both samples together. Next week the edges would be different, and you could not compare two "
-    "weeks. The reference alone decides.",
+    "weeks. Only the reference decides where the edges are.",
     when=_is(_cut_by_both),
 )
 def cut_by_both(reference, current, bins):
@@ -208,8 +208,7 @@ def without_smoothing(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "you added up only one direction, as in the Kullback-Leibler divergence. In the PSI the difference of the shares stands "
-    "before the logarithm, so both directions count.",
+    "you added up only one direction, as in the Kullback-Leibler divergence. In the PSI the logarithm is multiplied by the difference of the shares, so both directions count.",
     when=lambda seen: _is(_from_current)(seen) or _is(_from_reference)(seen),
 )
 def one_direction(reference, current, bins):
@@ -217,7 +216,7 @@ def one_direction(reference, current, bins):
 
 
 @psi_by_hand.misconception(
-    "you lost the rows outside the range of the reference. They are the strangest rows of all. Leave the first and the last "
+    "you lost the rows outside the range of the reference. They are the most unusual rows of all. Leave the first and the last "
     "bin open."
 )
 def rows_lost(reference, current, bins):
@@ -271,7 +270,7 @@ def _something_else_in_empty_bins(seen):
 
 
 @psi_by_hand.misconception(
-    "you gave empty bins something other than half a row. Where a bin is empty, this number decides the index. Add half a "
+    "you gave empty bins something other than half a row. Where a bin is empty, this number largely determines the index. Add half a "
     "row to each bin of both samples.",
     when=_something_else_in_empty_bins,
 )

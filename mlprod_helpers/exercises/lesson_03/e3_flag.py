@@ -18,7 +18,7 @@ from mlprod_helpers.lesson.contract import Array, Function, exercise
     objective="3.a",
     kind=Function("pvalues", "alpha", returns=Array(ndim=1, dtype="bool")),
     hints=(
-        "Twenty chances of 5% add up to a large one. How small must each be so that all together stay below 5%?",
+        "Twenty chances of 5% add up to a large chance. How small must each one be to keep the total below 5%?",
         "Bonferroni: compare each p-value with `alpha / len(pvalues)`. That is enough here.",
         "Holm finds a little more. Compare the smallest with alpha/20 and the next with alpha/19, and so on. Stop at the first that fails.",
     ),
@@ -127,8 +127,8 @@ def each_alone(pvalues, alpha):
 
 
 @flag.misconception(
-    "you used the Benjamini-Hochberg rule. It limits the share of false ones among the flags, and the more columns really "
-    "drifted, the more false ones it lets in. Here you have to limit the chance of any false flag.",
+    "you used the Benjamini-Hochberg rule. It limits the share of false flags among all flags, and the more columns have "
+    "really drifted, the more false flags it allows. Here you have to limit the chance of any false flag.",
     atol=0,
 )
 def share_of_false_flags(pvalues, alpha):

@@ -18,7 +18,7 @@ _DESERVE = ["wind", "taxi_queue"]
     hints=(
         "Ask three questions about each row. Is it more than chance? Is it large enough? Would the model notice?",
         "Read the column `worth`. If the model hardly uses a column, its drift does no harm.",
-        "A column can drift although the values that it has are as before.",
+        "A column can drift although the values that are not missing are as before.",
     ),
 )
 def read_the_report(answer, rng, expect):
@@ -36,8 +36,7 @@ def read_the_report(answer, rng, expect):
 
 
 @read_the_report.misconception(
-    "you took significant for important. At 100,000 rows all twelve columns are significant, because p says that something "
-    "moved, not how far. Look at the effect and at `worth`.",
+    "you chose every significant column. With 100,000 rows all twelve columns are significant, because a p-value says that something changed, not how much. Look at the effect and at `worth`.",
     when=lambda seen: len(set(seen.values["for_a_person"])) >= 7,
 )
 def all_that_is_significant():
@@ -45,8 +44,7 @@ def all_that_is_significant():
 
 
 @read_the_report.misconception(
-    "you took the largest effect for the most important one. The model does not use that column, so it does no harm. A "
-    "smaller effect in a column that the model needs is worse. Look at `worth`.",
+    "you chose the column with the largest effect. The model does not use that column, so it does no harm. A smaller effect in a column that the model needs does more harm. Look at `worth`.",
     when=lambda seen: "fuel_price" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
 )
 def largest_effect():
@@ -65,8 +63,8 @@ def values_only():
 
 
 @read_the_report.misconception(
-    "you chose a column because it matters to the model, although it hardly changed. The column that carries most of the "
-    "prediction moved by 0.03 standard deviations only.",
+    "you chose a column because it matters to the model, although it hardly changed. The column that matters most to the "
+    "model shifted by only 0.03 standard deviations.",
     when=lambda seen: "distance" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
 )
 def most_important_column():
@@ -74,7 +72,7 @@ def most_important_column():
 
 
 @read_the_report.misconception(
-    "you decided that no column deserves a look. Drift without a consequence can wait. But look again at the column `worth` "
+    "you decided that no column deserves a look. Drift without consequences can wait. But look again at the column `worth` "
     'where the verdict is "drift".',
 )
 def none_at_all():

@@ -39,8 +39,8 @@ _REFERENCES = {
     objective="3.c",
     kind=Choice(_SERVICES, options=(TRAINING, BEFORE, LAST_YEAR, SAME_HOURS)),
     hints=(
-        "Ask about each: which change do I want to see, and which change is ordinary? The reference must share the ordinary change and not the other one.",
-        "A reference that moves along cannot see what moves a little each month. What comes back each year, or each day, is ordinary.",
+        "Ask for each service: which change do I want to see, and which change is ordinary? The reference must contain the ordinary change and not the other one.",
+        "A reference that changes along with the data cannot show a change that is a little larger each month. A pattern that comes back each year, or each day, is ordinary.",
     ),
 )
 def compared_with_what(answer, rng, expect):
@@ -49,16 +49,15 @@ def compared_with_what(answer, rng, expect):
 
 
 @compared_with_what.misconception(
-    "you chose the days just before for slow changes. They move along with the drift. Each week looks like the last one, "
-    "and after five years nothing of the old world is left. Use a reference that stays."
+    "you chose the days just before for slow changes. They change along with the drift. Each week looks like the last one, "
+    "and after five years the reference has changed completely. Use a fixed reference."
 )
 def rolling_for_slow():
     return _REFERENCES | {"creep": BEFORE, "applicants": BEFORE}
 
 
 @compared_with_what.misconception(
-    "you chose the training data for something with seasons. All its winters and summers together are a wide mixture, and "
-    "each cold week looks strange against it. You would get an alarm each December."
+    "you chose the training data for something with seasons. They mix all winters and summers, so each cold week looks strange. You would get an alarm each December."
 )
 def training_for_seasons():
     return _REFERENCES | {"heating": TRAINING, "holidays": TRAINING}
@@ -73,8 +72,7 @@ def before_for_rhythm():
 
 
 @compared_with_what.misconception(
-    "you compared a release with the distant past. Much else has changed since then, too. Only the hours just before and "
-    "just after noon differ by nothing but the release."
+    "you compared a release with the distant past. Many other things have changed since then. The hours just before and just after noon differ in little except the release."
 )
 def training_for_release():
     return _REFERENCES | {"release": TRAINING}

@@ -82,12 +82,12 @@ def _as_hits(log):
     kind=Function("log", "allowed", "limit", returns=Sequence(Number())),
     hints=(
         "What does the detector add up when a prediction is right? It should grow when the model fails.",
-        "When can an error be known? Put the rows in that order, and leave out those without a label.",
-        "After an alarm, start anew at zero. An alarm is raised when the label arrives, not when the request came.",
+        "When does an error become known? Put the rows in that order, and leave out those without a label.",
+        "After an alarm, start again from zero. An alarm is raised when the label arrives, not when the request came.",
     ),
 )
 def detectors_feed(answer, rng, expect):
-    """`alarms(log, allowed, limit)`: the times at which the detector alarms."""
+    """`alarms(log, allowed, limit)`: the times at which the detector raises an alarm."""
     draws = (
         (0.08, 0.08, 0, "a quiet log"),
         (0.08, float(rng.uniform(0.4, 0.5)), 0, "the error rate jumps in the middle, every label has come"),
@@ -190,7 +190,7 @@ def _many_alarms(seen):
 
 
 @detectors_feed.misconception(
-    "you have not changed the colleague's code yet. Begin with what the detector adds up: now it grows while the model is "
+    "you have not changed the colleague's code yet. Begin with what the detector adds up: at the moment, the sum grows while the model is "
     "right."
 )
 def as_found(log, allowed, limit):
@@ -198,23 +198,21 @@ def as_found(log, allowed, limit):
 
 
 @detectors_feed.misconception(
-    "you now add up errors, and left the rest as it was. The detector still reads in the order of the requests, with labels "
-    "that nobody had yet, and it never starts anew after an alarm."
+    "you add up errors now, but left the rest as it was. The detector still reads in the order of the requests, with labels that had not arrived yet, and it never goes back to zero after an alarm."
 )
 def polarity_only(log, allowed, limit):
     return _feed(log, allowed, limit, by="time", reset=False, stamp="time", fill=True)
 
 
 @detectors_feed.misconception(
-    "you still feed the detector with right answers. It adds up what it gets, so it grows fastest while all is well. Give "
-    "it 1 for an error and 0 for a hit."
+    "you still add up right answers. So the sum grows fastest while the model is right. Add 1 for a wrong prediction and 0 for a right one."
 )
 def fed_with_hits(log, allowed, limit):
     return _feed(log, allowed, limit, polarity=False)
 
 
 @detectors_feed.misconception(
-    "you read the rows in the order of the requests. The detector then uses labels that nobody had yet. Sort by the time at "
+    "you read the rows in the order of the requests. The detector then uses labels that had not arrived yet. Sort by the time at "
     "which the label arrived."
 )
 def in_order_of_requests(log, allowed, limit):
@@ -223,15 +221,14 @@ def in_order_of_requests(log, allowed, limit):
 
 @detectors_feed.misconception(
     "you read the rows in the order of the requests, and dated the alarms by the request. This looks fast in a back-test, "
-    "but in production these labels are still on their way. Use `label_time` for both."
+    "but in production these labels have not arrived yet. Use `label_time` for both."
 )
 def dated_by_request(log, allowed, limit):
     return _feed(log, allowed, limit, by="time", stamp="time")
 
 
 @detectors_feed.misconception(
-    "you let the sum go on after an alarm. It stays above the limit, so one change alarms hundreds of times. Start anew at "
-    "zero after an alarm.",
+    "you let the sum go on after an alarm. It stays above the limit, so one change raises hundreds of alarms. Start again from zero after an alarm.",
     when=_many_alarms,
 )
 def never_reset(log, allowed, limit):
@@ -239,7 +236,7 @@ def never_reset(log, allowed, limit):
 
 
 @detectors_feed.misconception(
-    "you dated the alarm by the time of the request. Nobody could know it then. The alarm is raised when that request's "
+    "you dated the alarm by the time of the request. Nobody could know about the error at that time. The alarm is raised when that request's "
     "label arrives."
 )
 def stamped_with_request(log, allowed, limit):

@@ -23,7 +23,7 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Number, Several, e
     ),
     hints=(
         "Split the alarms at the onset. What are those before it?",
-        "The first alarm from the onset on is the detection; those after it repeat what is known.",
+        "The first alarm at or after the onset is the detection. Later alarms only repeat what is already known.",
         "Without an onset there is nothing to find, so nothing is missed. Without a detection there is no delay, so return NaN.",
     ),
 )
@@ -103,15 +103,14 @@ def lucky(alarms, onset):
 
 
 @score_a_detector.misconception(
-    "you counted alarms after the first hit as false. The change is still there, so they are true but not new. They count "
-    "for nothing."
+    "you counted alarms after the first detection as false. The change is still there, so they are true but not new. Leave them out of the count."
 )
 def repeats_are_false(alarms, onset):
     return _score(alarms, onset, repeats_false=True)
 
 
 @score_a_detector.misconception(
-    "you gave a change that is never noticed a delay of zero. Then the best detector would be one that is switched off. "
+    "you returned a delay of zero for a change that is never noticed. Then the best detector would be one that is switched off. "
     "Without a detection the delay is NaN."
 )
 def never_is_at_once(alarms, onset):
@@ -119,8 +118,8 @@ def never_is_at_once(alarms, onset):
 
 
 @score_a_detector.misconception(
-    "you took an alarm in the row of the onset for too early. That row is the first one after the change, so nobody can be "
-    "faster, and the delay is zero."
+    "you treated an alarm in the row of the onset as too early. That row is the first one after the change, so no detector can "
+    "be faster, and the delay is zero."
 )
 def not_in_the_row_itself(alarms, onset):
     return _score(alarms, onset, after_only=True)

@@ -25,10 +25,10 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, 
     ),
     edition=2,
     hints=(
-        "Ask two questions before a page. Could a quiet week do this, with ten columns and this many rows? And is it large enough to cost anything?",
-        "For the first, use the formula of the quiet PSI, with a limit that half a year of ten columns seldom reaches. For the second, subtract what chance adds to the PSI, "
+        "Ask two questions before you page. Could a quiet week have such a PSI, with ten columns and this many rows? And is the change large enough to cost anything?",
+        "For the first, use the formula of the quiet PSI, with a limit that ten columns seldom reach in half a year. For the second, subtract what chance adds to the PSI, "
         "9 x (1/n + 1/m). A shift of 0.2 sd adds 0.04.",
-        "`memory` can hold which columns were high last week. The same column two weeks in a row is seldom chance, but this costs a week of delay.",
+        "`memory` can hold which columns were high last week. If the same column is high two weeks in a row, it is seldom chance, but waiting costs a week.",
     ),
 )
 def alarm_policy(answer, rng, expect):
@@ -116,7 +116,7 @@ def _pages_for_crumbs(seen):
 
 
 @alarm_policy.misconception(
-    "you never page. That is quiet, but every week of drift costs five times as much as a page. Look for weeks that chance "
+    "you never page. Then nobody is disturbed, but every week of drift costs five times as much as a page. Look for weeks that chance "
     "cannot explain.",
     when=lambda seen: _complete(seen) and not any(page for *_, page in _paged(seen)),
 )
@@ -125,8 +125,7 @@ def never_page(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you page every week. After the third false page nobody reads them any more, and the fourth may be true. Page only if a "
-    "quiet week could not do this.",
+    "you page every week. After the third false page nobody reads them any more, and the fourth may be real. Page only if a quiet week would hardly ever have such a PSI.",
     when=lambda seen: _complete(seen) and all(page for *_, page in _paged(seen)),
 )
 def always_page(observation, memory):
@@ -135,7 +134,7 @@ def always_page(observation, memory):
 
 @alarm_policy.misconception(
     "you used one limit for all services. With few rows, chance alone exceeds a low limit, and after three false pages "
-    "nobody reads them. With many rows, a high limit is late. Let the limit depend on the rows.",
+    "nobody reads them. With many rows, a high limit notices drift late. Let the limit depend on the number of rows.",
     when=_one_limit_for_all,
 )
 def psi_above_a_tenth(observation, memory):
@@ -143,8 +142,7 @@ def psi_above_a_tenth(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you page for what chance does now and then. Ten columns in 26 weeks are 260 tests, and at 5% each that makes thirteen "
-    "false flags a service. Use a stricter limit, or ask for the same column twice.",
+    "you page at values that chance alone reaches now and then. Ten columns in 26 weeks are 260 tests, and at 5% each that makes thirteen false flags for each service. Use a stricter limit, or wait until the same column is above the limit twice.",
     when=_any_small_p,
 )
 def five_percent(observation, memory):
@@ -152,7 +150,7 @@ def five_percent(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you page for everything that is more than chance. With many rows, changes of less than a tenth of a standard deviation "
+    "you page for everything that chance cannot explain. With many rows, changes of less than a tenth of a standard deviation "
     "are more than chance every week. Ask also whether the change is large enough to cost anything.",
     when=_pages_for_crumbs,
 )
@@ -173,7 +171,7 @@ def _few_and_late(seen):
 
 
 @alarm_policy.misconception(
-    "you were too cautious. Your pages are few and true, but weeks with clear drift pass without a page, and each costs as "
+    "you were too cautious. Your pages are few and correct, but weeks with clear drift pass without a page, and each costs as "
     "much as five pages. Page earlier.",
     when=_few_and_late,
 )

@@ -9,6 +9,8 @@ from mlprod_helpers.exercises.lesson_04.e6_click_rates import click_rates
 from mlprod_helpers.exercises.lesson_04.e7_new_mix import new_mix
 from mlprod_helpers.exercises.lesson_04.e8_policy import policy
 
+TITLE = "Handling drift"
+NEEDS = ("03",)
 EDITION = 2
 NEXT = "Go on with lesson 05, where you get a model ready for deployment."
 EXERCISES = (

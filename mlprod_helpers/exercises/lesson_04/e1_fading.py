@@ -25,8 +25,8 @@ def _fading(times, half_life, now):
     kind=Function("times", "half_life", "now", returns=Array(ndim=1)),
     hints=(
         "Compute the age of each row first. How much weight is left after one half-life? After two?",
-        "Use `0.5 ** (age / half_life)`. Then think of the rows after `now`, which have a negative age.",
-        "`np.where(age >= 0, ..., 0)` gives 0 to rows that did not exist yet.",
+        "Use `0.5 ** (age / half_life)`. Rows after `now` have a negative age. What weight should they get?",
+        "`np.where(age >= 0, ..., 0)` gives weight 0 to rows that did not exist yet.",
     ),
 )
 def fading(answer, rng, expect):
@@ -62,7 +62,7 @@ def moments(rng):
 
 
 @fading.misconception(
-    "you used exp(-age / half_life). After one half-life that leaves 0.37, but the name promises one half. Use 0.5 as the base in place of 1/e."
+    "you used exp(-age / half_life). After one half-life, that gives 0.37, but it should give 0.5. Use 0.5 as the base instead of 1/e."
 )
 def natural_decay(times, half_life, now):
     age = now - np.asarray(times)
@@ -70,7 +70,7 @@ def natural_decay(times, half_life, now):
 
 
 @fading.misconception(
-    "you counted rows in place of days. Then one busy day makes all earlier rows look old. Compute the age from `times` and `now`."
+    "you counted rows instead of days. Then one busy day makes all earlier rows look old. Compute the age from `times` and `now`."
 )
 def by_row_number(times, half_life, now):
     n = len(times)
@@ -78,14 +78,14 @@ def by_row_number(times, half_life, now):
 
 
 @fading.misconception(
-    "rows after `now` get weights above 1. A model that is trained now cannot have seen them. Look at rows with a negative age, and give them 0."
+    "you gave rows after `now` weights above 1. A model trained at `now` cannot use them. Give weight 0 to rows with a negative age."
 )
 def future_rows_count_most(times, half_life, now):
     return 0.5 ** ((now - np.asarray(times)) / half_life)
 
 
 @fading.misconception(
-    "you used the half-life as a window, so rows weigh 1 or 0. A recency weight fades and is never cut off. What does a row of age two half-lives weigh?"
+    "you used the half-life as a window, so all weights are 1 or 0. A recency weight falls gradually. Which weight should a row have after two half-lives?"
 )
 def as_a_window(times, half_life, now):
     age = now - np.asarray(times)

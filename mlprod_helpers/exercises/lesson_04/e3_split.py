@@ -35,9 +35,9 @@ def _split(log, start, end):
         returns=Several(Array(ndim=1, dtype="bool"), Array(ndim=1, dtype="bool"), names=("train", "test")),
     ),
     hints=(
-        "Imagine that it is `start`. Which labels can you see in the log?",
-        "`train` is a condition on one column only, and `test` is a condition on the other.",
-        "A label that never came is NaN in `label_time`. A comparison with NaN is False, which is right here.",
+        "Imagine that the time is `start`. Which labels are already in the log?",
+        "`train` depends on one column only, and `test` depends only on the other.",
+        "If a label never arrived, `label_time` is NaN. A comparison with NaN is False, which is right here.",
     ),
 )
 def split(answer, rng, expect):
@@ -106,14 +106,14 @@ def by_request_time(log, start, end):
 
 
 @split.misconception(
-    "you trained on labels that arrive during the test. The model would know answers that it has to predict. Which labels are there at `start`?"
+    "you trained on labels that arrive during the test. The model would learn answers that it has to predict. Which labels have arrived by `start`?"
 )
 def learned_during_the_test(log, start, end):
     return (log["label_time"] <= end).to_numpy(), _split(log, start, end)[1]
 
 
 @split.misconception(
-    "you trained on every row that is not tested, including later ones. A service cannot learn from the future. Which labels are there at `start`?"
+    "you trained on every row that is not tested, including later ones. A service cannot learn from the future. Which labels have arrived by `start`?"
 )
 def the_rest(log, start, end):
     test = _split(log, start, end)[1]
@@ -121,14 +121,14 @@ def the_rest(log, start, end):
 
 
 @split.misconception(
-    "you chose the test rows by the time of their label. The test asks what users got between `start` and `end`, and a label may come later. Look at `time`."
+    "you chose the test rows by the time of their label. The test covers the requests between `start` and `end`, and their labels may come later. Look at `time`."
 )
 def tested_by_label_time(log, start, end):
     return _split(log, start, end)[0], ((log["label_time"] >= start) & (log["label_time"] < end)).to_numpy()
 
 
 @split.misconception(
-    "you kept the colleague's code as it is. It mixes up what is known at `start` and which requests the model answers. Check each line for these two questions."
+    "you kept the colleague's code as it is. It confuses the labels known at `start` with the requests that the model answers. Check each line for this."
 )
 def the_colleagues(log, start, end):
     test = (log["label_time"] >= start) & (log["label_time"] < end)

@@ -53,7 +53,7 @@ def _telling(draw, short, factor):
     edition=2,
     kind=Function("y", "candidates", returns=Number()),
     hints=(
-        "For each candidate, ask how large its errors would have been, day by day, if you had used it in the past.",
+        "For each candidate, find out how large its daily errors would have been in the past.",
         "Predict day 20 from days 0 to 19, day 21 from days 0 to 20, and so on. The mean absolute error of these predictions is the candidate's score.",
         "`level(y[:day], half_life)` predicts day `day`. Return the candidate with the smallest mean of `abs(y[day] - level(...))`.",
     ),
@@ -131,8 +131,8 @@ def _picks(pick):
 
 
 @choose.misconception(
-    "you took the shortest half-life each time. It follows every move of the labels, and most moves are noise. "
-    "Check that you predict a day without its own label: with it, the shortest half-life always wins.",
+    "you chose the shortest half-life each time. It follows every change of the labels, and most changes are noise. "
+    "Check that you do not use the label of a day to predict the same day.",
     when=_picks(min),
 )
 def the_shortest(y, candidates):
@@ -140,7 +140,7 @@ def the_shortest(y, candidates):
 
 
 @choose.misconception(
-    "you took the longest half-life each time. It cannot follow a level that moves. Check that each day is predicted from the days before it alone, in their order.",
+    "you chose the longest half-life each time. It cannot follow a level that moves. Check that you predict each day only from the days before it, in their order.",
     when=_picks(max),
 )
 def the_longest(y, candidates):
@@ -148,7 +148,7 @@ def the_longest(y, candidates):
 
 
 @choose.misconception(
-    "you took the middle half-life for every stream. How fast to forget depends on how fast the level moves. Compute the error of each candidate on the past days of `y`.",
+    "you chose the middle half-life for every series. The best half-life depends on how fast the level moves. Compute the error of each candidate on the past days of `y`.",
     when=_picks(lambda candidates: sorted(candidates)[len(candidates) // 2]),
 )
 def the_middle_one(y, candidates):
@@ -183,5 +183,5 @@ def with_matrices(y, candidates):
 
 choose.survives(
     "alternative with_matrices: `weights.sum(axis=1)` -> `weights.sum()`",
-    "The choice is judged: the shortest wins wherever the level moves, and where it stands still luck decides.",
+    "Only the choice is checked: the shortest half-life wins wherever the level moves, and luck decides where it does not move.",
 )

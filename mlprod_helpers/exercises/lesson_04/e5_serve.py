@@ -47,13 +47,13 @@ def _serve(events, step, sign=1, start="overall", bands=True):
     edition=2,
     kind=Function("events", "step", returns=Sequence(Number())),
     hints=(
-        "Keep two things while you go through the events: one correction for all rows, and a dict with one for each band.",
+        "Keep two things while you loop over the events: the overall correction, and a dict with the correction of each band.",
         "A request is answered with `batch` plus its band's correction. A label moves two corrections by `step * (residual - correction)`, with `residual = y - batch`.",
-        "`by_band.get(band, overall)` is the correction of a band. It is also the value from which a new band starts.",
+        "`by_band.get(band, overall)` is the correction of a band. It is also the value at which a new band starts.",
     ),
 )
 def serve(answer, rng, expect):
-    """`serve(events, step)`: what each request is answered: the batch prediction plus a running correction."""
+    """`serve(events, step)`: the answer to each request: the batch prediction plus a running correction."""
     step = round(float(rng.uniform(0.1, 0.4)), 2)
 
     def compare(events, what):
@@ -101,35 +101,35 @@ def mornings(rng):
 
 
 @serve.misconception(
-    "you subtracted the correction. If flights take longer than predicted, the residual is positive and has to be added. Check the sign of `y - batch`."
+    "you subtracted the correction. If flights take longer than predicted, the residual is positive and must be added. Check the sign of `y - batch`."
 )
 def subtracted(events, step):
     return _serve(events, step, sign=-1)
 
 
 @serve.misconception(
-    "a new band starts at 0 in your answer. Other bands may already show that the wind has turned. Start a new band from the correction of all rows."
+    "you started a new band at 0. Other bands may already show that the wind has changed. Start a new band at the overall correction."
 )
 def new_band_at_zero(events, step):
     return _serve(events, step, start="zero")
 
 
 @serve.misconception(
-    "you used one correction for all bands. Wind changes long flights more than short ones, so each band needs its own. Keep a dict with one correction for each band."
+    "you used one correction for all bands. The wind affects long flights more than short ones, so each band needs its own. Keep a dict with one correction for each band."
 )
 def one_for_all(events, step):
     return _serve(events, step, bands=False)
 
 
 @serve.misconception(
-    "only the newest residual counts in your answer. One flight is mostly noise. Move the correction only by `step` times what is missing."
+    "you used only the newest residual. The residual of one flight is mostly noise. Move the correction by `step * (residual - correction)`."
 )
 def last_residual(events, step):
     return _serve(events, 1.0)
 
 
 @serve.misconception(
-    "a new band's first label counts twice in your answer. The band starts from a correction that has already learned this label. Read the correction of all rows before you update it."
+    "you counted a new band's first label twice. The band starts at an overall correction that already includes this label. Read the overall correction before you update it."
 )
 def first_label_twice(events, step):
     overall, by_band, served = 0.0, {}, []
@@ -144,7 +144,7 @@ def first_label_twice(events, step):
 
 
 @serve.misconception(
-    "you added up the residuals, so the correction grows without limit. It should move towards the residual. Use `step * (residual - correction)`."
+    "you added up the residuals, so the correction grows without limit. It should move toward the residual. Use `step * (residual - correction)`."
 )
 def summed_up(events, step):
     overall, by_band, served = 0.0, {}, []

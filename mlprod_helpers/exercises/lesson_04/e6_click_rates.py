@@ -34,9 +34,9 @@ def _rates(batch, views, now, window, strength, at_once=False):
     edition=2,
     kind=Function("batch", "views", "now", "window", "strength", returns=Array(ndim=1)),
     hints=(
-        "You need two counts for each item: its clicks, and its views that are decided.",
-        "A view is decided when it has a click, or when it is at least `window` minutes old.",
-        "`np.bincount(views[decided]['item'], minlength=len(batch))` counts the views. Then add `strength` imagined views with the batch rate.",
+        "You need two counts for each item: its clicks, and its views that count.",
+        "A view counts when it has a click, or when it is at least `window` minutes old.",
+        "`np.bincount(views[counted]['item'], minlength=len(batch))` gives the number of views of each item. Then add `strength` more views with the batch rate.",
     ),
 )
 def click_rates(answer, rng, expect):
@@ -101,22 +101,22 @@ def catalogues(rng):
 
 
 @click_rates.misconception(
-    "you divided clicks by views without shrinking. Then one click in one view ranks first, and an item that was never shown has no rate. "
-    "Add `strength` imagined views with the batch rate."
+    "you divided clicks by views without shrinking. Then an item with one click in one view ranks first, and an item that was never shown has no rate. "
+    "Add `strength` more views with the batch rate."
 )
 def raw_rate(batch, views, now, window, strength):
     return _rates(batch, views, now, window, 1e-12)
 
 
 @click_rates.misconception(
-    "you counted each view without a click as a no at once. People who saw an item a minute ago may still click. Wait until such a view is `window` minutes old."
+    "you counted each view without a click as a no at once. People who saw an item a minute ago may still click. Count such a view only when it is `window` minutes old."
 )
 def no_at_once(batch, views, now, window, strength):
     return _rates(batch, views, now, window, strength, at_once=True)
 
 
 @click_rates.misconception(
-    "you left out recent views together with their clicks. A click is certain as soon as it is there, and only a no has to wait. Keep every view that has a click."
+    "you left out recent views together with their clicks. A click is final, so only views without a click have to wait. Keep every view that has a click."
 )
 def clicks_wait_too(batch, views, now, window, strength):
     old = views[views["time"] <= now - window]
@@ -124,7 +124,7 @@ def clicks_wait_too(batch, views, now, window, strength):
 
 
 @click_rates.misconception(
-    "you averaged the stream's rate and the batch rate half and half. An item with many views should depend less on the batch rate. Let `strength` imagined views do that."
+    "you took the mean of the stream's rate and the batch rate. An item with many views should depend less on the batch rate. Add `strength` more views with the batch rate instead."
 )
 def half_and_half(batch, views, now, window, strength):
     seen = np.bincount(views["item"], minlength=len(batch)) > 0

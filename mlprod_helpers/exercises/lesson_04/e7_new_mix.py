@@ -58,28 +58,28 @@ def mixes(rng):
 
 
 @new_mix.misconception(
-    "you multiplied the probability itself. That can give 1.4, which is no probability, and it ignores that the other class changes too. Multiply the odds."
+    "you multiplied the probability itself. That can give 1.4, which is not a probability, and it ignores that the share of the other class changes, too. Multiply the odds."
 )
 def probability_times_ratio(p, prior_old, prior_new):
     return np.asarray(p) * prior_new / prior_old
 
 
 @new_mix.misconception(
-    "you multiplied the probability itself and cut off what came out above 1. Then likely rows become certain ones. Multiply the odds, and nothing has to be cut."
+    "you multiplied the probability itself and replaced results above 1 by 1. Then likely rows get a probability of 1. Multiply the odds instead, which always gives a probability below 1."
 )
 def multiplied_and_cut(p, prior_old, prior_new):
     return np.clip(np.asarray(p) * prior_new / prior_old, 0, 1)
 
 
 @new_mix.misconception(
-    "you swapped the old and the new share. With more late flights, each flight became less likely to be late. Check which prior odds you divide by."
+    "you swapped the old and the new share. With your answer, each flight is less likely to be late when more flights are late. Check which prior odds you divide by."
 )
 def upside_down(p, prior_old, prior_new):
     return _reweighed(p, prior_new, prior_old)
 
 
 @new_mix.misconception(
-    "you added the difference of the shares. Probabilities near 0 or 1 have hardly any room to move, and some end outside of it. Multiply the odds, which respect these limits."
+    "you added the difference of the shares. A probability near 0 or 1 can then fall outside the range from 0 to 1. Multiply the odds, which cannot leave this range."
 )
 def added(p, prior_old, prior_new):
     return np.asarray(p) + prior_new - prior_old

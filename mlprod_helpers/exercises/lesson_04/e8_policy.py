@@ -72,9 +72,9 @@ def cost_by_kind(policy, seasons):
         may_change=("memory",),
     ),
     hints=(
-        "Ask three questions each week. Are the newest rows right? Is the error high, and not just this once? How many weeks of labels are there since the change?",
-        "Two weeks in a row at 9.5 minutes or more are rarely chance when 8 is normal. After a training, wait until the first errors of the new model are known.",
-        "Training on 1 week is noisy, and training on all weeks reacts slowly. While `held_back` is high, do not train at all.",
+        "Ask three questions each week. Are the newest rows right? Has the error been high more than once? How many weeks of labels have arrived since the change?",
+        "If 8 minutes is normal, two errors of 9.5 or more in a row are rarely due to chance. After training, wait until the first errors of the new model are known.",
+        "Training on 1 week gives a noisy model, and training on all weeks adapts slowly. While `held_back` is high, do not train at all.",
     ),
 )
 def policy(answer, rng, expect):
@@ -166,7 +166,7 @@ def _share(seen, fits):
 
 
 @policy.misconception(
-    "you never train again. That is cheap while nothing happens, and by far the most expensive choice after a change. Look at `errors`: when are they too high to be noise?",
+    "you never retrain. This is cheap while nothing changes, but by far the most expensive choice after a change. Look at `errors`: when are they too high to be noise?",
     when=lambda seen: _share(seen, lambda _, action: action == "keep") == 1,
 )
 def keep_for_ever(observation, memory):
@@ -174,7 +174,7 @@ def keep_for_ever(observation, memory):
 
 
 @policy.misconception(
-    "you train on all history again and again. In quiet months that costs without a gain. After a change, the old weeks outnumber the new ones for half a year. Train on recent weeks, and only when `errors` are high.",
+    "you train on all history again and again. In quiet seasons, this costs minutes without a benefit. After a change, there are more old weeks than new ones for half a year. Train on recent weeks, and only when `errors` are high.",
     when=lambda seen: _share(seen, lambda _, action: action == "retrain all") > 0.1,
 )
 def all_history_each_week(observation, memory):
@@ -182,7 +182,7 @@ def all_history_each_week(observation, memory):
 
 
 @policy.misconception(
-    "you train on the newest week alone. It has 60 rows for ten bands, so the new model is noisy and its own errors cause the next training. Use more weeks.",
+    "you train only on the newest week. It has only 60 rows for ten bands, so the new model is noisy, and its errors make you train again. Use more weeks.",
     when=lambda seen: (
         sum(action == "retrain 1" for _, action in _steps(seen))
         > 0.7 * sum(action.startswith("retrain") for _, action in _steps(seen))
@@ -203,7 +203,7 @@ def four_weeks_each_week(observation, memory):
 
 
 @policy.misconception(
-    "you trained while the gate was holding back many rows. The model learned the fault and keeps it after the feed is repaired. Check the last entry of `held_back` before you train.",
+    "you trained while the gate was holding back many rows. The model learned the fault and stays wrong after the feed is repaired. Check the last entry of `held_back` before you train.",
     when=lambda seen: any(
         action.startswith("retrain") and observation["held_back"][-1] > 0.2
         for observation, action in _steps(seen)

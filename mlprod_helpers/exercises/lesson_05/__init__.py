@@ -9,7 +9,9 @@ from mlprod_helpers.exercises.lesson_05.e6_safe_entry import safe_entry
 from mlprod_helpers.exercises.lesson_05.e7_door import door
 from mlprod_helpers.exercises.lesson_05.e8_record import record
 
-EDITION = 3
+TITLE = "Deployment checklist"
+NEEDS = ()
+EDITION = 4
 NEXT = "Go on with lesson 06 to release a new version safely, or with lesson 07 to decide how much a model may do alone."
 EXERCISES = (
     scenarios,

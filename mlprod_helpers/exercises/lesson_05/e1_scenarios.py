@@ -52,8 +52,8 @@ def only_models_are_systems():
 
 
 @scenarios.misconception(
-    "you took work that people do today for something new. Their decisions are your labels and your baseline, and the people are "
-    "the way back when the model fails. Who gives the answer today?"
+    "you took work that people do today for something new. Their decisions are your labels and your baseline, and you can fall "
+    "back on the people when the model fails. Who gives the answer today?"
 )
 def people_are_nothing():
     return SCENARIO_OF | {"last_call": "new capability", "refunds": "new capability"}

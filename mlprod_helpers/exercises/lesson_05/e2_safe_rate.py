@@ -115,7 +115,7 @@ def by_the_mean(curve, target):
 
 
 @safe_rate.misconception(
-    "you took the last point below the target. The curve has missed the target before it, so a later point below "
+    "you took the last point below the target. The curve has missed the target before, so a later point below it "
     "is a lucky run. Stop at the first miss.",
     when=lambda seen: _wherever_there_is_a_rate(seen, last_point_below),
 )
@@ -125,14 +125,14 @@ def last_point_below(curve, target):
 
 
 @safe_rate.misconception(
-    "you looked for the highest throughput. It is reached when all servers work all the time, and there the queue grows without end. Compare `p99` with the target."
+    "you looked for the highest throughput. It is reached when all servers are busy all the time, and then the queue keeps growing. Compare `p99` with the target."
 )
 def saturation(curve, target):
     return float(curve["rate"][curve["throughput"].idxmax()])
 
 
 @safe_rate.misconception(
-    "you returned the first rate that misses the target. You found the right place, but the service is safe one step before it. Return the rate before."
+    "you returned the first rate that misses the target. You found the right place, but the last safe rate is one step earlier. Return that rate."
 )
 def one_step_too_far(curve, target):
     missed = curve["p99"] > target

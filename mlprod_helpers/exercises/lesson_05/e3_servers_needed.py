@@ -137,8 +137,8 @@ def days(rng):
 
 
 @servers_needed.misconception(
-    "you took just as many servers as the traffic keeps busy all the time. At a load of 100% every lull is lost time and every rush makes a queue, "
-    "so the wait grows without end. Let the p99 decide."
+    "you took just as many servers as the traffic keeps busy all the time. At a load of 100%, each rush makes the queue longer and "
+    "there is no spare time to clear it. Compare the p99 with the target."
 )
 def rate_times_service(hourly_rates, service_s, target_s):
     return math.ceil(max(hourly_rates) * service_s)
@@ -152,7 +152,7 @@ def mean_of_the_day(hourly_rates, service_s, target_s):
 
 
 @servers_needed.misconception(
-    "you compared a mean or median with the target. The promise is about 99 of 100 answers, and the slow ones take several times as long. Use `mmc_percentile(99, ...)`."
+    "you compared the mean or the median with the target. The promise covers 99 of 100 answers, and the slowest of them take several times as long. Use `mmc_percentile(99, ...)`."
 )
 def mean_latency(hourly_rates, service_s, target_s):
     rate = max(hourly_rates)
@@ -172,7 +172,7 @@ def one_spare(hourly_rates, service_s, target_s):
 @servers_needed.alternative
 def with_the_planner(hourly_rates, service_s, target_s):
     plan = plan_capacity(max(hourly_rates), ExponentialLaw(service_s), target_s)
-    return plan.servers if plan.feasible else 0
+    return plan.servers or 0
 
 
 @servers_needed.alternative

@@ -3,13 +3,13 @@
 from mlprod_helpers.lesson.contract import Choice, exercise
 
 SERVICES = {
-    "eta": "asked when the plane leaves the gate; labels after hours; winds change within weeks",
+    "eta": "predicted when the plane leaves the gate; labels arrive after hours; winds change within weeks",
     "letter": "three destinations for each subscriber, mailed on Monday at 6; bookings follow within months",
-    "fraud": "each card payment waits for it; charge-backs are known after 60 days",
-    "security": "minutes at security, shown when the app opens; sensors give the label ten minutes later, habits last an hour",
-    "banners": "picks a banner for each page view; clicks come within seconds, the news change by the hour",
-    "roster": "staff for tomorrow, printed at 22:00; who was missing is reported at the end of the month",
-    "fares": "tomorrow's fares are printed at midnight; each booking is a label, may not be stored, and counts for days",
+    "fraud": "each card payment waits for the answer; charge-backs are known after 60 days",
+    "security": "waiting time at security, shown when the app opens; sensors give the label ten minutes later, and it is useful for an hour",
+    "banners": "picks a banner for each page view; clicks arrive within seconds, and the news changes every hour",
+    "roster": "staff needed tomorrow, printed at 22:00; shortages are reported at the end of the month",
+    "fares": "tomorrow's fares are printed at midnight; each booking is a label that may not be stored, and it is useful for days",
 }
 
 WAYS = ("batch+batch", "batch+realtime", "realtime+batch", "realtime+realtime")
@@ -34,8 +34,8 @@ WAY_OF = {
     objective="5.a",
     kind=Choice(SERVICES, options=WAYS),
     hints=(
-        "Ask two questions. Serving: does somebody wait, with inputs that were not known before? Training: when does the label come, and for how long is it useful?",
-        "Learning from each label at once pays if labels come fast and age fast, or may not be stored. Otherwise retrain from stored rows.",
+        "Ask two questions. Serving: is somebody waiting for an answer to inputs that were not known in advance? Training: when does the label arrive, and for how long is it useful?",
+        "Learning from each label at once pays off if labels arrive soon and quickly go out of date, or must not be stored. Otherwise retrain from stored rows.",
     ),
 )
 def ways(answer, rng, expect):
@@ -44,14 +44,14 @@ def ways(answer, rng, expect):
 
 
 @ways.misconception(
-    "you gave both questions the same answer. A service that answers at once may be trained once a month, and one that prints at midnight may learn all day. Decide twice."
+    "you gave both questions the same answer. A service that answers at once may be trained once a month, and one that prints at midnight may learn all day. Decide about training and serving separately."
 )
 def one_decision():
     return WAY_OF | {"eta": "realtime+realtime", "fraud": "realtime+realtime", "fares": "batch+batch"}
 
 
 @ways.misconception(
-    "you let a model learn in realtime from labels that come late. A label that takes 60 days can wait for the next retraining. Look at when each label arrives."
+    "you let a model learn in real time from labels that arrive late. A label that takes 60 days can wait for the next retraining. Look at when each label arrives."
 )
 def learning_from_nothing():
     return WAY_OF | {"fraud": "realtime+realtime"}
@@ -66,7 +66,7 @@ def realtime_for_a_letter():
 
 
 @ways.misconception(
-    "you made predictions ahead of time although their inputs are not known yet. The departure and the payment exist only at the moment of the question. When is each input known?"
+    "you made predictions ahead of time although their inputs are not known yet. The departure and the payment exist only when the request arrives. When is each input known?"
 )
 def ahead_of_the_question():
     return WAY_OF | {"eta": "batch+batch", "fraud": "batch+batch"}

@@ -51,9 +51,9 @@ def costs(case, *, machines=None, months_updates=True, bits=8):
         "case", returns=Several(Number(), Number(), Number(), names=("cloud", "edge", "first load"))
     ),
     hints=(
-        "Cloud: how many machines does the peak need, if each may be busy for the share `busy` of the time? They are paid for all 730 hours. Then add the bytes that leave.",
+        "Cloud: how many machines does the peak need, if the load of each may be at most `busy`? Pay for them for all 730 hours. Then add the price of the data sent.",
         "A month has 730 * 3600 seconds. 1 GB is 1,000 MB or 1,000,000 kB. Round the machines up.",
-        "A file is counted in bytes and a line in bits. A byte has 8 bits.",
+        "The size of a file is in bytes, and the speed of a connection in bits a second. A byte has 8 bits.",
     ),
 )
 def cloud_and_edge(answer, rng, expect):
@@ -98,14 +98,14 @@ def months(rng):
 
 
 @cloud_and_edge.misconception(
-    "you counted the line in bytes. It is given in megabits, so the first load takes eight times as long. Look at the unit of `line_mbit_s`."
+    "you read the speed of the connection as megabytes a second. It is in megabits, so the first load takes eight times as long. Look at the unit of `line_mbit_s`."
 )
 def bytes_for_bits(case):
     return costs(case, bits=1)
 
 
 @cloud_and_edge.misconception(
-    "you counted a price for each request. A machine that works 3% of the time costs as much as a busy one. Count whole machines and their hours."
+    "you paid for the machines only while they work on a request. A machine that is busy 3% of the time costs as much as any other. Count whole machines and all their hours."
 )
 def paid_by_the_request(case):
     return costs(case, machines=case["requests_per_s"] * case["seconds_per_request"])
@@ -120,7 +120,7 @@ def sized_for_the_mean(case):
 
 
 @cloud_and_edge.misconception(
-    "you counted nothing for the devices. Each of them loads the model again with each update. Add these downloads."
+    "you left out the cost of the devices. Each of them downloads the model again at each update. Add these downloads."
 )
 def free_edge(case):
     return costs(case, months_updates=False)

@@ -34,7 +34,7 @@ def entry_key(rng):
     edition=2,
     kind=Function("entry", "key", "names", returns=Mapping()),
     hints=(
-        "Begin with an empty dict and put in what is allowed. If you begin with the entry and take things out, you miss the field that comes next month.",
+        "Begin with an empty dict and add what is allowed. If you begin with the entry and take fields out, you miss the field that comes next month.",
         "`pseudonym(user_id, key)` for the user, `coarse(distance, 100)` for the distance, `mask(comment, names=names)` for the comment.",
         "Inside `features` only distance and carrier are allowed. Build that inner dict from scratch as well.",
     ),
@@ -328,7 +328,7 @@ def block_list(entry, key, names):
 
 
 @safe_entry.misconception(
-    "you made the pseudonym without the key. There are only a million ids, and whoever has the log can try them all in a second. Use `pseudonym(user_id, key)`.",
+    "you made the pseudonym without the key. There are only a million ids, and anybody who has the log can try them all in a second. Use `pseudonym(user_id, key)`.",
     when=_key_not_needed,
 )
 def plain_hash(entry, key, names):

@@ -126,9 +126,9 @@ def draw_payloads(rng):
     edition=2,
     kind=Function("payload", returns=Several(Number(integer=True), Text(), names=("status", "reason"))),
     hints=(
-        "Look at the five payloads above. For each 200 of `leaky_door`, ask what the model would have answered.",
+        "Look at the five payloads above. For each 200 of `leaky_door`, ask what the model would have predicted.",
         "NaN is neither below 50 nor above 5000. Test for what is right, `50 <= value <= 5000`, and refuse the rest.",
-        "`isinstance(True, int)` is True in Python, so test for `bool` first. And count the rows before you look at the first one.",
+        "`isinstance(True, int)` is True in Python, so test for `bool` first. Also count the rows before you look at the first one.",
     ),
 )
 def door(answer, rng, expect):
@@ -248,7 +248,7 @@ def _no_hour(value):
 
 
 @door.misconception(
-    "you answered a wrong request with 5xx. That code means that our service is broken, so it wakes somebody and may start a rollback. Answer 400 with a reason that helps the sender.",
+    "you answered an invalid request with 5xx. That code means that our service is broken, so it may wake somebody up and start a rollback. Answer 400 with a reason that helps the sender.",
     when=lambda seen: any(isinstance(got, int | float) and 500 <= got < 600 for _, got, _ in _sent(seen)),
 )
 def our_own_fault(payload):
@@ -257,7 +257,7 @@ def our_own_fault(payload):
 
 
 @door.misconception(
-    "you let every wrong value in, as it was or replaced by a plausible one. Then somebody gets an answer to a question that nobody asked, and the sender's bug stays hidden. Refuse it, and say why.",
+    "you let every wrong value in, either unchanged or replaced by a plausible one. Then the sender gets a meaningless prediction and does not notice the bug. Refuse the request, and say why.",
     when=lambda seen: (
         len(_sent(seen)) > 10 and all(got == 200 for _, got, want in _sent(seen) if want == 400)
     ),
@@ -268,7 +268,7 @@ def default_instead(payload):
 
 
 @door.misconception(
-    "you tested whether a value is too small or too large. NaN is neither, so it gets through. Test whether the value is right: `50 <= value <= 5000`.",
+    "you tested whether a value is too small or too large. NaN is neither, so it gets through. Test whether the value is in the allowed range: `50 <= value <= 5000`.",
     when=lambda seen: _let_in(seen, _is_nan) and not _let_in(seen, _far_off),
 )
 def nan_slips_through(payload):
@@ -277,7 +277,7 @@ def nan_slips_through(payload):
 
 
 @door.misconception(
-    "you let True in as the number 1. In Python True is an int, so a switch in the wrong field looks like one o'clock. Test for `bool` first.",
+    "you let True in as the number 1. In Python, True is an int, so a yes in the field `hour` passes as one o'clock. Test for `bool` first.",
     when=lambda seen: (
         _bool_hours_let_in(seen) and not any(_let_in(seen, odd) for odd in (_is_nan, _far_off, _no_hour))
     ),
@@ -300,7 +300,7 @@ def _bool_hours_let_in(seen):
 
 
 @door.misconception(
-    "you refused values that are exactly at the limit. From 50 to 5000 and from 0 to 23 includes both ends, and at most 100 rows includes 100. Check `<` and `<=`.",
+    "you refused values that are exactly at a limit. Both ranges include their ends, and 100 rows are still allowed. Check `<` and `<=`.",
     when=lambda seen: (
         any(got != 200 and _at_a_limit(payload) for payload, got, want in _sent(seen) if want == 200)
         and any(got == 200 and want == 200 for _, got, want in _sent(seen))

@@ -35,6 +35,7 @@ EVIDENCE = {
     "model_bytes": measured(0.5, "MB", "pickle of the fitted model", model="HistGradientBoostingRegressor"),
     "leaks": from_leaks([{"request_id": "r1", "comment": "gate display frozen"}], names=["Amara"]),
     "refused": from_trials([True] * 5, "wrong payloads that were refused"),
+    "segment_error": measured(12.5, "min", "worst airline of two weeks", rows=1242, source="log"),
     "k_anonymity": measured(78, "", "smallest group by distance", columns=["distance"], source="log"),
 }
 
@@ -54,9 +55,9 @@ def _record(answer):
     edition=3,
     kind=tuple(KINDS.values()),
     hints=(
-        "Fill in some values and run the cell. `lint` goes through the rows and says of each finding what to do.",
+        "Fill in some values and run the cell. `lint` checks each row and says what to do about each finding.",
         "Start with the servers: the formula gave a first number. Is the worst of 20 drawn minutes below 300 ms with five servers? With six?",
-        "Promise no more than the drawn minutes keep. The alert belongs at a value that none of these minutes reaches, up to 10 times the promise.",
+        "Promise no more than what holds in the drawn minutes. Set the alert to a value that none of these minutes reaches, at most 10 times the promise.",
         "You are done when `lint` has no findings and a month costs at most 620 EUR. Each server costs 60 EUR.",
     ),
 )
@@ -155,7 +156,7 @@ def _failed(seen):
 
 
 @record.misconception(
-    "you relied on too few minutes of traffic. The next minute has other arrivals, and its p99 may be much larger. Draw at least ten, and promise what the bad ones keep.",
+    "you relied on too few minutes of traffic. The next minute has other arrivals, and its p99 may be much larger. Draw at least ten, and promise only what holds in the worst one.",
     when=lambda seen: "one seed" in _problems(seen),
 )
 def one_minute():
@@ -163,7 +164,7 @@ def one_minute():
 
 
 @record.misconception(
-    "you chose a threshold that a bad service keeps as well, so the promise or the alert says nothing. Read the findings called weak, and compare each threshold with its evidence.",
+    "you chose a threshold that even a bad service meets, so the promise or the alert is meaningless. Read the findings called weak, and compare each threshold with its evidence.",
     when=lambda seen: "weak" in _problems(seen),
 )
 def weak_thresholds():
@@ -179,7 +180,7 @@ def nervous_alert():
 
 
 @record.misconception(
-    "you sized the service so that every server is nearly always busy. Then chance makes queues, and in too many minutes p99 is above 300 ms. Add a server and draw again.",
+    "you sized the service so that every server is nearly always busy. Then random rushes build up queues, and in too many minutes p99 is above 300 ms. Add a server and draw again.",
     when=lambda seen: (
         seen.values["servers"] <= 5
         and (
@@ -201,7 +202,7 @@ def twice_as_many():
 
 
 @record.misconception(
-    "you promised more than 300 ms. The display shows a new flight within 300 ms, so a slower answer comes too late. Lower `p99_ms`, and add servers if the drawn minutes then break it.",
+    "you promised more than 300 ms. The display shows a new flight within 300 ms, so a slower answer comes too late. Lower `p99_ms`, and add servers if the drawn minutes break the new promise.",
     when=lambda seen: seen.values["p99_ms"] > NEED_MS and not _problems(seen),
 )
 def too_slow_a_promise():

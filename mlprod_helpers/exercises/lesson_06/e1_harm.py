@@ -21,8 +21,8 @@ def _harm(steps, rate, old_error, new_error):
     edition=2,
     kind=Function("steps", "rate", "old_error", "new_error", returns=Number()),
     hints=(
-        "How many requests does the new version get in one step? Turn minutes into seconds, and percent into a share.",
-        "How many of these requests go wrong that would not have gone wrong with the old version?",
+        "How many requests does the new version get in one step? Turn minutes into seconds, and percentages into fractions.",
+        "How many of these requests fail only because of the new version?",
         "Add up `minutes * 60 * percent / 100` over the steps, as the worked example does. Multiply the sum by the rate and by the difference of the two error rates.",
     ),
 )
@@ -37,10 +37,10 @@ def harm(answer, rng, expect):
     plans = (
         ([(2, 100)], "everybody for 2 minutes"),
         ([(40, 5)], "one user in twenty for 40 minutes"),
-        (ramp, "a ramp of four steps of different length"),
+        (ramp, "a ramp of four steps of different lengths"),
         (
             [(10, 0), *ramp[:2], ramp[1], (late, 100)],
-            f"a step of nobody, two equal ones, everybody for {late} minutes",
+            f"a step at 0%, two equal steps, then everybody for {late} minutes",
         ),
         ([(6, 50), (6, 10)], "fewer users in the second step"),
         ([(0.37, 1)], "one user in a hundred for 22.2 seconds"),
@@ -51,7 +51,7 @@ def harm(answer, rng, expect):
     expect.close(
         answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
     )
-    expect.close(answer(ramp, rate, new, old), _harm(ramp, rate, new, old), "a version that fails less")
+    expect.close(answer(ramp, rate, new, old), _harm(ramp, rate, new, old), "a version that fails less often")
     expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
 
 
@@ -98,7 +98,7 @@ def minutes_as_seconds(steps, rate, old_error, new_error):
 
 
 @harm.misconception(
-    "you took the plain mean of the weights. A long step counts for more than a short one. Multiply each weight by its own minutes, then add up."
+    "you took the plain mean of the weights. A long step counts more than a short one. Multiply each weight by its own minutes, then add up."
 )
 def mean_of_the_weights(steps, rate, old_error, new_error):
     if not steps:

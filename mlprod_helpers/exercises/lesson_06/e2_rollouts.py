@@ -5,13 +5,13 @@ from mlprod_helpers.lesson.contract import Choice, exercise
 STRATEGIES = ("shadow", "canary", "blue_green", "ab_test")
 
 RELEASES = {
-    "pipeline": "features are computed by new code; its answers should equal the old ones",
-    "ranking": "a new order of hotels: does it really bring more bookings?",
-    "framework": "a new web framework: it may crash or be slow at 50 requests a second; no servers for copies or a second fleet",
-    "format": "the web page and the service change their common format in one night; old and new do not mix",
-    "fares": "a model that sets prices in real time; a bad one must be stopped while it has met few users",
-    "late": "a new ETA model, labels after three hours; no display may show a bad time to find out",
-    "nightly": "40 requests a night, and a way back within seconds is wanted",
+    "pipeline": "new code computes the features; its answers should equal the old ones",
+    "ranking": "a new order of hotels; the question is whether it brings more bookings",
+    "framework": "a new web framework, which may crash or be slow at 50 requests a second; there are no servers for copies or a second fleet",
+    "format": "the web page and the service change their common format in one night; old and new cannot work together",
+    "fares": "a model that sets prices in real time; a bad one must be stopped while few users have it",
+    "late": "a new ETA model, with labels after three hours; no display may show a bad time during the test",
+    "nightly": "a service with 40 requests a night that must be able to go back within seconds",
 }
 
 RIGHT_ROLLOUTS = {
@@ -34,8 +34,8 @@ RIGHT_ROLLOUTS = {
     objective="6.a",
     kind=Choice(RELEASES, options=STRATEGIES),
     hints=(
-        "Ask for each release: must users meet it to find out? If not, copies of the requests are enough.",
-        'If they must, is the question "how much better is it?" or "must I stop?" Can the two versions run side by side at all?',
+        "For each release, ask whether users must see its answers before you can judge it. If not, copies of the requests are enough.",
+        "If they must, do you want to know how much better the new version is, or only whether to stop? Can the two versions run side by side at all?",
         "With 40 requests a night, how many requests does 5% of the users send?",
     ),
 )
@@ -45,14 +45,14 @@ def rollouts(answer, rng, expect):
 
 
 @rollouts.misconception(
-    "you chose an A/B test to be safe. It asks which version is better, and it runs until that is known. To stop harm early, look for the row of the table in which few users meet the version at first."
+    "you chose an A/B test to be safe. It runs until we know which version is better. To stop harm early, look for the strategy that finds faults while only a few users have the new version."
 )
 def ab_for_safety():
     return RIGHT_ROLLOUTS | {"framework": "ab_test", "fares": "ab_test"}
 
 
 @rollouts.misconception(
-    "you used copies to find out what users like. Users never see the answers of a shadow, so nobody can book from its list. Which strategy measures what users prefer?"
+    "you used a shadow to find out what users like. Users never see the answers of a shadow, so nobody can book from its list. Which strategy measures what users prefer?"
 )
 def shadow_for_bookings():
     return RIGHT_ROLLOUTS | {"ranking": "shadow"}
@@ -66,14 +66,14 @@ def canary_of_a_format():
 
 
 @rollouts.misconception(
-    "you chose a canary for a service with hardly any traffic. A few percent of 40 requests tell the judge nothing for weeks. Which strategy shows it all the traffic and has a quick way back?"
+    "you chose a canary for a service with hardly any traffic. A few percent of 40 requests a night are too few for the judge, even after weeks. Which strategy gives the judge all the traffic and can go back quickly?"
 )
 def canary_of_forty():
     return RIGHT_ROLLOUTS | {"nightly": "canary"}
 
 
 @rollouts.misconception(
-    "you let users meet a version that can be judged without them. The right answer arrives by itself, or the old answer is the right one. Which strategy compares answers that nobody sees?"
+    "you gave users a version that you can judge without them. The label arrives later, or the old answer is the right one. Which strategy compares answers that nobody sees?"
 )
 def canary_where_copies_do():
     return RIGHT_ROLLOUTS | {"late": "canary", "pipeline": "canary"}

@@ -44,7 +44,7 @@ def _pair(rng, odd=None, *, airports=AIRPORTS, n=1200, old=(0.02, 200.0), new=No
     ),
     hints=(
         "Go through the airports one by one. What do you want to know before you compare two rates?",
-        "The three outcomes have an order. One airport that fails is enough to fail. Otherwise one with too little data is enough to wait. Only then the version passes.",
+        "The three outcomes have an order. One airport that fails is enough to fail. Otherwise one with too little data is enough to wait. The version passes only if neither is the case.",
         "Compare `canary[airport]` with `stable[airport]`, not with a fixed number. In an outage both error rates are high.",
     ),
 )
@@ -71,12 +71,12 @@ def judge(answer, rng, expect):
     told = _pair(rng, {one: slow, other: (big, _near(rng, 9000))})
     _says(expect, answer, told, "fail", "slow at one small airport, no more errors", names=one)
     told = _pair(rng, old=(outage, 200.0))
-    _says(expect, answer, told, "pass", "an outage that hits both alike")
+    _says(expect, answer, told, "pass", "an outage that hits both versions equally")
     nobody = {airport: (None, _told(0)) for airport in AIRPORTS}
     _says(expect, answer, _pair(rng, nobody), "nodata", "no request of the new version at all")
     for first, when in ((one, "after"), (other, "before")):
         told = _pair(rng, {one: (small, _told(few, 1)), other: fails}, first=first)
-        what = f"one airport fails and stands {when} another that has {few} requests"
+        what = f"one airport fails and comes {when} another that has {few} requests"
         _says(expect, answer, told, "fail", what, names=other)
     told = _pair(rng, {one: (small, _told(few, few // 2, 900.0))})
     _says(expect, answer, told, "nodata", f"half of the {few} requests of one airport fail")
@@ -89,7 +89,7 @@ def judge(answer, rng, expect):
         answer,
         _pair(rng, mixed, first=other),
         "pass",
-        "another mix of airports, each of them as before",
+        "another mix of airports, and each is as before",
     )
     told = _pair(rng, {one: (_told(1000, 0), _told(100, 2)), other: (_told(1000, 0), _told(1000, 20))})
     _says(expect, answer, told, "pass", "100 requests, exactly 2 points more errors")
@@ -205,7 +205,7 @@ def _blamed_for_an_outage(call):
 
 
 @judge.misconception(
-    'you took missing data for a pass. An airport without traffic gives no evidence, so a version that nobody has judged goes on. Return "nodata" while an airport has fewer than 100 requests.',
+    'you counted missing data as a pass. An airport without traffic gives no evidence, so a version that nobody has judged is promoted. Return "nodata" while an airport has fewer than 100 requests.',
     when=lambda seen: _explained(seen, empty_passes),
 )
 def empty_passes(stable, canary):
@@ -213,7 +213,7 @@ def empty_passes(stable, canary):
 
 
 @judge.misconception(
-    "you added up all airports. A fault at one small airport disappears in the mean of all. Compare the two versions at each airport.",
+    "you added up all airports. A fault at one small airport hardly changes the overall rate. Compare the two versions at each airport.",
     when=lambda seen: _explained(seen, overall_mean, least=0.9),
 )
 def overall_mean(stable, canary):
@@ -232,7 +232,7 @@ def overall_mean(stable, canary):
 
 
 @judge.misconception(
-    "you used a fixed limit. When the network is down, both versions fail alike, and the release is not the cause. Compare with the old version at the same airport.",
+    "you used a fixed limit. When the network is down, both versions fail equally often, and the release is not the cause. Compare with the old version at the same airport.",
     when=lambda seen: _explained(seen, by_a_fixed_limit) and any(map(_blamed_for_an_outage, seen.calls)),
 )
 def by_a_fixed_limit(stable, canary):
@@ -258,7 +258,7 @@ def waits_first(stable, canary):
 
 
 @judge.misconception(
-    "you waited only while no airport had enough data. Then an airport that nobody has judged passes with the others. One airport with fewer than 100 requests is enough to wait.",
+    "you waited only while no airport had enough data. Then a version passes although it was not judged at some airports. One airport with fewer than 100 requests is enough to wait.",
     when=lambda seen: _explained(seen, any_data_will_do),
 )
 def any_data_will_do(stable, canary):
@@ -269,7 +269,7 @@ def any_data_will_do(stable, canary):
 
 
 @judge.misconception(
-    "you failed a version because of an airport with few requests. Half of 30 requests may be a fault or a bad minute. Below 100 requests an airport does not count yet, whatever it shows.",
+    "you failed a version because of an airport with few requests. With so few requests, a high error rate can be chance. An airport with fewer than 100 requests does not count yet, whatever it shows.",
     when=lambda seen: _explained(seen, convicts_on_few),
 )
 def convicts_on_few(stable, canary):

@@ -26,7 +26,7 @@ def _solved(shape, looks):
     kind=Function("looks", returns=Array(ndim=1)),
     hints=(
         "1.96 is right for one look. With several looks, the largest |z| must stay below the bar in 95% of the rollouts of equal versions.",
-        "Simulate thousands of rollouts of equal versions, as above. Take the largest |z| of each, and find the value that 95% of these stay below.",
+        "Simulate thousands of rollouts of equal versions, as above. Take the largest |z| of each rollout. Which value do 95% of them stay below?",
         "`z = rng.normal(size=(20_000, looks)).cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))`, then `np.quantile(abs(z).max(axis=1), 0.95)` for every look.",
     ),
 )
@@ -85,7 +85,7 @@ def _each(seen, holds):
 
 
 @bars.misconception(
-    "you used the bar of a single look at each look. Each look is another chance for luck, so equal versions are stopped too often. Which value does the largest |z| of all looks stay below in 95% of the cases?",
+    "you used the bar of a single look at each look. Each look is another chance of a false alarm, so equal versions are stopped too often. Below which value does the largest |z| of all looks stay in 95% of the rollouts?",
     when=lambda seen: _each(seen, lambda bars: np.ptp(bars) < 1e-6 and 1.9 < bars[0] < 2.01),
 )
 def the_same_bar(looks):
@@ -93,7 +93,7 @@ def the_same_bar(looks):
 
 
 @bars.misconception(
-    "you look only once, at the end. That is honest, but a bad version runs to the end and harms users all the time. Give the early looks a bar that a very bad version crosses.",
+    "you look only once, at the end. The share of false alarms is right, but a bad version harms users until the end. Give the early looks a bar that a very bad version crosses.",
     when=lambda seen: _each(seen, lambda bars: bars[:-1].min() > 4.9 and 1.9 < bars[-1] < 2.1),
 )
 def one_look_at_the_end(looks):
@@ -101,8 +101,8 @@ def one_look_at_the_end(looks):
 
 
 @bars.misconception(
-    "you divided the 5% by the number of looks, as if each look had new data. That is safe, but the looks share most of their data, so the bar is "
-    "higher than it must be. Simulate all looks together to find a lower one.",
+    "you divided the 5% by the number of looks, as if each look used only new data. The looks share most of their data, so the bar is "
+    "higher than it needs to be. Simulate all looks together to find a lower one.",
     when=lambda seen: _each(seen, lambda bars: np.allclose(bars, Z(1 - 0.025 / len(bars)), atol=0.02)),
 )
 def shared_out(looks):
@@ -110,7 +110,7 @@ def shared_out(looks):
 
 
 @bars.misconception(
-    "you let the bar fall to 1.96 at the last look, and the early looks are not strict enough to make up for it. All looks together stop too many equal versions. Simulate what they do together.",
+    "you let the bar fall to 1.96 at the last look, and the bars of the early looks are not high enough to make up for it. All looks together stop too many equal versions. Simulate all looks together.",
     when=lambda seen: _each(
         seen, lambda bars: bars[0] > bars[-1] + 0.2 and 1.9 < bars[-1] < 2.0 and crossing(bars)[-1] > 0.06
     ),

@@ -20,9 +20,9 @@ from mlprod_helpers.rollout import requests_needed as _requests_needed
         Function("views", "rate", "percent", returns=Number()),
     ),
     hints=(
-        "What is the second rate? `lift` is relative: a lift of 0.2 on 0.43% is 0.09 percentage points.",
+        "What is the second rate? `lift` is relative: a lift of 0.2 raises a rate of 0.43% by 0.09 percentage points.",
         "`NormalDist().inv_cdf(0.975)` is 1.96. For the power, take `inv_cdf(power)`.",
-        "For the hours: how many views does the canary get in a second, and how many in an hour?",
+        "For the hours, how many views does the canary get in a second, and how many in an hour?",
     ),
 )
 def views_needed(answer, rng, expect):
@@ -105,7 +105,7 @@ def lift_as_points():
 
 
 @views_needed.misconception(
-    "you left out the power. With so few views you miss every second bad version, because luck takes the difference below the bar half of the time. Add `inv_cdf(power)` to 1.96.",
+    "you left out the power. With so few views you miss half of the bad versions, because chance puts z below the bar half of the time. Add `inv_cdf(power)` to 1.96.",
     when=_views_by(lambda p, lift, power: _views(p, lift, 0.5)),
 )
 def power_of_a_half():
@@ -113,7 +113,7 @@ def power_of_a_half():
 
 
 @views_needed.misconception(
-    "you counted both arms together. The question is about one arm, because the canary decides how long it takes. Divide by two.",
+    "you counted both arms together. The question is about one arm, because the canary needs the longer time to get its views. Divide by two.",
     when=_views_by(lambda p, lift, power: 2 * _views(p, lift, power)),
 )
 def both_arms():
@@ -125,7 +125,7 @@ def _one_arm(p, lift, power):
 
 
 @views_needed.misconception(
-    "you used the variance of one arm only. The other rate is measured on equally few views, so it is uncertain, too. Add `q * (1 - q)`.",
+    "you used the variance of one arm only. The other rate is measured on equally few views, so it varies by chance, too. Add `q * (1 - q)`.",
     when=_views_by(_one_arm),
 )
 def one_variance():

@@ -37,12 +37,12 @@ def _limit_of(bang, never):
     ),
     hints=(
         "First the plan. How many requests does the canary see at each airport between two checks? At 5 requests a second, 10% and five minutes make 150, but the smallest airport gets only an eighth of them.",
-        "Then the judge. Which differences does chance alone show among so few requests, with three airports and a dozen checks? Fail only beyond that, or let `threshold` forgive one check.",
-        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` says what happened at each check. A good version must be through well before the hour is over.',
+        "Then the judge. How large are differences by chance alone, with so few requests, three airports and a dozen checks? Fail a version only for larger ones, or let `threshold` tolerate one failed check.",
+        '`rehearse(plan, release_judge, world, "good").timeline["reason"]` says what happened at each check. A good version must be promoted well before the hour is over.',
     ),
 )
 def plan_and_judge(answer, rng, expect):
-    """A plan (as a dict) and a judge, over an hour of traffic with each of five sealed versions."""
+    """A plan (as a dict) and a judge, over an hour of traffic with each of five hidden versions."""
     chosen = answer.plan()
     try:
         plan = Plan.from_dict(chosen)
@@ -217,7 +217,7 @@ def _behind(old, new):
 
 
 @plan_and_judge.misconception(
-    "time were evidence. The rollout went on after checks that had hardly a request to look at, and a bad version was promoted with the good ones: too little data is `nodata`.",
+    "you treated time as evidence. Your judge passed checks with hardly any requests, so a bad version was promoted, too. Return `nodata` when there is too little data.",
     when=lambda seen: (
         any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
         and not _costs_of_lines(seen)["bad"]
@@ -231,7 +231,7 @@ def promoted_on_time():
 
 
 @plan_and_judge.misconception(
-    "nobody could say no. Not one check has failed, so each bad version reached all users and stayed: decide what makes the judge fail.",
+    "your judge never fails a version. So each bad version reached all users and stayed. Decide which differences should make the judge fail.",
     when=lambda seen: (
         all(outcome != "fail" for *_, outcome in _outcomes_of(seen))
         and _reached_everybody(seen, "bad")
@@ -246,7 +246,7 @@ def never_fails():
 
 
 @plan_and_judge.misconception(
-    "caution were free. Safe, and late: each minute without the good version costs failures that it would have avoided. Ramp faster once the first checks have passed.",
+    "you treated caution as free. Each minute without the good version costs failures that it would have avoided. Ramp up faster once the first checks have passed.",
     when=lambda seen: (
         _never_through(seen)
         and _plan_of(seen).strategy != "shadow"
@@ -262,7 +262,7 @@ def one_percent_for_ever():
 
 
 @plan_and_judge.misconception(
-    "you added up all airports. The version that fails at one of them came through or stayed for long. Compare the two versions at each airport.",
+    "you added up all airports. The version that fails at one of them was promoted, or it stayed too long. Compare the two versions at each airport.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
         and _misses_one_airport(seen)
@@ -276,7 +276,7 @@ def all_airports_together():
 
 
 @plan_and_judge.misconception(
-    "you left out airports with a handful of requests. The check passed, and the airport that it had hardly heard of was the one that failed. Wait until each has enough requests.",
+    "you left out airports with a handful of requests. A check passed with hardly any requests from one airport, and that airport was the one that failed. Wait until each airport has enough requests.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
         and _skips_a_quiet_airport(seen)
@@ -291,7 +291,7 @@ def without_the_quiet_airport():
 
 
 @plan_and_judge.misconception(
-    "you used a fixed limit after all users had switched. Then there is no old version to compare with, and an outage crosses the limit. Compare before the switch, on copies or on a part of the users.",
+    "you used a fixed limit after all users had switched. Then there is no old version to compare with, and an outage crosses the limit. Compare before the switch, on copies or with some of the users.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_alone(seen),
 )
 def judged_alone():
@@ -323,7 +323,7 @@ def only_errors():
 
 
 @plan_and_judge.misconception(
-    "you failed a version for any difference. Among a few dozen requests, chance alone makes one version look worse again and again. So good versions are sent back. Ask for more than chance would show.",
+    "you failed a version for any difference. With a few dozen requests, chance alone often makes one version look worse, so good versions are rolled back. Fail a version only for differences that are too large to be chance.",
     when=lambda seen: (
         _fails_on_luck(seen) >= 1
         and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
@@ -345,7 +345,7 @@ def any_difference():
 
 
 @plan_and_judge.misconception(
-    "you used a fixed limit. An outage that both versions share crosses it, so a good version was sent back. Compare with the old version in the same minutes.",
+    "you used a fixed limit. An outage that hits both versions crosses it, so a good version was rolled back. Compare with the old version in the same minutes.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_in_an_outage(seen),
 )
 def by_fixed_limits():

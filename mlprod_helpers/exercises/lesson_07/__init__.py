@@ -9,6 +9,8 @@ from mlprod_helpers.exercises.lesson_07.e6_report import report
 from mlprod_helpers.exercises.lesson_07.e7_safe_threshold import safe_threshold
 from mlprod_helpers.exercises.lesson_07.e8_policy import policy
 
+TITLE = "Degrees of automation"
+NEEDS = ("05",)
 EDITION = 2
 NEXT = "Go on with lesson 08, where you choose what to monitor and when to wake somebody."
 EXERCISES = (

@@ -37,7 +37,7 @@ RIGHT_DEGREES = {
     kind=Choice(SERVICES, options=NAMES),
     hints=(
         "Ask two questions. Who decides a case? And does that person see the prediction first?",
-        "A model that runs while nobody sees its answers is a shadow. A look at some cases afterwards changes no decision.",
+        "A model that runs while nobody sees its answers is a shadow. Checking some cases afterwards changes no decision.",
         "Two are shadow, two are assistance and two are full. The other two degrees have one service each.",
     ),
 )
@@ -68,14 +68,14 @@ def button_as_full():
 
 
 @degrees.misconception(
-    "you took an audit for a decision. A look at 2% of the prices afterwards does not decide the others. Ask who sets the price.",
+    "you took an audit for a decision. Checking 2% of the prices afterwards does not decide the others. Ask who sets the price.",
 )
 def audit_as_partial():
     return RIGHT_DEGREES | {"audited": "partial"}
 
 
 @degrees.misconception(
-    "you left the model out because nobody sees its answers. It runs and its answers are compared later, which is how it can earn the next degree. Look for a degree where people decide and a model answers, too.",
+    "you left the model out because nobody sees its answers. It runs and its answers are compared later, which shows whether it may decide more. Look for a degree where people decide and a model answers, too.",
 )
 def shadow_as_human_only():
     return RIGHT_DEGREES | {"silent": "human only", "blind": "human only"}

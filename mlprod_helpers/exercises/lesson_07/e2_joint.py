@@ -54,7 +54,7 @@ def as_the_better(both, model_only, human_only, follow_right, follow_wrong):
 
 
 @joint.misconception(
-    "you took the mean of the two. The result depends on whom the person follows when the two differ. Replace the coin's 0.5 by the two shares.",
+    "you took the mean of the two. The result depends on whom the person follows when the two differ. Replace the coin's 0.5 with the two shares.",
 )
 def as_the_mean(both, model_only, human_only, follow_right, follow_wrong):
     return both + (model_only + human_only) / 2

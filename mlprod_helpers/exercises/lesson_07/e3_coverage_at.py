@@ -1,4 +1,4 @@
-"""Exercise 7.3, How many can it take?"""
+"""Exercise 7.3, How many cases can the model decide?"""
 
 import contextlib
 
@@ -17,7 +17,7 @@ def _coverage(confidence, correct, max_risk):
 
 @exercise(
     "7.3",
-    "How many can it take?",
+    "How many cases can the model decide?",
     answers=("coverage_at",),
     points=4,
     minutes=7,
@@ -100,7 +100,7 @@ def risk_of_all(confidence, correct, max_risk):
 
 
 @coverage_at.misconception(
-    "you stopped at the first threshold that breaks `max_risk`. The curve is noisy where few cases are automated, so one early error ends your search. Look at all thresholds.",
+    "you stopped at the first threshold with a risk above `max_risk`. The curve is noisy where few cases are automated, so one early error ends your search. Look at all thresholds.",
 )
 def until_it_first_fails(confidence, correct, max_risk):
     best = 0.0

@@ -32,10 +32,10 @@ def decide(answer, rng, expect):
     """`decide(p, cost_error, cost_human)` -> "yes", "no" or "ask" for each p, at the least expected cost."""
     dear = float(rng.uniform(90, 110))
     cases = (
-        (20.0, float(rng.uniform(1.5, 4)), "an error costs several times as much as a look"),
+        (20.0, float(rng.uniform(1.5, 4)), "an error costs several times as much as a review"),
         (dear, dear * float(rng.choice([0.024, 0.026, 0.034, 0.036])), "errors are very expensive"),
-        (float(rng.uniform(3, 5)), 1.0, "an error costs little more than a look"),
-        (2.0, float(rng.uniform(1.2, 3)), "a look costs more than asking is ever worth"),
+        (float(rng.uniform(3, 5)), 1.0, "an error costs little more than a review"),
+        (2.0, float(rng.uniform(1.2, 3)), "a review costs more than asking is ever worth"),
     )
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.49, 0.51, 0.54, 1.0])
@@ -69,7 +69,7 @@ def decide_inputs(rng):
 
 
 @decide.misconception(
-    "you never ask a person. For p near 0.5 an answer costs half an error on average, which can be more than a look. Compare the two costs.",
+    "you never ask a person. For p near 0.5 an answer costs half an error on average, which can be more than a review. Compare the two costs.",
 )
 def never_ask(p, cost_error, cost_human):
     return np.where(np.asarray(p) >= 0.5, "yes", "no")
@@ -84,7 +84,7 @@ def low_is_unsure(p, cost_error, cost_human):
 
 
 @decide.misconception(
-    "you ask a person about the sure cases. Then the model decides where it is most often wrong. Ask where the expected cost of an error is *above* the cost of a look.",
+    "you ask a person about the sure cases. Then the model decides where it is most often wrong. Ask where the expected cost of an error is *above* the cost of a review.",
 )
 def the_wrong_way_round(p, cost_error, cost_human):
     p = np.asarray(p)

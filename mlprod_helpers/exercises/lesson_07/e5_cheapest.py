@@ -1,4 +1,4 @@
-"""Exercise 7.5, The queue answers."""
+"""Exercise 7.5, The cheapest threshold."""
 
 import math
 
@@ -65,7 +65,7 @@ def _two_crowds(rng, n):
 _TEAMS = (
     (3, (0.25, 0.35), "people with time", overconfident),
     (2, (1.35, 1.5), "two people, too many cases for them", overconfident),
-    (1, (1.8, 2.4), "one person, twice as many cases as they can look at", overconfident),
+    (1, (1.8, 2.4), "one person, twice as many cases as they can review", overconfident),
     (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
     (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
     # nearly all of their time: for one person the delay is dearer than the errors of the better crowd, for two it is not
@@ -77,7 +77,7 @@ _TEAMS = (
 
 @exercise(
     "7.5",
-    "The queue answers",
+    "The cheapest threshold",
     answers=("cheapest",),
     points=5,
     minutes=8,
@@ -85,8 +85,8 @@ _TEAMS = (
     edition=2,
     kind=Function("confidence", "correct", "rate", "count", returns=Number()),
     hints=(
-        "For one threshold, which share of the cases is left to people, and at which rate do these arrive?",
-        "A case costs 20 x (wrong and automated + 0.05 x left) + 1 x left + 3 x left x (wait + 60 s, in hours). From a load of 1 on, the wait is infinite.",
+        "For one threshold, what share of the cases is left to people, and at what rate do these arrive?",
+        "A case costs 20 x (wrong and automated + 0.05 x left) + 1 x left + 3 x left x (wait + 60 s, in hours). At a load of 1 or more, the wait is infinite.",
         "`cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60)), Costs(error=20, review=1, delay=3))` tries all thresholds at once. Which has the lowest cost?",
     ),
 )
@@ -124,14 +124,14 @@ def cheapest_by_hand(answer, rng):
 
 
 @cheapest.misconception(
-    "you used Chow's threshold, which assumes that people are always free. Your people cannot look at all the cases that it leaves to them. Count what the queue costs.",
+    "you used Chow's threshold, which assumes that people are always free. Your people cannot review all the cases that it leaves to them. Count what the queue costs.",
 )
 def chow_without_queue(confidence, correct, rate, count):
     return 0.9
 
 
 @cheapest.misconception(
-    "you left out one cost of the cases that people decide. Each costs a look, and in 5% an error of theirs. Add 20 x 0.05 to the 1.",
+    "you left out one cost of the cases that people decide. Each costs a review, and in 5% an error of theirs. Add 20 x 0.05 to the cost of the review, which is 1.",
     when=lambda seen: _same_thresholds(seen, people_never_err),
 )
 def people_never_err(confidence, correct, rate, count):
@@ -169,7 +169,7 @@ def _same_thresholds(seen, wrong):
 
 
 @cheapest.misconception(
-    "you let each look take exactly a minute. Looks that vary like these make cases wait about twice as long, which matters near a full load. Use `Exponential(60)`.",
+    "you let each review take exactly a minute. Reviews that vary like these make cases wait about twice as long, which matters near a full load. Use `Exponential(60)`.",
     when=lambda seen: _same_thresholds(seen, always_a_minute),
 )
 def always_a_minute(confidence, correct, rate, count):
@@ -185,7 +185,7 @@ def load_of_one(confidence, correct, rate, count):
 
 
 @cheapest.misconception(
-    "you automated all cases. Nobody waits, but the model also decides where it is unsure and often wrong. Compare the cost of these errors with that of a look.",
+    "you automated all cases. Nobody waits, but the model also decides where it is unsure and often wrong. Compare the cost of these errors with that of a review.",
 )
 def automate_all(confidence, correct, rate, count):
     return 0.5
@@ -206,5 +206,5 @@ def by_the_curve(confidence, correct, rate, count):
 
 cheapest.survives(
     "solution: `60` -> `59`",
-    "A look of 59 seconds moves the cheapest threshold so little that the cost stays near the 5% that the statement allows.",
+    "A review of 59 seconds moves the cheapest threshold so little that the cost stays near the 5% that the statement allows.",
 )

@@ -98,14 +98,14 @@ def unknown_is_wrong(log, mix):
 
 
 @report.misconception(
-    "you counted the rows where people saw the score. These are another sample, with other cases. Keep the blind ones only.",
+    "you counted the rows where people saw the model's answer. These are a different sample, with different cases. Keep only the blind ones.",
 )
 def not_only_blind(log, mix):
     return _honest(log, mix, blind=False)
 
 
 @report.misconception(
-    "you judged the person. The model is to get the next degree, so find out how often its prediction is right. Compare `prediction` with `label`.",
+    "you judged the person. The question is whether the model may decide more, so find out how often its prediction is right. Compare `prediction` with `label`.",
 )
 def of_the_person(log, mix):
     return _honest(log, mix, own="human")

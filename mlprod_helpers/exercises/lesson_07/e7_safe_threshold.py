@@ -44,8 +44,8 @@ def _just_above(floor, count):
     kind=Function("confidence", "correct", "max_risk", returns=Number()),
     hints=(
         "At each threshold there are n automated cases and k errors. `upper_bound(k, n)` says how large the true error rate may be.",
-        "0 errors of 12 leave room for an error rate of 22%. Take thresholds of a fixed grid, and keep those with a *bound* of at most `max_risk`.",
-        "`safe_points(confidence, correct, max_risk)` tries a grid so that all its bounds hold together, and its column `safe` says where. If nothing is safe, return 2.0.",
+        "0 errors of 12 leave room for an error rate of up to 22%. Take thresholds of a fixed grid, and keep those with a *bound* of at most `max_risk`.",
+        "`safe_points(confidence, correct, max_risk)` tries a grid so that all its bounds hold together, and its column `safe` says which are safe. If nothing is safe, return 2.0.",
     ),
 )
 def safe_threshold(answer, rng, expect):
@@ -58,8 +58,8 @@ def safe_threshold(answer, rng, expect):
     # the risk of the best so many levels is a hair above the floor: without a bound every second draw takes them
     barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
-        (24, barely, FLOOR, 0.05, "an honest model, at most 10% wrong"),
-        (24, wider, 0.2, 0.35, "an honest model, at most 20% wrong"),
+        (24, barely, FLOOR, 0.05, "a calibrated model, at most 10% wrong"),
+        (24, wider, 0.2, 0.35, "a calibrated model, at most 20% wrong"),
         (10, 2.5, 0.05, 0.0, "after a change, wrong 2.5 times as often as it says, at most 5% wrong"),
     )
     for draws, worse, max_risk, least, what in cases:

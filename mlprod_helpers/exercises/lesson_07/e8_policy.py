@@ -95,7 +95,7 @@ def fixed(observation, memory):
 
 
 @policy.misconception(
-    "you never trust the model. No wrong decision is its own, but by noon hundreds of cases wait for three tired people. Let the model decide the sure cases while the audits are fine.",
+    "you never trust the model. It makes no wrong decision, but by noon hundreds of cases wait for three tired people. Let the model decide the sure cases while the audits are fine.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, True, False] and all(name == "human only" for name, *_ in _actions(seen))
     ),
@@ -105,7 +105,7 @@ def never_trust(observation, memory):
 
 
 @policy.misconception(
-    "you stepped down because of brightness. In one week only the season is dark, and in another the photos are bright and the model is wrong. Use audits to find out whether the model is wrong.",
+    "you automated less because of brightness. In one week only the season is dark, and in another the photos are bright and the model is wrong. Use audits to find out whether the model is wrong.",
     when=lambda seen: _ok(seen)[:3] == [True, False, False] and _follows_brightness(seen),
 )
 def first_flicker(observation, memory):
@@ -127,7 +127,7 @@ def never_audits(observation, memory):
 
 
 @policy.misconception(
-    "you took audits to be free. If people check most automated cases, they look at as many cases as before. A tenth is enough.",
+    "you took audits to be free. If people check most automated cases, they look at about as many cases as without automation. A tenth is enough.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, True, False]
         and any(name == "partial" and share > 0.5 for name, _, share in _actions(seen))

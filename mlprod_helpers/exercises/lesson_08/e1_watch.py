@@ -21,13 +21,13 @@ TO_WATCH = (
 PROBLEMS = {
     "feed": "the weather feed stops, so its columns arrive empty; labels arrive in six weeks",
     "lamp": "the lamp above a camera slowly gets darker: accuracy will fall, but only later",
-    "encoding": 'titles pass through a wrong encoding: "é" becomes two or more characters',
-    "units": "a partner sends kilometers, not miles: from New York to Honolulu it is 8,019, was 4,983",
+    "encoding": 'titles are read with the wrong encoding: "é" becomes two or more characters',
+    "units": "a partner now sends kilometers instead of miles: New York to Honolulu was 4,983 and is now 8,019",
     "airline": "a new airline begins to fly, and the model has never seen its code",
     "empty": 'the service is idle and fast: it answers with status 200 and no content: ""',
-    "leak": "each thousand requests use 10 MB more; after four days the process is killed",
+    "leak": "each thousand requests use another 10 MB; after four days the process is killed",
     "database": "every answer still arrives and is right, but one in fifty waits 3 s for the database",
-    "search": "the results are not what people meant; they try other words, and nobody complains",
+    "search": "the results are not what people were looking for; they try other words, and nobody complains",
     "bag": 'after a release the model calls every image "bag", quickly and without an error',
 }
 
@@ -54,8 +54,8 @@ RIGHT_METRICS = {
     objective="8.a",
     kind=Choice(PROBLEMS, options=TO_WATCH),
     hints=(
-        "For each problem, ask what changes first, in the log or in the process.",
-        "A metric that needs labels is late. Metrics of the machine say nothing about the answers, and metrics of the answers say nothing about the inputs.",
+        "For each problem, ask what changes first, in the request log or in the running process.",
+        "A metric that needs labels reacts late. Metrics of the machine say nothing about the answers, and metrics of the answers say nothing about the inputs.",
         "Ten of the metrics fit exactly one problem each, and three fit none. Cross out what you have used.",
     ),
 )
@@ -65,21 +65,21 @@ def watch(answer, rng, expect):
 
 
 @watch.misconception(
-    "you waited for accuracy. It needs labels, and they arrive in weeks or never. What is broken today already shows in the inputs or outputs, so look there."
+    "you waited for accuracy. It needs labels, and they arrive in weeks or never. These problems show much earlier in the inputs or outputs, so look there."
 )
 def accuracy_will_tell():
     return RIGHT_METRICS | {"feed": "accuracy", "lamp": "accuracy", "bag": "accuracy"}
 
 
 @watch.misconception(
-    "you took a healthy machine for a healthy service. This service is fast and idle, but its answers are useless. Look at a metric of the answers.",
+    "you treated a healthy machine as a healthy service. This service is fast and idle, but its answers are useless. Look at a metric of the answers.",
 )
 def machine_is_fine():
     return RIGHT_METRICS | {"empty": "cpu", "bag": "cpu"}
 
 
 @watch.misconception(
-    "you expected every failure to report itself. Status 200 only says that an answer came, not that it was useful or fast. Look at what was in it, or how long it took.",
+    "you expected every failure to report itself. Status 200 only says that there was an answer, not that it was useful or fast. Look at what the answer contains, or how long it took.",
 )
 def errors_report_themselves():
     return RIGHT_METRICS | {"empty": "error_rate", "database": "error_rate"}
@@ -100,7 +100,7 @@ def people_complain():
 
 
 @watch.misconception(
-    "you used `cpu` to find out what is slow or full. A process that waits for a database hardly uses the processor, and a leak fills the memory. Choose the metric that measures the problem itself.",
+    "you used `cpu` for a slow answer or a memory leak. A process that waits for a database hardly uses the processor, and a leak fills the memory. Choose the metric that measures the problem itself.",
 )
 def slow_is_busy():
     return RIGHT_METRICS | {"database": "cpu", "leak": "cpu"}

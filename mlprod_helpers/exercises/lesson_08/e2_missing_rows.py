@@ -80,7 +80,7 @@ def missing_rows(answer, rng, expect):
     flights = (
         (
             _flights(rng, n, holes=[("distance", a), ("delay", b), ("carrier", c)]),
-            "missing values here and there, in three columns",
+            "missing values in three columns",
         ),
         (_flights(rng, n, holes=[("delay", 1.0)]), "one column is completely empty"),
         (_flights(rng, n, twice=a + 0.1), "two missing values in the same rows"),
@@ -92,7 +92,7 @@ def missing_rows(answer, rng, expect):
             _flights(rng, n, holes=[("delay", c)], codes=[("distance", b)], twice=a),
             "missing values and placeholders together",
         ),
-        (_flights(rng, n), "every required value is there; many labels are still to come"),
+        (_flights(rng, n), "every required value is there; many labels have not arrived yet"),
     )
     first, *defining, last = flights
     _ask_missing(expect, answer, first[0], REQUIRED, CODES, first[1])
@@ -138,14 +138,14 @@ def _tables(rng):
 
 
 @missing_rows.misconception(
-    "you counted cells. If one column of three is empty, a third of the cells are missing, but no row can be used. Check for each row whether anything in it is missing.",
+    "you counted table cells. If one of three columns is empty, a third of the cells are missing, but no row can be used. Check for each row whether anything in it is missing.",
 )
 def share_of_cells(frame, required, codes):
     return float(_missing(frame, required, codes).to_numpy().mean())
 
 
 @missing_rows.misconception(
-    "you added up the shares of the columns. Two missing values in one row then count twice, although it is one row. Combine the columns row by row first.",
+    "you added up the shares of the columns. A row with two missing values then counts twice. First find out for each row whether any value is missing.",
 )
 def columns_added(frame, required, codes):
     return float(_missing(frame, required, codes).mean().sum())
@@ -159,14 +159,14 @@ def only_nan(frame, required, codes):
 
 
 @missing_rows.misconception(
-    "you required every column. Labels arrive later by design, so such a metric is always high. Look only at the columns in `required`.",
+    "you checked every column. Labels always arrive later, so such a metric is always high. Look only at the columns in `required`.",
 )
 def every_column(frame, required, codes):
     return float(_missing(frame, list(frame.columns), codes).any(axis=1).mean())
 
 
 @missing_rows.misconception(
-    "you used each code in all columns. A delay of 0 minutes is a punctual flight, but a distance of 0 means that the distance is missing. Use a code only in its own column.",
+    "you applied each code to all columns. A delay of 0 minutes means a punctual flight, but a distance of 0 means that the distance is missing. Use a code only in its own column.",
 )
 def codes_everywhere(frame, required, codes):
     bad = [value for values in codes.values() for value in values]
@@ -175,7 +175,7 @@ def codes_everywhere(frame, required, codes):
 
 
 @missing_rows.misconception(
-    "you counted only rows in which every value is missing. One missing value is enough to make the model guess. Check whether *any* value is missing.",
+    "you counted only rows in which every value is missing. One missing value is enough to spoil a prediction. Check whether *any* value is missing.",
 )
 def whole_row_empty(frame, required, codes):
     return float(_missing(frame, required, codes).all(axis=1).mean())

@@ -1,4 +1,4 @@
-"""Exercise 8.3, CTR with honesty."""
+"""Exercise 8.3, An honest CTR."""
 
 import math
 import statistics
@@ -30,7 +30,7 @@ def _clicks(rng, n, rate, twice=0.0, other=0):
 
 @exercise(
     "8.3",
-    "CTR with honesty",
+    "An honest CTR",
     answers=("ctr",),
     points=4,
     minutes=7,
@@ -40,7 +40,7 @@ def _clicks(rng, n, rate, twice=0.0, other=0):
         "views", "clicks", returns=Several(Number(), Number(), Number(), names=("rate", "low", "high"))
     ),
     hints=(
-        "Which views were clicked at least once? `views` has one row for each. `clicks` may have several for one view, and some on other lists.",
+        "Which views were clicked at least once? `views` has one row for each view. `clicks` may have several rows for one view, and some rows for other views.",
         '`views["request_id"].isin(clicks["request_id"])` is True once for each clicked view.',
         "Wilson's formula needs only the hits and the views. With 0 hits its lower end is 0, but its upper end is not.",
     ),
@@ -53,7 +53,7 @@ def ctr(answer, rng, expect):
     cases = (
         (_clicks(rng, n, rate), f"a day with {n} views"),
         (_clicks(rng, n, 2 * rate, twice=0.6), "some views were clicked twice"),
-        (_clicks(rng, n, rate, other=int(rng.integers(10, 30))), "clicks of another list in the same log"),
+        (_clicks(rng, n, rate, other=int(rng.integers(10, 30))), "clicks on other views in the same log"),
         (_clicks(rng, few, 0), f"0 clicks of {few} views"),
         (_clicks(rng, 3, 1.0), "3 clicks of 3 views"),
     )
@@ -92,7 +92,7 @@ def _rated(hits, n, interval=_wilson):
 
 
 @ctr.misconception(
-    "you divided by the number of people. A click-through rate is a share of views, and one person can have several. Divide by the rows of `views`.",
+    "you divided by the number of users. A click-through rate is a share of views, and a user can have several views. Divide by the number of rows in `views`.",
 )
 def by_users(views, clicks):
     hits = int(views["request_id"].isin(clicks["request_id"]).sum())
@@ -108,7 +108,7 @@ def each_event(views, clicks):
 
 
 @ctr.misconception(
-    "you counted all clicks in the log. Some belong to other lists, so the rate becomes too high. Count only clicks with a `request_id` that is in `views`.",
+    "you counted all clicks in the log. Some of them belong to other views, so the rate becomes too high. Count only clicks with a `request_id` that is in `views`.",
 )
 def of_any_list(views, clicks):
     return _rated(int(clicks["request_id"].nunique()), len(views))
@@ -121,7 +121,7 @@ def _normal(hits, n):
 
 
 @ctr.misconception(
-    "you used the usual interval, p ± 1.96 standard errors. With 0 clicks in 40 views it has no width at all, although the true rate may be several percent. Use `wilson`.",
+    "you used the usual interval, p ± 1.96 standard errors. With 0 clicks in 40 views, this interval has no width at all, although the true rate may be several percent. Use `wilson`.",
 )
 def normal_interval(views, clicks):
     return _rated(int(views["request_id"].isin(clicks["request_id"]).sum()), len(views), _normal)

@@ -40,7 +40,7 @@ def draw_history(rng, week):
     kind=Function("history", returns=Array(ndim=1, length=HOURS_OF_WEEK)),
     hints=(
         "Ask what is usual on a Tuesday at 10, not what is usual in general. Leave the hours of the incident out.",
-        "Twelve values give a good estimate of what is usual, but a poor one of the spread. In percent, the spread is about the same at all hours, so estimate it from all hours together.",
+        "Twelve values give a good estimate of what is usual, but a poor one of the spread. As a percentage of the usual value, the spread is about the same at all hours, so estimate it from all hours together.",
         "`usual` = median of each hour of the week; `spread` = standard deviation of `np.log(value / usual)` over all quiet hours; the threshold is `usual * np.exp(4 * spread)`.",
     ),
 )
@@ -67,11 +67,11 @@ def thresholds(answer, rng, expect):
         expect.within(weekly, 0, MOST_PAGES, what)
         _ask_doubled(expect, day, "by day and evening")
         _ask_doubled(expect, quiet, "at night and in the quiet hours")
-    _ask_doubled(expect, again, "in the hours of the week in which the incident was")
+    _ask_doubled(expect, again, "in the hours of the week in which the incident happened")
 
 
 def _chances(limits, usual):
-    """For each hour of the week, the chance to page when all is as usual, and when p99 doubles: no luck of drawn weeks."""
+    """For each hour of the week, the chance to page when all is as usual, and when p99 doubles. Chances do not depend on which weeks are drawn."""
     above = np.log(np.maximum(limits, 1e-9) / usual)
     return tuple(
         np.array([_NORMAL.cdf((more - each) / NOISE) for each in above]) for more in (0, math.log(2))
@@ -86,7 +86,7 @@ def _ask_doubled(expect, share, what):
 
 @thresholds.acceptable
 def _calls_seldom_and_notices(answer, rng):
-    """By the chances of six services."""
+    """Judged by the chances in six services."""
     pages, noticed = [], []
     for week in range(0, WEEKS, 2):
         usual, history, incident = draw_history(rng, week)
@@ -109,7 +109,7 @@ def _by_hour(history, fn):
 
 
 @thresholds.misconception(
-    "you used one threshold for all hours. Then either the busiest hours page every week, or a night with twice the usual p99 stays below the threshold. Compute one for each hour of the week.",
+    "you used one threshold for all hours. Then either the busiest hours exceed it every week, or a night with twice the usual p99 stays below it. Compute one for each hour of the week.",
     when=lambda seen: np.ptp(np.asarray(seen.outputs[0], float)) < 1e-6,
 )
 def one_for_all(history):
@@ -118,7 +118,7 @@ def one_for_all(history):
 
 
 @thresholds.misconception(
-    "you used the highest value of twelve weeks as the threshold. In a new week, one hour in thirteen exceeds it by chance alone. Start from what is usual and add several times the spread.",
+    "you used the highest value of twelve weeks as the threshold. In a new week, one hour in thirteen exceeds it by chance alone. Start from the usual value and add several times the spread.",
     when=lambda seen: _is_the_record(seen),
 )
 def the_record(history):
@@ -144,7 +144,7 @@ def incident_left_in(history):
 
 
 @thresholds.misconception(
-    "you took the spread of each hour from its own twelve values. Such estimates are often too small. One new hour in 80 then exceeds a threshold of 2.7 spreads, which is two pages a week. Take the spread from all hours together, or leave more room.",
+    "you estimated the spread of each hour from its own twelve values. Such estimates are often too small. With 2.7 times this spread, one new hour in 80 exceeds its threshold, which means two pages a week. Estimate the spread from all hours together, or leave more room.",
     when=lambda seen: (
         not seen.verdicts[0][1]
         and all(ok for _, ok, *_ in seen.verdicts[1:])

@@ -38,7 +38,7 @@ def _exactly(rng, without=False):
 
 
 def _one_short(rng):
-    """Two servers; a whole number of requests is never exactly 99%, and within one edge one is lacking."""
+    """Two servers; a whole number of requests is never exactly 99%, and one edge misses it by one request."""
     total = 1000 * int(rng.integers(1, 3)) + 50
     need = -(-99 * total // 100)
     counts = np.zeros((2, len(EDGES)), dtype=int)
@@ -63,8 +63,8 @@ def _smallest_edge(counts, none=0, edges=EDGES):
     edition=2,
     kind=Function("counts", "edges", "timeouts", returns=Number()),
     hints=(
-        "The 99% are of all requests, no matter which server answered them. What can you add up, percentiles or counts?",
-        "Add the servers' counts bucket by bucket. `np.cumsum` then says how many requests took at most each edge.",
+        "You need 99% of all requests, no matter which server answered them. Which can you add up: percentiles or counts?",
+        "Add the servers' counts bucket by bucket. `np.cumsum` then gives the number of requests answered within each edge.",
         "The total contains the requests without an answer. If no edge reaches 99% of the total, the answer is `np.inf`.",
     ),
 )
@@ -93,7 +93,11 @@ def p99(answer, rng, expect):
         ),
         (*_exactly(rng), EDGES, "exactly 99% of the requests are within one edge"),
         (*_one_short(rng), EDGES, "one edge is a single request short of 99%"),
-        (*_exactly(rng, without=True), EDGES, "exactly 99% are within one edge, the others have no answer"),
+        (
+            *_exactly(rng, without=True),
+            EDGES,
+            "exactly 99% are within one edge, and the others have no answer",
+        ),
     ]
     for number, (counts, timeouts, edges, what) in enumerate(cases):
         with expect.defining() if number in (1, 2, 3) else contextlib.nullcontext():
@@ -109,7 +113,7 @@ def _ask_p99(expect, answer, counts, timeouts, edges, what):
 
 
 def _late_edge(rng, busy):
-    """Four servers; with the requests that have no answer the 99% are reached one edge later than without."""
+    """Four servers; if the requests without an answer count, 99% is reached one edge later."""
     while True:
         counts, none = _counts(
             rng, [busy, busy, busy // 2, busy // 2], [60, 250, 60, 60], [busy // 80, 0, 0, busy // 80]
@@ -144,7 +148,7 @@ def mean_of_p99(counts, edges, timeouts):
 
 
 @p99.misconception(
-    "you averaged percentiles with weights. Weights do not help, because which request is the 99th of 100 depends on all of them together. Add up the counts first.",
+    "you averaged percentiles with weights. Weights do not help, because the slowest requests of all servers may be on one server. Add up the counts first.",
 )
 def weighted_mean(counts, edges, timeouts):
     each = [_smallest_edge(row, edges=edges) for row in counts]
@@ -152,14 +156,14 @@ def weighted_mean(counts, edges, timeouts):
 
 
 @p99.misconception(
-    "you took the p99 of the worst server. It is only an upper bound, and one server with forty requests decides it for thousands. Add up the counts of all servers.",
+    "you took the p99 of the worst server. That is only an upper bound, and it may come from a server with forty requests out of thousands. Add up the counts of all servers.",
 )
 def worst_server(counts, edges, timeouts):
     return float(max(_smallest_edge(row, none, edges) for row, none in zip(counts, timeouts, strict=True)))
 
 
 @p99.misconception(
-    "you left out the requests without an answer. Their users waited the longest, so the worse the service gets, the better it looks. Count `timeouts` in the total.",
+    "you left out the requests without an answer. Their users waited the longest, so the service looks better than it is. Add `timeouts` to the total.",
 )
 def answered_only(counts, edges, timeouts):
     return float(_smallest_edge(counts.sum(axis=0), edges=edges))

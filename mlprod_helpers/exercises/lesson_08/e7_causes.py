@@ -26,9 +26,9 @@ BOARDS = {letter: f"dashboard {letter}" for letter in "ABCDEFGH"}
     objective="8.d",
     kind=Choice(BOARDS, options=CAUSES),
     hints=(
-        "Do not look for the panel that moved most. Which one moved first?",
-        "If a total moved, look at its parts. If no part moved, the mix changed.",
-        "Each of the eight causes occurs once. Begin with the dashboard in which only the weekend differs.",
+        "Do not look for the panel that changed most. Which one changed first?",
+        "If a total changed, look at its parts. If no part changed, the mix did.",
+        "Each of the eight causes occurs once. Begin with the dashboard on which only the weekend is different.",
     ),
 )
 def causes(answer, rng, expect):
@@ -37,7 +37,7 @@ def causes(answer, rng, expect):
 
 
 @causes.misconception(
-    "you took the panel that moved most for the cause. In this dashboard requests rose *after* the answers had become slow, because clients that wait too long resend their requests. Ask which panel moved first.",
+    "you took the panel that changed most for the cause. On this dashboard, requests rose *after* the answers had become slow, because clients that wait too long send their requests again. Ask which panel changed first.",
 )
 def loudest_panel():
     return RIGHT_CAUSES | {"A": "more visitors"}
@@ -58,21 +58,21 @@ def brightness_is_the_camera():
 
 
 @causes.misconception(
-    "you took the weekend for an incident. On weekends traffic rises by a fifth every week. Check whether anything moved on Friday.",
+    "you took the weekend for an incident. Traffic rises by a fifth every weekend. Check whether anything changed on Friday.",
 )
 def weekend_as_incident():
     return RIGHT_CAUSES | {"E": "more visitors"}
 
 
 @causes.misconception(
-    "you looked at the clicks first. Here an input broke at the same time, and fewer clicks were the result. Look at the panel of missing rows.",
+    "you looked at the clicks first. Here an input went missing at the same time, and fewer clicks were the result. Look at the panel of missing rows.",
 )
 def clicks_before_inputs():
     return RIGHT_CAUSES | {"C": "worse model"}
 
 
 @causes.misconception(
-    "you took slow answers for the cause. Here the visitors came first, and hours later the servers could not keep up. Compare it with the dashboard in which the order is reversed.",
+    "you took slow answers for the cause. Here more visitors came first, and hours later the servers could not keep up. Compare this with the dashboard on which answers became slow first.",
 )
 def queue_as_dependency():
     return RIGHT_CAUSES | {"G": "slow dependency"}

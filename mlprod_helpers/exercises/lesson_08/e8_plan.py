@@ -20,9 +20,9 @@ MOST_FALSE = 3  # pages a week
     edition=2,
     kind=Function("reference", returns=Sequence(items=Mapping(keys=("metric",)))),
     hints=(
-        "Write one rule for each problem. Which metric shows a dark camera, and does it rise or fall? Which one shows that people did not want the results?",
-        "The blips of one hour pass by themselves. With `for_` a rule fires only if the condition still holds after that time.",
-        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` gives 24 thresholds. Use them as `"above"`, with the same `for_`. A `margin`, such as half of the usual level, prevents pages by chance.',
+        "Write one rule for each problem. Which metric shows a dark camera, and does it rise or fall? Which one shows that people did not find what they wanted?",
+        "Blips end on their own after an hour. With `for_`, a rule pages only if the condition still holds after that time.",
+        '`choose_threshold(reference["latency_p95"], "above", per="hour_of_day", pages_per_week=0.2, for_="2h")` returns 24 thresholds. Use them as `"above"`, with the same `for_`. A `margin`, such as half of the usual value, prevents pages by chance.',
     ),
 )
 def plan(answer, rng, expect):
@@ -159,7 +159,7 @@ def _good(reference, for_="2h", per_week=0.2, per="hour_of_day"):
 
 
 @plan.misconception(
-    "your rules never fire. Nobody was woken, but customers noticed the incidents first. Take each threshold from what is usual in `reference`.",
+    "your rules never fire. Nobody was woken, so customers noticed the incidents first. Take each threshold from what is usual in `reference`.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and all("0 of 4 noticed" in what for what, *_ in seen.verdicts[:3])
@@ -171,7 +171,7 @@ def never(reference):
 
 
 @plan.misconception(
-    "you made a rule for almost everything that is measured. With so many rules, chance alone pages again and again, and people miss the real incidents. Begin with the problems, and take one metric for each.",
+    "you made a rule for almost everything that is measured. With so many rules, chance alone triggers page after page, and people miss the real incidents. Begin with the problems, and choose one metric for each.",
     when=lambda seen: len(_kept(seen)) == 5 and len(_metrics(seen)) > 9 and not _kept(seen)[4],
 )
 def every_metric(reference):
@@ -179,7 +179,7 @@ def every_metric(reference):
 
 
 @plan.misconception(
-    "you watch only the inputs. Empty answers and bad results also come from perfect inputs. Add rules for what goes out and for what people do.",
+    "you watch only the inputs. Answers can be empty or bad even if the inputs are perfect. Add rules for the outputs and for how people react.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and _kept(seen)[1]
@@ -192,7 +192,7 @@ def inputs_only(reference):
 
 
 @plan.misconception(
-    "you watch only whether the service runs. It can run well and still get bad inputs or give bad answers. Add rules for what comes in and what goes out.",
+    "you watch only whether the service runs. It can run well and still get bad inputs or give bad answers. Add rules for the inputs and the outputs.",
     when=lambda seen: len(_kept(seen)) == 5 and _kept(seen)[0] and _metrics(seen) <= _OF_FAMILY["software"],
 )
 def software_only(reference):
@@ -200,7 +200,7 @@ def software_only(reference):
 
 
 @plan.misconception(
-    "you wait very long before you page. With such a `for_`, each page is real, but it comes after the damage is done. Try one to three hours.",
+    "you wait very long before you page. With such a long `for_`, each page is real, but it comes too late. Try one to three hours.",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[3]
@@ -212,7 +212,7 @@ def too_patient(reference):
 
 
 @plan.misconception(
-    "you page for each bad hour. Blips pass by themselves, so whoever you wake finds nothing to repair. Require that the condition holds for a while (`for_`).",
+    "you page for each bad hour. Blips end on their own, so the person you wake finds nothing to repair. Require that the condition holds for a while (`for_`).",
     when=lambda seen: (
         len(_kept(seen)) == 5
         and not _kept(seen)[4]

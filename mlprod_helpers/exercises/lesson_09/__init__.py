@@ -9,8 +9,10 @@ from mlprod_helpers.exercises.lesson_09.e6_care import care
 from mlprod_helpers.exercises.lesson_09.e7_on_tick import on_tick
 from mlprod_helpers.exercises.lesson_09.e8_shift import shift
 
+TITLE = "Model serving"
+NEEDS = ("06",)
 EDITION = 2
-NEXT = "You have reached the last lesson, so write a deployment record (lesson 05) and a monitoring plan (lesson 08) for a service of your own."
+NEXT = "Go on with lesson 10, where a model is right in the notebook and wrong in the service, but do lesson 01 first if you have not done it yet."
 EXERCISES = (
     p99,
     life,

@@ -1,4 +1,4 @@
-"""Exercise 9.1, What did users wait?"""
+"""Exercise 9.1, How long did users wait?"""
 
 import contextlib
 import math
@@ -10,10 +10,10 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 from mlprod_helpers.serving.lab import recorded_runs
 
 SCHEDULED, QUIET, GAVE_UP, FEW_LOST, LOST, SENT_LATE = (
-    "a tester with a schedule, and a pause of the server",
-    "users on their own, no pause",
-    "users on their own, who give up during a pause",
-    "users on their own, a pause, and one request in 200 that was never answered",
+    "a tester with a schedule, and a pause of the service",
+    "independent users, no pause",
+    "independent users, who give up during a pause",
+    "independent users, a pause, and one request in 200 that was never answered",
     "some requests that were never answered",
     "a tester with a schedule, and no answer to half of the late requests",
 )
@@ -25,7 +25,7 @@ def _given_up(due, finish, timeout):
 
 @exercise(
     "9.1",
-    "What did users wait?",
+    "How long did users wait?",
     answers=("p99",),
     points=4,
     minutes=7,
@@ -33,9 +33,9 @@ def _given_up(due, finish, timeout):
     edition=2,
     kind=Function("due", "sent", "finish", "timeout", returns=Number()),
     hints=(
-        "When does a user begin to wait, when the request was due or when the tester sent it?",
-        "A request without an answer has no `finish`. Its user waited for `timeout` seconds, and that counts.",
-        "`np.isnan(finish)` finds those, and `np.where` puts another number in their place. `np.quantile(..., 0.99)` does the rest.",
+        "When does a user start to wait: when the request is due, or when the tester sends it?",
+        "A request without an answer has no `finish`. Its user waited for `timeout` seconds, and this wait counts.",
+        "`np.isnan(finish)` finds these requests, and `np.where` puts another number in their place. `np.quantile(..., 0.99)` gives the result.",
     ),
 )
 def p99(answer, rng, expect):
@@ -91,7 +91,7 @@ def _p99(since, finish, timeout):
 
 
 @p99.misconception(
-    "you counted the wait from the moment of sending. During the pause this tester sent nothing and waited with the server, so its numbers are too small. Count from `due`.",
+    "you counted the wait from the moment of sending. During the pause, this tester waited for an answer and sent nothing, so these times are too short. Count from `due`.",
     when=lambda seen: not held(seen)[SCHEDULED] and _is_about(seen, 0, lambda d, s, f, t: _p99(s, f, t)),
 )
 def from_the_moment_of_sending(due, sent, finish, timeout):
@@ -106,7 +106,7 @@ def given_up_is_zero(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "you left out the requests without an answer. They are the slowest of all, so the p99 becomes too small. Count each with `timeout`.",
+    "you left out the requests without an answer. They are the slowest of all, so your p99 is too small. Count each of them as `timeout` seconds.",
     when=lambda seen: (
         not held(seen)[LOST] and all(_is_about(seen, case, answered_only) for case in (2, 3, 4))
     ),
@@ -117,7 +117,7 @@ def answered_only(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "you computed with NaN among the values. One request without an answer then makes the whole result NaN. Replace the NaN first, for example with `np.where`.",
+    "you left NaN among the values. A single request without an answer then makes the whole result NaN. Replace the NaN first, for example with `np.where`.",
     when=lambda seen: any(output != output for output in seen.outputs),
 )
 def nan_spreads(due, sent, finish, timeout):
@@ -125,7 +125,7 @@ def nan_spreads(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "you took the mean. It hides the few who waited ten seconds among the thousands who did not. Take the value that 99 of 100 stay below.",
+    "you took the mean. It hides the few users who waited ten seconds among the thousands who did not. Take the value that 99 of 100 do not exceed.",
 )
 def the_mean(due, sent, finish, timeout):
     return float(np.mean(np.where(np.isnan(finish), timeout, finish - due)))

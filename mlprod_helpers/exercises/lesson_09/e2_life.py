@@ -10,10 +10,10 @@ STEPS = {
     "respond": "send status and answer",
     "parse": "read the body as JSON",
     "clock": "start the clock",
-    "queue": "wait for a place, or refuse with 503",
-    "plausible": "is the answer finite and in range?",
+    "queue": "wait for a free place, or refuse with 503",
+    "plausible": "check that the answer is finite and in range",
     "validate": "check fields, types and ranges",
-    "id": "give it an id, or take the caller's",
+    "id": "give the request an id, or use the caller's",
 }
 
 RIGHT_ORDER = [
@@ -22,13 +22,13 @@ RIGHT_ORDER = [
 ]
 
 NAMED, SMALL, VALID, TIMED, LOOKED_AT, KNOWN, LET_IN = (
-    "whatever is refused has an id",
+    "a request that is refused has an id",
     "a body that is too large is not read as JSON first",
     "the model sees only what was read and validated",
     "the clock runs while a request is read, checked and waits",
-    "nobody gets an answer that was not checked",
-    "what the record says is already known",
-    "a request that finds no place does not reach the model",
+    "users get only answers that were checked",
+    "the log line is written when the answer is known",
+    "a request without a free place does not reach the model",
 )
 
 
@@ -47,24 +47,30 @@ def _before(order, *chain):
     edition=2,
     kind=Order(tuple(STEPS)),
     hints=(
-        "Begin with what even a request needs that is refused at the very next step.",
-        "Cheap refusals come before expensive work, and nothing reaches the model that a check could have stopped.",
-        "When the record is written, everything in it must be known. An answer must be checked before a user gets it.",
+        "Which steps does every request need, even one that is refused at once? Begin with them.",
+        "Refuse a request before you spend time on it, and send the model only requests that have passed all checks.",
+        "Write the log line only when everything in it is known. Check the answer before a user gets it.",
     ),
 )
 def life(answer, rng, expect):
     """The ten steps of a request; several orders are right."""
     first = min(answer.index(step) for step in ("size", "parse", "validate", "queue"))
-    expect.true(answer.index("id") < first, NAMED, "some step may refuse it before it has one")
-    expect.true(_before(answer, "size", "parse"), SMALL, "it is in memory before its size is checked")
-    expect.true(answer.index("clock") < first, TIMED, "a part of the time would be missing from the metrics")
-    expect.true(_before(answer, "queue", "predict"), LET_IN, "the model works before a place was free")
+    expect.true(answer.index("id") < first, NAMED, "a step may refuse the request before it has an id")
+    expect.true(_before(answer, "size", "parse"), SMALL, "the body is in memory before its size is checked")
+    expect.true(answer.index("clock") < first, TIMED, "a part of the time is missing from the metrics")
+    expect.true(_before(answer, "queue", "predict"), LET_IN, "the model is asked before a place is free")
     with expect.defining():
-        expect.true(_before(answer, "parse", "validate", "predict"), VALID, "something gets past the checks")
         expect.true(
-            _before(answer, "predict", "plausible", "respond"), LOOKED_AT, "it is sent before it was checked"
+            _before(answer, "parse", "validate", "predict"),
+            VALID,
+            "a request can reach the model without all checks",
         )
-        expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "it is written too early")
+        expect.true(
+            _before(answer, "predict", "plausible", "respond"),
+            LOOKED_AT,
+            "the answer is sent before it is checked",
+        )
+        expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "the line is written too early")
 
 
 def _moved(step, place):
@@ -84,7 +90,7 @@ def _can_be_defended(answer, rng):
 
 
 @life.misconception(
-    "you let the model see what was not checked. It then answers for a flight of -5 miles, and you pay for it. Put the checks of the input before `predict`.",
+    "you sent the model a request that was not checked. The model then makes a prediction even for a flight of -5 miles. Put the checks of the input before `predict`.",
     when=lambda seen: not held(seen)[VALID],
 )
 def predicts_before_it_validates():
@@ -92,7 +98,7 @@ def predicts_before_it_validates():
 
 
 @life.misconception(
-    "you measure only a part of the time. Users also wait in the queue and while the body is read, so a late clock shows a fast service to people who wait. Start it before anything can be refused.",
+    "you measure only part of the time. Users also wait in the queue and while the body is read, so the measured latency is too short. Start the clock before anything can be refused.",
     when=lambda seen: not held(seen)[TIMED],
 )
 def clock_around_the_model():
@@ -100,7 +106,7 @@ def clock_around_the_model():
 
 
 @life.misconception(
-    "you write the log line before the answer is known. The line cannot say how the request ended, because status and prediction do not exist yet. Move `record` towards the end.",
+    "you write the log line before the answer is known. The line cannot say how the request ended, because status and prediction do not exist yet. Move `record` toward the end.",
     when=lambda seen: not held(seen)[KNOWN],
 )
 def logs_on_arrival():
@@ -108,7 +114,7 @@ def logs_on_arrival():
 
 
 @life.misconception(
-    "you gave an id only to some requests. People ask about the refused ones, and without an id you cannot find them among a million. Give the id before anything can be refused.",
+    "you gave an id to only some of the requests. Users ask about refused requests, and without an id you cannot find these in the log. Give the id before anything can be refused.",
     when=lambda seen: not held(seen)[NAMED],
 )
 def names_the_answer_only():
@@ -116,7 +122,7 @@ def names_the_answer_only():
 
 
 @life.misconception(
-    "you check the answer after it was sent. You cannot take back what a user has seen. Put `plausible` between `predict` and `respond`.",
+    "you check the answer after it is sent. You cannot take back an answer that a user has seen. Put `plausible` between `predict` and `respond`.",
     when=lambda seen: not held(seen)[LOOKED_AT],
 )
 def looks_afterwards():
@@ -124,7 +130,7 @@ def looks_afterwards():
 
 
 @life.misconception(
-    "you read a body before you know that it is too large. By then two gigabytes may be in memory. Its length is announced and can be counted on arrival, so check the size first.",
+    "you read a body before you know that it is too large. By then, two gigabytes may be in memory. The header states the length, and you can count the bytes as they arrive, so check the size first.",
     when=lambda seen: not held(seen)[SMALL],
 )
 def reads_everything():

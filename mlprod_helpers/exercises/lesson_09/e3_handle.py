@@ -13,17 +13,17 @@ AIRPORTS = ("EWR", "JFK", "LGA")
 
 FINE, NO_JSON, NO_OBJECT, MISSING, UNKNOWN, RANGE, INFINITE, TYPES, LARGE, NO_ANSWER, SILENT, TOLD = (
     "a valid request: 200, and its eta",
-    "a text that is no JSON: 4xx",
-    "JSON that is no object: 4xx",
+    "a text that is not JSON: 4xx",
+    "JSON that is not an object: 4xx",
     "a field is missing: 4xx",
-    "a field that nobody knows: 4xx",
-    "a value out of range, an unknown airport: 4xx",
+    "an unknown field: 4xx",
+    "a value out of range, or an unknown airport: 4xx",
     "NaN and Infinity, which Python's json reads: 4xx",
-    "a value of the wrong type, or half an hour: 4xx",
+    "a value of the wrong type, or a fractional hour: 4xx",
     "a body that is too long: 4xx",
-    "valid, but the model has no answer: 5xx, and no eta",
+    "a valid request for which the model has no answer: 5xx, and no eta",
     "no refusal repeats a value that was sent",
-    "each refusal has an error that says something",
+    "each refusal has an error that is not empty",
 )
 
 RAISED = "raised"  # key of the reply that stands for an exception
@@ -47,9 +47,9 @@ def _valid(rng):
         returns=Several(Number(low=100, high=599, integer=True), Mapping(), names=("status", "reply")),
     ),
     hints=(
-        "Check one thing after the other and return at the first mistake: length, JSON, an object, exactly these three names, each value.",
-        "`json.loads` reads NaN, and `True` is a whole number for Python. `type(value) in (int, float)` and `math.isfinite(value)` help. Say in the error which field, not which value.",
-        "Check the model's answer with `math.isfinite(eta)`. If it is not finite, that is no mistake of the sender, and `null` is no answer.",
+        "Check one thing after another, and return at the first mistake. Is the body short enough, is it JSON, and is it an object? Does it have exactly the three names, and is each value valid?",
+        "`json.loads` accepts NaN, and Python treats `True` as a whole number. `type(value) in (int, float)` and `math.isfinite(value)` help. In the error, name the field, not the value.",
+        "Check the model's answer with `math.isfinite(eta)`. If it is not finite, this is not the sender's mistake, so return a 5xx.",
     ),
 )
 def handle(answer, rng, expect):
@@ -281,7 +281,7 @@ def _handled(body, problem=_problem, *, longest=LONGEST_BODY, bad=422, echo="", 
 
 
 @handle.misconception(
-    "you let exceptions out of `handle`. A framework turns each of them into a 500, so your team is paged for somebody else's typo. Catch them and return a 4xx.",
+    "you let `handle` raise exceptions. A framework turns each of them into a 500, so your team is paged for somebody else's typo. Catch them and return a 4xx.",
     when=lambda seen: sum(bool(call.error) for call in seen.calls) > 5,
 )
 def lets_it_crash(body):
@@ -290,7 +290,7 @@ def lets_it_crash(body):
 
 
 @handle.misconception(
-    "you answered a bad request with a 5xx. That says that the service failed, so clients send it again and your team is paged for their typo. Return a 4xx, which says that trying again will not help.",
+    "you answered a bad request with a 5xx. That says that the service failed, so clients send the same request again and your team is paged for their typo. Return a 4xx, which says that trying again will not help.",
     when=lambda seen: not held(seen)[MISSING] and not held(seen)[RANGE] and _refused_as_500(seen),
 )
 def everything_is_500(body):
@@ -298,7 +298,7 @@ def everything_is_500(body):
 
 
 @handle.misconception(
-    "you returned 200 with an empty answer. Nobody counts it as an error, and the airport display stays empty. Return a 5xx, so that the caller sees from the status that there is no answer.",
+    "you returned 200 with an empty answer. It does not count as an error, and the airport display stays empty. Return a 5xx, so that the status shows that there is no answer.",
     when=lambda seen: (
         not held(seen)[NO_ANSWER]
         and held(seen)[FINE]
@@ -312,7 +312,7 @@ def answers_with_null(body):
 
 
 @handle.misconception(
-    "you repeated what was sent in the error. It may be private or a script, and it ends up in logs and on other people's screens. Name the field, not its value.",
+    "you repeated the input in the error. It may be private or contain a script, and it ends up in logs and on other people's screens. Name the field, not its value.",
     when=lambda seen: not held(seen)[SILENT],
 )
 def repeats_the_input(body):
@@ -320,7 +320,7 @@ def repeats_the_input(body):
 
 
 @handle.misconception(
-    "you only compared values. `True` is 1 for Python, and for NaN `distance < 50 or distance > 5000` is False. Check the type, and ask whether the value is inside the range.",
+    "you only compared values. In Python, `True` equals 1, and with NaN the test `distance < 50 or distance > 5000` is False. Check the type, and test whether the value is inside the range.",
     when=lambda seen: held(seen)[RANGE] and held(seen)[FINE] and _lets_in(seen, "NaN", "true"),
 )
 def compares_only(body):
@@ -338,7 +338,7 @@ def compares_only(body):
 
 
 @handle.misconception(
-    "you ignored unknown fields. A misspelled name then takes no part in the prediction, and nobody notices. Refuse every field that you do not know.",
+    "you ignored unknown fields. A misspelled field then has no effect on the prediction, and nobody notices. Refuse every field that you do not know.",
     when=lambda seen: not held(seen)[UNKNOWN] and _lets_in(seen, '"passport"', "is_admin"),
 )
 def passes_over_the_unknown(body):
@@ -362,7 +362,7 @@ def passes_over_the_unknown(body):
 
 
 @handle.misconception(
-    "you read bodies of any length. Reading costs memory and time before the first check. Check the length first.",
+    "you parsed bodies of any length. Parsing costs memory and time before the first check. Check the length first.",
     when=lambda seen: (
         not held(seen)[LARGE]
         and any(

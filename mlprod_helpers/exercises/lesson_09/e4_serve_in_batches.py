@@ -11,11 +11,11 @@ from mlprod_helpers.serving.lab.eta_handlers import eta_batch
 ALL_ANSWERED, OWN_ANSWER, BAD_ROW, OTHERS, FULL_BATCH, LONELY, STEADY, ON_TIME, NOBODY = (
     "each request is answered once",
     "each gets its own eta",
-    "a bad row gets 422, at once",
-    "a bad row does not fail the others of its batch",
-    "a full batch goes at once",
-    "a lonely request waits for max_wait, not longer",
-    "a steady trickle does not put off the batch",
+    "a bad request gets 422 at once",
+    "a bad request does not make others fail",
+    "a full batch is answered at once",
+    "a single request waits for `max_wait`, not longer",
+    "a steady stream of requests does not delay the batch",
     "a request exactly `max_wait` after the first still joins its batch",
     "no requests, no answers; batches of one",
 )
@@ -77,9 +77,9 @@ def _requests(rng, times, bad=()):
         returns=Sequence(Mapping(keys=("id", "status", "eta", "time"))),
     ),
     hints=(
-        "There are three faults. One makes a request wait for ever, one gives it somebody else's answer, and one makes it fail for somebody else's mistake.",
-        "A batch ends when it is full, or `max_wait` seconds after its first request. You notice the second case when the next request comes later than that, and at the end.",
-        "Check each request before it joins a batch. A bad one is answered at once and takes no place. Keep requests and etas in the same order and go through both with `zip`.",
+        "There are three faults. One makes a request wait forever, one gives it the answer to another request, and one makes it fail because of another request's mistake.",
+        "A batch ends when it is full, or `max_wait` seconds after its first request. You notice the second case when a later request arrives, and at the end of the list.",
+        "Check each request before it joins a batch. A bad one is answered at once and does not join. Keep requests and etas in the same order and loop over both with `zip`.",
     ),
 )
 def serve_in_batches(answer, rng, expect):
@@ -263,7 +263,7 @@ def as_it_was(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "you wait until a batch is full. A single request at night then waits until the morning. Close a batch `max_wait` after its first request came.",
+    "you wait until a batch is full. A single request at night then waits until the morning. Close a batch `max_wait` seconds after its first request.",
     when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_for_company(seen),
 )
 def waits_until_full(requests, max_size, max_wait):
@@ -288,7 +288,7 @@ def waits_until_full(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "you gave some requests the eta of others. The model answers in the order in which it was asked. Keep requests and etas in this order.",
+    "you gave some requests the etas of others. The model returns etas in the order of the distances. Keep requests and etas in this order.",
     when=lambda seen: not held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _swapped(seen),
 )
 def mixes_up_the_answers(requests, max_size, max_wait):
@@ -305,7 +305,7 @@ def mixes_up_the_answers(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "you let one bad row fail its whole batch. The other requests have done nothing wrong. Check each row before it joins a batch.",
+    "you let one bad request make its whole batch fail. Nothing is wrong with the other requests. Check each request before it joins a batch.",
     when=lambda seen: not held(seen)[OTHERS] and held(seen)[OWN_ANSWER] and _punished(seen),
 )
 def fails_the_whole_batch(requests, max_size, max_wait):
@@ -326,7 +326,7 @@ def fails_the_whole_batch(requests, max_size, max_wait):
 
 
 @serve_in_batches.misconception(
-    "you start the clock again with each new request. With one every few milliseconds the first one waits as long as they keep coming. Count `max_wait` from the first request of the batch.",
+    "you restarted the clock with each new request. If one arrives every few milliseconds, the first one may wait for a long time. Count `max_wait` from the first request of the batch.",
     when=lambda seen: held(seen)[LONELY] and _kept_waiting(seen, 2),
 )
 def starts_the_clock_again(requests, max_size, max_wait):

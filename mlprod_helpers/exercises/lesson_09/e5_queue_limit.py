@@ -23,9 +23,9 @@ def _limit(service, servers, target):
     edition=2,
     kind=Function("service", "servers", "target", returns=Number(low=0, integer=True)),
     hints=(
-        "All servers have just begun a request, and the queue is full. In which round is its last request served?",
-        "All waiting requests wait for the present round. Then `servers` of them are served in each round of `service` seconds.",
-        "How many whole rounds fit into `target`? One of them has already begun. The others have `servers` places each: `servers * floor(target / service - 1)`.",
+        "All servers have just begun a request, and the queue is full. When is the last request in the queue served?",
+        "The servers begin and finish together, so the queue moves in rounds of `service` seconds. Nobody leaves it until the current round ends. Then `servers` requests are served in each round.",
+        "How many whole rounds fit into `target`? The first one has already begun. Each of the others serves `servers` waiting requests: `servers * floor(target / service - 1)`.",
     ),
 )
 def queue_limit(answer, rng, expect):
@@ -68,9 +68,9 @@ def _ask_limit(expect, answer, servers, service, target, more=""):
     if limit > best:
         crowd = servers + int(min(limit, best + 3 * servers))
         last = simulate(np.zeros(crowd), service, servers).latency.max()
-        why = f"{crowd} requests in one moment are let in, and the last has its answer after {1000 * last:.0f} ms"
+        why = f"{crowd} requests arrive together and are let in, and the last one is answered after {1000 * last:.0f} ms"
     elif limit < best:
-        why = f"a queue of {limit + 1:.0f} would be served in time, too, and one of them is sent away"
+        why = f"a queue of {limit + 1:.0f} would be served in time, too, but one of its requests is refused"
     expect.true(limit == best, name, why)
 
 
@@ -97,7 +97,7 @@ def _pairs(seen):
 
 
 @queue_limit.misconception(
-    "you let everybody in. They are all served, but too late, because the queue grows as long as the overload lasts. Compute how many can be served within `target`.",
+    "you refused nobody. All requests are served, but too late, because the queue grows as long as the overload lasts. Compute how many can be served within `target`.",
     when=lambda seen: all(limit > 1000 for limit, *_ in _pairs(seen)),
 )
 def no_limit(service, servers, target):
@@ -112,7 +112,7 @@ def one_place_a_server(service, servers, target):
 
 
 @queue_limit.misconception(
-    "you counted only one server. All of them empty the queue, so more may wait with more servers. Multiply the rounds by `servers`.",
+    "you counted only one server. All servers take requests from the queue, so more may wait if there are more servers. Multiply the rounds by `servers`.",
 )
 def forgets_the_servers(service, servers, target):
     return max(int(target / service - 1 + 1e-9), 0)
@@ -126,7 +126,7 @@ def forgets_the_service(service, servers, target):
 
 
 @queue_limit.misconception(
-    "you let requests leave the queue evenly, one at a time. Servers that have begun together also finish together, so the queue moves in rounds. Count only whole rounds.",
+    "you let requests leave the queue evenly, one at a time. Servers that begin together also finish together, so the queue moves in rounds. Count only whole rounds.",
 )
 def in_parts_of_a_round(service, servers, target):
     return max(int((target - service) * servers / service + 1e-9), 0)

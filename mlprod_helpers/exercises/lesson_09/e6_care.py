@@ -5,14 +5,14 @@ from mlprod_helpers.lesson.contract import Choice, exercise
 ACTIONS = ("restart", "out_of_rotation", "leave")
 
 STATES = {
-    "loading": "started 20 s ago, loads its model; that usually takes 40 s",
-    "stuck": "answers nothing for a minute, not even /healthz; no CPU is used",
-    "draining": "was told to stop, finishes its last 12 requests",
-    "database": "the database that all replicas share is down; this one says so with 503",
-    "overload": "all replicas are full, each refuses a fifth of the requests with 503",
-    "checksum": "up for an hour, but refuses its model file: wrong checksum; others are fine",
-    "pause": "one answer took 2 s, those before and after it 1 ms",
-    "leak": "memory at 96% of its limit, 1% more each hour; others are fine",
+    "loading": "started 20 s ago and is loading its model, which usually takes 40 s",
+    "stuck": "has answered nothing for a minute, not even /healthz, and uses no CPU",
+    "draining": "was asked to stop and is finishing its last 12 requests",
+    "database": "answers 503, because the database that all replicas share is down",
+    "overload": "is full, like all other replicas, and refuses one request in five with 503",
+    "checksum": "refuses its model file because of a wrong checksum; the others are fine",
+    "pause": "took 2 s for one answer, but 1 ms for those before and after it",
+    "leak": "uses 96% of its memory limit, 1% more each hour; the others are fine",
 }
 
 RIGHT_STATES = {
@@ -60,14 +60,14 @@ def _does_no_harm(answer, rng):
 
 
 @care.misconception(
-    "you restarted a process that is not ready yet. If it is restarted after 20 of 40 seconds, it will never finish loading. It only needs to get no requests for now.",
+    "you restarted a process that is not ready yet. If it is restarted after 20 of 40 seconds, it will never finish loading. For now, it should just not get any requests.",
 )
 def restarts_the_loading():
     return RIGHT_STATES | {"loading": "restart"}
 
 
 @care.misconception(
-    "you restarted a process for a fault outside of it. The database stays down, and now all replicas restart together. Ask whether a new process would be any better.",
+    "you restarted a process because of a fault outside it. The database stays down, and now all replicas restart together. Ask whether a new process would be any better.",
 )
 def restarts_for_the_database():
     return RIGHT_STATES | {"database": "restart"}
@@ -81,28 +81,28 @@ def restarts_the_draining():
 
 
 @care.misconception(
-    "you took away a replica because it refuses some requests. It does what it should when it is full. Its share would fall on the others, which are full too, so leave it.",
+    "you took a replica out of rotation because it refuses some requests. A full replica should do this. Its users would move to the others, which are full too, so leave it alone.",
 )
 def takes_the_full_away():
     return RIGHT_STATES | {"overload": "out_of_rotation"}
 
 
 @care.misconception(
-    "you restarted a process to repair a file. The new process reads the same bytes and refuses them again. Keep requests away from it until somebody has looked.",
+    "you restarted a process to repair a file. The new process reads the same bytes and refuses them again. Take it out of rotation until somebody has repaired the file.",
 )
 def restarts_for_a_file():
     return RIGHT_STATES | {"checksum": "restart"}
 
 
 @care.misconception(
-    "you expected a stuck process to recover by itself. It answers nothing at all, and it will be stuck without requests, too. Only a new process helps here.",
+    "you expected a stuck process to recover by itself. It answers nothing at all, and it stays stuck even if it gets no requests. Only a new process helps here.",
 )
 def waits_for_the_stuck():
     return RIGHT_STATES | {"stuck": "out_of_rotation"}
 
 
 @care.misconception(
-    "you restarted a process for one slow answer. Such a pause passes by itself. Act only when probes fail several times in a row.",
+    "you restarted a process because of one slow answer. Such a pause ends by itself. Act only when probes fail several times in a row.",
 )
 def restarts_for_a_pause():
     return RIGHT_STATES | {"pause": "restart"}

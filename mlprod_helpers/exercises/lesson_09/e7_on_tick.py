@@ -38,9 +38,9 @@ MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
         returns=Several(Text(options=("continue", "rollback")), Mapping(), names=("action", "memory")),
     ),
     hints=(
-        "Which rows say how well v2 works? A failed try that another version made up for is not served, but it counts. A copy for another version is not served either, and it does not count.",
-        "One look has about thirty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning.",
-        "Roll back when v2 has at least six failures and its failure rate is more than three times that of v1. An outage raises both rates, so that the second condition does not hold.",
+        "Which rows show how well v2 works? A failed try of v2 counts, even if v1 then served the user. A copy that another version gets is not served either, but it does not count.",
+        "Each look covers about forty tries of v2. Keep counts in `memory`: tries and failures of v1 and of v2 since the beginning.",
+        "Roll back when v2 has at least six failures and its failure rate is more than three times that of v1. An outage raises both rates, so the second condition is not met.",
     ),
 )
 def on_tick(answer, rng, expect):
@@ -130,7 +130,7 @@ def _at_the_first_failure(seen, title):
 
 
 @on_tick.misconception(
-    "you counted only what users saw. The router made up for the failed tries, so users saw no error, but v2 fails as before. Count all tries of v2, also those that were not served.",
+    "you counted only what users saw. The router asked v1 after each failed try, so users saw no error, but v2 still fails. Count all tries of v2, including those that were not served.",
     when=lambda seen: held(seen)[FAILING] and not held(seen)[RETRIED] and _stays(seen, RETRIED),
 )
 def only_what_was_served(window, memory):
@@ -138,7 +138,7 @@ def only_what_was_served(window, memory):
 
 
 @on_tick.misconception(
-    "you blamed v2 for failures of another version. Copies go to v3, and no user gets its answers. Look at `version` to see whose failure it is.",
+    "you blamed v2 for failures of another version. Copies go to v3, and no user gets its answers. Look at `version` to see which version failed.",
     when=lambda seen: not held(seen)[COPIES] and held(seen)[AS_GOOD] and held(seen)[OUTAGE],
 )
 def all_but_v1(window, memory):
@@ -147,7 +147,7 @@ def all_but_v1(window, memory):
 
 
 @on_tick.misconception(
-    "you roll back at the first failure. Both versions fail now and then, so this also sends home a good one. Ask for more failures than v1's rate explains.",
+    "you roll back at the first failure. Both versions fail now and then, so this also rolls back a good one. Wait for more failures than you would expect from v1's rate.",
     when=lambda seen: not held(seen)[AS_GOOD] and _at_the_first_failure(seen, AS_GOOD),
 )
 def at_the_first_failure(window, memory):
@@ -156,7 +156,7 @@ def at_the_first_failure(window, memory):
 
 
 @on_tick.misconception(
-    "you used a fixed limit. In the outage v1 fails just as often, so going back to it helps nobody. Compare with v1 at the same time.",
+    "you used a fixed threshold. In the outage, v1 fails just as often, so going back to it helps nobody. Compare with v1 at the same time.",
     when=lambda seen: not held(seen)[OUTAGE] and not held(seen)[LATE_OUTAGE] and held(seen)[AS_GOOD],
 )
 def by_a_fixed_limit(window, memory):
@@ -164,7 +164,7 @@ def by_a_fixed_limit(window, memory):
 
 
 @on_tick.misconception(
-    "you never roll back. v2 stays although one try in twenty fails. Labels come hours later, but the status is known at once, so use it.",
+    "you never roll back. v2 stays although one in twenty of its tries fails. You need no labels to see this, because the status is known at once. Use it.",
     when=lambda seen: all(_stays(seen, title) for title in _played(seen)),
 )
 def waits_for_labels(window, memory):
@@ -173,7 +173,7 @@ def waits_for_labels(window, memory):
 
 
 @on_tick.misconception(
-    "you compared counts of failures. The version with more failures may only have more requests. Divide the failures of each version by its tries.",
+    "you compared the numbers of failures. The version with more failures may simply have more requests. Divide the failures of each version by its tries.",
     when=lambda seen: (
         not held(seen)[LATE_OUTAGE] and all(ok for title, ok in held(seen).items() if title != LATE_OUTAGE)
     ),

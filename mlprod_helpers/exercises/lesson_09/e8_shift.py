@@ -27,9 +27,9 @@ def _limit_of(bang, never):
         returns=Several(Number(low=0, high=100), Mapping(), names=("weight", "memory")),
     ),
     hints=(
-        "Status and latency are known at once, and labels arrive late. What weight can you afford while you wait for the labels?",
-        "One look has only about a dozen requests of the canary, so keep sums in `memory`. Compare each figure with that of `stable` in the same observation, because a burst slows both.",
-        "Roll back for good (0) at several times stable's failure rate, or at twice its p50 in two looks in a row. Promote (100) when more than a hundred labels say that v2 is off less often. Until then give it about 20%.",
+        "Status and latency are known at once, and labels arrive late. How large a share of users can v2 have while you wait for the labels?",
+        "A look covers only about a dozen requests of the canary, so keep sums in `memory`. Compare each figure with that of `stable` in the same observation, because a burst slows both.",
+        "Return 0 for good if v2's failure rate is several times that of `stable`, or if its p50 is more than twice as high in two looks in a row. Return 100 when more than a hundred labels favor v2. Until then, return about 20.",
     ),
 )
 def shift(answer, rng, expect):
@@ -43,7 +43,7 @@ def shift(answer, rng, expect):
             expect.true(
                 played.cost <= limit,
                 f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {played.cost} requests "
-                f"(big bang {bang}, never {never}; wanted at most {limit:.0f})",
+                f"(big bang {bang}, never releasing {never}; at most {limit:.0f} allowed)",
                 f"your weight at looks 1, 6, 11, ...: {weights}",
             )
 
@@ -123,7 +123,7 @@ def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=1
 
 
 @shift.misconception(
-    "you looked only at how good the answers are. Here they came too late to be of use. Compare `p50` of canary and stable, too.",
+    "you looked only at how good the predictions are. Here v2's predictions came too late to be useful. Compare the `p50` of canary and stable, too.",
     when=lambda seen: _lost(seen) == {"slow"},
 )
 def promotes_on_accuracy(observation, memory):
@@ -139,7 +139,7 @@ def goes_back_in_the_burst(observation, memory):
 
 
 @shift.misconception(
-    "you blamed v2 for every failure. For some seconds both versions failed, and stable just as often. Divide the errors of each by its requests, and compare the rates.",
+    "you blamed v2 for every failure. For some seconds, v1 failed just as often. Divide the errors of each by its requests, and compare the rates.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_for_failures(seen),
 )
 def counts_failures_alone(observation, memory):
@@ -150,7 +150,7 @@ def counts_failures_alone(observation, memory):
 
 
 @shift.misconception(
-    "you decided on the first labels. A dozen of them can mislead, and here the first ones of the good v2 were bad. Wait for more, at a weight that you can afford.",
+    "you decided on the first labels. A dozen labels can mislead you, and here the first ones made the good v2 look bad. Wait for more, and keep the weight small until then.",
     when=lambda seen: "good" in _lost(seen) and _went_for_few_labels(seen),
 )
 def decides_on_few_labels(observation, memory):
@@ -158,7 +158,7 @@ def decides_on_few_labels(observation, memory):
 
 
 @shift.misconception(
-    "you promoted v2 before its labels had arrived. Status and latency do not say whether answers are right. Wait for labels, at a weight that you can afford.",
+    "you gave v2 to all users before its labels had arrived. Status and latency do not show whether predictions are right. Wait for labels, and keep the weight small until then.",
     when=lambda seen: "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50,
 )
 def promotes_before_the_labels(observation, memory):
@@ -169,7 +169,7 @@ def promotes_before_the_labels(observation, memory):
 
 
 @shift.misconception(
-    "you never decide. Each minute without a better version costs answers that it would have got right. Promote when you know enough.",
+    "you never decided. Each minute without the better version costs answers that it would have got right. Give it to all users when enough labels favor it.",
     when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
 )
 def never_decides(observation, memory):
@@ -177,7 +177,7 @@ def never_decides(observation, memory):
 
 
 @shift.misconception(
-    "you did not look at failed requests. They have no label and no latency that matters, so only the errors show them. Compare the error rates of both versions.",
+    "you did not look at failed requests. Labels and latency do not show them, only `errors` does. Compare the error rates of both versions.",
     when=lambda seen: _lost(seen) == {"fails"},
 )
 def passes_over_failures(observation, memory):
@@ -190,7 +190,7 @@ def passes_over_failures(observation, memory):
 
 
 @shift.misconception(
-    "you gave v2 to everybody and looked afterwards. Whatever you find then, all users have met it. A small part of the users is enough to find out.",
+    "you gave v2 to all users and only looked afterward. By then, its faults had affected all of them. A small share of users is enough to find out.",
     when=lambda seen: bool({"slow", "wrong"} & _lost(seen)) and _weights(seen)[0] >= 50,
 )
 def everybody_first(observation, memory):

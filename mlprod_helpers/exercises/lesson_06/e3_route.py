@@ -1,4 +1,4 @@
-"""Exercise 6.4, A sticky split."""
+"""Exercise 6.3, A sticky split."""
 
 import functools
 import hashlib
@@ -34,23 +34,23 @@ def _first_weight(answer, user, salt):
 
 
 @exercise(
-    "6.4",
+    "6.3",
     "A sticky split",
     answers=("route",),
     points=4,
     minutes=8,
     objective="6.b",
-    edition=2,
+    edition=3,
     kind=Function("user_id", "weight", "salt", returns=Boolean()),
     hints=(
-        "Give each user a place on a line that depends only on the name and the salt. The canary gets the beginning of that line.",
-        "`hashlib.sha256(text.encode()).hexdigest()` looks random and is the same in each process and on each machine. Its first digits make a number.",
-        "A place from 0 to 100: `int(digest[:8], 16) % 10_000 / 100`. Compare it with the weight.",
+        "Give each user a number that depends only on the name and the salt. The users with the lowest numbers get the canary.",
+        "`hashlib.sha256(text.encode()).hexdigest()` looks random and is the same in each process and on each machine. You can turn its first digits into a number.",
+        "A number from 0 to 100: `int(digest[:8], 16) % 10_000 / 100`. Compare it with the weight.",
     ),
 )
 def route(answer, rng, expect):
     """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
-    many = _draw_users(rng, 500)
+    many = _draw_users(rng, 700)
     users = many[:40]
     # of one length: the length of a salt is no salt
     salt, other = (f"release {number}" for number in rng.choice(np.arange(10, 100), 2, replace=False))
@@ -67,7 +67,7 @@ def route(answer, rng, expect):
         expect.true(
             elsewhere == here,
             "a router in another process sends them the same way",
-            f"{sum(a != b for a, b in zip(elsewhere, here, strict=True))} of 30 users meet another version there",
+            f"{sum(a != b for a, b in zip(elsewhere, here, strict=True))} of 30 users get another version there",
         )
         at_40 = sent(many[:130], 40, salt)
         lost = sum(earlier and not later for earlier, later in zip(at_20, at_40, strict=False))
@@ -83,12 +83,12 @@ def route(answer, rng, expect):
                 f"{share:.0%} of them get the new version",
             )
     # so many, that a hundred places with one of them on the wrong side of the limit would show
-    nobody, without = sum(sent(many, 0, salt)), 400 - sum(sent(many[:400], 100, salt))
+    nobody, without = sum(sent(many[:500], 0, salt)), len(many) - sum(sent(many, 100, salt))
     few = 200 - sum(sent(many[:200], 95, salt))
     expect.true(
         nobody == 0 and without == 0 and few > 0,
         "at 0% nobody, at 95% nearly all, at 100% everybody",
-        f"{nobody} of {len(many)} users get it at 0%; {few} of 200 do not at 95%, {without} of 400 do not at 100%",
+        f"{nobody} of 500 users get it at 0%; {few} of 200 do not at 95%, {without} of {len(many)} do not at 100%",
     )
     places = [_first_weight(answer, user, salt) for user in users]
     # 40 users on 100 places sit on 33 different ones, give or take 2.3
@@ -114,7 +114,7 @@ def route(answer, rng, expect):
             len(moved) >= 15
             and len(mirrored) >= 15
             and (len(together) < 3 or sum(together) <= len(together) / 2),
-            "another salt puts each user at a place that has nothing to do with the first",
+            "another salt gives each user an unrelated number",
             why,
         )
 
@@ -125,7 +125,7 @@ def _line(seen, beginning):
 
 
 @route.misconception(
-    "you made a new draw for each request. Then a user flips between two versions, and nobody knows which one a click belongs to. Compute the place from the user's name, as `lucky_number` does.",
+    "you made a new draw for each request. Then a user flips between two versions, and nobody knows which one a click belongs to. Compute a number from the user's name, as `lucky_number` does.",
     when=lambda seen: _line(seen, "a user who asks again") is False,
 )
 def dealt_anew(user_id, weight, salt):
@@ -133,7 +133,7 @@ def dealt_anew(user_id, weight, salt):
 
 
 @route.misconception(
-    "you used something that only one process knows. Python's own `hash` changes from process to process, and so does a stored random draw, so two routers disagree. `hashlib` gives the same digits everywhere.",
+    "you used something that only one process knows. Python's own `hash` changes from process to process, and so does a stored random number, so two routers disagree. `hashlib` gives the same digits everywhere.",
     when=lambda seen: (
         _line(seen, "a user who asks again") and _line(seen, "a router in another process") is False
     ),
@@ -143,7 +143,7 @@ def python_hash(user_id, weight, salt):
 
 
 @route.misconception(
-    "you shuffled the users again at each weight. A user who has the new version at 5% may lose it at 10%. Let the place depend on user and salt only, and compare it with the weight.",
+    "you shuffled the users again at each weight. A user who has the new version at 5% may lose it at 10%. Let the number depend on user and salt only, and compare it with the weight.",
     when=lambda seen: (
         _line(seen, "a router in another process")
         and _line(seen, "from 20 to 40%") is False
@@ -156,7 +156,7 @@ def anew_at_each_step(user_id, weight, salt):
 
 
 @route.misconception(
-    "you left out the salt. Then the same few users test every release. Put the salt into the text that you hash.",
+    "you left out the salt. Then the same few users test every release. Add the salt to the string that you hash.",
     when=lambda seen: (
         _line(seen, "another salt") is False
         and all(line.ok for line in seen.lines if not line.what.startswith("another salt"))
@@ -202,20 +202,7 @@ def route_by_the_statement(answer, rng):
 
 @route.alternative
 def by_checksum(user_id, weight, salt):
-    return zlib.crc32(f"{user_id}/{salt}".encode()) % 1000 < 10 * weight
-
-
-route.survives(
-    "alternative by_checksum: `1000` -> `1001`",
-    "it sends one user in a thousand astray at 100% only, which a few hundred users seldom show.",
-)
-
-
-route.survives(
-    "alternative by_checksum: `zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 < 10 * weight` -> "
-    "`zlib.crc32(f'{user_id}/{salt}'.encode()) % 1000 <= 10 * weight`",
-    "it sends one user in a thousand astray at 0% only, which a few hundred users seldom show.",
-)
+    return zlib.crc32(f"{user_id}/{salt}".encode()) % 100 < weight
 
 
 @route.alternative
