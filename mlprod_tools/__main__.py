@@ -1,4 +1,4 @@
-"""The command line: `mlprod agenda | audit | board | build | count | doctor | new | release | test`, also as `python -m mlprod_tools`."""
+"""The command line: `mlprod agenda | audit | board | build | count | doctor | evidence | grade | handouts | new | pictures | progress | release | site | test`, also as `python -m mlprod_tools`."""
 
 import argparse
 import importlib
@@ -6,7 +6,21 @@ import sys
 
 
 def _parser():
-    from mlprod_tools import agenda, board, build, count, doctor, new, release
+    from mlprod_tools import (
+        agenda,
+        board,
+        build,
+        count,
+        doctor,
+        evidence,
+        grade,
+        handouts,
+        new,
+        pictures,
+        progress,
+        release,
+        site,
+    )
 
     parser = argparse.ArgumentParser(prog="mlprod", description="What authors and instructors run.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -46,13 +60,28 @@ def _parser():
 
     doctor.add_options(commands.add_parser("doctor", help="is this machine ready for the course?"))
 
+    evidence.add_options(
+        commands.add_parser("evidence", help="what a class learned: ten cases before, ten after")
+    )
+
+    grade.add_options(commands.add_parser("grade", help="grade a whole class"))
+
+    handouts.add_options(commands.add_parser("handouts", help="print lessons and cards to PDF"))
+
     new.add_options(commands.add_parser("new", help="write the skeletons of a new exercise"))
+
+    pictures.add_options(commands.add_parser("pictures", help="take the pictures of README and pages again"))
+
+    progress.add_options(commands.add_parser("progress", help="how far you are in the course"))
 
     release.add_options(commands.add_parser("release", help="make the copy that learners get"))
 
-    commands.add_parser(
+    site.add_options(commands.add_parser("site", help="make the course as web pages"))
+
+    test = commands.add_parser(
         "test", help="run every check that CI runs", epilog="Other arguments go to pytest's unit tests."
     )
+    test.add_argument("--slowest", action="store_true", help="list the ten slowest tests and cells too")
     return parser
 
 

@@ -241,12 +241,17 @@ def as_text(plan, start=None):
         lines += [f"  {each.lesson} {each.title} ({each.express} minutes)" for each in plan.before] + [""]
     for row in plan.rows:
         lines.append(f"{_clock(start, row.begin):>5}  {row.minutes:>3} min  {row.what}")
-        lines += [f"{'':16}- {each}" for each in row.detail]
+        lines += [f"{'':16}- {_plain(each)}" for each in row.detail]
     if plan.spare:
         lines.append(f"{_clock(start, _end(plan.rows)):>5}  {plan.spare:>3} min  Questions")
     if plan.cuts:
         lines += ["", "If time runs short, leave out in this order:", *(f"  {cut}" for cut in plan.cuts)]
     return "\n".join(lines) + "\n"
+
+
+def _plain(text):
+    """Without the marks of emphasis and code, which mean nothing outside of Markdown."""
+    return text.replace("*", "").replace("`", "")
 
 
 def as_markdown(plan, start=None):
@@ -282,7 +287,7 @@ def as_ics(plan, start):
             f"SUMMARY:{_escaped(row.what)}",
         ]
         if row.detail:
-            lines.append(f"DESCRIPTION:{_escaped(chr(10).join(row.detail))}")
+            lines.append(f"DESCRIPTION:{_escaped(_plain(chr(10).join(row.detail)))}")
         lines.append("END:VEVENT")
     lines.append("END:VCALENDAR")
     return "".join(_folded(line) + "\r\n" for line in lines)

@@ -232,7 +232,9 @@ def _is_exactly(exercise, name):
 
 def _audit_constants(row, exercise, solution, seed):
     from mlprod_tools import garbage
+    from mlprod_tools.mutants import without_notes
 
+    exercise = without_notes(exercise)
     for what, answers in garbage.constants(exercise, solution):
         verdict = _check(exercise, answers, seed)
         if verdict.points > MOST_FOR_A_CONSTANT * exercise.points:

@@ -4,7 +4,6 @@ Learners opt in with `lesson.share(folder, alias)`, which copies their progress 
 """
 
 import datetime
-import html
 import json
 import sys
 import time
@@ -12,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlprod_helpers.lesson import contract
-from mlprod_helpers.lesson.progress import MOST_BYTES, cleaned
+from mlprod_helpers.lesson import contract, progress
 from mlprod_tools.build.notebook import write_text
+from mlprod_tools.pages import HEAD, count_of, escaped, table
 
 POLL = 0.2  # seconds between two looks at the folder
 RELOAD = 700  # milliseconds after which the page reads itself again
@@ -42,7 +41,10 @@ class Class:
 
 def add_options(parser):
     """The options of `mlprod board`."""
-    parser.add_argument("folder", metavar="DIR", help="the shared folder; board.html is written into it")
+    parser.add_argument("folder", metavar="DIR", help="the shared folder")
+    parser.add_argument(
+        "--page", metavar="FILE", help="where to write the page (default: board.html in the shared folder)"
+    )
     parser.add_argument(
         "--watch", action="store_true", help="go on until Ctrl-C, and renew the page on each change"
     )
@@ -57,20 +59,21 @@ def main(options):
             file=sys.stderr,
         )
         return 1
+    page_file = Path(options.page) if options.page else folder / PAGE
     try:
-        made = update(folder, watching=options.watch)
-        print(f"{folder / PAGE}: {made} learners. Open it in a browser.", flush=True)
+        made = update(folder, page_file, watching=options.watch)
+        print(f"{page_file}: {count_of(made, 'learner')}. Open it in a browser.", flush=True)
         before = state(folder)
         while options.watch:
             time.sleep(POLL)
             now = state(folder)
             if now != before:
-                update(folder, watching=True)
+                update(folder, page_file, watching=True)
                 before = now
     except KeyboardInterrupt:
-        update(folder, watching=False)
+        update(folder, page_file, watching=False)
     except OSError as error:
-        print(f"mlprod board: {PAGE} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"mlprod board: {page_file} cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -87,11 +90,11 @@ def state(folder):
     return found
 
 
-def update(folder, *, watching, now=None):
+def update(folder, page_file, *, watching, now=None):
     """Write the page from the files as they are. Returns the number of learners."""
     everybody = read(folder)
     now = now or datetime.datetime.now(datetime.UTC)
-    write_text(folder / PAGE, page(everybody, now, watching=watching))
+    write_text(page_file, page(everybody, now, watching=watching))
     return len(everybody.learners)
 
 
@@ -110,12 +113,12 @@ def read(folder):
     found = Class()
     for path in sorted(folder.glob("*.json")):
         try:
-            if path.stat().st_size > MOST_BYTES:
+            if path.stat().st_size > progress.MOST_BYTES:
                 raise ValueError("too large")
             data = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(data, dict) or not isinstance(data.get("exercises"), dict):
                 raise ValueError("no progress file")
-            rows = cleaned(data)[0]["exercises"]
+            rows = progress.cleaned(data)[0]["exercises"]
         except (OSError, ValueError, RecursionError):
             found.unreadable.append(path.name)
             continue
@@ -181,12 +184,6 @@ def _exercises():
     return [each for lesson in contract.lesson_ids() for each in contract.load(lesson).exercises.values()]
 
 
-def _state_of(row):
-    if row is None or not row["tries"]:
-        return "open"
-    return "done" if row["passed"] else "begun"
-
-
 _STYLE = """
 :root{color-scheme:light dark;--done:#009e73;--begun:#e69f00;--open:#8884}
 body{font:16px/1.4 system-ui,sans-serif;margin:1.5em;max-width:90em}
@@ -205,14 +202,14 @@ def page(everybody, now, *, watching):
     lessons = {key.partition(".")[0] for key in seen}
     exercises = [each for each in _exercises() if each.id.partition(".")[0] in lessons]
     parts = [
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+        HEAD,
         f"<title>Class board</title><style>{_STYLE}</style>",
-        f"<h1>{_count(len(everybody.learners), 'learner')}</h1>",
+        f"<h1>{count_of(len(everybody.learners), 'learner')}</h1>",
     ]
     if everybody.unreadable:
         count = len(everybody.unreadable)
         parts.append(
-            f"<p>{_count(count, 'file')} could not be read and {'is' if count == 1 else 'are'} left out.</p>"
+            f"<p>{count_of(count, 'file')} could not be read and {'is' if count == 1 else 'are'} left out.</p>"
         )
     if not everybody.learners:
         parts.append(
@@ -222,11 +219,16 @@ def page(everybody, now, *, watching):
     waiting = stuck(everybody, now)[:MOST_ROWS]
     if waiting:
         rows = [
-            (each.alias, each.exercise, f"{each.minutes} minutes", _count(each.tries, "try", "tries"))
+            (
+                each.alias,
+                each.exercise,
+                count_of(each.minutes, "minute"),
+                count_of(each.tries, "try", "tries"),
+            )
             for each in waiting
         ]
         parts.append(
-            _table(
+            table(
                 "Longest on one exercise without passing it",
                 ("learner", "exercise", "since the first try", "different answers"),
                 rows,
@@ -236,7 +238,7 @@ def page(everybody, now, *, watching):
     if common:
         rows = [(str(count), key, f"It looks like {text}") for count, key, text in common]
         parts.append(
-            _table("Commonest misconceptions", ("learners", "exercise", "the feedback that they saw"), rows)
+            table("Commonest misconceptions", ("learners", "exercise", "the feedback that they saw"), rows)
         )
     parts.append(f"<p>As of {now:%H:%M:%S} UTC.</p>")
     if watching:
@@ -252,27 +254,15 @@ def _heat_map(everybody, exercises):
         rows = everybody.learners[alias]
         cells = ""
         for each in exercises:
-            what = _state_of(rows.get(each.id))
-            title = html.escape(f"{alias}, {each.id} {each.title}: {what}")
+            what = progress.state(rows.get(each.id), each.edition)
+            title = escaped(f"{alias}, {each.id} {each.title}: {what}")
             cells += f'<td><i class={what} title="{title}">{_MARK[what]}</i></td>'
-        lines.append(f"<tr><th scope=row>{html.escape(alias)}</th>{cells}</tr>")
+        lines.append(f"<tr><th scope=row>{escaped(alias)}</th>{cells}</tr>")
     passed = [
-        sum(_state_of(rows.get(each.id)) == "done" for rows in everybody.learners.values())
+        sum(progress.state(rows.get(each.id), each.edition) == "done" for rows in everybody.learners.values())
         for each in exercises
     ]
     share = "".join(f"<td><i>{100 * count // len(everybody.learners)}%</i></td>" for count in passed)
     lines.append(f"<tr><th scope=row>passed</th>{share}</tr></table>")
     lines.append("<p>✓ passed, … tried, empty: not tried yet.</p>")
     return lines
-
-
-def _table(title, head, rows):
-    cells = "".join(f"<th scope=col>{html.escape(each)}</th>" for each in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(each)}</td>" for each in row) + "</tr>" for row in rows
-    )
-    return f"<h2>{html.escape(title)}</h2><table><tr>{cells}</tr>{body}</table>"
-
-
-def _count(number, one, many=""):
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -15,7 +15,7 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlprod_helpers.datasets import checksums
+from mlprod_helpers.datasets import checksums, data_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_DISK = 2**30  # bytes: the environment takes most of it
@@ -67,8 +67,9 @@ def check_python():
 
 def check_packages(pins=None):
     """Are the versions installed that the outputs were made with?"""
+    lock = ROOT / "constraints.txt"
     if pins is None:
-        pins = _pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+        pins = _pins(lock.read_text(encoding="utf-8")) if lock.exists() else {}
     missing, other = [], []
     for name in _needed():
         try:
@@ -85,8 +86,12 @@ def check_packages(pins=None):
     elif other:
         advice = "Printed numbers may differ in the last digit. `make env` installs the pinned versions."
         yield Finding("packages", "; ".join(other), advice)
-    else:
+    elif pins:
         yield Finding("packages", "all in their pinned versions")
+    else:  # installed from a wheel, which has no pins
+        yield Finding(
+            "packages", "all there; without a checkout there are no pinned versions to compare with"
+        )
 
 
 def _pins(text):
@@ -110,7 +115,10 @@ def check_kernel():
 
     begin = time.monotonic()
     try:
-        manager, client = start_new_kernel(kernel_name="python3", startup_timeout=KERNEL_SECONDS)
+        # a kernel's own warnings are no findings
+        manager, client = start_new_kernel(
+            kernel_name="python3", startup_timeout=KERNEL_SECONDS, stderr=subprocess.DEVNULL
+        )
         try:
             reply = client.execute_interactive(
                 "6 * 7", timeout=KERNEL_SECONDS, output_hook=lambda message: None
@@ -136,8 +144,31 @@ def check_disk(folder=ROOT, least=LEAST_DISK):
     yield Finding("disk", f"{free / 2**30:.1f} GB free", advice, bool(advice))
 
 
-def check_writing(folder=ROOT / "notebooks"):
+def check_home():
+    """Is there a home folder, where Jupyter keeps its settings and the address of each kernel?"""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    home = os.path.expanduser("~")
+    advice = "Set HOME to a folder that you can write."
+    try:
+        os.makedirs(jupyter_runtime_dir(), mode=0o700, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=jupyter_runtime_dir()):
+            pass
+    except OSError as error:
+        found = f"{home} cannot be used ({error.strerror})"
+        yield Finding("home folder", found, f"{advice} JupyterLab does not start without one.", True)
+        return
+    if os.access(home, os.W_OK):
+        yield Finding("home folder", "Jupyter can keep its settings there")
+    else:
+        advice += " Without one, IPython and Matplotlib warn in the first cell, and Matplotlib loads slowly."
+        yield Finding("home folder", f"{home} cannot be written", advice)
+
+
+def check_writing(folder=None):
     """Can notebooks and progress be saved?"""
+    if folder is None:  # without a checkout, notebooks are where one works
+        folder = ROOT / "notebooks" if (ROOT / "notebooks").is_dir() else Path.cwd()
     try:
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
@@ -167,7 +198,7 @@ def check_ports():
         ):
             pass
     except OSError as error:
-        advice = "The live cells of lesson 09 say so and are left out; set MLPROD_LIVE=no to leave them out on purpose."
+        advice = "The live cells of lessons 09 and 10 say so and are left out; set MLPROD_LIVE=no to leave them out on purpose."
         yield Finding("ports", f"no connection to 127.0.0.1 ({error.strerror})", advice)
         return
     yield Finding("ports", "services can listen on 127.0.0.1")
@@ -184,11 +215,12 @@ def check_browser():
     yield Finding("browser", "found")
 
 
-def check_offline():
+def check_offline(folder=None):
     """Is everything here that lessons read, so that no network is needed later?"""
-    sums, broken = checksums(ROOT / "datasets"), []
+    folder = data_folder() if folder is None else folder
+    sums, broken = checksums(folder), []
     for name, digest in sums.items():
-        path = ROOT / "datasets" / name
+        path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             broken.append(path.name)
     if broken:
@@ -203,6 +235,7 @@ CHECKS = (
     check_packages,
     check_kernel,
     check_disk,
+    check_home,
     check_writing,
     check_threads,
     check_ports,

@@ -150,7 +150,10 @@ def constants(exercise, solution):
     for i in range(max(len(kind.params) for kind in functions.values())):
         echo = {name: _echo(min(i, len(kind.params) - 1)) for name, kind in functions.items() if kind.params}
         others = {name: _constant(kind, 0) for name, kind in kinds.items() if name not in echo}
-        yield f"argument {i + 1} handed back", {**others, **echo}
+        params = dict.fromkeys(
+            kind.params[min(i, len(kind.params) - 1)] for kind in functions.values() if kind.params
+        )
+        yield f"argument {i + 1} ({', '.join(params)}) handed back", {**others, **echo}
 
 
 def _one_option(kind, option):

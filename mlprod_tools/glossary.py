@@ -10,8 +10,8 @@ ENTRY = re.compile(r"^\*\*(.+?)\*\* \(lessons? (\d\d(?:, \d\d)*)\): (.+)$")
 # words that also have a plain meaning: only the lessons that their entries name have to explain them
 EVERYDAY = {
     *("abort", "alert", "assistance", "audit", "band", "baseline", "batching", "calibration", "capacity"),
-    *("claim", "coverage", "cv", "detector", "display", "drift", "feature", "fleet", "fold", "frozen", "harm"),
-    *("hash", "histogram", "hybrid", "judge", "lab", "label", "latency", "leak", "load", "median", "monitor"),
+    *("claim", "coverage", "cv", "detector", "display", "drift", "feature", "fingerprint", "fleet"),
+    *("fold", "frozen", "harm", "hash", "histogram", "hybrid", "judge", "lab", "label", "latency", "leak", "load", "median", "monitor"),
     *("odds", "onset", "page", "policy", "power", "probe", "promote", "quantile", "queue", "reference"),
     *("regime", "replay", "retry", "risk", "rollback", "rollout", "router", "sampling", "segment"),
     *("server", "shadow", "threshold", "tick", "ticket", "trigger", "wait", "window"),

@@ -1,6 +1,6 @@
 """What nbval does not look at: guards over the stored solution notebooks.
 
-nbval compares outputs that exist. It passes a cell without an execution count, ignores pictures, and would accept a wrong
+nbval compares outputs that exist. It passes a cell without an execution count, does not ask for pictures, and would accept a wrong
 answer in a lesson as long as it is wrong each time. These predicates close the gaps; each takes a notebook and yields sentences.
 """
 

@@ -13,14 +13,14 @@ import io
 import math
 import random
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 FIRST_SEEDS = 2  # beside the notebook's own: one that fails on all of these is dead
 MOST_PASSED = 0.02  # of the seeds, where luck decides
 EQUIVALENCE_SEEDS = 10
-SECONDS = 2.0  # an endless loop is a frequent mutant
+SECONDS = 2.0  # of the processor: an endless loop is a frequent mutant
 
 _BOUNDARY = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 _REVERSED = {
@@ -474,25 +474,34 @@ def _try(report, exercise, solution, mutant, build, seeds):
 
 def _first_seeds(exercise, answers, notes_of, name):
     """Whether it passes on the notebook's own seed and on the first others."""
-    first = []
-    for seed in (None, *range(1, FIRST_SEEDS + 1)):
-        verdict = _verdict(exercise, answers, seed)
-        first.append(verdict is not None and verdict.outcome.name == "PASSED")
-        if verdict is not None and verdict.misconception:
-            notes_of(verdict.misconception, set()).add(name)
-    return first
+    verdict = _verdict(exercise, answers, None)
+    if verdict is None:
+        return [False]
+    if verdict.misconception:
+        notes_of(verdict.misconception, set()).add(name)
+    return [
+        verdict.outcome.name == "PASSED",
+        *(_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1)),
+    ]
 
 
 def _passed(exercise, answers, first, seeds):
     """How a wrong mutant that passes on some of the first seeds passes: "" where it is dead, else a few words."""
-    rest = [
-        (verdict := _verdict(exercise, answers, seed)) is not None and verdict.outcome.name == "PASSED"
-        for seed in range(FIRST_SEEDS + 1, max(seeds, FIRST_SEEDS) + 1)
-    ]
-    every = [*first[1:], *rest]
+    rest = range(FIRST_SEEDS + 1, max(seeds, FIRST_SEEDS) + 1)
+    every = [*first[1:], *(_passes(exercise, answers, seed) for seed in rest)]
     if not first[0] and sum(every) <= MOST_PASSED * len(every):
         return ""
     return f"passes on {sum(every)} of {len(every)} seeds" + ("" if first[0] else ", not on the notebook's")
+
+
+def without_notes(exercise):
+    """The exercise as it is checked where only the points count: to look for the misconception takes longest."""
+    return replace(exercise, misconceptions=[])
+
+
+def _passes(exercise, answers, seed):
+    verdict = _verdict(without_notes(exercise), answers, seed)
+    return verdict is not None and verdict.outcome.name == "PASSED"
 
 
 def _verdict(exercise, answers, seed):
@@ -515,15 +524,16 @@ def _stopped_after(seconds):
     def stop(*_):
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
+    # by the time of the processor, which others may be using too
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.2)
     try:
         yield
     except TooLong:
         pass
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @contextlib.contextmanager

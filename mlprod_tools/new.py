@@ -8,7 +8,7 @@ from pathlib import Path
 from mlprod_tools.build import find_root, no_checkout
 
 CONTRACT = '''\
-"""Exercise {id}, {title}."""
+"""Exercise {id}, {title}{stop}"""
 
 import numpy as np
 
@@ -43,9 +43,24 @@ def total(values):
     return np.sum(values)
 
 
+@{name}.misconception("half of the values are above the median, but it is not the mean.")
+def middle(values):
+    return np.median(values)
+
+
+@{name}.misconception("the last value is only one of them.")
+def last(values):
+    return values[-1]
+
+
 @{name}.alternative
 def with_a_loop(values):
     return sum(float(each) for each in values) / len(values)
+
+
+@{name}.alternative
+def with_numpy(values):
+    return np.average(values)
 '''
 
 PLACE = '''
@@ -96,7 +111,9 @@ def main(options):
     for path, text in files.items():
         write_text(path, text)
         print(f"written: {path.relative_to(root).as_posix()}")
-    print(f"Now make it yours, then: mlprod audit --exercise {options.id} --mutants; make notebooks")
+    print(
+        f"Now make it yours, then: mlprod audit --exercise {options.id} --seeds 20 --mutants; make notebooks"
+    )
     return 0
 
 
@@ -141,7 +158,12 @@ def skeletons(root, id, title, name=None):
                 f"{path.name} is already there; take another {'number' if taken == match[2] else 'name'}"
             )
     module = f"e{match[2]}_{name}"
-    words = {"id": f"{int(number)}.{match[2]}", "title": title, "name": name}
+    words = {
+        "id": f"{int(number)}.{match[2]}",
+        "title": title,
+        "name": name,
+        "stop": "" if title[-1] in ".?!" else ".",
+    }
     return {
         folder / f"{module}.py": CONTRACT.format(**words),
         folder / "__init__.py": _registered(

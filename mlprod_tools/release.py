@@ -11,11 +11,15 @@ import shutil
 import sys
 import tempfile
 import tomllib
-import zipfile
 from pathlib import Path, PurePosixPath
+
+from mlprod_helpers.lesson import progress
+from mlprod_tools import zips
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = ".mlprod-release"  # stands in each bundle: a folder with it may be replaced
+# unless one of these is in it: somebody works there
+USED = (".git", ".venv", f"notebooks/{progress.FILE}")
 FILES = (
     "LICENSE",
     "LICENSE-TEXT",
@@ -30,9 +34,8 @@ ONLY_FOR_AUTHORS = {
     "acceptable",
     "survives",
 }  # what an exercise file registers for the audit
-READ_FROM_OUTSIDE = {"EDITION", "EXERCISES", "NEXT", "__all__"}
+READ_FROM_OUTSIDE = {"EDITION", "EXERCISES", "NEEDS", "NEXT", "TITLE", "__all__"}
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 
 
 def add_options(parser):
@@ -140,10 +143,13 @@ def bundle(ids, root=ROOT):
 def write(files, target):
     """Write a bundle whole or not at all; replaces an earlier bundle, and nothing else."""
     if target.suffix == ".zip":
-        _write_zip(files, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        zips.write(target, ((f"{target.stem}/{name}", content, 0o644) for name, content in files.items()))
         return
     if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} holds something else than an earlier release; name a new folder")
+    if used := [name for name in USED if (target / name).exists()]:
+        raise ValueError(f"{target} is in use, since it holds {used[0]}; name a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -158,27 +164,6 @@ def write(files, target):
         if not target.exists() and (work / "old").exists():
             (work / "old").rename(target)
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _write_zip(files, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-", delete=False) as made:
-        try:
-            with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, content in files.items():
-                    entry = zipfile.ZipInfo(f"{target.stem}/{name}", _ZIP_TIME)
-                    entry.external_attr, entry.compress_type, entry.create_system = (
-                        0o644 << 16,
-                        zipfile.ZIP_DEFLATED,
-                        3,
-                    )
-                    archive.writestr(entry, content)
-            made.close()
-            Path(made.name).chmod(0o644)
-            Path(made.name).replace(target)
-        except BaseException:
-            Path(made.name).unlink(missing_ok=True)
-            raise
 
 
 # ------------------------------------------------------------------ the package
@@ -464,7 +449,7 @@ With conda: `conda env create -f environment.yml`, `conda activate mlprod`, `jup
 {titles}
 
 Run the cells from top to bottom. Write your answer into an exercise's cell, run it, and run the check below it. Terms are explained in the [glossary](docs/glossary.md).
-Your progress is kept in `.mlprod-progress.json` beside the notebooks. Solutions are not in this copy; your instructor has them.
+Your progress is kept in `.mlprod-progress.json` beside the notebooks. To go on at another computer, copy that file and your notebooks. Solutions are not in this copy; your instructor has them.
 {launch}
 Code: BSD-3-Clause ([LICENSE](LICENSE)). Text and figures: CC BY 4.0 ([LICENSE-TEXT](LICENSE-TEXT)). Data: see [datasets/README.md](datasets/README.md).
 """

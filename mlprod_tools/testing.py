@@ -7,36 +7,65 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROSE = ["lessons", "mlprod_helpers", "mlprod_tools", "tests", "benchmarks", "datasets/README.md"]
+NBGRADER = (
+    ROOT / ".venv-nbgrader" / "bin" / "python"
+)  # made by .ci/run; the course's own environment has no nbgrader
+PROSE = [
+    "lessons",
+    "mlprod_helpers",
+    "mlprod_tools",
+    "tests",
+    "benchmarks",
+    "datasets/README.md",
+    "docs",
+    "site",
+]
 
 
-def steps(extra=()):
-    """(name, command) of each step; `extra` goes to the unit tests."""
+SLOWEST = 10
+
+
+def steps(extra=(), with_slowest=False):
+    """(name, command) of each step; `extra` goes to the unit tests. `with_slowest` lists the slowest tests and cells."""
     python = [sys.executable, "-m"]
-    code = ["lessons", "mlprod_helpers", "mlprod_tools", "tests", "benchmarks", "datasets", "conftest.py"]
+    code = [
+        "lessons",
+        "mlprod_helpers",
+        "mlprod_tools",
+        "tests",
+        "benchmarks",
+        "datasets",
+        "site",
+        "conftest.py",
+    ]
     texts = [
         name
         for name in (*PROSE, "README.md", "CONTRIBUTING.md", "INSTRUCTORS.md", "CHANGELOG.md")
         if (ROOT / name).exists()
     ]
     both_cores = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
+    slowest = ["--durations", str(SLOWEST)] if with_slowest else []
+    elsewhere = ["--ignore", "tests/test_nbgrader.py"] if NBGRADER.exists() else []
     yield "lint", [*python, "ruff", "check", *code]
     yield "format", [*python, "ruff", "format", "--check", *code]
     yield "spelling", [*python, "codespell_lib", *texts]
     yield "notebooks in step with lessons", [*python, "mlprod_tools", "build", "--check"]
     yield (
         "unit tests, doctests, guards, notebooks as learners open them",
-        [*python, "pytest", "-rs", *both_cores, *extra],
+        [*python, "pytest", "-rs", *both_cores, *elsewhere, *slowest, *extra],
     )
+    if elsewhere:
+        command = [str(NBGRADER), "-m", "pytest", *both_cores[:2], "--dist", "load", "tests/test_nbgrader.py"]
+        yield "nbgrader's own tools on every lesson, in an environment of its own", command
     yield "audit of the exercises", [*python, "mlprod_tools", "audit", "--quick"]
     yield (
         "stored outputs against a fresh run",
-        [*python, "pytest", *both_cores, *nbval_options(), "solutions"],
+        [*python, "pytest", *both_cores, *nbval_options(), *slowest, "solutions"],
     )
 
 
 def nbval_options():
-    """How solutions/ is validated: strictly, pictures replaced by their alternative text."""
+    """How solutions/ is validated: strictly, and pictures by their alternative text and, in conftest.py, by what they show."""
     return [
         "--nbval",
         "--nbval-sanitize-with",
@@ -65,7 +94,7 @@ def main(options):
         print(f"mlprod test: {why}", file=sys.stderr)
         return 1
     red, begin = [], time.monotonic()
-    for name, command in steps(options.arguments):
+    for name, command in steps(options.arguments, options.slowest):
         print(f"\n== {name}", flush=True)
         started = time.monotonic()
         if subprocess.run(command, cwd=ROOT, env=environment()).returncode:

@@ -3,26 +3,8 @@
 - `solutions/NN_name.ipynb`: with the answers, executed from the first cell to the last, outputs stored;
 - `notebooks/NN_name.ipynb`: what learners open: answers taken out (stub.py has the rule), no outputs.
 
-A lesson is built only when nothing in it is wrong, and every fault is named at once, by file and line:
-
-- the header lacks a key, has an unknown one, or does not fit the file's name (source.py);
-- markers that are unbalanced, nested or misspelled; a region that the rule forbids (stub.py);
-- a check without an exercise, an exercise without a check, an id twice, an exercise that the contract or the lesson does
-  not have, an answer that the contract does not name or the cell does not define, a headline whose title, points or
-  minutes are not the contract's (pairs.py);
-- a cell that needs a name which only a learner's answer makes, or that overwrites an answer (pairs.py, names.py);
-- an express path that takes more than 45 minutes, or names a section or an exercise that is not there; a placeholder that does
-  not exist (minutes.py); a collapsed cell that is an answer or does not begin with a comment (source.py);
-- a figure without alternative text, before and after execution; an output with an error, stderr, or the address of
-  an object (figures.py).
-
-Only changed lessons are executed again. A solution notebook stores digests of what its outputs follow from: the code cells
-with their tags, and the check of each exercise (digest.py). While they are the same, the outputs are kept, and prose is built without a
-kernel. A change in the helpers does not execute anything either: nbval compares every output with a fresh run and finds what it
-does; `--force` then executes all.
-
-`--check` makes both notebooks without executing and compares them with the stored ones: sources and metadata, outputs and
-execution counts aside. It also names notebooks that no lesson makes. Nothing is written.
+A lesson is built only when nothing in it is wrong; every fault is named at once, by file and line. Only lessons whose code or checks
+changed are executed again (digest.py): prose is built without a kernel, and what a change in the helpers does is found by nbval.
 
 Built notebooks carry nbgrader's metadata. The answers are out already, so an instructor turns off the step that would take them
 out: `nbgrader generate_assignment --ClearSolutions.enabled=False`.
@@ -113,13 +95,10 @@ class Builder:
         The folder with `lessons/`, `notebooks/` and `solutions/`.
     contract_of : callable, optional
         Lesson id -> (contract, digest of each exercise's check).
-    stream : file, optional
-        Where progress is told; standard output if not given.
     """
 
     root: Path
     contract_of: object = installed_contract
-    stream: object = None
 
     def build(self, lessons=(), force=False):
         """Build lessons (all, if none are named). Returns the problems; a lesson that has some is left as it was."""
@@ -162,7 +141,7 @@ class Builder:
                     where = f"cell {cell} " if cell else ""
                     problems.append(Problem(shown, 1, f"{where}{message}; run `mlprod build`"))
             if not faults:
-                self._say(f"{path.stem}: both notebooks are as the lesson says")
+                print(f"{path.stem}: both notebooks are as the lesson says")
         if not lessons:
             problems += self._leftovers()
         return problems + readme.update(self.root / "README.md", pairs, write=False)
@@ -215,7 +194,7 @@ class Builder:
         changed |= write_text(self.root / "notebooks" / target.name, to_text(pair.learner))
         code = sum(cell.cell_type == "code" for cell in pair.solution.cells)
         done = f"{code} cells executed" if run else "not executed, its code has not changed"
-        self._say(f"{path.stem}: {done}, {'written' if changed else 'the same as before'}")
+        print(f"{path.stem}: {done}, {'written' if changed else 'the same as before'}")
         return []
 
     def _execute(self, path, pair):
@@ -226,7 +205,7 @@ class Builder:
         shown = f"lessons/{path.name}"
         total = sum(cell.cell_type == "code" for cell in pair.solution.cells)
         try:
-            execute(pair.solution, self.root / "solutions", Progress(path.stem, total, self.stream))
+            execute(pair.solution, self.root / "solutions", Progress(path.stem, total, sys.stdout))
         except CellFailed as error:
             line = pair.lines[error.cell_id][min(error.line, len(pair.lines[error.cell_id])) - 1]
             return [Problem(shown, line, error.message, error.cell_id)]
@@ -268,6 +247,3 @@ class Builder:
             for path in sorted((self.root / folder).glob("*.ipynb"))
             if path.stem not in known
         ]
-
-    def _say(self, text):
-        print(text, file=self.stream or sys.stdout, flush=True)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 
 TIMEOUT = 120  # seconds a cell may take, as for nbval
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -19,8 +18,8 @@ class CellFailed(Exception):
 class Progress:
     """Says how far a lesson is: in one line on a terminal, else in a few plain lines."""
 
-    def __init__(self, name, total, stream=None):
-        self.name, self.total, self.stream = name, total, stream or sys.stdout
+    def __init__(self, name, total, stream):
+        self.name, self.total, self.stream = name, total, stream
         self.live = self.stream.isatty()
 
     def at(self, number):
@@ -39,7 +38,7 @@ class Progress:
             self.stream.flush()
 
 
-def execute(notebook, folder, progress=None):
+def execute(notebook, folder, progress):
     """Execute a notebook in place.
 
     Parameters
@@ -47,7 +46,7 @@ def execute(notebook, folder, progress=None):
     notebook : NotebookNode
     folder : Path
         Where its kernel starts: beside the notebook, as JupyterLab does.
-    progress : Progress, optional
+    progress : Progress
 
     Raises
     ------
@@ -64,8 +63,7 @@ def execute(notebook, folder, progress=None):
     def begins(cell, cell_index):
         if cell.cell_type == "code":
             at["index"] = cell_index
-            if progress:
-                progress.at(code.index(cell_index) + 1)
+            progress.at(code.index(cell_index) + 1)
 
     client = NotebookClient(
         notebook,
@@ -90,8 +88,7 @@ def execute(notebook, folder, progress=None):
     except RuntimeError as error:  # the kernel died, or did not answer
         raise CellFailed(notebook.cells[at["index"]].id, 1, str(error)) from None
     finally:
-        if progress:
-            progress.end()
+        progress.end()
     notebook.metadata.clear()
     notebook.metadata.update(metadata)  # nbclient notes the exact version of Python
 

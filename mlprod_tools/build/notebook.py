@@ -6,14 +6,12 @@ exercise, no metadata names a machine, a version or a time. So a rebuild without
 
 import difflib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from mlprod_helpers import files
 from mlprod_tools.build.digest import of_code
 from mlprod_tools.build.minutes import fill
 from mlprod_tools.build.stub import without_answers, without_markers
@@ -57,7 +55,7 @@ def make_pair(source, regions, contract, checks, minutes):
     """
     about = {key: source.header[key] for key in ("lesson", "title", "needs", "ideas", "topics")}
     about |= {"edition": contract.edition, "minutes": minutes.full, "express": minutes.express}
-    learner, solution, lines = _empty(about), _empty(about), {}
+    learner, solution, lines = empty(about), empty(about), {}
     for cell in source.cells:
         exercise = contract.exercises.get(cell.owner)
         metadata = {**cell.metadata, **_exercise_metadata(cell, exercise)}
@@ -70,8 +68,8 @@ def make_pair(source, regions, contract, checks, minutes):
                 notebook.cells.append(new_markdown_cell(text, id=cell.id, metadata=metadata))
             continue
         own = regions.get(cell.id, [])
-        answers = exercise.answers if exercise else ()
-        stub = without_answers(cell, own, answers, _templates(exercise))
+        answers, templates = (exercise.answers, exercise.template()) if exercise else ((), {})
+        stub = without_answers(cell, own, answers, templates)
         solved, lines[cell.id] = without_markers(cell, own)
         learner.cells.append(new_code_cell(stub, id=cell.id, metadata=metadata))
         solution.cells.append(new_code_cell(solved, id=cell.id, metadata=metadata))
@@ -80,15 +78,11 @@ def make_pair(source, regions, contract, checks, minutes):
     return Pair(learner, solution, lines, contract)
 
 
-def _empty(about):
+def empty(about):
+    """A notebook without cells; `about` stands in its metadata as `mlprod`."""
     made = new_notebook(metadata={"kernelspec": KERNEL, "language_info": LANGUAGE, "mlprod": about})
     made.nbformat_minor = 5
     return nbformat.from_dict(json.loads(json.dumps(made)))  # no part is shared between notebooks
-
-
-def _templates(exercise):
-    template = getattr(exercise, "template", None)
-    return template() if template else {}
 
 
 def _exercise_metadata(cell, exercise):
@@ -166,83 +160,41 @@ def to_text(notebook):
 
 
 def write_text(path, text):
-    """Write a file whole or not at all. Returns whether its bytes changed."""
-    path = Path(path)
-    data = text.encode("utf-8")
-    if path.exists() and path.read_bytes() == data:
+    """Write a file. Returns whether its bytes changed."""
+    if path.exists() and path.read_bytes() == text.encode("utf-8"):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)  # mkstemp makes it private
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    files.write_text(path, text)
     return True
 
 
 def differences(expected, stored):
     """What differs between a notebook and its lesson, outputs and execution counts aside: (cell id, message)s."""
-    ours, theirs = dict(expected.metadata), dict(stored.metadata)
-    ours["mlprod"], our_digest = _without_digest(ours)
-    theirs["mlprod"], their_digest = _without_digest(theirs)
-    for key in sorted({*our_digest, *their_digest}):
-        if our_digest.get(key) != their_digest.get(key):
-            yield (
-                "",
-                f"was executed for {'other code' if key == 'code' else f'another check of exercise {key}'}",
-            )
-    for key in sorted({*ours, *theirs}):
-        if ours.get(key) != theirs.get(key):
-            yield "", f"metadata `{key}` {_how(ours.get(key), theirs.get(key))}"
-    for key in ("nbformat", "nbformat_minor"):
-        if expected[key] != stored[key]:
-            yield "", f"{key} is {stored[key]}, should be {expected[key]}"
-    stored_cells = {cell.get("id"): cell for cell in stored.cells}
-    expected_ids = [cell.id for cell in expected.cells]
-    for cell in expected.cells:
-        found = stored_cells.get(cell.id)
-        if found is None:
-            yield cell.id, "is missing"
-            continue
-        if found.cell_type != cell.cell_type:
-            yield cell.id, f"is a {found.cell_type} cell, should be {cell.cell_type}"
-        if found.source != cell.source:
-            yield cell.id, f"has another source: {_first_difference(cell.source, found.source)}"
-        for key in sorted({*cell.metadata, *found.metadata}):
-            if cell.metadata.get(key) != found.metadata.get(key):
-                yield cell.id, f"metadata `{key}` {_how(cell.metadata.get(key), found.metadata.get(key))}"
-    for cell in stored.cells:
-        if cell.get("id") not in expected_ids:
-            yield cell.get("id", "?"), "is not in the lesson"
-    common = [cell.id for cell in stored.cells if cell.get("id") in expected_ids]
-    if common != [id for id in expected_ids if id in stored_cells]:
-        yield "", "the cells are in another order"
+    wanted, found = _parts(expected), _parts(stored)
+    for id in dict.fromkeys([*wanted, *found]):
+        if id not in found:
+            yield id, "is missing"
+        elif id not in wanted:
+            yield id, "is not in the lesson"
+        elif wanted[id] != found[id]:
+            yield id, f"differs: {_first_difference(wanted[id], found[id])}"
+    if wanted.keys() == found.keys() and list(wanted) != list(found):
+        yield "", "has its cells in another order"
 
 
-def _without_digest(metadata):
-    about = dict(metadata.get("mlprod") or {})
-    stored = about.pop("digest", {})
-    return about or None, stored if isinstance(stored, dict) else {"code": stored}
+def _parts(notebook):
+    """Cell id -> the lines of its JSON; the notebook's own metadata stand under ""."""
+    parts = {"": {key: notebook[key] for key in ("metadata", "nbformat", "nbformat_minor")}}
+    for cell in notebook.cells:
+        part = {key: value for key, value in cell.items() if key not in ("outputs", "execution_count")}
+        parts[cell.get("id", "?")] = part | {"source": cell.source.split("\n")}
+    return {id: json.dumps(part, indent=1, sort_keys=True).split("\n") for id, part in parts.items()}
 
 
-def _how(expected, stored):
-    if stored is None:
-        return "is missing"
-    if expected is None:
-        return "should not be there"
-    return f"is {json.dumps(stored, sort_keys=True)}, should be {json.dumps(expected, sort_keys=True)}"
-
-
-def _first_difference(expected, stored):
+def _first_difference(wanted, found):
     """The first line that differs, as the notebook has it and as the lesson says."""
-    ours, theirs = expected.split("\n"), stored.split("\n")
-    for tag, i, i_end, j, j_end in difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+    for tag, i, i_end, j, j_end in difflib.SequenceMatcher(None, wanted, found, autojunk=False).get_opcodes():
         if tag != "equal":
-            here = repr(theirs[j]) if j < j_end else "nothing"
-            there = repr(ours[i]) if i < i_end else "nothing"
-            return f"line {j + 1} is {here}, should be {there}"
-    return "it differs in its line ends"
+            there = wanted[i].strip(" ,") if i < i_end else "nothing"
+            here = found[j].strip(" ,") if j < j_end else "nothing"
+            return f"it has {here}, should have {there}"

@@ -2,34 +2,16 @@
 
 import ast
 import re
-from typing import Protocol
 
 from mlprod_tools.build.names import needs_and_bindings
-from mlprod_tools.build.source import EXERCISE_ID, Cell, Source
+from mlprod_tools.build.source import EXERCISE_ID
 from mlprod_tools.build.stub import plainly_assigned
 
 _HEADLINE = re.compile(r"^#+ Exercise (\d+\.\d+) · (.+?)\s*$")
 _FACTS = re.compile(r"^\*(.*\d+ points?.*)\*\s*$")
 
 
-class Exercise(Protocol):
-    """What the builder reads of an exercise of the contract."""
-
-    id: str
-    title: str
-    answers: tuple
-    points: int
-    minutes: int
-
-
-class Contract(Protocol):
-    """What the builder reads of a lesson's contract."""
-
-    edition: int
-    exercises: dict
-
-
-def check_pairs(source: Source, contract: Contract):
+def check_pairs(source, contract):
     """Report what does not fit together: answers, checks, headlines, contract."""
     seen = {}
     for cell in source.cells:
@@ -69,7 +51,7 @@ def check_pairs(source: Source, contract: Contract):
     _check_headlines(source, contract)
 
 
-def check_answers(source: Source, cell: Cell, regions: list, contract: Contract):
+def check_answers(source, cell, regions, contract):
     """Report where an answer's cell does not define just what the contract names, inside its regions."""
     if not cell.exercise:
         if regions:
@@ -111,7 +93,7 @@ def check_answers(source: Source, cell: Cell, regions: list, contract: Contract)
             source.report(cell.first + bound[name] - 1, message, cell)
 
 
-def check_needs(source: Source, regions: dict, contract: Contract):
+def check_needs(source, regions, contract):
     """Report each cell that needs, or overwrites, a name which only an answer makes.
 
     `regions` maps the id of a cell to its regions.

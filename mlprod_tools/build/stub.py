@@ -164,9 +164,9 @@ def plainly_assigned(region):
     return list(dict.fromkeys(names))
 
 
-def without_answers(cell, regions, answers, templates=None):
+def without_answers(cell, regions, answers, templates):
     """The cell's source as learners get it."""
-    lines, templates = cell.lines, templates or {}
+    lines = cell.lines
     for region in sorted(regions, key=lambda region: -region.begin):
         if region.function is None:
             named = [name for name in plainly_assigned(region) if name in answers]
