@@ -15,9 +15,9 @@
 # # Start here: a model meets live data
 #
 # > **At noon, you mostly see the errors of the easy cases.** An airport **display** predicts how long each departing flight will be in
-# > the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. The other morning flights were
-# > still in the air. After they had landed, their mean error turned out to be 9.8 minutes. On each of the 14 days, it was larger than the
-# > error known at noon.
+# > the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. At noon, the rest of the morning's
+# > flights were still in the air. After they had landed, their mean error turned out to be 9.8 minutes. On each of the 14 days, it was
+# > larger than the error known at noon.
 #
 # The model worked, and the arithmetic was right. But short flights land first, so we learn about the easy cases first. In
 # production you usually see only a part of the picture, and that part is rarely a random sample. This course shows you how to
@@ -70,19 +70,19 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 model = HistGradientBoostingRegressor(categorical_features="from_dtype", random_state=0)
 model.fit(history[inputs], history["air_time"])
-print(f"trained on {len(history):,} flights of 42 days")
+print(f"trained on {len(history):,} flights of {history['date'].nunique()} days")
 
 # %% [markdown]
 # *Change this and run again:* replace `"2013-02-12"` with `"2013-02-01"` and run both cells. On how many flights is the model trained
-# now? Put the old date back before you go on.
+# now? Put the old date back and run both cells again before you go on.
 #
 # ## One request
 #
-# It is the morning of 12 February. A flight is about to leave, and the display asks the model for a prediction. The service answers and
+# It is the morning of 12 February. A flight is due to leave, and the display asks the model for a prediction. The service answers and
 # writes one row into its **request log**. The log has one row for each request, with the inputs, the prediction and the time that the
 # answer took. Later lessons use such logs to detect changes in the data, to compare releases and to raise alerts.
 #
-# The clock is simulated here, so that all of us see the same numbers. A real service writes the same table.
+# The clock is simulated here, so that all of us see the same numbers. A real service writes the same kind of table.
 
 # %%
 import pandas as pd
@@ -115,11 +115,12 @@ log.read().T
 # - `status` 200 means that the service was able to answer.
 # - `latency_ms` is the **latency**: how long the user waited for the answer, in milliseconds. Waiting in a queue is included.
 #
-# The row has no error yet, because the plane has not even left. About three hours after the request, the plane has landed and its
+# The row has no error, because the plane has not landed yet. About three hours after the request, the plane has landed and its
 # true air time is known. This true value is called the **label**. The service adds it to the log, and only now can we judge the
 # prediction.
 
 # %%
+# the departure delay, the air time and, as we assume, 20 minutes of taxiing
 landed = flight["time"] + pd.Timedelta(minutes=flight["dep_delay"] + flight["air_time"] + 20)
 log.label("r1", flight["air_time"], time=landed.tz_localize("America/New_York"))
 row = log.read().iloc[0]
@@ -135,20 +136,21 @@ print("the label arrived", (row["label_time"] - row["time"]).round("min"), "afte
 #
 # ## Two weeks of requests
 #
-# Now we look at all requests of two weeks: 14 days with about 90 flights a day. We stop the clock at noon and ask how well the model is
-# doing today. We can only use the flights whose label has arrived.
+# Now we look at all requests of two weeks: 14 days with about 90 flights a day. On each day, we stop the clock at noon and ask
+# how well the model is doing that day. We can only use the flights whose label has arrived.
 #
 # **Make a guess first.** By noon, the model has made predictions for the morning's flights. For what share of them has the label arrived
-# by then? Your guess is recorded, but never scored.
+# by then? Run the cell and press a button, or replace `...` with your own number between 0 and 1 and run it again. Your guess is
+# recorded, but never scored.
 
 # %%
-lesson.predict("share of labels at noon", ...)  # replace ... with a number between 0 and 1
+lesson.predict("share of labels at noon", ..., choices=[0.2, 0.4, 0.6, 0.8, 0.95])
 
 # %%
 live = flights[(flights["date"] >= "2013-02-12") & (flights["date"] < "2013-02-26")].copy()
 live["prediction"] = model.predict(live[inputs])
 live["label"] = live["air_time"]
-# known when the plane has left (late, perhaps), flown, and taxied for 20 minutes
+# as above: the departure delay, the air time and 20 minutes of taxiing
 live["label_time"] = live["time"] + pd.to_timedelta(live["dep_delay"] + live["air_time"] + 20, unit="min")
 live["error"] = (live["label"] - live["prediction"]).abs()
 
@@ -159,8 +161,8 @@ lesson.recall("share of labels at noon", round(float(known.mean()), 2))
 
 # %% [markdown]
 # We split the morning's flights into two groups and compare them. In the table, `mean_distance` is in miles. `mean_error` is the mean
-# absolute error (**MAE**) in minutes. This is the average size of the errors without their sign: 3 minutes too long and 5 minutes too
-# short give an MAE of 4 minutes.
+# absolute error (**MAE**) in minutes. This is the average size of the errors without their sign. For example, one prediction that is
+# 3 minutes too long and one that is 5 minutes too short give an MAE of 4 minutes.
 
 # %%
 table = morning.groupby(known.map({True: "label known at noon", False: "still in the air"})).agg(
@@ -169,8 +171,9 @@ table = morning.groupby(known.map({True: "label known at noon", False: "still in
 table.round(1)
 
 # %% [markdown]
-# At noon we could judge 286 flights but not the other 221. The flights with a label cover about half the distance, and their error is
-# smaller: 6.7 minutes compared with 9.8. Is it like that every day, or does one bad day cause the difference?
+# At noon we could judge 286 flights but not the other 221. On average, the flights with a label cover about half the distance of
+# the others, and their error is smaller: 6.7 minutes compared with 9.8. Is it like that every day, or does one bad day cause the
+# difference?
 
 # %%
 from mlprod_helpers import plots
@@ -191,10 +194,11 @@ plots.over_time(
 # whose labels arrived late had the larger error on average, though not on every day.
 #
 # Keep this picture in mind: *what arrives first is often not a random sample of what happened.* Fraud is reported after weeks, and loans
-# default after years. Users who have left no longer show up in the clicks. You will meet late labels again in lessons 01 and 04.
+# default after years. Users who have left a website no longer appear in its click data. You will meet late labels again in lessons
+# 01 and 04.
 #
-# Now move the clock through 12 February yourself. The explorer starts at noon. By how many does the number of labels lag behind the
-# number of answers in the morning, and by how many at midnight? Compare the mean error at 11:00 with that at midnight.
+# Now move the clock through 12 February yourself. The interactive view below starts at noon. How far does the number of labels
+# lag behind the number of answers in the morning, and how far at midnight? Compare the mean error at 11:00 with that at midnight.
 
 # %%
 from mlprod_helpers.explore import arrivals_explorer
@@ -261,22 +265,23 @@ def error_so_far(log, now):
 lesson.check("0.1")
 
 # %% [markdown]
-# Are you stuck? Each call of `lesson.hint("0.1")` gives you one more hint. After you have passed, or after three different answers,
-# `lesson.solution("0.1")` shows the course's own answer.
+# Are you stuck? Press *Hint* below the check, or run `lesson.hint("0.1")`. Each time, you get one more hint. After you have passed, or
+# after three different answers, *Solution* or `lesson.solution("0.1")` shows the course's own answer. The buttons work as long as the
+# kernel runs. If you have restarted it, run the check again.
 #
 # ## The slowest answer decides
 #
 # The log row also had a latency. The mean latency tells you little, because a few answers are much slower than all others. Services
-# therefore report a **percentile** of their latencies: a value that a given share of them stays below. For example, a **p99** of 80 ms
-# means that 99 of 100 answers take less than 80 milliseconds, and one takes longer.
+# therefore report a **percentile** of their latencies: a value that a given share of them does not exceed. For example, a **p99** of 80 ms
+# means that 99 of 100 answers take at most 80 milliseconds, and one takes longer.
 #
-# One slow answer in a hundred sounds rare. But a web page of the display shows 20 flights, so it sends 20 requests. The page appears only
-# when the last answer has arrived.
+# One slow answer in a hundred sounds rare. But the display is a web page that shows 20 flights, so each
+# time it loads, it sends 20 requests. The page appears only when the last answer has arrived.
 #
 # **Make a guess first.** What share of the web pages waits for at least one slow answer?
 
 # %%
-lesson.predict("share of slow pages", ...)  # a number between 0 and 1
+lesson.predict("share of slow pages", ..., choices=[0.01, 0.05, 0.2, 0.5])
 
 # %% [markdown]
 # ### Exercise 0.2 · One slow answer in a hundred
@@ -306,7 +311,7 @@ def slow_pages(n_requests, slow_share):
 lesson.check("0.2")
 
 # %% [markdown]
-# A simulation needs no formula and gives the same result. It draws 100,000 web pages with 20 requests each.
+# A simulation needs no formula and gives nearly the same result. The next cell simulates 100,000 web pages with 20 requests each.
 
 # %%
 import numpy as np
@@ -340,7 +345,7 @@ lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 # ### Exercise 0.3 · Where do you stand?
 # *5 points · 4 minutes*
 #
-# Give each term the letter of its statement. The more letters are right, the more points you get. The refreshers below the check
+# Give each term the letter of its statement. The more letters you get right, the more points you get. The refreshers below the check
 # explain all five terms, in case you want to read first.
 
 # %% exercise="0.3"
@@ -367,7 +372,8 @@ lesson.check("0.3")
 #
 # <details><summary><b>p-value</b></summary>
 #
-# Assume that nothing has changed. How often would chance alone give a difference as large as the one seen, or larger? That share is
+# Assume that nothing has changed. In what share of cases would chance alone give a difference as large as the one seen, or larger? That
+# share is
 # the p-value. A small one says: this would be rare if nothing had changed. It does not say how likely a change is, nor how large it is.
 #
 # With a million rows, tiny differences have tiny p-values, so always ask for the size as well. If nothing has changed, twenty independent
@@ -377,7 +383,7 @@ lesson.check("0.3")
 #
 # <details><summary><b>Percentile</b></summary>
 #
-# p99 is the value that 99% of the values stay below. p50 is the median. A percentile does not say how far above it the other values are.
+# p99 is the value that 99% of the values do not exceed. p50 is the median. A percentile does not say how far above it the other values are.
 # Percentiles cannot be averaged: in general, the mean of two servers' p99 is not the p99 of both together. In pandas:
 # `column.quantile(0.99)`. Lessons 05, 08 and 09 use percentiles.
 #
@@ -412,8 +418,9 @@ lesson.check("0.3")
 #
 # ## At work
 #
-# The cell below repeats the main step of this lesson with public tools alone. river's `simulate_qa` turns a table into a stream of
-# events: first each request, and later its label. The error counts only the labels that have arrived.
+# The cell below repeats the main step of this lesson. Apart from the flights, it uses only public tools. The function `simulate_qa` of
+# *river*, a library for data streams, turns a table into a stream of events: each request, and later its label. The error counts
+# only the labels that have arrived.
 
 # %%
 import pandas as pd
@@ -450,8 +457,8 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | here | elsewhere |
 # | --- | --- |
 # | request log | inference log, prediction log; "inference table" on some platforms |
-# | label | ground truth, target, actual (evidently, NannyML: target) |
-# | prediction, then label, then error | *prequential* evaluation: predict first, learn after (river's `progressive_val_score`) |
+# | label | ground truth, actual, target (in the libraries *Evidently* and *NannyML*) |
+# | prediction, then label, then error | *prequential* evaluation: predict first, then learn (river's `progressive_val_score`) |
 # | p99 | `histogram_quantile(0.99, ...)` in Prometheus |
 #
 # **Left out on purpose:** how a service is built (lesson 09), what to do about errors that grow (lesson 04), p-values of differences (lesson 02).
@@ -463,9 +470,9 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 #
 # ## Recap
 #
-# <details><summary>Why did the error at noon look better than it was?</summary>
+# <details><summary>Why did the model look better at noon than it was?</summary>
 #
-# Short flights land first and have smaller errors. Most labels that had arrived at noon belonged to them.
+# Short flights land first and have smaller errors. Most labels that had arrived by noon belonged to them.
 #
 # </details>
 #
@@ -485,9 +492,12 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # ## Where you are
 #
 # Your progress is kept in a small file beside your notebooks, `.mlprod-progress.json`. It holds your points and the number of your
-# attempts, but no code. Nothing is sent anywhere. `lesson.progress()` shows it. `lesson.reset("0.2")` lets you start one exercise again,
-# and `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a clean notebook back, rename yours and run
-# `git checkout notebooks/00_start_here.ipynb`.
+# attempts, but no code. Nothing is sent anywhere. `lesson.progress()` shows this lesson, and `lesson.course()` the whole course.
+# `lesson.reset("0.2")` lets you start one exercise again, and `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a
+# clean notebook back, rename yours and run `git checkout notebooks/00_start_here.ipynb`.
+#
+# To go on at another computer, copy `.mlprod-progress.json` and your notebooks into the folder `notebooks` there. File managers often hide
+# names that begin with a dot.
 #
 # These are the lessons of the course:
 #
@@ -502,9 +512,17 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | 07 | Degrees of automation | choose how confident a model must be to decide alone, and how many people must check the rest | 05 |
 # | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and avoid false alarms | 00 |
 # | 09 | Model serving | start a real model service and a router, put them under load, and watch a bad release being rolled back | 06 |
+# | 10 | Training and serving | join only what was known when a request arrived, find features that the service computes differently, and learn even though some cases never get a label | 01 |
+# | 11 | On call | run a service for ten weeks, find out what broke before you act, and write a post-mortem | 04, 06, 08 |
 #
-# Each lesson works alone. If you are new here, go on with lesson 01. A last lesson, 10 on call, is in preparation, and some lessons
-# point ahead to it.
+# You can run each lesson without having run the others. If you are new here, go on with lesson 01. A last lesson, 11 (On call), is in
+# preparation.
+
+# %% [markdown]
+# This is your map of the course. A lesson is *ready* once you have half of the points of each lesson that it needs.
+
+# %%
+lesson.course()
 
 # %%
 lesson.progress()

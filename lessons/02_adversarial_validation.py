@@ -36,7 +36,7 @@ may = flights.loc[flights["month"] == 5, columns].reset_index(drop=True)
 may.head(3)
 
 # %% [markdown]
-# In three columns the values move down one row, and the last one to the top:
+# In three columns the values move down one row, and the last moves to the top:
 
 # %%
 import pandas as pd
@@ -95,7 +95,7 @@ right.axvline(0.5, color=plots.GREY, linestyle=":")
 right.text(0.52, 0.5, "guessing: 0.5", color=plots.SOFT_INK, va="center", fontsize=9)
 show(
     fig,
-    alt="The left panel shows the PSI of each of the five columns: it is 0. The right panel shows the classifier's AUC: "
+    alt="The left panel shows a PSI of 0 for each of the five columns. The right panel shows the classifier's AUC: "
     "0.51 for two random halves of May, and 0.98 for the slipped table.",
 )
 
@@ -258,7 +258,7 @@ pd.Series(measured, name="AUC").round(2).to_frame()
 # Three results are surprising.
 #
 # - *copy*, 0.19: when a row is held out, its twin is still among the training rows, with the other label.
-# - *digits*, 0.77: the digits at the start of the file were written by different people from those at the end.
+# - *digits*, 0.77: different people wrote the digits at the start and at the end of the file.
 # - *number*, 1.00: nothing about the flights changed, but the row number gives the table away.
 #
 # *Change this and run again:* replace `cv=plain` with `cv=3`. Then twins are held out together, and the AUC of *copy* rises to 0.5.
@@ -269,7 +269,7 @@ pd.Series(measured, name="AUC").round(2).to_frame()
 # In the next two tables *nothing* differs: each has 250 rows and 20 columns of random noise. What AUC does a classifier reach on the rows that it was trained on?
 
 # %%
-lesson.predict("in-sample AUC", ...)  # replace ... with a number between 0 and 1
+lesson.predict("in-sample AUC", ..., choices=[0.5, 0.6, 0.8, 1.0])
 
 # %%
 from sklearn.metrics import roc_auc_score
@@ -361,12 +361,12 @@ lesson.check("2.3")
 #
 # <details><summary>Which AUC should raise an alarm?</summary>
 #
-# There is no standard. You will hear 0.8 as a rule of thumb, mostly without a source. If only one column shifts, this alarm comes late. The column has to shift more than twice as far as for the usual PSI alarm at 0.25. The monitoring library NannyML calls this method a domain classifier, and by default its alarm is raised above 0.65. If many columns shift a little, their shifts add up
+# There is no standard. The value 0.8 is often quoted as a rule of thumb, usually without a source. If only one column shifts, this alarm comes late. The column has to shift more than twice as far as for the usual PSI alarm at 0.25. The monitoring library NannyML calls this method a domain classifier, and by default it raises an alarm above 0.65. If many columns shift a little, their shifts add up
 # in the AUC but not in the PSI of a single column (lesson 03).
 #
 # </details>
 #
-# The next figure shows two samples and three **ROC** curves. For each threshold, such a curve plots the share of current rows found against the share of reference rows taken for current.
+# The next figure shows two samples and three **ROC** curves. For each threshold, such a curve plots the share of current rows found against the share of reference rows mistaken for current ones.
 #
 # Move the *shift* to 1.2. Then set it back to 0 and move the *flip* to 0.8. Now the correlation of the two columns is 0.8 in the reference and -0.8 in the current sample.
 
@@ -378,7 +378,7 @@ adversarial_explorer()
 # %% [markdown]
 # With this flip the best possible AUC is 0.90, and the *linear* classifier stays at about 0.5. Each column alone is the same in both tables. **0.5 means "this classifier sees nothing", never "there is nothing".** The *quadratic* classifier, which also gets squares and the product, can see a flip. So can boosted trees.
 #
-# Real data do this too. At Kennedy the humid hours tend to be the warm ones in January, and the cool ones in July. To see only this, we replace each value with its rank within its month.
+# Correlations flip in real data too. At Kennedy the humid hours tend to be the warm ones in January, and the cool ones in July. To see only this, we replace each value with its rank within its month.
 
 # %%
 from sklearn.pipeline import make_pipeline
@@ -461,13 +461,13 @@ print("May against October:", holdout(may, october))
 #
 # <details><summary>Why not use the Mann-Whitney test on out-of-fold scores?</summary>
 #
-# Five models are not one fixed model. Each is trained on most of the other rows, so the scores depend on each other. In simulations with logistic regression in which nothing had changed, 6 to 12 of 100 comparisons had a p-value below 0.05, instead of the expected 5.
+# Out-of-fold scores come from five models, not from one fixed model. Each model is trained on rows that the others score, so the scores depend on each other. In simulations with logistic regression in which nothing had changed, 6 to 12 of 100 comparisons had a p-value below 0.05, instead of the expected 5.
 #
 # </details>
 #
 # ### Stretch: shuffle the labels
 #
-# The permutation test works even for this *dishonest* procedure, which scores the rows that it was fitted on. But you have to repeat the whole procedure after each shuffle.
+# The permutation test works even for the *dishonest* procedure below, which scores the rows that it was fitted on. But you have to repeat the whole procedure after each shuffle.
 
 
 # %%
@@ -615,7 +615,7 @@ lesson.check("2.6")
 # %% [markdown]
 # ## Below 0.5
 #
-# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of tables of noise. The table shows the AUCs that 5% of the pairs stay below or exceed.
+# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of tables of noise. The table shows the 5% and 95% quantiles of the AUCs.
 
 # %%
 small = {}
@@ -634,10 +634,10 @@ pd.DataFrame(small).T.round(2)
 # %% [markdown]
 # *Change this and run again:* replace `250` with `1_000`. How close to 0.5 are the AUCs now?
 #
-# If the AUC is clearly lower than that, the two tables share related rows: copies, the same customer, or neighboring hours. We assign the hours of the winter weather alternately to two tables. What will the AUC be?
+# If the AUC is clearly lower than chance explains, the two tables share related rows: copies, the same customer, or neighboring hours. We assign the hours of the winter weather alternately to two tables. What will the AUC be?
 
 # %%
-lesson.predict("AUC of alternate hours", ...)  # a number between 0 and 1
+lesson.predict("AUC of alternate hours", ..., choices=[0.35, 0.5, 0.65, 0.9])
 
 # %%
 measures = ["temp", "dewp", "humid", "pressure"]
@@ -661,7 +661,7 @@ print(f"folds of whole days: AUC {roc_auc_score(s, scores[:, 1]):.2f}")
 # %% [markdown]
 # ## Stretch: the foreign rows
 #
-# Often only some current rows are *foreign*, such as those of a new route or a broken feed. We need one number for each row, and a range that the reference seldom leaves. Here the number is a flight's speed. In the second line of the output, June's air times have slipped by one row.
+# Often only some current rows are *foreign* (unlike the reference), such as those of a new route or a broken feed. We need one number for each row, here a flight's speed, and a range that the reference seldom leaves.
 
 # %%
 ordinary = flights[flights["month"] == 5].dropna(subset=["air_time"])
@@ -675,7 +675,7 @@ for name, minutes in {"June": june["air_time"], "June, air time slipped by one r
     print(f"{name}: {strange.mean():.0%} flagged")
 
 # %% [markdown]
-# Every slipped air time is ordinary, and only the combination is wrong. With more columns, use a distance that takes their correlations into account.
+# Every slipped air time is ordinary, and only the combination is wrong. With more columns, use each row's distance from the reference, taking correlations into account.
 #
 # *Change this and run again:* flag more rows, with `[0.05, 0.95]`. How many ordinary flights are flagged then?
 #
@@ -734,7 +734,7 @@ lesson.check("2.7")
 #
 # ### Weights
 #
-# The **density ratio** of a row says how many times more often such rows occur now. The classifier's scores give it, and every model with `sample_weight` can use it as a weight. But
+# The **density ratio** of a row says how many times as often such rows occur now as in the reference. It follows from the classifier's scores, and every model with `sample_weight` can use it as a weight. But
 # a few rows may carry nearly all of the weight. The **effective sample size** (ESS) says how many equally weighted rows carry as much information.
 #
 # <details><summary>Two formulas, and calibration</summary>
@@ -749,10 +749,10 @@ lesson.check("2.7")
 #
 # </details>
 #
-# We test weights on a relation that did not change: humidity is a fixed function of temperature and dew point. Two small models learn it from 500 hours of January to March, for use in December, April and May. *In which months will weights help?*
+# We test weights on a relation that did not change: humidity is a fixed function of temperature and dew point. Two small models learn it from 500 hours between January and March, for use in December, April and May. *In which months will weights help?*
 
 # %%
-lesson.predict("months in which weights help", ...)  # such as "December, April"
+lesson.predict("months in which weights help", ..., choices=["none", "December", "April, May", "all three"])
 
 # %%
 from sklearn.linear_model import LinearRegression
@@ -771,7 +771,7 @@ def error(model, rows, weights, test):
 
 
 # %% [markdown]
-# The table gives means over six draws. *line* and *curve* are the errors of the two models, in percentage points of humidity.
+# The table gives means over six random samples, with the ESS in percent. *line* and *curve* are the errors of the two models, in percentage points of humidity.
 
 # %% collapsed=true
 # Measure AUC, ESS and the errors with and without weights in each month
@@ -852,7 +852,7 @@ reports.round(2)
 # | `"gate"` | a person handles the rows unlike the reference | 1; each such row counts as an error of 20 |
 #
 # - The check draws 36 weeks of eight kinds. The report does not name the kind.
-# - The cost of a week is the mean error in the following week, in minutes, plus the price.
+# - The cost of a week is the mean error of the predicted air times in the following week, in minutes, plus the price.
 # - You pass if, for each kind, your mean cost is at most 10% above that of the best single action.
 #
 # Practice first, with weeks like those of the check:
@@ -974,7 +974,7 @@ for name, auc in zip(X.columns, lost.importances_mean, strict=True):
 #
 # <details><summary>Why does an AUC of 0.5 not prove that nothing has changed?</summary>
 #
-# It only says that this classifier sees no difference in the inputs. A linear one is blind to a flipped correlation. And no classifier on inputs can see that the relation between inputs and labels has changed.
+# It only says that this classifier sees no difference in the inputs. A linear one is blind to a flipped correlation. And no classifier that gets only inputs can see that the relation between inputs and labels has changed.
 #
 # </details>
 #

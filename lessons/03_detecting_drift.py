@@ -16,21 +16,21 @@
 # %% [markdown]
 # # Detecting drift
 #
-# > **Nothing had happened, and the monitor alarmed in 999 of 1,000 weeks.** It compared 100 rows a week with 10,000 reference rows, in 20 columns of flight and weather data. It alarmed as soon as
-# > one column was above the usual limit. All rows had been dealt from one shuffled pile, so nothing could have changed.
+# > **Nothing had changed, but the monitor raised an alarm in 999 of 1,000 weeks.** It compared 100 new rows a week with 10,000 older ones, in 20 columns of flight and weather data.
+# > It raised an alarm if any column was above the usual limit. All rows came from one shuffled table, so nothing could have changed.
 #
-# People soon ignore such an alarm. This lesson is about alarms that people keep taking seriously.
+# People soon ignore such a monitor. This lesson is about alarms that people still take seriously after months.
 
 # %% [markdown]
 # ## What you will do
 #
 # This lesson takes {{minutes}} minutes: {{reading}} of reading and {{exercises}} of exercises. You will
 #
-# - **a** say how often a monitor alarms while nothing changes, and set its limit by that,
+# - **a** find out how often a monitor raises an alarm while nothing changes, and set its limit accordingly,
 # - **b** tell a large change from one that is merely statistically significant,
-# - **c** choose what to compare with,
-# - **d** run a detector on errors with late labels, and score it,
-# - **e** write an alarm for twelve services, scored by what it costs.
+# - **c** choose which older data to compare with,
+# - **d** run a detector on errors that become known late, and score it,
+# - **e** write an alarm for twelve services and keep its costs low.
 #
 # You need lesson 02. The [glossary](../docs/glossary.md) explains every term.
 #
@@ -44,10 +44,10 @@ lesson = Lesson("03", edition=2)
 # %% [markdown]
 # ## A year in which nothing happens
 #
-# The **PSI** (population stability index) measures how differently a column is spread over ten bins in the current rows and in older rows, the *reference*. It is 0 if they spread alike. The
-# usual rule comes from credit scoring: up to 0.1 nothing has changed, above 0.1 look closer, above 0.25 act.
+# The **PSI** (population stability index) divides the values of a column into ten bins. It measures how much the shares of the bins differ between the current rows and older rows, the *reference*. If they are equal, it is 0. The
+# usual rule comes from credit scoring: look closer above 0.1, and act above 0.25.
 #
-# The 20 columns describe flights from New York in 2013 and their weather.
+# Our 20 columns describe flights from New York in 2013 and the weather.
 
 # %% collapsed=true
 # Join each flight with the weather of its airport and hour
@@ -63,12 +63,12 @@ columns = [name for name in both if name not in ("time", "date", "full_hour", "d
 print(len(columns), "columns:", *columns)
 
 # %% [markdown]
-# We *deal the rows like cards*: we shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 rows from the rest. Whatever the monitor finds is chance. An alarm when nothing has changed is a **false alarm**.
+# We shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 random rows from the rest. So all differences are due to chance. An alarm when nothing has changed is a **false alarm**.
 #
-# Call a week in which nothing has changed *quiet*. In what share of the quiet weeks is the PSI of a single column above 0.1?
+# We call a week in which nothing has changed *quiet*. In what share of quiet weeks is the PSI of a single column above 0.1?
 
 # %%
-lesson.predict("weeks with an alarm of one column", ...)  # a number between 0 and 1
+lesson.predict("weeks with an alarm of one column", ..., choices=[0.01, 0.05, 0.3, 0.7])
 
 # %%
 import numpy as np
@@ -95,7 +95,7 @@ lesson.recall("weeks with an alarm of one column", round(float((few > 0.1).mean(
 # Draw the largest PSI of each week
 from mlprod_helpers import plots
 
-fig, ax = plots.figure(title="Nothing changed, yet 100 rows a week are always above the limit")
+fig, ax = plots.figure(title="Nothing changed, yet with 100 rows every week is above the limit")
 for psi_of_week, color in ((few, plots.RED), (many, plots.BLUE)):
     ax.plot(np.arange(1, 53), psi_of_week.max(axis=1)[:52], "o", color=color, markersize=5)
 ax.axhline(0.1, color=plots.INK, linewidth=1, linestyle="--")
@@ -106,7 +106,7 @@ above = [int((table.max(axis=1)[:52] > 0.1).sum()) for table in (few, many)]
 plots.show(
     fig,
     alt="The largest PSI of 20 columns in 52 weeks in which nothing changed. With 100 rows a week, "
-    f"{above[0]} of 52 dots are above the dashed line at 0.1. With 1,000 rows a week, it is {above[1]}.",
+    f"{above[0]} of 52 dots are above the dashed line at 0.1. With 1,000 rows a week, {above[1]} are.",
 )
 
 # %%
@@ -116,9 +116,9 @@ for limit in (0.1, 0.25):
 print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None):.3f} with 1,000 rows")
 
 # %% [markdown]
-# One column is above 0.1 in about a third of the quiet weeks. Twenty are almost never quiet together. Even at 0.25 the monitor alarms in about one week in ten. With 1,000 rows a week, neither limit is exceeded all year.
+# A single column is above 0.1 in about a third of quiet weeks. In almost all weeks, at least one of the 20 columns is. Even a limit of 0.25 gives an alarm in about one week in ten. With 1,000 rows a week, neither limit gives an alarm all year.
 #
-# *Change this and run again:* set `rows=300` in `few`. How often does one column alarm now?
+# *Change this and run again:* set `rows=300` in `few`. How often is a single column above 0.1 now?
 
 # %% [markdown]
 # ## The PSI of a quiet week
@@ -127,18 +127,18 @@ print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None
 #
 # $$\text{PSI} = \sum_i (q_i - p_i) \ln \frac{q_i}{p_i}$$
 #
-# Each bin whose two shares differ makes a positive contribution. A category is a bin of its own, and so are missing values. The bins are determined by the reference alone. Because an empty bin would make the logarithm infinite, *half a row is added to each bin* of both samples (*smoothing*). Here is one quiet week:
+# Every bin in which the shares differ makes the PSI larger. In text columns, each value is a bin. Missing values have their own bin. The edges of the bins depend only on the reference. An empty bin would make the logarithm infinite, so we add *half a row to each bin* of both samples (*smoothing*). Here is one quiet week:
 
 # %%
 week = both.iloc[rng.choice(rest, 100)]
 drift.psi(reference["temp"], week["temp"]).plot()
 
 # %% [markdown]
-# We expect ten rows in each bin, but by chance some hold six and others fifteen. How large does this make the PSI? Take $n$ reference rows, $m$ current rows and $B$ bins. If nothing changes,
+# We expect ten rows in each bin, but by chance some bins have six and others fifteen. How large does this make the PSI? If nothing changes, with $n$ reference rows, $m$ current rows and $B$ bins:
 #
 # $$\text{PSI} \approx \left(\frac1n + \frac1m\right) \cdot \chi^2_{B-1}$$
 #
-# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. It is $B-1$ on average.   The smaller sample sets the scale. Here is the mean PSI of a quiet week:
+# Here $\chi^2_{B-1}$ is a random number from the *chi-square distribution* with $B-1$ degrees of freedom. Its mean is $B-1$. The smaller sample has the larger influence. The next cell compares the formula for the mean PSI with a simulation:
 
 # %%
 import pandas as pd
@@ -160,7 +160,7 @@ pd.DataFrame({"formula": formula, "simulated": simulated}, index=names).round(4)
 # ### Exercise 3.1 · How often will it cry wolf?
 # *3 points · 5 minutes*
 #
-# Write `false_alarm_rate(n_reference, n_current, bins, threshold)`: the chance that the PSI is above the threshold in a week in which nothing has changed.
+# Write `false_alarm_rate(n_reference, n_current, bins, threshold)`. It returns the probability that the PSI is above the threshold in a quiet week.
 #
 # The probability that a chi-square variable with `df` degrees of freedom exceeds `x` is `chi2.sf(x, df)`.
 
@@ -183,9 +183,9 @@ def false_alarm_rate(n_reference, n_current, bins, threshold):
     Returns
     -------
     float
-        From 0 to 1; nothing but these four numbers matters.
+        From 0 to 1; it depends only on these four numbers.
 
-    A simulation of at least 2,000 weeks passes, too: the check allows for its noise.
+    A simulation of at least 2,000 weeks passes as well, because the check allows for its random error.
     Example: `false_alarm_rate(10_000, 100, 10, 0.1)` is about 0.36.
     """
     ### BEGIN SOLUTION
@@ -198,7 +198,7 @@ def false_alarm_rate(n_reference, n_current, bins, threshold):
 lesson.check("3.1")
 
 # %% [markdown]
-# Here is the false alarm rate at a limit of 0.1, with 10,000 reference rows. In each half, the last column is without smoothing.
+# The next table shows the false alarm rate for a limit of 0.1 and 10,000 reference rows.
 
 # %%
 rates = {}
@@ -213,15 +213,15 @@ one = pd.DataFrame(rates).T.rename_axis("rows a week")
 pd.concat({"one column": one, "any of 20 columns": 1 - (1 - one) ** 20}, axis=1).round(4)
 
 # %% [markdown]
-# With 100 rows, at least 99.9% of the weeks have an alarm in one of 20 independent columns. With 300 rows it is one or two weeks in a hundred, and with 1,000 rows practically none.
+# With 100 rows and 20 independent columns, at least 99.9% of weeks have an alarm. With 300 rows, it is one or two weeks in a hundred.
 #
 # <details><summary>How good is the formula?</summary>
 #
-# Half a row of smoothing in each bin pulls the shares together a little, so the simulation gives 0.31 and the formula 0.36. Without smoothing, the rate is a little higher than the formula says, because the formula is exact for many rows only. The last table takes the 20 columns as independent. Our real columns are not independent (cold air is dry, for example), yet the monitor alarms just as often.
+# Smoothing makes the shares of both samples slightly more alike, so the simulation gives 0.31 and the formula 0.36. Without smoothing, the rate is slightly higher than the formula says, because the formula is exact only for many rows. The table assumes that the 20 columns are independent. Our real columns are not (cold air is dry, for example), but the monitor raises alarms just as often.
 #
 # </details>
 #
-# But the destination has a hundred values, and each is a bin of its own:
+# The destination has about a hundred values, and each value is a bin:
 
 # %%
 n = 1_000  # rows a week
@@ -231,16 +231,16 @@ print(f"PSI {dest.mean():.3f} on average, above 0.1 in {(dest > 0.1).mean():.0%}
 print(f"the formula's mean: {usual_psi(10_000, n, both['dest'].nunique()):.3f}")
 
 # %% [markdown]
-# *Change this and run again:* set `n = 2_000`. Is the destination quiet now?
+# *Change this and run again:* set `n = 2_000`. How often is the destination above 0.1 now?
 #
 # ### Exercise 3.2 · PSI by hand
 # *4 points · 8 minutes*
 #
-# Write `psi(reference, current, bins)`.
+# Write `psi(reference, current, bins)`. It returns the PSI.
 #
-# - Cut the bins at the **quantiles** of the reference: a tenth of its rows is below the 0.1 quantile, and so on.
+# - Cut the bins at the **quantiles** of the reference. For example, a tenth of its rows is below the 0.1 quantile.
 # - Make the first and the last bin open-ended.
-# - Add half a row to each bin of both samples, then divide by the sum.
+# - Add half a row to each bin of both samples, then divide by the total to get the shares.
 
 
 # %% exercise="3.2"
@@ -255,7 +255,7 @@ def psi(reference, current, bins):
     Returns
     -------
     float
-        A value exactly on an edge may go to either side. Edges that coincide may count as one or as several.
+        A value exactly on an edge may go to either side. Equal edges may count as one or as several.
 
     Example: with the reference 1, 2, 3, 4, the current values 1, 1, 1, 4 and two bins, the counts are 2.5 and 2.5
     against 3.5 and 1.5. The shares are 0.5, 0.5 and 0.7, 0.3, and the index is about 0.17.
@@ -278,19 +278,19 @@ lesson.check("3.2")
 # %% [markdown]
 # ## Twenty columns, two kinds of promise
 #
-# A **p-value** says how often a quiet week gives at least this PSI. If the limit is $p < 0.05$, one column alarms in 5% of the quiet weeks, and twenty independent columns in $1 - 0.95^{20}$ = 64%.
+# A **p-value** says how often a quiet week has a PSI at least as large as this week's. If we *flag* (report) each column with $p < 0.05$, one column is flagged in 5% of quiet weeks, and any of twenty independent columns in $1 - 0.95^{20}$ = 64%.
 # You can make one of two promises instead:
 #
 # - *The chance of any false flag is at most 5%.* **Bonferroni** compares each p with 0.05/20. *Holm* does so for the smallest p-value, and is a little less strict with each larger one.
-# - *The expected share of false flags among the flags is at most 5%.* This is **Benjamini-Hochberg** (`bh`).
+# - *The expected share of false flags among the flags is at most 5%.* **Benjamini-Hochberg** (`bh`) makes this promise.
 #
 # <details><summary>The two promises in detail</summary>
 #
-# Holm starts with the smallest p-value and stops at the first one above its limit. The promise of Benjamini-Hochberg is about the average over many weeks, not about each week. It needs columns that are independent or that rise and fall together. It finds more and promises less.
+# Holm starts with the smallest p-value and stops at the first one above its limit. Benjamini-Hochberg promises something about the average over many weeks, not about each week. The columns have to be independent or rise and fall together. It finds more than Holm and promises less.
 #
 # </details>
 #
-# We simulate 300 quiet weeks, and 300 in which five of 20 columns have moved.
+# We simulate 300 quiet weeks, and 300 in which five of 20 columns have drifted.
 
 # %%
 from scipy.stats import norm
@@ -311,19 +311,17 @@ for method in (None, "bonferroni", "holm", "bh"):
 pd.DataFrame(results).T.round(2)
 
 # %% [markdown]
-# Both promises keep the quiet weeks quiet. If something is going on, Benjamini-Hochberg finds more of it and adds false flags: 15% to 20% of the drift weeks have
-# one, depending on the seed.
+# All three methods flag something in 5% of quiet weeks. When columns drift, Benjamini-Hochberg finds more of them, but 15% to 20% of the drift weeks have a false flag, depending on the seed.
 #
-# *Change this and run again:* let 15 columns move, with `< 15`. What happens to the false flags of `bh`?
+# *Change this and run again:* replace `< 5` by `< 15`. What happens to the false flags of `bh`?
 #
 # ### Exercise 3.3 · Twenty columns
 # *4 points · 6 minutes*
 #
 # Write `flag(pvalues, alpha)`, which says for each p-value whether its column is flagged.
 #
-# - The chance of *any* false flag is at most `alpha`, however many columns there are and however many have drifted.
-# - Flag every p-value below `alpha / len(pvalues)`. You may flag more if the promise allows it.
-#
+# - The chance of *any* false flag is at most `alpha`, however many columns have drifted.
+# - Flag every p-value below `alpha / len(pvalues)`. You may flag more if the first rule still holds.
 
 
 # %% exercise="3.3"
@@ -338,8 +336,8 @@ def flag(pvalues, alpha):
     Returns
     -------
     array of bool
-        One for each p-value, in the same order. No column is flagged while one with a smaller p-value is not.
-        A p-value exactly at a limit may go either way.
+        One for each p-value, in the same order. If a column is flagged, so is every column with a smaller p-value.
+        A p-value exactly at a limit may be flagged or not.
 
     Example: `flag(np.array([0.6, 0.001]), 0.05)` is [False, True].
     """
@@ -359,7 +357,7 @@ lesson.check("3.3")
 # %% [markdown]
 # ## How large is it?
 #
-# A p-value answers "could chance do this?" With enough rows the answer is no even for a tiny change. Here one column moves by only 0.02 standard deviations (**sd**). The **KS** test (Kolmogorov-Smirnov) takes the largest gap between the two cumulative curves.
+# A p-value answers the question "Could this be chance?" With enough rows, the answer is no even for a tiny change. In the next cell, a column shifts by only 0.02 standard deviations (**sd**). The **KS** test (Kolmogorov-Smirnov) uses the largest gap between two cumulative distributions.
 
 # %%
 rng_ks = np.random.default_rng(3)
@@ -372,12 +370,12 @@ for n in (10_000, 100_000, 1_000_000):
 pd.DataFrame(tiny).transpose()
 
 # %% [markdown]
-# The **effect size** answers "how large is it?" A PSI of 0.25 is not a KS of 0.25, so the course translates both into one unit: *the shift, in sd, of a normal column
-# that gives the same distance*. 0.2 is small, 0.5 is medium, and 0.8 is large. With more rows, the p-value shrinks and the effect size settles.
+# The **effect size** says how large the change is. PSI and KS have different scales, so the course converts both to one unit: *the shift, in sd, of a normal column
+# that gives the same distance*. A shift of 0.2 is small, 0.5 medium, and 0.8 large. With more rows, the p-value becomes smaller, and the effect size approaches the true shift.
 #
 # *Change this and run again:* replace `0.02` by `0.2`. What happens to p?
 #
-# With few rows, a distance mostly shows chance, because it cannot be negative. In the next table nothing has changed. Still, the KS of two samples of 100 rows is as large as after a shift of 0.3 sd. The course's
+# KS and PSI are never negative, so chance alone makes them larger than 0. In the next table nothing has changed. Still, the KS of two samples of 100 rows is as large as for a shift of 0.3 sd. The course's
 # effect size subtracts what chance adds.
 
 # %% collapsed=true
@@ -399,7 +397,7 @@ for n in (100, 1_000, 10_000):
 pd.DataFrame(quiet_size).T.round(3)
 
 # %% [markdown]
-# In this unit the usual limits contradict each other. (The **AUC** is that of a classifier that tells the two samples apart.)
+# Converted to shifts, the usual limits contradict each other. (The adversarial **AUC** is that of a classifier that tells the two samples apart.)
 
 # %%
 limits = {
@@ -418,10 +416,10 @@ plots.bars(
 )
 
 # %% [markdown]
-# "PSI above 0.25" alarms at half a standard deviation. "AUC above 0.8" needs a shift of 1.19 sd. For *one* normal column the second alarm adds nothing to the first. Choose
-# the shift that matters, then read off the limits.
+# A PSI above 0.25 needs a shift of half an sd, and an AUC above 0.8 needs 1.19 sd. So for *one* normal column, the second alarm adds nothing to the first. Choose
+# the shift that matters to you, then the limits that correspond to it.
 #
-# But a classifier adds up many columns. Here 20 independent columns move by 0.3 sd each:
+# But a classifier combines many columns. In the next cell, 20 independent columns shift by 0.3 sd each:
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -438,9 +436,9 @@ alone = max(drift.psi(twenty[name], twenty_moved[name]).statistic for name in tw
 print(f"largest PSI of a column {alone:.2f}, adversarial AUC {together:.2f}")
 
 # %% [markdown]
-# No column comes near 0.25, and the AUC is above 0.8. The two alarms watch different things.
+# No column's PSI comes near 0.25, but the AUC is above 0.8. So each alarm can find changes that the other misses.
 #
-# *A large effect size does not mean that much harm is done.* Here we compare summer with winter for the five inputs of a model that was trained up to 11 February. Its mean error in minutes follows.
+# *A large effect size does not always mean a large error.* The next cell compares winter with summer, for the five inputs of an air-time model (trained on flights until 11 February). The second table shows its mean error in minutes.
 
 # %%
 inputs = ["distance", "hour", "carrier", "origin", "dest"]
@@ -465,17 +463,17 @@ periods = {
 known = live["dest"].isin(winter["dest"].unique())
 errors = {
     "all flights": [live.loc[when, "error"].mean() for when in periods.values()],
-    "destinations of the winter": [live.loc[when & known, "error"].mean() for when in periods.values()],
+    "destinations known in winter": [live.loc[when & known, "error"].mean() for when in periods.values()],
 }
 pd.DataFrame(errors, index=list(periods)).round(1)
 
 # %% [markdown]
-# Only `dest` drifted: in summer, 1.1% of the flights go to one of eight new destinations. But the error doubled for the old destinations too, because the winds had changed. A report can flag something harmless and miss the real problem.
+# The report flags only `dest`: in summer, 1.1% of the flights go to eight new destinations. But the error also doubled for the old destinations, because the winds had changed. A report can flag something harmless and miss the real problem.
 #
 # ### Exercise 3.4 · Read the report
 # *2 points · 4 minutes*
 #
-# Another service compares two quarters of 100,000 rows. `p_holm` is the p-value after Holm's rule. `worth` says by how many minutes the model's error of 8 minutes grew when the column was shuffled.
+# The next report compares two quarters of another service, with 100,000 rows each. `p_holm` is the Holm-corrected p-value. When a column is shuffled, the model's error of 8 minutes grows by `worth` minutes.
 
 # %%
 from mlprod_helpers.drift import services
@@ -488,7 +486,7 @@ shown["missing now"] = (100 * busy.table["missing_current"]).map("{:.1f}%".forma
 shown.assign(worth=worth)
 
 # %% [markdown]
-# Which columns deserve a person's time today? A column does if two things hold: it changed by 0.2 sd or more or lost many more values, *and* shuffling it makes the model's error clearly worse. Write a list of names.
+# Which columns should somebody look at today? Choose a column if it changed by 0.2 sd or more or has many more missing values, *and* shuffling it makes the error clearly larger. Write a list of names.
 
 # %% exercise="3.4"
 ### BEGIN SOLUTION
@@ -501,15 +499,15 @@ lesson.check("3.4")
 # %% [markdown]
 # ## Compared with what?
 #
-# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature is seasonal without a trend, and the number of daily entries grows slowly. We compare each week's mean with three references, in standard deviations of the weekly means of 2001 to 2003. More than 1 is an alarm.
+# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature has seasons but no trend, and the number of daily passenger *entries* grows slowly. We compare each week's mean with the training data (2001 to 2003), the four weeks before, and the same week last year. A distance above one sd of these training weeks raises an alarm.
 #
 # Which reference notices the growth? Which one raises no alarm about the seasons?
 
 # %%
-lesson.predict("notices slow growth", ...)  # "training", "four weeks before" or "same week last year"
+lesson.predict("notices slow growth", ..., choices=["training", "four weeks before", "same week last year"])
 
 # %%
-lesson.predict("calm about seasons", ...)
+lesson.predict("calm about seasons", ..., choices=["training", "four weeks before", "same week last year"])
 
 # %%
 ridership = load_ridership().set_index("date")[["temp", "ridership"]]
@@ -549,16 +547,18 @@ plots.show(
 )
 
 # %% [markdown]
-# The share of weeks with an alarm:
+# The next table shows the share of weeks with an alarm:
 
 # %%
-rings = {name: table.abs() > 1 for name, table in distance.items()}
+alarmed = {name: table.abs() > 1 for name, table in distance.items()}
 holiday = load_ridership().set_index("date")["holiday"].resample("W-SUN").max() > 0
 holiday |= holiday.shift(1, fill_value=False)  # or the week after one
-moving = rings["four weeks before"]["ridership"]
-print(f"a week with a holiday, or the one after: {holiday[moving.index].mean():.0%} of the weeks")
-print(f"... of those in which the entries alarm: {holiday[moving.index][moving].mean():.0%}")
-pd.DataFrame({name: table.mean() for name, table in rings.items()}).T.round(2)
+moving = alarmed["four weeks before"]["ridership"]
+print(f"near a holiday (its week or the next): {holiday[moving.index].mean():.0%} of all weeks,")
+print(
+    f"{holiday[moving.index][moving].mean():.0%} of the weeks with an alarm about entries (four weeks before)"
+)
+pd.DataFrame({name: table.mean() for name, table in alarmed.items()}).T.round(2)
 
 # %%
 lesson.recall("notices slow growth", "training")
@@ -569,18 +569,18 @@ lesson.recall("calm about seasons", "same week last year (and the four weeks bef
 # %% [markdown]
 # No reference is right for both columns.
 #
-# - *Training data* show the growth, and also alarm about every summer.
-# - *The four weeks before* shift along with the data. After twelve years of growth they show a change of 0.1 sd, and most of their alarms are about a holiday.
-# - *The same week last year* shares the season. It sees one year of slow growth.
+# - *Training data* show the growth, but also cause alarms every summer and winter.
+# - *The four weeks before* change along with the data. After twelve years, the distance is only 0.1 sd, and most alarms about entries occur around a holiday.
+# - *The same week last year* is in the same season. It shows only one year of the slow growth.
 #
 # **A reference must contain the ordinary variation, and must not contain the change that you want to detect.**
 #
-# *Change this and run again:* replace `rolling(4)` by `rolling(52)`. Does the monitor now alarm because of the seasons?
+# *Change this and run again:* replace `rolling(4)` by `rolling(52)`. Does the monitor now raise alarms because of the seasons?
 #
 # ### Exercise 3.5 · Compared with what?
 # *3 points · 4 minutes*
 #
-# Which reference suits which service?
+# Which reference suits each service?
 
 # %% exercise="3.5"
 ### BEGIN SOLUTION
@@ -601,10 +601,10 @@ lesson.check("3.5")
 # %% [markdown]
 # ## Tune an alarm
 #
-# A limit decides the number of false alarms, and the *delay*: the time from a change to the first alarm.
+# A limit determines the number of false alarms and the *delay*: the time from a change to the first alarm.
 #
-# The left panel below shows the *false pages* of a quiet year. A *page* calls a person. It is sent when *the same column* was above the limit for the given number of weeks in a row. The right panel shows the delay for one column that moves.
-# At 100 rows and 20 columns, find a limit with less than one false page a year. What is the delay of a shift of 0.5? Is "two weeks in a row" better?
+# A *page* is an alarm that calls a person. Here it is sent when *the same column* was above the limit for the given number of weeks in a row. The left panel shows the false pages in a quiet year, the right one the delay after one column has shifted.
+# With 100 rows and 20 columns, find a limit with less than one false page a year. How long is the delay for a shift of 0.5 sd? Is "two weeks in a row" better?
 
 # %%
 from mlprod_helpers.explore import alarm_explorer
@@ -612,7 +612,7 @@ from mlprod_helpers.explore import alarm_explorer
 alarm_explorer()
 
 # %% [markdown]
-# For each rule we now take the lowest limit with at most one false page a year. The table shows the mean weeks until the shift is seen.
+# For one, two and three weeks in a row, we take the lowest limit with at most one false page a year. The table shows the mean delay in weeks.
 
 # %%
 from mlprod_helpers.explore import alarm_tradeoff
@@ -627,20 +627,20 @@ for in_a_row in (1, 2, 3):
 pd.DataFrame(weeks_late).rename_axis("shift").round(1)
 
 # %% [markdown]
-# With 100 rows, every rule is slow to see a shift of 0.2 sd. Repetition helps with *small* shifts and costs a week or two with large ones.
+# Waiting for a second or third week helps with *small* shifts and costs a week or two with large ones.
 #
-# *Change this and run again:* replace `rows=100` by `rows=200`. Does repetition still help at 0.2 sd?
+# *Change this and run again:* replace `rows=100` by `rows=200`. Does waiting still help at 0.2 sd?
 
 # %% [markdown]
 # ## One error at a time
 #
 # A **detector** reads a model's errors one by one, and raises an alarm when their mean seems to have changed.
 #
-# - **Page-Hinkley** (and its sibling **CUSUM**) adds up how far each error is above the usual level, never going below zero. It alarms when the sum is above a limit.
+# - **Page-Hinkley** (and the similar **CUSUM**) adds up how far each error is above the usual level. The sum never falls below zero, and an alarm is raised when it exceeds a limit.
 # - **DDM** (drift detection method) raises an alarm when the error rate is three **standard errors** above its lowest value so far. A standard error is the sd of an estimate.
-# - **ADWIN** (adaptive windowing) keeps a window of recent rows, and drops the older part if two parts differ by more than chance. Its `delta` limits the probability of a false cut at each check.
+# - **ADWIN** (adaptive windowing) keeps a window of recent rows, and drops the older part if it differs from the newer part by more than chance. Its `delta` limits the probability that it does so by mistake.
 #
-# Here are the errors of the model above, by landing time ("1" is an error above 20 minutes):
+# Here are the errors of the flight model, in the order of landing. An error above 20 minutes counts as 1, and any other as 0:
 
 # %%
 from mlprod_helpers import detectors
@@ -656,11 +656,11 @@ shuffled = np.random.default_rng(5).permutation(too_far)
 print("the same errors, shuffled:", detectors.detect(shuffled, "ADWIN"))
 
 # %% [markdown]
-# There are alarms in May and October, when the winds change, and at many other times. The errors of successive flights are correlated, and detectors promise little for errors that are not independent.
+# There are alarms in May and October, when the winds change, and at many other times. After shuffling, there are none. The errors of successive flights are correlated, and detectors guarantee little for such errors.
 #
-# In this simulated stream, 15% of the answers change at row 8,000. Half of the labels arrive within 400 rows.
+# The next stream is simulated. At row 8,000, the right answers change for 15% of the rows. Half of the labels arrive within 400 rows.
 #
-# `errors_of` sorts by the arrival of the labels. A **back-test** replays the past. If it reads in the order of the requests, it uses labels that were not there yet.
+# `errors_of` sorts the errors by the arrival of their labels. A **back-test** runs a detector on past data. If it reads the errors in the order of the requests, it uses labels that had not arrived yet.
 
 # %%
 from mlprod_helpers import streams
@@ -674,11 +674,11 @@ print("as labels arrived:  ", honest)
 print("in order of requests:", cheating)
 
 # %% [markdown]
-# The difference is about the time that the labels took.
+# The delays differ by about the time that labels take to arrive.
 #
 # *Change this and run again:* set `size=0.3`. Do both delays become shorter?
 #
-# Which detector is best? Each dot below is one setting, on the same 15 streams: 3,000 rows with an error rate of 0.1, and then a rate of 0.2.
+# Which detector is best? Each dot below is one setting of a detector, tried on 15 streams. The error rate is 0.1 for 3,000 rows and then rises to 0.2.
 
 # %% collapsed=true
 # Run three detectors with several settings on a jump and on a slow climb, and draw delay against false alarms
@@ -694,7 +694,7 @@ curves = {
 }
 fig, axes = plots.figure(ncols=2)
 shades = dict(zip(settings, (plots.BLUE, plots.ORANGE, plots.GREEN), strict=True))
-findings = ("Rate jumps: ADWIN is ahead", "Rate climbs slowly: Page-Hinkley is ahead")
+findings = ("Rate jumps: ADWIN is fastest", "Rate rises slowly: Page-Hinkley is fastest")
 words = []
 for ax, (title, by_name), finding in zip(axes, curves.items(), findings, strict=True):
     for name, curve in by_name.items():
@@ -710,16 +710,16 @@ axes[0].set_ylabel("mean delay, rows")
 plots.name_colors(axes[0], shades)
 plots.show(
     fig,
-    alt="Mean delay against false alarms, one curve for each detector, from late and calm to fast and noisy. "
+    alt="Mean delay against false alarms, one curve for each detector, from long delays and few false alarms to short delays and many. "
     f"Shortest delay with at most two false alarms in 10,000 quiet rows: {', '.join(words)}.",
 )
 
 # %% [markdown]
-# Every setting trades a short delay for few false alarms, so compare detectors at an equal number of false alarms. *No detector is best.*
+# Settings with fewer false alarms have longer delays, so compare detectors at equal numbers of false alarms. *No detector is always best.*
 #
 # <details><summary>Details about the detectors</summary>
 #
-# The delays of DDM leave out the slow changes that it missed. ADWIN checks every 32 rows in river, and the bound that `delta` gives is cautious: the true probability of a false cut is far smaller. So find your `delta` by counting
+# The delays of DDM leave out the slow changes that it missed. In the library river, ADWIN checks every 32 rows. The probability that it drops rows by mistake is far smaller than `delta`. So find your `delta` by counting
 # false alarms on quiet data. If errors are correlated, give the detector one number a day, such as the daily mean error. If labels arrive late, no detector can make up for that delay.
 #
 # </details>
@@ -727,7 +727,7 @@ plots.show(
 # ### Exercise 3.6 · Repair a detector's feed
 # *4 points · 7 minutes*
 #
-# A colleague has written a CUSUM. It alarmed hundreds of times, mostly while the model was at its best. Five things are wrong.
+# A colleague has written a CUSUM. It raised hundreds of alarms, mostly while the model was at its best. Five things are wrong.
 
 
 # %%
@@ -743,28 +743,28 @@ def colleagues_alarms(log, allowed, limit):
 
 
 # %% [markdown]
-# Write `alarms(log, allowed, limit)`, which returns the list of the alarms' times.
+# Write `alarms(log, allowed, limit)`. It returns the times of all alarms.
 #
-# - Add up *errors* (1 for an error, 0 for a hit), row by row *as their labels become known*. Leave out rows without a label.
+# - Add up *errors* (1 for a wrong prediction, 0 for a right one), in the order in which their *labels arrive*. Leave out rows without a label.
 # - A sum *above* `limit` is an alarm. Report the time at which it could first be raised.
-# - After an alarm the sum starts anew at zero. The rest stays as it is.
+# - After an alarm, start again from zero. Keep the rest as it is.
 
 
 # %% exercise="3.6"
 def alarms(log, allowed, limit):
-    """Times at which the detector alarms, in order.
+    """Times at which the detector raises an alarm, in order.
 
     Parameters
     ----------
     log : DataFrame
-        `time`, `prediction` and `label` (0 or 1) and `label_time`. Where a label has not arrived yet, the last two are
-        missing. No two labels arrive at the same time.
+        `time`, `prediction` and `label` (0 or 1) and `label_time`. If a label has not arrived yet, `label` and
+        `label_time` are missing. No two labels arrive at the same time.
     allowed, limit : float
 
     Returns
     -------
     list of times
-        Empty if no label has arrived yet. A sum that just reaches the limit is no alarm.
+        Empty if no label has arrived yet. A sum equal to the limit is no alarm.
 
     Example: the labels of two errors arrive at the times 7 and 9. With `allowed` 0.25 and `limit` 1 the sum is 0.75,
     then 1.5, and the result is [9].
@@ -788,9 +788,9 @@ lesson.check("3.6")
 # ### Exercise 3.7 · Score a detector
 # *3 points · 6 minutes*
 #
-# Write `score(alarms, onset)`, which returns three things:
+# Write `score(alarms, onset)`. The change begins at the row `onset`. Return three things:
 #
-# - the *delay* from the onset to the first alarm at or after it, NaN if there is none,
+# - the *delay* from the onset to the first alarm at or after it, or NaN if there is none,
 # - the number of *false alarms*: those before the onset,
 # - whether the change was *missed*.
 
@@ -828,18 +828,18 @@ lesson.check("3.7")
 # %% [markdown]
 # ## The alarm they still read
 #
-# You own the alarm of *twelve services* for 26 weeks. Four have about a hundred rows a week, four about a thousand, and four some twenty thousand. Each has ten columns.
+# You are responsible for the alarms of *twelve services* for 26 weeks. Four have about 100 rows a week (*few*), four about 1,000 (*some*), and four about 20,000 (*many*). Each has ten columns.
 #
 # | what happens | cost |
 # | --- | --- |
 # | a page | 1 |
 # | a week with unrepaired drift, including the week in which it begins | 5 |
-# | three false pages of a service | from then on nobody reads its pages |
+# | three false pages from one service | nobody reads its later pages |
 #
-# A page that is read ends the drift. Drift moves three columns by 0.35 to 0.9 sd. In services with many rows, three columns also
-# move by *less than a tenth* of an sd, early and for good. A page about these small moves is false. Not every service drifts.
+# When somebody reads a page, the drift is repaired. A drift shifts three columns by 0.35 to 0.9 sd. In services with many rows, three columns also
+# shift by *less than 0.1 sd*, early and permanently. A page about these small shifts is false. Some services never drift.
 #
-# Here are two simple rules, on services like those of the check:
+# The next cell tries two simple rules on services like those of the check:
 
 # %%
 practice = services.draw_services(np.random.default_rng(1))
@@ -850,7 +850,7 @@ costs = {
 pd.DataFrame(costs).rename_axis("rows a week")
 
 # %% [markdown]
-# With few rows, the usual limit costs more than doing nothing. With many rows it is hard to beat. Why?
+# With few rows, the usual limit costs more than never paging. With many rows, its cost is hard to beat. Why?
 #
 # *Change this and run again:* draw other services, with `default_rng(2)`. Do the costs change much?
 #
@@ -897,10 +897,10 @@ def alarm(observation, memory):
 lesson.check("3.8")
 
 # %% [markdown]
-# ## Stretch: before any label is in
+# ## Stretch: before any label arrives
 #
-# If a calibrated classifier gives a row a probability of 0.9, its decision is right with probability 0.9. The mean of these chances estimates its accuracy *without a single
-# label*. This is **CBPE** (confidence-based performance estimation). Does it still hold if the inputs move, or the answers change?
+# If a calibrated classifier gives a row a probability of 0.9, its decision is right with probability 0.9. The mean of these probabilities estimates its accuracy *without a single
+# label*. This is **CBPE** (confidence-based performance estimation). Is the estimate still right if the inputs shift, or if the answers change?
 
 # %% collapsed=true
 # Make two streams, and draw the estimated and the real accuracy
@@ -925,7 +925,7 @@ for name, change in changes.items():
         index=starts,
     )
 fig, axes = plots.figure(ncols=2, sharey=True)
-findings = ("Inputs move: the estimate follows", "Answers change: the estimate stays high")
+findings = ("Inputs shift: the estimate follows", "Answers change: the estimate stays high")
 for ax, table, finding in zip(axes, tables.values(), findings, strict=True):
     ax.plot(table.index, table["estimated"], color=plots.BLUE)
     ax.plot(table.index, table["real"], color=plots.ORANGE)
@@ -939,21 +939,21 @@ plots.name_colors(axes[0], {"estimated": plots.BLUE, "real": plots.ORANGE})
 gap = {name: abs(table["estimated"] - table["real"]).iloc[-5:].mean() for name, table in tables.items()}
 plots.show(
     fig,
-    alt="Estimated and real accuracy over time. Where the inputs move, both fall together, and the mean gap at "
+    alt="Estimated and real accuracy over time. Where the inputs shift, both fall together, and the mean gap at "
     f"the end is {gap['inputs move']:.3f}. Where the answers change, the estimate stays high and the real "
     f"accuracy falls, and the gap is {gap['answers change']:.3f}.",
 )
 
 # %% [markdown]
-# If the inputs move into a harder region, the model still knows how hard it is there. If the answers change, no method without labels can see it.
+# If the inputs shift to a harder region, the model's probabilities still show how hard it is. If the answers change, no method can see it without labels.
 #
-# Once labels arrive, is a gap a sign of **concept drift**, a changed relation of inputs and answers? *Only if the inputs stay where the model was trained, and its probabilities are calibrated there.* In the next table nothing but the inputs changed.
+# Later, labels show a gap between estimated and real accuracy. Is it a sign of **concept drift**, a changed relation between inputs and answers? *Only if the inputs stay in the range of the training data, and the probabilities are calibrated there.* In the next table, only the inputs changed.
 #
 # <details><summary>What the next table shows</summary>
 #
 # Boosted trees are trained on every other day of January to March to predict whether the humidity is above 60%. The answer depends only on temperature and dew point, in the same way all year.
 #
-# In July nearly every hour is warmer than the warmest hour of the training data. The trees predict what they learned for the warmest winter hours, and their confidence stays the same. The gap is wider than after the concept drift.
+# In July nearly every hour is warmer than the warmest hour of the training data. The trees predict what they learned for the warmest winter hours, and their confidence stays the same. The gap is wider than in the figure above, where the answers changed.
 #
 # </details>
 
@@ -986,19 +986,21 @@ pd.DataFrame(
 
 
 # %% [markdown]
-# ## What you have seen
+# <details><summary>In short</summary>
 #
-# | type of alarm | how to see that it fails | what to do |
+# | alarm | how it fails | remedy |
 # | --- | --- | --- |
-# | PSI above 0.1 | it alarms on rows dealt like cards | set it from quiet weeks |
-# | p-value | with many rows every tiny change is significant | ask for an effect size too |
-# | one test for each of 20 columns | 64% of quiet weeks alarm | Holm, or page only if the same column is above the limit twice in a row |
-# | moving reference | misses slow growth | training data, or last year for seasons |
-# | detector on errors | fast in the back-test, late in production | feed the errors in the order in which the labels arrive |
+# | PSI above 0.1 | alarms on shuffled rows | limit from quiet weeks |
+# | p-value | any tiny change counts | effect size |
+# | 20 tests | alarms in most quiet weeks | Holm |
+# | moving reference | misses slow growth | same week last year |
+# | error detector | too early in the back-test | errors sorted by label arrival |
+#
+# </details>
 #
 # ## At work
 #
-# Here scipy tests columns and river runs a detector.
+# In this cell, scipy tests four columns, and river runs a detector.
 
 # %%
 from river.drift import ADWIN
@@ -1023,21 +1025,21 @@ for day, value in speed.items():
 print("ADWIN on the daily speed, alarms:", ", ".join(found_on))
 
 # %% [markdown]
-# At scale, evidently and NannyML compute such reports for each batch.
+# At scale, evidently and NannyML produce one report per batch.
 #
 # <details><summary>Other names, what was left out, and sources</summary>
 #
 # | here | elsewhere |
 # | --- | --- |
-# | PSI, KS | both in evidently and Azure ML, next to the Jensen-Shannon and Wasserstein distances; NannyML's `UnivariateDriftCalculator` has PSI and KS too |
-# | `drift_report`, `alpha`, `min_effect` | evidently's `DataDriftPreset`; its single limit is a p-value or a distance, depending on the method |
+# | PSI, KS | both in evidently and Azure ML, along with the Jensen-Shannon and Wasserstein distances; NannyML's `UnivariateDriftCalculator` has PSI and KS too |
+# | `drift_report`, `alpha`, `min_effect` | evidently's `DataDriftPreset` |
 # | reference, current | reference, analysis (NannyML); baseline, target (cloud monitors) |
 # | ADWIN, DDM, Page-Hinkley | `river.drift.ADWIN`, `river.drift.binary.DDM`, `river.drift.PageHinkley` |
-# | quiet weeks between false alarms | average run length (ARL) in statistical process control |
+# | quiet weeks between false alarms | average run length (ARL) |
 # | two weeks in a row | `for: 2w` of a Prometheus alert |
 # | estimated performance | CBPE (NannyML) |
 #
-# This lesson leaves out distances between whole tables (lesson 02), what to do after an alarm (lesson 04), and who gets woken (lesson 08).
+# This lesson leaves out distances between whole tables (lesson 02), what to do after an alarm (lesson 04), and who is called (lesson 08).
 #
 # **Sources.** B. Yurdakul, Statistical Properties of Population Stability Index, Western Michigan University, 2018. S. Holm, *Scandinavian Journal of Statistics* 6, 1979.
 # Y. Benjamini and Y. Hochberg, *JRSS B* 57, 1995. E. S. Page, Continuous Inspection Schemes, *Biometrika* 41, 1954. J. Gama et al., Learning with Drift Detection, SBIA 2004.
@@ -1052,7 +1054,7 @@ print("ADWIN on the daily speed, alarms:", ", ".join(found_on))
 #
 # <details><summary>Why is a PSI of 0.1 no cause for alarm with 100 rows?</summary>
 #
-# Chance alone gives one column more than 0.1 in about a third of the quiet weeks. Set the limit from the number of rows, bins and columns, or collect more rows.
+# Chance alone gives one column a PSI above 0.1 in about a third of quiet weeks. Set the limit from the number of rows, bins and columns, or collect more rows.
 #
 # </details>
 #
@@ -1064,7 +1066,7 @@ print("ADWIN on the daily speed, alarms:", ", ".join(found_on))
 #
 # <details><summary>Why is a detector faster in the back-test than in production?</summary>
 #
-# The back-test may have read the errors in the order of the requests. In production the labels arrive later. Feed the rows in the order in which their labels arrived.
+# The back-test may have read the errors in the order of the requests. In production, the labels arrive later. Sort the rows by the arrival of their labels.
 #
 # </details>
 #

