@@ -1,5 +1,5 @@
-"""For all tests: nbval runs cells as JupyterLab does, so that a trailing `;` hides a result there and here; and where no service
-can be started, what live cells print is not compared, and said so."""
+"""For all tests: nbval runs cells as JupyterLab does, so that a trailing `;` hides a result there and here; the
+pictures that it leaves out are compared too; and where no service can be started, what live cells print is not compared, and said so."""
 
 import pytest
 
@@ -8,6 +8,7 @@ import pytest
 def pytest_configure(config):
     if config.pluginmanager.hasplugin("nbval"):
         _keep_history()
+        _compare_pictures()
 
 
 def _keep_history():
@@ -21,6 +22,25 @@ def _keep_history():
 
     RunningKernel.execute_cell_input = execute_cell_input
     RunningKernel._keeps_history = True
+
+
+def _compare_pictures():
+    from nbval.plugin import IPyNbCell
+
+    if getattr(IPyNbCell, "_compares_pictures", False):
+        return
+    from mlprod_tools.figures import changes
+
+    compare_text = IPyNbCell.compare_outputs
+
+    def compare_outputs(self, test, ref, skip_compare=None):
+        if not compare_text(self, test, ref, skip_compare):
+            return False
+        self.comparison_traceback.extend(changes(ref, test))
+        return not self.comparison_traceback
+
+    IPyNbCell.compare_outputs = compare_outputs
+    IPyNbCell._compares_pictures = True
 
 
 def pytest_collection_modifyitems(items):

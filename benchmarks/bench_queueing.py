@@ -14,7 +14,7 @@ import time
 import numpy as np
 import simpy
 
-from mlprod_helpers.queueing import Batch, Exponential, poisson, simulate
+from mlprod_helpers.queueing import Exponential, poisson, simulate
 
 TARGET = 25
 
@@ -70,9 +70,7 @@ def main():
     )
     for name, count, extra in (
         ("one server", 1, {}),
-        ("timeout", servers, {"timeout": 3.0}),
         ("queue limit", servers, {"queue_limit": 5}),
-        ("batches", servers, {"batch": Batch(8, max_wait=0.5, marginal=0.1)}),
     ):
         times = arrival * servers if count == 1 else arrival  # load 0.8 for the one server too
         _, seconds = cpu_seconds(

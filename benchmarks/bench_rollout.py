@@ -18,7 +18,6 @@ import time
 
 from mlprod_helpers.queueing import poisson
 from mlprod_helpers.rollout import (
-    Behavior,
     BigBang,
     BlueGreen,
     BySegment,
@@ -52,14 +51,10 @@ def replays(n):
         poisson(n / 3600, n=n, random_state=0),
         users=n // 5,
         segments={"origin": {"EWR": 0.4, "JFK": 0.3, "LGA": 0.3}},
-        label=(150, 30),
-        label_delay=300,
         random_state=0,
     )
-    versions = Version("v1", Behavior(click_rate=0.1)), Version("v2", Behavior(click_rate=0.1))
-    threshold = ThresholdJudge(
-        {"error_rate": (None, 0.02), "latency_p99": (None, 500), "mean_abs_error": (None, 50)}
-    )
+    versions = Version("v1"), Version("v2")
+    threshold = ThresholdJudge({"error_rate": (None, 0.02), "latency_p99": (None, 500)})
     ramp = Canary(step_weight=1, max_weight=50)  # 50 checks
     cases = {
         "big bang": (BigBang(), threshold),

@@ -173,10 +173,11 @@ def swaps(folder, n):
         load = asyncio.ensure_future(
             asyncio.to_thread(open_loop, router.url, ROWS, rate=rate, n=n, users=500, random_state=0)
         )
-        plans = {0: router.plan}
+        plan = router.plan
+        plans = {0: plan}
         for weight in weights:
             await asyncio.sleep(0.9 * n / rate / len(weights))
-            plan = await asyncio.to_thread(router.set_weights, {"v1": 100 - weight, "v2": weight})
+            plan = await asyncio.to_thread(router.apply, plan.weighted({"v1": 100 - weight, "v2": weight}))
             plans[plan.generation] = plan
         over = load.done()
         return await load, plans, over
@@ -219,9 +220,9 @@ def shadow(pairs, rate=200, period=0.5):
         load = asyncio.ensure_future(
             asyncio.to_thread(open_loop, router.url, ROWS, rate=rate, n=n, timeout=5.0, random_state=0)
         )
-        kinds = {}
+        plan, kinds = router.plan, {}
         for mirror in (0.0, 100.0) * pairs:
-            plan = await asyncio.to_thread(router.set_weights, {"v1": 100, "v2": 0}, mirror)
+            plan = await asyncio.to_thread(router.apply, plan.replace(mirror=mirror))
             kinds[plan.generation] = mirror
             await asyncio.sleep(period)
         return await load, kinds

@@ -1,6 +1,7 @@
 """Doubles for the tests of `serving`: services without a model as processes and in the loop, labs of them, and what tests share."""
 
 import asyncio
+import functools
 import json
 import socket
 import subprocess
@@ -13,13 +14,15 @@ import psutil
 
 from mlprod_helpers.serving import Deployment, Feature, Lab, ask, save_model
 
-# a service in few lines: it starts in a tenth of a second, and fails for a share of the request ids
+LONG = 60.0  # seconds, a guard and not a bound: nothing here takes long
+# a service in few lines: it starts in a tenth of a second, stands still at its first request, and fails for a share of the request ids
 CODE = """
 import hashlib, json, os, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-name, share, start_s, words = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+name, words, (share, start_s, stall_s) = sys.argv[1], sys.argv[2], map(float, sys.argv[3:])
 if words:
     sys.exit(words)
+lock, stalls = threading.Lock(), [stall_s]
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def say(self, status, content):
@@ -37,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
             self.say(200 if ready or self.path != "/readyz" else 503, {"state": "ready" if ready else "starting"})
     def do_POST(self):
         given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with lock:
+            time.sleep(stalls.pop() if stalls else 0.0)
         if self.path == "/label":
             return self.say(200, {"request_id": given["request_id"], "version": name, "learned": name == "v2"})
         request_id = self.headers.get("X-Request-Id", "none")
@@ -61,9 +66,9 @@ os._exit(4)
 class StandIn:
     """One process with the manners of `ServiceProcess`."""
 
-    def __init__(self, config, share=0.0, start_s=0.0, words=""):
-        arguments = [config.version, str(share), str(start_s), words]
-        self.version = config.version
+    def __init__(self, version="v1", words="", share=0.0, start_s=0.0, stall_s=0.0):
+        arguments = [version, words, str(share), str(start_s), str(stall_s)]
+        self.version = version
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-c", CODE, *arguments],
             stdin=subprocess.PIPE,
@@ -95,19 +100,23 @@ class StandIn:
 
     drain = stop
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
 
 class StandInLab(Lab):
     """A lab of stand-ins; `stand_ins` are settings of a `StandIn` by version."""
 
     def __init__(self, versions=("v1", "v2"), stand_ins=(), **settings):
-        served = (
-            {name: Deployment("no model") for name in versions} if isinstance(versions, tuple) else versions
-        )
+        served = {name: Deployment("no model") for name in versions}
         super().__init__(served, **{"show": None, **settings})
         self._stand_ins = dict(stand_ins)
 
     def _start_service(self, config):
-        return StandIn(config, **self._stand_ins.get(config.version, {}))
+        return StandIn(config.version, **self._stand_ins.get(config.version, {}))
 
 
 class Upstream:
@@ -183,6 +192,16 @@ FLIGHT_FEATURES = [
     Feature("hour", "integer", low=0, high=23),
     Feature("origin", "category", categories=("EWR", "JFK", "LGA")),
 ]
+
+
+def in_a_loop(test):
+    """Run an asynchronous test, for two minutes at most."""
+
+    @functools.wraps(test)
+    def run(**given):
+        asyncio.run(asyncio.wait_for(test(**given), 2 * LONG))
+
+    return run
 
 
 def until(is_true, seconds=60.0):

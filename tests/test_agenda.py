@@ -115,3 +115,10 @@ def test_the_course_itself_makes_plans_in_each_form(capsys):
 def test_each_lesson_says_its_objectives_and_a_topic():
     for about in agenda.read(agenda.ROOT).values():
         assert about.lesson == "00" or (len(about.objectives) >= 3 and about.topics), about.lesson
+
+
+def test_marks_of_markdown_are_only_in_the_markdown():
+    plan = agenda.Plan(40, [agenda.Row(0, 40, "x", ("say *what* and `why`",))], [])
+    assert "- say what and why" in agenda.as_text(plan)
+    assert "say *what* and `why`" in agenda.as_markdown(plan)
+    assert "DESCRIPTION:say what and why" in agenda.as_ics(plan, datetime.datetime(2027, 3, 1, 9))

@@ -22,6 +22,7 @@ ORDER = (
         "drift",
         "detectors",
         "adaptation",
+        "features",
         "monitoring",
     ),
     *("rollout", "automation", "checklist", "serving", "oncall"),
@@ -71,7 +72,7 @@ def test_a_room_knows_rooms_to_its_left_only(path):
             continue
         known = rest[0]
         if room == "lesson":
-            allowed = known == "exercises"
+            allowed = known in ("exercises", "files")
         elif room == "exercises":
             allowed = known in RANK or rest[:2] == ["lesson", "contract"]
         elif room == "plots":

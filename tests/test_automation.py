@@ -56,20 +56,19 @@ def test_aurc_of_the_uniform_case_is_an_eighth(million):
     )
 
 
-def test_aurc_is_the_mean_of_the_running_risk():
-    rng = np.random.default_rng(3)
-    confidence, correct = rng.random(200), rng.random(200) < 0.7
-    order = np.argsort(-confidence)
-    running = [np.mean(~correct[order][:k]) for k in range(1, 201)]
-    assert au.risk_coverage(confidence, correct).aurc == pytest.approx(np.mean(running))
-
-
-def test_aurc_of_equal_confidences_is_the_mean_over_all_orders():
-    correct = np.array([True, True, False])
-    orders = [[0, 1, 2], [0, 2, 1], [2, 0, 1]]
-    means = [np.mean([np.mean(~correct[order][:k]) for k in (1, 2, 3)]) for order in orders]
-    curve = au.risk_coverage([0.9, 0.9, 0.9], correct)
-    assert curve.aurc == pytest.approx(np.mean(means)) and len(curve.threshold) == 1
+@pytest.mark.parametrize(
+    ("confidence", "correct"),
+    [
+        (np.linspace(0, 1, 200), np.random.default_rng(3).random(200) < 0.7),
+        ([0.9] * 3, np.array([1, 1, 0]) > 0),
+    ],
+    ids=["all different", "all equal"],
+)
+def test_aurc_is_the_mean_of_the_running_risk_and_over_all_orders_of_equal_confidences(confidence, correct):
+    running = lambda order: np.mean(np.cumsum(~correct[order]) / np.arange(1, len(order) + 1))  # noqa: E731
+    orders = [[0, 1, 2], [0, 2, 1], [2, 0, 1]] if len(correct) == 3 else [np.argsort(-np.asarray(confidence))]
+    curve = au.risk_coverage(confidence, correct)
+    assert curve.aurc == pytest.approx(np.mean([running(order) for order in orders]))
 
 
 def test_upper_bound_is_clopper_and_pearsons():
@@ -140,8 +139,8 @@ def test_backlog_is_erlangs_at_the_load_that_is_left(million, threshold, count):
     run = simulate_triage(million, Partial(threshold), Reviewers(count, Exponential(45.0)), random_state=2)
     steady = mmc(rate * (1 - run.coverage), 45.0, count)
     assert run.load == pytest.approx(steady.utilization, rel=0.01)
-    assert run.mean_backlog == pytest.approx(steady.queue, rel=0.06)
-    assert run.mean_wait == pytest.approx(steady.wait, rel=0.06)
+    assert run.mean_backlog == pytest.approx(rate * (1 - run.coverage) * steady.wait, rel=0.06)
+    assert run.cases["wait"].mean() == pytest.approx(steady.wait, rel=0.06)
 
 
 def test_waits_are_those_of_queueing(million):
@@ -178,20 +177,18 @@ def test_overload_costs_without_end(million):
 
 def test_fatigue_follows_the_load(million):
     some = million.iloc[:100_000]
-    run = simulate_triage(
-        some, Partial(0.9), Reviewers(2, 60.0, error=0.05, fatigue=0.3, memory=36_000), random_state=0
-    )
+    run = simulate_triage(some, Partial(0.9), Reviewers(2, 60.0, error=0.05, fatigue=0.3), random_state=0)
     assert run.human_error_rate == pytest.approx(0.05 + 0.3 * run.load, abs=0.01)
     rested = simulate_triage(some, Partial(0.9), Reviewers(20, 60.0, error=0.05, fatigue=0.3), random_state=0)
     assert rested.human_error_rate < run.human_error_rate - 0.1
 
 
 def test_fatigue_by_hand():
-    """One reviewer, cases of 100 s back to back from 0 on, memory 400 s: at 400 s they have worked all of it."""
+    """One reviewer, cases of half an hour back to back from 0 on: after two hours they have worked all of the time."""
     cases = pd.DataFrame({"seconds": np.zeros(8), "confidence": 0.0, "model_right": True})
-    people = Reviewers(1, 100.0, error=0.0, fatigue=1.0, memory=400.0)
+    people = Reviewers(1, 1800.0, error=0.0, fatigue=1.0)
     run = simulate_triage(cases, HumanOnly(), people, random_state=0)
-    assert run.cases["wait"].to_list() == [100.0 * i for i in range(8)]
+    assert run.cases["wait"].to_list() == [1800.0 * i for i in range(8)]
     luck = np.random.default_rng(0).random((3, 8))[0]
     busy = np.minimum(np.arange(8) / 4, 1)
     assert run.cases["right"].to_list() == (luck >= busy).tolist()
@@ -217,28 +214,6 @@ def test_each_case_brings_its_luck_along(million):
     shared = simulate_triage(some, Partial(0.8), Reviewers(7), random_state=5).cases
     left = ~shared["automated"]
     assert (alone.loc[left, "right"] == shared.loc[left, "right"]).all()
-
-
-def test_harder_cases_are_harder_for_people():
-    cases = pd.DataFrame(
-        {
-            "seconds": np.arange(20_000.0),
-            "confidence": 0.5,
-            "model_right": True,
-            "human_error": np.tile([0.0, 0.5], 10_000),
-        }
-    )
-    right = simulate_triage(cases, HumanOnly(), Reviewers(200), random_state=0).cases["right"].to_numpy()
-    assert right[::2].all() and right[1::2].mean() == pytest.approx(0.5, abs=0.02)
-
-
-def test_a_suggestion_can_save_time():
-    cases = uniform_cases(1 / 30, n=5000, random_state=0)
-    slow, fast = (
-        simulate_triage(cases, Assistance(), Reviewers(2, speedup=speedup), random_state=0).load
-        for speedup in (1, 2)
-    )
-    assert fast == pytest.approx(slow / 2)
 
 
 # ------------------------------------------------------------------ a policy that is asked again and again
@@ -313,7 +288,6 @@ def test_the_ladder_compares_with_equal_luck(million):
         table.loc["shadow", ["error_rate", "cost"]]
     )
     assert table.loc["full", "load"] == 0 and table.loc["partial", "load"] < table.loc["shadow", "load"]
-    assert "cost" in repr(compared.results["partial"])
     assert list(au.who_does_what().index) == list(table.index)
 
 

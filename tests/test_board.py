@@ -19,7 +19,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 def row(passed=False, first="2027-03-01T09:30:00+00:00", last="2027-03-01T09:50:00+00:00", **more):
-    made = new_row() | {"tries": ["a", "b"], "first": first, "last": last, "passed": passed, "possible": 4}
+    made = new_row(edition=99) | {
+        "tries": ["a", "b"],
+        "first": first,
+        "last": last,
+        "passed": passed,
+        "possible": 4,
+    }
     return made | more
 
 
@@ -41,6 +47,13 @@ def test_a_learner_is_seen_by_alias_with_what_is_done_and_begun(tmp_path):
     assert re.search(r'title="blue_otter, 0\.2 [^"]*: begun"', text)
     assert re.search(r'title="red_fox, 0\.1 [^"]*: open"', text)
     assert "location.reload" not in text
+
+
+def test_what_was_passed_in_an_older_edition_is_shown_as_tried():
+    everybody = board.Class({"otter": {"0.1": row(True, edition=1), "0.3": row(True)}})
+    text = board.page(everybody, NOW, watching=False)
+    assert re.search(r'title="otter, 0\.1 [^"]*: begun"', text)
+    assert re.search(r'title="otter, 0\.3 [^"]*: done"', text)
 
 
 def test_who_is_stuck_longest_comes_first_and_who_went_on_is_not_stuck():
@@ -130,6 +143,13 @@ def test_an_alias_that_would_not_be_a_file_name_is_refused(tmp_path, alias):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_learner_without_a_home_can_share(tmp_path, monkeypatch):
+    # as in a container whose user is in no list of users
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert "From now on" in repr(face.Lesson("00").share(str(tmp_path), "blue_otter"))
+    assert "is no folder" in repr(face.Lesson("00").share("~nobody/shared", "blue_otter"))
+
+
 def test_a_shared_folder_that_goes_away_does_not_stop_the_lesson(tmp_path, monkeypatch):
     monkeypatch.setenv("MLPROD_PROGRESS", str(tmp_path / "mine.json"))
     shared = tmp_path / "shared"
@@ -165,7 +185,7 @@ def watched(tmp_path):
     importlib.util.find_spec("playwright") is None, reason="playwright comes with the extra `ci`"
 )
 def test_in_a_browser_the_page_follows_the_files_of_60_learners_without_a_request(watched):
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
@@ -173,7 +193,7 @@ def test_in_a_browser_the_page_follows_the_files_of_60_learners_without_a_reques
         requests = []
         page.on("request", lambda request: requests.append(request.url))
         page.goto((watched / board.PAGE).as_uri())
-        assert page.locator("table.map tr").count() == 62  # a head, 60 learners, a sum
+        expect(page.locator("table.map tr")).to_have_count(62)  # a head, 60 learners, a sum
         assert "5 files could not be read" in page.inner_text("body")
         before = page.locator('i[title^="learner_1, 0.1"]').get_attribute("class")
         share(watched, "learner_1", **{"0_1": row(True)})
@@ -182,3 +202,11 @@ def test_in_a_browser_the_page_follows_the_files_of_60_learners_without_a_reques
         assert before == "begun"
         assert all(url.startswith("file:") for url in requests)
         browser.close()
+
+
+def test_the_page_can_be_kept_out_of_the_shared_folder(tmp_path, capsys):
+    share(tmp_path, "otter", **{"0_1": row()})
+    page = tmp_path / "mine" / "who.html"
+    assert __main__.main(["board", str(tmp_path), "--page", str(page)]) == 0
+    assert "who.html: 1 learner. Open it" in capsys.readouterr().out
+    assert "otter" in page.read_text() and not (tmp_path / board.PAGE).exists()

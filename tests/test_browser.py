@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -39,8 +40,8 @@ PANEL = "window.jupyterapp.shell.currentWidget"
 
 
 @contextlib.contextmanager
-def jupyterlab(folder, own):
-    """A JupyterLab over `folder` on a free port of 127.0.0.1, with settings of its own."""
+def jupyterlab(folder, own, progress="memory"):
+    """A JupyterLab over `folder` on a free port of 127.0.0.1, with settings of its own; `progress` is a file, or "memory"."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -50,6 +51,7 @@ def jupyterlab(folder, own):
     settings = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     settings |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "run", "IPYTHONDIR": "ipython"}
     env = testing.environment() | {key: str(own / value) for key, value in settings.items()}
+    env["MLPROD_PROGRESS"] = str(progress)
     command = [
         sys.executable,
         "-m",
@@ -129,6 +131,18 @@ def test_run_all_ends_without_an_error_and_each_answer_has_its_feedback(page):
     assert "Exercise 0.2 · passed · 2 of 2 points" in said
     assert "Exercise 0.3 · partly · 3.5 of 5 points" in said
     assert "It looks like you read ROC-AUC as a share of rows" in said
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make is installed")
+def test_make_lab_prints_an_address_that_opens_the_first_lesson():
+    recipe = subprocess.run(
+        ["make", "-n", "lab", "ARGS=--no-browser"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    [line] = [line for line in recipe.stdout.splitlines() if "jupyter lab" in line]
+    options = dict(word.split("=", 1) for word in shlex.split(line) if "=" in word)
+    assert "--no-browser" in line
+    opened = options["--LabApp.default_url"].removeprefix("/lab/tree/")
+    assert Path(options["--ServerApp.root_dir"], opened) == ROOT / "notebooks" / NAME
 
 
 def test_no_news_popup_covers_the_first_lesson(page):

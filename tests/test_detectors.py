@@ -11,13 +11,11 @@ from mlprod_helpers.detectors import (
     detection_delay,
     draw_errors,
     errors_of,
-    make_detector,
     score_alarms,
     tradeoff,
 )
 
 EVERY = sorted(DETECTORS)
-FAST = [name for name in EVERY if name != "KSWIN"]  # KSWIN tests at each row
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +40,11 @@ def test_alarms_are_those_of_rivers_bare_loop(name, jump):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_jump_is_found_soon(name, jump):
-    result = detect(jump, name)
-    assert result.missed == 0 and result.delays[0] < 200
-
-
-@pytest.mark.parametrize("name", EVERY)
 def test_after_an_alarm_it_starts_anew(name):
     rng = np.random.default_rng(5)
     errors = rng.random(1_800) < np.repeat([0.02, 0.4, 0.95], 600)
     result = detect(errors, name, onsets=[600, 1_200])
-    assert result.missed == 0
-    assert np.all(result.delays < 400)
+    assert np.all(result.score.delays < 400)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -72,32 +63,13 @@ def test_unknown_parameters_are_refused_with_the_known_ones(name):
         detect([0, 1], name, sensitivity=3)
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_a_larger_change_is_seen_sooner_and_a_nervous_setting_alarms_falsely(name):
-    world = {"before": 0.05, "onset": 800, "horizon": 2_000, "n_seeds": 12}
-    small, large = (detection_delay(name, after=rate, **world) for rate in (0.2, 0.5))
-    assert np.nanmedian(large.delays) < np.nanmedian(small.delays) and large.missed <= small.missed
-    nervous = {
-        "ADWIN": {"delta": 0.9, "clock": 1},
-        "DDM": {"drift_threshold": 1.2},
-        "PageHinkley": {"threshold": 2},
-        "HDDM_A": {"drift_confidence": 0.5},
-        "HDDM_W": {"drift_confidence": 0.3},
-    }
-    assert (
-        detection_delay(name, after=0.5, **world, **nervous[name]).false_alarms.sum()
-        > large.false_alarms.sum()
-    )
-
-
 # ---------------------------------------------------------------- known answers
 
 
 def test_adwins_delay_is_near_its_published_bound():
     result = detection_delay("ADWIN", delta=0.002, clock=1, onset=10_000, horizon=2_000, n_seeds=60)
-    assert result.mean == pytest.approx(280, rel=0.15)
-    assert result.false_alarms.sum() == 0
-    assert result.missed == 0
+    assert result["mean_delay"] == pytest.approx(280, rel=0.15)
+    assert result["false_alarms"] == result["missed"] == 0
 
 
 def test_delay_and_false_alarms_are_paid_with_each_other():
@@ -109,7 +81,7 @@ def test_delay_and_false_alarms_are_paid_with_each_other():
 
 def test_a_slow_change_is_noticed_later():
     sudden, slow = (
-        detection_delay("ADWIN", after=0.4, onset=1_000, horizon=3_000, width=w, n_seeds=15).mean
+        detection_delay("ADWIN", after=0.4, onset=1_000, horizon=3_000, width=w, n_seeds=15)["mean_delay"]
         for w in (0, 1_000)
     )
     assert slow > sudden + 100
@@ -122,28 +94,15 @@ def test_hits_repeats_and_false_alarms():
     score = score_alarms([90, 130, 150, 320, 900], [100, 300, 500])
     assert score.kinds.tolist() == ["false", "hit", "repeat", "hit", "hit"]
     assert score.delays.tolist() == [30, 20, 400]
-    assert (score.false_alarms, score.missed, score.repeats) == (1, 0, 1)
+    assert (score.false_alarms, score.missed) == (1, 0)
 
 
-def test_an_alarm_just_too_early_is_false_and_one_at_the_onset_is_a_hit():
+def test_an_alarm_just_too_early_is_false_one_at_the_onset_a_hit_and_a_miss_missing():
     assert score_alarms([99], [100]).kinds.tolist() == ["false"]
     assert score_alarms([100], [100]).delays.tolist() == [0]
-
-
-def test_a_miss_is_missing_not_zero():
-    score = score_alarms([], [100])
-    assert np.isnan(score.delays[0]) and score.missed == 1
-
-
-def test_without_a_change_every_alarm_is_false():
+    missed = score_alarms([], [100])
+    assert np.isnan(missed.delays[0]) and missed.missed == 1
     assert score_alarms([5, 50], []).false_alarms == 2
-    quiet = draw_errors(500, random_state=0)
-    assert detect(quiet, "ADWIN").false_alarms == 0
-
-
-def test_unsorted_alarms_are_refused():
-    with pytest.raises(ValueError, match="alarms must ascend"):
-        score_alarms([5, 3], [1])
 
 
 # ---------------------------------------------------------------- times and late labels
@@ -153,7 +112,7 @@ def test_times_give_the_delay_in_their_own_unit(jump):
     times = pd.date_range("2026-03-01", periods=len(jump), freq="min", tz="UTC")
     by_row = detect(jump.errors, "ADWIN", onsets=[800])
     by_time = detect(jump.errors, "ADWIN", times=times, onsets=[times[800]])
-    assert by_time.delays[0] == np.timedelta64(int(by_row.delays[0]), "m")
+    assert by_time.score.delays[0] == np.timedelta64(int(by_row.score.delays[0]), "m")
     assert by_time.alarms["kind"].tolist() == by_row.alarms["kind"].tolist()
     assert "late" in repr(by_time) and "2026" in by_time.plot().alt
 
@@ -165,7 +124,7 @@ def test_late_labels_make_late_alarms():
     stream = errors_of(frame, np.zeros(n))
     assert stream.times[0] == late and stream.onsets is None
     at_once, delayed = detect(errors, onsets=[onset]), detect(stream, onsets=[onset])
-    assert delayed.delays[0] == at_once.delays[0] + late
+    assert delayed.score.delays[0] == at_once.score.delays[0] + late
 
 
 def test_errors_come_in_the_order_of_their_labels_and_unlabeled_rows_do_not_come():
@@ -211,23 +170,13 @@ def test_the_truth_of_a_sealed_stream_scores_the_alarms():
     )
     unchanged = make_stream(6_000, label_delay=200, random_state=4)  # the same rows under the old law
     errors = errors_of(stream, unchanged.y)
-    result = detect(errors, "ADWIN", onsets=stream.reveal())
-    assert result.missed == 0 and 200 <= result.delays[0] < 600
-    with pytest.raises(ValueError, match="onsets=stream.reveal"):
-        detect(errors, "ADWIN").delays  # noqa: B018
+    assert 200 <= detect(errors, "ADWIN", onsets=stream.reveal()).score.delays[0] < 600
+    assert detect(errors, "ADWIN").score is None
     with pytest.raises(TypeError, match="errors_of"):
         detect(stream)
 
 
 # ---------------------------------------------------------------- the rest
-
-
-def test_names_are_forgiving_and_own_detectors_welcome(jump):
-    assert make_detector("page_hinkley").__class__ is drift.PageHinkley
-    assert make_detector("hddm-a").__class__ is drift.binary.HDDMA
-    own = detect(jump, drift.ADWIN(delta=0.01))
-    assert own.detector == "ADWIN"
-    assert own.alarms.equals(detect(jump, "adwin", delta=0.01).alarms)
 
 
 def test_the_plot_marks_onset_and_alarms(jump):
@@ -239,15 +188,13 @@ def test_the_plot_marks_onset_and_alarms(jump):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: score_alarms([5, 3], [1]), ValueError, "alarms must ascend"),
         (lambda: detect([0], "CUSUM"), ValueError, "choose one of ADWIN"),
-        (lambda: detect([0], object()), TypeError, "must be a name"),
-        (lambda: detect([0], drift.ADWIN(), delta=0.1), TypeError, "takes no parameters"),
         (lambda: detect([[0, 1]]), ValueError, "2 dimensions"),
         (lambda: detect([0, 1], times=[1]), ValueError, "2 errors but 1 times"),
         (lambda: detect([0, 1], times=[2, 1]), ValueError, "times must ascend"),
         (lambda: draw_errors(10, before=2), ValueError, "between 0 and 1"),
         (lambda: draw_errors(10, onset=10), ValueError, "row of the stream"),
-        (lambda: detection_delay(n_seeds=0), ValueError, "at least 1"),
         (lambda: errors_of(pd.DataFrame({"y": [1]}), [1, 0]), ValueError, "2 predictions"),
         (lambda: errors_of(pd.DataFrame({"y": [1]})), ValueError, "errors need labels"),
     ],

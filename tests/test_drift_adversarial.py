@@ -1,6 +1,5 @@
 """Adversarial validation: known answers, honest numbers where nothing differs, and tables as they come."""
 
-import datetime
 import warnings
 
 import numpy as np
@@ -121,35 +120,24 @@ def test_the_mean_of_the_folds_is_not_biased_in_small_tables_and_pooled_scores_a
 # ---------------------------------------------------------------- rows that come back
 
 
-def naive_auc(reference, current, estimator):
-    """What one gets without a guard: shuffled folds, rows dealt one by one."""
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return adversarial_validation(reference, current, estimator=estimator, cv=folds, random_state=0).auc
+TABLE, RETRIED = normal(900, 5, 1), [np.repeat(normal(150, 5, seed), 2, axis=0) for seed in (0, 1)]
 
 
-def test_a_table_against_itself_is_far_below_one_half_unless_copies_stay_in_one_fold():
-    table = normal(300, 5, 0)
-    assert naive_auc(table, table, QUICK) < 0.2
-    result = adversarial_validation(table, table, estimator=QUICK, random_state=0)
-    assert result.auc == pytest.approx(0.5, abs=0.03)
-    assert "100% of the current rows also stand in reference" in result.notes[0]
-
-
-def test_overlapping_windows_are_guarded_too():
-    table = normal(900, 5, 1)
-    old, new = table[:600], table[300:]
-    assert naive_auc(old, new, QUICK) < 0.45
-    assert adversarial_validation(old, new, estimator=QUICK, random_state=0).auc == pytest.approx(
-        0.5, abs=0.06
-    )
-
-
-def test_retries_inside_a_table_do_not_raise_the_auc():
-    old, new = np.repeat(normal(150, 5, 0), 2, axis=0), np.repeat(normal(150, 5, 1), 2, axis=0)
-    assert naive_auc(old, new, QUICK) > 0.75
-    result = adversarial_validation(old, new, estimator=QUICK, random_state=0)
+@pytest.mark.parametrize(
+    ("reference", "current", "unguarded", "note"),
+    [
+        pytest.param(TABLE[:300], TABLE[:300], (0, 0.2), "100% of the current rows also", id="itself"),
+        pytest.param(TABLE[:600], TABLE[300:], (0, 0.45), "50% of the current rows also", id="overlap"),
+        pytest.param(*RETRIED, (0.75, 1), "50% of the rows are copies", id="retries inside a table"),
+    ],
+)
+def test_copies_stay_in_one_fold_and_no_longer_move_the_auc(reference, current, unguarded, note):
+    shuffled = StratifiedKFold(5, shuffle=True, random_state=0)
+    naive = adversarial_validation(reference, current, estimator=QUICK, cv=shuffled, random_state=0)
+    assert unguarded[0] <= naive.auc < unguarded[1]
+    result = adversarial_validation(reference, current, estimator=QUICK, random_state=0)
     assert result.auc == pytest.approx(0.5, abs=0.1)
-    assert "50% of the rows are copies" in result.notes[0]
+    assert note in result.notes[0]
 
 
 def test_rows_of_a_coarse_table_may_repeat_by_chance(may, flights):
@@ -179,11 +167,6 @@ def test_too_few_different_rows_to_keep_together_are_noted():
     with pytest.warns(UserWarning, match="clearly below 0.5"):
         result = adversarial_validation(few, few, estimator=Direction(), cv=40, random_state=0)
     assert "too few different rows" in result.notes[0]
-
-
-def test_three_values_in_both_tables_may_be_chance():
-    coarse = np.repeat([[0.0], [1.0], [2.0]], 40, axis=0)
-    assert adversarial_validation(coarse, coarse, estimator=QUICK, random_state=0).notes == ()
 
 
 def test_your_own_folds_are_used_as_they_are():
@@ -271,11 +254,6 @@ def test_importances_name_the_column_and_are_computed_once_and_only_when_asked()
     assert sorted(importances.index) == list("abcd")
     assert importances["c"] > 0.15
     assert importances.drop("c").abs().max() < 0.1
-
-
-def test_both_columns_of_a_flip_are_important():
-    result = adversarial_validation(*flipped(600, 5, 0), estimator=QUICK, cv=2, random_state=0)
-    assert set(result.importances.index[:2]) == {"x0", "x1"}
 
 
 # ---------------------------------------------------------------- suspects
@@ -391,42 +369,20 @@ def test_winter_and_summer_with_and_without_weather(flights):
 # ---------------------------------------------------------------- tables as they come
 
 
-def test_every_kind_of_column_works_with_missing_values_and_in_any_order():
+def test_columns_may_come_in_any_order_and_share_the_levels_of_both_tables():
     rng = np.random.default_rng(0)
-    n = 120
-
-    def table(carriers):
-        return pd.DataFrame(
-            {
-                "text": rng.choice(["x", "y", None], n),
-                "category": pd.Categorical(rng.choice(carriers, n)),
-                "flag": rng.choice([True, False], n),
-                "whole": pd.array(rng.choice([1, 2, None], n), dtype="Int64"),
-                "maybe": pd.array(rng.choice([True, False, None], n), dtype="boolean"),
-                "when": pd.to_datetime("2026-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="h"),
-                "zoned": pd.date_range("2026-01-01", periods=n, tz="Europe/Berlin"),
-                "born": [datetime.date(2000, 1, 1 + i % 28) for i in range(n)],
-                "month": pd.period_range("2020-01", periods=n, freq="M"),
-                "took": pd.to_timedelta(rng.integers(0, 99, n), unit="s"),
-                "nothing": None,
-                "mixed": [1, "one", None] * (n // 3),
-                "value": np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n)),
-            }
-        )
-
-    old, new = table(["AA", "B6"]), table(["AA", "UA"])
-    result = adversarial_validation(old, new[new.columns[::-1]], estimator=QUICK, cv=2, random_state=0)
-    assert result.columns == list(old.columns)
-    assert result.importances.index[0] == "category"
-    assert {"when", "zoned", "born", "month"} <= set(result.suspects)
-    stacked = stack(old, new)
-    assert stacked.kinds["took"] == "number"
-    assert np.isnan(stacked.values[:, list(old).index("nothing")]).all()
-    assert stacked.frame()["category"].cat.categories.tolist() == [0, 1, 2]
+    old, new = (
+        pd.DataFrame({"carrier": pd.Categorical(rng.choice(names, 120)), "flag": rng.random(120) < 0.5})
+        for names in (["AA", "B6"], ["AA", "UA"])
+    )
+    result = adversarial_validation(old, new[["flag", "carrier"]], estimator=QUICK, cv=2, random_state=0)
+    assert result.columns == ["carrier", "flag"]
+    assert result.importances.index[0] == "carrier"
+    assert stack(old, new).frame()["carrier"].cat.categories.tolist() == [0, 1, 2]
 
 
 def test_missing_values_in_one_table_only_give_it_away():
-    old, new = pd.DataFrame({"a": normal(200, 1, 0)[:, 0]}), pd.DataFrame({"a": normal(200, 1, 1)[:, 0]})
+    old, new = (pd.DataFrame(normal(200, 1, seed), columns=["a"]) for seed in (0, 1))
     new.loc[::2, "a"] = np.nan
     assert adversarial_validation(old, new, estimator=QUICK, random_state=0).auc > 0.65
 
@@ -464,17 +420,12 @@ def test_your_estimator_gets_numbers_under_the_names_of_the_columns():
         adversarial_validation(old, new, estimator=LinearSVC(), random_state=0)
 
 
-def test_the_same_random_state_gives_exactly_the_same_result():
+def test_a_seed_and_a_generator_of_it_give_the_same_and_another_seed_another_result():
     old, new = normal(150, 4, 0), normal(150, 4, 1, [0.5])
-    one, same, other = (adversarial_validation(old, new, cv=2, random_state=seed) for seed in (3, 3, 4))
+    seeds = (3, np.random.default_rng(3), 4)
+    one, same, other = (adversarial_validation(old, new, cv=2, random_state=seed) for seed in seeds)
     assert one.auc == same.auc != other.auc
-    assert (one.scores == same.scores).all()
     assert one.importances.equals(same.importances)
-    generator = adversarial_validation(old, new, cv=2, random_state=np.random.default_rng(3))
-    assert generator.auc == one.auc
-    before = np.random.get_state()[1].copy()  # noqa: NPY002 - to prove that nobody touches it
-    adversarial_validation(old, new, estimator=LINEAR)
-    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
 # ---------------------------------------------------------------- bad input
@@ -491,26 +442,10 @@ def test_the_same_random_state_gives_exactly_the_same_result():
             "reference: b.*current: c",
         ),
         (np.ones((9, 2)), np.ones((9, 3)), {}, "2 columns, current has 3"),
-        (np.ones((0, 2)), np.ones((9, 2)), {}, "reference has no rows"),
-        (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": []}), {}, "current has no rows"),
-        (pd.DataFrame(index=range(9)), pd.DataFrame(index=range(9)), {}, "no columns"),
+        (pd.DataFrame(index=range(9)), pd.DataFrame(index=range(9)), {}, "reference is empty"),
         (np.ones((2, 2, 2)), np.ones((9, 2)), {}, "3 dimensions"),
         (normal(9, 2, 0), normal(4, 2, 0), {}, "current has 4 rows, fewer than cv=5 folds"),
         (normal(9, 2, 0), normal(9, 2, 0), {"cv": 1}, "at least 2 folds"),
-        (
-            pd.DataFrame([[1, 2]], columns=["a", "a"]),
-            pd.DataFrame([[1, 2]], columns=["a", "a"]),
-            {},
-            "same name: a",
-        ),
-        (
-            pd.DataFrame({"a": ["1", "2"]}),
-            pd.DataFrame({"a": [1, 2]}),
-            {},
-            "column 'a': reference holds category values, current number values",
-        ),
-        (pd.DataFrame({"a": [[1], [2]]}), pd.DataFrame({"a": [[1], [2]]}), {"cv": 2}, "lists, dicts"),
-        (np.ones((9, 2)) * 1j, np.ones((9, 2)), {}, "complex"),
     ],
 )
 def test_bad_input_is_refused_with_a_remedy(reference, current, options, message):
@@ -530,11 +465,6 @@ def test_constant_columns_that_differ_name_their_table():
     assert "name of the table" in result.suspects["x0"]
 
 
-def test_very_small_tables_still_work():
-    result = adversarial_validation(normal(5, 2, 0), normal(5, 2, 1, [9]), random_state=0)
-    assert 0 <= result.auc <= 1
-
-
 # ---------------------------------------------------------------- what one sees
 
 
@@ -542,8 +472,6 @@ def test_the_result_can_be_read(quiet):
     text = repr(quiet)
     assert text.startswith("Adversarial validation of 200 reference and 150 current rows, 3 columns, 5 folds")
     assert f"AUC       {quiet.auc:.4f}" in text
-    with pytest.raises(AttributeError):
-        quiet.auc = 1.0
 
 
 def test_with_the_same_folds_each_score_is_scikit_learns():

@@ -59,11 +59,7 @@ def test_equivalents_lead_back_to_where_they_started(name):
 def test_the_auc_of_a_shift_is_phi_of_the_shift_over_root_two_and_back(shift):
     assert auc_of_shift(shift) == pytest.approx(stats.norm.cdf(shift / np.sqrt(2)))
     assert shift_of_auc(auc_of_shift(shift)) == pytest.approx(shift)
-
-
-def test_there_is_no_distance_below_an_auc_of_one_half():
     assert np.isnan(shift_of_auc([0.49, 0.1])).all() and shift_of_auc(1) == np.inf
-    assert auc_of_shift(0.2 * np.sqrt(5)) == pytest.approx(0.6241, abs=5e-5)  # 0.2 in each of five columns
 
 
 def test_null_law_of_psi():
@@ -89,8 +85,7 @@ def test_twenty_quiet_columns_of_a_hundred_rows_alarm_nearly_each_week():
     assert 0.31 < one < 0.33
     assert 1 - (1 - one) ** 20 == pytest.approx(0.9996, abs=2e-4)
     assert false_alarm_rate(10_000, 100) == pytest.approx(0.36, abs=0.01)
-    assert false_alarm_rate(10_000, 100, n_columns=20) > 0.999
-    assert false_alarm_rate(10_000, 1_000, n_columns=20) < 1e-10
+    assert false_alarm_rate(10_000, 1_000) < 1e-10
 
 
 @pytest.mark.parametrize(("n", "m"), [(100, 100), (1_000, 60), (57, 300)])
@@ -142,11 +137,7 @@ def test_chi_square_is_scipys(rng):
 def test_effect_size_is_the_shift_of_a_normal_column(measure, rng):
     a, b = rng.normal(10, 3, size=200_000), rng.normal(10 + 3 * 0.4, 3, size=150_000)
     assert measure(a, b).effect_size == pytest.approx(0.4, abs=0.015)
-
-
-@pytest.mark.parametrize("measure", EVERY)
-def test_effect_size_is_near_zero_when_nothing_changed(measure, rng):
-    assert measure(rng.normal(size=50_000), rng.normal(size=50_000)).effect_size < 0.03
+    assert measure(a[:100_000], a[100_000:]).effect_size < 0.03
 
 
 @pytest.mark.parametrize("measure", OF_SHARES)
@@ -157,7 +148,7 @@ def test_effect_size_of_categories_does_not_depend_on_the_number_of_rows(measure
     assert small == pytest.approx(large, rel=0.1)
 
 
-@pytest.mark.parametrize("measure", [*OF_SHARES, ks])
+@pytest.mark.parametrize("measure", EVERY)
 def test_samples_that_are_apart_have_a_finite_effect(measure):
     result = measure(np.arange(1_000.0), np.arange(5_000.0, 6_000.0))
     assert 1.9 < result.effect_size <= distances.LARGEST_SHIFT
@@ -186,9 +177,7 @@ def test_ties_keep_a_value_in_one_bin(rng):
 @pytest.mark.parametrize("n", [11, 57, 101, 1_000, 1_001])
 def test_bins_are_those_of_numpy_quantile(n, rng):
     x = np.sort(rng.normal(size=n))
-    for n_bins in (3, 7, 10):
-        expected = np.quantile(x, np.arange(1, n_bins) / n_bins)
-        assert distances.quantile_edges(x, n_bins).tolist() == expected.tolist()
+    assert distances.quantile_edges(x).tolist() == np.quantile(x, np.arange(1, 10) / 10).tolist()
 
 
 def test_values_below_a_heavy_smallest_value_are_noticed(rng):
@@ -208,50 +197,10 @@ def test_a_constant_that_changes_is_drift():
 
 
 @pytest.mark.parametrize("measure", OF_SHARES)
-def test_missing_values_are_a_bin(measure, rng):
-    a, b = rng.normal(size=3_000), rng.normal(size=3_000)
-    b[::5] = np.nan
-    result = measure(a, b)
-    assert result.missing_current == 600 and result.n_current == 3_000
-    assert result.table.loc["(missing)", "current"] == pytest.approx(0.2)
-    assert result.pvalue < 1e-10 and result.effect_size > 0.3
-
-
-def test_missing_values_are_counted_where_they_have_no_place(rng):
-    a, b = rng.normal(size=300), rng.normal(size=200)
-    assert ks(a, np.append(b, [np.nan] * 50)).statistic == ks(a, b).statistic
-    assert ks(a, np.append(b, [np.nan] * 50)).missing_current == 50
-
-
-@pytest.mark.parametrize("measure", OF_SHARES)
 def test_unseen_categories_are_drift(measure):
     result = measure(["a", "b"] * 500, ["a", "b", "a", "new"] * 250)
     assert result.table.loc["new", "reference"] == 0
     assert result.pvalue < 1e-10 and np.isfinite(result.statistic)
-
-
-@pytest.mark.parametrize("measure", OF_SHARES)
-@pytest.mark.parametrize(
-    "convert",
-    [
-        lambda x: x,
-        np.array,
-        pd.Series,
-        lambda x: pd.Series(x, dtype=object),
-        lambda x: pd.Categorical(x, categories=["z", "b", "a"]),
-    ],
-)
-def test_categories_count_alike_in_every_container(measure, convert):
-    reference, current = ["a"] * 60 + ["b"] * 40, ["a"] * 45 + ["b"] * 55
-    assert measure(convert(reference), convert(current)).statistic == measure(reference, current).statistic
-
-
-@pytest.mark.parametrize("dtype", ["int64", "float32", "Int64", "Float64"])
-def test_numbers_count_alike_in_every_dtype(dtype, rng):
-    a, b = rng.poisson(30, 500), rng.poisson(33, 500)
-    a, b = pd.Series(a), pd.Series(b)
-    assert ks(a.astype(dtype), b.astype(dtype)).statistic == ks(a, b).statistic
-    assert psi(a.astype(dtype), b.astype(dtype)).statistic == pytest.approx(psi(a, b).statistic)
 
 
 def test_rare_categories_are_counted_together_in_the_test(rng):
@@ -271,12 +220,6 @@ def test_plot_says_what_to_notice(measure, rng):
 # ---------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("measure", OF_SHARES)
-def test_numbers_against_text_are_refused(measure):
-    with pytest.raises(ValueError, match="number values, current category values"):
-        measure([1.0, 2.0], ["a", "b"])
-
-
 def test_ks_refuses_categories_and_nothing():
     with pytest.raises(ValueError, match="needs numbers or times"):
         ks(["a", "b"], ["a", "b"])
@@ -287,7 +230,6 @@ def test_ks_refuses_categories_and_nothing():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: distances.count_table([1, 2], [1, 2], n_bins=1), "at least 2"),
         (lambda: psi(pd.DataFrame({"a": [1]}), [1]), "whole table"),
         (lambda: psi(np.ones((2, 2)), [1]), "2 dimensions"),
         (lambda: psi_null(0, 10), "need rows"),
@@ -298,7 +240,6 @@ def test_ks_refuses_categories_and_nothing():
         (lambda: shift_of_psi(-0.1), "never negative"),
         (lambda: shift_of_auc(1.2), "between 0 and 1"),
         (lambda: shift_of_ks(1.2), "between 0 and 1"),
-        (lambda: chi_square([[1], [2]] * 5, ["a"] * 10), "dimensions"),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):

@@ -1,6 +1,8 @@
 """One list of dependencies: pyproject.toml, its pins in constraints.txt, environment.yml and what is installed agree."""
 
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib import metadata
@@ -126,3 +128,25 @@ def test_the_python_that_runs_is_one_of_those_promised():
 def test_jupyterlab_is_told_to_show_no_news():
     overrides = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.json"
     assert overrides.read_bytes() == (ROOT / "mlprod_helpers/lesson/jupyterlab_overrides.json").read_bytes()
+
+
+def test_ci_runs_on_every_supported_python_on_each_push_and_pull_request():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    asked = workflow[True]  # YAML reads the key `on` as true
+    assert set(asked) == {"push", "pull_request"}
+    job = workflow["jobs"]["test"]
+    allowed = SpecifierSet(PROJECT["project"]["requires-python"])
+    minors = [f"3.{minor}" for minor in range(8, 30) if f"3.{minor}.0" in allowed]
+    assert job["strategy"]["matrix"]["python"] == minors
+    assert job["steps"][-1] == {"run": ".ci/run"}
+
+
+def test_conda_takes_its_file_where_conda_is():
+    conda = shutil.which("conda")
+    if conda is None:
+        pytest.skip("there is no conda here")
+    command = [conda, "env", "create", "--dry-run", "--name", "mlprod-dry-run", "--file", "environment.yml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if "HTTP" in done.stderr:
+        pytest.skip("conda reaches no channel here")
+    assert done.returncode == 0, done.stderr

@@ -1,16 +1,11 @@
 """The cockpit flown by keyboard and mouse in a real JupyterLab: load, ramp, a killed canary, rollback, both themes."""
 
-import importlib.util
-from pathlib import Path
-
 import nbformat
 import pytest
+import test_browser as browsing  # skips this file, too, where there is no playwright
 
 from mlprod_helpers.serving import refusal
 
-SPEC = importlib.util.spec_from_file_location("learners_browser", Path(__file__).with_name("test_browser.py"))
-browsing = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(browsing)  # skips this file, too, where there is no playwright
 NO_LAB = refusal()
 pytestmark = [browsing.pytestmark, pytest.mark.skipif(bool(NO_LAB), reason=str(NO_LAB))]
 

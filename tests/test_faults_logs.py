@@ -109,9 +109,8 @@ def test_a_fault_moves_its_own_metric_and_no_unrelated_one(log, quiet, name):
     assert loud.empty, f"{name} moved {loud.round(1).to_dict()}"
     (incident,) = seal.reveal()
     assert incident.kind == fault.kind
-    assert (
-        pd.Timestamp(BEGIN, tz="UTC") <= incident.start_time < incident.end_time < pd.Timestamp(END, tz="UTC")
-    )
+    hit = log["time"].iloc[[incident.start, incident.end - 1]]
+    assert hit.between(BEGIN, END, inclusive="left").all()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -138,7 +137,7 @@ def test_the_hidden_drop_refuses_what_no_mix_can_hide(log):
     with pytest.raises(ValueError, match="Choose a smaller drop"):
         faults.apply(log, faults.HiddenClickDrop(0.6))
     with pytest.raises(ValueError, match="requests of both"):
-        faults.apply(log, faults.HiddenClickDrop(0.2, low="tablet"))
+        faults.apply(log, faults.HiddenClickDrop(0.2, where={"device": "phone"}))
 
 
 def test_timeouts_are_504_at_the_timeout_and_have_no_answer(log):
@@ -160,16 +159,12 @@ def test_a_retry_storm_has_the_attempts_of_its_geometric_law(log):
     assert (broken["status"] == 503).mean() == pytest.approx(1 / 16, abs=0.005)
 
 
-def test_a_leak_grows_by_the_hour_and_a_limit_makes_a_saw(log):
+def test_a_leak_grows_by_the_hour(log):
     leak = faults.MemoryLeak(10.0, start="2024-01-10", where={"server": "b"})
     grown = faults.apply(log, leak)[0]["memory_mb"] - log["memory_mb"]
     assert (grown[log["server"] != "b"] == 0).all()
     late = (log["server"] == "b") & (log["time"] >= "2024-01-12") & (log["time"] < "2024-01-12 01:00")
     assert grown[late].mean() == pytest.approx(485, abs=3)  # 48.5 hours on
-    saw, _ = faults.apply(log, faults.MemoryLeak(10.0, limit_mb=1200.0, start="2024-01-10"))
-    assert (saw["memory_mb"] - log["memory_mb"]).max() == pytest.approx(1200 - 940, abs=10)
-    with pytest.raises(ValueError, match="raise it"):
-        faults.apply(log, faults.MemoryLeak(10.0, limit_mb=500.0))
 
 
 def test_a_redo_names_a_search_of_the_same_user_a_little_earlier(log):
@@ -184,12 +179,9 @@ def test_a_redo_names_a_search_of_the_same_user_a_little_earlier(log):
     assert len(added) / (log["page"] == 1).sum() == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("form", ["mojibake", "percent", "html"])
-def test_an_encoding_bug_changes_just_the_texts_beyond_ascii_whatever_the_dtype(log, form):
+def test_an_encoding_bug_changes_just_the_texts_beyond_ascii(log):
     few = log.head(3000)
-    broken, _ = faults.apply(few, faults.EncodingBug("query", form, start=1000))
-    as_text, _ = faults.apply(few.astype({"query": "str"}), faults.EncodingBug("query", form, start=1000))
-    assert (broken["query"].astype(str) == as_text["query"].astype(str)).all()
+    broken, _ = faults.apply(few, faults.EncodingBug("query", start=1000))
     plain = np.array([text.isascii() for text in few["query"]])
     same = (broken["query"].astype(str) == few["query"].astype(str)).to_numpy()
     assert same[:1000].all() and (same[1000:] == plain[1000:]).all()
@@ -198,11 +190,9 @@ def test_an_encoding_bug_changes_just_the_texts_beyond_ascii_whatever_the_dtype(
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
     [
-        (lambda: faults.EncodingBug("query", "mojibak"), ValueError, "did you mean 'mojibake'"),
         (lambda: faults.EncodingBug("price"), TypeError, "only text has an encoding"),
         (lambda: faults.SlowDependency(-1.0), ValueError, "extra_ms"),
         (lambda: faults.MemoryLeak(0.0), ValueError, "mb_per_hour"),
-        (lambda: faults.MemoryLeak(5.0, column="memory"), KeyError, "did you mean 'memory_mb'"),
         (lambda: faults.RetryStorm(1.0), ValueError, "between 0 and 1"),
         (lambda: faults.RetryStorm(0.5, 1), ValueError, "no storm"),
         (lambda: faults.HiddenClickDrop(0.0), ValueError, "between 0 and 1"),

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlprod_helpers.exercises.lesson_08 import page_open
 from mlprod_helpers.monitoring import shops
-from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, ErrorBudget
+from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, BurnRule, ErrorBudget, evaluate_burn
 from mlprod_helpers.monitoring.evaluation import grouped, judge
 from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
 from mlprod_helpers.monitoring.rules import Rule, evaluate, states
@@ -73,26 +74,52 @@ def test_chosen_thresholds_ring_as_often_as_asked_on_fresh_weeks():
     assert 0.4 < np.mean(pages) < 1.6
 
 
-def test_the_burn_rates_of_the_workbook():
-    budget = ErrorBudget(0.999)
-    assert [round(rule.consumed(budget), 9) for rule in SRE_WORKBOOK] == [0.02, 0.05, 0.1]
-    assert budget.downtime() == pd.Timedelta("43.2min") == budget.exhausted_in(1000)
+def test_the_workbook_s_rules_use_up_the_parts_of_the_budget_that_it_names():
+    rows = [(rule.burn_rate, rule.long / pd.Timedelta("1h"), rule.severity) for rule in SRE_WORKBOOK]
+    assert rows == [(14.4, 1, "page"), (6, 6, "page"), (1, 72, "ticket")]
+    assert [round(rule.consumed, 9) for rule in SRE_WORKBOOK] == [0.02, 0.05, 0.1]
+    assert all(rule.long == 12 * rule.short for rule in SRE_WORKBOOK)
 
 
-def test_a_plan_is_linted_and_comes_back_whole():
+@pytest.mark.parametrize("seed", range(5))
+def test_pages_open_and_close_in_the_minutes_of_exercise_8_4(seed):
+    rng = np.random.default_rng(seed)
+    burn = np.repeat(rng.choice([0, 5, 20, 80], 40), rng.integers(1, 60, 40))
+    requests = rng.poisson(500, len(burn))
+    bad = rng.binomial(requests, 0.005 * burn)
+    index = pd.date_range("2025-01-06", periods=len(burn), freq="min", tz="UTC")
+    alerts = evaluate_burn(
+        pd.Series(bad, index), pd.Series(requests, index), ErrorBudget(0.995), SRE_WORKBOOK[:2]
+    )
+    ends = index + pd.Timedelta("1min")
+    is_open = np.zeros(len(burn), bool)
+    for alert in alerts.itertuples():
+        is_open |= (ends >= alert.start) & ~(ends >= alert.end)
+    alternatives = page_open.alternatives
+    assert is_open.any() and all(
+        np.array_equal(is_open, right(bad, requests, 0.995)) for right in alternatives
+    )
+
+
+def test_the_short_window_ends_a_page_soon_after_the_repair():
+    index = pd.date_range("2025-03-03", periods=300, freq="min", tz="UTC")
+    bad, total = pd.Series(0, index), pd.Series(1000, index)
+    bad.iloc[60:85] = 200
+    open_for = {
+        short: evaluate_burn(bad, total, ErrorBudget(0.995), BurnRule(14.4, "1h", short)).loc[0, "end"]
+        - index[85]
+        for short in ("1h", "5m")
+    }
+    assert open_for == {"1h": pd.Timedelta("39min"), "5m": pd.Timedelta("4min")}
+
+
+def test_a_plan_is_linted():
     quiet = frame(np.tile([0.0] * 20 + [9.0] * 4, 14))
     hot = Rule("x", above=5, name="Hot")
     plan = MonitoringPlan("s", [Row("", hot), Row("dark"), Row("y", Rule("y", below=1, owner="a"), "b")])
     assert [finding.problem for finding in plan.lint(quiet)] == [
         *("no problem", "no owner", "no action", "pages daily", "no metric", "not measured")
     ]
-    assert MonitoringPlan.from_dict(plan.to_dict()) == plan
-
-
-def test_a_threshold_of_zero_comes_back_from_its_dict():
-    rule = Rule("x", above=0, for_="2h")
-    assert rule.to_dict() == {"metric": "x", "above": 0.0, "for_": "2h", "severity": "page", "name": "XHigh"}
-    assert Rule.from_dict(rule.to_dict()) == rule
 
 
 def test_a_false_alert_on_another_metric_notices_no_incident_of_a_shop():

@@ -4,8 +4,9 @@ import ast
 import inspect
 
 import pytest
+from stand_in_exercises import asks
 
-from mlprod_helpers.lesson.contract import Function, Number, exercise
+from mlprod_helpers.lesson.contract import Function, Number
 from mlprod_tools import mutants
 from mlprod_tools.audit import Solved
 
@@ -19,7 +20,7 @@ def new_exercise(draw):
     """An exercise on `late_share` whose check draws its inputs with `draw(rng)`."""
     kind = Function("delays", "limit", returns=Number())
 
-    @exercise("1.1", "Late share", answers=("late_share",), points=1, minutes=1, kind=kind, hints=("Count.",))
+    @asks("1.1", ("late_share",), kind)
     def checked(answer, rng, expect):
         for delays, limit in draw(rng):
             expect.close(answer(delays, limit), late_share(delays, limit), "a case")
@@ -106,16 +107,7 @@ def test_an_endless_mutant_is_stopped_and_dead():
         "def late_share(delays, limit):\n    k = 0\n    while k < len(delays):\n        k += 1\n    return k"
     )
 
-    @exercise(
-        "1.1",
-        "Count",
-        answers=("late_share",),
-        points=1,
-        minutes=1,
-        kind=Function("delays", "limit", returns=Number()),
-        hints=("Count.",),
-        seconds=0.3,
-    )
+    @asks("1.1", ("late_share",), Function("delays", "limit", returns=Number()), seconds=0.3)
     def checked(answer, rng, expect):
         for n in (0, 3, 7):
             expect.close(answer([1.0] * n, 1.0), n, "a length")

@@ -55,6 +55,12 @@ def test_both_skeletons_fit_together(checkout):
     assert subprocess.run(ruff, cwd=checkout).returncode == 0
 
 
+def test_a_title_that_is_a_question_gets_no_full_stop(checkout):
+    assert new(checkout, "7.9", "How late is it?", "--name", "late") == 0
+    file = checkout / "mlprod_helpers" / "exercises" / "lesson_07" / "e9_late.py"
+    assert file.read_text(encoding="utf-8").startswith('"""Exercise 7.9, How late is it?"""\n')
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -103,6 +103,16 @@ def test_an_earlier_release_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["course"]
 
 
+@pytest.mark.parametrize("name", release.USED)
+def test_a_release_in_which_somebody_works_is_left_alone(name, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for path in (release.MARK, "notebooks/01.ipynb", name):
+        (tmp_path / path).write_text("mine")
+    with pytest.raises(ValueError, match="in use"):
+        release.write({"notebooks/01.ipynb": b"new"}, tmp_path)
+    assert (tmp_path / "notebooks" / "01.ipynb").read_text() == "mine"
+
+
 @pytest.mark.parametrize("asked", ["17", "one", "01-", "01;02"])
 def test_lessons_that_there_are_not_are_refused(asked, tmp_path, capsys):
     assert __main__.main(["release", str(tmp_path / "x"), "--lessons", asked]) == 1

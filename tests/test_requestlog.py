@@ -246,26 +246,6 @@ def test_a_request_sent_again_is_one_row_that_counts_the_attempts():
     assert table.loc["r2", "status"] == 200
 
 
-def test_a_broken_last_line_is_skipped_and_reported(tmp_path):
-    path = tmp_path / "log.jsonl"
-    write_example(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"event": "request", "time": "2013-01-')
-    with pytest.warns(LogWarning, match="line 8.*last one"):
-        table = read(path)
-    assert len(table) == 4
-    assert len(table.attrs["problems"]) == 1
-
-
-def test_after_a_crash_the_next_event_is_not_lost(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_bytes(b'{"event": "request", "time"')
-    with RequestLog(path) as log:
-        log.request("r1", version="v1", time="2013-01-01 12:00Z")
-    with pytest.warns(LogWarning, match="line 1: not a whole event"):
-        assert read(path)["request_id"].tolist() == ["r1"]
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -359,15 +339,6 @@ def test_threads_and_two_writers_never_tear_a_line(tmp_path):
         thread.join()
     table = read(path)
     assert table["request_id"].nunique() == 400 and table.attrs["problems"] == []
-
-
-def test_a_long_log_is_checked_and_cut_at_once():
-    rows = 200_000
-    time = pd.Timestamp("2013-01-01 00:00Z") + pd.to_timedelta(np.arange(rows), unit="s")
-    log = as_log(
-        {"time": time, "request_id": np.arange(rows), "version": "v1", "latency_ms": np.full(rows, 5.0)}
-    )
-    assert len(as_of(log, time[7200])) == 7200  # the request of this very second is not answered yet
 
 
 # ---------------------------------------------------------------- one odd event

@@ -189,11 +189,6 @@ def test_a_name_that_kubernetes_refuses_is_refused_here(name):
             export(name)
 
 
-def test_an_address_without_a_port_is_refused():
-    with pytest.raises(ValueError, match=r"host:port"):
-        LESSON.to_haproxy(canary="127.0.0.1")
-
-
 @pytest.fixture(scope="module")
 def haproxy():
     places = [os.environ.get("PATH", os.defpath), "/usr/sbin"]  # Debian: where only root looks
@@ -205,7 +200,7 @@ def haproxy():
 
 @pytest.mark.parametrize("plan", FOR_HAPROXY)
 def test_haproxy_takes_the_configuration(plan, haproxy, tmp_path):
-    (tmp_path / "haproxy.cfg").write_text(plan.to_haproxy("127.0.0.1:8001", "localhost:8002"))
+    (tmp_path / "haproxy.cfg").write_text(plan.to_haproxy())
     done = subprocess.run([haproxy, "-c", "-f", "haproxy.cfg"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
@@ -215,10 +210,12 @@ def test_haproxy_splits_by_weight_and_a_ramp_only_adds_users(haproxy, tmp_path):
     versions = {name: _version(name) for name in ("stable", "canary")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    addresses = {name: f"127.0.0.1:{server.server_port}" for name, server in versions.items()}
-    text = Canary(step_weights=[10, 40]).to_haproxy(**addresses)
+    text = Canary(step_weights=[10, 40]).to_haproxy()
     commands = [line.split(" s: ")[1] for line in text.splitlines() if "set var proc.canary" in line]
-    (tmp_path / "haproxy.cfg").write_text(text.replace(":8080", f":{port}"))
+    ports = {8080: port, 8001: versions["stable"].server_port, 8002: versions["canary"].server_port}
+    for usual, own in ports.items():
+        text = text.replace(f":{usual}", f":{own}")
+    (tmp_path / "haproxy.cfg").write_text(text)
     process = subprocess.Popen(
         ["timeout", "60", haproxy, "-db", "-f", "haproxy.cfg"], cwd=tmp_path, stderr=subprocess.DEVNULL
     )

@@ -6,24 +6,19 @@ import gzip
 import http.client
 import json
 import socket
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from stand_in_service import FLIGHT_FEATURES, logged, memory_mb, save_flights, until
+from stand_in_service import FLIGHT_FEATURES, LONG, in_a_loop, logged, memory_mb, save_flights, until
 
 from mlprod_helpers.serving import Limits, ServiceConfig, ask, refusal, start
-from mlprod_helpers.serving.service.process import _listen
+from mlprod_helpers.serving.service.process import listen
 from mlprod_helpers.serving.service.schema import label_body, predict_body
 
 if reason := refusal():
     pytest.skip(reason, allow_module_level=True)
 
-LONG = 60.0
 MARK = "qz7mark"  # stands in whatever is refused, and in no answer
 GOOD = b'{"features": {"distance": 1400, "hour": 7, "origin": "JFK"}}'
 MEMORY_MB = 30.0  # how much the process may grow, far less than a leak of the bodies would take
@@ -130,6 +125,9 @@ BODIES = {
 }
 
 
+ERRORS = {400: "no_json", 413: "too_large", 422: "invalid"}
+
+
 @pytest.mark.parametrize("name", BODIES)
 def test_a_hostile_body_is_refused_and_logged_and_not_repeated(hostile, name):
     body, expected = BODIES[name]
@@ -137,7 +135,9 @@ def test_a_hostile_body_is_refused_and_logged_and_not_repeated(hostile, name):
     status, headers, text = hostile.post(body)
     assert status == expected
     content = json.loads(text)
-    assert content["error"] and content["request_id"] == headers["X-Request-Id"]
+    assert list(content) == ["error", "request_id", "detail"] and content["error"] == ERRORS[expected]
+    assert content["request_id"] == headers["X-Request-Id"]
+    assert (headers.get("Connection") == "close") == (status == 413)
     assert MARK not in text.decode() + str(headers) and len(text) < 10_000
     assert logged(hostile.log) - before == Counter([content["request_id"]])
 
@@ -219,7 +219,7 @@ def test_this_machine_is_asked_by_any_of_its_names(hostile, host):
 )
 def test_only_json_is_taken(hostile, kind):
     status, _, text = hostile.post(GOOD, kind=kind)
-    assert status == 415 and MARK not in text.decode()
+    assert (status, json.loads(text)["error"]) == (415, "content_type") and MARK not in text.decode()
 
 
 @pytest.mark.parametrize("kind", [b"application/json; charset=utf-8", b"APPLICATION/JSON"])
@@ -241,7 +241,7 @@ def test_a_compressed_body_is_never_unpacked(hostile):
         *(b"<script>%s</script>" % MARK.encode(), b"$(%s)" % MARK.encode(), b'"%s' % MARK.encode()),
     ],
 )
-@pytest.mark.parametrize("header", [b"X-Request-Id", b"X-User-Id"])
+@pytest.mark.parametrize("header", [b"X-Request-Id", b"X-User-Id", b"X-Shadow"])
 def test_a_header_with_other_characters_is_refused_and_not_repeated(hostile, header, value):
     before = logged(hostile.log)
     status, headers, text = hostile.post(GOOD, header + b": " + value)
@@ -318,6 +318,7 @@ def test_another_method_is_refused_and_logged(hostile, method):
         answer.begin()
         text = answer.read().decode()
     assert answer.status == 405 and answer.headers["Allow"] == "POST" and MARK not in text
+    assert method == b"HEAD" or json.loads(text)["error"] == "method"
     assert logged(hostile.log) - before == Counter([answer.headers["X-Request-Id"]])
 
 
@@ -343,6 +344,11 @@ def test_a_body_that_does_not_come_is_not_waited_for(hostile, name):
     data = data[data.index(b"HTTP/1.1") :]
     assert data.startswith(b"HTTP/1.1 408 ") and b"connection: close" in data.lower()
     assert sum((logged(hostile.log) - before).values()) == 1
+
+
+def test_who_waits_to_be_asked_for_too_much_is_not_asked(hostile):
+    status, headers, _ = hostile.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 3000001\r\n\r\n")
+    assert (status, headers["Connection"]) == (413, "close")
 
 
 def test_a_client_that_leaves_in_the_middle_is_logged(hostile):
@@ -425,26 +431,22 @@ def test_labels_are_as_strict(hostile):
         assert (code, MARK in text.decode() + str(headers)) == (status, False), body[:80]
 
 
-def test_small_packets_leave_at_once():
+@in_a_loop
+async def test_small_packets_leave_at_once():
     """An answer is a head and a body; without TCP_NODELAY the body waits for the client's delayed acknowledgement."""
+    option = asyncio.get_running_loop().create_future()
 
-    async def scenario():
-        option = asyncio.get_running_loop().create_future()
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport):
+            door = transport.get_extra_info("socket")
+            option.set_result(door.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
 
-        class Protocol(asyncio.Protocol):
-            def connection_made(self, transport):
-                door = transport.get_extra_info("socket")
-                option.set_result(door.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-                transport.close()
-
-        listener = _listen(0)
-        server = await asyncio.get_running_loop().create_server(Protocol, sock=listener)
-        async with server, asyncio.timeout(LONG):
-            _, writer = await asyncio.open_connection(*listener.getsockname())
-            writer.close()
-            return await option
-
-    assert asyncio.run(scenario())
+    listener = listen()
+    async with await asyncio.get_running_loop().create_server(Protocol, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.close()
+        assert await option
 
 
 def test_for_a_client_that_has_left_the_queue_nothing_is_computed(model, tmp_path):

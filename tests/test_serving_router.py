@@ -7,26 +7,24 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import threading
-from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import numpy as np
 import pytest
+from stand_in_service import Upstream, in_a_loop
 
-sys.path.insert(0, str(Path(__file__).parent))
-from stand_in_service import Upstream, is_alive, save_ridge, until
-
-from mlprod_helpers.requestlog import RequestLog, read
+from mlprod_helpers.requestlog import read
 from mlprod_helpers.rollout import Metrics, bucket, route
-from mlprod_helpers.serving import Faults, LabError, ServiceConfig, open_loop, start
+from mlprod_helpers.serving import LabError, open_loop
 from mlprod_helpers.serving.headers import loopback
+from mlprod_helpers.serving.redaction import RedactedLog
 from mlprod_helpers.serving.router import proxy
-from mlprod_helpers.serving.router.__main__ import main
 from mlprod_helpers.serving.router.plan import RoutePlan, RouterConfig
 from mlprod_helpers.serving.router.process import RouterProcess
 from mlprod_helpers.serving.router.rows import write_rows
+from mlprod_helpers.serving.router.upstreams import Answer
 
 ROWS = [{"distance": float(d)} for d in range(100, 200)]
 BODY = {"features": {"distance": 1400}}
@@ -46,20 +44,15 @@ def dead():
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def with_router(use, *upstreams, log=None, plan=None, **config):
-    """The result of `await use(router)`, for a router in front of these `Upstream`s (or addresses)."""
-
-    async def work():
-        async with contextlib.AsyncExitStack() as stack, asyncio.timeout(60):
-            urls = [
-                one if isinstance(one, str) else (await stack.enter_async_context(one)).url
-                for one in upstreams
-            ]
-            routes = plan_of(*urls, **(plan or {}))
-            config_ = RouterConfig(plan=routes, log=None if log is None else str(log), **config)
-            return await use(await stack.enter_async_context(proxy.Router(config_)))
-
-    return asyncio.run(work())
+@contextlib.asynccontextmanager
+async def routed(*upstreams, log=None, plan=None, **config):
+    """A router in front of these `Upstream`s (or addresses)."""
+    async with contextlib.AsyncExitStack() as stack:
+        urls = [
+            one if isinstance(one, str) else (await stack.enter_async_context(one)).url for one in upstreams
+        ]
+        settings = RouterConfig(plan=plan_of(*urls, **(plan or {})), log=log, **config)
+        yield await stack.enter_async_context(proxy.Router(settings))
 
 
 async def post(router, user="ana", body=BODY, path="/predict", **headers):
@@ -69,6 +62,11 @@ async def post(router, user="ana", body=BODY, path="/predict", **headers):
         session.post(router.url + path, data=json.dumps(body), headers=headers) as answer,
     ):
         return answer.status, answer.headers.copy(), await answer.read()
+
+
+async def get(url, **headers):
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return answer.status, await answer.text()
 
 
 def label(router, **fields):
@@ -140,10 +138,12 @@ def test_a_plan_does_not_change_and_wrong_ones_are_refused():
 # ------------------------------------------------------------------------------------- one request
 
 
-def test_headers_of_one_connection_end_here_and_the_log_has_the_row(tmp_path):
+@in_a_loop
+async def test_headers_of_one_connection_end_here_and_the_log_has_the_row(tmp_path):
     own = {"Connection": "X-Secret", "X-Secret": "1", "X-Mine": "2", "X-Shadow": "1"}
     v1 = Upstream("v1")
-    code, headers, _ = with_router(lambda router: post(router, **own), v1, log=tmp_path / "log")
+    async with routed(v1, log=tmp_path / "log") as router:
+        code, headers, _ = await post(router, **own)
     assert code == 200 and headers["X-Version"] == "v1" and headers["X-Own"] == "kept"
     assert "Keep-Alive" not in headers
     received = v1.seen[0][1]
@@ -153,41 +153,36 @@ def test_headers_of_one_connection_end_here_and_the_log_has_the_row(tmp_path):
     assert (row["prediction"], row["version"], row["status"], row["served"]) == (1.5, "v1", 200, True)
 
 
-def test_what_is_too_large_nowhere_slow_or_too_much_is_refused_and_logged(tmp_path, monkeypatch):
+@in_a_loop
+async def test_what_is_too_large_nowhere_slow_or_too_much_is_refused_and_logged(tmp_path, monkeypatch):
     monkeypatch.setattr(proxy, "BODY_BYTES", 1000)
     monkeypatch.setattr(proxy, "IN_FLIGHT", 1)
+    monkeypatch.setattr(proxy, "ANSWER_S", 1.0)
     v1 = Upstream("v1", hang=5)
-
-    async def use(router):
-        large = await post(router, body={"features": {"x": "y" * 2000}})
-        nowhere = await post(router, path="/admin")
-        async with aiohttp.ClientSession() as session, session.get(router.url + "/predict") as answer:
-            method = answer.status
+    async with routed(v1, log=tmp_path / "log") as router:
+        assert (await post(router, body={"features": {"x": "y" * 2000}}))[0] == 413
+        assert (await post(router, path="/admin"))[0] == 404
+        assert (await get(router.url + "/predict"))[0] == 405
         slow = asyncio.ensure_future(post(router))
         while not v1.seen:
             await asyncio.sleep(0.001)
-        shed = await post(router)
-        return [large[0], nowhere[0], method, (await slow)[0], shed[0]], shed[1]["Retry-After"]
-
-    statuses, after = with_router(use, v1, log=tmp_path / "log", timeout_s=1.0)
-    assert statuses == [413, 404, 405, 504, 503] and after == "1"
+        code, headers, _ = await post(router)
+        assert (code, headers["Retry-After"], (await slow)[0]) == (503, "1", 504)
     assert len(v1.seen) == 1  # a timeout is not tried again
     refused = {"router": [405, 413, 503], "v1": [504]}
     assert read(tmp_path / "log").groupby("version")["status"].apply(sorted).to_dict() == refused
 
 
-def test_a_client_that_waits_for_permission_gets_it_once(monkeypatch):
+@in_a_loop
+async def test_a_client_that_waits_for_permission_gets_it_once(monkeypatch):
     monkeypatch.setattr(proxy, "BODY_S", 0.5)
     expects = head("Expect: 100-continue", "Connection: close", length=len(RAW))
     v1 = Upstream("v1")
-
-    async def use(router):
+    async with routed(v1) as router:
         whole = await by_hand(router, expects, RAW)
         never = await by_hand(router, expects, RAW[:5])
         silent = await by_hand(router, head(length=len(RAW)))
-        return whole, never, silent, await by_hand(router, head("Expect: 100-continue", length=10_000_000))
-
-    whole, never, silent, large = with_router(use, v1)
+        large = await by_hand(router, head("Expect: 100-continue", length=10_000_000))
     assert status(large[0]) == 413  # it is not asked to send that
     assert whole[0] == never[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert status(whole[1]) == 200 and b"100 Continue" not in whole[1]
@@ -196,26 +191,25 @@ def test_a_client_that_waits_for_permission_gets_it_once(monkeypatch):
     assert "Expect" not in v1.seen[0][1]
 
 
-def test_a_body_may_be_as_large_as_the_limit_and_not_one_byte_larger(tmp_path, monkeypatch):
+@in_a_loop
+async def test_a_body_may_be_as_large_as_the_limit_and_not_one_byte_larger(tmp_path, monkeypatch):
     monkeypatch.setattr(proxy, "BODY_BYTES", 100)
-    v1 = Upstream("v1")
-
-    async def use(router):
-        answers = []
+    v1, answers = Upstream("v1"), []
+    async with routed(v1, log=tmp_path / "log") as router:
         for n in (100, 101):
             chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (n, b"x" * n)
             answers += await by_hand(router, head("Connection: close", length=n) + b"x" * n)
             answers += await by_hand(router, head("Connection: close", "Transfer-Encoding: chunked") + chunk)
         # the length alone is enough: not one byte of the body is asked for
-        return [*answers, *await by_hand(router, head(length=10_000_000))]
-
+        answers += await by_hand(router, head(length=10_000_000))
     expected = [200, 200, 413, 413, 413]
-    assert [status(answer) for answer in with_router(use, v1, log=tmp_path / "log")] == expected
+    assert [status(answer) for answer in answers] == expected
     assert [len(body) for _, _, body in v1.seen] == [100, 100]
     assert read(tmp_path / "log")["status"].tolist() == expected
 
 
-def test_what_is_hostile_in_http_itself_is_refused_or_goes_on_as_it_came():
+@in_a_loop
+async def test_what_is_hostile_in_http_itself_is_refused_or_goes_on_as_it_came():
     packed = gzip.compress(RAW)
     close, n = "Connection: close", len(RAW)
     requests = [
@@ -227,18 +221,16 @@ def test_what_is_hostile_in_http_itself_is_refused_or_goes_on_as_it_came():
         (head(close, length=n, path="http://127.0.0.1:1/predict") + RAW, 404),
     ]
     v1 = Upstream("v1")
-
-    async def use(router):
-        return [status((await by_hand(router, data))[0]) for data, _ in requests]
-
-    assert with_router(use, v1) == [expected for _, expected in requests]
+    async with routed(v1) as router:
+        for data, expected in requests:
+            assert status((await by_hand(router, data))[0]) == expected, data
     assert [body for _, _, body in v1.seen] == [RAW, packed]  # the router unpacks nothing
 
 
-def test_another_page_and_a_request_with_two_users_are_refused_and_reach_no_service():
+@in_a_loop
+async def test_another_page_and_a_request_with_two_users_are_refused_and_reach_no_service():
     v1 = Upstream("v1")
-
-    async def use(router):
+    async with routed(v1) as router:
         own = f"127.0.0.1:{router.port}"
         cases = [
             ("example.org", [], 421),
@@ -255,25 +247,27 @@ def test_another_page_and_a_request_with_two_users_are_refused_and_reach_no_serv
             for path in ("/predict", "/label"):
                 data = head(*lines, "Connection: close", host=host, path=path, length=len(RAW)) + RAW
                 assert status((await by_hand(router, data))[0]) == expected, (host, lines, path)
-        url, headers = f"{router.control_url}/metrics", {"Host": "example.org"}
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
-            return answer.status
-
-    assert with_router(use, v1) == 421
+        assert (await get(f"{router.control_url}/metrics", Host="example.org"))[0] == 421
     assert len(v1.seen) == 6
 
 
 # ------------------------------------------------------------------------------------------ the log
 
-WHEN = {"time": 1e9, "latency_ms": 1.0, "served": True, "attempts": 1, "user": "ana"}
+FIELDS = {"latency_ms": 1.0, "served": True, "attempts": 1}
+
+
+def write(log, name, body, answer, version):
+    """Write a request with a body and its answer as the router does."""
+    request = SimpleNamespace(name=name, arrived=1e9, user="ana", body=body)
+    return write_rows(log, request, Answer(200, {}, answer), version=version, **FIELDS)
 
 
 def log_of(*pairs):
     """A log with a good row of v1, and v2's answers: pairs of (body, answer)."""
-    log = RequestLog()
-    write_rows(log, "good", RAW, 200, b'{"prediction": 175.0, "score": 0.5}', version="v1", **WHEN)
+    log = RedactedLog(None, ())
+    write(log, "good", RAW, b'{"prediction": 175.0, "score": 0.5}', "v1")
     for i, (body, answer) in enumerate(pairs):
-        write_rows(log, f"r{i}", body, 200, answer, version="v2", **WHEN)
+        write(log, f"r{i}", body, answer, "v2")
     return log.read()
 
 
@@ -313,26 +307,25 @@ def test_a_full_disk_is_counted_and_fails_nobody(monkeypatch):
     def full(line):
         raise OSError(28, "No space left on device")
 
-    log = RequestLog()
+    log = RedactedLog(None, ())
     monkeypatch.setattr(log, "_append", full)
     body = b'{"rows": [{"distance": 1}, {"distance": 2}]}'
-    assert write_rows(log, "r1", body, 200, b'{"predictions": [1, 2]}', version="v1", **WHEN) == 2
+    assert write(log, "r1", body, b'{"predictions": [1, 2]}', "v1") == 2
 
 
-def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusals(tmp_path, monkeypatch):
+@in_a_loop
+async def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusals(
+    tmp_path, monkeypatch
+):
     body = {"rows": [{"distance": 1400, "zone": 2}, {"distance": 187, "zone": 7}]}
     monkeypatch.setenv("MLPROD_LOG_KEY", "sixteen characters at least")
-    v2 = Upstream("v2", status=422)
-
-    async def use(router):
+    v2, log, redact = Upstream("v2", status=422), tmp_path / "log", ["zone", "user_id"]
+    async with routed(Upstream("v1"), v2, log=log, plan={"mirror": 100}, redact=redact) as router:
         for _ in range(10):
             await post(router, user="ana-maria", body=body)
         await copies_are_done(router)
         router.apply(plan_of(dead(), v2.url))
         await post(router, user="ana-maria", body=body)
-
-    log = tmp_path / "log"
-    with_router(use, Upstream("v1"), v2, log=log, plan={"mirror": 100}, redact=["zone", "user_id"])
     assert "zone" not in log.read_text() and "ana-maria" not in log.read_text()
     table = read(log)
     assert table["user_id"].nunique() == 1 and table["user_id"].notna().all()
@@ -344,23 +337,29 @@ def test_the_log_hides_what_is_redacted_of_answers_lost_tries_copies_and_refusal
 
 
 @pytest.mark.parametrize("problem", ["nobody listens", "connection cut"])
-def test_a_dead_canary_is_seen_by_the_judge_and_not_by_the_user(tmp_path, problem):
+@in_a_loop
+async def test_a_dead_canary_is_seen_by_the_judge_and_not_by_the_user(tmp_path, problem):
     canary, tries = (dead(), 1) if problem == "nobody listens" else (Upstream("v2", status="cut"), 2)
-    code, headers, _ = with_router(post, Upstream("v1"), canary, log=tmp_path / "log", plan={"weight": 100})
+    async with routed(Upstream("v1"), canary, log=tmp_path / "log", plan={"weight": 100}) as router:
+        code, headers, _ = await post(router)
     assert code == 200 and headers["X-Version"] == "v1"
     log = read(tmp_path / "log").set_index("version")
     assert log.loc["v2", ["served", "status"]].tolist() == [False, 502]
     assert log.loc["v1", ["served", "status", "attempts"]].tolist() == [True, 200, tries + 1]
 
 
-@pytest.mark.parametrize(("answer", "paths", "expected"), [("cut", (), 502), (500, ("/predict",), 500)])
-def test_neither_an_unsafe_request_nor_one_with_an_answer_is_sent_twice(answer, paths, expected):
-    v1, v2 = Upstream("v1"), Upstream("v2", status=answer)
-    assert with_router(post, v1, v2, plan={"weight": 100}, retry_paths=paths)[0] == expected
-    assert (len(v1.seen), len(v2.seen)) == (0, 1)
+@in_a_loop
+async def test_neither_a_label_nor_a_request_with_an_answer_is_sent_twice():
+    v1, v2 = Upstream("v1", status="cut"), Upstream("v2", status=500)
+    async with routed(v1, v2, plan={"weight": 100}) as router:
+        assert (await post(router))[0] == 500
+        assert (len(v1.seen), len(v2.seen)) == (0, 1)
+        await label(router)
+    assert (len(v1.seen), len(v2.seen)) == (1, 2)
 
 
-def test_a_version_that_is_only_slow_to_connect_is_not_gone():
+@in_a_loop
+async def test_a_version_that_is_only_slow_to_connect_is_not_gone():
     """Its queue of connections is full for more than a second; then it takes them again."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind(("127.0.0.1", 0))
@@ -369,15 +368,11 @@ def test_a_version_that_is_only_slow_to_connect_is_not_gone():
             full = stack.enter_context(socket.socket())
             full.setblocking(False)
             full.connect_ex(listener.getsockname())
-
-        async def use(router):
+        async with routed(f"http://127.0.0.1:{listener.getsockname()[1]}", Upstream("v2")) as router:
             asked = asyncio.ensure_future(post(router))
             await asyncio.sleep(1.5)
             async with Upstream("v1", listener=listener):
-                return await asked
-
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        code, headers, _ = with_router(use, url, Upstream("v2"))
+                code, headers, _ = await asked
     assert (code, headers["X-Version"]) == (200, "v1")
 
 
@@ -385,10 +380,10 @@ def test_a_version_that_is_only_slow_to_connect_is_not_gone():
 
 
 @pytest.mark.filterwarnings("ignore:.*a label for request")
-def test_a_version_that_is_not_ready_gets_nothing_and_its_users_do_not_notice(tmp_path):
-    v1, v2 = Upstream("v1"), Upstream("v2", ready=False)
-
-    async def use(router):
+@in_a_loop
+async def test_a_version_that_is_not_ready_gets_nothing_and_its_users_do_not_notice(tmp_path):
+    v1, v2, plan = Upstream("v1"), Upstream("v2", ready=False), {"weight": 100, "mirror": 100}
+    async with routed(v1, v2, log=tmp_path / "log", plan=plan) as router:
         assert [(await post(router))[1]["X-Version"] for _ in range(5)] == ["v1"] * 5
         assert ((await label(router))[0], v2.seen) == (200, [])
         v2.ready, checks = True, v2.checks
@@ -402,30 +397,8 @@ def test_a_version_that_is_not_ready_gets_nothing_and_its_users_do_not_notice(tm
         assert (code, headers["Retry-After"], headers["X-Version"]) == (503, "1", "router")
         sent = len(v1.seen), len(v2.seen)
         assert ((await label(router))[0], len(v1.seen), len(v2.seen)) == (503, *sent)
-
-    with_router(use, v1, v2, log=tmp_path / "log", plan={"weight": 100, "mirror": 100})
     log = read(tmp_path / "log")
     assert set(log[log["version"] == "v2"]["status"]) == {200}  # no try has failed
-
-
-def test_a_real_service_that_still_loads_gets_nothing_until_it_is_ready(tmp_path):
-    model, log = save_ridge(tmp_path / "model"), tmp_path / "v2"
-    config = ServiceConfig(model=model, log=str(log), faults=Faults(start_s=2.0), lifetime_s=120)
-
-    async def use(router):
-        versions = []
-        while not versions or versions[-1] != "v2":
-            code, headers, _ = await post(router)
-            assert code == 200
-            versions.append(headers["X-Version"])
-            await asyncio.sleep(0.02)
-        return versions
-
-    with start(config) as service:
-        assert service.state() == "starting"
-        versions = with_router(use, Upstream("v1"), service.url, plan={"weight": 100})
-    assert versions[0] == "v1" and len(versions) > 5
-    assert read(log)["status"].tolist() == [200]  # it has refused nobody
 
 
 # -------------------------------------------------------------------------------------------- labels
@@ -438,75 +411,73 @@ def test_a_real_service_that_still_loads_gets_nothing_until_it_is_ready(tmp_path
         *((404, 422, "v2"), (422, 404, "v1"), (422, 200, "v2")),  # 422 says what is wrong with the label
     ],
 )
-def test_a_label_goes_to_both_versions_and_the_better_answer_back(v1, v2, answered, tmp_path):
+@in_a_loop
+async def test_a_label_goes_to_both_versions_and_the_better_answer_back(v1, v2, answered, tmp_path):
     one, two, log = Upstream("v1", v1), Upstream("v2", v2), tmp_path / "log"
-    code, headers, _ = with_router(label, one, two, log=log)
+    async with routed(one, two, log=log) as router:
+        code, headers, _ = await label(router)
     assert (code, headers["X-Version"]) == ({"v1": v1, "v2": v2}[answered], answered)
     assert (len(one.seen), len(two.seen)) == (1, 1)
     assert log.read_text().count('"label": 227.0') == (200 in (v1, v2))
 
 
-def test_a_label_that_is_sent_again_is_one_line_of_the_log_and_a_correction_a_second(tmp_path):
-    async def use(router):
+@in_a_loop
+async def test_a_label_that_is_sent_again_is_one_line_of_the_log_and_a_correction_a_second(tmp_path):
+    async with routed(Upstream("v1"), Upstream("v2"), log=tmp_path / "log") as router:
         for value in (227.0, 227.0, 230.0, 230.0):
             await label(router, label=value)
-
-    with_router(use, Upstream("v1"), Upstream("v2"), log=tmp_path / "log")
     labels = [json.loads(line)["label"] for line in (tmp_path / "log").read_text().splitlines()]
     assert labels == [227.0, 230.0]
 
 
-def test_a_label_does_not_wait_for_a_canary_that_hangs():
+@in_a_loop
+async def test_a_label_does_not_wait_for_a_canary_that_hangs(monkeypatch):
+    monkeypatch.setattr(proxy, "ANSWER_S", 600)
     v2 = Upstream("v2", hang=600)
-    assert with_router(label, Upstream("v1"), v2, timeout_s=600)[0] == 200
+    async with routed(Upstream("v1"), v2) as router:
+        assert (await label(router))[0] == 200
     assert len(v2.seen) == 1
 
 
 # -------------------------------------------------------------------------------------------- copies
 
 
-def test_no_request_waits_for_a_shadow_that_hangs_and_copies_are_bounded(monkeypatch):
+@in_a_loop
+async def test_no_request_waits_for_a_shadow_that_hangs_and_copies_are_bounded(monkeypatch):
     monkeypatch.setattr(proxy, "COPIES", 5)
     monkeypatch.setattr(proxy, "COPY_S", 20.0)
     v2 = Upstream("v2", hang=30)
-
-    async def use(router):
-        statuses = [(await post(router))[0] for _ in range(20)]  # had one waited, the time would be over
-        return statuses, len(router._copies), router.meters.copies.labels("dropped")._value.get()
-
-    assert with_router(use, Upstream("v1"), v2, plan={"mirror": 100}) == ([200] * 20, 5, 15)
+    async with routed(Upstream("v1"), v2, plan={"mirror": 100}) as router:
+        for _ in range(20):  # had one of them waited, the time would be over
+            assert (await post(router))[0] == 200
+        assert len(router._copies) == 5
+        assert router.meters.copies.labels("dropped")._value.get() == 15
     assert len(v2.seen) <= 5
 
 
-def test_a_shadow_that_hangs_is_asked_less_and_fully_again_when_it_answers(monkeypatch):
+@in_a_loop
+async def test_a_shadow_that_hangs_is_asked_less_and_fully_again_when_it_answers(monkeypatch):
     monkeypatch.setattr(proxy, "COPIES", 4)
     monkeypatch.setattr(proxy, "COPY_S", 0.1)
-    v2 = Upstream("v2", hang=30)
-
-    async def use(router):
-        places = []
+    v2, places = Upstream("v2", hang=30), []
+    async with routed(Upstream("v1"), v2, plan={"mirror": 100}) as router:
         for v2.hang in (30, 0):
             for _ in range(6):
                 for _ in range(4):
                     await post(router)
                 await copies_are_done(router)
             places.append(router._places)
-        return places, router.meters.copies.labels("timeout")._value.get()
-
-    places, timeouts = with_router(use, Upstream("v1"), v2, plan={"mirror": 100})
+        timeouts = router.meters.copies.labels("timeout")._value.get()
     assert places == [1, 4]
     assert 4 <= timeouts < 24  # without fewer places, all of the 24 would have been copied
 
 
-def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
+@in_a_loop
+async def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
     v2 = Upstream("v2", status=500)
-
-    async def use(router):
-        code = (await post(router))[0]
+    async with routed(Upstream("v1"), v2, log=tmp_path / "log", plan={"mirror": 100}) as router:
+        assert (await post(router))[0] == 200
         await copies_are_done(router)
-        return code
-
-    assert with_router(use, Upstream("v1"), v2, log=tmp_path / "log", plan={"mirror": 100}) == 200
     assert v2.seen[0][1]["X-Shadow"] == "1"
     log = read(tmp_path / "log").set_index("version")
     assert log["served"].to_dict() == {"v1": True, "v2": False}
@@ -516,19 +487,18 @@ def test_a_copy_is_logged_as_one_that_nobody_saw(tmp_path):
 # --------------------------------------------------------------------------------------- under load
 
 
-def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
-    async def use(router):
-        over, settings = threading.Event(), {"rate": 200, "duration": 60, "users": 500, "random_state": 0}
+@in_a_loop
+async def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
+    over, settings = threading.Event(), {"rate": 100, "duration": 60, "users": 500, "random_state": 0}
+    async with routed(Upstream("v1"), Upstream("v2"), log=tmp_path / "log") as router:
         load = asyncio.ensure_future(asyncio.to_thread(open_loop, router.url, ROWS, stop=over, **settings))
         plans = {0: router.plan}
         for weight in (*range(4, 82, 4), 100, 0, 100, 0, 100):
             await asyncio.sleep(0.06)
-            plan = router.set_weights({"v1": 100 - weight, "v2": weight})
+            plan = router.apply(router.plan.weighted({"v1": 100 - weight, "v2": weight}))
             plans[plan.generation] = plan
         over.set()
-        return await load, plans
-
-    table, plans = with_router(use, Upstream("v1"), Upstream("v2"), log=tmp_path / "log")
+        table = await load
     assert len(plans) == 26 and table["plan"].nunique() > 8
     assert table.loc[table["status"] != 200, "status"].value_counts().to_dict() == {}
     expected = [plans[g].version_of(user) for g, user in zip(table["plan"], table["user_id"], strict=True)]
@@ -537,18 +507,33 @@ def test_plan_swaps_and_blue_green_switches_lose_and_misroute_nobody(tmp_path):
     assert len(log) == len(table) and set(log["request_id"]) == set(table["request_id"])
 
 
-def test_draining_waits_for_answers_and_sends_nothing_new():
+@in_a_loop
+async def test_draining_waits_for_answers_and_sends_nothing_new():
     v1 = Upstream("v1", hang=1.0)
-
-    async def use(router):
+    async with routed(v1, Upstream("v2")) as router:
         first = asyncio.ensure_future(post(router))
         while not router.in_flight["v1"]:
             await asyncio.sleep(0.005)
-        left, second = await asyncio.gather(router.drain("v1", timeout=5), post(router))
-        return (await first)[1]["X-Version"], second[1]["X-Version"], left
-
-    assert with_router(use, v1, Upstream("v2")) == ("v1", "v2", 0)
+        left, second = await asyncio.gather(router.drain("v1"), post(router))
+        assert ((await first)[1]["X-Version"], second[1]["X-Version"], left) == ("v1", "v2", 0)
     assert len(v1.seen) == 1
+
+
+@in_a_loop
+async def test_the_metrics_count_answers_and_refusals_and_prometheus_reads_them(monkeypatch):
+    monkeypatch.setattr(proxy, "BODY_BYTES", 1000)
+    plan = {"weight": 50, "mirror": 100}
+    async with routed(Upstream("v1"), Upstream("v2", status="cut"), plan=plan) as router:
+        for i in range(10):
+            await post(router, user=f"u{i}")
+        await post(router, body={"features": {"x": "y" * 2000}})
+        router.apply(plan_of(router.plan.upstreams["v1"]))  # a version that is gone has no weight
+        _, text = await get(router.control_url + "/metrics")
+    assert 'router_requests_total{code="200",version="v1"} 10.0' in text
+    assert 'router_requests_total{code="413",version="router"} 1.0' in text
+    assert 'router_weight_percent{version="v1"} 100.0' in text and 'weight_percent{version="v2"' not in text
+    if promtool := shutil.which("promtool"):
+        subprocess.run([promtool, "check", "metrics"], input=text, text=True, timeout=30, check=True)
 
 
 # ---------------------------------------------------------------------------------- its own process
@@ -565,65 +550,10 @@ def test_the_control_port_wants_the_token():
         assert "router_plan_swaps_total 0.0" in router.metrics()
 
 
-def test_a_wrong_config_ends_it_with_exit_code_2(tmp_path, capfd, monkeypatch):
+def test_a_wrong_config_ends_it_with_exit_code_2(tmp_path, monkeypatch):
     monkeypatch.delenv("MLPROD_LOG_KEY", raising=False)
-    plan, path = plan_of(dead()), tmp_path / "config.json"
+    plan = plan_of(dead())
     with pytest.raises(LabError, match="nowhere.*exit code 2"):
         RouterProcess(RouterConfig(plan=plan, log=str(tmp_path / "nowhere" / "log")))
     with pytest.raises(ValueError, match="set MLPROD_LOG_KEY in the environment: 16"):
         RouterProcess(RouterConfig(plan=plan, redact=["user_id"]))
-    hashed = RouterConfig(plan=plan, redact=["user_id"], parent_pid=0).model_dump_json()
-    for text, reason in ((hashed, "MLPROD_LOG_KEY"), ('{"plan": {}, "time_s": 1}', "time_s")):
-        path.write_text(text)
-        assert main(["--config", str(path)]) == 2
-        assert reason in capfd.readouterr().err
-
-
-def test_the_router_ends_after_its_lifetime_and_with_any_process():
-    other = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-    plan = plan_of(dead())
-    try:
-        with (
-            RouterProcess(RouterConfig(plan=plan, lifetime_s=0.3)) as short,
-            RouterProcess(RouterConfig(plan=plan, lifetime_s=60, parent_pid=other.pid)) as router,
-        ):
-            assert short.process.wait(60) == 5
-            assert router.plan == plan
-            other.kill()
-            assert router.process.wait(60) == 4
-    finally:
-        other.kill()
-        other.communicate()
-
-
-def test_a_router_does_not_outlive_a_killed_parent():
-    code = (
-        "import sys; from mlprod_helpers.serving import RouterConfig, RouterProcess;"
-        f"p = RouterProcess(RouterConfig(plan={plan_of(dead()).model_dump()!r}, lifetime_s=60));"
-        "print(p.pid, flush=True); sys.stdin.read()"
-    )
-    pipes = {"stdout": subprocess.PIPE, "stdin": subprocess.PIPE, "text": True}
-    parent = subprocess.Popen([sys.executable, "-c", code], **pipes)
-    pid = int(parent.stdout.readline())
-    parent.kill()
-    parent.communicate()
-    until(lambda: not is_alive(pid))
-
-
-def test_the_metrics_count_answers_and_refusals_and_prometheus_reads_them(monkeypatch):
-    monkeypatch.setattr(proxy, "BODY_BYTES", 1000)
-
-    async def use(router):
-        for i in range(10):
-            await post(router, user=f"u{i}")
-        await post(router, body={"features": {"x": "y" * 2000}})
-        router.apply(plan_of(router.plan.upstreams["v1"]))  # a version that is gone has no weight
-        async with aiohttp.ClientSession() as session, session.get(router.control_url + "/metrics") as answer:
-            return await answer.text()
-
-    text = with_router(use, Upstream("v1"), Upstream("v2", status="cut"), plan={"weight": 50, "mirror": 100})
-    assert 'router_requests_total{code="200",version="v1"} 10.0' in text
-    assert 'router_requests_total{code="413",version="router"} 1.0' in text
-    assert 'router_weight_percent{version="v1"} 100.0' in text and 'weight_percent{version="v2"' not in text
-    if promtool := shutil.which("promtool"):
-        subprocess.run([promtool, "check", "metrics"], input=text, text=True, timeout=30, check=True)

@@ -1,8 +1,5 @@
 """Streams: each kind of drift is what it says, as large and when it says; and the truth stays sealed."""
 
-import copy
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,17 +155,6 @@ def test_prior_drift_changes_the_chance_of_a_label_by_the_odds():
     assert (before, after) == pytest.approx((0.5, 0.75), abs=0.04)  # odds of 1 become odds of 3
 
 
-def test_a_rare_class_can_become_common():
-    stream = make_stream(
-        N,
-        concept=Linear(prior=0.01, noise=0.005),
-        drifts=Drift("prior", "sudden", N // 2, size=0.6),
-        random_state=0,
-    )
-    assert stream.y[: N // 2].mean() == pytest.approx(0.01, abs=0.004)
-    assert stream.y[N // 2 :].mean() == pytest.approx(0.61, abs=spread(0.6, N / 2))
-
-
 # --- patterns -------------------------------------------------------------------------------------
 
 
@@ -321,12 +307,6 @@ def test_frames_are_ones_own_and_arrays_cannot_be_changed():
     for array in (stream.X, stream.y, stream.time, stream.label_time):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
-
-
-def test_a_stream_can_be_copied_and_stored():
-    stream = make_stream(200, drifts=Drift("prior", "sudden", 50), random_state=0)
-    for twin in (copy.deepcopy(stream), pickle.loads(pickle.dumps(stream))):
-        assert np.array_equal(twin.X, stream.X) and twin.reveal().onsets == (50,)
 
 
 def test_drawn_drifts_fit_every_stream():
