@@ -3,9 +3,10 @@ PYTHON ?= python3
 # a virtual environment keeps its programs elsewhere on Windows; there, use conda (README)
 BIN := .venv/bin
 STAMP := .venv/.installed
+SITE := .venv/.site
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test notebooks audit lock clean
+.PHONY: help env lab test notebooks audit site handouts pictures lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 lab: $(STAMP) ## open the first notebook in JupyterLab; pass options as ARGS="--no-browser --port 8899"
-	$(BIN)/jupyter lab $(ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)/notebooks" --LabApp.default_url=/lab/tree/00_start_here.ipynb $(ARGS)
 
 test: $(STAMP) ## run every check that CI runs
 	$(BIN)/python -m mlprod_tools test $(ARGS)
@@ -35,8 +36,21 @@ notebooks: $(STAMP) ## build notebooks/ and solutions/ from lessons/
 audit: $(STAMP) ## try every exercise with right, wrong and nonsensical answers and with mutants, on 50 seeds
 	$(BIN)/python -m mlprod_tools audit --seeds 50 --mutants $(ARGS)
 
+$(SITE): $(STAMP)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation -c constraints.txt -e ".[dev,site]"
+	@touch $(SITE)
+
+site: $(SITE) ## make the course as web pages in build/site/html
+	$(BIN)/python -m mlprod_tools site $(ARGS)
+
+handouts: $(SITE) ## print each lesson, and two cards of one page, to PDF in build/handouts (needs Chromium)
+	$(BIN)/python -m mlprod_tools handouts $(ARGS)
+
+pictures: $(SITE) ## take the pictures in docs/ again, of what a learner sees (needs Chromium)
+	$(BIN)/python -m mlprod_tools pictures $(ARGS)
+
 lock: $(STAMP) ## pin the newest versions that pyproject.toml allows (needs the network)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --all-extras pyproject.toml -o constraints.txt
 
 clean: ## remove the environment and caches; your answers and progress stay
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache build
