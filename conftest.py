@@ -43,6 +43,18 @@ def _compare_pictures():
     IPyNbCell._compares_pictures = True
 
 
+def pytest_xdist_make_scheduler(config, log):
+    """A module's tests run on one core, since they share fixtures; the lessons in the browser are shared out one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            scope = super()._split_scope(nodeid)
+            return f"{scope}[{nodeid.split('[')[-1]}" if scope.endswith("test_browser_lessons.py") else scope
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
 def pytest_collection_modifyitems(items):
     live = [item for item in items if _is_live(item)]
     if not live:

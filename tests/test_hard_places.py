@@ -83,7 +83,7 @@ def _plain(cell):
 
 
 def test_in_a_folder_with_spaces_and_other_letters_all_checks_pass_and_progress_is_kept(tmp_path):
-    folder = course(tmp_path / "Kurs für alle, 学 (2)")
+    folder = course(tmp_path / "Cours été, 学 (2)")
     notebook = nbformat.reads(run([sys.executable, "-c", EXECUTE, SOLUTION.name], folder), 4)
     assert verdicts(notebook) == verdicts(nbformat.read(SOLUTION, 4))
     rows = json.loads((folder / "notebooks/.mlprod-progress.json").read_text(encoding="utf-8"))["exercises"]
