@@ -14,8 +14,8 @@
 # %% [markdown]
 # # The deployment checklist: promises with evidence
 #
-# > **When a server is busy 80% of the time, a request waits on average four times as long as the server works on it.**
-# > Here 16 requests a second arrive at random, and one server answers each in 50 milliseconds on average.
+# > **If a server is busy 80% of the time, the average request waits 200 milliseconds for its turn, although answering it takes only 50.**
+# > Here 16 requests a second arrive at random.
 #
 # Before a model goes live, someone asks how fast it is, how many machines it needs, what its log holds, and who rolls it back. We write the answers
 # into a **deployment record**, where each promise has a figure as evidence.
@@ -181,7 +181,7 @@ lesson.recall(
 # %% [markdown]
 # On these 1,242 flights, one line of pandas is as good as the model, because neither uses wind data. So a record states how good today's solution is.
 #
-# A good mean can hide a large error for some people. So a record also states the error per **segment**, here each airline, with a 95% interval from `low` to `high` (NaN below 30 rows) and the error of the `median`:
+# A good mean can hide a large error for some people. So a record also states the error per **segment**, here per airline. The 95% interval of `error` runs from `low` to `high` (NaN below 30 rows). The column `median` is the baseline's error:
 
 # %%
 from mlprod_helpers import checklist
@@ -191,7 +191,7 @@ of_median = (live["median"] - live["air_time"]).abs().groupby(live["carrier"], o
 by_airline.assign(median=of_median).round(1)
 
 # %% [markdown]
-# `AS` has the largest error, but on only two flights. The intervals of `UA` and `EV` do not overlap, so users of `UA` really see larger errors. This alone does not show unfair treatment: the median's error is as large, because `UA` flies farther.
+# `AS` has the largest error, but on only two flights. The intervals of `UA` and `EV` do not overlap, so users of `UA` really see larger errors. This need not be unfair: `UA` flies farther, and the baseline's error there is as large.
 #
 # *Change this and run again:* set `"2013-02-26"` to `"2013-07-01"`. Is the model still as good as the median?
 #
@@ -310,7 +310,7 @@ lesson.check("5.2")
 # %% [markdown]
 # ### Try it yourself
 #
-# One server at a load of 80% has a p99 of 1,151 ms. With 16 servers, p99 falls to 237 ms: one large pool is faster than many small ones. How many servers get below 300 ms?
+# At a load of 80%, p99 is 1,151 ms with one server and 237 ms with 16: one large pool is faster than many small ones. How many servers are enough for 300 ms?
 
 # %%
 from mlprod_helpers import explore
@@ -372,7 +372,7 @@ lesson.check("5.3")
 # **Serving:** are predictions made when a request arrives (realtime), or for all cases in advance (batch)? **Training:** does the model learn from each label as it arrives (realtime), or from stored rows at intervals (batch)?
 # The two choices are independent.
 #
-# How many times cheaper (in seconds) is a row in a call with 1,000 rows than on its own?
+# Per row, how many times cheaper (in seconds) is a call with 1,000 rows than with one?
 
 # %%
 lesson.predict("how many times cheaper is a row among 1,000", ..., choices=[1, 10, 100, 1000])
@@ -494,7 +494,7 @@ lesson.check("5.5")
 # %% [markdown]
 # ## A log without people
 #
-# A good log has the same fields in each row, is deleted after a stated time, and holds no more than its readers need. Here is a careless entry, with the parts that identify a person:
+# A good log has the same fields in each row, is deleted after a stated time, and holds no more than its readers need. These parts of a careless entry identify a person:
 
 # %%
 entry = {
@@ -508,7 +508,7 @@ for trace in checklist.find_personal(entry, names=["Ada"]):
     print(trace.path, "|", trace.kind, "|", trace.text)
 
 # %% [markdown]
-# The `user_id` also identifies a person, to anybody with the customer table. We replace it with a **pseudonym**:
+# Anybody with the customer table can look up the `user_id`, too. We replace it with a **pseudonym**, which nobody can trace back without a secret key:
 
 # %%
 from mlprod_helpers.checklist import coarse, mask, pseudonym
@@ -519,9 +519,9 @@ print(coarse(entry["features"]["distance"], 100), "miles, rounded down to hundre
 print(pseudonym(entry["user_id"], key), "is the same for each request of this user")
 
 # %% [markdown]
-# *Change this and run again:* set 100 to 500. Which distances look alike now?
+# *Change this and run again:* set 100 to 500. Which other distances give the same result?
 #
-# A pseudonym needs a secret key. A plain **hash** is a fingerprint that anybody can compute. A thief can hash every possible id and look yours up:
+# A plain **hash**, without a key, is a fingerprint that anybody can compute. A thief can hash every possible id and look yours up:
 
 # %%
 import hashlib
@@ -583,7 +583,7 @@ lesson.check("5.6")
 #
 # With the carrier and hundreds of miles, k is 1. Without the carrier and with steps of 500 miles, the smallest group is the six flights to Honolulu, and some other weeks have only one. So the log in the record below has no carrier, and a single group for 2,000 miles or more.
 #
-# A large k is not always enough. It says nothing about what the rows of a group have in common, or about all the rows that share a pseudonym.
+# A large k is not always enough. All rows of a group may contain the same complaint. Several rows with one pseudonym may together identify a user.
 #
 # </details>
 
@@ -718,9 +718,9 @@ print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 # | what | cost in EUR a month |
 # | --- | --- |
 # | each server | 60 |
-# | each minute with a p99 above 300 ms (of 1,800 in the busiest hours) | 2 |
+# | each minute of the busiest hours (1,800 a month) with a p99 above 300 ms | 2 |
 #
-# What does a month cost with four servers, and with twelve?
+# What does a month cost with four servers, and with twelve? The column `missed` is the share of minutes above 300 ms.
 
 # %%
 pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).round(2)

@@ -143,7 +143,7 @@ FAULTY = [
     ("baseline", "the timetable", "vague", "a figure and say of what"),
     ("baseline", "2013", "vague", "a figure and say of what"),
     ("baseline", "14 minutes", "vague", "a figure and say of what"),
-    ("latency", Claim("fast enough"), "vague", "no figure"),
+    ("latency", Claim("fast enough"), "vague", "not a number"),
     ("latency", Claim(metric="p99", at_most=320, unit="ms"), "no evidence", "Nothing proves"),
     ("latency", p99_claim(0.2, "s", 250), "contradicted", "by its evidence, 0.25 s"),
     ("latency", drawn(seeds=1), "one seed", "10 seeds"),

@@ -153,7 +153,7 @@ def _claims(record):
 def _threshold(row, claim):
     if claim.threshold is None:
         todo = 'such as Claim(metric="p99", at_most=200, unit="ms")'
-        yield row, "vague", f'"{claim}" is no figure. State a metric, a threshold and its unit, {todo}.'
+        yield row, "vague", f'"{claim}" is not a number. State a metric, a threshold and its unit, {todo}.'
     elif not claim.metric:
         yield row, "vague", f'"{claim}" has a threshold, but of what? Name the metric.'
     elif claim.metric in METRICS:
@@ -203,7 +203,11 @@ def _evidence(row, claim):
     if evidence.source == "simulation" and len(evidence.draws) < MIN_DRAWS:
         draws = "one draw" if len(evidence.draws) < 2 else f"{len(evidence.draws)} draws"
         todo = f"Repeat it with at least {MIN_DRAWS} seeds"
-        yield row, "one seed", f'"{claim}" rests on {draws} of random traffic; the next day differs. {todo}.'
+        yield (
+            row,
+            "one seed",
+            f'"{claim}" rests on {draws} of random traffic, and another day may be worse. {todo}.',
+        )
 
 
 def _missed(claim):
@@ -212,7 +216,7 @@ def _missed(claim):
         return f"is contradicted by its evidence, {worst}"
     bad = round((1 - claim.kept) * len(draws))
     share = f"{claim.share:.0%}"
-    return f"was missed in {bad} of {len(draws)} draws (worst: {worst}); it promises {share} of them"
+    return f"was missed in {bad} of {len(draws)} draws (worst: {worst}), but it must hold in {share} of them"
 
 
 def _conditions(row, claim, sizing):

@@ -65,7 +65,7 @@ class Record:
     >>> record.latency = [Claim("fast enough")]
     >>> print(record.lint().of("latency"))
     1 finding:
-    - latency, vague: "fast enough" is no figure. State a metric, a threshold and its unit, such as
+    - latency, vague: "fast enough" is not a number. State a metric, a threshold and its unit, such as
       Claim(metric="p99", at_most=200, unit="ms").
     >>> Record.from_dict(record.to_dict()) == record
     True

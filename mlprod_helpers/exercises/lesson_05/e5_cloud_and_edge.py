@@ -58,12 +58,12 @@ def costs(case, *, machines=None, months_updates=True, bits=8):
 )
 def cloud_and_edge(answer, rng, expect):
     """`cloud_and_edge(case)`: cost of a month in the cloud, on the devices, and the seconds of the first load."""
-    parts = {"a little of one more": 0.2, "most of one more": 0.8, "and nothing over": 0.0}
+    parts = {" and a little of one more": 0.2, " and most of one more": 0.8, " exactly": 0.0}
     with expect.defining():
         for words, part in parts.items():
             case = draw_case(rng, part)
             machines = case["peak_per_s"] * case["seconds_per_request"] / case["busy"]
-            told = f"the peak fills {int(machines + 1e-9)} machines, {words}"
+            told = f"the peak fills {int(machines + 1e-9)} machines{words}"
             for got, right, what in zip(
                 answer(dict(case)), costs(case), ("cloud", "edge", "first load"), strict=True
             ):

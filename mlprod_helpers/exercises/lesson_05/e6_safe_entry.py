@@ -56,7 +56,9 @@ def safe_entry(answer, rng, expect):
         fault = _found_without_key(answer, kept, key)
         expect.true(not fault, what, fault)
         fault = _not_one_each(answer, kept, key, rng)
-        expect.true(not fault, "one user has one pseudonym in every process, another user another", fault)
+        expect.true(
+            not fault, "each user has one pseudonym in every process, and no two users share one", fault
+        )
     for what, fault in faults.items():
         expect.true(not fault, what, fault)
 

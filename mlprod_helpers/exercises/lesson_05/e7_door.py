@@ -97,19 +97,19 @@ def draw_payloads(rng):
         "300 rows": {"rows": _rows(rng, 1) * 300},
     }
     return {
-        "what is right is let in: 200": [(what, payload, 200, "") for what, payload in good.items()],
+        "valid requests are accepted: 200": [(what, payload, 200, "") for what, payload in good.items()],
         "NaN and infinity are refused: 400": wrong("distance", nan, inf) + wrong("hour", nan, inf),
-        "True is no number: 400": wrong("hour", True, False) + wrong("distance", True),
+        "True is not a number: 400": wrong("hour", True, False) + wrong("distance", True),
         "numbers out of range are refused: 400": [
             *outside,
             ("100 rows, the last one wrong", {"rows": last}, 400, "distance"),
         ],
-        "texts and None are no numbers: 400": wrong("distance", "700", None, [700])
+        "text and None are not numbers: 400": wrong("distance", "700", None, [700])
         + wrong("hour", "9", None),
         "unknown and missing fields are refused: 400": [
             (what, payload, 400, "") for what, payload in fields.items()
         ],
-        "anything else than a list of dicts is refused: 400": [
+        "anything other than a list of dicts is refused: 400": [
             (what, payload, 400, "") for what, payload in shapes.items()
         ],
         "more than 100 rows are too many: 413": [(what, payload, 413, "") for what, payload in many.items()],
@@ -151,7 +151,11 @@ def _named(reason):
     return {name for name in FIELDS if name in reason}
 
 
-_DEFINING = ("what is right is let in: 200", "NaN and infinity are refused: 400", "True is no number: 400")
+_DEFINING = (
+    "valid requests are accepted: 200",
+    "NaN and infinity are refused: 400",
+    "True is not a number: 400",
+)
 
 
 @door.inputs

@@ -83,7 +83,7 @@ def record(answer, rng, expect):
             "it promises a p99 of 300 ms or less",
             f"`p99_ms` is {promise.at_most:g}",
         )
-        expect.true(replay.met, "drawn traffic keeps its promises", replay.reason)
+        expect.true(replay.met, "its promises hold for new random traffic", replay.reason)
         expect.true(month["cost"] <= CHEAP, f"a month costs at most {CHEAP:.0f} EUR", _bill(month))
 
 
