@@ -17,9 +17,9 @@
 # # Detecting drift
 #
 # > **Nothing had changed, but the monitor raised an alarm in 999 of 1,000 weeks.** It compared 100 new rows a week with 10,000 older ones, in 20 columns of flight and weather data.
-# > It raised an alarm if any column was above the usual limit. All rows came from one shuffled table, so nothing could have changed.
+# > It raised an alarm if any column's drift score was above the usual limit. All rows came from one shuffled table, so nothing could have changed.
 #
-# People soon ignore such a monitor. This lesson is about alarms that people still take seriously after months.
+# People soon ignore such a monitor. This lesson is about alarms that people still trust after months.
 
 # %% [markdown]
 # ## What you will do
@@ -63,9 +63,9 @@ columns = [name for name in both if name not in ("time", "date", "full_hour", "d
 print(len(columns), "columns:", *columns)
 
 # %% [markdown]
-# We shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 random rows from the rest. So all differences are due to chance. An alarm when nothing has changed is a **false alarm**.
+# We shuffle all 33,678 flights. The first 10,000 are the reference, and a "week" is 100 random rows from the rest. So all differences are due to chance. We call such a week *quiet*, and an alarm in it a **false alarm**.
 #
-# We call a week in which nothing has changed *quiet*. In what share of quiet weeks is the PSI of a single column above 0.1?
+# In what share of quiet weeks is the PSI of a single column above 0.1?
 
 # %%
 lesson.predict("weeks with an alarm of one column", ..., choices=[0.01, 0.05, 0.3, 0.7])
@@ -255,7 +255,7 @@ def psi(reference, current, bins):
     Returns
     -------
     float
-        A value exactly on an edge may go to either side. Equal edges may count as one or as several.
+        A value exactly on an edge may go to either side. If several quantiles are equal, you may use this edge once or repeat it.
 
     Example: with the reference 1, 2, 3, 4, the current values 1, 1, 1, 4 and two bins, the counts are 2.5 and 2.5
     against 3.5 and 1.5. The shares are 0.5, 0.5 and 0.7, 0.3, and the index is about 0.17.
@@ -278,7 +278,7 @@ lesson.check("3.2")
 # %% [markdown]
 # ## Twenty columns, two kinds of promise
 #
-# A **p-value** says how often a quiet week has a PSI at least as large as this week's. If we *flag* (report) each column with $p < 0.05$, one column is flagged in 5% of quiet weeks, and any of twenty independent columns in $1 - 0.95^{20}$ = 64%.
+# A **p-value** says how often a quiet week has a PSI at least as large as this week's. If we *flag* (report) each column with $p < 0.05$, each is flagged in 5% of quiet weeks, and at least one of twenty independent columns in $1 - 0.95^{20}$ = 64%.
 # You can make one of two promises instead:
 #
 # - *The chance of any false flag is at most 5%.* **Bonferroni** compares each p with 0.05/20. *Holm* does so for the smallest p-value, and is a little less strict with each larger one.
@@ -286,7 +286,7 @@ lesson.check("3.2")
 #
 # <details><summary>The two promises in detail</summary>
 #
-# Holm starts with the smallest p-value and stops at the first one above its limit. Benjamini-Hochberg promises something about the average over many weeks, not about each week. The columns have to be independent or rise and fall together. It finds more than Holm and promises less.
+# Holm starts with the smallest p-value and stops at the first above its limit. Benjamini-Hochberg limits the average over many weeks, not each week. The columns have to be independent or rise and fall together. Its promise is weaker than Holm's, so it finds more drifted columns.
 #
 # </details>
 #
@@ -370,8 +370,8 @@ for n in (10_000, 100_000, 1_000_000):
 pd.DataFrame(tiny).transpose()
 
 # %% [markdown]
-# The **effect size** says how large the change is. PSI and KS have different scales, so the course converts both to one unit: *the shift, in sd, of a normal column
-# that gives the same distance*. A shift of 0.2 is small, 0.5 medium, and 0.8 large. With more rows, the p-value becomes smaller, and the effect size approaches the true shift.
+# The **effect size** says how large the change is. PSI and KS have different scales, so the course converts both to one unit: *how far, in sd, a normal column must
+# shift to have the same PSI or KS*. A shift of 0.2 is small, 0.5 medium, and 0.8 large. With more rows, the p-value becomes smaller, and the effect size approaches the true shift.
 #
 # *Change this and run again:* replace `0.02` by `0.2`. What happens to p?
 #
@@ -397,7 +397,7 @@ for n in (100, 1_000, 10_000):
 pd.DataFrame(quiet_size).T.round(3)
 
 # %% [markdown]
-# Converted to shifts, the usual limits contradict each other. (The adversarial **AUC** is that of a classifier that tells the two samples apart.)
+# Converted to shifts, the usual limits contradict each other. (The adversarial **AUC** comes from a classifier that tells the two samples apart.)
 
 # %%
 limits = {
@@ -417,9 +417,9 @@ plots.bars(
 
 # %% [markdown]
 # A PSI above 0.25 needs a shift of half an sd, and an AUC above 0.8 needs 1.19 sd. So for *one* normal column, the second alarm adds nothing to the first. Choose
-# the shift that matters to you, then the limits that correspond to it.
+# the shift that matters to you, then the corresponding limits.
 #
-# But a classifier combines many columns. In the next cell, 20 independent columns shift by 0.3 sd each:
+# But a classifier combines many columns. Here, 20 independent columns shift by 0.3 sd each:
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -499,7 +499,7 @@ lesson.check("3.4")
 # %% [markdown]
 # ## Compared with what?
 #
-# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature has seasons but no trend, and the number of daily passenger *entries* grows slowly. We compare each week's mean with the training data (2001 to 2003), the four weeks before, and the same week last year. A distance above one sd of these training weeks raises an alarm.
+# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature has seasons but no trend, and daily passenger *entries* grow slowly. We compare each week's mean with the training data (2001 to 2003), the four weeks before, and the same week last year. A difference of more than one sd (computed from the training weeks) raises an alarm.
 #
 # Which reference notices the growth? Which one raises no alarm about the seasons?
 
@@ -640,7 +640,7 @@ pd.DataFrame(weeks_late).rename_axis("shift").round(1)
 # - **DDM** (drift detection method) raises an alarm when the error rate is three **standard errors** above its lowest value so far. A standard error is the sd of an estimate.
 # - **ADWIN** (adaptive windowing) keeps a window of recent rows, and drops the older part if it differs from the newer part by more than chance. Its `delta` limits the probability that it does so by mistake.
 #
-# Here are the errors of the flight model, in the order of landing. An error above 20 minutes counts as 1, and any other as 0:
+# Here are the flight model's errors, in the order of landing. An error above 20 minutes counts as 1, any other as 0:
 
 # %%
 from mlprod_helpers import detectors
@@ -656,11 +656,11 @@ shuffled = np.random.default_rng(5).permutation(too_far)
 print("the same errors, shuffled:", detectors.detect(shuffled, "ADWIN"))
 
 # %% [markdown]
-# There are alarms in May and October, when the winds change, and at many other times. After shuffling, there are none. The errors of successive flights are correlated, and detectors guarantee little for such errors.
+# There are alarms in May and October, when the winds change, and at many other times. After shuffling, there are none. The errors of successive flights are correlated, so the detectors' guarantees do not hold.
 #
-# The next stream is simulated. At row 8,000, the right answers change for 15% of the rows. Half of the labels arrive within 400 rows.
+# The next stream is simulated. From row 8,000 on, the right answer is different for 15% of the rows. Half of the labels arrive within 400 rows.
 #
-# `errors_of` sorts the errors by the arrival of their labels. A **back-test** runs a detector on past data. If it reads the errors in the order of the requests, it uses labels that had not arrived yet.
+# `errors_of` sorts the errors by the arrival of their labels. A **back-test** runs a detector on past data. If it reads the errors in the order of the requests, it uses labels that had not arrived yet. Below, "late" counts rows since the *onset* (row 8,000).
 
 # %%
 from mlprod_helpers import streams
@@ -947,7 +947,7 @@ plots.show(
 # %% [markdown]
 # If the inputs shift to a harder region, the model's probabilities still show how hard it is. If the answers change, no method can see it without labels.
 #
-# Later, labels show a gap between estimated and real accuracy. Is it a sign of **concept drift**, a changed relation between inputs and answers? *Only if the inputs stay in the range of the training data, and the probabilities are calibrated there.* In the next table, only the inputs changed.
+# Suppose labels later show a gap between estimated and real accuracy. Is it a sign of **concept drift**, a changed relation between inputs and answers? *Only if the inputs stay in the range of the training data, and the probabilities are calibrated there.* In the next table, only the inputs changed.
 #
 # <details><summary>What the next table shows</summary>
 #

@@ -424,7 +424,7 @@ def _verdict(test, psi, pvalue, effect_size, alpha, min_effect):
 
 def _reason(verdict, facts, effect_size, also, min_effect):
     if verdict == "quiet":
-        facts = "no more than chance does when nothing has changed"
+        facts = "chance alone could cause a difference of this size"
     elif verdict == "small":
         facts = f"real but small ({effect_size:.2g} sd, below {min_effect:g}): {facts}"
     return "; ".join(part for part in (facts, also) if part) or "nothing to compare"

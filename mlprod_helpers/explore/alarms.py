@@ -69,7 +69,7 @@ def _alarm_still():
         axes, titles, ranges, ticks, (plots.RED, plots.BLUE), strict=True
     ):
         ax.set_title(title)
-        ax.set(xscale="log", yscale="log", xlim=(0.01, 1), ylim=limits, xlabel="PSI that alarms")
+        ax.set(xscale="log", yscale="log", xlim=(0.01, 1), ylim=limits, xlabel="limit of the PSI")
         ax.set_xticks([0.01, 0.03, 0.1, 0.25, 1], ["0.01", "0.03", "0.1", "0.25", "1"])
         ax.set_yticks(marks, [f"{mark:g}" for mark in marks])
         ax.minorticks_off()
@@ -91,8 +91,8 @@ def alarm_picture(threshold, rows, columns, weeks_in_a_row, shift):
     The arguments are those of `alarm_tradeoff`.
 
     >>> alarm_picture(threshold=0.3, rows=200, columns=20, weeks_in_a_row=1, shift=0.5)
-    Figure: PSI above 0.3 alarms; 200 rows a week, 20 columns, page after 1 week. A quiet year has fewer than 0.01 false pages;
-    a shift of 0.5 sd in one column is seen after 2.6 weeks on average.
+    Figure: A page is sent when a column has been above a PSI of 0.3 for 1 week. There are 200 rows a week and 20 columns.
+    A quiet year has fewer than 0.01 false pages. A shift of 0.5 sd in one column is seen after 2.6 weeks on average.
     """
     settings = {"rows": rows, "columns": columns, "weeks_in_a_row": weeks_in_a_row, "shift": shift}
     still, (left, pages_dot, pages_words, right, weeks_dot, weeks_words) = _alarm_still()
@@ -107,8 +107,9 @@ def alarm_picture(threshold, rows, columns, weeks_in_a_row, shift):
     pages_words.set_text(f"{few} a year")
     weeks_words.set_text(late)
     return still.picture(
-        f"PSI above {threshold:g} alarms; {rows:,} rows a week, {columns} columns, page after {weeks_in_a_row} "
-        f"week{'' if weeks_in_a_row == 1 else 's in a row of the same column'}. A quiet year has {few} false pages; a shift of {shift:g} sd in one "
+        f"A page is sent when a column has been above a PSI of {threshold:g} for {weeks_in_a_row} "
+        f"week{'' if weeks_in_a_row == 1 else 's in a row'}. There are {rows:,} rows a week and "
+        f"{columns} column{'' if columns == 1 else 's'}. A quiet year has {few} false pages. A shift of {shift:g} sd in one "
         f"column is seen after {late}{'' if weeks > _LONGEST else ' on average'}."
     )
 
@@ -121,7 +122,7 @@ def alarm_explorer():
     """
     return explore(
         alarm_picture,
-        threshold=Slider(0.02, 0.6, 0.02, 0.1, label="PSI that alarms"),
+        threshold=Slider(0.02, 0.6, 0.02, 0.1, label="limit of the PSI"),
         rows=Choice([100, 200, 500, 1_000, 5_000], label="rows a week"),
         columns=Slider(1, 50, 1, 20, label="columns watched"),
         weeks_in_a_row=Slider(1, 4, 1, 1, label="weeks in a row until a page"),
