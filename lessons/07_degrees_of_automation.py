@@ -77,8 +77,8 @@ pictures.together(0.85, 0.90, claimed=(0.5, 0.95))
 #
 # <details><summary>A worked example: a coin decides where the two differ</summary>
 #
-# You need only three shares of the cases: those where both are right, only the model is right, and only the person is right. You can count them in your own log. With them, the result is correct
-# even if both often fail on the same hard cases.
+# You need only three shares of the cases: both are right, only the model is right, or only the person is right. Below, we compute them from 0.85 and 0.90, as if person and
+# model made their mistakes independently. In practice, count the shares in your own log. Then the result is also correct when person and model often fail on the same hard cases.
 #
 # </details>
 
@@ -100,7 +100,7 @@ print(f"by a coin: {coin(both, model_only, human_only):.3f}")
 automation.who_does_what()
 
 # %% [markdown]
-# From top to bottom, people decide less and less. In a **shadow**, the model's answers go to a log that nobody sees, so people and model can be compared fairly. In
+# From top to bottom, people decide less. In **shadow** mode, the model's answers go to a log that nobody sees, so people and model can be compared fairly. In
 # **assistance**, a person decides each case, but the suggestion influences them. We simulate 100,000 cases with the numbers of the opening example:
 
 # %%
@@ -198,7 +198,7 @@ print(f"mean confidence {raw.mean():.0%}, right in {right.mean():.0%} of the cas
 
 # %% [markdown]
 # A forest's confidence is the share of its trees that vote for the answer. It is not the probability that the answer is right, and here it is too low. **Calibration** turns it
-# into this probability, with cases that the forest was not trained on. We use a logistic regression. Its input is the **logit** of the confidence c, which is ln(c / (1 − c)).
+# into this probability, with cases that the forest was not trained on. We use a logistic regression on the **logit** of the confidence c, which is ln(c / (1 − c)).
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -254,7 +254,7 @@ curve.plot(max_risk=0.05)
 # - A case is automated when its confidence is at least the threshold, so cases with equal confidence are automated together.
 # - A risk of exactly `max_risk` is allowed. If no threshold meets this limit, return 0.
 #
-# For example, let the confidences be 0.9, 0.8, 0.8 and 0.6, the first two cases right and the others wrong. With a `max_risk` of 0.34 the result is 0.75.
+# For example, the confidences are 0.9, 0.8, 0.8 and 0.6, and only the first two answers are right. With a `max_risk` of 0.34, the result is 0.75.
 
 
 # %% exercise="7.3"
@@ -279,8 +279,8 @@ lesson.check("7.3")
 # Which risk is low enough? Suppose that a wrong decision costs 20, a review by a person costs 1, and people are never wrong. A case that the model decides costs 20 × (1 −
 # confidence) on average. Ask a person if this is more than 1, that is, at a confidence below 1 − 1/20 = 0.95. This is *Chow's rule* (1970).
 #
-# Take a calibrated model whose probability of "yes" is uniform from 0 to 1, and let d be the cost of a review divided by the cost of an error. **For d = 0.1, what percentage of
-# all cases does the model decide wrongly?**
+# Now a calibrated model answers yes or no. Its probabilities of "yes" are spread evenly from 0 to 1. We use Chow's rule, and d is the cost of a review divided by the cost of an
+# error. **For d = 0.1, what percentage of all cases does the model decide wrongly?**
 
 # %%
 lesson.predict("automated and wrong, % of all cases", ..., choices=[0.1, 1, 5, 10])  # 0 to 100
@@ -302,7 +302,7 @@ print(f"automated and wrong: {(sure & wrong).mean():.2%} (formula d²: {d**2:.2%
 # <details><summary>When confidence or people are wrong</summary>
 #
 # All of this needs calibration: at a confidence of 0.95, 95% of the answers must be right. People make mistakes, too. If they are wrong in 5% of the cases, the threshold falls
-# to 1 − 1/20 − 0.05 = 0.90. Use their error rate near the threshold, where cases are often hard for people as well. If it is 15% there, the threshold falls to 0.80.
+# to 1 − 1/20 − 0.05 = 0.90. Cases near the threshold are often hard for people as well, so use the error rate that people have there. If it is 15%, the threshold falls to 0.80.
 #
 # </details>
 #
@@ -333,7 +333,7 @@ lesson.check("7.4")
 # %% [markdown]
 # ## When people are busy
 #
-# So far, a person has always been free. Now 150 cases an hour arrive for three people, and a review takes a minute on average. People are wrong in 5% of the cases when they are
+# So far, somebody always had time. Now 150 cases an hour arrive for three people, and a review takes a minute on average. People are wrong in 5% of the cases when they are
 # rested, and in 10% when they never rest. They follow suggestions as in the opening example. Each hour of delay costs 1. The table shows the share of time that people are busy
 # (`load`), the mean number of waiting cases (`mean_backlog`) and the mean cost of a case (`cost`).
 
@@ -409,7 +409,7 @@ lesson.check("7.5")
 # %% [markdown]
 # ## What a shadow run has shown
 #
-# A model runs in a shadow before it may decide anything. The log contains the kind of case (`kind`), the answers of the person and the model (`human` and `prediction`), and
+# A model runs in shadow mode before it may decide anything. The log contains the kind of case (`kind`), the answers of the person and the model (`human` and `prediction`), and
 # whether the person saw the model's answer (`saw`). `label` is the true answer. It arrives weeks later, and is NaN until then. After a month, somebody reports:
 
 # %%
@@ -421,8 +421,8 @@ print(f"The model agrees with our people in {agree:.0%} of the cases. Let us swi
 log.head(4)
 
 # %% [markdown]
-# This number misleads in three ways. Some people saw the model's answer, so for them it was not a shadow. Most cases were easy, but production has more hard ones. And person and
-# model may agree because both make the same mistake.
+# This number misleads in three ways. Some people saw the model's answer and may have followed it. Most cases were easy, but production has more hard ones. Person and model
+# may agree because both make the same mistake.
 
 # %%
 blind = log[~log["saw"]]
@@ -435,7 +435,7 @@ print("mix of production:", {kind: round(share, 2) for kind, share in mix.items(
 print("mix of the run:", log["kind"].value_counts(normalize=True).round(2).to_dict())
 
 # %% [markdown]
-# *Change this and run again:* set `blind = log[~log["saw"] & (log["kind"] == "hard")]`. How often do people and model agree on these hard cases?
+# *Change this and run again:* set `blind = log[~log["saw"] & (log["kind"] == "hard")]`. How often do people and model agree now?
 #
 # ### Exercise 7.6 · Repair a shadow report
 # *5 points · 8 minutes*
@@ -470,7 +470,7 @@ lesson.check("7.6")
 # %% [markdown]
 # ## The lamp fails
 #
-# We return to the photos of clothes, with a threshold of 0.90. The camera's lamp gets dimmer, and `gain` is the share of its light that is left. The model still reports a
+# We return to the photos, with a threshold of 0.90. The camera's lamp gets dimmer, and `gain` is the share of its light that is left. The model still reports a
 # confidence. **When a quarter of the light is left, what percentage of the automated answers is wrong?**
 
 # %%
@@ -492,7 +492,7 @@ table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 
 # %% [markdown]
 # At a gain of 0.25, half of the automated answers are wrong, and the model still decides a quarter of all cases. We calibrated it in good light, so its confidence is far too
-# high in the dark. Coverage had halved at a gain of 0.5, and needs no labels.
+# high in the dark. Coverage, which needs no labels, had already halved at a gain of 0.5.
 #
 # We can be 95% sure that the true risk is at most `bound`. In full light, 4% of the automated answers were wrong, but the true risk may be up to 8%.
 #
@@ -521,7 +521,9 @@ table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 # | mean coverage with a calibrated model, `max_risk` of 10% | at least 5% |
 # | mean coverage with a calibrated model, `max_risk` of 20% | at least 35% |
 #
-# In some samples, the model is wrong 2.5 times as often as its confidence says. For example, with 12 cases the result is 2.0, even if all are right. `upper_bound` shows why:
+# In some samples, the model is wrong 2.5 times as often as its confidence says.
+#
+# For example, with 12 cases the result is 2.0, even if all are right. `upper_bound` shows why:
 
 # %%
 for errors, n in ((0, 12), (0, 60), (0, 300), (3, 300)):
@@ -553,7 +555,7 @@ lesson.check("7.7")
 # ## The week
 #
 # A threshold is safe only for cases like those it was chosen on. How do you notice a change? Labels arrive too late. Brightness shows that something is different, not that the
-# model is wrong. In an **audit**, people review a share of the *automated* cases without seeing the model's answers. Then you soon know how often they disagree with it.
+# model is wrong. In an **audit**, people review a share of the *automated* cases without seeing the model's answers. This soon shows how often they disagree with it.
 #
 # We simulate three weeks. About 150 cases an hour arrive (110 in the third week), more at noon. Three people review cases, and they get tired. On Tuesday or Wednesday, something
 # changes:
@@ -606,15 +608,15 @@ people_only = {
 pd.DataFrame(people_only).T.round(2)
 
 # %% [markdown]
-# *Change this and run again:* in `keep_going`, use a threshold of 0.99. Is `wrong_late` lower now? And what does a case cost?
+# *Change this and run again:* in `keep_going`, use a threshold of 0.99. Is `wrong_late` lower now? What does a case cost?
 #
 # ### Exercise 7.8 · A week with a dying lamp
 # *8 points · 15 minutes*
 #
 # Write `policy(observation, memory)`. It returns `((degree, threshold, audit_share), memory)`.
 #
-# - `observation` is a dict. `hour` and `backlog` are current. `cases`, `automated`, `audits` and `disagreements` are counts over the last two hours, and `brightness` is the mean over these
-#   cases (None if there were none).
+# - `observation` is a dict. `hour` counts from the start of the week, and `backlog` counts the waiting cases. `cases`, `automated`, `audits` and `disagreements` are
+#   counts over the last two hours, and `brightness` is the mean over these cases (None if there were none).
 # - `degree` is `"human only"`, `"shadow"`, `"assistance"`, `"partial"` or `"full"`. Only `"partial"` uses `threshold`.
 # - `audit_share` is the share of the automated cases to audit, from 0 to 1.
 # - `memory` is a dict in which you can keep plain data until the next call. It is `{}` at first. You may change it or return a new one.
@@ -631,7 +633,7 @@ pd.DataFrame(people_only).T.round(2)
 # | dark season | `cost` | at most 2.40 |
 # | dark season | `backlog` | at most 150 |
 #
-# If any limit but the last is exceeded, you get at most a quarter of the points.
+# If your policy exceeds one of the first three limits, you get at most a quarter of the points.
 
 
 # %% exercise="7.8"
@@ -656,8 +658,7 @@ def policy(observation, memory):
 lesson.check("7.8")
 
 # %% [markdown]
-# To automate more, you need a shadow run and a decision. To automate less, you need a rule agreed in advance, so that nobody has to discuss it at night. You also need enough
-# people.
+# Before you automate more, do a shadow run. For automating less, agree on a rule in advance, so nobody has to discuss it at night. You also need enough people.
 
 # %% [markdown]
 # ## What you have seen
@@ -681,7 +682,8 @@ lesson.check("7.8")
 # | coverage, backlog, disagreements as alerts | Prometheus rules with `for` (lesson 08) |
 # | reduce automation | circuit breaker, kill switch, human fallback |
 #
-# The average effect in the 106 studies was −0.23 standard deviations, compared with the better of the two alone. People with a model did better than either alone where people alone were better than the model, and worse than the model where the model was better.
+# The average effect in the 106 studies was −0.23 standard deviations, compared with the better of the two alone. The effect depends on who is better alone. If people were better
+# than the model, people with a model did better than either. If the model was better, people with a model did worse than the model.
 #
 # This lesson leaves out how people learn which suggestions to trust (explanations help less than hoped), and learning to defer (a model is trained for its reviewers). It also
 # leaves out the law on automated decisions about people, and how to increase automation again after a repair (with a new shadow run).
@@ -695,7 +697,7 @@ lesson.check("7.8")
 # %% [markdown]
 # ## At work
 #
-# *scikit-learn* calibrates the forest, and *scipy* computes an upper bound for the risk. At scale, Label Studio sends the cases below the threshold to people.
+# *scikit-learn* calibrates the forest, and *scipy* computes an upper bound for the risk. A labeling tool such as Label Studio can show people the cases below the threshold.
 
 # %%
 import numpy as np

@@ -37,7 +37,7 @@ RIGHT_DEGREES = {
     kind=Choice(SERVICES, options=NAMES),
     hints=(
         "Ask two questions. Who decides a case? And does that person see the prediction first?",
-        "A model that runs while nobody sees its answers is a shadow. Checking some cases afterwards changes no decision.",
+        "A model that runs while nobody sees its answers is in shadow mode. Checking some cases afterwards changes no decision.",
         "Two are shadow, two are assistance and two are full. The other two degrees have one service each.",
     ),
 )
@@ -47,7 +47,7 @@ def degrees(answer, rng, expect):
 
 
 @degrees.misconception(
-    "you took a shadow for assistance. In these services nobody sees the prediction before they decide, so it cannot help or influence them. Ask what the person sees.",
+    "you took shadow mode for assistance. In these services nobody sees the prediction before they decide, so it cannot help or influence them. Ask what the person sees.",
 )
 def shadow_as_assistance():
     return RIGHT_DEGREES | {"silent": "assistance", "blind": "assistance"}
