@@ -100,7 +100,7 @@ pictures.shuffled_gaps(gaps, seen)
 #
 # The judge checks once a minute and fails a version with more than 3% errors. It waits for at least 100 requests to the new version. The second failed check ends the rollout.
 #
-# All get the same requests and random draws. **Which one harms the most users?**
+# All four get the same requests and random numbers. **Which one harms the most users?**
 
 # %%
 lesson.predict("most users harmed", ..., choices=["big bang", "blue-green", "canary", "shadow"])
@@ -127,7 +127,7 @@ lesson.recall("most users harmed", four.table["users_harmed"].idxmax())
 
 # %% [markdown]
 # A request counts as **harm** if it fails but would not have failed with the old version. The columns `detect` and `roll_back` are the minutes from the first harm to detection and to rollback.
-# `extra_server_hours` counts the hours of servers beyond one fleet. The `phase` **Degraded** means that the release was **aborted**: all users were sent back.
+# `extra_server_hours` are the server hours beyond those of one fleet. The `phase` **Degraded** means that the release was **aborted**: all users were sent back.
 
 # %%
 four.table[["phase", "users_harmed", "requests_harmed", "detect", "roll_back", "extra_server_hours"]].round(1)
@@ -237,7 +237,7 @@ late.table[["users_harmed", "detect", "roll_back"]].round(1)
 # | blue-green | faults, after they reach all users for a short time | a second fleet |
 # | canary | faults, after they reach a few users | time |
 # | shadow | errors, slow or changed answers; not what users like | a second fleet |
-# | A/B test | what users prefer, if half get it | weeks |
+# | A/B test | what users prefer, if half of them try it | weeks |
 #
 # ### Exercise 6.2 · Which rollout?
 # *4 points · 4 minutes*
@@ -327,7 +327,7 @@ lesson.check("6.3")
 # %% [markdown]
 # ## Count the users first
 #
-# In a fair experiment, nothing but the version differs between the groups. Here v2 differs in one thing: it crashes for users with old phones (4%) before anything is logged. Such users rarely return:
+# In a fair experiment, nothing but the version differs between the groups. Here v2 crashes for users with old phones (4%) before anything is logged. Such users rarely return:
 
 # %%
 dice = np.random.default_rng(4)
@@ -353,7 +353,7 @@ lesson.recall("fair splits at least as uneven", round(ratio.p_value, 3))
 ratio
 
 # %% [markdown]
-# Counts that differ from the plan by more than chance explains are a **sample ratio mismatch**. The **chi-square test** finds it: it adds up (counted − planned)² / planned over the versions.
+# A **sample ratio mismatch** means that the counts differ from the plan more than chance can explain. The **chi-square test** finds it: it adds up (counted − planned)² / planned over the versions.
 # Ignore all metrics until the counts pass this test. The usual threshold is p < 0.001.
 #
 # *Change this and run again:* let only 1% have old phones (`< 0.01`). Does the test find the loss?
@@ -417,7 +417,7 @@ for name, judged in {"rash": rash_judge, "patient": simple_judge}.items():
 # %% [markdown]
 # The rollout with the rash judge **promotes** the version: all users get it. With the patient judge, it pauses, so people can decide. **A judge needs "no data" as a third outcome.**
 #
-# **Second: it compares with the wrong thing.** Between minutes 5 and 10 the network fails for both versions. Otherwise v2 fails less often:
+# **Second: it compares with the wrong thing.** Between minutes 5 and 10 the network fails for both versions. At other times v2 fails less often:
 
 # %%
 outage = rollout.Symptom(error_rate=0.3, after=300, until=600)
@@ -430,7 +430,7 @@ for name, judged in {"below 3%": simple_judge, "at most 2 points above v1": diff
     print(f"{name}: {run.phase}. {run.reason}")
 
 # %% [markdown]
-# With a fixed threshold, every outage looks like a fault of the release. Compare with the old version in the same minutes instead.
+# With a fixed threshold, every outage looks like a fault of the release. Compare with the old version in the same minutes.
 #
 # **Third: it looks only at the overall mean.** v2 crashes on half of the flights from LGA, and is better elsewhere. `BySegment` judges each **segment**, a part of the requests such as one airport:
 
@@ -452,12 +452,12 @@ for name, judged in {
 # ### Exercise 6.5 · Write the judge
 # *5 points · 9 minutes*
 #
-# Write `judge(stable, canary)`. It returns `(outcome, reason)`, two strings. The stub explains the arguments. **p99** is the time in ms that 99% of the requests do not exceed.
+# Write `judge(stable, canary)`. It returns `(outcome, reason)`, two strings. **p99** is the time in ms that 99% of the requests do not exceed.
 #
 # - The outcome is `"fail"` if *any* airport with at least 100 canary requests fails. An airport fails if the new version's error rate there is more than 2 percentage points above the old version's, or its p99 more than 1.5 times as long. Exactly 2 points or 1.5 times is allowed.
 # - Otherwise it is `"nodata"` if any airport has fewer than 100 canary requests, whatever their results.
 # - Otherwise it is `"pass"`.
-# - The reason for a failure names an airport that fails, and no airport that does not. Other reasons are up to you.
+# - The reason for a failure names at least one airport, and only airports that fail. Other reasons are up to you.
 
 
 # %% exercise="6.5"
@@ -535,7 +535,7 @@ pictures.looks(z)
 
 # %% [markdown]
 # One rollout in seven is stopped although nothing is wrong. Testing repeatedly as data come in is called **peeking**. But if you look only at the end, a bad version harms users until then. So look often, and raise the bar
-# for |z| until all looks together are wrong in 5% of the rollouts.
+# for |z| until only 5% of the rollouts of equal versions ever cross it.
 #
 # *Change this and run again:* set `looks = 20`. How many of the 60 lines cross the bar now?
 #
@@ -556,7 +556,7 @@ def colleagues_bars(looks):
 #
 # - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
 # - *All looks together* stop 3% to 6% of the versions that are as good as the old one.
-# - A bad version (its z is 3 on average at the last look) is found at least 90% as often as with a constant bar that gives 5% false rollbacks.
+# - For a bad version, z is 3 on average at the last look. Your bars find at least 90% as many bad versions as a constant bar with 5% false rollbacks.
 # - A very bad version (6 on average) is stopped within the first 60% of the looks, rounded up, in at least 60% of the rollouts. This does not apply to one or two looks.
 # - You may use a simulation.
 #
@@ -580,7 +580,7 @@ lesson.check("6.6")
 # %% [markdown]
 # ### An A/A test
 #
-# An **A/A test** compares a version with itself, so every alarm is false. Here are 1,000 tests with 100 users per group. Each user sends 20 requests, and their results have a correlation of 0.05.
+# An **A/A test** compares a version with itself, so every alarm is false. Here are 1,000 tests with 100 users per group. Each user sends 20 requests. Two results of the same user have a correlation of 0.05.
 
 # %% collapsed=true
 # False alarms if requests are counted, and if users are counted
@@ -596,14 +596,15 @@ print(f"variance with users over variance without: {np.mean(effects):.2f} on ave
 pd.Series(np.mean(alarms, axis=0), index=["requests counted", "users counted"], name="false alarms").round(3)
 
 # %% [markdown]
-# Users were split, so users must be compared: they are the **unit of analysis**. The course's judges do so with `by_user=True`.
+# Users were split, so users must be compared: they are the **unit of analysis**.
 #
-# <details><summary>Why 16%, and which bars are in use?</summary>
+# <details><summary>Why about 16%, and which bars are in use?</summary>
 #
-# Correlated requests from the same user make the variance larger by a factor, the **design effect**: 1 + (requests per user − 1) × correlation = 1.95. So the bar of 1.96 is really only 1.40 standard errors from zero, and 16% of the rollouts cross it.
+# Correlated requests from the same user make the variance larger by a factor, the **design effect**: 1 + (requests per user − 1) × correlation = 1.95. So the bar of 1.96 is really only 1.40 standard errors from zero. In theory 16% of the tests cross it, which is close to the share above. The course's `ZTestJudge` compares users if the log has a column `user_id`.
 #
-# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* bar is very high at first and nearly 1.96 at the end. The *mSPRT* (mixture sequential probability ratio test) lets you look at any time. The next cell tries each
-# test on 4,000 rollouts of equal versions and 4,000 of a bad one. `requests` is the share of the planned requests that had arrived when the bad version was stopped. Tests that stop earlier find the bad version less often.
+# *Pocock's* bar is the same at each look. *O'Brien and Fleming's* bar is very high at first and nearly 1.96 at the end. The *mSPRT* (mixture sequential probability ratio test) lets you look at any time.
+#
+# The next cell tries each test on 4,000 rollouts of equal versions and 4,000 of a bad one. `false_positives` is the share of the equal versions that are stopped, and `power` is the share of the bad ones that are stopped. `requests` is the share of the planned requests that had arrived when the bad version was stopped. Tests that stop earlier find the bad version less often.
 #
 # </details>
 
@@ -633,7 +634,7 @@ pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600
 # %% [markdown]
 # A large difference shows within minutes, a small one only after half a day.
 #
-# *Change this and run again:* replace 0.012 with 0.011. How many times as many requests does half the difference need?
+# *Change this and run again:* replace 0.012 with 0.011. How many times as many requests do you need for half the difference?
 #
 # ### Exercise 6.7 · How long must it run?
 # *4 points · 6 minutes*
@@ -727,7 +728,7 @@ print("weight in the first minutes:", first, "percent;", hour)
 # ### Exercise 6.8 · The plan and the judge
 # *7 points · 14 minutes*
 #
-# Write `plan()` and `release_judge(stable, canary)`. `plan()` returns a dict with the keys below.
+# Write `plan()`, which returns a dict with the keys below, and `release_judge(stable, canary)`.
 #
 # `release_judge` takes and returns the same as `judge` in 6.5. Its summaries cover the time since the last check that had enough data. They also have `latency_p50` (half of the requests are faster) and `error_rate`, both `None` without requests.
 #
@@ -860,7 +861,7 @@ print(json.dumps(canary_of_flagger | {"spec": {"analysis": analysis}}, indent=1)
 # %% [markdown]
 # ## Recap
 #
-# <details><summary>A check passed, but the new version answered three requests. What now?</summary>
+# <details><summary>A check passed, but the new version had answered only three requests. What now?</summary>
 #
 # Do not count the check as passed. Wait for more traffic, or copy requests to a shadow.
 #
@@ -872,9 +873,9 @@ print(json.dumps(canary_of_flagger | {"spec": {"analysis": analysis}}, indent=1)
 #
 # </details>
 #
-# <details><summary>Why not repeat a test at a level of 5% once a minute?</summary>
+# <details><summary>Why not test once a minute and stop as soon as |z| is above 1.96?</summary>
 #
-# Each look is another chance of a false alarm. With five looks, 14% of equal versions are rolled back. Raise the bar so that all looks together are wrong in 5% of the rollouts.
+# Each look is another chance of a false alarm. With five looks, 14% of equal versions are rolled back. Raise the bar until only 5% of them are ever rolled back.
 #
 # </details>
 
