@@ -355,8 +355,8 @@ print(f"all history with the date: {dated['mae'].mean():.2f} minutes")
 # %% [markdown]
 # No, because the effect of the winds is not linear in time. **Forgetting helps where the relation changes in a way that you cannot describe with an input.**
 #
-# The second model is a tree that predicts whether a flight arrives more than 15 minutes late. Its score is the **AUC**: among all pairs of a late and a punctual flight, the share in
-# which the late flight gets the higher probability.
+# The second model is a tree that predicts whether a flight arrives more than 15 minutes late. Its score, the **AUC**, compares each late
+# flight with each punctual one. It is the share of pairs in which the late flight gets the higher probability.
 
 # %%
 from sklearn.tree import DecisionTreeClassifier
@@ -491,7 +491,7 @@ print(f"shuffled, as many rows as the replay: {np.concatenate(same_size).mean():
 #
 # Write `split(log, start, end)` without these faults. It returns two masks, `train` and `test`.
 #
-# - `train` is True for each row from which a model trained at `start` could have learned. A label that arrives exactly at `start` counts.
+# - `train` is True for each row that could have been used to train a model at `start`. A label that arrives exactly at `start` counts.
 # - `test` is True for each request that this model answers. These are the requests at or after `start` and before `end`, even if their label never arrives.
 #
 # For example, let `start` be 10 and `end` be 15. A request at 9 is in `train` if its label arrives at 10, and in neither mask if it arrives at 11.
@@ -675,7 +675,7 @@ def serve(events, step):
 lesson.check("4.5")
 
 # %% [markdown]
-# Here a hybrid corrects the frozen air-time model. Its `step` is about 0.014: after 50 more labels of the band, a label has half as much influence:
+# Here a hybrid corrects the frozen air-time model. With a `step` of about 0.014, the influence of a label halves after 50 more labels of its band:
 
 # %%
 flown["far"] = pd.cut(flown["distance"], [0, 500, 1000, 1500, 6000], labels=False)
@@ -690,8 +690,8 @@ both.loc[["frozen", "all_history", "recency 14D", "hybrid 50"], ["mae", "share_b
 #
 # Clicks are difficult labels for two reasons. First, a view without a click is not yet a *no*, because people may click later. Such a view counts only after a **click window**, for example 45 minutes.
 #
-# Second, one click in one view does not mean a click rate of 100%. **Shrinkage** pulls a rate toward the batch rate, which comes from stored data, as if there had been `strength` more views with the
-# batch rate. Here the strength is 20, the batch rate 0.10, and there were 3 clicks in 10 views:
+# Second, one click in one view does not mean a click rate of 100%. **Shrinkage** pulls a rate toward the batch rate, which comes from stored data. It adds `strength` imaginary
+# views that were clicked at the batch rate. Here the strength is 20, the batch rate 0.10, and there were 3 clicks in 10 views:
 
 # %%
 round((3 + 20 * 0.10) / (10 + 20), 3)
@@ -794,7 +794,7 @@ spans = ["days 1 to 4"] * 4 + ["days 5 and 6"] * 2 + ["days 7 to 10"] * 4
 # %% [markdown]
 # ## Before you retrain: the gate
 #
-# An **anomaly gate** holds back rows that are unlike the rows it was fitted to. Suppose that the data feed sends kilometers instead of miles:
+# An **anomaly gate** holds back rows that are unlike the rows it was fitted to. Suppose the data feed sends kilometers instead of miles:
 
 # %%
 from mlprod_helpers.adaptation import AnomalyGate
@@ -869,7 +869,7 @@ def new_mix(p, prior_old, prior_new):
 lesson.check("4.7")
 
 # %% [markdown]
-# We train the tree on the odd-numbered days of the year. On the other days, we leave out so many punctual flights that half of the remaining flights are late:
+# We train the tree on the odd-numbered days of the year. On the other days, we remove punctual flights until half of the remaining flights are late:
 
 # %%
 from mlprod_helpers.adaptation import estimate_prior, reweigh
@@ -884,7 +884,7 @@ guessed = estimate_prior(p, old_share)
 print(f"share of late flights: was {old_share:.2f}, is 0.50, estimated without labels {guessed:.2f}")
 
 # %% [markdown]
-# Suppose that we send users a message when the probability exceeds one half. `messages` is the share of flights with a message, and `right decisions` is the share with the
+# Suppose we send users a message when the probability exceeds one half. `messages` is the share of flights with a message, and `right decisions` is the share with the
 # right decision. The **Brier score** is the mean squared difference between probability and outcome.
 
 # %%
@@ -902,8 +902,8 @@ pd.DataFrame(told, index=["mean p", "Brier score", "messages", "right decisions"
 #
 # <details><summary><b>Why not lower the threshold?</b></summary>
 #
-# With the right lower threshold, we would send the same messages, but everybody else who uses the probability would still get a wrong number. The correction fails under concept drift, when late
-# flights no longer look the way they did.
+# If we lowered the threshold by the right amount, we would send the same messages. But everybody else who uses the probability would still get a wrong number. The correction fails under concept
+# drift, when late flights no longer look the way they did.
 #
 # </details>
 #
@@ -912,7 +912,8 @@ pd.DataFrame(told, index=["mean p", "Brier score", "messages", "right decisions"
 # %% [markdown]
 # ## When to retrain, and on what
 #
-# A service predicts air times in a simulated *season* of 44 weeks. There are five kinds, and the service does not know which one it is in:
+# A service predicts air times in a simulated *season* of 44 weeks. Its kind is *quiet*, *slow*, *sudden*, *recurring* or
+# *fault*. The service does not know the kind:
 
 # %% collapsed=true
 # Draw one season of each kind
@@ -955,7 +956,7 @@ plots.over_time(
 # | `"rollback"` | 0 | the previous model is restored |
 #
 # Each week, the part of the model's error above the unavoidable 8 minutes is added to the cost. Each week has 60 labels, six for each of ten bands. They arrive one week late. The wrong labels of a fault are
-# corrected one week after it ends, but a model trained on them stays wrong. Here are two simple policies and their costs:
+# corrected one week after it ends, but a model trained on them stays wrong. Here are two policies and their costs:
 
 
 # %%
@@ -980,7 +981,7 @@ pd.DataFrame(costs).round(0).astype(int)
 #
 # Write `policy(observation, memory)`. The check draws ten seasons, two of each kind. An **oracle**, a policy that knows the next six weeks, plays them too. To pass, your policy
 #
-# - costs, over all ten seasons, at most the mean of the oracle's total and the lower total of `never` and `always`,
+# - costs at most the mean of two totals over all seasons: the oracle's, and that of `never` or `always`, whichever is lower,
 # - costs at most 42% of what `always` costs in the quiet seasons,
 # - costs at most 36 minutes more than `never` in the two fault seasons together,
 # - never trains when the last entry of `held_back` is 0.2 or more.
