@@ -17,8 +17,8 @@
 # > **Retraining the model every morning avoided about a quarter of the avoidable cost of ten weeks on call. A policy that first found out what had broken avoided more than four
 # > fifths, and trained far less.**
 #
-# The figures are means over five simulated seasons of the service that predicts flight times. *Avoidable* is the difference between doing nothing and knowing in advance what will
-# happen.
+# The figures are means over five simulated seasons of the service that predicts flight times. The *avoidable cost* is what a team saves
+# if it knows in advance what will happen, compared with doing nothing.
 
 # %% [markdown]
 # ## What you will do
@@ -46,7 +46,7 @@ lesson = Lesson("11", edition=1)
 # ## Ten weeks of five policies
 #
 # A *season* is ten weeks of the service. The flights are real. The displays that ask for predictions, about 5,000 times a day, are simulated. So are the incidents: six or seven
-# in a season, drawn from twelve kinds. Their dates are sealed. The team also offers four new versions of the model, and some of them are worse.
+# in a season, drawn from twelve kinds. You do not know their dates. The team also offers four new versions of the model, and some of them are worse.
 #
 # Everything has a price in dollars, fixed before any policy was written:
 
@@ -68,7 +68,7 @@ oncall.cost_table()[["dollars", "unit"]]
 # | `reference` | observes, alerts, diagnoses, acts, verifies |
 # | `oracle` | knows the script of the season |
 #
-# A **runbook** is a list of instructions for the person on call. The **oracle** is no real policy. It shows roughly how low the cost can get.
+# A **runbook** is a list of instructions for the person on call. The **oracle** is not a real policy. It shows roughly how low the cost can get.
 
 # %%
 lesson.predict("cost avoided by retraining every morning, in percent", ..., choices=[-10, 25, 55, 85])
@@ -106,7 +106,7 @@ pictures.cost_picture(costs.round(0))
 # In the twenty seasons from 5 to 24, retraining every morning avoided 26% of the avoidable cost. In two of them, it cost more than doing nothing. The naive runbook avoided 31%, and
 # the reference 85%. In 100 seasons on which nothing was tuned, the shares were 15%, 32% and 86% (`benchmarks/bench_oncall.py`).
 #
-# The prices and the mix of incidents are assumptions. With a cheaper page or more drift, the figures change. `oncall.cost_table()` gives a reason and a source for each price.
+# The prices and the mix of incidents are assumptions. If it were cheaper to call a team, or if there were more drift, the figures would change. `oncall.cost_table()` gives a reason and a source for each price.
 #
 # </details>
 
@@ -149,7 +149,7 @@ print(oncall.ACTIONS["roll_back"].meaning)
 # | | what is unusual |
 # | --- | --- |
 # | A | half of the labels have not arrived; the mean error is lower than usual |
-# | B | at one airport, the distance is off the route's usual one by a factor of 1.61; the error is high |
+# | B | at one airport, the distances are 1.61 times what is usual for the route; the error is high |
 # | C | answers are slow, and some requests time out; each request is sent once |
 # | D | a third more requests, and longer flights; the errors are as usual; Monday is a public holiday |
 # | E | the error has been high for five days; inputs, code and labels are as usual |
@@ -205,7 +205,8 @@ print("worth attention:", oncall.alert(state))
 #
 # - `history`: metric -> list of its last values, at least one, oldest first. The last one is this morning's. Unknown values are None.
 # - `usual`: metric -> `[low, high]`. A value below `low` is low, and a value above `high` is high. The limits themselves are inside.
-# - `mornings`: metric -> how many of the last three values must be on the same side as this morning's (itself included). If a metric is not in it, 1 is enough.
+# - `mornings`: metric -> a number. If this morning's value is high, at least so many of the last three values must be high. If it is low, so many must be low. This morning's value
+#   counts too. If a metric is not in `mornings`, the number is 1.
 # - Leave out metrics that are not unusual this morning. An unknown value is not unusual.
 #
 # For example, if `error_mean` was 7, 13, 9.5 and 12.5, its range is `[1, 12]` and 2 mornings are needed, it is `"high"`.
@@ -241,7 +242,7 @@ lesson.check("11.2")
 #
 # - `out`: metric -> `"high"` or `"low"`, as `observe` returns it.
 # - `rules`: metric -> `{"bad": ..., "severity": ...}`. `bad` is `"up"`, `"down"`, `"both"`, or `""` (never bad). `severity` is `"page"` or `"ticket"`.
-# - Leave out a metric whose value is unusual on a side that is not bad: `"high"` is bad for `"up"` and `"both"`, `"low"` for `"down"` and `"both"`.
+# - `"high"` is bad if the rule says `"up"` or `"both"`. `"low"` is bad if it says `"down"` or `"both"`. Leave out metrics with a value that is not bad.
 # - `open_alerts` is a list of metrics. Leave them out, because somebody is working on them.
 # - `calendar` is `""` or a text. Any text explains `"requests"`, `"distance_mean"` and `"late_reviews"`: leave these out, and no others.
 #
@@ -300,10 +301,10 @@ print("this morning:", oncall.diagnose(oncall.alert(state), state))
 #
 # - `signals`: a list of metrics that deserve attention, in any order.
 # - `runbook`: cause -> `{"signs": [...], "explains": [...]}`, like `signs` above. Go through it from first to last.
-# - A cause goes on the list if at least one of its signs is a signal that no cause on the list explains yet.
+# - Add a cause to the list if at least one of its `signs` is among the signals that are still unexplained.
 # - From then on, the metrics that this cause explains no longer count as signals.
-# - `rollout`: None, or a dict with the numbers of `requests` that the new version got and that were `planned`. If at least 200 were planned and it got less than 90% of them, add
-#   `"router"` at the end.
+# - `rollout`: None, or a dict with two numbers. `planned` says how many requests the new version should get, and `requests` how many it got. If at least 200 were planned and it got
+#   less than 90% of them, add `"router"` at the end.
 #
 # For example, `diagnose(["error_mean", "missing_share"], signs, None)` returns `["feed outage"]`.
 
@@ -342,8 +343,8 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # %% [markdown]
 # *Change this and run again:* replace `(3, 4, 5)` with `(8, 9, 10)`, and change the names in `index`. Which step costs most when it is missing?
 #
-# A policy without alerts still retrains and starts new versions. It lets every incident run its course. A policy that undoes nothing keeps working with less: a
-# model without wind, or no people behind the doubtful flights.
+# A policy without alerts still retrains and starts new versions. It lets every incident run its course. A policy that undoes nothing keeps the
+# drawbacks of its fixes: the model works without the wind, or nobody checks the doubtful flights.
 
 # %% [markdown]
 # ### Exercise 11.5 · Act once, and in the right order
@@ -353,7 +354,7 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 #
 # - `causes`: a list of causes. `playbook`: cause -> list of actions, each a dict such as `{"do": "page", "team": "data"}`.
 # - `answered`: cause -> the day on which it was answered last. Do not answer a cause again if that was fewer than four days before `day`.
-# - Go through the causes in their order, and through the actions of each in theirs.
+# - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
 # - Never list the same action twice.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
 # - Return a new dict `answered`: a cause that you answer today gets `day`, even if none of its actions is left. All others stay as they are.
@@ -394,7 +395,7 @@ lesson.check("11.5")
 # - `fixes`: a list of dicts with `metric`, `day` (of the fix), `team`, `hides` (True if the fix hides the metric) and `undo`, an action such as `{"do": "restore", "what": "wind"}`.
 # - If `hides` is False, the cause is gone if the metric has at least three values, and the last three are known and inside its range. `history` and `usual` are as in 11.2; the limits
 #   are inside.
-# - If `hides` is True, the metric says nothing. The cause is gone if the *last* page to the fix's team, on its `day` or later, has the status `"repaired"`.
+# - If `hides` is True, the metric says nothing. Look at the pages to the fix's team on the day of the fix or later. The cause is gone if the *last* of them has the status `"repaired"`.
 # - `pages`: a list of dicts with `day`, `team` and `status`, oldest first. If there is no such page, the cause is not gone.
 # - Return the actions in the order of `fixes`.
 #
@@ -469,7 +470,7 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 # These parts of `observation` are the most useful:
 #
 # - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`,
-# - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, first for few users, and is judged by airport,
+# - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, first for few users, and the checks look at each airport separately,
 # - `rollout`: None, or a dict. Its `canary_metrics` has `requests` and `planned`,
 # - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more,
 # - `config`: `rolled_back` (a list of `"wind"`, `"distance"`), `retries` (3 is usual), `degree` (`"partial"` is usual),
@@ -532,9 +533,9 @@ text = oncall.Season(3).play(oncall.reference).post_mortem()
 print("\n".join(text.splitlines()[:14]))
 
 # %% [markdown]
-# *Change this and run again:* print the whole text, or save it with `report.save_post_mortem("post_mortem.md")`. Which parts did the simulation leave to you?
+# *Change this and run again:* print the whole text. To save it, replace `.post_mortem()` with `.save_post_mortem("post_mortem.md")`, and remove the last line. Which parts did the simulation leave to you?
 #
-# Often nobody had an alarm on the right metric. Then the log has to show what happened. Here is a log of three weeks with one sealed incident:
+# Often nobody had an alarm on the right metric. Then the log has to show what happened. Here is a log of three weeks. It contains one incident, and you do not know which:
 
 # %%
 import numpy as np
@@ -561,7 +562,7 @@ log.tail(3)
 #
 # - `log` is a DataFrame like the one above: 36 flights on each of 21 days. `day` counts from 0, `distance` and `usual_distance` are in miles, `latency_ms` in milliseconds.
 # - `onset` is the first day with the fault.
-# - `alarm` is the one in the table that would have told it first.
+# - `alarm` is the one that the table gives for this cause. It would have gone off first.
 # - Before the onset, a few labels and distances are missing, a few requests are repeated, and one day has large errors by chance. The wind differs from day to day.
 #
 # The check draws six logs, one for each cause. For example, the log above must give `truth`.
@@ -597,7 +598,7 @@ lesson.check("11.8")
 # | step | trap | what to do |
 # | --- | --- | --- |
 # | observe | one noisy morning | ask for two of three mornings |
-# | alert | good news, holidays, alerts that are open | compare the side, the calendar, the list |
+# | alert | good news, holidays, alerts that are open | check the bad side, the calendar and the open alerts |
 # | diagnose | every symptom gets an answer | let causes explain symptoms |
 # | act | the same page every morning | stop the harm, call once, remember it |
 # | verify | the fix hides the metric | ask the team, then undo |
