@@ -43,19 +43,29 @@ def _compare_pictures():
     IPyNbCell._compares_pictures = True
 
 
+# they take minutes: they begin first, so that no core waits at the end for what the other one still has to do
+SLOWEST = ("test_site", "test_serving_generated", "test_browser_lessons", "test_learner_notebooks")
+ONE_BY_ONE = ("test_serving_generated.py", "test_browser_lessons.py")  # their parameters share little
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A module's tests run on one core, since they share fixtures; the lessons in the browser are shared out one by one."""
+    """A module's tests run on one core, since they share fixtures; of some modules, those of one parameter do."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             scope = super()._split_scope(nodeid)
-            return f"{scope}[{nodeid.split('[')[-1]}" if scope.endswith("test_browser_lessons.py") else scope
+            return f"{scope}[{nodeid.split('[')[-1]}" if scope.endswith(ONE_BY_ONE) else scope
 
-    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+    if config.getvalue("dist") != "loadscope":
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=_place)
     live = [item for item in items if _is_live(item)]
     if not live:
         return
@@ -65,6 +75,11 @@ def pytest_collection_modifyitems(items):
         for item in live:
             item.options["check"] = False
             item.warn(pytest.PytestWarning(f"run, but not compared. {why}"))
+
+
+def _place(item):
+    stem = item.path.stem
+    return SLOWEST.index(stem) if stem in SLOWEST else len(SLOWEST)
 
 
 def _is_live(item):

@@ -328,12 +328,13 @@ def main(args):
     # an exercise a task, not a lesson: some lessons take ten times as long as others
     tasks = [(path, counts, each, chosen) for path in paths for each in _exercises(path, only)]
     with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
-        done = pool.map(_work, tasks)
+        # the last lessons first: a season on call takes longest, and no core shall wait for it at the end
+        done = {task[2]: pool.submit(_work, task) for task in reversed(tasks)}
         for path in paths:
             print(path.stem)
             found = []
-            for _ in _exercises(path, only):
-                found.append(next(done))
+            for each in _exercises(path, only):
+                found.append(done[each].result())
                 print(_line(found[-1]), flush=True)
             rows += found
             if chosen["sample"] is None:  # a few mutants make no share

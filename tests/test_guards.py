@@ -148,7 +148,8 @@ def test_nbval_passes_sound_outputs_and_fails_on_a_changed_number_text_or_pictur
 
 def test_the_tests_of_nbgrader_run_once_in_an_environment_of_its_own(monkeypatch, tmp_path):
     place = testing.NBGRADER.relative_to(ROOT).as_posix()
-    assert f"{place} --compile-bytecode -c constraints.txt" in (ROOT / ".ci" / "run").read_text()
+    install = f'{place} --compile-bytecode --no-build-isolation -c constraints.txt -e ".[nbgrader]"'
+    assert install in (ROOT / ".ci" / "run").read_text(), "with the course: nbgrader's kernels import it"
     monkeypatch.setattr(testing, "NBGRADER", tmp_path / "python")
     without = [command for _, command in testing.steps()]
     assert not [command for command in without if "tests/test_nbgrader.py" in command]

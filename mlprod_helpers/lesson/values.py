@@ -174,6 +174,12 @@ def _close_frames(a, b, rtol, atol):
     )
 
 
+def _are_plain(items):
+    """Whether all are texts, or all finite floats, which travel as they are; a sum is the quickest way to know."""
+    kinds = set(map(type, items))
+    return kinds <= {str} or (kinds == {float} and math.isfinite(sum(items)))
+
+
 class _Encoder:
     def __init__(self):
         self.items = self.bytes = 0
@@ -234,8 +240,9 @@ class _Encoder:
         return {"type": "NaT"} if value is pd.NaT else {"type": kind.__name__, "text": value.isoformat()}
 
     def listing(self, value, depth):
-        if type(value) is list and all(type(item) is float and item - item == 0 for item in value):
+        if type(value) is list and _are_plain(value):
             self._count(len(value))  # in one go: a season's history is many of these
+            self._room(sum(map(len, value)) if value and type(value[0]) is str else 0)
             return {"type": "list", "items": list(value)}
         # by the methods of the plain type: those of a subclass may do anything, and for ever
         for name, kind in _LISTINGS.items():
@@ -244,7 +251,14 @@ class _Encoder:
                 return {"type": name, "items": sorted(items, key=repr) if "set" in name else items}
 
     def mapping(self, value, depth):
-        pairs = [[self.encode(k, depth), self.encode(v, depth)] for k, v in dict.items(value)]
+        pairs = []
+        for key, item in dict.items(value):
+            if type(key) is str:  # a column or a metric: nearly every key
+                self._count(1)
+                self._room(len(key))
+            else:
+                key = self.encode(key, depth)
+            pairs.append([key, self.encode(item, depth)])
         return {"type": "dict", "pairs": pairs}
 
     def array(self, value, depth):
@@ -337,6 +351,17 @@ _ENCODERS = (
 )
 
 
+def _items(data):
+    return [decode(item) if type(item) is dict else item for item in data["items"]]
+
+
+def _mapping(data):
+    return {
+        key if type(key) is str else decode(key): decode(item) if type(item) is dict else item
+        for key, item in data["pairs"]
+    }
+
+
 def _array(data):
     raw = base64.b64decode(data["data"])
     return np.frombuffer(raw, dtype=np.dtype(data["dtype"])).reshape(data["shape"]).copy()
@@ -345,7 +370,7 @@ def _array(data):
 def _objects(data):
     is_text = data["dtype"] != "|O"
     array = np.empty(len(data["items"]), dtype=object)
-    array[:] = [decode(item) for item in data["items"]]
+    array[:] = _items(data)
     return (array.astype(str) if is_text else array).reshape(data["shape"])
 
 
@@ -395,12 +420,12 @@ _DECODERS = {
     "date": lambda data: dt.date.fromisoformat(data["text"]),
     "Timestamp": lambda data: pd.Timestamp(data["text"]),
     "Timedelta": lambda data: pd.Timedelta(data["text"]),
-    "list": lambda data: [decode(item) for item in data["items"]],
-    "range": lambda data: [decode(item) for item in data["items"]],
-    "tuple": lambda data: tuple(decode(item) for item in data["items"]),
-    "set": lambda data: {decode(item) for item in data["items"]},
-    "frozenset": lambda data: {decode(item) for item in data["items"]},
-    "dict": lambda data: {decode(key): decode(item) for key, item in data["pairs"]},
+    "list": _items,
+    "range": _items,
+    "tuple": lambda data: tuple(_items(data)),
+    "set": lambda data: set(_items(data)),
+    "frozenset": lambda data: frozenset(_items(data)),
+    "dict": _mapping,
     "array": _array,
     "objects": _objects,
     "category": _category,
