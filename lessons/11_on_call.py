@@ -45,8 +45,8 @@ lesson = Lesson("11", edition=1)
 # %% [markdown]
 # ## Ten weeks of five policies
 #
-# A *season* is ten weeks of the service. The flights are real. The displays that ask for predictions, about 5,000 times a day, are simulated. So are the incidents: six or seven
-# in a season, drawn from twelve kinds. You do not know their dates. The team also offers four new versions of the model, and some of them are worse.
+# A *season* is ten weeks of the service. The flights are real. The displays at the airports, which ask the service for about 5,000 predictions a day, are simulated.
+# The incidents are simulated too: each season has six or seven of them, drawn from twelve kinds. You do not know their dates. The team also offers four new versions of the model, and some of them are worse.
 #
 # Everything has a price in dollars, fixed before any policy was written:
 
@@ -98,7 +98,7 @@ pictures.cost_picture(costs.round(0))
 # %% [markdown]
 # *Change this and run again:* set `seasons = range(20, 25)`. Does the order of the policies stay the same?
 #
-# Retraining helps against drift, a change of the world behind the data. But most incidents are something else: a feed that is down, a wrong unit, a bad deploy, a slow dependency.
+# Retraining helps against drift: the world changes, and the old training data no longer describe it. But most incidents are something else: a feed that is down, a wrong unit, a bad deploy, a slow dependency.
 # A new model does not repair these, and it learns from the broken days.
 #
 # <details><summary>How general is this result?</summary>
@@ -155,7 +155,7 @@ print(oncall.ACTIONS["roll_back"].meaning)
 # | E | the error has been high for five days; inputs, code and labels are as usual |
 # | F | answers are slow, and many fail; displays send each request twice on average |
 # | G | since yesterday's deploy, the service's inputs differ from those that training computes; the error is high |
-# | H | the wind forecast is possible and complete, but it has not changed for three days |
+# | H | the wind forecast is complete and plausible, but it has not changed for three days |
 
 # %% exercise="11.1"
 ### BEGIN SOLUTION
@@ -178,7 +178,8 @@ lesson.check("11.1")
 # ## Observe and alert
 #
 # The reference policy has five steps. You write each of them in a simplified form, and then a whole policy. The first step turns a morning into a few facts. `usual` is the range of each
-# metric in three quiet weeks, and `history` holds its last values:
+# metric in three quiet weeks, and `history` holds its last values. The cell prints four metrics;
+# one of them, `late_reviews`, counts the flights that people answered too late:
 
 # %%
 season = oncall.Season(7)
@@ -205,8 +206,8 @@ print("worth attention:", oncall.alert(state))
 #
 # - `history`: metric -> list of its last values, at least one, oldest first. The last one is this morning's. Unknown values are None.
 # - `usual`: metric -> `[low, high]`. A value below `low` is low, and a value above `high` is high. The limits themselves are inside.
-# - `mornings`: metric -> a number. If this morning's value is high, at least so many of the last three values must be high. If it is low, so many must be low. This morning's value
-#   counts too. If a metric is not in `mornings`, the number is 1.
+# - `mornings`: metric -> a number n. If this morning's value is high, at least n of the last three values must be high. If it is low, at least n of them must be low.
+#   This morning's value counts too. If a metric is not in `mornings`, n is 1.
 # - Leave out metrics that are not unusual this morning. An unknown value is not unusual.
 #
 # For example, if `error_mean` was 7, 13, 9.5 and 12.5, its range is `[1, 12]` and 2 mornings are needed, it is `"high"`.
@@ -244,7 +245,8 @@ lesson.check("11.2")
 # - `rules`: metric -> `{"bad": ..., "severity": ...}`. `bad` is `"up"`, `"down"`, `"both"`, or `""` (never bad). `severity` is `"page"` or `"ticket"`.
 # - `"high"` is bad if the rule says `"up"` or `"both"`. `"low"` is bad if it says `"down"` or `"both"`. Leave out metrics with a value that is not bad.
 # - `open_alerts` is a list of metrics. Leave them out, because somebody is working on them.
-# - `calendar` is `""` or a text. Any text explains `"requests"`, `"distance_mean"` and `"late_reviews"`: leave these out, and no others.
+# - `calendar` is `""` or a text such as `"long weekend"`. If there is a text, whatever it says, leave out `"requests"`, `"distance_mean"` and `"late_reviews"`, because the calendar
+#   explains them. It explains no other metric.
 #
 # For example, on a `"long weekend"`, `{"requests": "high", "labels_share": "low"}` becomes `{"labels_share": "ticket"}` if missing labels are a ticket.
 
@@ -353,7 +355,7 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # Write `act(causes, playbook, answered, day, trusted)`. It returns `(actions, answered)`.
 #
 # - `causes`: a list of causes. `playbook`: cause -> list of actions, each a dict such as `{"do": "page", "team": "data"}`.
-# - `answered`: cause -> the day on which it was answered last. Do not answer a cause again if that was fewer than four days before `day`.
+# - `answered`: cause -> the day on which it was answered last. If a cause was answered fewer than four days before `day`, do not answer it again.
 # - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
 # - Never list the same action twice.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
@@ -388,7 +390,8 @@ lesson.check("11.5")
 # ### Exercise 11.6 · Verify before you undo
 # *5 points · 8 minutes*
 #
-# Some fixes hide what they fix. If you roll the wind back, no request waits for the wind service, so the latency looks good even if that service is still slow.
+# Some fixes hide what they fix. For example, if you go back to a model without wind, no request waits for the wind service. The latency then looks good even if that service is
+# still slow.
 #
 # Write `verify(fixes, history, usual, pages)`. It returns the list of actions that undo the fixes whose cause is gone.
 #
@@ -399,7 +402,7 @@ lesson.check("11.5")
 # - `pages`: a list of dicts with `day`, `team` and `status`, oldest first. If there is no such page, the cause is not gone.
 # - Return the actions in the order of `fixes`.
 #
-# For example, a fix of day 20 hides `latency_p95`, and the platform team's page of day 20 is `"working"`: return `[]`.
+# For example, a fix made on day 20 hides `latency_p95`. The page to the platform team on day 20 has the status `"working"`, so return `[]`.
 
 
 # %% exercise="11.6"
@@ -470,7 +473,7 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 # These parts of `observation` are the most useful:
 #
 # - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`,
-# - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, first for few users, and the checks look at each airport separately,
+# - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, at first for a few users, and the checks look at each airport separately,
 # - `rollout`: None, or a dict. Its `canary_metrics` has `requests` and `planned`,
 # - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more,
 # - `config`: `rolled_back` (a list of `"wind"`, `"distance"`), `retries` (3 is usual), `degree` (`"partial"` is usual),
@@ -597,7 +600,7 @@ lesson.check("11.8")
 #
 # | step | trap | what to do |
 # | --- | --- | --- |
-# | observe | one noisy morning | ask for two of three mornings |
+# | observe | one noisy morning | require two unusual mornings out of three |
 # | alert | good news, holidays, alerts that are open | check the bad side, the calendar and the open alerts |
 # | diagnose | every symptom gets an answer | let causes explain symptoms |
 # | act | the same page every morning | stop the harm, call once, remember it |
@@ -625,8 +628,8 @@ lesson.check("11.8")
 # %% [markdown]
 # ## At work
 #
-# *pandas* groups bad days into incidents. *Alertmanager* sends a page, or holds it back while a more specific alert fires. The last lines are part of
-# its configuration.
+# *pandas* groups bad days into incidents. *Alertmanager* sends a page, or holds it back while a more specific alert fires. The last lines of the
+# output are part of its configuration.
 
 # %%
 import json
@@ -663,7 +666,7 @@ print(json.dumps(alertmanager["inhibit_rules"], indent=1))
 #
 # </details>
 #
-# <details><summary>You rolled a slow feature back, and the latency is good again. Is the incident over?</summary>
+# <details><summary>You stopped using a slow feature, and the latency is good again. Is the incident over?</summary>
 #
 # You do not know. The fix itself keeps the latency low. Ask the team that repairs the dependency, then restore the feature and watch the metric.
 #

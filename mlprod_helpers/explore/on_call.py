@@ -216,8 +216,8 @@ def _facts(season):
         )
         facts["yesterday"] = [f"{sum(report.by_day[-1].values()):,.0f} dollars ({shown or 'nothing'})"]
         facts["so far"] = [
-            f"{report.cost:,.0f} dollars; {100 * morning['budget']['usable_share']:.1f}% of the requests got a usable answer, "
-            f"{100 * morning['budget']['objective']:.0f}% are promised"
+            f"{report.cost:,.0f} dollars; {100 * morning['budget']['usable_share']:.1f}% of the requests got a usable answer "
+            f"(promised: {100 * morning['budget']['objective']:.0f}%)"
         ]
     facts["alerts"] = [
         f"{alert['severity']}: {words(alert['metric'])} is {in_unit(alert['metric'], alert['value'])}, since day {alert['since']}"
@@ -247,7 +247,7 @@ def _facts(season):
         who = (
             "all flights"
             if config["degree"] == "human only"
-            else f"flights with a doubt of {config['threshold']:g} minutes"
+            else f"flights that the model doubts by {config['threshold']:g} minutes or more"
         )
         now[1] = f"people answer {' and '.join([who, *config['always']])}"
     now += [f"without {what}" for what in config["rolled_back"]]

@@ -157,6 +157,11 @@ def season_picture(report):
     )
 
 
+def _plural(cause):
+    """A cost's name as words, in the plural where it has one: "error minutes", "training"."""
+    return cause.replace("_", " ") + ("" if cause == "training" else "s")
+
+
 def cost_picture(costs):
     """Draw what some policies cost on the same season or seasons, by cause.
 
@@ -166,7 +171,7 @@ def cost_picture(costs):
 
     >>> import pandas as pd
     >>> cost_picture(pd.DataFrame({"page": [400.0], "review": [90.0]}, index=["do nothing"]))
-    Figure: Dollars by cause. do nothing: 490 in all, most of it for page.
+    Figure: Dollars by cause. do nothing: 490 in all, and the largest part is pages.
     """
     from mlprod_helpers import plots
 
@@ -183,7 +188,7 @@ def cost_picture(costs):
     ax.set_xlabel("dollars")
     ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, fontsize=9)
     parts = [
-        f"{name}: {row.sum():,.0f} in all, most of it for {row.idxmax().replace('_', ' ')}."
+        f"{name}: {row.sum():,.0f} in all, and the largest part is {_plural(row.idxmax())}."
         for name, row in dollars.iterrows()
     ]
     return plots.show(fig, alt=f"Dollars by cause. {' '.join(parts)}")
