@@ -16,7 +16,7 @@
 #
 # > **In thirteen years, a model's error grew to more than five times its initial value. The model's inputs and predictions gave no sign
 # > of it.** The model predicts the daily rides at Clark/Lake, a station in Chicago. It was trained on the years 2001 to 2003 and never
-# > again. On years it had not seen, its error was 0.96 thousand rides a day. In the twelve months to August 2016, it was 5.35.
+# > again. At the start, its error on held-out years was 0.96 thousand rides a day. In the twelve months to August 2016, it was 5.35.
 #
 # A change in the world behind a model's data is called **drift**. Here only the labels and the error showed it, and both arrive late.
 
@@ -135,14 +135,13 @@ report.table[["effect_size", "verdict"]].round(2)
 #
 # <details><summary><b>Definitions differ</b></summary>
 #
-# Moreno-Torres and others (2012) require P(x) to stay the same in a concept drift. Gama and others (2014) allow it to change, and so do
-# we. If P(x) stays the same, no monitor of inputs can show the drift. In a prior shift, P(x) changes only a little where x says little
-# about y.
+# Moreno-Torres and others (2012) require P(x) to stay the same in a concept drift. Gama and others (2014) allow it to change, as we
+# do. If P(x) stays the same, no monitor of inputs can show the drift. In a prior shift, P(x) hardly changes if x says little about y.
 #
 # </details>
 #
 # Clark/Lake is an example of concept drift. As far as these columns show, P(x) stayed the same. A model that is never retrained is a
-# fixed function of x, so its predictions stayed the same, too. But on every day of the week, there were more rides (in thousands):
+# fixed function of x, so its predictions stayed the same. But on every day of the week, there were more rides (in thousands):
 
 # %%
 import pandas as pd
@@ -173,7 +172,7 @@ error = (last["ridership"] - trees.predict(last[wider])).abs().mean()
 lesson.recall("error with the station column", round(float(error), 2))
 
 # %% [markdown]
-# That is only a little better. How good is a rule that learns nothing and predicts "as many as 14 days ago"?
+# That is only slightly better. How good is a rule that learns nothing and predicts "as many as 14 days ago"?
 
 # %%
 rule = [(part["ridership"] - part["Clark_Lake"]).abs().mean() for part in (start, last)]
@@ -194,7 +193,7 @@ print(
 # - The model still fails. Its decision trees do not extrapolate, and more than half of the column's values are larger than any in
 #   training.
 #
-# So the type of a drift depends on your columns. If a column records the cause, or a trace of it, the relation may stay the same.
+# The type of a drift depends on your columns. If a column records the cause or one of its effects, the relation may stay the same.
 #
 # *Change this and run again:* set `last` to `rides.loc["2004"]`, then run that cell and the next one. Does the model beat the rule in its
 # first year?
@@ -298,8 +297,9 @@ print(
 compare(cold, hot, ["temp", "dewp", "prediction", "humid", "error"])
 
 # %% [markdown]
-# The inputs move a long way, and the error is more than twenty times as large. Did the relation change? Physics gives the answer.
-# The *Magnus formula* calculates humidity from temperature and dew point. The table shows the mean errors of model and formula by month.
+# The inputs move a long way, and the error is more than twenty times as large. Did the relation change? The
+# *Magnus formula* from physics calculates humidity from temperature and dew point. The table shows the mean errors of model and formula
+# by month.
 
 # %%
 import numpy as np
@@ -316,19 +316,21 @@ weather.groupby("month")[["error", "formula"]].mean().transpose().round(2)
 
 # %% [markdown]
 # The formula's mean error is below 0.3 percentage points in every month, so the relation stayed the same. The model is wrong by 24 points
-# in July, because it never saw a hot day. A covariate shift breaks a model only where the model has not learned the relation.
+# in July, because it never saw a hot day. A covariate shift breaks a model only where it has not learned the relation.
 #
 # *Change this and run again:* replace `isin([7, 8])` with `isin([12])` in the hygrometer's cell. How far do the inputs move now, and how
 # large is the error?
 #
 # ## Look inside the bins
 #
-# Westbound flights became faster, but in sd the mean air time hardly moved. A mean of y depends on how many rows there are in each region
-# of x (the *mix*) and on the mean of y in each (the *relation*). We cut x into bins, then change first the mix and then the relation:
+# Westbound flights became faster, but the mean air time hardly moved (0.08 sd). A mean of y depends on how many rows there are in each
+# region of x (the *mix*) and on the mean of y in each (the *relation*). We cut x into bins, then change first the mix and then the
+# relation:
 #
 # $$\underbrace{\bar y_{now} - \bar y_{then}}_{\text{total}} = \underbrace{\sum_b (w_b^{now} - w_b^{then})\, \bar y_b^{then}}_{\text{only the mix changes}} + \underbrace{\sum_b w_b^{now}\, (\bar y_b^{now} - \bar y_b^{then})}_{\text{only the relation changes}}$$
 #
-# Here $w_b$ is the share of rows in bin $b$, and $\bar y_b$ their mean of y. The sum is exact if every bin has rows in both tables.
+# Here $w_b$ is the share of rows in bin $b$, and $\bar y_b$ is their mean of y. The parts add up to the total if every bin has
+# rows then and now.
 #
 # **Make a guess.** The mean air time fell by 9 minutes from winter to summer. If only the mix of distances had changed, by how many
 # minutes would it have moved, up (+) or down (-)?
@@ -572,7 +574,7 @@ def regime(n, pattern, start, width, seed):
     Parameters
     ----------
     n : int
-        Number of rows, 0 to n - 1.
+        Number of rows, numbered 0 to n - 1.
     pattern : str
         "sudden": every row from `start` on is new; `width` does not matter.
         "gradual": each row is 0 or 1. The probability of a 1 increases linearly from 0 at row `start`
@@ -673,7 +675,7 @@ lesson.check("1.5")
 #
 # ## Late labels and a misleading alarm
 #
-# A colleague watches the display's error by day. In this simulated log, long routes have larger errors *and* later labels, and on day 10
+# A colleague plots the display's daily error. In this simulated log, long routes have larger errors *and* later labels, and on day 10
 # something happens. `label_day` is the day when the label arrived. Until then, it and `label` are missing.
 
 # %%
@@ -788,12 +790,12 @@ distances.assign(ratio=distances["June"] / distances["May"]).round(2)
 #
 # - It begins suddenly, often with a release.
 # - It affects a whole column, or all rows from one sender.
-# - Values go missing, or mean, spread and maximum change by *the same factor*.
+# - Values go missing, or the mean, spread and maximum change by *the same factor*.
 #
 # <details><summary><b>Units with different zero points</b></summary>
 #
-# If Fahrenheit becomes Celsius, the spread is divided by 1.8, but the mean of June by more than three, because 32 is subtracted first. A
-# clock that is one hour off moves mean and maximum by the same amount, but not the spread.
+# If Fahrenheit becomes Celsius, the spread is divided by 1.8. June's mean is divided by more than three, because 32 is subtracted
+# first. If a clock is one hour off, mean and maximum move by the same amount. The spread stays the same.
 #
 # </details>
 #
@@ -830,13 +832,13 @@ lesson.check("1.7")
 # %% [markdown]
 # ## What to do about it
 #
-# Services send you a report every week for 18 weeks. In some, something happens in week 4, 5, 6 or 7.
+# Services send you a report every week for 18 weeks. In some services, a drift or fault begins in week 4, 5, 6 or 7.
 #
 # <details><summary><b>What a report says</b></summary>
 #
 # | key | what it is |
 # | --- | --- |
-# | `week`, `rows` | number of the week, counted from 0, and its number of rows (two weeks have only 20) |
+# | `week`, `rows` | the week, counted from 0, and its number of rows (two weeks have only 20) |
 # | `missing` | share of missing values in the worst column |
 # | `inputs` | largest move of an input's mean, in sd |
 # | `spread` | sd of the input whose sd changed most, as a multiple of its initial value |
@@ -847,7 +849,7 @@ lesson.check("1.7")
 # | `within` | P(x \| y): larger move of the mean predicted probability in the two classes, in sd |
 # | `labeled_rows` | rows used for the four values above |
 #
-# The last five describe the week two weeks earlier. They are None in weeks 0 and 1.
+# The last five lag two weeks behind: week 6 reports those of week 4. They are None in weeks 0 and 1.
 #
 # </details>
 #
@@ -897,11 +899,11 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 #
 # Untreated problems cost 3 a week. The check compares your costs on 15 services with those of somebody who knows the truth:
 #
-# | services | your costs may be at most |
+# | services | how much more you may pay |
 # | --- | --- |
-# | two that lose values, two with a changed unit | 12 more each, averaged over each pair |
-# | three concept drifts | 10 more each, on average |
-# | four prior shifts, two up, two down | 7 more each, on average |
+# | two that lose values, two with a changed unit | 12 each, averaged over each pair |
+# | three concept drifts | 10 each, on average |
+# | four prior shifts, two up, two down | 7 each, on average |
 # | two covariate shifts, two quiet services | 15 for all four together |
 
 
@@ -949,7 +951,7 @@ lesson.check("1.8")
 #
 # | type | meaning | identification | solution |
 # | --- | --- | --- | --- |
-# | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, correct predictions by known errors (04), or add an input that records the cause |
+# | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, use known errors to correct predictions (04), or add an input that records the cause |
 # | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model fits there; otherwise new labels, weights for training rows (02), or no prediction (04) |
 # | **prior shift** | P(y) changes, P(x \| y) does not (flu season, winter returns) | inputs, predictions and labels move; inside each class nothing changes | correct the odds or the threshold (04) |
 # | *a fault* | the data feed changed, not the world | usually sudden, in one column or sender; values go missing, or are all scaled or shifted | repair; do not train on these rows |
@@ -985,7 +987,7 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 )
 
 # %% [markdown]
-# In a large system, a scheduled job does this for each model, for example with Evidently or NannyML.
+# In large systems, a scheduled job does this for each model, for example with Evidently or NannyML.
 #
 # <details><summary><b>Elsewhere, and sources</b></summary>
 #
