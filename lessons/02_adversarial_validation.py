@@ -47,8 +47,8 @@ for name in ["origin", "dest", "carrier"]:
 slipped.head(3)
 
 # %% [markdown]
-# `adversarial_validation` trains a classifier, here a small one. It returns
-# the **AUC**: the share of pairs, one row from each table, in which the row of the second table gets the higher score. 0.5 is no better than guessing. At 1, every pair is right.
+# `adversarial_validation` trains a small classifier, which gives each row a score. Compare each row of one table with each row of the other:
+# the **AUC** is the share of these pairs in which the second table's row scores higher. It is 0.5 for guessing, and 1 if every pair is in the right order.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -259,7 +259,7 @@ pd.Series(measured, name="AUC").round(2).to_frame()
 #
 # - *copy*, 0.19: when a row is held out, its twin is still among the training rows, with the other label.
 # - *digits*, 0.77: different people wrote the digits at the start and at the end of the file.
-# - *number*, 1.00: nothing about the flights changed, but the row number gives the table away.
+# - *number*, 1.00: nothing about the flights changed, but the row number identifies the table.
 #
 # *Change this and run again:* replace `cv=plain` with `cv=3`. Then twins are held out together, and the AUC of *copy* rises to 0.5.
 
@@ -281,7 +281,7 @@ scores = quick.fit(noise, s).predict_proba(noise)[:, 1]
 lesson.recall("in-sample AUC", round(roc_auc_score(s, scores), 2))
 
 # %% [markdown]
-# The classifier has learned the 500 rows by heart. The remedy is to split the rows into
+# The classifier has learned the 500 rows by heart. The remedy is to split them into
 # five parts, the **folds**. Five times, a model is trained on four folds and scores the fifth. Such scores are called **out-of-fold**, and `cross_val_predict` computes
 # them. Here we use it for an ordinary regression: a deep tree predicts the air time.
 
@@ -554,7 +554,7 @@ print(f"longest flight from LaGuardia: {longest:,} miles; {beyond:.0%} of Kenned
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown]
-# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. The increase to 0.98 with exact miles is a **leak**: the exact value gives the table away without any real change. Boston is 184 miles from LaGuardia and 187 from Kennedy, so the exact distance identifies the airport.
+# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. With exact miles it rises to 0.98 for the same flights. This is a **leak**: the exact value identifies the table. Boston is 184 miles from LaGuardia and 187 from Kennedy.
 #
 # Three kinds of columns *name their table*. A single value shows which table a row is from:
 #
@@ -615,7 +615,7 @@ lesson.check("2.6")
 # %% [markdown]
 # ## Below 0.5
 #
-# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of tables of noise. The table shows the 5% and 95% quantiles of the AUCs.
+# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of noise tables and show the 5% and 95% quantiles of the AUCs.
 
 # %%
 small = {}
@@ -729,7 +729,7 @@ lesson.check("2.7")
 # - *The table is wrong* (a slipped join, a wrong unit): repair it.
 # - *One column moved, and the model does not need it:* drop it, or round it.
 # - *Some rows are foreign:* have a person handle them. A check that holds them back is an **anomaly gate**.
-# - *The inputs moved a little and the relation stayed* (**covariate shift**): train again, with larger weights for old rows that resemble today's.
+# - *The inputs moved a little, and the relation stayed the same* (**covariate shift**): train again, with larger weights for old rows that resemble today's.
 # - *The relation changed:* you need new labels and a new fit (lesson 04).
 #
 # ### Weights
@@ -771,7 +771,7 @@ def error(model, rows, weights, test):
 
 
 # %% [markdown]
-# The table gives means over six random samples, with the ESS in percent. *line* and *curve* are the errors of the two models, in percentage points of humidity.
+# The table gives means over six random samples. *line* and *curve* are the errors of the two models, in percentage points of humidity.
 
 # %% collapsed=true
 # Measure AUC, ESS and the errors with and without weights in each month
@@ -806,7 +806,7 @@ lesson.recall("months in which weights help", ", ".join(better.index[better]))
 #
 # ### A report, and a decision
 #
-# The next table adds the AUC without columns that name their table, and the largest shift of a numeric column.
+# In the next table, *auc without names* leaves out columns that name their table, and *largest shift* is that of any numeric column.
 
 # %% collapsed=true
 # Collect the reports on five pairs of tables
@@ -845,7 +845,7 @@ reports.round(2)
 #
 # | action | what happens | price, in minutes |
 # | --- | --- | --- |
-# | `"ignore"` | the model stays | 0 |
+# | `"ignore"` | the model stays in use | 0 |
 # | `"repair"` | someone looks for a wrong join and repairs it | 1.5 |
 # | `"reweight"` | new fit on the reference rows with density-ratio weights | 0.2 |
 # | `"retrain"` | new fit on this week's labeled rows, if there are at least 30 | 1.5 |
@@ -968,7 +968,7 @@ for name, auc in zip(X.columns, lost.importances_mean, strict=True):
 #
 # <details><summary>A nightly report says AUC 1.00. What do you look at first?</summary>
 #
-# Look for the column that gives the table away, and ask whether its values occur in the other table. A counter or a date gives an AUC of 1 although nothing has changed. Leave such columns out and measure again.
+# Look for the column that identifies the table, and check whether its values also occur in the other table. A counter or a date gives an AUC of 1 although nothing has changed. Leave such columns out and measure again.
 #
 # </details>
 #

@@ -12,7 +12,7 @@ from mlprod_helpers.exercises.lesson_02.e8_decide import decide
 TITLE = "Adversarial validation"
 NEEDS = ("01",)
 EDITION = 2
-NEXT = "Go on with lesson 03, which turns such a comparison into an alarm that people keep reading."
+NEXT = "Go on with lesson 03, where you turn such a comparison into an alarm that people take seriously."
 EXERCISES = (
     make_set,
     seven,

@@ -79,7 +79,7 @@ def seasons_overlap():
 
 @seven.misconception(
     "you expected that a row number does no harm because nothing about the flights changed. But the classifier only has "
-    "to name the table, and any number above 1440 gives the table away."
+    "to name the table, and every number above 1440 comes from the second one."
 )
 def number_is_harmless():
     return SEVEN | {"number": GUESS}

@@ -61,7 +61,7 @@ def pvalue(answer, rng, expect):
                 np.mean(got),
                 want - slack,
                 want + slack,
-                f"nothing differs, {n} against {m} rows{', columns that go together' if number == 3 else ''}: chance alone does as much",
+                f"nothing differs, {n} against {m} rows{', correlated columns' if number == 3 else ''}: the p-value is close to the expected one",
             )
         if number == 1:
             expect.true(
