@@ -52,8 +52,8 @@ lesson = Lesson("10", edition=1)
 # Each row of `both` is a flight. The request for a prediction arrives at `time`, the scheduled departure; `left` is the actual departure, and `landed` the estimated landing.
 # `slower` is the air time divided by `planned`, minus 1.
 #
-# `mean_before` averages `slower` over the flights that left in the two hours before a request. With `known_at="left"`, all of them count as known, as in the *finished table*, made
-# when all flights have landed.
+# `mean_before` averages `slower` over the flights that left in the two hours before a request. The notebook uses the *finished table*, made after all flights
+# have landed. There, an air time counts as known once the flight has left (`known_at="left"`).
 
 # %%
 import pandas as pd
@@ -108,8 +108,8 @@ lesson.recall("error in the service, in minutes", round(error(model, "known"), 1
 # %% [markdown]
 # *Change this and run again:* set the window to `"1h"` in this section's first cell, and run all its cells. Does the service keep any of the improvement?
 #
-# The finished table was correct. But at the time of the request, most of those flights were still in the air, and in almost half the cases none had landed. The model was trained
-# on means of about ten flights. In the service, it got means of one or two short flights, or none. The finished table has a **leak**: information from after the request.
+# The finished table was correct. But at the time of the request, most of those flights were still in the air. The model was trained on means of about ten flights. In the service, it got
+# the mean of one or two short flights, or 0 if none had landed (almost half the cases). The finished table has a **leak**: information from after the request.
 #
 # Now we test on ten months, each time training on the two months before (`plan`: without the feature):
 
@@ -130,7 +130,7 @@ print(f"service worse than without the feature: {(by_month['service'] > by_month
 # The course data contain only every tenth flight. With all flights, more would have landed in each window, so the gap may be smaller. Neighboring months share training flights, so
 # the ten gaps are not independent and the interval may be a bit too narrow.
 #
-# A flight that leaves early or on time has itself left by the time of its request. In the notebook, the feature then contains its own air time, which is part of the leak. Without
+# A flight that leaves early or on time has already left when its own request arrives. In the notebook, the feature then contains its own air time, which is part of the leak. Without
 # the flight's own air time, the mean errors are 7.4 minutes in the notebook and 8.8 in the service. This gap of 1.4 minutes is also above 0 in all ten months.
 #
 # The data do not contain landing times. We estimate them: the actual departure, plus 15 minutes on the ground, plus the air time. With 0 or 30 minutes on the ground, the gap stays
@@ -240,7 +240,7 @@ lesson.check("10.2")
 # - It must also have been known by then: `known_at` at or before `asked`.
 # - Return the mean of the delays that count, or NaN where none counts.
 #
-# For example, ask at minute 200, with `hours` 2. Departures at 80, 90 and 150, known at 100, 100 and 210, have delays of 9, 5 and 40. The mean is 5.
+# For example, `mean_known([200], [80, 90, 150], [100, 100, 210], [9, 5, 40], 2)` gives 5 (as arrays). The first departure is too early, and the third is not yet known.
 
 
 # %% exercise="10.3"
@@ -271,12 +271,12 @@ skew_explorer()
 
 # %% [markdown]
 # With a window of 12 hours and no reporting delay, the error in the service is 7.4 minutes, lower than without the feature in all ten months. So choose features whose values reach
-# the service in time, and test with these values. In these data, a model trained on what was known is not better than one trained on the finished table. But for the former, the
-# notebook and the service show the same error.
+# the service in time, and test with these values. In these data, a model trained on what was known is not better than one trained on the finished table. But its error is the same in
+# the notebook and in the service.
 #
 # ## Two code paths
 #
-# Training reads tables in batches. The service computes the same feature for a few requests at a time, often with other people's code. Typical differences between these two *code
+# Training reads tables in batches. The service computes the same feature for a few requests at a time, often with another team's code. Typical differences between these two *code
 # paths*:
 #
 # | skew | training | service |
@@ -385,7 +385,7 @@ report[["feature", "share_different", "ratio", "difference", "likely_cause"]].ro
 # `ratio` (served / replayed) and `difference` (served - replayed) are medians over the rows that differ. The likely cause is only a guess: look at some rows before you repair
 # anything.
 #
-# *Change this and run again:* pass `breaks[1:2]` to `apply`, and set `share=0.02` in `OtherZone`. Would a monitor of the column's mean have shown it?
+# *Change this and run again:* pass `breaks[1:2]` to `apply`, and set `share=0.02` in `OtherZone`. Would a monitor of the column's mean have noticed?
 
 # %% collapsed=true
 # The same with the log of a real service (lesson 09), whose copy of the training function uses the hour in UTC
@@ -411,7 +411,7 @@ if LIVE:
 #
 # - `served` and `replayed` are DataFrames with one row for each request.
 # - `request_id` is unique within a frame. All other columns are features: numbers, or NaN where a value is missing.
-# - Match the rows by `request_id`, not by position. Leave out requests that only one frame has; at least one is in both.
+# - Match the rows by `request_id`, not by position. Leave out requests that only one frame has. At least one request is in both.
 # - Values differ if they are more than `atol` apart. A difference of exactly `atol` does not count.
 # - Two missing values are equal. A value missing in one frame only is a difference.
 #
@@ -496,7 +496,7 @@ door.broken(rows, now=now)
 # %% [markdown]
 # *Change this and run again:* set the `max_age` of `wind_at` to `"12h"`. Which rows break the contract now?
 #
-# If a row breaks the contract, the service can refuse it, fill in a value that training used too, or answer with a simpler model. Log which it did.
+# If a row breaks the contract, the service can refuse it, fill in the same value as training does, or answer with a simpler model. Log its decision.
 #
 # <details><summary>How to recover: versions, a fingerprint and a backfill</summary>
 #
@@ -525,8 +525,9 @@ print("other window:", fingerprint(train[["time", "dest", "slower"]], inputs, se
 # - `row` is a dict: column -> value. `age` is a dict: column of the contract -> minutes since its value was reported.
 # - `contract` is a dict: column -> rule, a dict as below. Ignore other columns of the row.
 # - A value is missing if it is None, NaN or not in the row. If `missing` is True, this is allowed at any age; otherwise it breaks the rule.
-# - Any other value breaks the rule if it is older than `max_age` (None: no limit) or of another `kind`: `"number"` (finite, not a bool) or `"text"`.
-# - A number also breaks the rule below `low` or above `high` (None: no limit). A text rule has no range: both are None.
+# - Any other value breaks the rule if it is older than `max_age`, or not of the rule's `kind`: `"number"` (finite, not a bool) or `"text"`.
+# - A number less than `low` or greater than `high` also breaks the rule. For texts, both are None.
+# - If `max_age`, `low` or `high` is None, there is no limit.
 # - Serve if nothing is broken. Fill if every broken column has a `fill`; 0 and `""` are fills, None is not. Otherwise refuse.
 #
 # For example, `decide({"distance": 733, "recent_error": None}, {"distance": 900, "recent_error": 5}, contract)` gives `("fill", ["recent_error"])`.
@@ -592,8 +593,8 @@ lesson.check("10.7")
 # There are four kinds of banks, and two of each. In *steady* banks, nothing changes. In *early* and *late* banks, three refused bands become profitable, after about 5 and 21 weeks
 # respectively. In *closed* banks, an approved band becomes unprofitable.
 #
-# A **policy** decides each week how much to explore and whether to retrain. Its cost is the profit that it misses in 60 weeks, compared with decisions based on the true shares of
-# lost loans, plus the cost of the training runs:
+# A **policy** decides each week how much to explore and whether to retrain. Its cost is the profit that it misses in 60 weeks, plus the cost of the training runs.
+# The missed profit is measured against decisions based on the true shares of lost loans:
 
 # %%
 from mlprod_helpers.features import credit
@@ -630,7 +631,7 @@ pd.DataFrame(costs).round(0).astype(int)
 # `observation` is a dict:
 #
 # - `week` (from 0) and `age` (weeks since the last training run),
-# - three lists with an entry for each band: whether the model `approves` it, the number of `labels` in the last 12 weeks of labels, and how many of these loans were `lost`.
+# - three lists with an entry for each band: whether the model `approves` it, how many `labels` arrived in the last 12 weeks, and how many of these loans were `lost`.
 #
 # The check draws eight new banks, two of each kind. Your policy may cost at most these percentages of the cost of `never`:
 #
@@ -678,7 +679,7 @@ lesson.check("10.8")
 # | `parity` | TFX data validation: training-serving skew detection |
 # | `Contract` | pandera, Great Expectations, pydantic, TFX: schema, expectation |
 # | fingerprint | DVC, MLflow: versions of data and runs |
-# | exploration | contextual bandits (each choice also serves to learn); reject inference in credit scoring (estimates for refused applicants) |
+# | exploration | contextual bandits (methods that learn from the result of each choice); reject inference in credit scoring (estimates for refused applicants) |
 #
 # This lesson leaves out feature stores, joins on data streams, and estimates that weight each explored case by the inverse of its probability of being explored.
 #
