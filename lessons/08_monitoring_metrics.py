@@ -90,7 +90,7 @@ arrived = int(never_left["arr_delay"].notna().sum())
 print(f"{len(never_left)} flights of the year without departure time, {arrived} of them arrived")
 
 # %% [markdown]
-# It was the end of a blizzard. A broken feed would have lost the times of planes that flew. But none of the flights without a departure time landed. Two mean clock times moved
+# It was the end of a blizzard. A broken feed would have lost the times of planes that flew. But none of the 826 flights landed. Two mean clock times moved
 # because they cover only the flights that *did* leave, late in the day.
 #
 # **A metric shows that something is different, but not what happened.**
@@ -100,9 +100,7 @@ print(f"{len(never_left)} flights of the year without departure time, {arrived} 
 # %% [markdown]
 # ## The brainstorm
 #
-# First write down what can go wrong, then what you could measure.
-#
-# Our example is the search of an online shop. People type a query or send a photo, and a model answers with a class of products.
+# Our example is the search of an online shop. People type a query or send a photo, and a model answers with a class of products. What can go wrong?
 
 # %% [markdown]
 # **Your five problems (double-click to write):**
@@ -114,7 +112,8 @@ print(f"{len(never_left)} flights of the year without departure time, {arrived} 
 # 5. ...
 
 # %% [markdown]
-# Metrics come in three families. Latency, the time until an answer, is usually given as a **percentile**: 99 of 100 requests are faster than the **p99**, and 95 than the p95.
+# Metrics come in three families. Latency, the time until an answer, is usually given as a **percentile**: 99 of 100 requests are faster than the **p99**, and 95 of 100
+# are faster than the p95.
 #
 # | family | question | metrics | does not see |
 # | --- | --- | --- | --- |
@@ -122,14 +121,14 @@ print(f"{len(never_left)} flights of the year without departure time, {arrived} 
 # | input | What comes in? | missing values, brightness, new categories | a model that fails on good inputs |
 # | output | What goes out, and how do people react? | missing outputs, clicks, repeated searches | the cause |
 #
-# *Accuracy* is what we want to know, but it needs labels, which arrive late or never.
+# We want to know *accuracy*, but it needs labels, which arrive late or never.
 #
 # ### Exercise 8.1 · Brainstorm, then match
 # *4 points · 8 minutes*
 #
 # Complete the cell below: for each problem, choose the metric that shows it first and most directly.
 #
-# Each metric fits at most one problem. These metrics are less obvious:
+# Each metric fits at most one problem. These are less obvious:
 #
 # | metric | what is measured |
 # | --- | --- |
@@ -191,11 +190,11 @@ kept = None
 print(f"waiting takes less processor time than working: {waiting < working}")
 
 # %% [markdown]
-# So a service that waits for a slow database looks idle, but its latency is high.
+# A service that waits for a slow database looks idle, but its latency is high.
 #
 # ### Input: three examples with real data
 #
-# Metrics like this one turn many rows into one number:
+# This metric turns many rows into one number:
 
 
 # %%
@@ -292,7 +291,7 @@ by_class.round(1).to_dict()
 # %% [markdown]
 # ### Output: were the answers useful?
 #
-# The click-through rate (**CTR**) is clicks divided by views. Here it is for each day, in a shop with random items:
+# The click-through rate (**CTR**) is clicks divided by views. Here it is for each day, in a shop that shows random items:
 
 # %%
 clicks = datasets.load_clicks()
@@ -302,8 +301,8 @@ days["CTR (%)"] = (100 * days["clicks"] / days["views"]).round(3)
 days
 
 # %% [markdown]
-# On 25 November the CTR fell by a third. **Would you page somebody?** On how many of the seven days does the week's CTR, 0.433%, lie *outside* the day's 95% interval? We use
-# **Wilson's interval**, because it also works for few clicks.
+# On 25 November the CTR fell by a third. **Would you page somebody?** On how many days does the week's CTR, 0.433%, lie *outside* the day's 95% interval? We use
+# **Wilson's interval**, which also works for few clicks.
 #
 # <details><summary>The formula of Wilson's interval</summary>
 #
@@ -343,7 +342,7 @@ print(f"{len(hours)} hours, {hours['size'].mean():.0f} views each; without a sin
 #
 # - `views` is a DataFrame with one row for each view, at least one. Its columns are `request_id` (unique) and `user_id`.
 # - `clicks` is a DataFrame with one row for each click. Its column `request_id` names the view. It may be empty.
-# - A view may be clicked twice. Some clicks belong to other views, which are not in `views`.
+# - A view may be clicked twice. Some clicks belong to views that are not in `views`.
 # - You may use `wilson(hits, trials)`.
 #
 # For example, if one of four views was clicked (twice), the result is `(0.25, 0.046, 0.699)`, rounded.
@@ -383,8 +382,8 @@ for tier in budget.SRE_WORKBOOK[:2]:
         print(f"    {share:.0%} of the requests fail: {when}")
 
 # %% [markdown]
-# Each tier has a second, short window. Let a fifth of the requests fail from 10:00 until the repair at 10:25. With only the one-hour window, a page opens at 10:22. How many minutes
-# after the repair does it close?
+# Each tier has a long and a short window of time. A page is open while the burn rate in both is above the threshold. Suppose a fifth of the
+# requests fail from 10:00 until the repair at 10:25. With only the one-hour window, the page opens at 10:22. How many minutes after the repair does it close?
 
 # %%
 lesson.predict("minutes from the repair to the end of the page", ..., choices=[5, 20, 40, 60])
@@ -412,9 +411,10 @@ lesson.recall("minutes from the repair to the end of the page", late)
 #
 # - `bad` and `requests` are arrays: the failed requests and all requests of each minute. `slo` is the share that has to succeed, such as 0.995.
 # - The burn rate over a window is the share of its requests that failed, divided by the share that may fail. Without requests, it is 0.
-# - A window of 60 minutes ends with the minute in question. At the beginning, it contains the minutes so far.
-# - The first tier fires while the burn rates over 60 *and* over 5 minutes are above 14.4, the second while those over 360 *and* over 30 are above 6.
-# - A page is open while either tier fires. No burn rate equals a threshold.
+# - A window ends with the minute in question. At the beginning, it contains the minutes so far.
+# - A tier fires while *both* its burn rates are above its threshold. The first has windows of 60 and 5 minutes and a threshold of 14.4. The second
+#   has windows of 360 and 30 minutes and a threshold of 6.
+# - A page is open while either tier fires. No burn rate is exactly 14.4 or 6.
 #
 # For example, let 50 of 100 requests fail in the fourth of ten minutes, and none in the others. With an `slo` of 0.99, the second tier fires from the fourth to the eighth.
 
@@ -462,8 +462,8 @@ lesson.recall("days above the threshold of November", pages["November"]["other d
 pd.DataFrame(pages).T.astype({"other days above it": int})
 
 # %% [markdown]
-# With November as the reference, any summer thunderstorm looks like an outage. With February, the month of the blizzard, only a second blizzard would exceed the threshold. So
-# leave known incidents out, or use a median. Make the period long enough to contain ordinary bad days.
+# With November as the reference, any summer thunderstorm looks like an outage. With February, only a second blizzard would exceed the threshold. Leave known incidents out, or use
+# a median, but include ordinary bad days.
 #
 # <details><summary>Should the reference move with time?</summary>
 #
@@ -474,8 +474,8 @@ pd.DataFrame(pages).T.astype({"other days above it": int})
 #
 # <details><summary>One threshold for all days, or one for each day of the week?</summary>
 #
-# From the first half of the year, the next cell computes thresholds for the number of rows. One rule has a single threshold, 2 sd below the mean. The other has one for each day of
-# the week, 3 sd below its mean. In the second half, the first rule would page mostly on Saturdays, the second only around public holidays.
+# The next cell learns thresholds for the number of rows from January to June. Rule one has a single threshold, 2 sd below the mean. Rule two has one for each day of the week, 3 sd
+# below its mean. From July to December, rule one would page mostly on Saturdays, and rule two only around public holidays.
 #
 # </details>
 
@@ -510,7 +510,7 @@ pictures.rhythm(reference)
 # Write `thresholds(history)`. It returns an array of 168 thresholds for p99 in ms, one for each hour of the week, starting on Monday at 0:00.
 #
 # - `history` is a DataFrame with one row for each hour of twelve weeks. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
-# - In new quiet weeks, p99 may exceed its threshold at most once a week on average.
+# - In new quiet weeks (without incidents), p99 may exceed its threshold at most once a week on average.
 # - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours: by day, at night, and in the hours of the week in which the known incident happened.
 #
 # The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If p99 is usually 300 ms in this hour,
@@ -536,8 +536,8 @@ lesson.check("8.5")
 # %% [markdown]
 # ## Numbers that mislead
 #
-# The search runs on four servers, and the dashboard shows the mean of their p99. Server d gets a tenth of the traffic. What happens to this mean when server d becomes four times
-# as slow? In ms:
+# The search runs on four servers, and the dashboard shows the mean of their p99. Server d gets a tenth of the traffic. What happens to this mean (in ms) when server d becomes four
+# times as slow?
 
 # %%
 on_d = log["server"] == "d"
@@ -550,7 +550,7 @@ for name, frame in {"as usual": log, "d four times as slow": slow_d}.items():
 pd.DataFrame(p99s).T.round().astype(int)
 
 # %% [markdown]
-# When d is slow, the mean of the four is 615 ms, but one request in a hundred takes longer than a second. Percentiles cannot be averaged, but *counts* can be added. So real
+# When d is slow, the mean is 615 ms, but one request in a hundred takes longer than a second. Percentiles cannot be averaged, but *counts* can be added. So real
 # systems send **histograms**, which say how many requests took up to 50 ms, 50 to 100 ms, and so on. Each range is a bucket.
 #
 # *Change this and run again:* make d eight times as slow. Which number shows it?
@@ -575,10 +575,11 @@ example = np.array([[900, 90, 10], [10, 20, 70]])
 colleagues_p99(example, [50, 100, 500], timeouts=[0, 0])
 
 # %% [markdown]
-# Write a correct version, `p99(counts, edges, timeouts)`. It returns the smallest edge (ms) within which at least 99% of the requests to all servers were answered.
+# Write a correct version, `p99(counts, edges, timeouts)`. It returns the smallest bucket edge (ms) such that at least 99% of the requests to all
+# servers were answered within that time.
 #
 # - `counts` is an array with a row for each server and a column for each bucket. `edges` lists the upper edges of the buckets in ms, in rising order.
-# - `timeouts` says how many requests to each server ended in a **timeout**, without an answer. They are not in `counts`, but they count as requests.
+# - `timeouts` says how many requests to each server ended in a **timeout**, without an answer. They count as requests, but are not in `counts`.
 # - There is at least one request. A share of exactly 99% is enough. If no edge reaches it, return `np.inf`.
 #
 # For example, `p99(example, [50, 100, 500], [0, 0])` is 500. With timeouts of `[0, 20]`, it is `np.inf`.
@@ -626,9 +627,9 @@ halves.insert(0, "all", campaign["clicked"].groupby(half).mean())
 # %% [markdown]
 # ## Whom to wake
 #
-# An **alert rule** has a metric, a threshold, and the time for which the metric must stay beyond the threshold (`for`). We write a rule for each of 27 metrics: it pages when the
-# metric is more than 3 sd from its mean in two quiet weeks. How often do they page in the next two? One version leaves out hours with fewer than
-# 50 requests.
+# An **alert rule** has a metric, a threshold, and the time for which the metric must stay beyond the threshold (`for`). We write one rule for each of
+# 27 metrics: it pages when the metric is more than 3 sd from the mean of two quiet weeks. How often do they page in the next two weeks? The second output line leaves out hours
+# with fewer than 50 requests.
 
 # %%
 from mlprod_helpers.monitoring import Rule, evaluate
@@ -652,7 +653,7 @@ busy, calm = fresh["rows"][~morning].mean(), fresh["rows"][morning].mean()
 print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other times")
 
 # %% [markdown]
-# After a week of such pages, people stop reacting: this is **alert fatigue**. Chance rarely keeps a metric beyond its threshold for hours. So a short
+# After a week of such pages, people stop reacting: this is **alert fatigue**. Chance rarely keeps a metric beyond its threshold for hours. A short
 # `for` prevents most of these pages, but delays the real ones.
 #
 # *Change this and run again:* in `Rule(...)`, replace both `3` by `4`. Does this help as much as `for` 1 hour?
@@ -660,8 +661,8 @@ print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other ti
 # %% [markdown]
 # ### Tune one rule
 #
-# In three incidents (shaded), p95 doubles for ten hours. There are also blips, which end on their own after an hour. An incident counts as caught if the rule pages within four
-# hours, and as late if it pages after that. How many can you catch with one threshold?
+# In three incidents (shaded), p95 doubles for ten hours. There are also blips, which end after an hour. An incident is caught if the rule pages within four
+# hours, and late if it pages later. How many can you catch with one threshold?
 
 # %%
 from mlprod_helpers.explore import paging_explorer
@@ -696,7 +697,7 @@ print(json.dumps(to_prometheus(one_row), indent=2))
 # %% [markdown]
 # ## A dashboard in ten seconds
 #
-# Somebody just woken up can read a good dashboard in ten seconds. In the eight below, anything that happens begins at the dashed line, on Friday at 9:00.
+# Somebody who has just been woken up can read a good dashboard in ten seconds. In the eight dashboards below, anything that happens begins at the dashed line, on Friday at 9:00.
 # The grey band is the usual range. The metric that moves first is usually closest to the cause.
 
 # %%
@@ -805,8 +806,8 @@ print(f"usual p95 here: {usual_here:.0f} ms, in the other shop: {usual_there:.0f
 #
 # - `reference` is a DataFrame like `quiet`: it has one row for each hour of a month in one shop, with blips but no incidents.
 # - `metric` is one of its columns. A plan has 1 to 40 rules. Each alert is a page.
-# - A rule has `above`, `below` or both. Each is one number, a list of 24 numbers (one for each hour of the day, UTC) or of 168 (one for each hour of the week). `for_` is a text
-#   such as `"90m"`.
+# - A rule has `above`, `below` or both. Each is one number, a list of 24 numbers (one for each hour of the day, UTC) or of 168 (one for each hour of the week). `for_` is a
+#   string such as `"90m"`.
 #
 # Your function is called once for each shop, and both months count. An incident is *noticed* if it is caught or late:
 #

@@ -124,7 +124,7 @@ def rhythm(measured):
         fig,
         alt=f"Two weeks by the hour in three panels. Requests have a peak each evening at {busy.idxmax()}:00 UTC, "
         f"{busy.max() / busy.min():.0f} times as high as the low at {busy.idxmin()}:00. The p95 of the latency follows the traffic. "
-        "The click-through rate jumps most where traffic is lowest, because few views leave much to chance.",
+        "The click-through rate varies most in the hours with the fewest views, because chance has more influence there.",
     )
 
 
