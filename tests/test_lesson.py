@@ -17,7 +17,9 @@ from mlprod_helpers.lesson.contract import (
     Mapping,
     Names,
     Number,
+    Sequence,
     Several,
+    Text,
 )
 from mlprod_helpers.lesson.expect import Line
 from mlprod_helpers.lesson.kinds import Refused
@@ -562,6 +564,38 @@ def test_a_small_input_is_shown_whole():
 
     assert "`largest([3, 1], {'a': 1.5})` returned 1, too small" in text(
         said(lambda v, by: min(v), largest, "largest")
+    )
+
+
+def test_of_long_dicts_the_entry_that_is_wrong_is_shown():
+    many = {f"metric_{i}": [i, i + 1] for i in range(8)}
+
+    @asks("99.5", ("sums",), Function("pairs", "limits", returns=Mapping(values=Number())))
+    def sums(answer, rng, expect):
+        want = {name: sum(pair) for name, pair in many.items()}
+        expect.equal(answer(many, {"metric_5": 3}), want, "eight sums")
+
+    def wrong(pairs, limits):
+        return {name: 0 if name == "metric_5" else sum(pair) for name, pair in pairs.items()}
+
+    def lost(pairs, limits):
+        return {name: sum(pair) for name, pair in pairs.items() if name != "metric_5"}
+
+    call = "`sums({'metric_5': [5, 6], ...}, {'metric_5': 3})`"
+    assert f"{call} returned {{'metric_5': 0, ...}}" in text(said(wrong, sums, "sums"))
+    assert f"{call} returned nothing for 'metric_5'" in text(said(lost, sums, "sums"))
+
+
+def test_of_a_list_the_number_of_items_is_told_and_the_entry_that_is_missing():
+    runbook = {f"cause {i}": {"signs": [f"sign {i}", f"sign {i + 1}"]} for i in range(8)}
+
+    @asks("99.5", ("causes",), Function("signs", "runbook", returns=Sequence(Text())))
+    def causes(answer, rng, expect):
+        expect.equal(answer(["sign 3"], runbook), ["cause 2", "cause 3"], "two causes")
+
+    assert (
+        "`causes(['sign 3'], {'cause 2': {'signs': ['sign 2', 'sign 3']}, ...})` returned ['cause 3'], has 1 item, expected 2"
+        in text(said(lambda signs, runbook: ["cause 3"], causes, "causes"))
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlprod_helpers.lesson import values
-from mlprod_helpers.lesson.preview import arguments_text, value_text
+from mlprod_helpers.lesson.preview import arguments_text, entries_text, entry_text, holds_dicts, value_text
 
 MOST_WITHOUT_DEFINING = 0.25
 MOST_CHARACTERS = 160  # of a line of feedback, the lesson's own words aside
+MOST_OF_DICTS = 300  # the same for a call with dicts
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ class Expect:
         ok = bool(ok)
         if self._seen is not None:
             if not ok and tell:
-                result = _result_of(
-                    self._call_of(got), got, f"{what} {note}", MOST_CHARACTERS - len(what) - len(note)
-                )
+                result = _result_of(self._call_of(got), got, f"{what} {note}", _odd_one(got, want))
                 note = ", ".join(part for part in (result, note) if part)
             self._reported = len(self._seen.calls)
         self.lines.append(Line(what, ok, "" if ok else note, got, want, self._is_defining))
@@ -142,16 +141,16 @@ def above_constant(right, want):
     return float(right == len(want)) if most == len(want) else max(0.0, (right - most) / (len(want) - most))
 
 
-def _result_of(call, got, line, room):
-    """What was called and came back, within `room` characters; nothing if `line` has the value already."""
+def _result_of(call, got, line, about=None):
+    """What was called and came back, as far as there is room for it; nothing if `line` has the value already."""
     plain = _plain(got)
     if call is None:
         is_number = isinstance(plain, float) or (isinstance(plain, int) and not isinstance(plain, bool))
         text = value_text(plain)
         return f"got {text}" if is_number and text not in line else ""
-    output = value_text(call.output)
-    for most in (100, 60, 30):
-        given = arguments_text(call.given, most)
+    output = _output_text(call.output, about)
+    room = (MOST_OF_DICTS if holds_dicts(call.given) else MOST_CHARACTERS) - len(line) + 1
+    for given in _given_texts(call.given, about):
         text = (
             f"returned {output}"
             if f"{call.name}({given})" in line
@@ -160,6 +159,38 @@ def _result_of(call, got, line, room):
         if len(text) <= room:
             return text
     return f"returned {output}" if len(output) + 9 <= max(room, 30) else ""
+
+
+def _given_texts(given, about):
+    """The arguments of a call in ever fewer characters."""
+    if about is not None and holds_dicts(given):
+        yield entries_text(given, about)
+    for most in (240, 100, 60, 30) if holds_dicts(given) else (100, 60, 30):
+        yield arguments_text(given, most)
+
+
+def _output_text(output, about):
+    """The result; of a dict that is too long, what it has for the entry that the line is about."""
+    text = value_text(output)
+    if not isinstance(output, dict) or about is None or text != values.describe(output):
+        return text
+    return entry_text(output, about) or f"nothing for {about!r}"
+
+
+def _odd_one(got, want):
+    """The first key for which two dicts differ, or the first text that only one of two lists has; None if there is none."""
+    if isinstance(got, dict) and isinstance(want, dict):
+        odd = [
+            key
+            for key in (*want, *got)
+            if key not in got or key not in want or not values.close(got[key], want[key], rtol=0, atol=0)
+        ]
+    elif all(isinstance(each, list | tuple) for each in (got, want)):
+        texts, others = ([each for each in side if isinstance(each, str)] for side in (want, got))
+        odd = [each for each in (*texts, *others) if (each in texts) != (each in others)]
+    else:
+        odd = []
+    return odd[0] if odd else None
 
 
 def _plain(value):
@@ -187,6 +218,8 @@ def _direction(got, want):
 def _difference(got, want):
     shapes = np.shape(got) if np.ndim(got) else None, np.shape(want) if np.ndim(want) else None
     if None not in shapes:
+        if isinstance(got, list | tuple) and len(shapes[0]) == len(shapes[1]) == 1 and len(got) != len(want):
+            return f"has {len(got)} item{'s' * (len(got) != 1)}, expected {len(want)}"
         if shapes[0] != shapes[1]:
             return f"has shape {shapes[0]}, expected {shapes[1]}"
         try:

@@ -30,13 +30,45 @@ def arguments_text(arguments, most=100):
     >>> arguments_text([0.83, "x", np.zeros((30, 2))])
     "0.83, 'x', a 30 x 2 array"
     """
-    for width in (MOST, 30, 20):
+    for width in (max(MOST, most // 2), 30, 20):
         text = ", ".join(value_text(each, 6, width) for each in arguments)
         if len(text) <= most or not any(_is_scalar(each) for each in arguments):
             break
     if len(text) <= most:
         return text
     return ", ".join("..." if not _is_scalar(each) else value_text(each, 6, 20) for each in arguments)[:most]
+
+
+def entries_text(arguments, about, most=100):
+    """The arguments of a call that has dicts: in full if there is room, and otherwise with the one entry that a line is `about`.
+
+    >>> entries_text([{"a": 1}, 2], "a")
+    "{'a': 1}, 2"
+    >>> entries_text([dict.fromkeys("abcdefgh", 1), 2], "b")
+    "{'b': 1, ...}, 2"
+    """
+    full = [_text(each, 6) for each in arguments]
+    if None in full or len(", ".join(full)) > most:
+        full = [entry_text(each, about) or value_text(each, 6) for each in arguments]
+    return ", ".join(full)
+
+
+def holds_dicts(arguments):
+    """Whether one of them is a dict, or a list of dicts: an abridged one says nothing of the case."""
+    firsts = [each[0] if isinstance(each, list | tuple) and each else each for each in arguments]
+    return any(isinstance(each, dict) for each in firsts)
+
+
+def entry_text(value, about):
+    """The entry of a dict that a line is about, or "".
+
+    >>> entry_text({"a": [1, 2], "b": [3, 4]}, "b"), entry_text({"a": [1, 2]}, "a"), entry_text({"a": [1, 2]}, "b")
+    ("{'b': [3, 4], ...}", "{'a': [1, 2]}", '')
+    """
+    if not isinstance(value, dict) or about not in value:
+        return ""
+    text = _text({about: value[about]}, 6)
+    return text[:-1] + ", ...}" if len(value) > 1 else text
 
 
 def _is_scalar(value):
