@@ -208,7 +208,7 @@ print("worth attention:", oncall.alert(state))
 # - `usual`: metric -> `[low, high]`. A value below `low` is low, and a value above `high` is high. The limits themselves are inside.
 # - `mornings`: metric -> a number n. If this morning's value is high, at least n of the last three values must be high. If it is low, at least n of them must be low.
 #   This morning's value counts too. If a metric is not in `mornings`, n is 1.
-# - Leave out metrics that are not unusual this morning. An unknown value is not unusual.
+# - Leave out metrics that are not unusual this morning. An unknown value is one of the last three, but it is not unusual.
 #
 # For example, if `error_mean` was 7, 13, 9.5 and 12.5, its range is `[1, 12]` and 2 mornings are needed, it is `"high"`.
 

@@ -27,7 +27,7 @@ def _value(rng, low, high, where):
     if where in ("top", "bottom"):
         return high if where == "top" else low
     start = {"in": low + 0.1 * width, "high": high + 0.1 * width, "low": low - 0.9 * width}[where]
-    return round(float(start + rng.uniform(0, 0.8) * width), 3)
+    return round(float(start + rng.uniform(0, 0.8) * width), 1)
 
 
 def _case(rng, rows, needs):
@@ -40,7 +40,24 @@ def _case(rng, rows, needs):
         history[name] = [_value(rng, low, high, where) for where in row.split()]
         if need:
             mornings[name] = need
-    return history, usual, mornings
+    return history, {name: usual[name] for name in rng.permutation(list(usual)).tolist()}, mornings
+
+
+def _zeros(rng):
+    """0 as a value and as a limit. Where 0 is a limit, the value of this morning is beyond it."""
+    low, high, small = (round(float(rng.uniform(*limits)), 2) for limits in ((0.8, 0.9), (1, 2), (0.1, 0.5)))
+    rows = {
+        "labels_share": ([1.0, 0.0], [low, 1.0]),
+        "requests": ([0, 4000, 0], [3000, 7000]),
+        "error_bias": ([-low, 0.0], [-high, -small]),
+        "distance_mean": ([0, -small, 0], [-high, -low]),
+        "attempts": ([small, -small], [0, high]),
+        "latency_p95": ([-small, small], [-high, 0]),
+        "error_mean": ([small, 0], [-low, low]),
+    }
+    names = rng.permutation(list(rows)).tolist()
+    history, usual = ({name: rows[name][part] for name in names} for part in (0, 1))
+    return history, usual, {"requests": 2, "distance_mean": 2}
 
 
 CASES = (
@@ -52,15 +69,27 @@ CASES = (
     ),
     (("high high high in", "low low low in in"), (2, 1), "unusual before, but not this morning"),
     (
-        ("high high high in in high", "low low in in low", "high high in high in high"),
-        (2, 2, 2),
+        ("high high high in in high", "low low in in low", "high high in high in high", "high in in in high"),
+        (2, 2, 2, 2),
         "only the last three mornings count",
     ),
     (("low in high", "high low low", "low low high"), (2, 2, 2), "high on one morning, low on another"),
     (
-        ("high high unknown", "in unknown high", "high unknown high", "unknown unknown unknown"),
-        (1, 2, 2, 1),
+        (
+            "high high unknown",
+            "in unknown high",
+            "high unknown high",
+            "unknown unknown unknown",
+            "in unknown low",  # 0 would be low
+            "low low unknown",
+        ),
+        (1, 2, 2, 1, 2, 2),
         "some values are unknown",
+    ),
+    (
+        ("high in unknown high", "low unknown unknown low", "in in in unknown high"),
+        (2, 2, 1),
+        "an unknown value is one of the last three",
     ),
     (
         ("in in top", "in in bottom", "top top high", "bottom bottom low", "high high top", "low low bottom"),
@@ -68,6 +97,11 @@ CASES = (
         "a value at a limit",
     ),
     (("high", "low low", "high high"), (1, 2, 3), "fewer than three mornings are known"),
+    (
+        ("high high high", "low low low", "high in high", "low low low", "in high high"),
+        (2, 2, 1, 1, 0),
+        "unusual on more mornings than needed",
+    ),
 )
 
 
@@ -94,6 +128,8 @@ def observe(answer, rng, expect):
                 expect.equal(answer(*given), _truth(*given), what)
         else:
             expect.equal(answer(*given), _truth(*given), what)
+    given = _zeros(rng)
+    expect.equal(answer(*given), _truth(*given), "0 as a value or as a limit")
 
 
 @observe.inputs
@@ -109,6 +145,8 @@ def _statement(rng):
             for _ in NAMES
         ]
         yield _case(rng, rows, rng.integers(0, 4, len(NAMES)).tolist())
+    for _ in range(5):
+        yield _zeros(rng)
 
 
 def _with(history, usual, mornings, last=3, side=_side, same=True, need=True):
@@ -158,6 +196,37 @@ def limits_are_outside(history, usual, mornings):
         return "" if value is None else "high" if value >= high else "low" if value <= low else ""
 
     return _with(history, usual, mornings, side=side)
+
+
+@observe.misconception(
+    "you asked for exactly the number in `mornings`. An incident that lasts one morning longer then drops off the list. The number is the least that is needed.",
+)
+def exactly_so_many(history, usual, mornings):
+    out = {}
+    for name, values in history.items():
+        sides = [_side(value, *usual[name]) for value in values[-3:]]
+        if sides[-1] and sides.count(sides[-1]) == mornings.get(name, 1):
+            out[name] = sides[-1]
+    return out
+
+
+@observe.misconception(
+    "you took 0 for an unknown value. If the share of labels is 0, all labels are missing, and that is what the team must hear of. Compare with None.",
+)
+def zero_is_unknown(history, usual, mornings):
+    return _with(history, usual, mornings, side=lambda value, low, high: _side(value or None, low, high))
+
+
+@observe.misconception(
+    "you removed the unknown values before you took the last three. Then values from earlier mornings count as recent ones. Take the last three first.",
+)
+def unknown_removed_first(history, usual, mornings):
+    known = {
+        name: [value for value in values if value is not None]
+        for name, values in history.items()
+        if values[-1] is not None
+    }
+    return _with(known, usual, mornings)
 
 
 @observe.alternative
