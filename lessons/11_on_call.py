@@ -357,7 +357,7 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # - `causes`: a list of causes. `playbook`: cause -> list of actions, each a dict such as `{"do": "page", "team": "data"}`.
 # - `answered`: cause -> the day on which it was answered last. If a cause was answered fewer than four days before `day`, do not answer it again.
 # - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
-# - Never list the same action twice.
+# - Never list the same action twice. Actions that differ in any setting, such as the team, are not the same.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
 # - Return a new dict `answered`: a cause that you answer today gets `day`, even if none of its actions is left. All others stay as they are.
 #
@@ -399,8 +399,8 @@ lesson.check("11.5")
 # - If `hides` is False, the cause is gone if the metric has at least three values, and the last three are known and inside its range. `history` and `usual` are as in 11.2; the limits
 #   are inside.
 # - If `hides` is True, the metric says nothing. Look at the pages to the fix's team on the day of the fix or later. The cause is gone if the *last* of them has the status `"repaired"`.
-# - `pages`: a list of dicts with `day`, `team` and `status`, oldest first. If there is no such page, the cause is not gone.
-# - Return the actions in the order of `fixes`.
+# - `pages`: a list of dicts with `day`, `team` and `status`, oldest first. A status is `"working"`, `"repaired"` or `"nothing found"`. If there is no such page, the cause is not gone.
+# - Return one action for each such fix, in the order of `fixes`.
 #
 # For example, a fix made on day 20 hides `latency_p95`. The page to the platform team on day 20 has the status `"working"`, so return `[]`.
 

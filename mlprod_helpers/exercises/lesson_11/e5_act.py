@@ -4,6 +4,8 @@ import copy
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, Several, exercise
 
+SHOWN = 3  # lines that fail and tell their input; more would be a wall of text
+
 PLAYBOOK = {
     "feed outage": [{"do": "roll_back", "what": "distance"}, {"do": "page", "team": "data"}],
     "unit change": [{"do": "roll_back", "what": "distance"}, {"do": "page", "team": "data"}],
@@ -13,6 +15,16 @@ PLAYBOOK = {
     "label outage": [{"do": "page", "team": "airlines"}],
     "drift": [{"do": "retrain", "days": 28}],
     "holiday": [],
+}
+MIXED = {  # actions that differ in one setting, repeated ones, and a retraining between others
+    "flood": [{"do": "limit_retries", "most": 2}, {"do": "page", "team": "ml"}, {"do": "page", "team": "ml"}],
+    "ebb": [
+        {"do": "limit_retries", "most": 1},
+        {"do": "retrain", "days": 14, "half_life": 5.0},
+        {"do": "page", "team": "ml"},
+        {"do": "page", "team": "privacy"},
+        {"do": "page", "team": "privacy"},
+    ],
 }
 
 
@@ -53,8 +65,9 @@ def _truth(causes, playbook, answered, day, trusted, days=4):
 def act(answer, rng, expect):
     """`act(causes, playbook, answered, day, trusted)`: (actions, answered)."""
     day = int(rng.integers(10, 60))
-    names = {cause: f"{cause} {rng.integers(10, 99)}" for cause in PLAYBOOK}
+    names = {cause: f"{cause} {rng.integers(10, 99)}" for cause in PLAYBOOK | MIXED}
     renamed = {names[cause]: actions for cause, actions in PLAYBOOK.items()}
+    mixed = {names[cause]: actions for cause, actions in MIXED.items()}
     slow, storm = rng.permutation(["slow dependency", "retry storm"]).tolist()
     cases = (
         (([slow], PLAYBOOK, {}, day, True), "one cause, for the first time"),
@@ -64,25 +77,51 @@ def act(answer, rng, expect):
         ),
         (([slow, storm], PLAYBOOK, {}, day, True), "two causes for the same team"),
         ((["feed outage", "drift"], PLAYBOOK, {}, day, False), "the labels cannot be trusted"),
+        ((["slow dependency", "feed outage"], PLAYBOOK, {}, day, True), "two causes for two teams"),
         ((["drift"], PLAYBOOK, {"drift": day - 9}, day, True), "drift again, after nine days"),
         (([slow], PLAYBOOK, {slow: day - 4}, day, True), "answered exactly four days ago"),
         (([slow], PLAYBOOK, {slow: day - 3, "holiday": 2}, day, True), "answered three days ago"),
+        (([storm, "label outage"], PLAYBOOK, {storm: day}, day, True), "answered this morning already"),
+        (([slow], PLAYBOOK, {slow: 0}, int(rng.integers(1, 4)), True), "answered on day 0"),
         (
             ([names[cause] for cause in ("unit change", "feed outage", "drift")], renamed, {}, 0, True),
             "day 0, with other names",
         ),
+        (
+            ([names[cause] for cause in rng.permutation(list(MIXED))], mixed, {}, day, False),
+            "another playbook; the labels cannot be trusted",
+        ),
         ((["holiday"], PLAYBOOK, {}, day, True), "a cause without actions"),
         (([], PLAYBOOK, {"drift": 3}, day, True), "no causes"),
     )
-    for number, (given, what) in enumerate(cases):
-        actions, answered = answer(*copy.deepcopy(given))
+    results = [answer(*copy.deepcopy(given)) for given, _ in cases]
+    for number, ((given, what), (actions, answered)) in enumerate(zip(cases, results, strict=True)):
         want, noted = _truth(*given)
-        if number in (1, 2, 3):
+        if number in (1, 2, 3, 4):
             with expect.defining():
-                expect.equal(actions, want, f"{what}: the actions")
+                _line(expect, actions, want, f"{what}: the actions", given)
         else:
-            expect.equal(actions, want, f"{what}: the actions")
-        expect.equal(answered, noted, f"{what}: the days")
+            _line(expect, actions, want, f"{what}: the actions", given)
+        _line(expect, answered, noted, f"{what}: the days", given)
+
+
+def _line(expect, got, want, what, given):
+    """One line of the check; the first ones that fail tell their input and what came back."""
+    fails = sum(not line.ok for line in expect.lines)
+    told = f"{_input(*given)}; you returned {_short(got)}" if fails < SHOWN else ""
+    expect.true(got == want, what, told)
+
+
+def _input(causes, playbook, answered, day, trusted):
+    book = "; ".join(f"{cause}: {_short(playbook[cause])}" for cause in causes)
+    return f"`causes` {causes}, `answered` {answered}, `day` {day}, `trusted` {trusted}, playbook ({book or '...'})"
+
+
+def _short(value):
+    """Actions by their settings, `[page data, retrain 28]`, and days as they are."""
+    if isinstance(value, list):
+        return f"[{', '.join(' '.join(map(str, action.values())) for action in value)}]"
+    return str(value)
 
 
 @act.inputs
@@ -95,6 +134,8 @@ def _statement(rng):
         before = rng.permutation(list(PLAYBOOK))[: int(rng.integers(0, 6))].tolist()
         answered = {cause: int(max(0, day - rng.integers(1, 8))) for cause in before} if day else {}
         yield causes, PLAYBOOK, answered, day, bool(rng.random() < 0.6)
+    for trusted in (True, False):
+        yield list(MIXED), MIXED, {}, 5, trusted
 
 
 @act.misconception(
@@ -113,6 +154,17 @@ def twice_the_same(causes, playbook, answered, day, trusted):
     actions = [action for cause in due for action in playbook[cause]]
     kept = [action for action in actions if trusted or action["do"] != "retrain"]
     return kept, answered | dict.fromkeys(due, day)
+
+
+@act.misconception(
+    "you kept one action of each kind. A call to another team, or the rollback of another feature, is another action, and without it one of the two incidents goes on.",
+)
+def one_of_a_kind(causes, playbook, answered, day, trusted):
+    actions, days = _truth(causes, playbook, answered, day, trusted)
+    first = {}
+    for action in actions:
+        first.setdefault(action["do"], action)
+    return list(first.values()), days
 
 
 @act.misconception(

@@ -9,6 +9,7 @@ UNDO = (
     {"do": "automation", "degree": "partial"},
 )
 TEAMS = ("data", "platform", "ml", "staffing")
+SHOWN = 3  # lines that fail and tell their input; more would be a wall of text
 
 
 def _quiet(values, low, high, n=3):
@@ -32,13 +33,13 @@ def _page(team, day, status):
     return {"day": day, "team": team, "status": status}
 
 
-def _fix(rng, hides, metric="m", team=None, day=20):
+def _fix(rng, hides, metric="m", team=None, day=20, undo=None):
     return {
         "metric": metric,
         "day": day,
         "team": str(rng.choice(TEAMS)) if team is None else team,
         "hides": hides,
-        "undo": dict(UNDO[int(rng.integers(4))]),
+        "undo": dict(UNDO[int(rng.integers(4)) if undo is None else undo]),
     }
 
 
@@ -58,47 +59,111 @@ def _fix(rng, hides, metric="m", team=None, day=20):
 )
 def verify(answer, rng, expect):
     """`verify(fixes, history, usual, pages)`: the list of actions that undo."""
-    low = round(float(rng.uniform(0, 50)), 1)
-    high = low + round(float(rng.uniform(10, 40)), 1)
-    usual = {"m": [low, high], "n": [low - 5, high + 5]}
-    inside, above, below = (round(low + share * (high - low), 2) for share in (0.5, 1.3, -0.6))
+    low = round(float(rng.uniform(1, 50)), 1)
+    high = round(low + float(rng.uniform(10, 40)), 1)
+    width = round(float(rng.uniform(0.01, 0.05)), 3)
+    usual = {"m": [low, high], "n": [round(high + 30, 1), round(high + 80, 1)], "share": [-width, width]}
+    inside, above, below, of_n = (
+        round(low + share * (high - low), 2) for share in (0.5, 1.3, -0.6, 1 + 50 / (high - low))
+    )
     team, other = rng.permutation(TEAMS)[:2].tolist()
-    seen, hidden = _fix(rng, False, team=team), _fix(rng, True, team=team)
+    third, second, first = sorted(rng.permutation(4)[:3].tolist(), key=lambda i: str(UNDO[i]))
+    seen, hidden = _fix(rng, False, team=team), _fix(rng, True, team=team, undo=second)
     good, bad = {"m": [above, inside, inside, inside]}, {"m": [inside, inside, inside, above]}
-    both = {"m": [inside] * 3, "n": [inside, inside, high + 9]}
-    cases = (
+    both = {"m": [inside] * 3, "n": [of_n, of_n, inside]}
+    mixed = {"m": [of_n, inside, inside], "n": [of_n] * 3}
+    of_m, of_both = (
+        _fix(rng, False, undo=first),
+        [_fix(rng, False, undo=first), _fix(rng, False, "n", undo=third)],
+    )
+    share = _fix(rng, False, "share", team=team)
+    late, early = _fix(rng, True, team=team, day=24, undo=first), _fix(rng, True, team=other, undo=third)
+    defining = (
         (([seen], good, usual, []), "three quiet mornings"),
         (([seen], {"m": [inside, above, inside, inside]}, usual, []), "two quiet mornings"),
-        (([seen], {"m": [inside, below, inside, inside]}, usual, []), "two quiet mornings after a low one"),
-        (([seen], {"m": [inside, inside]}, usual, []), "only two mornings are known"),
-        (([seen], {"m": [inside, inside, None, inside]}, usual, []), "one of the last three is unknown"),
-        (([seen], {"m": [low, high, low]}, usual, []), "three values at the limits"),
-        (([seen], bad, usual, [_page(team, 21, "repaired")]), "unusual, although the team says repaired"),
         (([hidden], good, usual, [_page(team, 20, "working")]), "the fix hides the metric; the team works"),
         (([hidden], bad, usual, [_page(team, 20, "repaired")]), "the fix hides the metric; repaired"),
         (([hidden], good, usual, [_page(team, 9, "repaired")]), "repaired, but before this fix"),
-        (([hidden], good, usual, [_page(other, 21, "repaired")]), "another team repaired something"),
         (
             ([hidden], good, usual, [_page(team, 20, "repaired"), _page(team, 23, "working")]),
             "the team was called again",
+        ),
+    )
+    cases = (
+        (([seen], {"m": [inside, below, inside, inside]}, usual, []), "two quiet mornings after a low one"),
+        (([seen], {"m": [inside, inside]}, usual, []), "only two mornings are known"),
+        (([seen], {"m": [inside, inside, None, inside]}, usual, []), "one of the last three is unknown"),
+        (
+            ([seen], {"m": [inside, above, inside, None, inside]}, usual, []),
+            "one of the last three is unknown, after a high one",
+        ),
+        (([seen], {"m": [None, low, high, low]}, usual, []), "three values at the limits"),
+        (([share], {"share": [width / 2, 0.0, 0.0]}, usual, []), "three shares, two of them zero"),
+        (([share], {"share": [0.0, None, 0.0]}, usual, []), "an unknown share between two of zero"),
+        (([seen], bad, usual, [_page(team, 21, "repaired")]), "unusual, although the team says repaired"),
+        (
+            ([seen], good, usual, [_page(team, 21, "working")]),
+            "three quiet mornings, although the team works",
+        ),
+        (([hidden], good, usual, [_page(other, 21, "repaired")]), "another team repaired something"),
+        (
+            ([hidden], good, usual, [_page(team, 20, "repaired"), _page(other, 21, "working")]),
+            "repaired; then another team was called",
+        ),
+        (([hidden], good, usual, [_page(team, 20, "nothing found")]), "the team found nothing"),
+        (
+            ([hidden], good, usual, [_page(team, 20, "repaired"), _page(team, 23, "nothing found")]),
+            "called again, and found nothing",
         ),
         (
             ([hidden], good, usual, [_page(team, 20, "working"), _page(team, 24, "repaired")]),
             "the second call",
         ),
+        (
+            ([hidden], {"m": [None]}, usual, [_page(team, 21, "working"), _page(team, 21, "repaired")]),
+            "two calls on one day",
+        ),
         (([hidden], good, usual, []), "the fix hides the metric; nobody was called"),
         (
-            ([_fix(rng, False, "n"), seen, hidden], both, usual, [_page(team, 25, "repaired")]),
+            ([of_m, of_both[1], hidden], both, usual, [_page(team, 25, "repaired")]),
             "three fixes at once",
         ),
+        ((of_both, mixed, usual, []), "two metrics, each with a range of its own"),
+        (
+            ([late, early], good, usual, [_page(team, 22, "working"), _page(other, 22, "repaired")]),
+            "two fixes of two days, for two teams",
+        ),
+        (([seen, dict(seen)], good, usual, []), "two fixes that need the same action"),
         (([], {}, {}, []), "no fixes"),
     )
-    for number, (given, what) in enumerate(cases):
-        if number in (0, 1, 7, 8, 9, 11):
+    results = [answer(*given) for given, _ in defining + cases]
+    for number, ((given, what), got) in enumerate(zip(defining + cases, results, strict=True)):
+        if number < len(defining):
             with expect.defining():
-                expect.equal(answer(*given), _truth(*given), what)
+                _line(expect, got, _truth(*given), what, given)
         else:
-            expect.equal(answer(*given), _truth(*given), what)
+            _line(expect, got, _truth(*given), what, given)
+
+
+def _line(expect, got, want, what, given):
+    """One line of the check; the first ones that fail tell their input and what came back."""
+    fails = sum(not line.ok for line in expect.lines)
+    expect.true(got == want, what, f"{_input(*given)}; you returned {_short(got)}" if fails < SHOWN else "")
+
+
+def _input(fixes, history, usual, pages):
+    told = [
+        f"{fix['metric']} on day {fix['day']}, team {fix['team']}, hides {fix['hides']}, undo {_short([fix['undo']])}"
+        for fix in fixes
+    ]
+    metrics = dict.fromkeys(fix["metric"] for fix in fixes)
+    told += [f"{name} was {history[name]}, usual {usual[name]}" for name in metrics if name in history]
+    calls = ", ".join(f"{page['team']} day {page['day']} {page['status']}" for page in pages)
+    return "; ".join([*(told or ["no fixes"]), f"pages: {calls or 'none'}"])
+
+
+def _short(actions):
+    return f"[{', '.join(' '.join(map(str, action.values())) for action in actions)}]"
 
 
 @verify.inputs
@@ -132,6 +197,8 @@ def _statement(rng):
             pages.append(_page(fixes[0]["team"], int(fixes[0]["day"]), "repaired"))
             pages.sort(key=lambda page: page["day"])
         yield fixes, history, usual, pages
+    twice = [fix | {"hides": False}, fix | {"hides": False}]
+    yield twice, {"latency_p95": [100, 100, 100]}, {"latency_p95": [88, 268]}, []
 
 
 def _any_page(fix, pages):
@@ -187,6 +254,37 @@ def unknown_is_good(fixes, history, usual, pages):
         for name, values in history.items()
     }
     return _truth(fixes, filled, usual, pages)
+
+
+@verify.misconception(
+    "you left the unknown mornings out and looked at the last three others. One of the last three mornings is then unknown, and the incident may have been there.",
+)
+def skips_unknown(fixes, history, usual, pages):
+    known = {name: [value for value in values if value is not None] for name, values in history.items()}
+    return _truth(fixes, known, usual, pages)
+
+
+@verify.misconception(
+    "you took a value of 0 for an unknown one. For many metrics, such as a share of missing values, 0 is the best value, and the fix then stays forever. Compare with None.",
+)
+def zero_is_unknown(fixes, history, usual, pages):
+    filled = {name: [value or None for value in values] for name, values in history.items()}
+    return _truth(fixes, filled, usual, pages)
+
+
+@verify.misconception(
+    "you undid a fix because the team has stopped working on it. A team that found nothing has repaired nothing, so the cause may still be there.",
+)
+def no_longer_working(fixes, history, usual, pages):
+    ended = [page | {"status": "working" if page["status"] == "working" else "repaired"} for page in pages]
+    return _truth(fixes, history, usual, ended)
+
+
+@verify.misconception(
+    "you looked at the last page of all teams. If another team is called later for something else, this fix is never undone. First choose the pages of this fix's team.",
+)
+def last_of_all(fixes, history, usual, pages):
+    return _truth(fixes, history, usual, pages[-1:])
 
 
 @verify.alternative
