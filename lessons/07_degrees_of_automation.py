@@ -223,7 +223,7 @@ confidence = calibrated(raw)
 print(f"held out: mean confidence {confidence.mean():.0%}, right in {correct.mean():.0%} of the cases")
 
 # %% [markdown]
-# The two now agree, apart from chance: with 500 cases, such a share varies by about 2 percentage points.
+# The remaining difference may be chance: with 500 cases, such a share varies by about 2 percentage points.
 #
 # In partial automation, the model decides a case if its confidence is at least a **threshold**, for example 0.9. **Coverage** is the share of all cases that are automated.
 # **Risk** is the share of wrong answers *among the automated cases*. The figure shows both for all thresholds. The light band shows how large the true risk may be.
@@ -239,16 +239,14 @@ curve.plot(max_risk=0.05)
 #
 # <details><summary>One number for the whole curve</summary>
 #
-# **AURC** is the area under this curve, the mean risk over all coverages. If a confidence is worthless, the curve is flat and the AURC equals the error rate. You find it in
-# `curve.aurc`.
+# **AURC** (`curve.aurc`) is the area under this curve, the mean risk over all coverages. If a confidence is worthless, the curve is flat and the AURC equals the error rate.
 #
 # </details>
 #
 # ### Exercise 7.3 · How many cases can the model decide?
 # *4 points · 7 minutes*
 #
-# Write `coverage_at(confidence, correct, max_risk)`. It returns the largest share of the cases that you can automate, with *any* threshold, at a measured risk of at most
-# `max_risk`.
+# Write `coverage_at(confidence, correct, max_risk)`. It returns the coverage of the threshold that automates the most cases at a measured risk of at most `max_risk`.
 #
 # - `confidence` is an array of one or more numbers from 0 to 1, in any order. `correct` is an array of True and False of the same length.
 # - A case is automated when its confidence is at least the threshold, so cases with equal confidence are automated together.
@@ -442,7 +440,7 @@ print("mix of the run:", log["kind"].value_counts(normalize=True).round(2).to_di
 #
 # Write `report(log, mix)`. It returns a dict that says how often the *model* is right. Use only *blind* cases (the person did not see the model's answer) with a known label.
 #
-# - `log` is a DataFrame with the columns above. It contains at least one of these cases for each kind.
+# - `log` is a DataFrame with the columns above. It contains at least one blind, labeled case of each kind.
 # - `mix` is a dict with the share of each kind in production.
 # - The keys of the result are the kinds `"easy"`, `"hard"` and `"new"`, and `"all"` for the mean of the three, weighted by `mix`.
 # - The values are shares. Do not round.
@@ -465,7 +463,7 @@ def report(log, mix):
 lesson.check("7.6")
 
 # %% [markdown]
-# So a shadow run justifies automation only *for kinds of cases that occurred often enough*, here the easy ones.
+# A shadow run justifies automation only *for kinds of cases that occurred often enough*. Here, these are the easy ones.
 
 # %% [markdown]
 # ## The lamp fails
@@ -658,7 +656,7 @@ def policy(observation, memory):
 lesson.check("7.8")
 
 # %% [markdown]
-# Before you automate more, do a shadow run. For automating less, agree on a rule in advance, so nobody has to discuss it at night. You also need enough people.
+# Before you automate more, do a shadow run. Agree in advance on a rule for automating less, so nobody has to discuss it at night. You also need enough people to take over.
 
 # %% [markdown]
 # ## What you have seen

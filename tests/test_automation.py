@@ -333,7 +333,7 @@ def test_plots_say_what_they_show(million):
     run = simulate_triage(some, Partial(0.8), Reviewers(3), random_state=0)
     assert "waiting" in run.plot(max_risk=0.05).alt
     assert (
-        "Risk over coverage"
+        "how the risk depends on the coverage"
         in au.risk_coverage(some["confidence"], some["model_right"]).plot(max_risk=0.02).alt
     )
 

@@ -71,8 +71,8 @@ class Partial(Degree):
     """
 
     name: ClassVar[str] = "partial"
-    decides: ClassVar[str] = "the model where sure, a person elsewhere"
-    sees: ClassVar[str] = "the unsure cases"
+    decides: ClassVar[str] = "the model if confident, otherwise a person"
+    sees: ClassVar[str] = "the cases that they decide"
     threshold: float = 0.9
     audit_share: float = 0.0
 
@@ -95,7 +95,7 @@ class Full(Degree):
 
     name: ClassVar[str] = "full"
     decides: ClassVar[str] = "the model, every case"
-    sees: ClassVar[str] = "nothing, but for audits"
+    sees: ClassVar[str] = "nothing, or a few cases afterwards"
     audit_share: float = 0.0
 
     def __post_init__(self):

@@ -27,7 +27,7 @@ def together(human, model, claimed):
         line = np.array([100 * joint_accuracy(human, model, right, each) for each in wrong])
         ax.plot(100 * wrong, line, color=color)
         followed[f"{right:.0%} of right ones followed"] = color
-        ends.append(f"from {line[0]:.0f}% to {line[-1]:.0f}% with {right:.0%}")
+        ends.append(f"from {line[0]:.0f}% to {line[-1]:.0f}%")
     for level, name in ((human, "person alone"), (model, "model alone")):
         ax.axhline(100 * level, color=plots.GREY, linewidth=1, linestyle="--")
         ax.annotate(name, (100, 100 * level), (0, 3), textcoords="offset points", ha="right", fontsize=9)
@@ -46,7 +46,7 @@ def together(human, model, claimed):
     plots.name_colors(ax, followed)
     return plots.show(
         fig,
-        alt=f"Three falling lines show how often the pair is right, over the share of wrong suggestions that people follow. They fall {ends[0]} of "
-        f"the right suggestions followed, {ends[1]} and {ends[2]}. All of them cross the model's own {model:.0%}. A mark shows the pair at {100 * pair:.0f}%, below "
+        alt=f"Three falling lines show how often the pair is right, depending on the share of wrong suggestions that people follow. "
+        f"If people follow 90% of the right suggestions, the line falls {ends[0]}. With 70%, it falls {ends[1]}, and with 50% {ends[2]}. All of them cross the model's own {model:.0%}. A mark shows the pair at {100 * pair:.0f}%, below "
         f"the person alone.",
     )

@@ -72,8 +72,8 @@ class RiskCoverage:
         half = int(np.searchsorted(self.coverage, 0.5))
         return plots.Figure(
             fig,
-            f"Risk over coverage, rising: {plots.percent(self.risk[half])} wrong when "
-            f"{plots.percent(self.coverage[half])} are automated, {plots.percent(self.risk[-1])} when all are. "
+            f"A curve shows how the risk depends on the coverage. If {plots.percent(self.coverage[half])} of the cases are automated, "
+            f"{plots.percent(self.risk[half])} of the automated answers are wrong. If all are automated, {plots.percent(self.risk[-1])} are wrong. "
             f"The upper bound lies far above the curve where few cases are automated.",
         )
 

@@ -302,11 +302,15 @@ class TriageResult:
             top.set_title(f"Above the limit of {max_risk:.0%} wrong {when}")
         below.set(xlabel="hour", xticks=np.arange(0, table.index[-1] + 24, 24))
         worst = table["automated_risk"].max()
+        errors = (
+            f"In the worst six hours, {plots.percent(worst)} of the automated answers are wrong."
+            if np.isfinite(worst)
+            else "The model decides no case."
+        )
         return plots.show(
             fig,
-            alt=f"Three lines over {table.index[-1] - table.index[0]:.0f} hours. Automated: {plots.percent(table['coverage'].iloc[0])} at first, "
-            f"{plots.percent(table['coverage'].iloc[-1])} at the end. Wrong among the automated: at most {plots.percent(worst) if np.isfinite(worst) else 'none'} in a window. "
-            f"Most waiting cases: {table['backlog'].max():,.0f}.",
+            alt=f"Three lines over {table.index[-1] - table.index[0]:.0f} hours. The model decides {plots.percent(table['coverage'].iloc[0])} of the cases at first and "
+            f"{plots.percent(table['coverage'].iloc[-1])} at the end. {errors} At most {table['backlog'].max():,.0f} cases are waiting, on average over six hours.",
         )
 
     def __repr__(self):
