@@ -49,7 +49,7 @@ def entries_text(arguments, about, most=100):
     """
     full = [_text(each, 6) for each in arguments]
     if None in full or len(", ".join(full)) > most:
-        full = [entry_text(each, about) or value_text(each, 6) for each in arguments]
+        full = [entry_text(each, about) or value_text(each, 6, most) for each in arguments]
     return ", ".join(full)
 
 

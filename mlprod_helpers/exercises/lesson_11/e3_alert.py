@@ -14,7 +14,16 @@ RULES = {
     "error_bias": {"bad": "both", "severity": "ticket"},
     "missing_share": {"bad": "up", "severity": "ticket"},
     "wind": {"bad": "", "severity": "ticket"},
+    "attempts": {"bad": "up", "severity": "ticket"},
+    "new_route_share": {"bad": "up", "severity": "ticket"},
+    "mismatch_share": {"bad": "up", "severity": "ticket"},
+    "distance_off_share": {"bad": "up", "severity": "ticket"},
+    "wind_unchanged_days": {"bad": "up", "severity": "ticket"},
+    "big_error_share": {"bad": "up", "severity": "ticket"},
+    "error_jfk": {"bad": "up", "severity": "ticket"},
 }
+OTHERS = [name for name in RULES if name not in EXPLAINED]
+EVENTS = ("Thanksgiving", "air show", "city marathon", "trade fair", "snow day")
 
 
 def _truth(out, rules, open_alerts, calendar):
@@ -31,6 +40,29 @@ def _truth(out, rules, open_alerts, calendar):
 def _shuffled(rng, mapping):
     names = list(mapping)
     return {names[i]: mapping[names[i]] for i in rng.permutation(len(names))}
+
+
+def _other(severity):
+    return "ticket" if severity == "page" else "page"
+
+
+def _of_each_severity(rng, rules, names, n):
+    """`n` of `names` that are pages and `n` that are tickets, in any order."""
+    kinds = [[name for name in names if rules[name]["severity"] == each] for each in ("page", "ticket")]
+    return rng.permutation([name for kind in kinds for name in rng.permutation(kind)[:n]]).tolist()
+
+
+def _turned(rng):
+    """(rules, out): each direction with each side and either severity, whatever the names suggest."""
+    names = rng.permutation(OTHERS).tolist()
+    kinds = [(bad, side) for bad in ("up", "down", "both", "") for side in ("high", "low")]
+    severities = rng.permutation(["page", "ticket"] * 4).tolist()
+    rules = {
+        name: {"bad": bad, "severity": severity}
+        for name, (bad, _), severity in zip(names, kinds, severities, strict=False)
+    }
+    out = {name: side for name, (_, side) in zip(names, kinds, strict=False)}
+    return rules, _shuffled(rng, out)
 
 
 @exercise(
@@ -56,24 +88,38 @@ def _shuffled(rng, mapping):
 def alert(answer, rng, expect):
     """`alert(out, rules, open_alerts, calendar)`: metric -> "page" or "ticket"."""
     rules = _shuffled(rng, RULES)
-    for name in rng.permutation(list(RULES))[:3].tolist():  # the severity is read, not known by heart
-        rules[name] = rules[name] | {"severity": str(rng.choice(["page", "ticket"]))}
+    changed = _of_each_severity(rng, rules, OTHERS, 1)
+    for name in changed:  # the severity is read, not known by heart
+        rules[name] = rules[name] | {"severity": _other(rules[name]["severity"])}
     high = _shuffled(rng, {"failed_share": "high", "error_mean": "high", "missing_share": "high"})
     low = _shuffled(
         rng, {"failed_share": "low", "labels_share": "low", "error_bias": "low", "latency_p95": "low"}
     )
     harmless = {"labels_share": "high", "wind": "high", "error_mean": "low", "late_reviews": "high"}
     weekend = _shuffled(rng, dict.fromkeys(EXPLAINED, "high") | {"error_mean": "high", "labels_share": "low"})
-    some = rng.permutation(list(high))[:2].tolist()
+    event = str(rng.choice(EVENTS))
+    turned, sides = _turned(rng)
+    everything = _shuffled(rng, {name: "low" if name == "labels_share" else "high" for name in RULES})
+    some = _of_each_severity(rng, rules, ["failed_share", "error_mean", "missing_share", "attempts"], 1)
+    again = _of_each_severity(rng, rules, [name for name in OTHERS if name != "wind"], 2)
     cases = (
         ((high, rules, [], ""), "three metrics are too high"),
         ((low, rules, [], ""), "low values are bad for some metrics only"),
         ((harmless | {"wind": "low"}, rules, [], ""), "unusual on the good side, or good on both"),
         ((weekend, rules, [], "long weekend"), "a long weekend explains three metrics, not the others"),
         ((weekend, rules, [], ""), "the same values on an ordinary day"),
-        ((high, rules, some, ""), "two of three alerts are open already"),
+        ((high | {"attempts": "high"}, rules, some, ""), "two of four alerts are open already"),
         ((dict.fromkeys(EXPLAINED, "low"), rules, ["error_mean"], "long weekend"), "everything is explained"),
         (({}, rules, [], ""), "nothing is unusual"),
+        ((sides, turned, [], ""), "rules of another team"),
+        ((weekend, rules, [], event), "another text in the calendar"),
+        ((everything, rules, [], event), "all metrics are unusual, and the calendar explains three"),
+        ((everything, rules, again, ""), "all metrics are unusual, and some alerts are open"),
+        ((everything, rules, again, event), "open alerts on a day in the calendar"),
+        (
+            (harmless | {"wind": "low", "mismatch_share": "low"}, rules, [], event),
+            "good values on such a day",
+        ),
     )
     for number, (given, what) in enumerate(cases):
         if number in (1, 3, 5):
@@ -99,7 +145,7 @@ def _statement(rng):
             for name in names
         }
         already = rng.permutation(names)[: int(rng.integers(0, 4))].tolist()
-        yield out, rules, already, str(rng.choice(["", "long weekend", "school holidays"]))
+        yield out, rules, already, str(rng.choice(["", "", "long weekend", "school holidays", *EVENTS]))
 
 
 @alert.misconception(
@@ -115,6 +161,13 @@ def any_direction(out, rules, open_alerts, calendar):
 )
 def without_calendar(out, rules, open_alerts, calendar):
     return _truth(out, rules, open_alerts, "")
+
+
+@alert.misconception(
+    "you looked for certain words in the calendar. It has other entries too, such as a trade fair. Any text that is not empty explains the three metrics.",
+)
+def long_weekend_only(out, rules, open_alerts, calendar):
+    return _truth(out, rules, open_alerts, calendar if calendar == "long weekend" else "")
 
 
 @alert.misconception(
