@@ -76,3 +76,63 @@ def _not_found(picture, among):
     height, width = far.shape[:2]
     far = np.pad(far.max(axis=2), ((0, -height % TILE), (0, -width % TILE)))
     return np.sqrt(far.reshape(-(-height // TILE), TILE, -1, TILE).mean(axis=(1, 3)))
+
+
+# ------------------------------------------------------------------------------------------- what a figure says
+
+# a unit, or a word that says that shares or counts are meant
+UNITS = (
+    r"\(.+\)|%|, s$|\b(ms|share|shares|sd|PSI|AUC|minutes?|hours?|days?|years?|weeks?|months?|miles|dollars|rows?|users|requests|thousands|"
+    r"column|error|probability|accuracy|PR-AUC|alarms|cost|shuffles|looks?|z-score|cases|brightness|CTR)\b"
+)
+
+
+def described(fig, alt):
+    """What a matplotlib figure says in words: plain data, so that a kernel can hand it to a test."""
+    from matplotlib.dates import DateLocator
+
+    fig.canvas.draw()  # ticks get their texts
+    panels = [
+        {
+            "title": ax.get_title(loc="left") or ax.get_title(),
+            "labels": [ax.get_xlabel(), ax.get_ylabel()],
+            "ticks": [
+                # a year below an axis of dates is no number
+                [] if isinstance(axis.get_major_locator(), DateLocator) else _texts(axis)
+                for axis in (ax.xaxis, ax.yaxis)
+            ],
+        }
+        for ax in fig.axes
+        if ax.axison
+    ]
+    return {"title": fig.get_suptitle(), "alt": alt, "panels": panels}
+
+
+def _texts(axis):
+    return [text.get_text() for text in axis.get_ticklabels() if text.get_visible() and text.get_text()]
+
+
+def unclear(figure):
+    """A sentence for each thing that a described figure leaves open: title, axes, units, a number in its text alternative."""
+    panels = figure["panels"]
+    name = figure["title"] or (panels[0]["title"] if panels else "") or figure["alt"][:40]
+    if not figure["title"] and not any(panel["title"] for panel in panels):
+        yield f"{name!r} has no title."
+    if not re.search(r"\d", figure["alt"]):
+        yield f"{name!r}: its text alternative has no number."
+    for panel in panels:
+        where = panel["title"] or name
+        for axis, label, ticks in zip("xy", panel["labels"], panel["ticks"], strict=True):
+            has_numbers = any(re.fullmatch(r"[-−]?[\d.,]+", tick) for tick in ticks)
+            # a title may say what bars show: "Whole rows: AUC 0.83"
+            if (
+                has_numbers
+                and not label
+                and not (axis == "y" and panel["title"])
+                and not re.search("PSI|AUC|%", where)
+            ):
+                yield f"{where!r}: numbers on the {axis} axis, and no label."
+            if has_numbers and label and not re.search(UNITS, label):
+                yield f"{where!r}: the label {label!r} has no unit."
+            if any(re.fullmatch(r"[-−]?\d{5,}", tick) for tick in ticks):
+                yield f"{where!r}: {ticks[-1]} on the {axis} axis needs a comma."

@@ -92,3 +92,40 @@ def test_each_picture_of_a_cell_is_compared_in_its_place():
     [said] = figures.changes([text, output(one, other)], [text, output(one, one)])
     assert said.startswith("Picture 2 of 2: it differs most")
     assert len(list(figures.changes([output(one), output(other)], [output(other), output(one)]))) == 2
+
+
+# ------------------------------------------------------------------------------------------- what a figure says
+
+
+def labeled(xlabel="day", ylabel="error (minutes)", title="The error doubles"):
+    fig, ax = plots.figure(title=title)
+    ax.plot([10_000, 90_000], [1.0, 2.0])
+    ax.ticklabel_format(useOffset=False, style="plain")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    return fig
+
+
+def test_a_figure_with_title_labels_units_and_a_number_in_words_is_clear():
+    assert list(figures.unclear(figures.described(labeled(), "The error rises from 1 to 2 minutes."))) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "alt", "said"),
+    [
+        ({"title": None}, "From 1 to 2.", "has no title"),
+        ({}, "The error rises.", "no number"),
+        ({"xlabel": ""}, "From 1 to 2.", "numbers on the x axis, and no label"),
+        ({"ylabel": "loss"}, "From 1 to 2.", "'loss' has no unit"),
+    ],
+)
+def test_what_a_figure_leaves_open_is_named(changed, alt, said):
+    [problem] = figures.unclear(figures.described(labeled(**changed), alt))
+    assert said in problem
+
+
+def test_a_large_number_without_a_comma_is_named():
+    fig = labeled()
+    fig.axes[0].xaxis.set_major_formatter("{x:.0f}")
+    [problem] = figures.unclear(figures.described(fig, "From 1 to 2."))
+    assert "needs a comma" in problem

@@ -1,6 +1,7 @@
 """Each notebook as a learner opens it: in a release of its lesson alone, without a network, Run All ends without an error."""
 
 import functools
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import nbformat
 import pytest
 
 from mlprod_helpers.lesson import contract
-from mlprod_tools import release, testing
+from mlprod_tools import figures, release, testing
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -23,7 +24,15 @@ def run(path, folder):
     if _has_own_network():
         command = ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
     # live cells are run and compared in solutions/; here they do as where no service can be started
-    environment = testing.environment() | {"MLPROD_LIVE": "no", "PYTHONPATH": str(folder / "course")}
+    startup = folder / "ipython/profile_default/startup"
+    startup.mkdir(parents=True)
+    (startup / "figures.py").write_text(NOTED)
+    environment = testing.environment() | {
+        "MLPROD_LIVE": "no",
+        "PYTHONPATH": str(folder / "course"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "FIGURES": str(folder / "figures.jsonl"),
+    }
     done = subprocess.run(
         command, cwd=folder / "course/notebooks", env=environment, capture_output=True, text=True, timeout=300
     )
@@ -37,6 +46,22 @@ from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], 4)
 NotebookClient(notebook, timeout=120).execute()
 print(nbformat.writes(notebook))
+"""
+
+
+# in the kernel: each figure of the course, described as soon as it is made
+NOTED = """
+import json, os
+from mlprod_helpers import plots
+from mlprod_tools import figures
+
+def noted(self, fig, alt, made=plots.Figure.__init__):
+    made(self, fig, alt)
+    if fig is not None:
+        with open(os.environ["FIGURES"], "a") as file:
+            file.write(json.dumps(figures.described(fig, alt)) + chr(10))
+
+plots.Figure.__init__ = noted
 """
 
 
@@ -63,6 +88,8 @@ def test_an_untouched_notebook_runs_and_every_check_says_not_attempted(path, tmp
         assert f"Exercise {cell.metadata['mlprod']['check']} · not attempted" in plain(cell)
     stderr = [o.text for cell in notebook.cells for o in cell.get("outputs", []) if o.get("name") == "stderr"]
     assert stderr == []
+    seen = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
+    assert [problem for figure in seen for problem in figures.unclear(figure)] == []
     beside = [item.name for item in (tmp_path / "course/notebooks").iterdir()]
     assert beside == [path.name], "a notebook leaves nothing beside it"
 

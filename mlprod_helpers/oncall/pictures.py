@@ -176,7 +176,11 @@ def cost_picture(costs):
     from mlprod_helpers import plots
 
     dollars = costs[[name for name in COSTS if name in costs and costs[name].sum() > 0]]
-    fig, ax = plots.figure(size=(8.6, 1.2 + 0.42 * len(costs)))
+    total = dollars.sum(axis=1)
+    title = (
+        f"From {total.max():,.0f} dollars ({total.idxmax()}) down to {total.min():,.0f} ({total.idxmin()})"
+    )
+    fig, ax = plots.figure(size=(8.6, 1.5 + 0.42 * len(costs)), title=title)
     left = np.zeros(len(costs))
     for color, (name, values) in zip(np.resize(plots.COLORS, dollars.shape[1]), dollars.items(), strict=True):
         ax.barh(costs.index, values, left=left, color=str(color), height=0.6, label=name.replace("_", " "))
@@ -186,6 +190,7 @@ def cost_picture(costs):
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set_xlabel("dollars")
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, fontsize=9)
     parts = [
         f"{name}: {row.sum():,.0f} in all, and the largest part is {_plural(row.idxmax())}."
