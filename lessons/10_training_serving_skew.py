@@ -410,7 +410,7 @@ if LIVE:
 # Write `share_different(served, replayed, atol)`. It returns a dict: feature -> share of the requests in which the served and the replayed value differ.
 #
 # - `served` and `replayed` are DataFrames with one row for each request.
-# - `request_id` is unique within a frame. All other columns are features: numbers, or NaN where a value is missing.
+# - `request_id` (number or text) is unique within a frame. All other columns are features: numbers, or NaN if missing.
 # - Match the rows by `request_id`, not by position. Leave out requests that only one frame has. At least one request is in both.
 # - Values differ if they are more than `atol` apart. A difference of exactly `atol` does not count.
 # - Two missing values are equal. A value missing in one frame only is a difference.
@@ -520,9 +520,9 @@ print("other window:", fingerprint(train[["time", "dest", "slower"]], inputs, se
 # ### Exercise 10.7 · Serve, fill or refuse
 # *5 points · 10 minutes*
 #
-# Write `decide(row, age, contract)`. It returns `(action, broken)`: `"serve"`, `"fill"` or `"refuse"`, and a list of the columns that break their rule.
+# Write `decide(row, age, contract)`. It returns `(action, broken)`: `"serve"`, `"fill"` or `"refuse"`, and a list of the broken columns, each once.
 #
-# - `row` is a dict: column -> value. `age` is a dict: column of the contract -> minutes since its value was reported.
+# - `row` is a dict: column -> value of any type. `age` is a dict: column of the contract -> minutes since its value was reported.
 # - `contract` is a dict: column -> rule, a dict as below. Ignore other columns of the row.
 # - A value is missing if it is None, NaN or not in the row. If `missing` is True, this is allowed at any age; otherwise it breaks the rule.
 # - Any other value breaks the rule if it is older than `max_age`, or not of the rule's `kind`: `"number"` (finite, not a bool) or `"text"`.
@@ -633,7 +633,7 @@ pd.DataFrame(costs).round(0).astype(int)
 # - `week` (from 0) and `age` (weeks since the last training run),
 # - three lists with an entry for each band: whether the model `approves` it, how many `labels` arrived in the last 12 weeks, and how many of these loans were `lost`.
 #
-# The check draws eight new banks, two of each kind. Your policy may cost at most these percentages of the cost of `never`:
+# The check has eight other banks, two of each kind. Your policy may cost at most these percentages of the cost of `never`:
 #
 # - 45% in all eight banks together,
 # - 50% in the late banks,

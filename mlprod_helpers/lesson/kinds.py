@@ -148,9 +148,10 @@ class Choice(Kind):
 
 @dataclass(frozen=True)
 class Names(Kind):
-    """Names whose order does not matter, as a list of strings."""
+    """Names whose order does not matter, as a list of strings; what stands there twice counts once, except with `repeats`."""
 
     options: tuple | None = None
+    repeats: bool = False
 
     def take(self, value, name):
         items = _items(value)
@@ -160,7 +161,7 @@ class Names(Kind):
             unknown = [item for item in items if item not in self.options]
             if unknown:
                 raise Refused(f"{name} has {describe(unknown[0])}; the names are {_listed(self.options)}.")
-        return sorted(set(items))
+        return sorted(items if self.repeats else set(items))
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ def draw_logs(rng):
     more = _frame(rng, 15).assign(request_id=[f"new{i}" for i in range(15)], wind=999.0)
     ends = _off(rng, _off(rng, whole, "distance", [-0.5, 0.5, -0.75, 0.75]), "wind", [-0.25, 0.5])
     longer = pd.concat([_off(rng, fewer, "distance", [-9.0, 9.0]).iloc[3:], more], ignore_index=True)
-    late = far.assign(asked_at=far["asked_at"] + np.where(np.arange(len(far)) % 3 == 0, 3.0, 0.0))
+    late = _off(rng, far, "asked_at", [0.25, -0.25, 3.0])
+    zeros = one.fillna({"distance": 0.0, "wind": 0.0})  # what a service without the value often sends
+    fails = _holes(rng, _holes(rng, _off(rng, whole, "asked_at", [9.0, -1e6]), "wind"), "distance")
     return {
         "the same rows in the same order, some values off": (
             _off(rng, other, "wind", [-2.0, 3.0]),
@@ -73,11 +75,13 @@ def draw_logs(rng):
         "a value that is missing in both": (_mixed(rng, both), both, 0.5),
         "values that are missing in the service only": (one, small, 0.5),
         "values that are missing in the replay only": (_mixed(rng, small), one, 0.5),
-        "requests that only one of them has": (longer, _mixed(rng, fewer), 0.5),
+        "0 in the service where the replay has no value": (_mixed(rng, zeros), one, 0.5),
+        "so large an `atol` that only missing values differ": (fails, _mixed(rng, whole), 1e12),
+        "requests that only one of them has": (longer, _mixed(rng, fewer), 2.0),
         "a difference of exactly `atol`, and one just above it": (ends, whole, 0.5),
         "no tolerance, and large values": (late, far, 0.0),
         "other features, in another order": (
-            _renamed(_mixed(rng, _off(rng, whole, "wind", [1.0, -4.0]))),
+            _renamed(_mixed(rng, _off(rng, whole, "wind", [0.25, 0.5, -4.0]))),
             _renamed(whole)[["speed", "miles", KEY, "second"]],
             0.25,
         ),
@@ -119,8 +123,12 @@ def _ask(expect, answer, served, replayed, atol, want, what):
     if set(got) != set(want):
         expect.true(False, what, "its keys are not the features, each once")
         return
-    off = [name for name in want if not abs(got[name] - want[name]) <= 1e-9]
-    told = f'"{off[0]}" is {got[off[0]]:.3g}' if off else ""
+    off = [name for name in want if not abs(got[name] - want[name]) <= 1e-6]
+    told = ""
+    if off:
+        value, right = got[off[0]], want[off[0]]
+        side = "too large" if value > right else "too small" if value < right else "not a number"
+        told = f'"{off[0]}" is {value:.3g}, {side}'
     expect.true(not off, what, told)
 
 
@@ -197,6 +205,13 @@ def incomplete_rows_dropped(served, replayed, atol):
         gap = (a[name] - b[name]).abs().dropna()
         shares[name] = float((gap > atol).mean()) if len(gap) else 0.0
     return shares
+
+
+@share_different.misconception(
+    "you filled in 0 for missing values before you compared. Many services send 0 when a value is missing, and you can no longer see this difference. Compare the values first, and look for missing ones with `isna()`.",
+)
+def zero_before_comparing(served, replayed, atol):
+    return _share_different(served.fillna(0), replayed.fillna(0), atol)
 
 
 @share_different.misconception(

@@ -2,7 +2,7 @@
 
 import math
 
-from mlprod_helpers.lesson.contract import Function, Names, Several, Text, exercise
+from mlprod_helpers.lesson.contract import Function, Names, Raised, Several, Text, exercise
 
 ACTIONS = ("serve", "fill", "refuse")
 
@@ -86,10 +86,17 @@ def draw_rows(rng):
     def fresh():
         return {name: int(rng.integers(0, 30)) for name in CONTRACT}
 
-    def row(without=(), age=(), **change):
+    def row(without=(), age=(), contract=CONTRACT, **change):
         changed = {name: value for name, value in {**good(), **change}.items() if name not in without}
-        return changed, {**fresh(), **dict(age)}, CONTRACT
+        return changed, {**fresh(), **dict(age)}, contract
 
+    backwards = dict(reversed(CONTRACT.items()))  # columns with a fill come first
+    between = {
+        name: CONTRACT[name] for name in ("wind", "distance", "recent_error", "origin", "gate", "temperature")
+    }
+    now = {name: {**rule, "max_age": 0} for name, rule in CONTRACT.items()}
+    at_once = dict.fromkeys(CONTRACT, 0)
+    below = {"kind": "number", "low": -5, "high": 0, "missing": False, "max_age": None, "fill": 0}
     nan, inf = float("nan"), float("inf")
     mirrored = {name: {**rule, "missing": not rule["missing"]} for name, rule in CONTRACT.items()}
     other = {
@@ -103,6 +110,7 @@ def draw_rows(rng):
             row(distance=5000),
             row(wind=0, recent_error=-1),
             row(wind=150, recent_error=3),
+            ({"change": 0, "lift": -5}, {"change": 1, "lift": 1}, {"change": below, "lift": below}),
         ],
         FILLED: [
             row(recent_error=None),
@@ -110,6 +118,7 @@ def draw_rows(rng):
             row(wind=150.5),
             row(temperature=130.1),
             row(recent_error=3.25, temperature=None),
+            ({"change": 0.5, "lift": -3}, {"change": 1, "lift": 1}, {"change": below, "lift": below}),
         ],
         MIXED: [
             row(distance=None, wind=-4),
@@ -117,6 +126,9 @@ def draw_rows(rng):
             row(distance=5000.5),
             row(origin=None, recent_error=7),
             row(wind=999, temperature=None, origin=3),
+            row(distance=None, wind=-4, contract=backwards),
+            row(origin=7, temperature=131, contract=backwards),
+            row(wind=-4, distance=20, temperature=131, contract=between),
         ],
         ABSENT: [row(without=["distance"]), row(without=["recent_error"]), row(without=["wind", "gate"])],
         MISSING_OK: [
@@ -132,7 +144,8 @@ def draw_rows(rng):
             row(wind="calm"),
             row(gate=12),
             row(wind=[5]),
-            row(gate=[]),
+            row(gate=["B7"]),
+            row(wind={}, gate={"name": "B7"}),
         ],
         NAN: [row(distance=nan), row(recent_error=nan), row(origin=nan), row(temperature=nan, wind=nan)],
         BOOL: [row(recent_error=True), row(wind=False), row(gate=True), row(temperature=True)],
@@ -143,6 +156,9 @@ def draw_rows(rng):
             row(age={"recent_error": 31}),
             row(age={"gate": 91, "temperature": 120}),
             row(age={"gate": 90, "temperature": 121}),
+            row(age=at_once, contract=now),
+            row(age={**at_once, "wind": 1}, contract=now),
+            row(age={**at_once, "gate": 0.5}, contract=now),
         ],
         ZERO: [
             row(recent_error=nan),
@@ -155,6 +171,8 @@ def draw_rows(rng):
             row(wind=-1, recent_error=None, age={"temperature": 900}),
             row(recent_error=nan, origin=nan),
             row(without=list(CONTRACT)),
+            row(wind=-1, recent_error=9, age={"wind": 61, "recent_error": 31}),
+            row(wind="calm", gate=3, age={"wind": 61, "gate": 91}),
         ],
         OTHER: [
             ({"rooms": 10**6, "town": "Lund"}, {"rooms": 7, "town": 9}, other),
@@ -178,7 +196,7 @@ def draw_rows(rng):
         "row",
         "age",
         "contract",
-        returns=Several(Text(options=ACTIONS), Names(), names=("action", "broken columns")),
+        returns=Several(Text(options=ACTIONS), Names(repeats=True), names=("action", "broken columns")),
     ),
     hints=(
         "Go through the contract, not through the row. A column that the row does not have is missing, and `row.get(name)` gives None for it.",
@@ -191,10 +209,15 @@ def decide(answer, rng, expect):
     for what, asked in draw_rows(rng).items():
         told = ""
         for row, age, contract in asked:
-            action, broken = answer(row, age, contract)
             want, wrong = _right(row, age, contract)
-            if (action, sorted(broken)) != (want, sorted(wrong)) and not told:
-                told = f"for {_shown(row, age, contract)} it gives {action!r} and {sorted(broken)}"
+            try:
+                action, broken = answer(row, age, contract)
+            except Raised as reason:  # the call has only long dicts to show
+                reason.call = f"`decide` for {_shown(row, age, contract, wrong)}"
+                raise
+            if (action, broken) != (want, sorted(wrong)) and not told:
+                off = [name for name in contract if broken.count(name) != wrong.count(name)] or wrong
+                told = f"for {_shown(row, age, contract, off)} it gives {action!r} and {broken}"
         if what in _DEFINING:
             with expect.defining():
                 expect.true(not told, what, told)
@@ -202,13 +225,14 @@ def decide(answer, rng, expect):
             expect.true(not told, what, told)
 
 
-def _shown(row, age, contract):
-    """What is odd in a row, in a few words."""
-    old = [name for name in row if name in contract and age[name] > (contract[name]["max_age"] or math.inf)]
-    odd = [name for name in contract if name not in row or not _keeps(row[name], 0, contract[name])]
-    parts = [f"{name} = {row[name]!r}" if name in row else f"no {name}" for name in odd[:2]]
-    parts += [f"{name} of age {age[name]}" for name in old[:2]]
-    return ", ".join(parts) or "a row that keeps its contract"
+def _shown(row, age, contract, names):
+    """The columns in question, with their rules, in a few words."""
+    parts = []
+    for name in names[:2]:
+        value = f"{name} = {row[name]!r}, {age[name]} minutes old" if name in row else f"no {name}"
+        rule = ", ".join(f"{key} {limit!r}" for key, limit in contract[name].items())
+        parts.append(f"{value} (rule: {rule})")
+    return " and ".join(parts) or "a row that keeps its contract"
 
 
 @decide.inputs
@@ -345,6 +369,27 @@ def any_age(row, age, contract):
 )
 def first_one_only(row, age, contract):
     broken = _broken(row, age, contract)[:1]
+    return _action(broken, contract), broken
+
+
+@decide.misconception(
+    "you let the first broken column decide between filling and refusing. A later one may have no fill, and then the row cannot be filled. Look at all broken columns.",
+)
+def first_one_decides(row, age, contract):
+    broken = _broken(row, age, contract)
+    return _action(broken[:1], contract), broken
+
+
+@decide.misconception(
+    "you listed a column twice when it is both too old and outside its kind or range. The list says which columns are broken, so each of them belongs there once.",
+)
+def once_for_each_fault(row, age, contract):
+    broken = []
+    for name in _broken(row, age, contract):
+        value, rule = row.get(name), contract[name]
+        is_there = value is not None and not _is_nan(value)
+        too_old = is_there and rule["max_age"] is not None and age[name] > rule["max_age"]
+        broken += [name] * (1 + (too_old and not _keeps(value, 0, rule)))
     return _action(broken, contract), broken
 
 
