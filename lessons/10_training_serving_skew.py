@@ -148,11 +148,11 @@ print(f"service worse than without the feature: {(by_month['service'] > by_month
 # | | column |
 # | --- | --- |
 # | A | the scheduled hour of departure |
-# | B | this flight's actual departure delay |
+# | B | this flight's actual arrival delay |
 # | C | the wind at the airport in the last full hour, from a weather feed |
 # | D | the miles between the airports |
 # | E | the mean air time on this route over the whole year |
-# | F | the mean air time on this route over the month that ended yesterday |
+# | F | the mean air time on this route over the month that ended two days ago |
 # | G | the delays of the flights that left in the last ten minutes, from an airline's feed |
 # | H | the number of delayed flights on this day |
 #

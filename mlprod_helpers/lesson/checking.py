@@ -387,7 +387,7 @@ def _choice_misconception(exercise, seen):
         alike = len(set(choices.values())) == 1  # "always" this option does not explain another one
         if mistakes and made == mistakes and (made == wrong if alike else 2 * len(made) >= len(wrong)):
             whole.append((len(made), candidate))
-        elif len(wrong) == 1 and made == wrong:
+        elif len(wrong) == 1 and made == wrong and not alike:
             part.append(candidate)
     if len(set(got.values())) == 1:  # one option everywhere is no opinion
         whole, part = [each for each in whole if each[0] == len(wrong)], []

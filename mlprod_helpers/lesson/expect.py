@@ -237,6 +237,8 @@ def _difference(got, want):
 
 def _first_off(place, got, want):
     at = place[0] if len(place) == 1 else place
+    if math.isnan(got):
+        return f", the first at {at}, where NaN stands and a number is expected"
     return f", the first at {at}, where {value_text(float(got))} is {_direction(float(got), float(want)).removeprefix('is ')}"
 
 

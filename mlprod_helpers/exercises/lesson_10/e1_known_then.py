@@ -6,7 +6,7 @@ ANSWERS = ("known", "not yet", "depends")
 
 COLUMNS = {
     "A": "the scheduled hour",
-    "B": "this flight's own delay",
+    "B": "this flight's own arrival delay",
     "C": "wind of the last full hour",
     "D": "miles between the airports",
     "E": "mean air time of the route over the whole year",
@@ -54,6 +54,13 @@ def all_known():
 
 
 @known_then.misconception(
+    "you counted as known what happens only after the request. The table was completed later, so it contains such values too. Ask when each value came into existence.",
+)
+def later_is_known():
+    return RIGHT | {"B": "known", "H": "known"}
+
+
+@known_then.misconception(
     "you counted a mean over the year as known, because it is the same for each flight of the route. In March, most of the year's flights had not left yet. A mean is known only once its last value is known.",
 )
 def the_year_is_history():
@@ -68,7 +75,7 @@ def reports_without_delay():
 
 
 @known_then.misconception(
-    "you counted this flight's own delay as something that the service may know. At the scheduled departure, a late plane is still at the gate. Only its departure shows how late it is.",
+    "you counted this flight's own delay as something that the service may know. At the scheduled departure, the plane has not landed. No feed can report its arrival yet, however fast it is.",
 )
 def its_own_delay():
     return RIGHT | {"B": "depends"}
@@ -82,14 +89,14 @@ def the_day_so_far():
 
 
 @known_then.misconception(
-    "you counted a mean of past flights as unknown. The month ended yesterday, so all of its air times were reported by this morning. The service can use a mean of past values.",
+    "you counted a mean of past flights as unknown. The month ended two days ago, so all of its air times have been reported. The service can use a mean of past values.",
 )
 def no_mean_is_known():
     return RIGHT | {"F": "not yet"}
 
 
 @known_then.misconception(
-    "you counted everything that comes from a feed as unknown. A feed that is fast enough has already reported the wind and the delays of the last minutes. Ask whether the value existed at the time.",
+    "you counted a value that comes from a feed as unknown. It existed at the time of the request, and a feed that is fast enough has already reported it.",
 )
 def feeds_are_too_late():
     return RIGHT | {"C": "not yet", "G": "not yet"}

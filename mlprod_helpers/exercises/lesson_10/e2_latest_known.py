@@ -62,10 +62,15 @@ def latest_known(answer, rng, expect):
         _ask(expect, answer, _draw(rng, early=True), "requests before the first report")
         _ask(expect, answer, _draw(rng, ties=True), "several reports at the same minute")
     few = _draw(rng, m=1, early=True)
-    _ask(expect, answer, few, "a single report")
+    few[0][2] = 1e6
+    _ask(expect, answer, few, "a single report, and a request long after it")
     _ask(expect, answer, (few[0], np.array([]), np.array([])), "no report at all")
     below = _draw(rng, early=True)
-    _ask(expect, answer, (below[0] - 300, below[1] - 300, -below[2]), "times and values below 0")
+    _ask(expect, answer, (below[0] - 1e6, below[1] - 1e6, -below[2]), "times and values below 0")
+    asked, known_at, values = _draw(rng, ordered=True)
+    asked[1], values[-1] = known_at[-1], 0.0
+    zero = asked - known_at[-1], np.roll(known_at, 1) - known_at[-1], np.roll(values, 1)
+    _ask(expect, answer, zero, "a report with the value 0, known at minute 0")
 
 
 def _ask(expect, answer, case, what):

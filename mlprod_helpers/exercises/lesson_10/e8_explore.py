@@ -1,7 +1,10 @@
 """Exercise 10.8, Loans that never get a label."""
 
+import math
+
 from mlprod_helpers.features.credit import N_WEEKS, cost_by_kind, draw_banks
 from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Number, Several, exercise
+from mlprod_helpers.lesson.kinds import Refused
 
 CHEAPER, CHANGED, QUIET = (
     "all eight banks: at most 45% of never exploring",
@@ -44,7 +47,7 @@ def always(observation, memory):
 def explore(answer, rng, expect):
     """`explore(observation, memory)`: (share of the refused to approve, whether to retrain, memory), at eight banks."""
     banks = draw_banks(rng)
-    yours, low, high = (cost_by_kind(policy, banks) for policy in (answer, never, always))
+    yours, low, high = (cost_by_kind(policy, banks) for policy in (_numbers(answer), never, always))
     told = "; ".join(
         f"{name} {cost['all']:.0f} ("
         + ", ".join(f"{kind} {cost[kind]:.0f}" for kind in list(cost)[:-1])
@@ -63,6 +66,21 @@ def explore(answer, rng, expect):
         QUIET,
         f"it costs {yours['steady']:.0f}, and never exploring {low['steady']:.0f}",
     )
+
+
+def _numbers(policy):
+    """The policy, refused in the learner's words where its share is NaN."""
+
+    def asked(observation, memory):
+        share, retrain, memory = policy(observation, memory)
+        if math.isnan(share):
+            raise Refused(
+                f"share of `explore` is NaN in week {observation['week']}, but a number from 0 to 1 is expected. "
+                "Is a share of labels 0 / 0 there?"
+            )
+        return share, retrain, memory
+
+    return asked
 
 
 @explore.acceptable
@@ -122,7 +140,7 @@ def only_at_first(observation, memory):
 
 @explore.misconception(
     "you approve many of the refused applicants, week after week. Most of them are refused for a good reason, and each lost loan costs as much as four others earn. A few percent are enough.",
-    when=lambda seen: _shares(seen) > 0.14,
+    when=lambda seen: _shares(seen) > 0.14 or (_shares(seen) > 0.08 and 0 < _trainings(seen) < 0.1),
 )
 def explores_far_too_much(observation, memory):
     return 0.4, _contradicted(observation), memory
@@ -130,7 +148,7 @@ def explores_far_too_much(observation, memory):
 
 @explore.misconception(
     "you never retrain. The labels of the random loans are there, but the model does not use them, so the bank pays for them and goes on as before. Retrain when they contradict the model.",
-    when=lambda seen: _trainings(seen) == 0,
+    when=lambda seen: _trainings(seen) == 0 and 0 < _shares(seen) <= 0.14,
 )
 def labels_for_nothing(observation, memory):
     return 0.05, False, memory
