@@ -411,7 +411,7 @@ if LIVE:
 #
 # - `served` and `replayed` are DataFrames with one row for each request.
 # - `request_id` (number or text) is unique within a frame. All other columns are features: numbers, or NaN if missing.
-# - Match the rows by `request_id`, not by position. Leave out requests that only one frame has. At least one request is in both.
+# - Match the rows by `request_id`, not by position. Leave out requests that only one frame has. At least one is in both.
 # - Values differ if they are more than `atol` apart. A difference of exactly `atol` does not count.
 # - Two missing values are equal. A value missing in one frame only is a difference.
 #
