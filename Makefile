@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 SITE := .venv/.site
 
 .DEFAULT_GOAL := help
-.PHONY: help env lab test notebooks audit site handouts pictures lock clean
+.PHONY: help env lab test notebooks bench audit site handouts pictures lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -35,6 +35,9 @@ notebooks: $(STAMP) ## build notebooks/ and solutions/ from lessons/
 
 audit: $(STAMP) ## try every exercise with right, wrong and nonsensical answers and with mutants, on 50 seeds
 	$(BIN)/python -m mlprod_tools audit --seeds 50 --mutants $(ARGS)
+
+bench: $(STAMP) ## run all comparisons and write benchmarks/RESULTS.md (about half an hour); ARGS="--long" for the slow ones too
+	$(BIN)/python benchmarks/results.py $(ARGS)
 
 $(SITE): $(STAMP)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation -c constraints.txt -e ".[dev,site]"

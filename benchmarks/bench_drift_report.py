@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from measured import record
 
 PEER = Path(__file__).parent.parent / ".venv-peers/bin/python"
 CASES = {"15 numbers, 5 categories": 15, "20 numbers": 20}
@@ -163,6 +164,13 @@ def main():
             worker.end()
         a, b = (statistics.median(r[side]["seconds"] for r in rounds) for side in (0, 1))
         memory_a, memory_b = (rounds[-1][side]["growth"] for side in (0, 1))
+        record(
+            f"drift report, {title}, against evidently's",
+            args.rows,
+            a,
+            times_as_fast=b / a,
+            of_its_memory_growth=memory_a / memory_b,
+        )
         missed += (b / a < 8) + (memory_a / memory_b >= 0.25)
         print(f"{title}, {args.rows:,} against {args.rows:,} rows, medians of {args.repeats}")
         print(

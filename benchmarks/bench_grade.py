@@ -26,6 +26,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from measured import record
 
 from mlprod_helpers.lesson import contract
 from mlprod_tools.grade import answers, ledger
@@ -239,6 +240,7 @@ def compare(lesson, sizes, peer_sizes, answers_only):
         with tempfile.TemporaryDirectory() as folder:
             cpu, wall, _, points = of_ours(Path(folder), [lesson], n, 1)
         ours.append(cpu)
+        record(f"mlprod grade, lesson {lesson}", n, cpu)
         _tell("mlprod grade", lesson, n, cpu, points, f"{wall:.0f} s wall")
     each = (ours[-1] - ours[0]) / (sizes[-1] - 1)
     print(
@@ -252,8 +254,10 @@ def compare(lesson, sizes, peer_sizes, answers_only):
             theirs.append(cpu)
             _tell(name, lesson, n, cpu, points)
         one = theirs[-1] / peer_sizes[-1]
+        record(f"{name}, lesson {lesson}", exponent=exponent([1, *peer_sizes], theirs))
         print(f"{name}: exponent {exponent([1, *peer_sizes], theirs):.2f}")
         for n, cpu in zip(sizes, ours[1:], strict=True):
+            record(f"a lesson graded by {name}, against ours", n, times_our_CPU_time=one / (cpu / n))
             print(f"ours with {n} submissions is {one / (cpu / n):.0f} times cheaper a lesson than {name}")
 
 

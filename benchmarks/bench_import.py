@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import sys
 
+from measured import record
+
 RUNS = 7
 STATEMENTS = {
     "import pandas": "import pandas",
@@ -36,6 +38,7 @@ def main():
     for name, target in TARGETS.items():
         more = statistics.median(times[name]) - base
         missed += more > target
+        record(f"{name}, beyond import pandas", CPU_seconds=more)
         print(f"{name:<24} {more:+6.2f} CPU s (target: at most +{target})")
     return 1 if missed else 0
 

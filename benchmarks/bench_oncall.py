@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+from measured import record
 
 from mlprod_helpers import oncall
 from mlprod_helpers.oncall import cost_of, policy_of
@@ -129,6 +130,7 @@ def main(seasons):
     print(f"{seasons} seasons from seed {FIRST}; {spent:.2f} s CPU a season and policy")
     for name, cost in costs.items():
         share = (costs["do nothing"] - cost).sum() / gap.sum()
+        record(f"avoidable cost avoided, {name}", seasons, share=share)
         print(f"  {name:<16}{cost.mean():>9,.0f} dollars, closes {share:6.1%} of the gap")
     for one, other in zip(list(LADDER)[:-1], list(LADDER)[1:], strict=True):
         mean, half = interval(costs[one] - costs[other])

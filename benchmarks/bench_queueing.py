@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import simpy
+from measured import record
 
 from mlprod_helpers.queueing import Exponential, poisson, simulate
 
@@ -64,6 +65,7 @@ def main():
     run, ours = cpu_seconds(lambda: simulate(arrival, service, servers))
     waits, theirs = cpu_seconds(lambda: simpy_waits(arrival.tolist(), service.tolist(), servers))
     apart = np.abs(waits - run.wait).max()
+    record(f"queue with {servers} servers, against SimPy", n, ours, times_as_fast=theirs / ours)
     print(f"{n} requests, {servers} servers, load 0.8 (CPU seconds)")
     print(
         f"  simulate {ours:.3f}   SimPy {theirs:.2f}   ratio {theirs / ours:.1f}   waits differ by at most {apart:.1e} s"

@@ -36,6 +36,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from measured import record
 
 from mlprod_helpers import queueing
 from mlprod_helpers.serving import Feature, ServiceConfig, closed_loop, open_loop, save_model, start
@@ -310,9 +311,12 @@ def main():
     print("CPU ms a request: median (lowest to highest), and times bare FastAPI")
     for who, rounds in spent.items():
         times = ratio(rounds, spent[BARE])
+        record(f"one request of {who}, against bare FastAPI", of_its_CPU_time=times)
         print(f"  {who:14} {np.median(rounds):.3f} ({min(rounds):.3f} to {max(rounds):.3f})   {times:.2f}")
     tell_waits(waited)
     print("\na pipeline with one-hot columns under 64 testers")
+    (one, *_), *_, (many, *_) = batched.values()
+    record("micro-batches of a pipeline with one-hot columns, 64 testers", times_the_throughput=many / one)
     for most, (rate, cpu, middle) in batched.items():
         print(
             f"  at most {most:2} rows a call: {rate:6.0f} requests/s, {cpu:.2f} CPU ms each, p50 {middle:.0f} ms"
@@ -335,6 +339,7 @@ def tell_waits(waited):
     )
     print("  service time          load  measured  theory  simulated  (of which way)  measured / theory")
     for law, load, mean, measured, theory, simulated, way in waited:
+        record(f"mean latency, {law} service time, load {load}", measured_over_theory=measured / theory)
         print(
             f"  {law:12} {mean:6.2f}   {load:.1f}  {measured:8.1f}  {theory:6.1f}  {simulated:9.1f}  ({way:.1f})  "
             f"{measured / theory:.2f}"

@@ -18,6 +18,7 @@ import sys
 import time
 
 import river
+from measured import record
 from river.datasets import synth
 
 from mlprod_helpers.streams import Drift, Linear, make_stream
@@ -84,6 +85,7 @@ def main():
         ]
         a, b = (statistics.median(column) for column in zip(*rounds, strict=True))
         missed += target is not None and b / a < target
+        record(f"stream, {name}, against river's hyperplane", args.rows, a, times_as_fast=b / a)
         print(f"{name:31}{a:9.4f}{b:9.3f}{b / a:8.0f}{target or '':>8}")
     return int(missed > 0)
 
