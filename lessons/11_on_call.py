@@ -304,7 +304,7 @@ print("this morning:", oncall.diagnose(oncall.alert(state), state))
 # - `signals`: a list of metrics that deserve attention, in any order.
 # - `runbook`: cause -> `{"signs": [...], "explains": [...]}`, like `signs` above. Go through it from first to last.
 # - Add a cause to the list if at least one of its `signs` is among the signals that are still unexplained.
-# - From then on, the metrics that this cause explains no longer count as signals.
+# - From then on, the metrics that this cause explains no longer count as signals. Its own signs still do, unless it explains them too.
 # - `rollout`: None, or a dict with two numbers. `planned` says how many requests the new version should get, and `requests` how many it got. If at least 200 were planned and it got
 #   less than 90% of them, add `"router"` at the end.
 #

@@ -33,6 +33,10 @@ def _rollout(rng, share, planned=None):
     return {"requests": round(share * planned), "planned": planned}
 
 
+def _shuffled(rng, names):
+    return [names[i] for i in rng.permutation(len(names))]
+
+
 @exercise(
     "11.4",
     "From signals to causes",
@@ -57,6 +61,13 @@ def diagnose(answer, rng, expect):
         "first": {"signs": ["a"], "explains": ["b"]},
         "third": {"signs": ["c", "d"], "explains": []},
     }
+    shared = {
+        "own sign": {"signs": ["a", "e"], "explains": ["b", "e"]},
+        "its sign is explained": {"signs": ["e"], "explains": []},
+        "same sign": {"signs": ["f", "a"], "explains": []},
+    }
+    apart = [inputs, "attempts", "latency_p95", "error_mean"]
+    just, few = int(rng.integers(100, 900)), int(rng.integers(200, 900))
     cases = (
         (([str(rng.choice(["error_mean", "error_bias"]))], RUNBOOK, None), "only an error is unusual"),
         (([inputs, "error_bias", "error_mean"], RUNBOOK, None), "an input is broken, and the errors follow"),
@@ -75,6 +86,17 @@ def diagnose(answer, rng, expect):
         ((["distance_mean", "requests", "attempts"], RUNBOOK, None), "one of two signs is explained"),
         ((["a", "b", "d"], chain, None), "a sign is explained only further down"),
         ((["wind"], RUNBOOK, None), "no cause has this sign"),
+        ((["error_mean", "latency_p95"], RUNBOOK, None), "drift and another incident"),
+        ((["error_bias", "requests", "latency_p95"], RUNBOOK, None), "drift and two other incidents"),
+        ((["error_mean", "requests"], renamed, None), "drift and traffic under other names"),
+        ((_shuffled(rng, apart), RUNBOOK, None), "two causes, and each explains one metric"),
+        ((["e", "a"], shared, None), "two causes have the same sign, and a third one is explained"),
+        (
+            ([], RUNBOOK, {"requests": 9 * just + 5, "planned": 10 * just + 6}),
+            "just under 90% of the requests",
+        ),
+        (([], RUNBOOK, _rollout(rng, rng.uniform(1.2, 1.6))), "more requests than planned"),
+        (([], RUNBOOK, {"requests": 0, "planned": few}), "no request arrived"),
     )
     for number, (given, what) in enumerate(cases):
         if number in (1, 3, 5):
@@ -93,9 +115,25 @@ def _statement(rng):
         causes = rng.permutation(list(RUNBOOK)).tolist()
         runbook = {cause: RUNBOOK[cause] for cause in causes[: int(rng.integers(1, 8))]}
         planned = int(rng.choice([0, 100, 199, 200, 201, 1000, 5000]))
-        share = float(rng.choice([0, 0.5, 0.85, 0.9, 0.95, 1.1]))
+        share = float(rng.choice([0, 0.5, 0.85, 0.9, 0.95, 1.1, 1.5]))
         rollout = _rollout(rng, share, planned) if rng.random() < 0.6 else None
         yield signals, runbook, rollout
+    names = list("abcde")
+    for _ in range(60):
+        runbook = {
+            f"cause {i}": {
+                "signs": rng.permutation(names)[: int(rng.integers(1, 3))].tolist(),
+                "explains": rng.permutation(names)[: int(rng.integers(0, 3))].tolist(),
+            }
+            for i in range(int(rng.integers(1, 5)))
+        }
+        planned = int(rng.integers(150, 1100))
+        requests = max(0, int(0.9 * planned) + int(rng.integers(-2, 3)))
+        yield (
+            rng.permutation(names)[: int(rng.integers(1, 5))].tolist(),
+            runbook,
+            {"requests": requests, "planned": planned},
+        )
 
 
 @diagnose.misconception(
@@ -139,6 +177,24 @@ def few_are_enough(signals, runbook, rollout):
     causes = _truth(signals, runbook, None)
     lost = rollout is not None and rollout["requests"] < 0.9 * rollout["planned"]
     return [*causes, "router"] if lost else causes
+
+
+@diagnose.misconception(
+    "you named drift only where you found no other cause. An outage of something else does not stop drift: as long as one of its signs is unexplained, add it too.",
+)
+def drift_alone(signals, runbook, rollout):
+    causes = _truth(signals, runbook, None)
+    others = [cause for cause in causes if cause != "drift"]
+    return (others or causes) + _truth([], {}, rollout)
+
+
+@diagnose.misconception(
+    "you blamed the router although more requests arrived than planned. Nothing was lost then. Look at the side of the difference.",
+)
+def either_side(signals, runbook, rollout):
+    causes = _truth(signals, runbook, None)
+    off = rollout is not None and abs(rollout["requests"] - rollout["planned"]) > 0.1 * rollout["planned"]
+    return [*causes, "router"] if off and rollout["planned"] >= 200 else causes
 
 
 @diagnose.alternative
