@@ -357,7 +357,7 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # - `causes`: a list of causes. `playbook`: cause -> list of actions, each a dict such as `{"do": "page", "team": "data"}`.
 # - `answered`: cause -> the day on which it was answered last. If a cause was answered fewer than four days before `day`, do not answer it again.
 # - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
-# - Never list the same action twice. Actions that differ in any setting, such as the team, are not the same.
+# - Never list the same action twice. Actions that differ in a setting are not the same.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
 # - Return a new dict `answered`: a cause that you answer today gets `day`, even if none of its actions is left. All others stay as they are.
 #
@@ -472,17 +472,18 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 #
 # These parts of `observation` are the most useful:
 #
-# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`,
+# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`. While one is about `labels_share`, do not trust the labels,
 # - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, at first for a few users, and the checks look at each airport separately,
 # - `rollout`: None, or a dict. Its `canary_metrics` has `requests` and `planned`,
-# - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more,
+# - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more (`half_life` is in days),
 # - `config`: `rolled_back` (a list of `"wind"`, `"distance"`), `retries` (3 is usual), `degree` (`"partial"` is usual),
-# - `pages`: dicts with `day`, `team` and `status`.
+# - `pages`: dicts with `day`, `team` and `status`, as in 11.6,
+# - `messages`: texts, for example why an action was refused.
 #
 # To undo, use `{"do": "restore", "what": ...}`, `{"do": "limit_retries", "most": 3}` and `{"do": "automation", "degree": "partial"}`.
 #
-# The check plays five other seasons in about a second. Use only what your policy is given: the simulation is not there when your instructor grades. Your policy must cost less than the naive runbook, and avoid at least 70% of the avoidable cost of the five seasons together. For
-# example, `return [{"do": "page", "team": "data"}], memory` pages the data team each morning. Practice with `oncall.cost_of(on_call, 3)`, and read `oncall.Season(3).play(on_call)`.
+# The check plays five other seasons. Use only what your policy is given: the simulation is not there when your instructor grades. Your policy must cost less than the naive runbook. Avoiding 50% of the
+# avoidable cost of the five seasons together earns 6 points, 60% earns 8, and 70% earns all. For example, `return [{"do": "page", "team": "data"}], memory` pages the data team each morning. Practice with `oncall.cost_of(on_call, 3)`, and read `oncall.Season(3).play(on_call)`.
 
 
 # %% exercise="11.7"

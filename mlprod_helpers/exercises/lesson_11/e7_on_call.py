@@ -1,9 +1,19 @@
 """Exercise 11.7, Ten weeks on call."""
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, Several, exercise
-from mlprod_helpers.oncall import SEEDS, Season, reference, retrain_daily, scale
+from mlprod_helpers.oncall import (
+    ACTIONS,
+    SEEDS,
+    Season,
+    policy_of,
+    read,
+    reference,
+    retrain_daily,
+    scale,
+    verify,
+)
 
-SHARE = 0.7  # of the way from doing nothing to the oracle
+HALF, MORE, SHARE = 0.5, 0.6, 0.7  # of the way from doing nothing to the oracle
 N_SEASONS = 5
 
 
@@ -14,13 +24,33 @@ class Memory(Mapping):
         return None if value is None else super().take(value, name)
 
 
-def _cost(policy, seed):
-    """The dollars of a season. The policy's exceptions are for the check to tell."""
-    season, memory = Season(seed), None
+def _play(policy, seed, refused=None):
+    """(report, whether this is the reference) of a season; a refused action goes to `refused` as (is_readable, day, message).
+
+    The policy's exceptions are for the check to tell.
+    """
+    season, memory, copied = Season(seed), None, True
     while not season.over:
-        actions, memory = policy(season.morning, memory)
-        season.step(actions)
-    return season.report().cost
+        day, given = season.day, season.morning
+        known = reference(given, memory) if copied else None
+        actions, memory = policy(given, memory)
+        copied = copied and (actions, memory) == known
+        told = season.step(actions)["messages"]
+        if refused is not None:
+            unread = len(read(actions)[1])  # these messages come first
+            refused += [(False, day, text) for text in told[:unread]]
+            refused += [(True, day, text) for text in told[unread:] if _is_refusal(text)]
+    return season.report(), copied
+
+
+def _is_refusal(message):
+    """Whether a message says why an action could not be done; others begin with a team or a whole sentence."""
+    return message.partition(":")[0] in ACTIONS
+
+
+def _cost(policy, seed):
+    """The dollars of a season."""
+    return _play(policy, seed)[0].cost
 
 
 @exercise(
@@ -39,28 +69,64 @@ def _cost(policy, seed):
     ),
     hints=(
         "Begin with `runbook`: for each alert that fires, carry out its actions, unless you did so in the last four days. Remember the day of each answer in `memory`.",
-        "Then use the time between incidents. Start each candidate as a canary, abort it if it gets fewer requests than planned, and retrain about once a week on labels that you can trust.",
+        "Then use the time between incidents. Start each candidate as a canary, abort it if it gets fewer requests than planned, and retrain about once a week, unless `labels_share` is among the alerts.",
         "Finally undo: three days after the last answer, restore what was rolled back, allow three attempts again, and go back to partial automation. On long weekends, do not answer alerts that the calendar explains.",
     ),
 )
 def on_call(answer, rng, expect):
     """`on_call(observation, memory)`: (actions, memory), each morning of five seasons."""
     seeds = rng.choice(SEEDS, N_SEASONS, replace=False).tolist()
-    cost = sum(_cost(answer, seed) for seed in seeds)
+    refused = []
+    reports, copies = zip(*(_play(answer, seed, refused) for seed in seeds), strict=True)
+    cost = sum(report.cost for report in reports)
     nothing, naive, oracle = (sum(ends) for ends in zip(*map(scale, seeds), strict=True))
-    limit = nothing - SHARE * (nothing - oracle)
+    limits = {share: nothing - share * (nothing - oracle) for share in (HALF, MORE, SHARE)}
     told = (
-        f"the costs in dollars: you {cost:,.0f}, do nothing {nothing:,.0f}, naive runbook {naive:,.0f}, "
-        f"oracle {oracle:,.0f}"
+        f"{_refusals(refused)}the costs in dollars: you {cost:,.0f} ({_largest(reports)}), do nothing {nothing:,.0f}, "
+        f"naive runbook {naive:,.0f}, oracle {oracle:,.0f}"
     )
-    expect.true(cost < nothing, "five seasons: cheaper than doing nothing", told)
-    with expect.defining():
-        expect.true(cost < naive, "cheaper than the naive runbook", told if cost < nothing else "")
-        expect.true(
+    if all(copies):
+        with expect.defining():
+            expect.true(
+                False,
+                "a policy of your own",
+                "this one does what `oncall.reference` does; the task is to write one",
+            )
+    ladder = [
+        ("five seasons: cheaper than doing nothing", cost < nothing),
+        ("cheaper than the naive runbook", cost < naive),
+    ]
+    ladder += [
+        (
+            f"at least {share:.0%} of the way from doing nothing to the oracle: at most {limit:,.0f} dollars",
             cost <= limit,
-            f"at least {SHARE:.0%} of the way from doing nothing to the oracle: at most {limit:,.0f} dollars",
-            told if cost < naive else "",
         )
+        for share, limit in limits.items()
+    ]
+    for number, (what, holds) in enumerate(ladder):
+        why = told if all(line.ok for line in expect.lines) else ""
+        if number in (1, 2):
+            with expect.defining():
+                expect.true(holds, what, why)
+        else:
+            expect.true(holds, what, why)
+
+
+def _refusals(refused):
+    if not refused:
+        return ""
+    _, day, text = min(refused, key=lambda one: one[0])  # what cannot be read comes first
+    many = (
+        f"{len(refused)} actions were refused, for example" if len(refused) > 1 else "one action was refused,"
+    )
+    return f'{many} on day {day}: "{text[:120]}"; '
+
+
+def _largest(reports, most=3):
+    """The largest costs, by their names in `oncall.cost_table()`."""
+    total = {name: sum(report.by_cause[name] for report in reports) for name in reports[0].by_cause}
+    largest = sorted(total, key=total.get, reverse=True)[:most]
+    return ", ".join(f"{name} {total[name]:,.0f}" for name in largest)
 
 
 @on_call.acceptable
@@ -108,14 +174,50 @@ def _pages(observation, memory, wait):
     return actions, answered
 
 
-def _each(seen):
-    """(observation, actions) of each morning."""
-    return [(call.given[0], call.output[0]) for call in seen.calls if isinstance(call.output, tuple | list)]
+def _actions(seen):
+    """The actions of each morning."""
+    return [call.output[0] for call in seen.calls if isinstance(call.output, tuple | list)]
 
 
-def _share_with(seen, fits, among=lambda observation: True):
-    mornings = [actions for observation, actions in _each(seen) if among(observation)]
+def _all(seen):
+    return [action for actions in _actions(seen) for action in actions]
+
+
+def _share_with(mornings, fits):
     return sum(any(fits(action) for action in actions) for actions in mornings) / max(len(mornings), 1)
+
+
+def _is_daily(seen):
+    return _share_with(_actions(seen), _does("retrain")) > 0.6
+
+
+def _calls_often(seen):
+    given = [(call.given[0]["alerts"], call.output[0]) for call in seen.calls]
+    return _share_with([actions for alerts, actions in given if alerts], _does("page")) > 0.35
+
+
+def _gives_to_all(action):
+    return action["do"] == "promote" or (action.get("plan") or {}).get("strategy") == "big_bang"
+
+
+def _mitigates(action):
+    return action["do"] == "roll_back" or action.get("degree") == "full"
+
+
+def _undoes(action):
+    return (
+        action["do"] == "restore"
+        or action.get("degree") == "partial"
+        or (action["do"] == "limit_retries" and action.get("most") == 3)
+    )
+
+
+def _is_refused(seen):
+    """Whether actions are misspelt, or most cannot be done. Then what the code wants is not what was seen."""
+    if any(read(actions)[1] for actions in _actions(seen)):
+        return True
+    told = sum(_is_refusal(text) for call in seen.calls for text in call.given[0]["messages"])
+    return 2 * told >= len(_all(seen))
 
 
 def _does(name):
@@ -124,7 +226,7 @@ def _does(name):
 
 @on_call.misconception(
     "you retrain nearly every morning. A new model does not repair a feed, a unit or a deploy, and it learns from the broken days. Find out what has happened before you retrain.",
-    when=lambda seen: _share_with(seen, _does("retrain")) > 0.6,
+    when=lambda seen: _is_daily(seen) and not _is_refused(seen),
 )
 def daily(observation, memory):
     return retrain_daily(observation, memory)
@@ -132,9 +234,7 @@ def daily(observation, memory):
 
 @on_call.misconception(
     "you call the same teams morning after morning. The alert goes on while they work, and each call costs 200 dollars. Remember in `memory` whom you have called, and stop the harm yourself.",
-    when=lambda seen: (
-        _share_with(seen, _does("page"), among=lambda observation: observation["alerts"]) > 0.35
-    ),
+    when=lambda seen: _calls_often(seen) and not _is_refused(seen),
 )
 def calls_every_morning(observation, memory):
     actions, memory = _pages(observation, None, 1)
@@ -142,15 +242,15 @@ def calls_every_morning(observation, memory):
 
 
 @on_call.misconception(
-    "you do not react to the alerts. Training and new versions go on as planned, and the incidents last as long as they can. Carry out what the runbook says for an alert.",
+    "you do not react to the alerts. The incidents then last as long as they can, and a new model does not repair them. Carry out what the runbook says for an alert.",
     when=lambda seen: (
-        not any(
+        bool(_all(seen))
+        and not any(
             action["do"] in ("page", "roll_back", "limit_retries", "automation", "gate")
-            for _, actions in _each(seen)
-            for action in actions
+            for action in _all(seen)
         )
-        and _share_with(seen, _does("retrain")) <= 0.6
-        and any(actions for _, actions in _each(seen))
+        and not _is_daily(seen)
+        and not _is_refused(seen)
     ),
 )
 def ignores_alerts(observation, memory):
@@ -159,11 +259,7 @@ def ignores_alerts(observation, memory):
 
 @on_call.misconception(
     "you give each candidate to all users at once. The reports look good for every candidate, but one or two of four are worse, slow, or fail at one airport. Start them as canaries.",
-    when=lambda seen: any(
-        action["do"] == "promote" or (action.get("plan") or {}).get("strategy") == "big_bang"
-        for _, actions in _each(seen)
-        for action in actions
-    ),
+    when=lambda seen: any(map(_gives_to_all, _all(seen))) and not _is_refused(seen),
 )
 def everybody_at_once(observation, memory):
     actions, memory = _pages(observation, memory, 4)
@@ -173,17 +269,48 @@ def everybody_at_once(observation, memory):
 @on_call.misconception(
     "you never improve the model. You answer the alerts, but the first model gets older every day, and the candidates are not used. Retrain about once a week, and start candidates as canaries.",
     when=lambda seen: (
-        not any(action["do"] in ("retrain", "start") for _, actions in _each(seen) for action in actions)
-        and any(action["do"] == "page" for _, actions in _each(seen) for action in actions)
+        not any(action["do"] in ("retrain", "start") for action in _all(seen))
+        and any(action["do"] == "page" for action in _all(seen))
+        and not _is_refused(seen)
     ),
 )
 def never_improves(observation, memory):
     return _pages(observation, memory, 4)
 
 
+@on_call.misconception(
+    "you never undo a fix. Long after the incident, the model still works without the wind or the distance, or nobody checks the doubtful flights. See what `config` shows, and undo it.",
+    when=lambda seen: (
+        any(map(_mitigates, _all(seen)))
+        and not any(map(_undoes, _all(seen)))
+        and any(action["do"] in ("retrain", "start") for action in _all(seen))
+        and not any(map(_gives_to_all, _all(seen)))
+        and not _is_daily(seen)
+        and not _calls_often(seen)
+        and not _is_refused(seen)
+    ),
+)
+def never_undoes(observation, memory):
+    day, answered, actions = observation["day"], dict(memory or {}), []
+    for one in observation["alerts"]:
+        if one["metric"] in RUNBOOK and day - answered.get(one["metric"], -99) >= 4:
+            answered[one["metric"]] = day
+            actions += [action for action in RUNBOOK[one["metric"]] if action not in actions]
+    return actions + (_started(observation) or _weekly(observation)), answered
+
+
+def _a_day_later(state):
+    """What `verify` would undo, but not on the day after an answer."""
+    last = max(state["memory"]["answered"].values(), default=-9)
+    return verify(state) if state["day"] - last >= 2 else []
+
+
+_STEPS = policy_of(verify=_a_day_later)
+
+
 @on_call.alternative
 def in_five_steps(observation, memory):
-    return reference(observation, memory)
+    return _STEPS(observation, memory)
 
 
 @on_call.alternative
