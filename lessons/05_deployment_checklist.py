@@ -548,7 +548,7 @@ next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 # - `features` with `distance` (miles, rounded down to hundreds) and `carrier`,
 # - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or removed. Keep the other words.
 #
-# Every entry has these fields and some that you have not seen. For example, a distance of 1416 becomes 1400, and "call Ada" becomes "call [name]". The next cell lists the fields of an entry:
+# Every entry has these fields and some that you have not seen. For example, a distance of 1416 becomes 1400, and "Ada, Adana" becomes "[name], Adana". The next cell lists the fields of an entry:
 
 # %%
 from mlprod_helpers.checklist import display_service as course

@@ -32,12 +32,13 @@ def draw_entry(rng, number=0):
     True
     """
     first, last = str(rng.choice(FIRST)), str(rng.choice(LAST))
-    mail = f"{first.lower()}.{last.lower()}@example.org"
-    phone = f"+49 151 {rng.integers(1000000, 9999999)}"
+    handle = (f"{first}.{last}", f"{first[:2]}{last[:3]}{rng.integers(10, 99)}")[number % 2]
+    mail = f"{handle.lower()}@example.{('org', 'net')[number % 2]}"
+    phone = f"+{(49, rng.choice([31, 33, 44]))[number % 2]} 151 {rng.integers(1000000, 9999999)}"
     ip = ".".join(str(part) for part in rng.integers(11, 250, 4))
     spoken = str(rng.choice(["called from", "left a number:", "asked to be called at"]))
-    revealing = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last} at once"]
-    remarks = rng.permutation(["gate display frozen at B7", *revealing[: 3 - number % 2]])
+    revealing = [f"{first} {spoken} {phone}", f"wrote from {mail.upper()}", f"seen by {last}"]
+    remarks = rng.permutation([f"display frozen at {first}ville", *revealing[: 3 - number % 2]])
     if not number:  # whoever masks the first of each kind alone leaves these
         remarks = [*remarks, f"{last} and {first} wait: {phone} or {mail}"]
     secret = {"note": [f"{last}, born {rng.integers(1, 28)}.04.1971", phone]}

@@ -42,7 +42,8 @@ def entry_key(rng):
 def safe_entry(answer, rng, expect):
     """`safe_entry(entry, key, names)`: what the log may keep."""
     key = entry_key(rng)
-    entries = [draw_entry(rng, number) for number in range(3)]
+    entries = [draw_entry(rng, number) for number in range(4)]
+    entries[3][0]["features"]["distance"] = int(rng.integers(50, 100))  # fewer than a hundred miles: 0
     kept = [(entry, names, answer(entry, key, names)) for entry, names in entries]
     faults = {
         what: next(filter(None, (find(*one) for one in kept)), "") for what, find in _IN_AN_ENTRY.items()
@@ -142,13 +143,14 @@ def _not_one_each(answer, kept, key, rng):
     elsewhere = answer.in_another_process(entry, key, names).get("user_id")
     if elsewhere != mine:
         return f"this process gives {mine!r}, and another one {elsewhere!r} for the same user"
-    users = range(entry["user_id"], entry["user_id"] + 240)
+    user = entry["user_id"]
+    users = [*range(user, user + 240), *(user + 10**places for places in range(3, 7))]
     found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
     if len(set(found)) < len(found):
         return f"{len(found)} users have only {len(set(found))} pseudonyms"
     room = math.prod(len(set(signs)) for signs in itertools.zip_longest(*found))
-    if room < 0.9e6:
-        return f"there is room for {room:,} different pseudonyms at most, and a million users may come"
+    if room < 1e14:  # by the birthday paradox, a million users need about the square of a million, and more
+        return f"they are too short: with {room:,} different pseudonyms at most, some of a million users share one"
     return ""
 
 
@@ -158,9 +160,13 @@ def _found_without_key(answer, kept, key):
     user, mine, text = entry["user_id"], got.get("user_id"), json.dumps(got, default=str)
     if mine is None:
         return "there is no pseudonym"
-    if _stand_in(answer, entry, bytes(255 - byte for byte in key), names) == mine:
+    others = (bytes(255 - byte for byte in key), key[::-1])
+    inverse, backwards = (_stand_in(answer, entry, other, names) for other in others)
+    if inverse == mine:
         return "another key gives the same pseudonym"
-    for at in (0, 15, -1):
+    if backwards == mine:
+        return "the bytes of the key in another order give the same pseudonym"
+    for at in range(len(key)):
         other = bytearray(key)
         other[at] ^= 1
         if _stand_in(answer, entry, bytes(other), names) == mine:
@@ -359,7 +365,7 @@ def by_hand(entry, key, names):
     comment = re.sub(r"[^\s,]+@[^\s,]+", "[mail]", entry["comment"])
     comment = re.sub(r"\+?\d[\d ]{6,}\d", "[phone]", comment)
     for name in names:
-        comment = re.sub(name, "[name]", comment, flags=re.IGNORECASE)
+        comment = re.sub(rf"\b{name}\b", "[name]", comment, flags=re.IGNORECASE)
     kept = {name: entry[name] for name in ("request_id", "version", "status", "latency_ms")}
     kept["features"] = {
         "distance": round(entry["features"]["distance"] // 100) * 100,
