@@ -95,6 +95,7 @@ def servers_needed(answer, rng, expect):
 
     def compare(rates, service, target, what):
         got, want = answer(rates, service, target), _fewest_servers(max(rates), service, target)
+        want = want if want <= MOST_SERVERS else 0
         told = "" if got == want else _wrong_servers(got, max(rates), service, target)
         expect.true(got == want, what, told)
 
@@ -109,6 +110,14 @@ def servers_needed(answer, rng, expect):
     rate, service, target = _large(rng)
     words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
     compare(draw_day(rng, float(rate)), service, target, words)
+    service = float(rng.choice([0.04, 0.05, 0.08, 0.1]))  # 98 busy servers need two more, and 99 as well
+    for servers, words in (
+        (100, "100 servers are just enough"),
+        (101, "101 servers are needed, too many: 0"),
+    ):
+        rate, target = round((servers - 2) / service, 1), 6 * service
+        told = f"busiest hour {rate:g} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms: {words}"
+        compare(draw_day(rng, rate), service, target, told)
     slow = round(float(rng.uniform(0.08, 0.12)), 3)
     words = f"{1000 * slow:.0f} ms on average, p99 within {4000 * slow:.0f} ms: 0"
     compare(draw_day(rng, 40.0), slow, 4 * slow, words)
@@ -119,7 +128,9 @@ def _wrong_servers(got, rate, service, target):
         return "some number of servers meets the target"
     if math.isnan(got):
         return "NaN is not a number of servers"
-    p99 = mmc_percentile(99, rate, service, min(got, 2000))  # a formula for a million servers takes long
+    if got > MOST_SERVERS:
+        return f"more than {MOST_SERVERS} servers are too many"
+    p99 = mmc_percentile(99, rate, service, got)
     if p99 <= target:
         return "fewer are enough"
     return f"with {got}, p99 is {1000 * p99:.0f} ms" if p99 < math.inf else f"{got} cannot keep up"
@@ -172,7 +183,7 @@ def one_spare(hourly_rates, service_s, target_s):
 @servers_needed.alternative
 def with_the_planner(hourly_rates, service_s, target_s):
     plan = plan_capacity(max(hourly_rates), ExponentialLaw(service_s), target_s)
-    return plan.servers or 0
+    return plan.servers if plan.servers and plan.servers <= MOST_SERVERS else 0
 
 
 @servers_needed.alternative

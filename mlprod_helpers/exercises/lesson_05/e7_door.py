@@ -1,7 +1,6 @@
 """Exercise 5.7, Debug the door."""
 
 import contextlib
-from numbers import Real
 
 from mlprod_helpers.lesson.contract import Function, Number, Several, Text, exercise
 
@@ -29,7 +28,7 @@ def _fault(row):
         return "a row has distance and hour, nothing else"
     for name, low, high in (("distance", 50, 5000), ("hour", 0, 23)):
         value = row[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             return f"{name} is a number from {low} to {high}"
     return ""
 
@@ -62,6 +61,7 @@ def draw_payloads(rng):
         "100 rows": {"rows": _rows(rng, LIMIT)},
         "distances of 50 and 5000": {"rows": [{"distance": 50, "hour": 9}, {"distance": 5000, "hour": 9}]},
         "hours 0 and 23": {"rows": [{"distance": 700, "hour": 0}, {"distance": 700.0, "hour": 23}]},
+        "a payload with rows and another field": {"rows": _rows(rng), "sender": "gate B7"},
         "one row whose fields are in another order": {"rows": [{"hour": 7, "distance": 800}]},
     }
 
@@ -75,6 +75,8 @@ def draw_payloads(rng):
         "a field that nobody knows": _with(rng, carrier_code="UA"),
         "a row without its hour": _with(rng, hour=...),
         "a row without its distance": _with(rng, distance=...),
+        "a row with minute instead of hour": _with(rng, hour=..., minute=9),
+        "a row with miles instead of distance": _with(rng, distance=..., miles=700),
         "an empty row": {"rows": [*_rows(rng), {}]},
     }
     shapes = {
@@ -87,6 +89,7 @@ def draw_payloads(rng):
         "rows that are one row, without a list": {"rows": _rows(rng)[0]},
         "rows that are an empty text": {"rows": ""},
         "rows that are a number": {"rows": 3},
+        "rows that are a tuple": {"rows": tuple(_rows(rng))},
         "a row that is a list": {"rows": [*_rows(rng), [700, 9]]},
         "a row that is a text": {"rows": ["distance", *_rows(rng)]},
         "a row that is None": {"rows": [None]},
@@ -239,6 +242,17 @@ def _let_in(seen, odd):
     return bool(found) and all(found)
 
 
+def _let_in_some(seen, odd):
+    """Whether a wrong payload of this odd kind was let in."""
+    return any(
+        got == 200 and want == 400 and any(map(odd, _values(payload))) for payload, got, want in _sent(seen)
+    )
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
 def _is_nan(value):
     return isinstance(value, float) and value != value
 
@@ -273,7 +287,9 @@ def default_instead(payload):
 
 @door.misconception(
     "you tested whether a value is too small or too large. NaN is neither, so it gets through. Test whether the value is in the allowed range: `50 <= value <= 5000`.",
-    when=lambda seen: _let_in(seen, _is_nan) and not _let_in(seen, _far_off),
+    when=lambda seen: (
+        _let_in(seen, _is_nan) and not any(_let_in_some(seen, odd) for odd in (_far_off, _no_hour, _is_text))
+    ),
 )
 def nan_slips_through(payload):
     status, reason = right_door(payload)
