@@ -71,6 +71,10 @@ def click_rates(answer, rng, expect):
             views_of_one((window, nan), (window - 0.5, nan)),
             "a view without a click counts from the window's last minute on",
         )
+        compare(views_of_one((now, nan), (now, 0.0)), "a view and a click at minute 0 count as any others")
+        compare(views_of_one((5.0, now)), "a click at `now` counts")
+        twice = views_of_one((window + 9, nan), (window + 9, nan))
+        compare(twice, "two views of an item in the same minute are two views")
         compare(views, "150 views of a catalogue")
 
 
