@@ -36,7 +36,7 @@ notebooks: $(STAMP) ## build notebooks/ and solutions/ from lessons/
 audit: $(STAMP) ## try every exercise with right, wrong and nonsensical answers and with mutants, on 50 seeds
 	$(BIN)/python -m mlprod_tools audit --seeds 50 --mutants $(ARGS)
 
-bench: $(STAMP) ## run all comparisons and write benchmarks/RESULTS.md (about half an hour); ARGS="--long" for the slow ones too
+bench: $(STAMP) ## run all comparisons and write benchmarks/RESULTS.md; ARGS="--long" for the slow ones too
 	$(BIN)/python benchmarks/results.py $(ARGS)
 
 $(SITE): $(STAMP)

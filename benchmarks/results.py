@@ -1,6 +1,6 @@
 """`make bench`: run all comparisons three times, the last time beside a busy core, and write benchmarks/RESULTS.md.
 
-    .venv/bin/python benchmarks/results.py              about 25 minutes on two cores
+    .venv/bin/python benchmarks/results.py              all that take minutes
     .venv/bin/python benchmarks/results.py --only queueing streams
     .venv/bin/python benchmarks/results.py --long       also what takes long: the service, the grader, a hundred seasons
 
