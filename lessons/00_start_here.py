@@ -14,12 +14,12 @@
 # %% [markdown]
 # # Start here: a model meets live data
 #
-# > **At noon, you mostly see the errors of the easy cases.** An airport **display** predicts how long each departing flight will be in
-# > the air. In its first two weeks of service, the mean error that was known at noon was 6.7 minutes. At noon, the rest of the morning's
-# > flights were still in the air. After they had landed, their mean error turned out to be 9.8 minutes. On each of the 14 days, it was
-# > larger than the error known at noon.
+# > **When the first results arrive, a model can look better than it is.** An airport **display** predicts how long each departing
+# > flight will be in the air. For two weeks, we checked its errors each day at noon. The morning flights that had landed by then had a
+# > mean error of 6.7 minutes. The others were still in the air. After they had landed, their mean error turned out to be 9.8 minutes. On
+# > each of the 14 days, the flights that landed later had the larger error.
 #
-# The model worked, and the arithmetic was right. But short flights land first, so we learn about the easy cases first. In
+# The model worked, and the arithmetic was right. But short flights are easier to predict, and they land first. In
 # production you usually see only a part of the picture, and that part is rarely a random sample. This course shows you how to
 # work well in spite of that.
 
@@ -49,9 +49,9 @@ lesson = Lesson("00", edition=2)
 # %% [markdown]
 # ## A model, trained once
 #
-# Our data are flights that left New York's three airports in 2013. The course ships every tenth of them. The model predicts the
-# *air time*, that is, the minutes between takeoff and landing. Its inputs are known at departure: the distance in miles, the
-# scheduled hour, the airline (`carrier`), and the two airports (`origin` and `dest`).
+# Our data are flights that left New York's three airports in 2013. To keep the data small, we use only every tenth flight. The model
+# predicts the *air time*, that is, the minutes between takeoff and landing. Its inputs are known at departure: the distance in miles,
+# the scheduled hour, the airline (`carrier`), and the two airports (`origin` and `dest`).
 
 # %%
 from mlprod_helpers.datasets import load_flights
@@ -272,8 +272,8 @@ lesson.check("0.1")
 # ## The slowest answer decides
 #
 # The log row also had a latency. The mean latency tells you little, because a few answers are much slower than all others. Services
-# therefore report a **percentile** of their latencies: a value that a given share of them does not exceed. For example, a **p99** of 80 ms
-# means that 99 of 100 answers take at most 80 milliseconds, and one takes longer.
+# therefore report a **percentile** of their latencies, such as the 99th (**p99**). If the p99 is 80 ms, then 99 of 100 answers take
+# 80 milliseconds or less, and one takes longer.
 #
 # One slow answer in a hundred sounds rare. But the display is a web page that shows 20 flights, so each
 # time it loads, it sends 20 requests. The page appears only when the last answer has arrived.
@@ -376,14 +376,14 @@ lesson.check("0.3")
 # share is
 # the p-value. A small one says: this would be rare if nothing had changed. It does not say how likely a change is, nor how large it is.
 #
-# With a million rows, tiny differences have tiny p-values, so always ask for the size as well. If nothing has changed, twenty independent
-# tests still give at least one p below 0.05 in 64% of the cases. Lessons 02, 03 and 06 use p-values.
+# With a million rows, even a tiny difference has a tiny p-value, so always ask how large the difference is. If nothing has changed, twenty
+# independent tests still give at least one p below 0.05 in 64% of the cases. Lessons 02, 03 and 06 use p-values.
 #
 # </details>
 #
 # <details><summary><b>Percentile</b></summary>
 #
-# p99 is the value that 99% of the values do not exceed. p50 is the median. A percentile does not say how far above it the other values are.
+# If the p99 is 80, then 99% of the values are 80 or less. The p50 is the median. The p99 does not tell you how large the other 1% are.
 # Percentiles cannot be averaged: in general, the mean of two servers' p99 is not the p99 of both together. In pandas:
 # `column.quantile(0.99)`. Lessons 05, 08 and 09 use percentiles.
 #
@@ -393,7 +393,7 @@ lesson.check("0.3")
 #
 # A score is calibrated if it agrees with what happens: of the rows scored 0.8, 80% are positive, and so on for each score. A score can be
 # calibrated and useless, for example if it is always the overall share of positives (the base rate). It can also rank perfectly and be
-# badly calibrated. Thresholds and costs need calibration, but rankings do not. In scikit-learn: `calibration_curve`,
+# badly calibrated. You need calibrated scores to calculate expected costs, but not to rank rows. In scikit-learn: `calibration_curve`,
 # `CalibratedClassifierCV`. Lessons 04 and 07 use calibration.
 #
 # </details>
@@ -515,8 +515,7 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | 10 | Training and serving | join only what was known when a request arrived, find features that the service computes differently, and learn even though some cases never get a label | 01 |
 # | 11 | On call | run a service for ten weeks, find out what broke before you act, and write a post-mortem | 04, 06, 08 |
 #
-# You can run each lesson without having run the others. If you are new here, go on with lesson 01. A last lesson, 11 (On call), is in
-# preparation.
+# You can run each lesson without having run the others. If you are new here, go on with lesson 01.
 
 # %% [markdown]
 # This is your map of the course. A lesson is *ready* once you have half of the points of each lesson that it needs.

@@ -49,8 +49,8 @@ def p_value_of_the_hypothesis():
 
 
 @placement.misconception(
-    "you read p99 as the average of the slowest requests. It is only the value that 99 of 100 requests do not exceed. It does "
-    "not say how far above it the other values are. See the refresher on percentiles."
+    "you read p99 as the average of the slowest requests. But a p99 of 200 ms only says that 99 of 100 requests take at most "
+    "200 ms. It does not say how long the slowest one takes. See the refresher on percentiles."
 )
 def mean_of_the_slowest():
     return PLACEMENT | {"p99": "e"}
