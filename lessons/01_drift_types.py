@@ -90,7 +90,7 @@ show(
 )
 
 # %% [markdown]
-# The one bump in the inputs, 0.39 sd, is a wet spell that began in summer 2008. It ended, but the error stayed. The table compares the
+# The one bump in the inputs, 0.39 sd, is a wet spell that began in summer 2008. It ended, but the error stayed high. The table compares the
 # inputs of the first and last three years. **Effect size** says how much they differ, in sd. The verdict is `quiet` if chance alone
 # could explain the difference.
 
@@ -190,10 +190,10 @@ print(
 #
 # - The input monitor reacts: the column moved by 0.84 sd.
 # - On average the relation stayed the same: label minus column is still 0. It only varies more.
-# - The model still fails. Its decision trees do not extrapolate, and more than half of the column's values are larger than any in
+# - The model still fails. Its decision trees do not extrapolate, and over half of the column's values are larger than any in
 #   training.
 #
-# The type of a drift depends on your columns. If a column records the cause or one of its effects, the relation may stay the same.
+# The type of a drift depends on your columns. If a column records the change or its cause, the relation may stay the same.
 #
 # *Change this and run again:* set `last` to `rides.loc["2004"]`, then run that cell and the next one. Does the model beat the rule in its
 # first year?
@@ -234,7 +234,7 @@ monitors = {
 lesson.check("1.1")
 
 # %% [markdown]
-# First the display, with the means of the rows kept for comparison (`reference`) and of July and August (`current`):
+# For the display, `reference` shows the means of the rows kept for comparison, and `current` those of July and August:
 
 # %%
 from mlprod_helpers.datasets import load_flights
@@ -323,13 +323,13 @@ weather.groupby("month")[["error", "formula"]].mean().transpose().round(2)
 #
 # ## Look inside the bins
 #
-# Westbound flights became faster, but the mean air time hardly moved (0.08 sd). A mean of y depends on how many rows there are in each
-# region of x (the *mix*) and on the mean of y in each (the *relation*). We cut x into bins, then change first the mix and then the
-# relation:
+# Westbound flights became faster, but the mean air time hardly moved (0.08 sd). We cut x into bins.
+# The mean of y depends on the share of rows in each bin (the *mix*) and on the mean of y inside it (the *relation*). We change
+# first the mix, then the relation:
 #
 # $$\underbrace{\bar y_{now} - \bar y_{then}}_{\text{total}} = \underbrace{\sum_b (w_b^{now} - w_b^{then})\, \bar y_b^{then}}_{\text{only the mix changes}} + \underbrace{\sum_b w_b^{now}\, (\bar y_b^{now} - \bar y_b^{then})}_{\text{only the relation changes}}$$
 #
-# Here $w_b$ is the share of rows in bin $b$, and $\bar y_b$ is their mean of y. The parts add up to the total if every bin has
+# Here $w_b$ is the share of rows in bin $b$, and $\bar y_b$ is the mean of y in this bin. The parts add up to the total if every bin has
 # rows then and now.
 #
 # **Make a guess.** The mean air time fell by 9 minutes from winter to summer. If only the mix of distances had changed, by how many
@@ -553,10 +553,10 @@ drift_explorer()
 # %% [markdown]
 # <details><summary><b>What there is to see</b></summary>
 #
-# 1. Covariate and prior. In a covariate shift the relation stays the same, and this linear model also fits it where the new rows are. In
-#    a prior shift, 0.5 is no longer the best threshold. But few rows are close to it, so the share of wrong answers hardly moves.
-# 2. Gradual and incremental. Their means are nearly the same. Only individual rows differ: they follow one of two relations, or one in
-#    between.
+# 1. Covariate and prior shifts. In a covariate shift, the relation stays the same, and this linear model also fits the new rows. In
+#    a prior shift, 0.5 is no longer the best threshold. But few rows are close to it, so the error rate hardly moves.
+# 2. Gradual and incremental, because monitors show averages. In a gradual drift, each row is old or new. In an incremental drift, each
+#    row is in between.
 # 3. Inputs and predictions show covariate and prior shifts. If P(x) stays the same, no monitor shows a concept drift until labels arrive.
 #
 # </details>
@@ -581,7 +581,7 @@ def regime(n, pattern, start, width, seed):
         to 1 at row `start + width` and then stays 1. Draw with `np.random.default_rng(seed)`: the same seed
         gives the same rows, and another seed gives different ones.
         "incremental": the number itself increases linearly from 0 at row `start` to 1 at row
-        `start + width` and then stays 1. One row earlier or later counts as right.
+        `start + width` and then stays 1. An increase that begins one row off is also right.
         "recurring": `width` rows are new, the next `width` rows are old, and so on to the end.
     start : int
         The row at which the change begins: 0 or later, possibly after the last row. Rows before it are old.
@@ -642,12 +642,12 @@ for ax, (name, rate) in zip(axes, error_rates.items(), strict=True):
     ax.set(ylim=(0, 0.55), ylabel="error rate")
 axes[-1].set_xlabel("tick at which the label arrived, thousands")
 levels = "; ".join(
-    f"{name}: " + ", ".join(f"{t // 1000}: {rate[t]:.2f}" for t in rate.index[::8])
+    f"{name}: " + ", ".join(f"{rate[t]:.2f} at {t // 1000}" for t in rate.index[::8])
     for name, rate in error_rates.items()
 )
 show(
     fig,
-    alt=f"Error rates of three models that are never retrained. Each rises once from a level of about 0.1. One block of 250 ticks in every 2,000: {levels}.",
+    alt=f"Error rates of three models that are never retrained. Each rises once, from a level of about 0.1. Here is the error rate every 2,000 ticks, with ticks in thousands, rounded down. {levels}.",
 )
 
 # %% [markdown]
@@ -668,8 +668,8 @@ onsets = {"A": 11_250, "B": 9_700, "C": 7_500}
 lesson.check("1.5")
 
 # %% [markdown]
-# The time from the onset to the first alarm is the **detection delay**. If only labels can show a drift, it is at least as long as the
-# labels take to arrive.
+# The time from the onset to the first alarm is the **detection delay**. If only labels can show a drift, this delay is at least as long
+# as the labels take to arrive.
 #
 # *Change this and run again:* replace `("sudden", 9, 0)` with `("sudden", 9, 1000)`. How far does the step of A move?
 #
@@ -832,7 +832,7 @@ lesson.check("1.7")
 # %% [markdown]
 # ## What to do about it
 #
-# Services send you a report every week for 18 weeks. In some services, a drift or fault begins in week 4, 5, 6 or 7.
+# Services send you weekly reports for 18 weeks. In some services, a drift or fault begins in week 4, 5, 6 or 7.
 #
 # <details><summary><b>What a report says</b></summary>
 #
@@ -846,7 +846,7 @@ lesson.check("1.7")
 # | `labels` | change in P(y = 1) |
 # | `error` | error rate as a multiple of its initial value |
 # | `law` | the relation: mean absolute change in P(y = 1 \| x) in five bins of the predicted probability |
-# | `within` | P(x \| y): larger move of the mean predicted probability in the two classes, in sd |
+# | `within` | P(x \| y): move of a class's mean predicted probability, in sd (the larger of the two classes) |
 # | `labeled_rows` | rows used for the four values above |
 #
 # The last five lag two weeks behind: week 6 reports those of week 4. They are None in weeks 0 and 1.
@@ -901,7 +901,8 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 #
 # | services | how much more you may pay |
 # | --- | --- |
-# | two that lose values, two with a changed unit | 12 each, averaged over each pair |
+# | two that lose values | 12 each, on average |
+# | two with a changed unit | 12 each, on average |
 # | three concept drifts | 10 each, on average |
 # | four prior shifts, two up, two down | 7 each, on average |
 # | two covariate shifts, two quiet services | 15 for all four together |
@@ -952,7 +953,7 @@ lesson.check("1.8")
 # | type | meaning | identification | solution |
 # | --- | --- | --- | --- |
 # | **concept drift** | P(y \| x) changes (wind, fraud, a growing city) | late labels: the error, and the change inside bins | retrain on recent labels, use known errors to correct predictions (04), or add an input that records the cause |
-# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside shared bins nothing changes | nothing if the model fits there; otherwise new labels, weights for training rows (02), or no prediction (04) |
+# | **covariate shift** | P(x) changes, P(y \| x) does not (summer, a new airport) | input alarms at once (02, 03); inside the bins nothing changes | nothing if the model fits the new inputs; otherwise new labels, weights for training rows (02), or no prediction (04) |
 # | **prior shift** | P(y) changes, P(x \| y) does not (flu season, winter returns) | inputs, predictions and labels move; inside each class nothing changes | correct the odds or the threshold (04) |
 # | *a fault* | the data feed changed, not the world | usually sudden, in one column or sender; values go missing, or are all scaled or shifted | repair; do not train on these rows |
 # | *chance* | too few rows | look at `rows` first | wait |

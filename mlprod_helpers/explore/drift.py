@@ -75,8 +75,8 @@ def drift_picture(kind, pattern, strength, delay):
     delay : int. Ticks until a label is known: labels and errors are drawn where they are known.
 
     >>> drift_picture("concept", "sudden", 100, 0)
-    Figure: concept drift, sudden: row 2,400, size 0.4 (share of rows whose label changes). Before it and under the new regime:
-    farthest input moved by 0.06 sd, predictions 0.52 and 0.50, labels 0.51 and 0.49, error rate 0.10 and 0.44.
+    Figure: concept drift, sudden: row 2,400, size 0.4 (share of rows whose label changes). The inputs
+    moved by 0.06 sd at most. Before the drift and under the new regime: share of positive predictions 0.52 and 0.50, share of positive labels 0.51 and 0.49, error rate 0.10 and 0.44.
     """
     stream, drift, predicted = _drifting(kind, pattern, round(_LARGEST[kind] * strength / 100, 4))
     y = stream.y.astype(float)
@@ -92,11 +92,16 @@ def drift_picture(kind, pattern, strength, delay):
     farthest = np.abs(stream.X[new].mean(axis=0) - stream.X[old].mean(axis=0)).max()
     compared = ", ".join(
         f"{name} {values[old].mean():.2f} and {values[new].mean():.2f}"
-        for name, values in (("predictions", predicted), ("labels", y), ("error rate", wrong))
+        for name, values in (
+            ("share of positive predictions", predicted),
+            ("share of positive labels", y),
+            ("error rate", wrong),
+        )
     )
     late = f" Labels come {delay:,} ticks late." if delay else ""
     return still.picture(
-        f"{drift}. Before it and under the new regime: farthest input moved by {farthest:.2f} sd, {compared}.{late}"
+        f"{drift}. The inputs moved by {farthest:.2f} sd at most. "
+        f"Before the drift and under the new regime: {compared}.{late}"
     )
 
 
@@ -112,6 +117,6 @@ def drift_explorer():
         drift_picture,
         kind=Choice(tuple(KINDS)),
         pattern=Choice(PATTERNS),
-        strength=Slider(10, 100, 10, 80, unit="% of the largest"),
-        delay=Slider(0, 2000, 250, 0, label="labels come late by", unit="ticks"),
+        strength=Slider(10, 100, 10, 80, unit="percent of the largest"),
+        delay=Slider(0, 2000, 250, 0, label="label delay", unit="ticks"),
     )

@@ -43,7 +43,7 @@ def _inside_bins(reference, current, edges):
     hints=(
         "Use `by_bin` once for each table. It gives the size and the mean of y for each bin. Which difference do you want, and which sizes are the weights?",
         "In a bin with rows in only one of the tables there is nothing to compare. Keep the bins in which both sizes are above 0.",
-        "Take `change = new['mean'] - old['mean']` over the shared bins, and average it with the weights `new['size']`. Return NaN if there is no shared bin.",
+        "Take `change = new['mean'] - old['mean']` over these bins, and average it with the weights `new['size']`. Return NaN if no bin is left.",
     ),
 )
 def conditional_change(answer, rng, expect):

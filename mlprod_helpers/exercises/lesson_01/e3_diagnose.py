@@ -242,7 +242,7 @@ def labels_decide(reference, current):
 
 
 @diagnose.misconception(
-    "you called a difference drift although it is too small to count. With 10,000 rows and more, almost every difference "
+    "you reported a drift where the difference is too small to count. With 10,000 rows and more, almost every difference "
     "is significant, so a p-value does not help. Ask whether a share changed by more than 0.05.",
     when=lambda seen: (
         "none" not in seen.outputs

@@ -67,7 +67,7 @@ def regime(answer, rng, expect):
     unfinished = states(n, "incremental", n - width, 4 * width)
     expect.true(
         len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
-        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): the last row is at a quarter of the way",
+        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): the last row is a quarter of the way from old to new",
         f"the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}" if len(unfinished) else "no row",
     )
 

@@ -24,12 +24,12 @@ NINE = {
     objective="1.a",
     kind=Choice(
         {
-            "airport": "flights to a new, far airport; on the known routes the error is as before",
+            "airport": "flights to a new, distant airport; on the known routes the error is as before",
             "jet stream": "same routes, same hours; each flight to the west takes longer than predicted",
             "flu": "three times as many people are ill; among the ill, and among the healthy, symptoms are as before",
             "kilometers": "since Tuesday's release all distances are 1.609 times as long, and their spread grew by the same factor",
             "campaign": "younger users come; users of the same age behave as before",
-            "fraud": "payments look as before; some kinds that used to be honest now turn out to be fraud",
+            "fraud": "payments look as before; some kinds of payment that used to be honest now turn out to be fraud",
             "december": "same days of the week, same prices, but three weeks of higher sales; last December it was the same",
             "forty rows": "a holiday week with 40 requests instead of 4,000; the error is 12% higher",
             "chatbot": "since noon the field 'age' is empty in a third of the rows; the other rows look as before",
