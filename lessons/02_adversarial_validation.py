@@ -105,7 +105,7 @@ show(
 # This lesson takes {{minutes}} minutes: {{reading}} of reading and {{exercises}} of exercises. You will
 #
 # - **a** turn the question "are these two tables alike?" into a classification, and score it honestly,
-# - **b** read an AUC in plain units,
+# - **b** express an AUC as a shift in standard deviations,
 # - **c** compute a p-value that you can trust,
 # - **d** find the columns and rows that differ, and tell a real change from an artifact,
 # - **e** decide what to do.
@@ -257,7 +257,7 @@ pd.Series(measured, name="AUC").round(2).to_frame()
 # %% [markdown]
 # Three results are surprising.
 #
-# - *copy*, 0.19: when a row is held out, its twin is still among the training rows, with the other label.
+# - *copy*, 0.19: the classifier has learned from each row's identical twin, which has the other label, so it is usually wrong.
 # - *digits*, 0.77: different people wrote the digits at the start and at the end of the file.
 # - *number*, 1.00: nothing about the flights changed, but the row number identifies the table.
 #
@@ -307,7 +307,7 @@ for name, guess in {"in sample": by_heart, "out of fold": unseen}.items():
 #
 # - Use a classifier from scikit-learn that returns probabilities and uses all columns, such as `LogisticRegression()`.
 # - Score each row once, out of fold. Assign rows to folds at random.
-# - Return the AUC of all scores together, or the mean AUC of the folds. Do not change a value below 0.5.
+# - Return the AUC of all scores together, or the mean AUC of the folds. Return an AUC below 0.5 unchanged.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -349,7 +349,7 @@ lesson.check("2.3")
 #
 # $$\mathrm{AUC} = \Phi(d / \sqrt 2)$$
 #
-# **Φ** is the cumulative distribution function of the standard normal distribution. The table adds the PSI of such a column.
+# **Φ** is the cumulative distribution function of the standard normal distribution. The table also shows the PSI of such a column.
 #
 # | AUC | shift $d$ | PSI |
 # | --- | --- | --- |
@@ -404,7 +404,7 @@ print(f"boosted trees: AUC {compare(january, july).auc:.2f}")
 # ### Exercise 2.4 · What is 0.8 in plain units?
 # *2 points · 4 minutes*
 #
-# Write `shift_of(auc)`, which returns the shift $d$ of one normal column at which the best classifier has this AUC. At 0.5 it is 0. Below 0.5, return NaN.
+# Write `shift_of(auc)`, which computes the shift $d$ of one normal column from the AUC of the best classifier. At 0.5 it is 0. Below 0.5, return NaN.
 
 # %%
 from scipy.stats import norm
@@ -554,7 +554,7 @@ print(f"longest flight from LaGuardia: {longest:,} miles; {beyond:.0%} of Kenned
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown]
-# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. With exact miles it rises to 0.98 for the same flights. This is a **leak**: the exact value identifies the table. Boston is 184 miles from LaGuardia and 187 from Kennedy.
+# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. With exact miles it rises to 0.98. This is a **leak**: the exact value identifies the table. Boston is 184 miles from LaGuardia and 187 from Kennedy.
 #
 # Three kinds of columns *name their table*. A single value shows which table a row is from:
 #
@@ -634,7 +634,7 @@ pd.DataFrame(small).T.round(2)
 # %% [markdown]
 # *Change this and run again:* replace `250` with `1_000`. How close to 0.5 are the AUCs now?
 #
-# If the AUC is clearly lower than chance explains, the two tables share related rows: copies, the same customer, or neighboring hours. We assign the hours of the winter weather alternately to two tables. What will the AUC be?
+# If an AUC is too low to be chance, the two tables share related rows: copies, the same customer, or neighboring hours. We assign the hours of the winter weather alternately to two tables. What will the AUC be?
 
 # %%
 lesson.predict("AUC of alternate hours", ..., choices=[0.35, 0.5, 0.65, 0.9])
@@ -661,7 +661,7 @@ print(f"folds of whole days: AUC {roc_auc_score(s, scores[:, 1]):.2f}")
 # %% [markdown]
 # ## Stretch: the foreign rows
 #
-# Often only some current rows are *foreign* (unlike the reference), such as those of a new route or a broken feed. We need one number for each row, here a flight's speed, and a range that the reference seldom leaves.
+# Often only some current rows are *foreign* (unlike the reference), such as those of a new route or a broken feed. We compute one number per row, here a flight's speed, and flag rows outside the reference's usual range.
 
 # %%
 ordinary = flights[flights["month"] == 5].dropna(subset=["air_time"])
@@ -675,7 +675,7 @@ for name, minutes in {"June": june["air_time"], "June, air time slipped by one r
     print(f"{name}: {strange.mean():.0%} flagged")
 
 # %% [markdown]
-# Every slipped air time is ordinary, and only the combination is wrong. With more columns, use each row's distance from the reference, taking correlations into account.
+# Every slipped air time is ordinary, and only the combination is wrong. With more columns, measure how far each row is from the reference, taking correlations into account.
 #
 # *Change this and run again:* flag more rows, with `[0.05, 0.95]`. How many ordinary flights are flagged then?
 #
@@ -806,7 +806,7 @@ lesson.recall("months in which weights help", ", ".join(better.index[better]))
 #
 # ### A report, and a decision
 #
-# In the next table, *auc without names* leaves out columns that name their table, and *largest shift* is that of any numeric column.
+# In the next table, *auc without names* leaves out columns that name their table. *largest shift* is the largest among the numeric columns.
 
 # %% collapsed=true
 # Collect the reports on five pairs of tables
@@ -849,7 +849,7 @@ reports.round(2)
 # | `"repair"` | someone looks for a wrong join and repairs it | 1.5 |
 # | `"reweight"` | new fit on the reference rows with density-ratio weights | 0.2 |
 # | `"retrain"` | new fit on this week's labeled rows, if there are at least 30 | 1.5 |
-# | `"gate"` | a person handles the rows unlike the reference | 1; each such row counts as an error of 20 |
+# | `"gate"` | a person handles the rows unlike the reference | 1; each of these rows counts as 20 minutes of error |
 #
 # - The check draws 36 weeks of eight kinds. The report does not name the kind.
 # - The cost of a week is the mean error of the predicted air times in the following week, in minutes, plus the price.

@@ -226,8 +226,8 @@ def in_sample(reference, current):
 
 
 @adversarial_auc.misconception(
-    "you split the rows into folds without shuffling. They are sorted by table, so each fold holds mostly rows of one table, and the model has "
-    "seen too few rows of it. Shuffle, and keep the share of each table the same in every fold.",
+    "you split the rows into folds without shuffling. They are sorted by table, so each fold holds mostly rows of one table. The model that "
+    "scores this fold has seen too few rows of that table. Shuffle, and keep the share of each table the same in every fold.",
     when=_looks_unshuffled,
 )
 def unshuffled(reference, current):

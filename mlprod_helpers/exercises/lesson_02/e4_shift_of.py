@@ -41,7 +41,7 @@ def _aucs(rng):
 
 
 @shift_of.misconception(
-    "you used the spread of one row. The AUC compares two rows, and their difference has variance 2, not 1. Look at the "
+    "you left out sqrt(2). The AUC compares two rows, and their difference has variance 2, not 1. Look at the "
     "formula of this section again."
 )
 def without_root_two(auc):
@@ -58,7 +58,7 @@ def gini(auc):
 
 @shift_of.misconception(
     "you took an AUC below 0.5 for a shift in the other direction. But a classifier learns the direction itself, so even "
-    "a shift to the left gives an AUC above 0.5. Return NaN there, and suspect repeated rows or the folds."
+    "a shift to the left gives an AUC above 0.5. Return NaN there. (Then look for rows that occur in both tables, and check the folds.)"
 )
 def negative_shift(auc):
     return math.sqrt(2) * float(norm.ppf(auc))

@@ -142,8 +142,8 @@ def _distances(fitted, rows):
 
 
 @foreign.misconception(
-    "you flagged a fixed share of the rows. Then every tenth flight goes to a person even if nothing is foreign. Take the "
-    "limit from the distances of the reference rows.",
+    "you flagged a fixed share of the rows. Then just as many flights go to a person when nothing is foreign. Compute the "
+    "same number for the reference rows, and take the limit from those.",
     when=_flags_each_tenth,
 )
 def each_tenth(reference, current):
@@ -172,7 +172,7 @@ def fitted_on_current(reference, current):
 
 @foreign.misconception(
     "you looked at each column alone. In a slipped row, each value is ordinary and only the combination is not, such as a "
-    "short flight with the air time of a long one. Use a distance that takes correlations into account.",
+    "short flight with the air time of a long one. Measure how far a row is from the reference, and take correlations into account.",
     when=_looks_at_columns,
 )
 def column_by_column(reference, current):
