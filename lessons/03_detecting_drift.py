@@ -127,7 +127,7 @@ print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None
 #
 # $$\text{PSI} = \sum_i (q_i - p_i) \ln \frac{q_i}{p_i}$$
 #
-# Every bin in which the shares differ makes the PSI larger. In text columns, each value is a bin. Missing values have their own bin. The edges of the bins depend only on the reference. An empty bin would make the logarithm infinite, so we add *half a row to each bin* of both samples (*smoothing*). Here is one quiet week:
+# Every bin in which the shares differ makes the PSI larger. In text columns, each value is a bin. Missing values have their own bin. The edges of the bins depend only on the reference. An empty bin would make the logarithm infinite, so we add *half a row to each bin* of both samples (*smoothing*). Here is one quiet week. In its title, **sd** means standard deviation:
 
 # %%
 week = both.iloc[rng.choice(rest, 100)]
@@ -286,7 +286,7 @@ lesson.check("3.2")
 #
 # <details><summary>The two promises in detail</summary>
 #
-# Holm starts with the smallest p-value and stops at the first above its limit. Benjamini-Hochberg limits the average over many weeks, not each week. The columns have to be independent or rise and fall together. Its promise is weaker than Holm's, so it finds more drifted columns.
+# Holm starts with the smallest p-value and stops at the first above its limit. Benjamini-Hochberg keeps its promise on average over many weeks, not in each one. This weaker promise lets it find more drifted columns. It needs columns that are independent or rise and fall together.
 #
 # </details>
 #
@@ -357,7 +357,7 @@ lesson.check("3.3")
 # %% [markdown]
 # ## How large is it?
 #
-# A p-value answers the question "Could this be chance?" With enough rows, the answer is no even for a tiny change. In the next cell, a column shifts by only 0.02 standard deviations (**sd**). The **KS** test (Kolmogorov-Smirnov) uses the largest gap between two cumulative distributions.
+# A p-value answers the question "Could this be chance?" With enough rows, the answer is no even for a tiny change. In the next cell, a column shifts by only 0.02 sd. The **KS** test (Kolmogorov-Smirnov) uses the largest gap between two cumulative distributions.
 
 # %%
 rng_ks = np.random.default_rng(3)
@@ -370,12 +370,12 @@ for n in (10_000, 100_000, 1_000_000):
 pd.DataFrame(tiny).transpose()
 
 # %% [markdown]
-# The **effect size** says how large the change is. PSI and KS have different scales, so the course converts both to one unit: *how far, in sd, a normal column must
+# The **effect size** says how large the change is. PSI and KS have different scales. The course converts both to one unit: *how far, in sd, a normally distributed column must
 # shift to have the same PSI or KS*. A shift of 0.2 is small, 0.5 medium, and 0.8 large. With more rows, the p-value becomes smaller, and the effect size approaches the true shift.
 #
 # *Change this and run again:* replace `0.02` by `0.2`. What happens to p?
 #
-# KS and PSI are never negative, so chance alone makes them larger than 0. In the next table nothing has changed. Still, the KS of two samples of 100 rows is as large as for a shift of 0.3 sd. The course's
+# KS and PSI are never negative, so chance alone makes them larger than 0. In the next table nothing has changed, but with 100 rows the mean KS corresponds to a shift of 0.3 sd. The course's
 # effect size subtracts what chance adds.
 
 # %% collapsed=true
@@ -416,7 +416,7 @@ plots.bars(
 )
 
 # %% [markdown]
-# A PSI above 0.25 needs a shift of half an sd, and an AUC above 0.8 needs 1.19 sd. So for *one* normal column, the second alarm adds nothing to the first. Choose
+# A PSI above 0.25 needs a shift of half an sd, and an AUC above 0.8 needs 1.19 sd. So for *one* normally distributed column, the second alarm adds nothing to the first. Choose
 # the shift that matters to you, then the corresponding limits.
 #
 # But a classifier combines many columns. Here, 20 independent columns shift by 0.3 sd each:
@@ -473,7 +473,7 @@ pd.DataFrame(errors, index=list(periods)).round(1)
 # ### Exercise 3.4 · Read the report
 # *2 points · 4 minutes*
 #
-# The next report compares two quarters of another service, with 100,000 rows each. `p_holm` is the Holm-corrected p-value. When a column is shuffled, the model's error of 8 minutes grows by `worth` minutes.
+# The next report compares two quarters of another service, with 100,000 rows each. `p_holm` is a corrected p-value that Holm compares with 0.05. Shuffling a column raises the model's error of 8 minutes by `worth` minutes.
 
 # %%
 from mlprod_helpers.drift import services
@@ -499,7 +499,7 @@ lesson.check("3.4")
 # %% [markdown]
 # ## Compared with what?
 #
-# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature has seasons but no trend, and daily passenger *entries* grow slowly. We compare each week's mean with the training data (2001 to 2003), the four weeks before, and the same week last year. A difference of more than one sd (computed from the training weeks) raises an alarm.
+# The reference decides what the monitor can see. At Clark/Lake station in Chicago, the outdoor temperature has seasons but no trend, and daily passenger *entries* grow slowly. We compare each week's mean with the training data (2001 to 2003), the four weeks before, and the same week last year. A difference of more than one sd (of the training weeks) raises an alarm.
 #
 # Which reference notices the growth? Which one raises no alarm about the seasons?
 
@@ -526,7 +526,7 @@ distance = {name: ((weekly - base) / spread)["2004":] for name, base in referenc
 # Draw the distance from each reference over the years
 fig, axes = plots.figure(ncols=2, sharey=True)
 shades = dict(zip(distance, (plots.BLUE, plots.RED, plots.GREEN), strict=True))
-titles = ("Temperature: with training data, an alarm each year", "Entries: training data see the growth")
+titles = ("Temperature: with training data, an alarm each year", "Entries: training data show the growth")
 for ax, column, title in zip(axes, weekly, titles, strict=True):
     for name, table in distance.items():
         ax.plot(table.index, table[column].rolling(13, center=True).median(), color=shades[name])
@@ -638,7 +638,7 @@ pd.DataFrame(weeks_late).rename_axis("shift").round(1)
 #
 # - **Page-Hinkley** (and the similar **CUSUM**) adds up how far each error is above the usual level. The sum never falls below zero, and an alarm is raised when it exceeds a limit.
 # - **DDM** (drift detection method) raises an alarm when the error rate is three **standard errors** above its lowest value so far. A standard error is the sd of an estimate.
-# - **ADWIN** (adaptive windowing) keeps a window of recent rows, and drops the older part if it differs from the newer part by more than chance. Its `delta` limits the probability that it does so by mistake.
+# - **ADWIN** (adaptive windowing) keeps a window of recent rows. If its older and newer parts differ by more than chance explains, it raises an alarm and drops the older part. Its `delta` limits the probability of a mistake.
 #
 # Here are the flight model's errors, in the order of landing. An error above 20 minutes counts as 1, any other as 0:
 
@@ -839,7 +839,7 @@ lesson.check("3.7")
 # When somebody reads a page, the drift is repaired. A drift shifts three columns by 0.35 to 0.9 sd. In services with many rows, three columns also
 # shift by *less than 0.1 sd*, early and permanently. A page about these small shifts is false. Some services never drift.
 #
-# The next cell tries two simple rules on services like those of the check:
+# We try two simple rules on twelve practice services:
 
 # %%
 practice = services.draw_services(np.random.default_rng(1))
@@ -945,7 +945,7 @@ plots.show(
 )
 
 # %% [markdown]
-# If the inputs shift to a harder region, the model's probabilities still show how hard it is. If the answers change, no method can see it without labels.
+# If the new rows are harder to predict, the probabilities move closer to 0.5, and the estimate falls. If the answers change, no method can see it without labels.
 #
 # Suppose labels later show a gap between estimated and real accuracy. Is it a sign of **concept drift**, a changed relation between inputs and answers? *Only if the inputs stay in the range of the training data, and the probabilities are calibrated there.* In the next table, only the inputs changed.
 #
@@ -1000,7 +1000,7 @@ pd.DataFrame(
 #
 # ## At work
 #
-# In this cell, scipy tests four columns, and river runs a detector.
+# Here scipy tests four columns, and river runs a detector.
 
 # %%
 from river.drift import ADWIN

@@ -18,7 +18,7 @@ _DESERVE = ["wind", "taxi_queue"]
     hints=(
         "Ask three questions about each row. Is it more than chance? Is it large enough? Would the model notice?",
         "Read the column `worth`. If the model hardly uses a column, its drift does no harm.",
-        "A column can drift although the values that are not missing are as before.",
+        "A column can drift even if its values look the same as before, because more of them are missing.",
     ),
 )
 def read_the_report(answer, rng, expect):

@@ -11,9 +11,9 @@ TRAINING, BEFORE, LAST_YEAR, SAME_HOURS = (
 
 _SERVICES = {
     "creep": "a sensor in a cold room that is always at 4 degrees; its calibration may change a little each month",
-    "applicants": "loan applicants; the model of 2019 is still in use, and the town grows older year by year",
+    "applicants": "loan applicants; the model of 2019 is still in use, and the town's average age rises every year",
     "release": "at noon a new version of the data feed went live; did it change the columns?",
-    "heating": "demand for heating, trained on eight years of winters and summers; this week is the first cold one",
+    "heating": "demand for heating; the model was trained on eight years of winters and summers, and this is the first cold week",
     "weekend": "orders of a web shop; it is Sunday, 3 in the morning, and there are half as many orders as at noon yesterday",
     "holidays": "traffic around the school holidays, which come at about the same date each year",
     "lunch": "the till of a canteen; from 12 to 1 it is busy each day, and the monitor looks at one hour at a time",
@@ -72,7 +72,7 @@ def before_for_rhythm():
 
 
 @compared_with_what.misconception(
-    "you compared a release with the distant past. Many other things have changed since then. The hours just before and just after noon differ in little except the release."
+    "you compared a release with the distant past. Many other things have changed since then. Compare the hour just before noon with the hour just after it: almost nothing but the release has changed."
 )
 def training_for_release():
     return _REFERENCES | {"release": TRAINING}

@@ -90,10 +90,15 @@ def detectors_feed(answer, rng, expect):
     """`alarms(log, allowed, limit)`: the times at which the detector raises an alarm."""
     draws = (
         (0.08, 0.08, 0, "a quiet log"),
-        (0.08, float(rng.uniform(0.4, 0.5)), 0, "the error rate jumps in the middle, every label has come"),
+        (
+            0.08,
+            float(rng.uniform(0.4, 0.5)),
+            0,
+            "the error rate jumps in the middle, every label has arrived",
+        ),
         (0.08, float(rng.uniform(0.3, 0.4)), 0.3, "three rows in ten still have no label"),
         (1, 1, 0, "every answer is wrong"),
-        (0.4, 0.4, 1, "no label has come yet"),
+        (0.4, 0.4, 1, "no label has arrived yet"),
     )
     settings = zip(rng.permutation([0.125, 0.1875, 0.25]), rng.permutation([5, 6, 7]), strict=True)
     for (before, after, unlabeled, what), (allowed, limit) in zip(draws, itertools.cycle(settings)):

@@ -150,8 +150,8 @@ def five_percent(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you page for everything that chance cannot explain. With many rows, changes of less than a tenth of a standard deviation "
-    "are more than chance every week. Ask also whether the change is large enough to cost anything.",
+    "you page for everything that chance cannot explain. With many rows, chance cannot explain even a change of less than a tenth "
+    "of a standard deviation. Ask also whether the change is large enough to cost anything.",
     when=_pages_for_crumbs,
 )
 def more_than_chance(observation, memory):
