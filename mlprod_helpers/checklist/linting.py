@@ -98,7 +98,7 @@ def _texts(record):
     todo = {
         "service": "Say what it answers and for whom, in one line.",
         "owner": "Name the person or rota that answers for the service.",
-        "baseline": "Say what today's way reaches (a figure) and what answers when the model cannot.",
+        "baseline": "State the error of today's solution (a figure) and the fallback if the model fails.",
     }
     for name in TEXTS:
         text = getattr(record, name)
@@ -107,7 +107,11 @@ def _texts(record):
         elif is_vague(text):
             yield name, "vague", f'"{text}" names nobody and nothing. {todo[name]}'
         elif name == "baseline" and not _BASELINE.search(text):
-            yield name, "vague", f'"{text}" does not give a figure and say of what. {todo[name]}'
+            yield (
+                name,
+                "vague",
+                f'"{text}" has no figure, or does not say what the figure measures. {todo[name]}',
+            )
 
 
 def _decisions(record):

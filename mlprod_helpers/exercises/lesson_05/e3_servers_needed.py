@@ -148,8 +148,8 @@ def days(rng):
 
 
 @servers_needed.misconception(
-    "you took just as many servers as the traffic keeps busy all the time. At a load of 100%, each rush makes the queue longer and "
-    "there is no spare time to clear it. Compare the p99 with the target."
+    "you took just enough servers for the work, with none to spare. They are busy nearly all the time, so they hardly ever "
+    "clear the queue after a rush. Compare the p99 with the target."
 )
 def rate_times_service(hourly_rates, service_s, target_s):
     return math.ceil(max(hourly_rates) * service_s)

@@ -114,7 +114,7 @@ def paid_by_the_request(case):
 
 
 @cloud_and_edge.misconception(
-    "you used the mean traffic to count the machines. In the busiest hour they are too few. Use `peak_per_s`, and pay for these machines all month."
+    "you used the mean traffic to count the machines. That is not enough for the busiest hour. Use `peak_per_s`, and pay for these machines all month."
 )
 def sized_for_the_mean(case):
     busy = case["requests_per_s"] * case["seconds_per_request"] / case["busy"]

@@ -314,7 +314,7 @@ def empty_log(entry, key, names):
 
 
 @safe_entry.misconception(
-    "you looked at the keys of the entry, but not at its texts. The mail address and the phone number stand inside the comment. Mask it with `mask(comment, names=names)`.",
+    "you looked at the keys of the entry, but not at its texts. The mail address and the phone number are inside the comment. Mask it with `mask(comment, names=names)`.",
     when=_comment_kept,
 )
 def key_list(entry, key, names):

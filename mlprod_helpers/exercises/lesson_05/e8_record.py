@@ -180,7 +180,7 @@ def nervous_alert():
 
 
 @record.misconception(
-    "you sized the service so that every server is nearly always busy. Then random rushes build up queues, and in too many minutes p99 is above 300 ms. Add a server and draw again.",
+    "you sized the service so that every server is nearly always busy. Then a queue builds up whenever many requests arrive at once, and p99 is above 300 ms in too many minutes. Add a server and draw again.",
     when=lambda seen: (
         seen.values["servers"] <= 5
         and (
