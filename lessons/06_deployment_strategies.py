@@ -43,7 +43,7 @@ lesson = Lesson("06", edition=3)
 # %% [markdown]
 # ## Sixty thousand views
 #
-# A fashion shop chose the items on its page in two ways: `random` takes any item, `bts` has learned from earlier clicks. A view is one item shown to one visitor, and `percent` is clicks per 100 views.
+# A fashion shop chose the items on its page with two policies: `random` picks any item, and `bts` has learned from earlier clicks. A view is one item shown to one visitor, and `percent` is clicks per 100 views.
 
 # %%
 from mlprod_helpers import datasets
@@ -55,7 +55,7 @@ rates["percent"] *= 100
 rates.round(3)
 
 # %% [markdown]
-# The learned choice got a fifth more clicks. **Could that be luck?** If the choice made no difference, chance alone split the 287 clicks between the two groups. So we shuffle the clicks and count again.
+# `bts` got a fifth more clicks. **Could that be luck?** If the policy made no difference, chance alone split the 287 clicks between the two groups. So we shuffle the clicks and count again.
 #
 # In what share of the shuffles is the gap between the groups at least as large as in the data, in either direction?
 
@@ -206,7 +206,7 @@ lesson.check("6.1")
 # %% [markdown]
 # ## Rolling back
 #
-# **A quick rollback is possible only for a while.** Two fleets are expensive, so blue is shut down after some time. Here a fault appears after 15 minutes:
+# **A quick rollback is possible only for a while.** Two fleets are expensive, so blue is eventually shut down. Here a fault appears after 15 minutes:
 
 # %%
 late_fault = rollout.Symptom(error_rate=0.2, after=900)  # seconds
@@ -327,7 +327,7 @@ lesson.check("6.3")
 # %% [markdown]
 # ## Count the users first
 #
-# In a fair experiment, nothing but the version differs between the groups. Here v2 crashes for users with old phones (4%) before anything is logged. Such users rarely return:
+# In a fair experiment, only the version differs between the groups. Here v2 crashes for users with old phones (4%) before anything is logged. Such users rarely return:
 
 # %%
 dice = np.random.default_rng(4)
@@ -340,7 +340,7 @@ split = logged.groupby("version")["returned"].agg(["size", "mean"])
 split.round(3)
 
 # %% [markdown]
-# v2 seems to win, because the users that it lost are missing from its mean. **How often is a fair 50:50 split at least as uneven as this one?**
+# v2 seems to win, because the users it lost are missing from its mean. **How often is a fair 50:50 split at least as uneven as this one?**
 
 # %%
 lesson.predict("fair splits at least as uneven", ..., choices=[0.0, 0.01, 0.1, 0.5])
@@ -498,7 +498,7 @@ lesson.check("6.5")
 # ### Try it
 #
 # Choose a fault, a plan, and how many requests the judge needs from an airport. It leaves out airports with fewer requests.
-# Choose *one airport* with 100 requests. Which airport does the judge never check?
+# Try the fault *one airport* with 100 requests. Which airport is never checked?
 
 # %%
 from mlprod_helpers.explore import rollout_explorer
@@ -535,7 +535,7 @@ pictures.looks(z)
 
 # %% [markdown]
 # One rollout in seven is stopped although nothing is wrong. Testing repeatedly as data come in is called **peeking**. But if you look only at the end, a bad version harms users until then. So look often, and raise the bar
-# for |z| until only 5% of the rollouts of equal versions ever cross it.
+# for |z| until only 5% of the rollouts of equal versions cross it.
 #
 # *Change this and run again:* set `looks = 20`. How many of the 60 lines cross the bar now?
 #
@@ -552,7 +552,7 @@ def colleagues_bars(looks):
 
 
 # %% [markdown]
-# Repair it: write `bars(looks)`. It returns a list or array with the bar at each look.
+# Repair it: write `bars(looks)`. It returns a list or array of bars, one per look.
 #
 # - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
 # - *All looks together* stop 3% to 6% of the versions that are as good as the old one.
@@ -679,13 +679,13 @@ def hours_needed(views, rate, percent):
 lesson.check("6.7")
 
 # %% [markdown]
-# A canary with one view a second needs 25 hours to detect a gain like the shop's. So **a canary finds faults within minutes. An A/B test needs days to find out what users like.** It also watches **guardrail metrics**, such as errors and latency, which must not get worse even if clicks rise. To compare two rankings, **interleaving** needs
+# A canary with one view a second needs 25 hours to detect a gain like the shop's. **A canary finds faults within minutes. An A/B test needs days to find out what users like.** It also watches **guardrail metrics**, such as errors and latency, which must not get worse even if clicks rise. To compare two rankings, **interleaving** needs
 # fewer users: each list mixes the items of both.
 
 # %% [markdown]
 # ## The plan and the judge
 #
-# The service gets 5 requests a second, and its old version fails on 5% of them. We try your plan and judge on five versions. The judge is not told which is which:
+# The service gets 5 requests a second, and its old version fails on 5% of them. We try your plan and your judge on five versions. The judge is not told which is which:
 #
 # | version | what it does |
 # | --- | --- |
@@ -695,8 +695,8 @@ lesson.check("6.7")
 # | slow | fails less often, but takes four times as long |
 # | bad for one airport | fails on about 40% at the smallest airport (12% of the requests), less often elsewhere |
 #
-# A request goes wrong when it fails or takes longer than 500 ms. After an hour, users keep their version for three more hours.
-# A rollout's cost is the number of requests that a bad version harmed, or that a good version would have saved while you waited. Three simple choices:
+# A request goes wrong when it fails or takes longer than 500 ms. A rollout lasts one hour. Afterwards, users keep their version for three more hours.
+# A rollout's cost is how many more requests go wrong in these four hours than if all users had the better version. Here are three simple choices:
 
 # %%
 from mlprod_helpers.rollout import rehearsal
@@ -732,12 +732,12 @@ print("weight in the first minutes:", first, "percent;", hour)
 #
 # `release_judge` takes and returns the same as `judge` in 6.5. Its summaries cover the time since the last check that had enough data. They also have `latency_p50` (half of the requests are faster) and `error_rate`, both `None` without requests.
 #
-# Version *good* runs for two hours, *good but noisy* and *bad for one airport* for three, the others for one. Each hour is scored:
+# We try *good* in two different hours, *good but noisy* and *bad for one airport* in three, and the others in one. Each rollout is scored:
 #
-# - It may cost at most 5% of a big bang or 35% of never releasing, whichever is higher.
+# - It may cost at most 5% of what a big bang costs or 35% of what never releasing costs, whichever is higher.
 # - If *good* or *bad* costs more, you get at most a quarter of the points.
 #
-# `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)` with yours. `rehearsal.rehearse(plan, release_judge, world, "good").plot()` shows one hour.
+# `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)`. `rehearsal.rehearse(plan, release_judge, world, "good").plot()` shows one hour.
 
 
 # %% exercise="6.8"

@@ -40,7 +40,7 @@ def shuffled_gaps(gaps, seen):
     plots.name_colors(ax, {"smaller gaps": plots.GREY, "at least as large": plots.ORANGE})
     return plots.show(
         fig,
-        alt=f"A histogram of the gaps after {len(gaps):,} shuffles. It is highest at 0 and falls to both sides. The real gap of {seen:.2f} "
+        alt=f"A histogram of the gaps after {len(gaps):,} shuffles. It is highest at 0 and falls off on both sides. The real gap of {seen:.2f} "
         f"points is marked on the slope. In {as_large.mean():.0%} of the shuffles the gap is at least as large, on one side or the other.",
     )
 

@@ -44,7 +44,7 @@ def _pair(rng, odd=None, *, airports=AIRPORTS, n=1200, old=(0.02, 200.0), new=No
     ),
     hints=(
         "Go through the airports one by one. What do you want to know before you compare two rates?",
-        "The three outcomes have an order. One airport that fails is enough to fail. Otherwise one with too little data is enough to wait. The version passes only if neither is the case.",
+        "The three outcomes have an order. If any airport fails, the version fails. Otherwise, if any airport has too little data, the judge waits. The version passes only if neither is the case.",
         "Compare `canary[airport]` with `stable[airport]`, not with a fixed number. In an outage both error rates are high.",
     ),
 )
@@ -258,7 +258,7 @@ def waits_first(stable, canary):
 
 
 @judge.misconception(
-    "you waited only while no airport had enough data. Then a version passes although it was not judged at some airports. One airport with fewer than 100 requests is enough to wait.",
+    "you waited only while no airport had enough data. Then a version passes although it was not judged at some airports. If none fails, wait as long as any airport has fewer than 100 requests.",
     when=lambda seen: _explained(seen, any_data_will_do),
 )
 def any_data_will_do(stable, canary):

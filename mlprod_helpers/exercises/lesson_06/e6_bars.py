@@ -85,7 +85,7 @@ def _each(seen, holds):
 
 
 @bars.misconception(
-    "you used the bar of a single look at each look. Each look is another chance of a false alarm, so equal versions are stopped too often. Below which value does the largest |z| of all looks stay in 95% of the rollouts?",
+    "you used the bar of a single look at each look. Each look is another chance of a false alarm, so equal versions are stopped too often. Find the value that the largest |z| of all looks stays below in 95% of the rollouts.",
     when=lambda seen: _each(seen, lambda bars: np.ptp(bars) < 1e-6 and 1.9 < bars[0] < 2.01),
 )
 def the_same_bar(looks):

@@ -113,7 +113,7 @@ def power_of_a_half():
 
 
 @views_needed.misconception(
-    "you counted both arms together. The question is about one arm, because the canary needs the longer time to get its views. Divide by two.",
+    "you counted both arms together. The question is about one arm, because the canary takes longer to get its views. Divide by two.",
     when=_views_by(lambda p, lift, power: 2 * _views(p, lift, power)),
 )
 def both_arms():

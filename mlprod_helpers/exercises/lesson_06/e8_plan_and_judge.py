@@ -36,8 +36,8 @@ def _limit_of(bang, never):
         ),
     ),
     hints=(
-        "First the plan. How many requests does the canary see at each airport between two checks? At 5 requests a second, 10% and five minutes make 150, but the smallest airport gets only an eighth of them.",
-        "Then the judge. How large are differences by chance alone, with so few requests, three airports and a dozen checks? Fail a version only for larger ones, or let `threshold` tolerate one failed check.",
+        "Start with the plan. How many requests does the canary see at each airport between two checks? At 5 requests a second, a canary of 10% gets 150 requests in five minutes, but only an eighth of them come from the smallest airport.",
+        "Then write the judge. How large can a difference become by chance alone, with so few requests, three airports and a dozen checks? Fail a version only for larger ones, or let `threshold` tolerate one failed check.",
         '`rehearse(plan, release_judge, world, "good").timeline["reason"]` says what happened at each check. A good version must be promoted well before the hour is over.',
     ),
 )
@@ -291,7 +291,7 @@ def without_the_quiet_airport():
 
 
 @plan_and_judge.misconception(
-    "you used a fixed limit after all users had switched. Then there is no old version to compare with, and an outage crosses the limit. Compare before the switch, on copies or with some of the users.",
+    "you used a fixed limit after all users had switched. Then there is no old version to compare with, so an outage looks like a fault of the new one. Compare before the switch, on copies or with some of the users.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_alone(seen),
 )
 def judged_alone():
@@ -345,7 +345,7 @@ def any_difference():
 
 
 @plan_and_judge.misconception(
-    "you used a fixed limit. An outage that hits both versions crosses it, so a good version was rolled back. Compare with the old version in the same minutes.",
+    "you used a fixed limit. In an outage, both versions go above it, so a good version was rolled back. Compare with the old version in the same minutes.",
     when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_in_an_outage(seen),
 )
 def by_fixed_limits():
