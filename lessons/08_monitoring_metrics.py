@@ -240,10 +240,10 @@ def missing_rows(frame, required, codes):
 lesson.check("8.2")
 
 # %% [markdown]
-# <details><summary>An example of text length: the titles of 2007</summary>
+# <details><summary>An example of text length: titles of artworks</summary>
 #
-# The Tate's titles from 2007 are, on average, more than twice as long as those from other years. This is not an encoding error: half of these
-# titles name the same photographer.
+# In a museum's collection, titles from 2007 are, on average, more than twice as long as those from other years. This is not an encoding error:
+# half of them name the same photographer.
 #
 # </details>
 
@@ -273,8 +273,8 @@ print(f"2007-12 without him: {not_his['length'].mean():.1f} characters")
 # %% [markdown]
 # <details><summary>An example of brightness, from 0 (black) to 255: images of clothes</summary>
 #
-# If a camera loses a fifth of its light, the mean falls from 74 to 59. But if people send more sandals in spring, the mean falls, too. This is a **mix effect**: no class became
-# darker, but the shares of the classes changed.
+# If a camera gets a fifth less light, the mean falls from 74 to 59. But it also falls if people send more photos of sandals, the darkest class. This is a **mix effect**: no
+# class became darker, but the shares of the classes changed.
 #
 # </details>
 
@@ -604,7 +604,7 @@ lesson.check("8.6")
 # In the next two cells, a campaign brings in desktop users, who click half as often as phone users. The total CTR falls by almost a fifth, but the CTR of each device stays about
 # the same, so this is a mix effect.
 #
-# Sometimes the rate of each part falls, but the total rate rises, because the part with the higher rate has a larger share. That is **Simpson's paradox**.
+# Sometimes the rate of each part falls, but the total rate rises, because more views now belong to the part with the higher rate. That is **Simpson's paradox**.
 #
 # </details>
 
@@ -727,7 +727,7 @@ pictures.dashboards(boards, "GH")
 # - `"slow dependency"`: a service that the search calls is slow.
 # - `"other visitors"`: only the mix of devices changed.
 # - `"other photos"`: only the mix of classes in the photos changed.
-# - `"nothing"`, `"dark camera"`, `"more visitors"`, `"worse model"`: as the names say.
+# - `"nothing"`, `"dark camera"`, `"more visitors"` and `"worse model"` need no explanation.
 
 # %% exercise="8.7"
 ### BEGIN SOLUTION
@@ -757,7 +757,7 @@ draft = MonitoringPlan(
     [
         Row("answers are empty", Rule("missing_outputs", above=0.05, for_="2h", owner="Ann"), "roll back"),
         Row("photos get dark", Rule("brightness", below=120, owner="studio"), "ask the studio"),
-        Row("people do not find what they mean"),
+        Row("people do not find what they want"),
         Row("", Rule("cpu", above=0.9, severity="ticket"), ""),
     ],
 )
@@ -765,9 +765,14 @@ for finding in draft.lint(reference):
     print("-", finding)
 
 # %% [markdown]
-# Exercise 8.8 tests your plan on new months of two shops with different usual values. Each month has six incidents, two for each family: slow answers and errors; a feed outage
-# (prices are missing) and a dark camera; empty answers and bad results (people search again). Each lasts 16 to 29 hours. In the practice month below, an incident is `caught` if a
-# rule pages within five hours (on a metric that the incident changes), `late` if it pages later, and otherwise `missed`.
+# Exercise 8.8 tests your plan on new months of two shops with different usual values. Each month has six incidents, two of each family:
+#
+# - software: slow answers, errors,
+# - input: a feed outage (prices are missing), a dark camera,
+# - output: empty answers, bad results (people search again).
+#
+# Each lasts 16 to 29 hours. In the practice month below, an incident is `caught` if a rule pages within five hours (on a metric that the incident changes), `late` if it pages later,
+# and otherwise `missed`.
 
 # %%
 from mlprod_helpers.monitoring import shops
@@ -928,7 +933,7 @@ print(json.dumps({"groups": [{"name": "flights", "rules": [rule_of_today]}]}, in
 #
 # <details><summary>Your rules page somebody every night for no good reason. What do you change?</summary>
 #
-# Take a threshold for each hour from a quiet reference period. Page only if the metric stays beyond it for a while. Remove rules that show no problem.
+# Take a threshold for each hour from a quiet reference period. Page only if the metric stays beyond it for a while. Remove rules for which you cannot name a problem.
 #
 # </details>
 

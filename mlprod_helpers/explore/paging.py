@@ -67,8 +67,8 @@ def paging_picture(threshold, hold, limits):
         The threshold of each hour is one and a half times what is usual at this hour of the week.
 
     >>> paging_picture(450, 1, "one for each hour")
-    Figure: 1.5 times the usual p95 of each hour, held for 1 hour: 3 of 3 incidents caught, 0 late, 0 missed;
-    0 of 3 pages false, 1.5 pages a week.
+    Figure: The rule pages when p95 has been above 1.5 times the usual p95 of the hour for 1 hour.
+    3 of 3 incidents caught, 0 late, 0 missed; 0 of 3 pages false, 1.5 pages a week.
     """
     from mlprod_helpers.monitoring import Rule, evaluate, judge
 
@@ -85,8 +85,11 @@ def paging_picture(threshold, hold, limits):
     for artist, chosen in ((true, ok), (false, ~ok)):
         artist.set_data(when[chosen], np.full(chosen.sum(), 0.95 * _TOP))
     title.set_text(f"{verdict.caught} of 3 caught, {verdict.late} late, {verdict.false_pages} false pages")
-    limit = f"{threshold} ms for all hours" if limits == ONE_LIMIT else "1.5 times the usual p95 of each hour"
-    return still.picture(f"{limit}, held for {hold} hour{'' if hold == 1 else 's'}: {verdict}.")
+    limit = f"{threshold} ms" if limits == ONE_LIMIT else "1.5 times the usual p95 of the hour"
+    condition = (
+        f"has been above {limit} for {hold} hour{'' if hold == 1 else 's'}" if hold else f"is above {limit}"
+    )
+    return still.picture(f"The rule pages when p95 {condition}. {verdict}.")
 
 
 def paging_explorer():

@@ -163,7 +163,7 @@ def _counts(rng):
 
 
 @page_open.misconception(
-    "you looked only at the long windows. An outage stays in them for hours after its repair, and so does the page. Let the short window end it.",
+    "you looked only at the long windows. The failures stay in them long after the repair, so the page stays open, too. Let the short window end it.",
 )
 def long_windows(bad, requests, slo):
     return _page_open(bad, requests, slo, [(limit, long) for limit, long, _ in TIERS])
@@ -229,7 +229,7 @@ def divided_by_the_objective(bad, requests, slo):
 
 
 @page_open.misconception(
-    "you read the thresholds as percentages of the requests. At an SLO of 99.9%, even a share of 2% uses up the budget twenty times too fast. Divide the share that failed by the share that may fail.",
+    "you read the thresholds as percentages of the requests. At an SLO of 99.9%, the budget is used up twenty times too fast even if only 2% of the requests fail. Divide the share that failed by the share that may fail.",
 )
 def percentages(bad, requests, slo):
     return _page_open(bad, requests, 0.99)
