@@ -789,8 +789,8 @@ lesson.check("9.6")
 #
 # <details><summary>Slow starts in Kubernetes</summary>
 #
-# Kubernetes has a third probe. Until its `startupProbe` succeeds, it checks neither liveness nor readiness. After `failureThreshold` failures, `periodSeconds` apart, it restarts
-# the process. So their product, here 120 seconds, must exceed the longest loading time:
+# Kubernetes has a third probe. Until its `startupProbe` succeeds, it checks neither liveness nor readiness. The probe below runs every 5 seconds. After 24 failures, Kubernetes
+# restarts the process, so loading must take less than 120 seconds:
 #
 # ```yaml
 # startupProbe:
@@ -886,7 +886,7 @@ def second_failure(window, memory):
 for title in titles:
     look, failed = watch(second_failure, watches[title])
     ending = "stays" if look is None else f"is rolled back at look {look}"
-    print(f"{title}\n    v2 {ending}; {failed} of its tries have failed")
+    print(f"{title}\n    v2 {ending}; its failed tries: {failed}")
 
 # %% [markdown]
 # This program rolls back a bad version early. But it also rolls back a good version, and one that fails only because of a network outage.
@@ -1028,16 +1028,16 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 #
 # | afternoon | what v2 does |
 # | --- | --- |
-# | good | It predicts better than v1, but is slow at one look. |
+# | good | It predicts better than v1, but is slow for three seconds. |
 # | slow | It predicts better than v1, but takes 0.3 s longer. |
 # | fails | It predicts as well as v1, but fails for 5% of the requests. |
 # | wrong | It is as fast as v1, but predicts worse. |
 # | burst | It predicts slightly better. For some seconds both versions fail, and later both are slow. |
 #
 # An answer is bad if it is an error, takes longer than 150 ms, or is more than 20 minutes off. The cost is the number of bad answers that the better version would have avoided.
-# It also covers three more afternoons with your last weight.
+# Your last weight stays in place for three more such afternoons, and these count too.
 #
-# A **big bang** gives v2 to all users before the first look. The next cell compares it with a program that does so at the first look, and with never releasing v2:
+# A **big bang** gives v2 to all users at once. The next cell compares it with a program that waits for the first look, and with no release:
 
 # %%
 from mlprod_helpers.serving.lab.shift import costs, draw_shift
@@ -1198,8 +1198,7 @@ if LIVE:
 #
 # <details><summary>When is a process restarted, and when is it taken out of rotation?</summary>
 #
-# It is restarted when a new process would work better, for example when it hangs. It is taken out of rotation while it cannot handle requests, for example while it loads its
-# model.
+# A process that hangs is restarted, because a new one would work better. A process that is still loading its model cannot handle requests yet, so it is taken out of rotation.
 #
 # </details>
 #

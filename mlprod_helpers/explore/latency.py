@@ -83,12 +83,10 @@ def measured_latency_picture(load, law):
         f"{name} {plots.say(value)} ms measured, {plots.say(expected)} ms predicted ({_gap(value, expected)})"
         for name, value, expected in zip(("mean", "p99"), run[["mean_ms", "p99_ms"]], predicted, strict=True)
     ]
-    begin = (
-        f"At load {100 * run['load']:.3g}%, {law} service times of {plots.say(run['service_ms'])} ms, "
-        f"{run['requests']:,.0f} requests:"
-    )
-    words.set_text("\n".join([begin, *compared]))
-    return still.picture(f"{begin} {'; '.join(compared)}.")
+    case = f"At load {100 * run['load']:.3g}%, {law} service times of {plots.say(run['service_ms'])} ms"
+    requests = f"{run['requests']:,.0f} requests"
+    words.set_text("\n".join([f"{case}, {requests}:", *compared]))
+    return still.picture(f"{case} result in these latencies ({requests}): {'; '.join(compared)}.")
 
 
 def _measured_loads():

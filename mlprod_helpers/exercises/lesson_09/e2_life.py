@@ -25,7 +25,7 @@ NAMED, SMALL, VALID, TIMED, LOOKED_AT, KNOWN, LET_IN = (
     "a request that is refused has an id",
     "a body that is too large is not read as JSON first",
     "the model sees only what was read and validated",
-    "the clock runs while a request is read, checked and waits",
+    "the clock runs while a request is read, checked and queued",
     "users get only answers that were checked",
     "the log line is written when the answer is known",
     "a request without a free place does not reach the model",

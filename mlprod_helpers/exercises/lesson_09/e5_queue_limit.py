@@ -43,7 +43,7 @@ def queue_limit(answer, rng, expect):
         int(rng.integers(2, 6)),
         service,
         service * rounds,
-        "; the last answer comes exactly in time",
+        "; the last answer is just in time",
     )
     _ask_limit(expect, answer, int(rng.integers(2, 6)), *_rounds(rng, 1, 2), "; only one round fits")
     service, _ = _rounds(rng, 1, 2)

@@ -29,7 +29,7 @@ def _limit_of(bang, never):
     hints=(
         "Status and latency are known at once, and labels arrive late. How large a share of users can v2 have while you wait for the labels?",
         "A look covers only about a dozen requests of the canary, so keep sums in `memory`. Compare each figure with that of `stable` in the same observation, because a burst slows both.",
-        "Return 0 for good if v2's failure rate is several times that of `stable`, or if its p50 is more than twice as high in two looks in a row. Return 100 when more than a hundred labels favor v2. Until then, return about 20.",
+        "Return 0 until the end if v2's failure rate is several times that of `stable`, or if its p50 is more than twice as high in two looks in a row. Return 100 when more than a hundred labels favor v2. Until then, return about 20.",
     ),
 )
 def shift(answer, rng, expect):
@@ -42,8 +42,8 @@ def shift(answer, rng, expect):
         with expect.defining() if afternoon.name in ("good", "slow", "wrong") else contextlib.nullcontext():
             expect.true(
                 played.cost <= limit,
-                f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. It costs {played.cost} requests "
-                f"(big bang {bang}, never releasing {never}; at most {limit:.0f} allowed)",
+                f"{afternoon.name}: {AFTERNOONS[afternoon.name]}. Your cost is {played.cost} bad answers, "
+                f"and at most {limit:.0f} are allowed (big bang: {bang}, no release: {never})",
                 f"your weight at looks 1, 6, 11, ...: {weights}",
             )
 
@@ -169,7 +169,7 @@ def promotes_before_the_labels(observation, memory):
 
 
 @shift.misconception(
-    "you never decided. Each minute without the better version costs answers that it would have got right. Give it to all users when enough labels favor it.",
+    "you never decided. Meanwhile, users of v1 get bad answers that the better v2 would have avoided. Give v2 to all users when enough labels favor it.",
     when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
 )
 def never_decides(observation, memory):
@@ -177,7 +177,7 @@ def never_decides(observation, memory):
 
 
 @shift.misconception(
-    "you did not look at failed requests. Labels and latency do not show them, only `errors` does. Compare the error rates of both versions.",
+    "you did not look at failed requests. Labels and latency do not show them, but `errors` does. Compare the error rates of both versions.",
     when=lambda seen: _lost(seen) == {"fails"},
 )
 def passes_over_failures(observation, memory):

@@ -9,7 +9,7 @@ from mlprod_helpers.serving.lab.recorded_runs import LATE_MS, OFF_MIN, SHIFT_S, 
 
 TICK = 3.0  # seconds between two looks
 AFTERNOONS = {
-    "good": "v2 predicts better than v1 and is as fast, except at one look",
+    "good": "v2 predicts better than v1 and is as fast, except for three seconds",
     "slow": "v2 predicts better than v1, but takes 0.3 s longer",
     "fails": "v2 predicts as well as v1, but fails for 5% of the requests",
     "wrong": "v2 is as fast as v1, but predicts worse, which only the late labels show",
