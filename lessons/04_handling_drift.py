@@ -241,8 +241,8 @@ def half_life_slider(half_life):
     caption.set_text(f"half-life {half_life} days")
     better = (tried[half_life] < all_rows.to_numpy()).mean()
     return still.picture(
-        f"Half-life {half_life} days: mean error {curve[half_life]:.2f} thousand riders. It is below all history "
-        f"({all_rows.mean():.2f}) in {100 * better:.0f}% of the quarters. The best half-life is {curve.idxmin()} days."
+        f"Half-life {half_life} days: mean error {curve[half_life]:.2f} thousand riders. In {100 * better:.0f}% of the "
+        f"quarters, the error is below that of all history (mean {all_rows.mean():.2f}). The best half-life is {curve.idxmin()} days."
     )
 
 
@@ -430,8 +430,8 @@ plots.over_time(
     title="In winter, the old model works well again",
     onset={"winter winds are back": "2013-11-26"},
     colors=colors,
-    alt="Weekly error in minutes. The frozen model climbs from 9 to 17 in summer and comes back in November. In December "
-    "all history is the worst of the three, and the frozen model ends as the best.",
+    alt="Weekly error in minutes. The frozen model climbs from 9 to 17 in summer and falls again in November. In December, "
+    "all history has the largest error of the three, and at the end the frozen model has the smallest.",
 )
 
 # %% [markdown]
@@ -907,13 +907,13 @@ pd.DataFrame(told, index=["mean p", "Brier score", "messages", "right decisions"
 #
 # </details>
 #
-# *Change this and run again:* replace `guessed` in the second line of this cell by 0.9. Which numbers get worse?
+# *Change this and run again:* replace `guessed` in the cell above by 0.9. Which numbers get worse?
 
 # %% [markdown]
 # ## When to retrain, and on what
 #
-# A service predicts air times in a simulated *season* of 44 weeks. Its kind is *quiet*, *slow*, *sudden*, *recurring* or
-# *fault*. The service does not know the kind:
+# A service predicts air times in a simulated *season* of 44 weeks. There are five kinds of season: *quiet*, *slow*,
+# *sudden*, *recurring* and *fault*. The service does not know the kind.
 
 # %% collapsed=true
 # Draw one season of each kind
@@ -981,7 +981,7 @@ pd.DataFrame(costs).round(0).astype(int)
 #
 # Write `policy(observation, memory)`. The check draws ten seasons, two of each kind. An **oracle**, a policy that knows the next six weeks, plays them too. To pass, your policy
 #
-# - costs at most the mean of two totals over all seasons: the oracle's, and that of `never` or `always`, whichever is lower,
+# - keeps its total cost over all seasons at or below the mean of the oracle's total and the lower total of `never` and `always`,
 # - costs at most 42% of what `always` costs in the quiet seasons,
 # - costs at most 36 minutes more than `never` in the two fault seasons together,
 # - never trains when the last entry of `held_back` is 0.2 or more.

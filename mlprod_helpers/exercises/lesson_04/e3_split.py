@@ -128,7 +128,7 @@ def tested_by_label_time(log, start, end):
 
 
 @split.misconception(
-    "you kept the colleague's code as it is. It confuses the labels known at `start` with the requests that the model answers. Check each line for this."
+    "you kept the given code as it is. It confuses the labels known at `start` with the requests that the model answers. Check each line for this."
 )
 def the_colleagues(log, start, end):
     test = (log["label_time"] >= start) & (log["label_time"] < end)

@@ -65,7 +65,7 @@ def serve(answer, rng, expect):
     two = [["label", "short", 100.0, 110.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
     compare(two, "a label of another band leaves a band as it was")
     zero = [["label", "short", 100.0, 100.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
-    compare(zero, "a correction of 0 is a band's own as well")
+    compare(zero, "a band keeps its own correction, even if it is 0")
     with expect.defining():
         other = [*first, ["label", "short", 80.0, 100.0], ["request", "long", 300.0]]
         compare(other, "a band without a label yet gets the correction of all rows")

@@ -65,13 +65,13 @@ def click_rates(answer, rng, expect):
         late = views_of_one((window + 30, now - 5.0), (window + 40, nan))
         compare(late, "a click that came after the window counts as well")
         compare(
-            views_of_one((5.0, nan), (window + 9, nan)), "two views without a click, one of them too young"
+            views_of_one((5.0, nan), (window + 9, nan)), "two views without a click, one of them too recent"
         )
         compare(
             views_of_one((window, nan), (window - 0.5, nan)),
-            "a view without a click counts from the window's last minute on",
+            "a view without a click counts as soon as it is `window` minutes old",
         )
-        compare(views_of_one((now, nan), (now, 0.0)), "a view and a click at minute 0 count as any others")
+        compare(views_of_one((now, nan), (now, 0.0)), "a view and a click at minute 0 count like any other")
         compare(views_of_one((5.0, now)), "a click at `now` counts")
         twice = views_of_one((window + 9, nan), (window + 9, nan))
         compare(twice, "two views of an item in the same minute are two views")
@@ -85,10 +85,10 @@ def _wrong_item(views, now, window, got, want):
         return lengths(got, want)
     own = views[views["item"] == at]
     clicked, old = own["click_time"].notna(), own["time"] <= now - window
-    side = "too low" if got[at] < want[at] else "too high" if got[at] > want[at] else "no rate"
+    side = "too low" if got[at] < want[at] else "too high" if got[at] > want[at] else "not a rate"
     return (
-        f"item {at} got {got[at]:.4g}, which is {side}. It has views with a click: {clicked.sum()}, without one and at least "
-        f"{window:g} minutes old: {(old & ~clicked).sum()}, without one and younger: {(~old & ~clicked).sum()}"
+        f"item {at} got {got[at]:.4g}, which is {side}. Its views with a click: {clicked.sum()}. Its views without a click: "
+        f"{(old & ~clicked).sum()} at least {window:g} minutes old, {(~old & ~clicked).sum()} more recent"
     )
 
 
@@ -113,7 +113,7 @@ def raw_rate(batch, views, now, window, strength):
 
 
 @click_rates.misconception(
-    "you counted each view without a click as a no at once. People who saw an item a minute ago may still click. Count such a view only when it is `window` minutes old."
+    "you counted every view without a click immediately. People who saw an item a minute ago may still click. Count such a view only when it is `window` minutes old."
 )
 def no_at_once(batch, views, now, window, strength):
     return _rates(batch, views, now, window, strength, at_once=True)

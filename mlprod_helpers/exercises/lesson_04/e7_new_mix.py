@@ -35,7 +35,7 @@ def new_mix(answer, rng, expect):
     expect.close(
         answer(np.array([old]), old, new),
         [new],
-        "a row about which nothing is known: its p was the old share",
+        "a p equal to the old share becomes the new share",
     )
     with expect.defining():
         for before, after, what in (

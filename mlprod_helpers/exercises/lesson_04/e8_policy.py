@@ -103,11 +103,13 @@ def policy(answer, rng, expect):
     )
     with expect.defining():
         expect.true(
-            total < better, f"cheaper than both baselines: below {better:.0f} minutes", f"the costs: {table}"
+            total < better,
+            f"cheaper than `never` and `always`: below {better:.0f} minutes",
+            f"the costs: {table}",
         )
         expect.true(
             total <= limit,
-            f"at least half of the way from the better baseline to the oracle: at most {limit:.0f} minutes",
+            f"at least half of the way from the cheaper of `never` and `always` to the oracle: at most {limit:.0f} minutes",
             f"it costs {total:.0f}" if total >= better else f"the costs: {table}",
         )
         expect.true(
