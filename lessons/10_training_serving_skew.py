@@ -45,9 +45,8 @@ lesson = Lesson("10", edition=1)
 # %% [markdown]
 # ## Nothing had drifted
 #
-# We predict a flight's air time. The true value, known only later, is the **label**. The plan (`planned`) is the **median** (middle) air time on the route in the two months
-# before. Strong winds can make all flights of a day slower or faster than planned. So the new feature is how much slower than planned the flights of the last two hours were, on
-# average.
+# We predict a flight's air time. The true value, known only later, is the **label**. The plan (`planned`) is the **median** (middle) air time on the route in the two months of
+# training data. Strong winds can make all flights of a day slower or faster than planned. So the new feature compares the air times of the last two hours with the plan.
 #
 # Each row of `both` is a flight. The request for a prediction arrives at `time`, the scheduled departure; `left` is the actual departure, and `landed` the estimated landing.
 # `slower` is the air time divided by `planned`, minus 1.
@@ -122,8 +121,8 @@ print(f"gap: {gap.mean():.1f} ± {half:.1f} minutes, above 0 in {(gap > 0).sum()
 print(f"service worse than without the feature: {(by_month['service'] > by_month['plan']).sum()} months")
 
 # %% [markdown]
-# The error `as_of` is for a model that was also *trained* on what was known. It is the same in notebook and service, but hardly lower than `plan`: with this short window, the
-# feature is worth almost nothing.
+# `as_of` is the error of a model *trained* only on what was known at each request. It is the same in notebook and service, but hardly lower than `plan`: with this short
+# window, the feature is worth almost nothing.
 #
 # <details><summary>How general is this result?</summary>
 #
@@ -593,8 +592,8 @@ lesson.check("10.7")
 # There are four kinds of banks, and two of each. In *steady* banks, nothing changes. In *early* and *late* banks, three refused bands become profitable, after about 5 and 21 weeks
 # respectively. In *closed* banks, an approved band becomes unprofitable.
 #
-# A **policy** decides each week how much to explore and whether to retrain. Its cost is the profit that it misses in 60 weeks, plus the cost of the training runs.
-# The missed profit is measured against decisions based on the true shares of lost loans:
+# A **policy** decides each week how much to explore and whether to retrain. Its cost is the profit the bank misses in 60 weeks, plus the cost of the training runs.
+# A bank that knew each band's true share of lost loans would miss no profit.
 
 # %%
 from mlprod_helpers.features import credit

@@ -80,6 +80,6 @@ def skew_explorer():
     return explore(
         skew_picture,
         hours=Slider(1, 12, 1, 2, label="flights that left in the last", unit="hours"),
-        wait=Slider(0, 240, 30, 0, label="from landing to report", unit="minutes"),
+        wait=Slider(0, 240, 30, 0, label="reporting delay", unit="minutes"),
         trained=Choice([TABLE, KNOWN], label="trained on"),
     )

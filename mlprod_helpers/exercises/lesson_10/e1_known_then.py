@@ -68,7 +68,7 @@ def the_year_is_history():
 
 
 @known_then.misconception(
-    "you asked when things happened, not when they were reported. The wind and the delays of the last minutes have happened, but their reports may still be on their way.",
+    "you asked when things happened, not when they were reported. The wind was measured and the flights left before the request, but the reports may still be on their way.",
 )
 def reports_without_delay():
     return RIGHT | {"C": "known", "G": "known"}

@@ -121,7 +121,7 @@ def share_different(answer, rng, expect):
 def _ask(expect, answer, served, replayed, atol, want, what):
     got = answer(served, replayed, atol)
     if set(got) != set(want):
-        expect.true(False, what, "its keys are not the features, each once")
+        expect.true(False, what, "its keys are not exactly the features")
         return
     off = [name for name in want if not abs(got[name] - want[name]) <= 1e-6]
     told = ""
@@ -188,7 +188,7 @@ def missing_never_equal(served, replayed, atol):
 
 
 @share_different.misconception(
-    "you missed values that are missing on one side only. A difference from NaN is NaN, and NaN is not above `atol`. Ask which differences are small enough, not which are too large.",
+    "you did not count values that are missing on one side only. A difference from NaN is NaN, and NaN is not above `atol`. Ask which differences are small enough, not which are too large.",
 )
 def missing_in_one_lost(served, replayed, atol):
     a, b = _by_id(served, replayed)
@@ -234,7 +234,7 @@ def of_all_served(served, replayed, atol):
 
 
 @share_different.misconception(
-    "you allowed a relative difference as well. `np.isclose` adds `rtol` times the value to the tolerance. For times in seconds since 1970, that is hours. Set `rtol=0`, or compare with `atol` yourself.",
+    "you allowed a relative difference as well. `np.isclose` adds `rtol` times the value to the tolerance. For times in seconds since 1970, this allows differences of hours. Set `rtol=0`, or compare with `atol` yourself.",
 )
 def relative_tolerance(served, replayed, atol):
     a, b = _by_id(served, replayed)

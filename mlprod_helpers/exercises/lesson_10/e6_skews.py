@@ -68,7 +68,7 @@ def the_service_is_late_twice():
 
 
 @skews.misconception(
-    "you mistook hourly values for a leak. The service knows less than the replay here, but it could have known more: the newer wind was measured before the request. Ask what was known.",
+    "you mistook hourly values for a leak. The service knows less than the replay here, but it could have known more: the newer value was measured before the request. Ask what was known.",
 )
 def hourly_as_leak():
     return RIGHT | {"D": "leak"}

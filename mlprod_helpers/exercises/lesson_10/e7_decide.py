@@ -28,12 +28,12 @@ ALL_GOOD, ENDS, FILLED, MIXED, ABSENT, MISSING_OK, KINDS, NAN, BOOL, INFINITE, A
     "a broken column with a fill is filled",
     "a row is refused if one of several broken columns has no fill",
     "a value that is not in the row is missing, like None",
-    "a value that may be missing is not broken when it is",
+    "a missing value is not broken if its rule allows it",
     "a text is not a number, and a number is not a text",
     "NaN is missing",
     "True is not a number",
     "infinity is not a number",
-    "a value is too old above `max_age`, not at it",
+    "only a value older than `max_age` is too old",
     "a fill of 0, or an empty text, is a fill",
     "every broken column is listed",
     "another contract, other columns",
@@ -232,7 +232,7 @@ def _shown(row, age, contract, names):
         value = f"{name} = {row[name]!r}, {age[name]} minutes old" if name in row else f"no {name}"
         rule = ", ".join(f"{key} {limit!r}" for key, limit in contract[name].items())
         parts.append(f"{value} (rule: {rule})")
-    return " and ".join(parts) or "a row that keeps its contract"
+    return " and ".join(parts) or "a row that breaks no rule"
 
 
 @decide.inputs
@@ -312,7 +312,7 @@ def _open(rule, value):
 
 
 @decide.misconception(
-    "you let True in as the number 1. In Python a bool is an int, so a switch in the wrong field looks like a measurement. Test for `bool` first.",
+    "you accepted True as the number 1. In Python a bool is an int, so a switch in the wrong field looks like a measurement. Test for `bool` first.",
 )
 def true_is_one(row, age, contract):
     return _with(
