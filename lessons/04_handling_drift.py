@@ -551,7 +551,7 @@ def window_error(y, width):
 #
 # - Predict each day from day 20 on with `level(past, half_life)`, given below.
 # - Return the candidate with the smallest mean error, absolute or squared.
-# - The check draws series whose level moves fast, slowly, not at all, or fast only from day 30 on. It compares your choices with the best candidates for the next 400 days.
+# - The check draws series whose level moves fast, slowly or not at all, some with jumps or wild days. In each, the same candidate wins by absolute and by squared errors.
 
 
 # %%
