@@ -90,7 +90,7 @@ def test_labels_carry_their_unit_and_readouts_the_digits_of_the_step(blank):
     shift = widget(made, ipywidgets.FloatSlider)
     assert (shift.description, shift.readout_format) == ("shift (sd)", ".2f")
     assert widget(made, ipywidgets.IntSlider).description == "half life"
-    assert repr(made).startswith("Explorer at shift 1 sd, half life 1: ")
+    assert repr(made).startswith("Explorer with shift: 1 sd; half life: 1. ")
 
 
 def test_numbers_in_rising_order_become_stops_of_a_slider_and_other_choices_a_list(blank):
@@ -113,7 +113,7 @@ def test_numbers_in_rising_order_become_stops_of_a_slider_and_other_choices_a_li
         == [ipywidgets.Dropdown] * 2
     )
     slider.value = 5_000
-    assert made.values["rows"] == 5_000 and repr(made).startswith("Explorer at rows 5000 a week, order 3")
+    assert made.values["rows"] == 5_000 and repr(made).startswith("Explorer with rows: 5000 a week; order: 3")
 
 
 def test_a_value_is_written_as_its_step_writes_it(counted):
@@ -165,9 +165,9 @@ def test_a_move_draws_once_and_changes_picture_text_and_static_forms(explorer, c
     explorer.set(kind="gra<dual")
     bundle = explorer._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
-    assert bundle["text/plain"] == "Explorer at x 4, kind gra<dual: A picture of x = 4 & kind gra<dual."
+    assert bundle["text/plain"] == "Explorer with x: 4; kind: gra<dual. A picture of x = 4 & kind gra<dual."
     assert 'src="data:image/png;base64,' in bundle["text/html"]
-    assert "Explorer at x 4, kind gra&lt;dual." in bundle["text/html"]
+    assert "Explorer with x: 4; kind: gra&lt;dual." in bundle["text/html"]
 
 
 def test_reset_puts_all_controls_back_and_draws_once(explorer, counted):
@@ -184,7 +184,7 @@ def test_reset_puts_all_controls_back_and_draws_once(explorer, counted):
 def test_an_error_is_shown_as_text_and_the_sliders_stay_alive(explorer):
     slider = widget(explorer, ipywidgets.IntSlider)
     slider.value = 3
-    assert "No picture at x 3, kind sudden" in picture_of(explorer)
+    assert "No picture with x: 3; kind: sudden" in picture_of(explorer)
     assert "ZeroDivisionError: x is &lt;three&gt;" in picture_of(explorer)
     assert "ZeroDivisionError" in repr(explorer)
     slider.value = 4

@@ -138,7 +138,7 @@ def replayed():
     [
         (UnitChange("miles", 1.609), "factor 1.61"),
         (UnitChange("wind", 1, 3), "shifted by 3"),
-        (OtherZone("hour", 5), "shifted by 5 hours, round the clock"),
+        (OtherZone("hour", 5), "shifted by 5 hours (modulo 24)"),
         (OtherCodes("origin"), "other codes"),
         (StaleFeature("recent", 50), "stale"),
         (FeedOutage("wind", fill=0, share=0.3), "default 0"),

@@ -79,7 +79,7 @@ def test_the_service_and_the_training_compute_the_same_features(eta, folder, fli
         (
             "zone",
             {"hour": 1.0, "distance": 0.0, "zone": 0.0},
-            {"hour": "shifted by 4 or 5 hours, round the clock"},
+            {"hour": "shifted by 4 or 5 hours (modulo 24)"},
         ),
         ("unit", {"distance": 1.0, "hour": 0.0}, {"distance": "factor 1.61"}),
     ],

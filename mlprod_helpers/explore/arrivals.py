@@ -48,7 +48,7 @@ def arrivals_explorer(day):
     >>> times = pd.to_datetime(["2013-02-12 08:00", "2013-02-12 11:00"])
     >>> day = pd.DataFrame({"time": times, "label_time": times + pd.Timedelta(hours=2), "error": [3.0, 9.0]})
     >>> arrivals_explorer(day)
-    Explorer at hour of the day 12: At 12:00: 2 answers given, 1 label known. The mean absolute error so far is 3.0 minutes.
+    Explorer with hour of the day: 12. At 12:00: 2 answers given, 1 label known. The mean absolute error so far is 3.0 minutes.
     """
     still, lines, title = _still(len(day))
     events = [_hours(day, column) for column in ("time", "label_time")]

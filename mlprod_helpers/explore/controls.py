@@ -112,7 +112,7 @@ def explore(fn, /, **controls):
     ...     ax.plot([x**exponent for x in range(5)])
     ...     return plots.show(fig, alt=f"The power {exponent} of the numbers 0 to 4.")
     >>> explore(powers, exponent=Slider(1, 4, 1, 2))
-    Explorer at exponent 2: The power 2 of the numbers 0 to 4.
+    Explorer with exponent: 2. The power 2 of the numbers 0 to 4.
     """
     return Explorer(fn, controls)
 
@@ -257,24 +257,23 @@ class Explorer:
         """The picture, or why there is none."""
         if self.figure is not None:
             return self.figure.html()
-        return f"<p><strong>No picture at {html.escape(self._settings())}.</strong> {html.escape(self._failure)}</p>"
+        return f"<p><strong>No picture with {html.escape(self._settings())}.</strong> {html.escape(self._failure)}</p>"
 
     def _settings(self):
         """Where the controls stand, in words."""
         settings = []
         for name, value in self.values.items():
             control = self._controls[name]
-            settings.append(
-                f"{control.label or name.replace('_', ' ')} {f'{value:.10g}' if _is_number(value) else value}"
-                + (f" {control.unit}" if control.unit else "")
-            )
-        return ", ".join(settings)
+            told = f"{value:.10g}" if _is_number(value) else value
+            unit = control.unit if control.unit.startswith("%") or not control.unit else f" {control.unit}"
+            settings.append(f"{control.label or name.replace('_', ' ')}: {told}{unit}")
+        return "; ".join(settings)
 
     def __repr__(self):
-        return f"Explorer at {self._settings()}: {self.figure.alt if self.figure else self._failure}"
+        return f"Explorer with {self._settings()}. {self.figure.alt if self.figure else self._failure}"
 
     def _repr_mimebundle_(self, **_):
         note = (
-            f"<p><em>Explorer at {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
+            f"<p><em>Explorer with {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
         )
         return mimebundle(self.widget, f"<div>{self._shown()}{note}</div>", repr(self))

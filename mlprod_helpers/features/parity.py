@@ -173,7 +173,7 @@ def _shift(x, y, difference):
         hours = np.unique(gap % 24)
         # two where summer time begins or ends
         if len(hours) == 1 or (len(hours) == 2 and np.diff(hours) in (1, 23)):
-            return "shifted by " + " or ".join(f"{hour:g}" for hour in hours) + " hours, round the clock"
+            return "shifted by " + " or ".join(f"{hour:g}" for hour in hours) + " hours (modulo 24)"
     return ""
 
 

@@ -91,7 +91,7 @@ def adversarial_auc(answer, rng, expect):
             copy,
             0,
             0.56,
-            "a table against a copy of itself: no row is easy to place, so the AUC is not above 0.5",
+            "a table against a copy of itself: nothing tells them apart, so the AUC is not above 0.5",
         )
         expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
 

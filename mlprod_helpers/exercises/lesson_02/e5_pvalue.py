@@ -83,7 +83,7 @@ def pvalue(answer, rng, expect):
     for few in (n_permutations, 19):
         got = answer(X, s, few, int(rng.integers(1000)))
         with expect.defining():
-            expect.close(got, 1 / (few + 1), f"everything differs: no shuffle of {few} comes near")
+            expect.close(got, 1 / (few + 1), f"everything differs: none of {few} shuffles comes near")
 
 
 @pvalue.acceptable
