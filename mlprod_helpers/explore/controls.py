@@ -273,7 +273,5 @@ class Explorer:
         return f"Explorer with {self._settings()}. {self.figure.alt if self.figure else self._failure}"
 
     def _repr_mimebundle_(self, **_):
-        note = (
-            f"<p><em>Explorer with {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
-        )
+        note = f"<p><em>Explorer with {html.escape(self._settings())}. Run the cell to move its controls.</em></p>"
         return mimebundle(self.widget, f"<div>{self._shown()}{note}</div>", repr(self))
