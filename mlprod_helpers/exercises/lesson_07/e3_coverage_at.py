@@ -38,12 +38,16 @@ def coverage_at(answer, rng, expect):
     lucky[1][np.argmax(lucky[0])] = False  # the most confident answer of all is wrong
     lucky[1][np.argsort(-lucky[0])[1:60]] = True
     ties = overconfident(rng, n, levels=20)
-    modest = overconfident(rng, n)
+    modest = overconfident(rng, 97)
     # 10 of the first 40 are wrong and nearly all later ones: a risk of exactly a quarter, and of more for all others
     exact = np.sort(rng.uniform(0.3, 0.9, n))[::-1], np.zeros(n, bool)
     exact[1][rng.choice(39, 30, replace=False)] = True
     order = rng.permutation(n)
-    one = np.full(12, 0.75), np.arange(12) < 9
+    one = np.full(4, 0.75), np.array([True, True, False, True])
+    # the sure half of the cases is too risky, and more of them are not: a search that halves the thresholds misses that
+    again = overconfident(rng, 61)
+    again[1][np.argsort(-again[0])] = np.repeat([True, False, True, False], [12, 13, 31, 5])
+    ends = np.round([1.0, rng.uniform(0.7, 0.9), rng.uniform(0.3, 0.6), 0.0], 2)
     # nine that are right, then four of 0.7: one of these could be taken without the others, whichever comes first
     equal = (
         np.concatenate([rng.uniform(0.8, 0.99, 9), np.full(4, 0.7), rng.uniform(0.5, 0.6, 4)]),
@@ -55,17 +59,21 @@ def coverage_at(answer, rng, expect):
         (*usual, 0.0913, "a risk of at most 9.13%"),
         (*lucky, 0.0513, "the single most confident answer is wrong"),
         (*ties, 0.1013, "equal confidences: no threshold separates them"),
+        (*again, 0.2513, "a risk that rises and falls again"),
         (equal[0][mixed], equal[1][mixed], 0.15, "four cases equally sure, three of them wrong"),
         (modest[0] / 2 - 0.2, modest[1], 0.1213, "confidences from 0.05 to 0.3"),
-        (0.9 + usual[0] / 1000, usual[1], 0.0913, "confidences that differ in the fourth digit"),
+        (0.9 + usual[0] / 1e5, usual[1], 0.0913, "confidences that differ in the sixth digit"),
         (exact[0][order], exact[1][order], 0.25, "a risk of exactly max_risk is allowed"),
         (*one, 0.25, "all cases equally sure, as many wrong as allowed"),
-        (*one, 0.2, "all cases equally sure, too many wrong"),
-        (usual[0], np.zeros(n, bool), 0.05, "a model that is always wrong"),
-        (usual[0], np.ones(n, bool), 0.0, "a model that is always right, and a risk of 0"),
+        (*one, 0.2499, "all cases equally sure, too many wrong"),
+        (ends, ends == 1, 0.1, "only the case with a confidence of 1 is right"),
+        (ends[::-1], ends <= 1, 0.0, "a confidence of 0, and no answer is wrong"),
+        (ends[1:2], np.array([True]), 0.1, "a single case"),
+        (usual[0][:40], np.zeros(40, bool), 0.05, "a model that is always wrong"),
+        (usual[0][:40], np.ones(40, bool), 0.0, "a model that is always right, and a risk of 0"),
     )
     for i, (confidence, correct, max_risk, what) in enumerate(cases):
-        with expect.defining() if i < 3 else contextlib.nullcontext():
+        with expect.defining() if i < 4 else contextlib.nullcontext():
             got = answer(confidence.copy(), correct.copy(), max_risk)
             expect.close(got, _coverage(confidence, correct, max_risk), what)
 
