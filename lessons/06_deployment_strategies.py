@@ -180,10 +180,10 @@ pd.DataFrame(exposed, index=["requests exposed", "requests harmed", "users harme
 # ### Exercise 6.1 · Count the harm
 # *3 points · 5 minutes*
 #
-# Write `harm(steps, rate, old_error, new_error)`. It returns how many *more* requests fail, on average, than with the old version alone.
+# Write `harm(steps, rate, old_error, new_error)`. It returns how many *more* requests fail, on average, than with the old version.
 #
 # - `steps` is a list of `(minutes, percent)`. The numbers may be fractions, and the list may be empty.
-# - `rate` is the number of requests a second. `old_error` and `new_error` are fractions: 0.06 is 6%.
+# - `rate` is in requests a second, such as 0.5. `old_error` and `new_error` are fractions: 0.06 is 6%.
 # - If the new version fails less often, the result is negative. Do not round.
 
 

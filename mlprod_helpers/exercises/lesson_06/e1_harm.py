@@ -28,7 +28,7 @@ def _harm(steps, rate, old_error, new_error):
 )
 def harm(answer, rng, expect):
     """`harm(steps, rate, old_error, new_error)`: how many more requests fail than with the old version alone."""
-    rate = int(rng.integers(10, 60))
+    rate = int(rng.integers(10, 60)) + 0.5
     old, new = round(float(rng.uniform(0.005, 0.03)), 3), round(float(rng.uniform(0.06, 0.2)), 3)
     late = int(rng.integers(20, 60))
     # no whole minutes, no whole seconds
