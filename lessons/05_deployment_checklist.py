@@ -680,7 +680,7 @@ print(draft.lint().of("latency"))
 print(len(draft.lint()), "findings in all")
 
 # %% [markdown]
-# The display must show a new flight within 300 ms. So we promise a p99 of 300 ms in 95% of the minutes of the busiest hour. In that hour, 80 requests a second arrive, and each takes 50 ms on average (lognormal, cv 1).
+# The display must show a new flight within 300 ms. So we promise a p99 of 300 ms in 95% of the busiest hour's minutes. In that hour, 80 requests a second arrive, and each takes 50 ms on average (lognormal, cv 1).
 # Are five servers, each 80% busy, enough?
 
 # %%
@@ -694,7 +694,7 @@ for seeds in ([1], range(20)):
 # %% [markdown]
 # One minute looked good, but twenty show that five servers break the promise.
 #
-# *Change this and run again:* set `[1]` to `[3]`. What does another single minute show?
+# *Change this and run again:* set `[1]` to `[3]`. What does this minute show?
 #
 # The other rows need evidence too. `course` has finished versions of `door`, `safe_entry` and `servers_needed`:
 
@@ -720,7 +720,7 @@ print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 # | each server | 60 |
 # | each minute of the busiest hours (1,800 a month) with a p99 above 300 ms | 2 |
 #
-# What does a month cost with four servers, and with twelve? The column `missed` is the share of minutes above 300 ms.
+# What does a month cost with four or twelve servers? The column `missed` is the share of minutes above 300 ms.
 
 # %%
 pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).round(2)
@@ -734,11 +734,11 @@ pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).
 # | name | what to write |
 # | --- | --- |
 # | `baseline` | a text: the error of today's solution, and the fallback if the model fails |
-# | `servers`, `draws` | whole numbers from 1 to 100: servers, and minutes drawn as evidence |
-# | `p99_ms`, `qps` | promises: largest p99 in ms, smallest number of answered queries per second (QPS) |
-# | `refused_percent`, `smallest_group` | promises: smallest percentage of wrong payloads that are refused, smallest k |
+# | `servers`, `draws` | whole numbers from 1 to 100: servers, minutes drawn as evidence |
+# | `p99_ms`, `qps` | promises: largest p99 in ms; queries per second (QPS) that always busy servers can answer, at least 80 |
+# | `refused_percent`, `smallest_group` | promises: smallest percentage of wrong payloads refused, smallest k |
 # | `alert_ms` | the p99 in ms above which an alert starts the rollback |
-# | `back_within` | maximum number of minutes until the old version answers again |
+# | `back_within` | minutes until the old version answers again: above 0, at most 60 |
 #
 # The check passes if
 #

@@ -39,7 +39,7 @@ from mlprod_helpers.checklist import (
     replay_record,
     segment_errors,
 )
-from mlprod_helpers.checklist.display_service import eta_record
+from mlprod_helpers.checklist.display_service import door, eta_record
 from mlprod_helpers.checklist.linting import is_vague
 from mlprod_helpers.checklist.measures import convert
 from mlprod_helpers.lesson import values
@@ -65,7 +65,7 @@ def record(p99):
         service="ETA of departing flights for the airport display",
         owner="eta-oncall rota",
         scenario=Decision("replace", "The timetable's block time is shown today."),
-        baseline="block time of the timetable: mean absolute error 14 minutes",
+        baseline="block time of the timetable: mean absolute error 14 minutes, shown when the model fails",
         automation=Decision("full automation", "A wrong minute on a display harms nobody."),
         training=Decision("batch", "Labels come hours later, the winds change over weeks."),
         serving=Decision("realtime", "The display asks when the plane leaves the gate."),
@@ -139,10 +139,13 @@ def alert(metric="p99", unit="ms", **threshold):
 
 # row, what it holds, the problem that lint finds there, a part of its message
 FAULTY = [
-    ("baseline", "0.8", "vague", "a figure and say of what"),
-    ("baseline", "the timetable", "vague", "a figure and say of what"),
-    ("baseline", "2013", "vague", "a figure and say of what"),
-    ("baseline", "14 minutes", "vague", "a figure and say of what"),
+    ("baseline", "0.8", "vague", "has no figure"),
+    ("baseline", "the timetable", "vague", "has no figure"),
+    ("baseline", "2013", "vague", "has no figure"),
+    ("baseline", "14 minutes", "vague", "has no figure"),
+    ("baseline", "median of the route, off by 8 minutes", "missing", "names no fallback"),
+    ("baseline", "The model replaces the timetable, 14 minutes off", "missing", "if the model fails"),
+    ("baseline", "the timetable is 14 minutes off, no fallback", "missing", "names no fallback"),
     ("latency", Claim("fast enough"), "vague", "not a number"),
     ("latency", Claim(metric="p99", at_most=320, unit="ms"), "no evidence", "Nothing proves"),
     ("latency", p99_claim(0.2, "s", 250), "contradicted", "by its evidence, 0.25 s"),
@@ -167,6 +170,7 @@ FAULTY = [
     ("rollback", back(triggers=()), "missing", "Nothing starts"),
     ("rollback", back(within=None), "missing", "No time"),
     ("rollback", back(within=600), "weak", "600 minutes"),
+    ("rollback", back(within=0), "missing", "in 0 minutes"),
     ("rollback", back(owner=""), "missing", "No owner"),
     ("rollback", back(how=""), "missing", "No how"),
     ("rollback", back(how="as soon as possible"), "vague", "nothing that anybody could do"),
@@ -199,6 +203,35 @@ def test_what_the_faults_of_a_row_are_repaired_by_is_found_no_more(record):
     assert problems(record, "place") == []
 
 
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        "Median of the route, off by 8 minutes; it answers when the model cannot.",
+        "We fall back to the timetable (14 minutes off).",
+        "fall-back = median, 8 minutes off",
+        "the timetable, off by 14 minutes, takes over",
+        "the timetable, off by 14 minutes, if no prediction comes",
+        "The display shows the timetable instead, which is off by 14 minutes.",
+        "Timetable as a backup, 14 minutes of error",
+    ],
+)
+def test_a_fallback_is_found_in_any_of_many_words(record, baseline):
+    record.baseline = baseline
+    assert problems(record, "baseline") == []
+
+
+def test_a_throughput_may_be_promised_up_to_what_busy_servers_can_answer(record):
+    def found(qps):
+        evidence = from_sizing(SIZING, "throughput")
+        record.throughput = Claim(metric="throughput", at_least=qps, unit="QPS", evidence=evidence)
+        return problems(record, "throughput"), replay_record(record, random_state=0).met
+
+    # 40 requests a second arrive, and four servers of 50 ms can answer 80
+    assert found(40) == found(60) == ([], True)
+    assert found(39) == (["inconsistent"], True)
+    assert found(90) == (["contradicted"], False)
+
+
 def test_one_bad_draw_of_twenty_keeps_a_promise_of_95_percent_and_two_break_it():
     def claim(bad, share=0.95):
         draws = (0.1,) * (20 - bad) + (0.3,) * bad
@@ -222,7 +255,7 @@ def test_a_record_of_the_display_service_stays_empty_where_nothing_is_given():
     assert eta_record(given).lint().problems == ["missing"]
     rows = {finding.row for finding in eta_record(given, **promises).lint()}
     assert rows == {"baseline", "latency", "throughput", "rollback", "monitoring"}
-    text = "median of the route, off by 8 minutes"
+    text = "median of the route, off by 8 minutes; fallback: the same median"
     assert eta_record(given, baseline=text, draws=10, alert_ms=2000, back_within=5, **promises).lint() == ()
 
 
@@ -379,12 +412,24 @@ def test_the_worst_draw_of_a_high_metric_is_the_lowest():
     assert np.mean(evidence.draws) == pytest.approx(4 / 0.05, rel=0.05)
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint16, np.float64, float, np.array])
+def test_a_whole_number_of_numpy_counts_as_an_int(kind):
+    proof = from_sizing(SIZING, seeds=kind(3))
+    assert proof == from_sizing(SIZING, seeds=[0, 1, 2]) == from_sizing(SIZING, seeds=np.arange(3))
+    assert proof.conditions["seeds"] == [0, 1, 2]
+    assert Sizing(rate=40, servers=np.int64(3), service=0.05).servers == 3
+    assert coarse(np.int64(1416), np.int64(100)) == 1400 and isinstance(coarse(np.int64(1416), 100), int)
+    assert door({"rows": [{"distance": np.int64(500), "hour": np.int64(9)}]}) == (200, "ok")
+
+
 def test_runs_and_seeds_that_prove_nothing_are_refused():
     for call, says in (
         (lambda: from_sizing(replace(SIZING, rate=0.0)), "says nothing"),
         (lambda: from_sizing(SIZING, "accuracy"), "does not know"),
         (lambda: from_sizing(SIZING, seeds=[1, 1]), "stands twice"),
         (lambda: from_sizing(SIZING, seeds=0), "no seed"),
+        (lambda: from_sizing(SIZING, seeds=2.5), "a whole number"),
+        (lambda: from_sizing(SIZING, seeds=True), "a whole number"),
         (lambda: from_trials([], "nothing"), "at least one"),
         (lambda: from_leaks([]), "empty log"),
     ):

@@ -1,6 +1,7 @@
 """The display service of lesson 05: what was written in a hurry, the course's own parts, its record and its costs."""
 
 import dataclasses
+from numbers import Real
 
 from mlprod_helpers.checklist import (
     Alert,
@@ -10,10 +11,10 @@ from mlprod_helpers.checklist import (
     Rollback,
     Rollout,
     Sizing,
-    from_sizing,
     redact,
     replay_record,
 )
+from mlprod_helpers.checklist.evidence import from_same_runs
 from mlprod_helpers.queueing import Lognormal, mmc_percentile
 
 FIRST = ("Amara", "Bogdan", "Chiara", "Dilnoza", "Eirik", "Farida", "Goran", "Hanna")
@@ -123,7 +124,7 @@ def door(payload):
         if not isinstance(row, dict) or set(row) != {"distance", "hour"}:
             return 400, "a row has a distance and an hour, nothing else"
         for name, low, high in (("distance", 50, 5000), ("hour", 0, 23)):
-            number = isinstance(row[name], int | float) and not isinstance(row[name], bool)
+            number = isinstance(row[name], Real) and not isinstance(row[name], bool)
             if not number or not low <= row[name] <= high:
                 return 400, f"{name} is a number from {low} to {high}"
     return 200, "ok"
@@ -175,7 +176,7 @@ def eta_record(
     servers, draws : int
         Servers of the busiest hour; minutes of traffic that prove the promises.
     p99_ms, qps, refused_percent, smallest_group : float
-        Thresholds of the promises.
+        Thresholds of the promises; `qps` is what all servers together can answer in a second while they are busy.
     alert_ms, back_within : float
         The p99 (ms) above which the alert fires; minutes until the old version answers again.
 
@@ -205,8 +206,11 @@ def eta_record(
         record.privacy = [_proven(evidence, "k_anonymity", at_least=smallest_group)]
     if servers is not ...:
         record.sizing = Sizing(RATE, servers, SERVICE, seconds=60.0)
-        record.latency = _simulated(record.sizing, draws, "p99", p99_ms, at_most=p99_ms, unit="ms")
-        record.throughput = _simulated(record.sizing, draws, "throughput", qps, at_least=qps, unit="QPS")
+        p99, throughput = _drawn(record.sizing, draws)
+        if p99_ms is not ...:
+            record.latency = [Claim(metric="p99", at_most=p99_ms, unit="ms", evidence=p99)]
+        if qps is not ...:
+            record.throughput = [Claim(metric="throughput", at_least=qps, unit="QPS", evidence=throughput)]
     if alert_ms is not ...:
         record.monitoring = [Alert("p99", above=alert_ms, unit="ms", minutes=5, tells=OWNER)]
     if ... not in (alert_ms, back_within):
@@ -218,9 +222,6 @@ def _proven(evidence, metric, **threshold):
     return Claim(metric=metric, evidence=evidence[metric], **threshold)
 
 
-def _simulated(sizing, draws, metric, value, **threshold):
-    """The claim on a simulated metric, in a list; an empty one while its threshold is missing."""
-    if value is ...:
-        return []
-    evidence = None if draws is ... else from_sizing(sizing, metric, seeds=draws)
-    return [Claim(metric=metric, evidence=evidence, **threshold)]
+def _drawn(sizing, draws):
+    """The evidence for p99 and for the throughput; None for each while nobody says how many minutes to draw."""
+    return (None, None) if draws is ... else from_same_runs(sizing, ("p99", "throughput"), draws)

@@ -4,11 +4,12 @@ import json
 import pickle
 import time
 import tracemalloc
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.checklist.fields import RecordError
+from mlprod_helpers.checklist.fields import RecordError, as_list, as_whole
 from mlprod_helpers.checklist.measures import METRICS
 from mlprod_helpers.checklist.parts import Evidence, figure_of
 
@@ -41,7 +42,8 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
 
     Raises
     ------
-    RecordError : no seed, a seed twice, or a window in which no request says anything about the metric.
+    RecordError : no seed, a seed twice, a number of seeds that is not whole, or a window in which no request says
+        anything about the metric.
 
     >>> from mlprod_helpers.checklist import Sizing
     >>> from mlprod_helpers.queueing import Lognormal
@@ -50,12 +52,21 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
     >>> round(one.figure, 2), round(many.figure, 2)  # one seed says little of the worst minute
     (0.3, 0.43)
     """
-    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
+    return from_same_runs(sizing, (metric,), seeds)[0]
+
+
+def from_same_runs(sizing, metrics, seeds):
+    """The evidence of `from_sizing` for each of several metrics, in a list; the traffic is drawn only once."""
+    seeds = _seeds(seeds)
     if not seeds:
         raise RecordError("There is no seed: one draw of the traffic at least.")
     if len(set(seeds)) < len(seeds):
         raise RecordError("A seed stands twice: it draws the same traffic again and proves nothing new.")
     runs = [sizing.run(seed) for seed in seeds]
+    return [_worst_of(runs, metric, sizing, seeds) for metric in metrics]
+
+
+def _worst_of(runs, metric, sizing, seeds):
     draws = tuple(figure_of(run, metric) for run in runs)
     if np.isnan(draws).any():
         raise RecordError(f"A run without an answered request says nothing about {metric}: leave it out.")
@@ -69,6 +80,16 @@ def from_sizing(sizing, metric="p99", *, seeds=20):
     measure = METRICS.get(metric, METRICS["p99"])
     worst = max(draws) if measure.better == "low" else min(draws)
     return Evidence(worst, measure.unit, "simulation", f"{metric} of simulated traffic", conditions, draws)
+
+
+def _seeds(seeds):
+    """The list of seeds; a single number says how many, from 0."""
+    seeds = as_whole(as_list(seeds))
+    if isinstance(seeds, Real):
+        if isinstance(seeds, bool | float):
+            raise RecordError(f"seeds is {seeds}, but it is a whole number of seeds, or a list of them.")
+        return list(range(seeds))
+    return list(seeds)
 
 
 # ------------------------------------------------------------------------------------------- a measured model

@@ -29,7 +29,8 @@ def _as_number(value):
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
 
 
-def _as_whole(value):
+def as_whole(value):
+    """A whole number of numpy or Python, 20.0 as well, as an int; anything else stays what it is."""
     value = _as_number(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -54,7 +55,7 @@ Number = Annotated[float, Strict(), Field(allow_inf_nan=False), BeforeValidator(
 Share = Annotated[Number, Field(gt=0, le=1)]
 Amount = Annotated[Number, Field(ge=0)]
 Positive = Annotated[Number, Field(gt=0)]
-Whole = Annotated[int, Strict(), BeforeValidator(_as_whole)]
+Whole = Annotated[int, Strict(), BeforeValidator(as_whole)]
 Condition = Annotated[JsonValue, BeforeValidator(_as_condition)]
 
 

@@ -22,6 +22,15 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 
+# Words that say what answers when the model cannot. Only a guess: it takes many, and the finding names one that it knows.
+_FALLBACK = re.compile(
+    r"\b(?<!\bno )(?<!\bwithout )f[ae]ll(?:s|ing)?[- ]?backs?\b|\b(?:fail\w*|crash\w*|outages?|down|offline|unavailable"
+    r"|unreachable|silent|breaks?|broken|cannot|can['’]t|can not|(?:takes?|taking) over|(?:steps?|stands?|stepping|standing) in"
+    r"|back-?up|emergency|otherwise|instead)\b"
+    r"|\b(?:if|when\w*|while|without|until|unless|in case|during)\b.*\b(?:model|service|server|api|prediction|answer)",
+    re.IGNORECASE | re.DOTALL,
+)
+
 _BASELINE = re.compile(r"(?=.*\d)(?=.*[^\W\d_]{3,}\W+[^\W\d_]{2,})", re.DOTALL)  # a figure and two words
 
 
@@ -112,6 +121,9 @@ def _texts(record):
                 "vague",
                 f'"{text}" has no figure, or does not say what the figure measures. {todo[name]}',
             )
+        elif name == "baseline" and not _FALLBACK.search(text):
+            todo = 'Say what answers if the model fails, such as "fallback: ..."'
+            yield name, "missing", f'"{text}" names no fallback. {todo}.'
 
 
 def _decisions(record):
@@ -281,6 +293,9 @@ def _rollback(record):
     if rollback.within is None:
         todo = "within how many minutes does the old version answer again?"
         yield "rollback", "missing", f"No time: {todo}"
+    elif rollback.within == 0:
+        todo = "Within how many minutes does the old version answer again?"
+        yield "rollback", "missing", f"Nobody is back in 0 minutes. {todo}"
     elif rollback.within > LONGEST_WAY_BACK:
         todo = f"The old version can answer again within {LONGEST_WAY_BACK} minutes: route to it."
         yield "rollback", "weak", f"{rollback.within:g} minutes are no way back. {todo}"
@@ -356,5 +371,5 @@ def _together(record):
         if claim.metric == "throughput" and claim.at_least is not None and dimension(claim.unit) == "rate":
             promised = convert(claim.at_least, claim.unit, "QPS")
             if promised < rate:
-                shown = f"It promises {promised:g} requests a second and is sized for {rate:g}"
+                shown = f"It promises to answer {promised:g} requests a second and is sized for {rate:g}"
                 yield "throughput", "inconsistent", f"{shown}: promise at least that many."

@@ -28,7 +28,7 @@ METRICS = {
     "mean_wait": Measure("mean time in the queue", "s", "low"),
     "error_rate": Measure("requests that the service failed (status 5xx)", "share", "low"),
     "utilization": Measure("server time spent working", "share", "low"),
-    "throughput": Measure("answers a second when all servers work", "QPS", "high"),
+    "throughput": Measure("answers a second when all servers are busy", "QPS", "high"),
     "job_time": Measure("time of one batch job", "s", "low"),
     "seconds_per_row": Measure("time of one row in a batch", "s", "low"),
     "model_bytes": Measure("size of the model", "B", "low"),

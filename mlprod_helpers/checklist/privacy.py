@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -163,7 +163,9 @@ def coarse(value, step):
     if not step > 0:
         raise RecordError(f"step is {step}, but it is above 0.")
     rounded = value // step * step
-    return rounded if isinstance(rounded, int) or not np.isfinite(rounded) else float(f"{rounded:.12g}")
+    if isinstance(rounded, Integral):
+        return int(rounded)
+    return float(f"{rounded:.12g}") if np.isfinite(rounded) else rounded
 
 
 def redact(entry, *, keep=(), pseudonyms=(), coarsen=None, free_text=(), key=None, names=()):
