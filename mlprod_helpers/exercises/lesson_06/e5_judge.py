@@ -80,6 +80,10 @@ def judge(answer, rng, expect):
         _says(expect, answer, told, "fail", what, names=other)
     told = _pair(rng, {one: (small, _told(few, few // 2, 900.0))})
     _says(expect, answer, told, "nodata", f"half of the {few} requests of one airport fail")
+    told = _pair(rng, {one: (small, _told(few, few, 900.0))})
+    _says(expect, answer, told, "nodata", f"all {few} requests of one airport fail")
+    told = _pair(rng, {one: (_told(1000, 0), _told(100, 3))})
+    _says(expect, answer, told, "fail", "3 errors of 100, before none", names=one)
     told = _pair(rng, {more[1]: fails}, airports=[*more, one])
     _says(expect, answer, told, "fail", f"{len(more) + 1} airports, one of them fails", names=more[1])
     # the new version meets the bad airport more often than the old one: each is as before, their mean is not
