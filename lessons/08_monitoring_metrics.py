@@ -215,11 +215,11 @@ print(f"flights in July to destinations that January did not have: {new:.2%}")
 # ### Exercise 8.2 · Rows with missing values
 # *3 points · 5 minutes*
 #
-# Write `missing_rows(frame, required, codes)`. It returns the share of rows in which at least one required value is missing.
+# Write `missing_rows(frame, required, codes)`. It returns the share of rows with at least one required value missing.
 #
 # - `frame` is a DataFrame with at least one row, `required` a list of its columns. Other columns do not count.
-# - `codes` is a dict. For some required columns, it lists the codes that stand for a missing value. The dict may be empty.
-# - NaN is always missing. A code counts only in its own column.
+# - `codes` is a dict, perhaps empty. For some required columns, it lists the codes that stand for a missing value.
+# - NaN is always missing. A code counts only in its own column and as the whole value.
 #
 # For example, let `required` be `["distance", "carrier"]` and `codes` be `{"distance": [0], "carrier": ["", "N/A"]}`. The rows (0, "UA"), (200, "N/A"), (300, "DL") and (NaN, "")
 # then give 0.75.
@@ -407,7 +407,7 @@ lesson.recall("minutes from the repair to the end of the page", late)
 # ### Exercise 8.4 · Two windows, two tiers
 # *4 points · 8 minutes*
 #
-# Write `page_open(bad, requests, slo)`. It returns a list: for each minute, True if a page is open at its end, otherwise False.
+# Write `page_open(bad, requests, slo)`. It returns a list: for each minute, True if a page is open at its end, else False.
 #
 # - `bad` and `requests` are arrays: the failed requests and all requests of each minute. `slo` is the share that has to succeed, such as 0.995.
 # - The burn rate over a window is the share of its requests that failed, divided by the share that may fail. Without requests, it is 0.
@@ -509,12 +509,12 @@ pictures.rhythm(reference)
 #
 # Write `thresholds(history)`. It returns an array of 168 thresholds for p99 in ms, one for each hour of the week, starting on Monday at 0:00.
 #
-# - `history` is a DataFrame with one row for each hour of twelve weeks. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
-# - In new quiet weeks (without incidents), p99 may exceed its threshold at most once a week on average.
+# - `history` is a DataFrame with one row for each hour of twelve weeks, which may begin at any hour. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
+# - In new quiet weeks, p99 may exceed its threshold at most once a week on average.
 # - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours: by day, at night, and in the hours of the week in which the known incident happened.
 #
-# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If p99 is usually 300 ms in this hour,
-# its threshold has to lie between 300 and 600.
+# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If p99 is usually 300 ms then,
+# its threshold must lie between 300 and 600.
 #
 
 

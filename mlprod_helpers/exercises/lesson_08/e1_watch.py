@@ -72,7 +72,7 @@ def accuracy_will_tell():
 
 
 @watch.misconception(
-    "you treated a healthy machine as a healthy service. This service is fast and idle, but its answers are useless. Look at a metric of the answers.",
+    "you treated a healthy machine as a healthy service. Nothing is wrong with the machine here, but the answers are useless. Look at a metric of the answers.",
 )
 def machine_is_fine():
     return RIGHT_METRICS | {"empty": "cpu", "bag": "cpu"}

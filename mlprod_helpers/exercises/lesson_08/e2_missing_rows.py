@@ -11,7 +11,12 @@ CODES = {"distance": [0], "carrier": ["", "N/A"]}
 
 OFFERS = ["price", "title"]  # of another sender's table
 
-OFFER_CODES = {"price": [-1, 0, -999], "title": ["?"]}
+OFFER_CODES = {"price": [-1, 0, -999], "title": ["?", "tbd"]}
+
+LIKE_CODES = {  # each would be a code if codes were matched loosely
+    "price": [1.0, 999.0, -2.0, -0.5, -1000.0],
+    "title": ["TBD", " ?", "tbd ", "Why?", "?!", "not tbd", "tbd: a lamp", "??"],
+}
 
 
 def _flights(rng, n, holes=(), codes=(), twice=0.0):
@@ -40,10 +45,17 @@ def _offers(rng, n, share):
     price = rng.choice([9.5, 20.0, 35.0], n)
     price = np.where(_some(rng, n, share), rng.choice(OFFER_CODES["price"], n), price)
     title = rng.choice(["lamp", "", "0"], n).astype(object)  # these are titles; only "?" and None are not
-    title[_some(rng, n, share / 2)] = "?"
+    title[_some(rng, n, share / 2)] = rng.choice(OFFER_CODES["title"])
     title[_some(rng, n, share / 2)] = None
     stars = rng.choice([0, 3, 5], n)
     return pd.DataFrame({"title": title, "stars": stars, "price": price, "note": np.full(n, np.nan)})
+
+
+def _like_codes(rng):
+    """A short frame of prices and titles: every code, and every value that only looks like one in a row of its own."""
+    rows = [(price, "lamp") for price in (9.5, 20.0, *LIKE_CODES["price"], *OFFER_CODES["price"])]
+    rows += [(35.0, title) for title in ("vase", *LIKE_CODES["title"], *OFFER_CODES["title"], None)]
+    return pd.DataFrame([rows[i] for i in rng.permutation(len(rows))], columns=OFFERS)
 
 
 def _some(rng, n, share):
@@ -102,6 +114,8 @@ def missing_rows(answer, rng, expect):
     _ask_missing(expect, answer, last[0], REQUIRED, CODES, last[1])
     offers = _offers(rng, n + 7, a + b)
     _ask_missing(expect, answer, offers, OFFERS, OFFER_CODES, "other columns, other codes")
+    what = "values that only look like a code, such as -2 or 'Why?'"
+    _ask_missing(expect, answer, _like_codes(rng), OFFERS, OFFER_CODES, what)
     holes = _flights(rng, n + 3, holes=[("distance", a), ("carrier", b)], codes=[("carrier", c)])
     _ask_missing(expect, answer, holes, ["carrier"], {}, "one required column, no codes")
 
@@ -122,6 +136,8 @@ def _tables(rng):
     yield small, ["carrier", "distance"], {}
     yield small.head(1), ["distance"], {"distance": [0]}
     yield small.assign(carrier=[None, "", "0", "nan"]), ["carrier"], {"carrier": [""]}
+    yield small.assign(carrier=["n/a", "N/A ", "N/A?", "UA"]), ["carrier"], {"carrier": ["N/A"]}
+    yield small.assign(distance=[-1.0, 1.0, -2.0, 0.0]), ["distance"], {"distance": [-1]}
     for _ in range(20):
         n = int(rng.integers(1, 30))
         frame = pd.DataFrame(

@@ -18,13 +18,13 @@ def _wilson(hits, n, z=Z95):
     return middle - half, middle + half
 
 
-def _clicks(rng, n, rate, twice=0.0, other=0):
+def _clicks(rng, n, rate, twice=0.0, other=0, other_twice=0.0):
     """Views (one row a request) and click events of a day, some of them doubled, some of another list."""
     ids = rng.choice(90_000, n + other, replace=False) + 10_000
     views = pd.DataFrame({"request_id": ids[:n], "user_id": rng.integers(0, max(n // 3, 1), n)})
     hit = rng.choice(ids[:n], min(n, round(rate * n)), replace=False)
     again = rng.choice(hit, round(twice * len(hit)), replace=True) if len(hit) else hit
-    events = np.concatenate([hit, again, ids[n:]])
+    events = np.concatenate([hit, again, ids[n:], ids[n : n + round(other_twice * other)]])
     return views, pd.DataFrame({"request_id": rng.permutation(events)})
 
 
@@ -54,13 +54,17 @@ def ctr(answer, rng, expect):
         (_clicks(rng, n, rate), f"a day with {n} views"),
         (_clicks(rng, n, 2 * rate, twice=0.6), "some views were clicked twice"),
         (_clicks(rng, n, rate, other=int(rng.integers(10, 30))), "clicks on other views in the same log"),
+        (
+            _clicks(rng, n, rate, twice=0.5, other=int(rng.integers(20, 40)), other_twice=0.5),
+            "clicks on other views, and some of all views clicked twice",
+        ),
         (_clicks(rng, few, 0), f"0 clicks of {few} views"),
         (_clicks(rng, 3, 1.0), "3 clicks of 3 views"),
     )
     with expect.defining():
-        for (views, clicks), what in cases[1:4]:
+        for (views, clicks), what in cases[1:5]:
             _ask_ctr(expect, answer, views, clicks, what)
-    for (views, clicks), what in (cases[0], cases[4]):
+    for (views, clicks), what in (cases[0], cases[5]):
         _ask_ctr(expect, answer, views, clicks, what)
 
 
