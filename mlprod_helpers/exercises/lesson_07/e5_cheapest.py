@@ -60,6 +60,16 @@ def _two_crowds(rng, n):
     return confidence[order], ~wrong[order]
 
 
+def _sure_crowd(rng, n):
+    """Four of five cases are nearly always right; of the others, one half is wrong in four of ten cases, one in two of ten."""
+    parts = np.array([n // 10, n // 10, n - 2 * (n // 10)])
+    wrong = np.concatenate(
+        [np.arange(n) < share for n, share in zip(parts, parts * [0.4, 0.2, 0.01], strict=True)]
+    )
+    order = rng.permutation(n)
+    return np.repeat([0.6137, 0.8063, 0.8437], parts)[order], ~wrong[order]
+
+
 # (reviewers, load if people looked at everything, what it is, how the cases are drawn); with 20 for an error and 1 for a
 # look, asking pays below 0.90: two of the crowds of cases lie just above that and just below
 _TEAMS = (
@@ -69,8 +79,12 @@ _TEAMS = (
     (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
     (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
     # nearly all of their time: for one person the delay is dearer than the errors of the better crowd, for two it is not
-    (1, (0.968, 0.972), "one person with hardly a free minute, two kinds of cases", _two_crowds),
+    (1, (0.961, 0.965), "one person with hardly a free minute, two kinds of cases", _two_crowds),
+    # a review that always takes a minute, or a third of the cost of delay, would move the border: these lie on either side
+    (1, (0.979, 0.981), "one person without a free minute, two kinds of cases", _two_crowds),
     (2, (0.96, 0.965), "two people with hardly a free minute, two kinds of cases", _two_crowds),
+    # the few that are left wait long, but only they wait; the best thresholds lie between 0.81 and 0.84
+    (1, (4.3, 4.5), "one person, most cases sure", _sure_crowd),
     (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
 )
 
@@ -160,12 +174,17 @@ def believes_the_model(confidence, correct, rate, count):
 
 
 def _same_thresholds(seen, wrong):
-    """Whether every threshold is that of `wrong`, to 0.02, or takes the same cases."""
+    """Whether every threshold takes the same cases as that of `wrong`, or is close to it and costs the same."""
     return len(seen.calls) == len(_TEAMS) and all(
-        abs(call.output - other) < 0.021
-        or abs(np.mean(call.given[0] >= call.output) - np.mean(call.given[0] >= other)) < 0.03
-        for call, other in ((call, wrong(*call.given)) for call in seen.calls)
+        _same(call.output, wrong(*call.given), *call.given) for call in seen.calls
     )
+
+
+def _same(one, other, confidence, correct, rate, count):
+    if abs(np.mean(confidence >= one) - np.mean(confidence >= other)) < 0.03:
+        return True
+    costs = [_cost_at(each, confidence, correct, rate, count) for each in (one, other)]
+    return abs(one - other) < 0.021 and bool(np.isclose(*costs, rtol=0.03))
 
 
 @cheapest.misconception(
@@ -202,9 +221,3 @@ def by_the_curve(confidence, correct, rate, count):
     people = Reviewers(count, Exponential(60.0))
     grid = np.arange(0.5, 1.005, 0.005)
     return cost_curve(confidence, correct, rate, people, PRICES, thresholds=grid)["cost"].idxmin()
-
-
-cheapest.survives(
-    "solution: `60` -> `59`",
-    "A review of 59 seconds moves the cheapest threshold so little that the cost stays near the 5% that the statement allows.",
-)
