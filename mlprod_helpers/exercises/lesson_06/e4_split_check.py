@@ -83,6 +83,13 @@ def split_check(answer, rng, expect):
     _ask(expect, answer, rng, few, users, ("stable", 5.0), "the old version loses users, the canary has 10%")
     _ask(expect, answer, rng, three, users, ("c", 5.0), "three versions, and the one with 30% loses users")
     _ask(expect, answer, rng, three, users, ("b", 1.0), "three versions and a fair split")
+    # "a" has the smallest ratio; "b" lacks more users, and more standard errors
+    weights = {"c": 45, "a": 5, "b": 50}
+    odd = {"c": round(users * 0.63), "a": round(users * 0.02), "b": round(users * 0.35)}
+    log = _log(rng, odd, {name: 2 * users * weight / 100 for name, weight in weights.items()})
+    _compare(
+        expect, answer(log, weights), odd, weights, "one version has 5% and one 50%, and both lose users"
+    )
     _ask(expect, answer, rng, half, users, ("v1", 2.5), "a p-value of about 0.01")
     _ask(expect, answer, rng, half, users, ("v1", 3.21), "a p-value just above 0.001")
     _ask(expect, answer, rng, half, users, ("v1", 3.37), "a p-value just below 0.001")
@@ -91,6 +98,7 @@ def split_check(answer, rng, expect):
     for total, weight, what in (
         (users, 2, "nobody gets the new version"),
         (30, 10, "nobody yet, of 30 users"),
+        (users, 10, "a version that loses all its users"),
     ):
         counts, weights = {"old": total, "new": 0}, {"old": 100 - weight, "new": weight}
         log = _log(rng, counts, {"old": 2 * total, "new": 0})
