@@ -13,11 +13,18 @@ from mlprod_helpers.rollout import bucket as _bucket
 
 
 def _draw_users(rng, count):
-    """Names of users, of several styles: a number in the name is no draw of luck."""
-    words = ("ana", "ben", "cem", "dia", "eva", "fay", "gus", "ida")
-    numbers = rng.choice(100_000, count, replace=False).tolist()
-    styles = ("user {}", "{word}{}@mail.example", "{word}-{:x}")
-    return [styles[i % 3].format(number, word=words[number % len(words)]) for i, number in enumerate(numbers)]
+    """Names of users, of several styles: with and without a number, with a long beginning or end that many share."""
+    words = ("ana", "ben", "cem", "dia", "eva", "fay", "gus", "zoë")
+    numbers = (10_000 + rng.choice(90_000, count, replace=False)).tolist()
+    styles = ("user {}", "{word}{}@mail.example", "{word}-{:x}", "https://shop.example/users/{letters}")
+    return [
+        styles[i % 4].format(number, word=words[number % len(words)], letters=_letters(number))
+        for i, number in enumerate(numbers)
+    ]
+
+
+def _letters(number):
+    return "".join(chr(97 + number // 26**k % 26) for k in range(4))
 
 
 def _sent(answer, users, weight, salt):
@@ -50,7 +57,7 @@ def _first_weight(answer, user, salt):
 )
 def route(answer, rng, expect):
     """`route(user_id, weight, salt)`: True if this user gets the canary at `weight` percent."""
-    many = _draw_users(rng, 700)
+    many = _draw_users(rng, 2000)
     users = many[:40]
     # of one length: the length of a salt is no salt
     salt, other = (f"release {number}" for number in rng.choice(np.arange(10, 100), 2, replace=False))
@@ -75,21 +82,27 @@ def route(answer, rng, expect):
             not lost, "from 20 to 40% nobody is sent back to the old version", f"{lost} users lost it again"
         )
         for weight, got in ((20, at_20), (40, at_40)):
-            share = sum(got) / len(got)
-            spread = 4.5 * (weight / 100 * (1 - weight / 100) / len(got)) ** 0.5
-            expect.true(
-                abs(share - weight / 100) <= spread,
-                f"at {weight}%, about that share of {len(got)} users",
-                f"{share:.0%} of them get the new version",
-            )
-    # so many, that a hundred places with one of them on the wrong side of the limit would show
-    nobody, without = sum(sent(many[:500], 0, salt)), len(many) - sum(sent(many, 100, salt))
-    few = 200 - sum(sent(many[:200], 95, salt))
+            _has_its_share(expect, weight, got)
+    # a byte modulo 100 sends 66% here; whoever is close with 400 users needs no more of them
+    at_56 = sent(many[:400], 56, salt)
+    if abs(sum(at_56) / 400 - 0.56) > 0.026:
+        at_56 += sent(many[400:], 56, salt)
+    _has_its_share(expect, 56, at_56)
     expect.true(
-        nobody == 0 and without == 0 and few > 0,
-        "at 0% nobody, at 95% nearly all, at 100% everybody",
-        f"{nobody} of 500 users get it at 0%; {few} of 200 do not at 95%, {without} of {len(many)} do not at 100%",
+        any(answer(user, 1, salt) for user in many),
+        "at 1%, a few users get it",
+        f"none of {len(many)} users do",
     )
+    # so many, that a hundred places with one of them on the wrong side of the limit would show
+    nobody, without = sum(sent(many[:500], 0, salt)), 700 - sum(sent(many[:700], 100, salt))
+    few = any(not answer(user, 95, salt) for user in many[:400])
+    expect.true(
+        nobody == 0 and without == 0 and few,
+        "at 0% nobody, at 95% nearly all, at 100% everybody",
+        f"{nobody} of 500 users get it at 0%; {'some' if few else 'none'} of 400 do not at 95%, {without} of 700 do not at 100%",
+    )
+    # names of one length: in a checksum, another salt turns the same bits of all of them
+    users = [user for user in many if user.startswith("user ")][:40]
     places = [_first_weight(answer, user, salt) for user in users]
     # 40 users on 100 places sit on 33 different ones, give or take 2.3
     expect.true(
@@ -99,24 +112,59 @@ def route(answer, rng, expect):
     )
     with expect.defining():
         others = [_first_weight(answer, user, other) for user in users]
-        moved = {(later - earlier) % 100 for earlier, later in zip(places, others, strict=True)}
-        mirrored = {(later + earlier) % 100 for earlier, later in zip(places, others, strict=True)}
-        pairs = list(itertools.combinations(zip(places, others, strict=True), 2))
-        together = [abs(b - d) < 2 for (a, b), (c, d) in pairs if a == c]
+        moved = [(later - earlier) % 100 for earlier, later in zip(places, others, strict=True)]
+        mirrored = [(later + earlier) % 100 for earlier, later in zip(places, others, strict=True)]
+        together = [
+            abs(b - d) < 2
+            for (a, b), (c, d) in itertools.combinations(zip(places, others, strict=True), 2)
+            if a == c
+        ]
+        neighbours = len(together) >= 3 and sum(together) > len(together) / 2
         why = (
-            "all of them keep their place, or move by the same step"
-            if len(moved) < 15
+            f"{_most(moved)} of {len(users)} users keep their place, or move by the same step"
+            if _most(moved) > len(users) / 2
             else "the line is only reversed, so that the last users come first"
-            if len(mirrored) < 15
+            if _most(mirrored) > len(users) / 2
+            else ""
+            if len(set(places)) < 23  # with few places, chance alone brings many together
             else f"of {len(together)} pairs of users who come in together with one salt, {sum(together)} do so with the other"
+            if neighbours
+            else "the place of a user with one salt tells nearly where it is with the other"
+            if min(len(set(moved)), len(set(mirrored))) < 15
+            else ""
         )
-        expect.true(
-            len(moved) >= 15
-            and len(mirrored) >= 15
-            and (len(together) < 3 or sum(together) <= len(together) / 2),
-            "another salt gives each user an unrelated number",
-            why,
-        )
+        expect.true(not why, "another salt gives each user an unrelated number", why)
+    number = int(rng.integers(2, 10))
+    alike = (
+        (f"release {number}", f"prelease {number}"),
+        ("model a.b", "model a.c"),
+        (f"eta {number}0 may", f"eta {number}1 may"),
+        (f"spring-{number}{number - 1}", f"spring-{number - 1}{number}"),
+        ("Red", "red"),
+    )
+    some = many[-24:]
+    kept = [sum(map(bool.__eq__, sent(some, 50, one), sent(some, 50, other))) for one, other in alike]
+    worst = kept.index(max(kept))
+    # half of them do by chance, give or take 2.4
+    expect.true(
+        kept[worst] <= 22,
+        "another salt is one that differs in a single letter, or in the order of its letters",
+        f'{kept[worst]} of 24 users get the same version with "{alike[worst][0]}" and "{alike[worst][1]}" at 50%',
+    )
+
+
+def _has_its_share(expect, weight, got):
+    share = sum(got) / len(got)
+    spread = 4.5 * (weight / 100 * (1 - weight / 100) / len(got)) ** 0.5
+    expect.true(
+        abs(share - weight / 100) <= spread,
+        f"at {weight}%, about that share of {len(got)} users",
+        f"{sum(got)} of them get the new version",
+    )
+
+
+def _most(moves):
+    return max(map(moves.count, moves))
 
 
 def _line(seen, beginning):
