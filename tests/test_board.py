@@ -1,7 +1,6 @@
 """The class board: what it shows, what it leaves out, and that it renews itself in a real browser."""
 
 import datetime
-import importlib.util
 import json
 import re
 import shutil
@@ -13,9 +12,9 @@ import pytest
 from mlprod_helpers.lesson import contract, face
 from mlprod_helpers.lesson.progress import new_row
 from mlprod_tools import __main__, board
+from mlprod_tools.browser import chromium, missing
 
 NOW = datetime.datetime(2027, 3, 1, 10, 0, tzinfo=datetime.UTC)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def row(passed=False, first="2027-03-01T09:30:00+00:00", last="2027-03-01T09:50:00+00:00", **more):
@@ -180,15 +179,11 @@ def watched(tmp_path):
         process.terminate()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt install chromium)")
-@pytest.mark.skipif(
-    importlib.util.find_spec("playwright") is None, reason="playwright comes with the extra `ci`"
-)
+@pytest.mark.skipif(bool(missing()), reason=missing())
 def test_in_a_browser_the_page_follows_the_files_of_60_learners_without_a_request(watched):
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         page = browser.new_page()
         requests = []
         page.on("request", lambda request: requests.append(request.url))
@@ -201,7 +196,6 @@ def test_in_a_browser_the_page_follows_the_files_of_60_learners_without_a_reques
         page.wait_for_selector('i.done[title^="learner_1, 0.1"]', timeout=10_000)
         assert before == "begun"
         assert all(url.startswith("file:") for url in requests)
-        browser.close()
 
 
 def test_the_page_can_be_kept_out_of_the_shared_folder(tmp_path, capsys):

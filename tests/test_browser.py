@@ -15,26 +15,13 @@ import nbformat
 import pytest
 
 from mlprod_tools import testing
+from mlprod_tools.browser import chromium, missing
 
-pytest.importorskip("playwright", reason="playwright comes with the extra `ci`")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed (Debian: apt install chromium)"
-)
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "00_start_here.ipynb"
-# quiet start without a sandbox of its own, as containers need it
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
+POLL = 100  # ms between two looks: a look at each frame would keep a core busy with drawing
 WRONG = 'terms = {"auc": "b", "p_value": "f", "p99": "a", "calibration": "h", "out_of_fold": "d"}'
 PANEL = "window.jupyterapp.shell.currentWidget"
 
@@ -85,8 +72,6 @@ def jupyterlab(folder, own, progress="memory"):
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """Lesson 00 open in a browser, everything run once; one answer is a misconception, one is right."""
-    from playwright.sync_api import sync_playwright
-
     folder, own = tmp_path_factory.mktemp("learner"), tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.read(ROOT / "notebooks" / NAME, 4)
     solved = {cell.id: cell.source for cell in nbformat.read(ROOT / "solutions" / NAME, 4).cells}
@@ -97,23 +82,27 @@ def page(tmp_path_factory):
             cell.source = solved[cell.id]
     nbformat.write(notebook, folder / NAME)
     before = os.environ.pop("MLPROD_PROGRESS", None)
-    with jupyterlab(folder, own) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with jupyterlab(folder, own) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{address}/lab/tree/{NAME}")
         page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=90_000
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+            timeout=90_000,
+            polling=POLL,
         )
-        page.wait_for_function(f"{PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=90_000)
+        page.wait_for_function(
+            f"{PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=90_000, polling=POLL
+        )
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier Run All
         page.evaluate(
             "void (window.ran = false, window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => window.ran = true))"
         )
         page.wait_for_function(
-            f"window.ran && {PANEL}.sessionContext.session.kernel.status === 'idle'", timeout=120_000
+            f"window.ran && {PANEL}.sessionContext.session.kernel.status === 'idle'",
+            timeout=120_000,
+            polling=POLL,
         )
         yield page
-        browser.close()
     if before is not None:
         os.environ["MLPROD_PROGRESS"] = before
 
@@ -167,13 +156,14 @@ def test_a_slider_moves_the_picture_and_its_text(page):
         "before => document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=10_000,
+        polling=POLL,
     )
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_feedback_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'")
+    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=POLL)
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.jp-RenderedHTMLCommon div[style*="border-left"]')].map(box => {

@@ -16,13 +16,13 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
-import test_browser as browsing  # skips this file, too, where there is no playwright
+import test_browser as browsing
 
 from mlprod_helpers.lesson import contract
 from mlprod_helpers.lesson.checking import check
 from mlprod_helpers.lesson.kinds import Function
 from mlprod_helpers.serving import refusal
-from mlprod_tools.browser import is_foreign
+from mlprod_tools.browser import chromium, is_foreign
 
 pytestmark = browsing.pytestmark
 
@@ -89,22 +89,18 @@ def needs(function):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """One JupyterLab over all learner notebooks, and a browser that notes what it asks for."""
-    from playwright.sync_api import sync_playwright
-
     folder, own = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
     for name in NOTEBOOKS:
         shutil.copy(browsing.ROOT / "notebooks" / name, folder)
     shots = Path(os.environ.get("MLPROD_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     shots.mkdir(parents=True, exist_ok=True)
     progress = folder / ".mlprod-progress.json"
-    with browsing.jupyterlab(folder, own, progress) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+    with browsing.jupyterlab(folder, own, progress) as address, chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 1000})
         asked = []
         context.on("request", lambda request: asked.append(request.url))
         context.on("page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url)))
         yield SimpleNamespace(address=address, context=context, asked=asked, shots=shots)
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=[name[:2] for name in NOTEBOOKS])
@@ -137,18 +133,20 @@ class OpenLesson:
     def is_open(self):
         """Wait until the notebook and its kernel are there: a dialog of the kernel would hang behind an earlier run."""
         self.page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+            timeout=WAIT,
+            polling=browsing.POLL,
         )
         self.page.evaluate(
             f"async () => {{ await {PANEL}.context.ready; await {PANEL}.sessionContext.ready; }}"
         )
-        self.page.wait_for_function(IDLE, timeout=WAIT)
+        self.page.wait_for_function(IDLE, timeout=WAIT, polling=browsing.POLL)
 
     def run_all(self):
         self.page.evaluate(
             "void (window.ran = false, window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => window.ran = true))"
         )
-        self.page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT)
+        self.page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT, polling=browsing.POLL)
 
     def place(self, found):
         """Index of the one cell for which a JavaScript condition over its `model` holds."""
@@ -171,12 +169,14 @@ class OpenLesson:
         model = f"{PANEL}.content.widgets[{place}].model"
         self.page.evaluate(f"{model}.executionCount = null")
         self.page.keyboard.press("Control+Enter")
-        self.page.wait_for_function(f"{model}.executionCount && {IDLE}", timeout=WAIT)
+        self.page.wait_for_function(f"{model}.executionCount && {IDLE}", timeout=WAIT, polling=browsing.POLL)
 
     def said(self, place, text):
         """The output of a cell, as soon as it holds this text."""
         outputs = f"document.querySelectorAll('.jp-Notebook .jp-Cell')[{place}].querySelector('.jp-Cell-outputArea')"
-        self.page.wait_for_function(f"text => {outputs}.textContent.includes(text)", arg=text, timeout=WAIT)
+        self.page.wait_for_function(
+            f"text => {outputs}.textContent.includes(text)", arg=text, timeout=WAIT, polling=browsing.POLL
+        )
         return self.page.evaluate(f"{outputs}.textContent")
 
     def wear(self, theme):
@@ -188,6 +188,7 @@ class OpenLesson:
             ".getPropertyValue('--jp-layout-color0') && document.querySelector('.jp-ThemedContainer, body')",
             arg=theme,
             timeout=WAIT,
+            polling=browsing.POLL,
         )
 
     def shot(self, what):
@@ -274,6 +275,7 @@ def picture_changes(page, box, before):
             "([box, [src, alt]]) => { const image = box.querySelector('img'); return image && image.src !== src && image.alt !== alt }",
             arg=[box.element_handle(), before],
             timeout=20_000,
+            polling=browsing.POLL,
         )
     except TimeoutError:
         return False
@@ -318,7 +320,7 @@ def left_running():
 
 def test_progress_is_kept_when_the_page_is_loaded_again_with_a_new_kernel(lesson):
     lesson.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    lesson.page.wait_for_function(f"!{PANEL}.context.model.dirty", timeout=WAIT)
+    lesson.page.wait_for_function(f"!{PANEL}.context.model.dirty", timeout=WAIT, polling=browsing.POLL)
     lesson.page.reload()
     lesson.is_open()
     assert (

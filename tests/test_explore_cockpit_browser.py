@@ -2,9 +2,10 @@
 
 import nbformat
 import pytest
-import test_browser as browsing  # skips this file, too, where there is no playwright
+import test_browser as browsing
 
 from mlprod_helpers.serving import refusal
+from mlprod_tools.browser import chromium
 
 NO_LAB = refusal()
 pytestmark = [browsing.pytestmark, pytest.mark.skipif(bool(NO_LAB), reason=str(NO_LAB))]
@@ -20,16 +21,13 @@ WAIT = 90_000  # ms, on a busy machine
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A notebook with a lab and a cockpit over it, run once."""
-    from playwright.sync_api import sync_playwright
-
     folder, own = tmp_path_factory.mktemp("pilot"), tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in (*CELLS, BUSY)]
     )
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "cockpit.ipynb")
-    with browsing.jupyterlab(folder, own) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+    with browsing.jupyterlab(folder, own) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1100})
         page.errors = []
         page.on(
@@ -37,17 +35,18 @@ def page(tmp_path_factory):
         )
         page.goto(f"{address}/lab/tree/cockpit.ipynb")
         page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+            timeout=WAIT,
+            polling=browsing.POLL,
         )
         idle = f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'"
-        page.wait_for_function(idle, timeout=WAIT)
+        page.wait_for_function(idle, timeout=WAIT, polling=browsing.POLL)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         for place in range(len(CELLS)):
             run(page, place)
-            page.wait_for_function(f"window.ran && {idle}", timeout=WAIT)
+            page.wait_for_function(f"window.ran && {idle}", timeout=WAIT, polling=browsing.POLL)
         page.wait_for_selector(".widget-html-content img", timeout=WAIT)
         yield page
-        browser.close()
 
 
 def run(page, place):
@@ -65,6 +64,7 @@ def shows(page, text):
         "(box.querySelector('img')?.alt ?? '')).includes(text))",
         arg=text,
         timeout=WAIT,
+        polling=browsing.POLL,
     )
 
 
@@ -89,7 +89,7 @@ def test_a_canary_is_ramped_killed_and_rolled_back_from_the_page(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_its_words_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'")
+    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.widget-html-content [style*="background"] :is(td, th, caption, pre, strong, span)')]
@@ -108,6 +108,7 @@ def test_it_goes_on_while_a_cell_runs_and_ends_with_the_lab(page):
         "document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=WAIT,
+        polling=browsing.POLL,
     )
     shows(page, "The lab has ended. The picture stands still.")
     assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import test_browser as browsing  # skips this file, too, where there is no playwright
+import test_browser as browsing
+
+from mlprod_tools.browser import chromium
 
 pytestmark = browsing.pytestmark
 CELL = (
@@ -18,14 +20,11 @@ WAIT = 90_000  # ms, on a busy machine
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A notebook with a cockpit, run once."""
-    from playwright.sync_api import sync_playwright
-
     folder, own = tmp_path_factory.mktemp("duty"), tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "duty.ipynb")
-    with browsing.jupyterlab(folder, own) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+    with browsing.jupyterlab(folder, own) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.errors, page.foreign = [], []
         page.on("console", lambda said: page.errors.append(said.text) if said.type == "error" else None)
@@ -37,16 +36,19 @@ def page(tmp_path_factory):
         )
         page.goto(f"{address}/lab/tree/duty.ipynb")
         page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+            timeout=WAIT,
+            polling=browsing.POLL,
         )
         page.wait_for_function(
-            f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=WAIT
+            f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'",
+            timeout=WAIT,
+            polling=browsing.POLL,
         )
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         page.wait_for_selector(".widget-html-content img", timeout=WAIT)
         yield page
-        browser.close()
 
 
 def alt(page):
@@ -61,6 +63,7 @@ def press(page, name):
         "before => document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=WAIT,
+        polling=browsing.POLL,
     )
 
 
@@ -83,6 +86,7 @@ def test_ten_mornings_are_played_by_mouse_and_keyboard(page):
     page.wait_for_function(
         "[...document.querySelectorAll('[role=status]')].some(box => box.textContent.includes('page staffing'))",
         timeout=WAIT,
+        polling=browsing.POLL,
     )
     assert page.evaluate("document.activeElement.textContent") == "Call staffing"  # focus stays
     assert today(page) == "Today: page staffing."
@@ -98,7 +102,7 @@ def test_ten_mornings_are_played_by_mouse_and_keyboard(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_its_words_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'")
+    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.widget-html-content [style*="background"] :is(td, th, strong)')]

@@ -4,7 +4,9 @@ import os
 
 import nbformat
 import pytest
-import test_browser as browsing  # skips this file, too, where there is no playwright
+import test_browser as browsing
+
+from mlprod_tools.browser import chromium
 
 pytestmark = browsing.pytestmark
 
@@ -25,8 +27,6 @@ IDLE = f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'"
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A few cells of lesson 00, run once; the solutions are next door."""
-    from playwright.sync_api import sync_playwright
-
     course, own = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     lesson = nbformat.read(browsing.ROOT / "notebooks" / browsing.NAME, 4)
@@ -34,8 +34,7 @@ def page(tmp_path_factory):
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, course / "mine.ipynb")
     before = os.environ.pop("MLPROD_PROGRESS", None)
-    with browsing.jupyterlab(course, own) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=browsing.CHROMIUM, args=browsing.FLAGS)
+    with browsing.jupyterlab(course, own) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         page.errors, page.course = [], course
         page.on(
@@ -43,14 +42,15 @@ def page(tmp_path_factory):
         )
         page.goto(f"{address}/lab/tree/mine.ipynb")
         page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+            timeout=WAIT,
+            polling=browsing.POLL,
         )
-        page.wait_for_function(IDLE, timeout=WAIT)
+        page.wait_for_function(IDLE, timeout=WAIT, polling=browsing.POLL)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         for place in range(len(CELLS)):
             run(page, place)
         yield page
-        browser.close()
     if before is not None:
         os.environ["MLPROD_PROGRESS"] = before
 
@@ -61,7 +61,7 @@ def run(page, place):
         f"void ({browsing.PANEL}.content.activeCellIndex = {place}, window.ran = false, "
         "window.jupyterapp.commands.execute('notebook:run-cell').then(() => window.ran = true))"
     )
-    page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT)
+    page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT, polling=browsing.POLL)
 
 
 def cell(page, place):
@@ -130,7 +130,7 @@ def test_the_map_says_what_is_begun_and_what_comes_next(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_buttons_answers_and_bars_can_be_seen_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'")
+    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
     page.wait_for_timeout(500)
     words = page.evaluate(
         """[...document.querySelectorAll('.jp-OutputArea button, .widget-html-content div[style*="border-left"]')].map(box => {
@@ -156,6 +156,7 @@ def test_buttons_stay_while_the_kernel_runs_and_feedback_stays_without_it(page):
     page.wait_for_function(
         "[...document.querySelectorAll('.jupyter-widgets')].some(box => box.textContent.includes('model not found'))",
         timeout=WAIT,
+        polling=browsing.POLL,
     )
     assert not page.get_by_text("Error displaying widget").first.is_visible()
     assert page.get_by_text("Exercise 0.2 · passed · 2 of 2 points").is_visible()
@@ -165,8 +166,10 @@ def test_buttons_stay_while_the_kernel_runs_and_feedback_stays_without_it(page):
 def opened_again(page):
     """Save the notebook and load the page anew."""
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_function(f"!{browsing.PANEL}.context.model.dirty", timeout=WAIT)
+    page.wait_for_function(f"!{browsing.PANEL}.context.model.dirty", timeout=WAIT, polling=browsing.POLL)
     page.reload()
     page.wait_for_function(
-        "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
+        "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
+        timeout=WAIT,
+        polling=browsing.POLL,
     )
