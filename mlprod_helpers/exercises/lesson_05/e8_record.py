@@ -221,7 +221,7 @@ def too_slow_a_promise():
 
 @record.misconception(
     "you promised to answer fewer requests per second than arrive in the busiest hour. `qps` does not say how many arrive in a quiet minute, but how many the servers can answer.",
-    when=lambda seen: seen.values["qps"] < RATE,
+    when=lambda seen: -math.inf < seen.values["qps"] < RATE,
 )
 def quiet_minute():
     return right_values(qps=76.0)
@@ -229,7 +229,7 @@ def quiet_minute():
 
 @record.misconception(
     "you promised more answers per second than the servers can give. A request takes 50 ms on average, so a server that is always busy answers about 20 requests a second.",
-    when=lambda seen: seen.values["qps"] > 1.05 * seen.values["servers"] / SERVICE.mean,
+    when=lambda seen: 1.05 * seen.values["servers"] / SERVICE.mean < seen.values["qps"] < math.inf,
 )
 def beyond_all_servers():
     return right_values(qps=150.0)
