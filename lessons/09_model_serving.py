@@ -242,7 +242,7 @@ if LIVE:
 #
 # - the request has an id and the clock is running before any step can refuse the request,
 # - the size is checked before the body is parsed,
-# - the model gets only requests that were parsed, validated and given a place,
+# - the model gets only requests that were parsed, then validated, and given a place,
 # - an answer is checked before it is sent or recorded.
 
 # %% exercise="9.2"
@@ -363,7 +363,7 @@ with tempfile.TemporaryDirectory() as folder:
 # - For every mistake by the sender, return a 4xx and `{"error": "..."}` with a non-empty message. The message may name a field, but must not repeat a value.
 # - Refuse a body of more than 2,000 characters before you parse it as JSON.
 # - `eta_model` returns NaN for flights that it does not know. This is not the sender's mistake, so return a 5xx with an `error` and no `eta`.
-# - `handle` never raises an exception.
+# - `handle` never raises an exception, not even for `"[" * 1900`.
 
 # %%
 import math
@@ -785,7 +785,7 @@ care = {
 lesson.check("9.6")
 
 # %% [markdown]
-# For `"database"`, only a restart is wrong. Some teams take the replicas out of rotation, and others leave them alone.
+# For `"database"`, only a restart is wrong, and for `"leak"`, only leaving the replica alone.
 #
 # <details><summary>Slow starts in Kubernetes</summary>
 #

@@ -63,14 +63,24 @@ def life(answer, rng, expect):
         expect.true(
             _before(answer, "parse", "validate", "predict"),
             VALID,
-            "a request can reach the model without all checks",
+            "a request can reach the model without all checks"
+            if _unchecked(answer)
+            else "fields are checked before the body is read",
         )
         expect.true(
             _before(answer, "predict", "plausible", "respond"),
             LOOKED_AT,
-            "the answer is sent before it is checked",
+            "the answer is sent before it is checked"
+            if _before(answer, "respond", "plausible")
+            else "there is no answer yet when it is checked",
         )
-        expect.true(_before(answer, "predict", "plausible", "record"), KNOWN, "the line is written too early")
+        early = _before(answer, "record", "predict") or _before(answer, "record", "plausible")
+        expect.true(not early, KNOWN, "the line is written too early")
+
+
+def _unchecked(order):
+    """Does the model get a request before it is parsed or before it is validated?"""
+    return not (_before(order, "parse", "predict") and _before(order, "validate", "predict"))
 
 
 def _moved(step, place):
@@ -91,7 +101,7 @@ def _can_be_defended(answer, rng):
 
 @life.misconception(
     "you sent the model a request that was not checked. The model then makes a prediction even for a flight of -5 miles. Put the checks of the input before `predict`.",
-    when=lambda seen: not held(seen)[VALID],
+    when=lambda seen: _unchecked(seen.values["life"]),
 )
 def predicts_before_it_validates():
     return ["clock", "id", "size", "parse", "queue", "predict", "validate", "plausible", "respond", "record"]
@@ -106,7 +116,7 @@ def clock_around_the_model():
 
 
 @life.misconception(
-    "you write the log line before the answer is known. The line cannot say how the request ended, because status and prediction do not exist yet. Move `record` toward the end.",
+    "you write the log line before the answer is checked. The line cannot say how the request ended, because its status is not known yet. Move `record` toward the end.",
     when=lambda seen: not held(seen)[KNOWN],
 )
 def logs_on_arrival():
@@ -123,7 +133,7 @@ def names_the_answer_only():
 
 @life.misconception(
     "you check the answer after it is sent. You cannot take back an answer that a user has seen. Put `plausible` between `predict` and `respond`.",
-    when=lambda seen: not held(seen)[LOOKED_AT],
+    when=lambda seen: _before(seen.values["life"], "respond", "plausible"),
 )
 def looks_afterwards():
     return ["clock", "id", "size", "parse", "validate", "queue", "predict", "respond", "plausible", "record"]
