@@ -1,6 +1,7 @@
 """Exercise 9.4, Debug the micro-batcher."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -90,6 +91,7 @@ def serve_in_batches(answer, rng, expect):
     trickle = np.arange(5) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
     mixed = np.sort(rng.uniform(0, 6 * wait, 5 * size))
     whole = int(rng.integers(1, 50)) + wait * np.array([0, 1, 3, 3.5, 4, 6])  # two come in the last moment
+    first = int(rng.integers(1, 50)) + wait * np.array([0, 0.6, 3, 3.3, 3.9, 4.1, 6])
     cases = {
         "burst": (_requests(rng, burst), size, wait),
         "alone": (_requests(rng, alone), size, wait),
@@ -101,10 +103,12 @@ def serve_in_batches(answer, rng, expect):
         "in time": (_requests(rng, whole), 3, wait),
         "ones": (_requests(rng, burst[:4]), 1, wait),
         "nobody": ([], size, wait),
+        # a bad one shortly before a good one, which waits alone; later, shortly before three that fill a batch or do not
+        "bad first": (_requests(rng, first, bad=(0, 2)), 4, wait),
     }
     got = {name: answer(*each) for name, each in cases.items()}
     want = {name: _batched(*each) for name, each in cases.items()}
-    seen = _Compared(got, want)
+    seen = _Compared(cases, got, want)
     good = {name: [key for key, (status, *_) in want[name].items() if status == 200] for name in cases}
     bad = {name: [key for key in want[name] if key not in good[name]] for name in cases}
     with expect.defining():
@@ -116,13 +120,15 @@ def serve_in_batches(answer, rng, expect):
         expect.true(not count, ALL_ANSWERED, count[0] if count else "")
         off = seen.first_off({name: seen.answered(name, good[name]) for name in cases}, "eta")
         expect.true(not off and seen.answered("burst", good["burst"]), OWN_ANSWER, off or "nobody gets one")
-        off = seen.first_off({name: good[name] for name in ("bad", "bad and late")}, "status")
+        off = seen.first_off({name: good[name] for name in ("bad", "bad and late", "bad first")}, "status")
         expect.true(not off, OTHERS, off)
-    off = seen.first_off({name: bad[name] for name in ("bad", "bad and late")}, "status", "time", "eta")
+    off = seen.first_off(
+        {name: bad[name] for name in ("bad", "bad and late", "bad first")}, "status", "time", "eta"
+    )
     expect.true(not off, BAD_ROW, off)
     for what, names in (
         (FULL_BATCH, ("burst", "bad")),
-        (LONELY, ("alone", "bad and late")),
+        (LONELY, ("alone", "bad and late", "bad first")),
         (STEADY, ("trickle", "mixed")),
         (ON_TIME, ("in time",)),
         (NOBODY, ("ones", "nobody")),
@@ -139,8 +145,8 @@ def _bad_places(size):
 class _Compared:
     """Answers of a batcher beside those that are right, by case and id."""
 
-    def __init__(self, got, want):
-        self.want = want
+    def __init__(self, cases, got, want):
+        self.cases, self.want = cases, want
         self.got = {name: {row["id"]: row for row in rows} for name, rows in got.items()}
 
     def answered(self, name, keys):
@@ -154,11 +160,27 @@ class _Compared:
                 right = dict(zip(("status", "eta", "time"), self.want[name][key], strict=True))
                 row = self.got[name].get(key)
                 if row is None:
-                    return f"{key} ({name}) has no answer"
+                    return f"{key} has no answer: {self._about(name, key)}"
                 for part in parts:
                     if not _same(row[part], right[part]):
-                        return f"{part} of {key} ({name}) is {row[part]!r}"
+                        return f"{part} of {key} is {row[part]!r}, not {_rounded(right[part])!r}: {self._about(name, key)}"
         return ""
+
+    def _about(self, name, key):
+        """A request, those before it, and the other arguments, in words."""
+        requests, size, wait = self.cases[name]
+        place = next(i for i, row in enumerate(requests) if row["id"] == key)
+        times = ", ".join(
+            f"{row['time']:g}{' (bad)' if _bad(row['distance']) else ''}"
+            for row in requests[max(place - 3, 0) : place]
+        )
+        before = f", after those at {times}" if times else ""
+        came = f"it came at {requests[place]['time']:g} with distance {requests[place]['distance']!r}"
+        return f"{came}{before}; max_size={size}, max_wait={wait:g} ({name})"
+
+
+def _rounded(value):
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _same(got, want):
@@ -206,17 +228,26 @@ def _near(got, want):
 
 
 def _kept_waiting(seen, case):
-    """Does the first request of a case get its answer later than `max_wait` after it came, or never?"""
+    """Is the first request of a steady stream of five answered `max_wait` after the last of them?"""
     requests, _, wait = seen.calls[case].given
-    times = [row["time"] for row in seen.outputs[case] if row["id"] == requests[0]["id"]]
-    return not times or times[0] > requests[0]["time"] + wait + 1e-6
+    return abs(_answered_at(seen, case, 0) - requests[4]["time"] - wait) < 1e-3
 
 
-def _waits_for_company(seen):
-    """Is a lonely request answered only when the next one has come, or never?"""
-    first, second = seen.calls[1].given[0][:2]
-    times = [row["time"] for row in seen.outputs[1] if row["id"] == first["id"]]
-    return not times or times[0] >= second["time"]
+def _answered_at(seen, case, place):
+    """When a request of a case is answered; infinity if never."""
+    name = seen.calls[case].given[0][place]["id"]
+    return next((row["time"] for row in seen.outputs[case] if row["id"] == name), math.inf)
+
+
+def _waits_until_full(seen):
+    """Is the first of three lonely requests answered only with the last one, or never?"""
+    return _answered_at(seen, 1, 0) >= seen.calls[1].given[0][2]["time"]
+
+
+def _waits_for_the_next(seen):
+    """Is each of the first two lonely requests answered when the next one comes?"""
+    times = [row["time"] for row in seen.calls[1].given[0]]
+    return all(abs(_answered_at(seen, 1, i) - times[i + 1]) < 1e-6 for i in (0, 1))
 
 
 def _swapped(seen):
@@ -264,7 +295,7 @@ def as_it_was(requests, max_size, max_wait):
 
 @serve_in_batches.misconception(
     "you wait until a batch is full. A single request at night then waits until the morning. Close a batch `max_wait` seconds after its first request.",
-    when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_for_company(seen),
+    when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_until_full(seen),
 )
 def waits_until_full(requests, max_size, max_wait):
     answers, batch = {}, []
@@ -284,6 +315,32 @@ def waits_until_full(requests, max_size, max_wait):
         answers |= {
             each["id"]: (200, eta, requests[-1]["time"]) for each, eta in zip(batch, etas, strict=True)
         }
+    return _rows(answers)
+
+
+@serve_in_batches.misconception(
+    "you answered a batch only when the next request arrived. If that takes until the morning, users wait all night. The time of the answer follows from `max_wait` and the batch's first request alone.",
+    when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_for_the_next(seen),
+)
+def waits_for_the_next(requests, max_size, max_wait):
+    answers, batch = {}, []
+
+    def close(time):
+        etas = eta_batch([each["distance"] for each in batch])
+        answers.update({each["id"]: (200, eta, time) for each, eta in zip(batch, etas, strict=True)})
+        batch.clear()
+
+    for request in requests:
+        if batch and request["time"] > batch[0]["time"] + max_wait:
+            close(request["time"])
+        if _bad(request["distance"]):
+            answers[request["id"]] = (422, None, request["time"])
+            continue
+        batch.append(request)
+        if len(batch) == max_size:
+            close(request["time"])
+    if batch:
+        close(batch[0]["time"] + max_wait)
     return _rows(answers)
 
 
