@@ -45,6 +45,9 @@ def queue_limit(answer, rng, expect):
         service * rounds,
         "; the last answer is just in time",
     )
+    _ask_limit(
+        expect, answer, int(rng.integers(2, 6)), *_just_late(rng), "; one more round would be just late"
+    )
     _ask_limit(expect, answer, int(rng.integers(2, 6)), *_rounds(rng, 1, 2), "; only one round fits")
     service, _ = _rounds(rng, 1, 2)
     _ask_limit(expect, answer, int(rng.integers(2, 6)), service, 0.6 * service, "; nobody can be in time")
@@ -55,6 +58,12 @@ def _rounds(rng, low, high):
     service = int(rng.integers(20, 60)) / 1000
     rounds = int(rng.integers(low, high)) + float(rng.uniform(0.55, 0.9))
     return service, round(service * rounds, 4)
+
+
+def _just_late(rng):
+    """(service, target): a target that is short of a whole number of rounds by a four-hundredth of one; in whole milliseconds, it is not."""
+    service = int(rng.integers(20, 60)) / 1000 + 0.0004
+    return service, round(service * (int(rng.integers(3, 7)) - 0.0025), 6)
 
 
 def _ask_limit(expect, answer, servers, service, target, more=""):
@@ -68,7 +77,7 @@ def _ask_limit(expect, answer, servers, service, target, more=""):
     if limit > best:
         crowd = servers + int(min(limit, best + 3 * servers))
         last = simulate(np.zeros(crowd), service, servers).latency.max()
-        why = f"{crowd} requests arrive together and are let in, and the last one is answered after {1000 * last:.0f} ms"
+        why = f"{crowd} requests arrive together and are let in, and the last one is answered after {1000 * last:.5g} ms"
     elif limit < best:
         why = f"a queue of {limit + 1:.0f} would be served in time, too, but one of its requests is refused"
     expect.true(limit == best, name, why)
