@@ -174,12 +174,6 @@ def _close_frames(a, b, rtol, atol):
     )
 
 
-def _are_plain(items):
-    """Whether all are texts, or all finite floats, which travel as they are; a sum is the quickest way to know."""
-    kinds = set(map(type, items))
-    return kinds <= {str} or (kinds == {float} and math.isfinite(sum(items)))
-
-
 class _Encoder:
     def __init__(self):
         self.items = self.bytes = 0
@@ -240,9 +234,11 @@ class _Encoder:
         return {"type": "NaT"} if value is pd.NaT else {"type": kind.__name__, "text": value.isoformat()}
 
     def listing(self, value, depth):
-        if type(value) is list and _are_plain(value):
-            self._count(len(value))  # in one go: a season's history is many of these
-            self._room(sum(map(len, value)) if value and type(value[0]) is str else 0)
+        # texts or finite floats, and None, travel as they are, in one go: a season's history is many of these
+        kinds = set(map(type, value)) - {type(None)} if type(value) is list else {list}
+        if kinds <= {str} or (kinds == {float} and math.isfinite(sum(filter(None, value)))):
+            self._count(len(value))
+            self._room(sum(map(len, filter(None, value))) if kinds == {str} else 0)
             return {"type": "list", "items": list(value)}
         # by the methods of the plain type: those of a subclass may do anything, and for ever
         for name, kind in _LISTINGS.items():
@@ -368,10 +364,11 @@ def _array(data):
 
 
 def _objects(data):
-    is_text = data["dtype"] != "|O"
+    if data["dtype"] != "|O":
+        return np.array(_items(data), dtype=str).reshape(data["shape"])
     array = np.empty(len(data["items"]), dtype=object)
     array[:] = _items(data)
-    return (array.astype(str) if is_text else array).reshape(data["shape"])
+    return array.reshape(data["shape"])
 
 
 def _category(data):

@@ -51,7 +51,7 @@ def observe(observation, memory):
         "config": observation["config"],
         "pages": observation["pages"],
         "deploys": observation["deploys"],
-        "dests": sorted({str(dest) for dest in observation["log"]["dest"]}),
+        "dests": sorted(set(observation["log"]["dest"].tolist())),
         "memory": memory,
     }
 

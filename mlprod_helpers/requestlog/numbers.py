@@ -16,6 +16,8 @@ def as_floats(values, name="values"):
     Traceback (most recent call last):
     ValueError: delays must be numbers, but 'late' is none: convert it or leave it out.
     """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return np.asarray(values, dtype=float)
     odd = f"of type {getattr(values, 'dtype', type(values).__name__)}"
     try:
         if np.ndim(values) != 1:

@@ -60,6 +60,11 @@ class Rows:
             self._where[column, value] = mask.to_numpy(dtype=bool, na_value=False)
         return self._where[column, value]
 
+    def distinct(self, column):
+        """The different values of a feature."""
+        need_columns(self.features, [column])
+        return self.features[column].unique()
+
     def _values(self, name):
         have = self.columns
         done = (
@@ -141,10 +146,8 @@ class Metrics:
     def segments(self, column):
         """The values of a column of the log, sorted (by kind where numbers and text are mixed); None at the end stands for the
         requests without a value."""
-        frames = [rows.features for rows in self._rows.values()]
-        need_columns(frames[0], [column])
         try:
-            distinct = {value for frame in frames for value in frame[column].unique()}
+            distinct = {value for rows in self._rows.values() for value in rows.distinct(column)}
         except TypeError:
             raise ValueError(
                 f"The log's {column!r} holds lists or the like: a segment is a number or a name."

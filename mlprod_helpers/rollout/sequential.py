@@ -195,13 +195,15 @@ def _codes(users, n, m):
     """The users of both versions as whole numbers from 0."""
     if users is None:
         return None
-    stable, canary = (pd.Series(part, dtype=None if len(part) else object) for part in users)
+    stable, canary = users
     if (len(stable), len(canary)) != (n, m):
         raise ValueError(
             f"users names {len(stable)} and {len(canary)} requests, but there are {n} of stable and {m} of canary: "
             "give (stable's users, canary's users), one name a request."
         )
-    return user_codes(pd.concat([stable, canary]))
+    if all(isinstance(part, np.ndarray) and part.dtype == np.int64 for part in users):  # as in `Metrics`
+        return pd.factorize(np.concatenate(users))[0]
+    return user_codes(pd.concat(pd.Series(part, dtype=None if len(part) else object) for part in users))
 
 
 def finite(values, name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlprod_helpers.oncall.costs import COSTS
-from mlprod_helpers.oncall.season.world import LEAKING, caribbean
+from mlprod_helpers.oncall.season.world import LEAKING
 
 MOST_ERROR = 60.0  # minutes; beyond that nobody believes the answer
 OF_INPUTS = ("feed_outage", "unit_change", "stuck_feature", "skew")
@@ -27,19 +27,20 @@ def inputs_and_age(state, part, answer, reviewed, refused):
         told = np.where(reviewed, world.person[part], prediction)
         return dollars(told, flights.air_time[part], world.requests[part])
 
-    real = dollars(answer, flights.air_time[part], world.requests[part])
-    real = np.where(refused, world.requests[part] * COSTS["harmed_user"].dollars, real)
-    clean, plain = cost(version.predict(world, part, *inputs)), cost(version.weights.predict(*inputs))
+    plain = cost(version.weights.predict(*inputs))
+    clean = cost(version.predict(world, part, *inputs)) if version.code else plain
     kinds = [kind for kind in OF_INPUTS if state.is_on(kind)]
     kinds = kinds or (["gates and rolled-back features"] if state.off or state.gates else [])
+    if kinds:
+        real = dollars(answer, flights.air_time[part], world.requests[part])
+        real = np.where(refused, world.requests[part] * COSTS["harmed_user"].dollars, real)
     for kind in kinds:
         state.blame(kind, (real - clean).sum() / len(kinds))
     if version.code:
         state.blame(f"candidate {version.code}", (clean - plain).sum())
     stale = plain - cost(world.fresh[part])
-    new = np.zeros(len(stale), dtype=bool)
+    new = world.caribbean[part] & state.is_on("new_route")
     if state.is_on("new_route"):
-        new = caribbean(flights.rows(part))
         state.blame("new_route", stale[new].sum())
     state.blame("drift", stale[~new].sum())
 

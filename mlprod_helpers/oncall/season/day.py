@@ -132,12 +132,8 @@ def _reviewed(state, part):
     wanted = np.full(part.stop - part.start, degree == "human only")
     if degree == "partial":
         wanted = doubt(state.world.flights.distance[part]) >= state.automation["threshold"]
-        codes = [
-            state.world.flights.dests.index(name)
-            for name in state.automation["always"]
-            if name in state.world.flights.dests
-        ]
-        wanted |= np.isin(state.world.flights.dest[part], codes)
+        for name in set(state.automation["always"]) & set(state.world.flights.dests):
+            wanted |= state.world.flights.dest[part] == state.world.flights.dests.index(name)
     most = ILL if state.is_on("reviewers") else HUMANS
     turn = np.cumsum(wanted)
     return wanted & (turn <= most), wanted & (turn > most)

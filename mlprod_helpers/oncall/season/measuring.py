@@ -15,12 +15,13 @@ SHOWN = 28  # mornings of the history
 
 def measure(state):
     """Add this morning's metrics to the history: yesterday's, and the errors of the newest day with labels."""
-    values = _of_yesterday(state, state.day - 1) | _of_labels(state, state.day - 2, state.day)
+    new = _new_dests(state)
+    values = _of_yesterday(state, state.day - 1, new) | _of_labels(state, state.day - 2, state.day, new)
     for name, value in values.items():
         state.history[name].append(None if value is None else round(float(value), 4))
 
 
-def _of_yesterday(state, day):
+def _of_yesterday(state, day, new):
     record, world = state.records[day], state.world
     part, requests = record["part"], record["requests"]
     total = max(requests.sum(), 1)
@@ -30,35 +31,34 @@ def _of_yesterday(state, day):
     wind = float(record["wind"][0])
     winds = [float(state.records[d]["wind"][0]) for d in range(day, day - 15, -1) if d in state.records]
     same = next((i for i, other in enumerate(winds) if other != wind), len(winds)) - 1
-    new = _is_new(state, part)
+    missing = np.isnan(record["distance"])
     return {
         "requests": requests.sum(),
         "failed_share": record["failed"].sum() / total,
         "latency_p95": p95,
         "attempts": attempts,
-        "missing_share": requests[np.isnan(record["distance"])].sum() / total,
-        "distance_off_share": requests[off].sum() / total,
+        "missing_share": requests @ missing / total,
+        "distance_off_share": requests @ off / total,
         "distance_ratio": np.median(ratio[off]) if off.any() else 1.0,
-        "distance_mean": np.nansum(record["distance"] * requests)
-        / max(requests[~np.isnan(record["distance"])].sum(), 1),
+        "distance_mean": (np.where(missing, 0, record["distance"]) * requests).sum()
+        / max(requests @ ~missing, 1),
         "wind": wind,
         "wind_unchanged_days": same,
-        "new_route_share": requests[new].sum() / total,
-        "mismatch_share": requests[record["served_wind"] != record["wind"]].sum() / total,
-        "rejected_share": requests[record["refused"]].sum() / total,
+        "new_route_share": requests @ new[world.flights.dest[part]] / total,
+        "mismatch_share": requests @ (record["served_wind"] != record["wind"]) / total,
+        "rejected_share": requests @ record["refused"] / total,
         "late_reviews": record["late"].sum(),
         "personal_in_sample": record["found"],
     }
 
 
-def _is_new(state, part):
-    """Which flights go where hardly anybody went before the model's last day of training."""
+def _new_dests(state):
+    """Which destinations hardly anybody flew to before the model's last day of training."""
     until = state.serving.trained_until + BEFORE
-    flown = state.sums.by_dest[: until + 1, 0].sum(axis=0)
-    return flown[state.world.flights.dest[part]] < NEW
+    return state.sums.by_dest[: until + 1, 0].sum(axis=0) < NEW
 
 
-def _of_labels(state, day, morning):
+def _of_labels(state, day, morning, new):
     names = [name for name in METRICS if name.startswith(("labels", "error", "big"))]
     record = state.records.get(day)
     if record is None:
@@ -66,24 +66,23 @@ def _of_labels(state, day, morning):
     flights, part = state.world.flights, record["part"]
     there = record["known"] <= morning
     model = there & ~record["reviewed"] & ~record["late"] & ~record["refused"]
-    off = record["prediction"] - flights.air_time[part]
-    requests = record["requests"]
-    new = _is_new(state, part)
+    bias = record["prediction"] - flights.air_time[part]
+    error, requests, origin = np.abs(bias), record["requests"], flights.origin[part]
 
     def mean(values, rows=True):
         rows = model & rows
-        return (values * requests)[rows].sum() / requests[rows].sum() if requests[rows].sum() else None
+        total = requests @ rows
+        return (values * requests)[rows].sum() / total if total else None
 
-    origin = flights.origin[part]
     values = {
         "labels_share": there.mean(),
-        "error_mean": mean(np.abs(off)),
-        "error_bias": mean(off),
-        "big_error_share": mean(np.abs(off) > MOST_ERROR),
-        "error_new_routes": mean(np.abs(off), new),
+        "error_mean": mean(error),
+        "error_bias": mean(bias),
+        "big_error_share": mean(error > MOST_ERROR),
+        "error_new_routes": mean(error, new[flights.dest[part]]),
     }
     for code, name in enumerate(flights.origins):
-        values[f"error_{name.lower()}"] = mean(np.abs(off), origin == code)
+        values[f"error_{name.lower()}"] = mean(error, origin == code)
     return values
 
 
@@ -143,7 +142,7 @@ def _log(state):
     """The flights of the last three days as columns: a dict of arrays, for `pd.DataFrame(...)`."""
     days = [day for day in range(state.day - 3, state.day) if day in state.records]
     flights, records = state.world.flights, [state.records[day] for day in days]
-    rows = np.concatenate([np.arange(record["part"].start, record["part"].stop) for record in records])
+    rows = slice(records[0]["part"].start, records[-1]["part"].stop)  # one day after the other
     known = np.concatenate([record["known"] for record in records]) <= state.day
     columns = {
         "day": np.repeat(days, [len(record["known"]) for record in records]),

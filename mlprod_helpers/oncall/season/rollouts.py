@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from mlprod_helpers.oncall.actions import DAY
 from mlprod_helpers.oncall.catalog import Release
@@ -51,6 +50,20 @@ class Version(NamedTuple):
         """Which flights of a slice get no answer from its code."""
         laguardia = world.flights.origin[part] == world.flights.origins.index("LGA")
         return laguardia & (world.luck[part, 3] < self.release.silent)
+
+
+class Requests(Rows):
+    """The requests of one version; their airports are an array, which is faster than a frame."""
+
+    def __init__(self, columns, origin):
+        super().__init__(columns, None, np.ones(len(origin), dtype=bool))
+        self.origin = origin
+
+    def where(self, column, value):
+        return self.origin == value
+
+    def distinct(self, column):
+        return self.origin.tolist()
 
 
 def judge_named(name):
@@ -124,8 +137,7 @@ class Rollout:
         )
         columns["user_id"] = columns["user_id"].astype(np.int64)
         columns["unread"] = np.zeros(len(columns["time"]))
-        features = pd.DataFrame({"origin": pd.Series(columns.pop("origin"), dtype=object)})
-        return Rows(columns, features, np.ones(len(features), dtype=bool))
+        return Requests(columns, columns.pop("origin"))
 
     def _read(self, day, role, morning):
         """The columns of one day's requests of one version, at most `PER_FLIGHT` of a flight."""
@@ -209,4 +221,4 @@ def _normal(which, nth):
     """Numbers that look normal and are the same each time: quantiles in a scattered order."""
     from scipy.special import ndtri
 
-    return ndtri(((which * 37 + nth * 61) % 97 + 0.5) / 97)
+    return ndtri((np.arange(97) + 0.5) / 97)[(which * 37 + nth * 61) % 97]

@@ -15,8 +15,8 @@ from mlprod_helpers.oncall.season.day import run_day
 from mlprod_helpers.oncall.season.doing import arrive, carry_out, settle
 from mlprod_helpers.oncall.season.measuring import look, measure
 from mlprod_helpers.oncall.season.script import DAYS
-from mlprod_helpers.oncall.season.state import State, put_day
-from mlprod_helpers.oncall.season.world import USUAL, world
+from mlprod_helpers.oncall.season.state import State
+from mlprod_helpers.oncall.season.world import world
 
 
 class Season:
@@ -42,14 +42,9 @@ class Season:
         state = self._state = State(world(self.random_state))
         self.script = Seal(state.world.script)
         while state.day < 0:  # the history that says what is usual
-            day = state.day
-            if day >= -USUAL:
-                run_day(state)
-            else:
-                put_day(state, day, slice(None))
+            run_day(state)
             state.day += 1
-            if day >= -USUAL:
-                measure(state)
+            measure(state)
         state.forget_costs()
         state.usual = usual(state.history)
         state.alerts = Alerts(rules(state.usual))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +11,7 @@ from mlprod_helpers.oncall.catalog import Release
 from mlprod_helpers.oncall.costs import COSTS
 from mlprod_helpers.oncall.metrics import METRICS
 from mlprod_helpers.oncall.season.rollouts import Version
-from mlprod_helpers.oncall.season.script import DAYS
-from mlprod_helpers.oncall.season.world import BEFORE, TRAINED_UNTIL
-from mlprod_helpers.oncall.season.year import DaySums
+from mlprod_helpers.oncall.season.world import BEFORE, TRAINED_UNTIL, USUAL
 
 # minutes: in a label outage only the reports of flights that are slower than expected by so much arrive
 CENSORED = 5.0
@@ -23,14 +22,16 @@ LABELS = 2  # mornings after a day until its labels are there
 class State:
     """The service and its team on a day; `world` never changes.
 
-    `ends`, kind of incident -> the day on which it is over, which a repair brings forward; `stack`, the versions that have
-    served, the last one serves; `candidates`, name -> {"version", "shown"}; `off`, features that are rolled back; `records`, day
-    -> what was logged; `history`, metric -> a value each morning; `ledger`, a dict of dollars by cost for each day, `today` the
-    current one; `harm`, dollars by incident; `good` of `total` requests got a usable answer.
+    `starts` and `ends`, kind of incident -> its first day, and the day on which it is over, which a repair brings forward;
+    `stack`, the versions that have served, the last one serves; `candidates`, name -> {"version", "shown"}; `off`, features that
+    are rolled back; `sums`, what models are trained on, as if nothing broke on days that are to come; `records`, day -> what was
+    logged; `history`, metric -> a value each morning; `ledger`, a dict of dollars by cost for each day, `today` the current one;
+    `harm`, dollars by incident; `good` of `total` requests got a usable answer.
     """
 
     world: object
-    day: int = -BEFORE
+    day: int = -USUAL
+    starts: dict = field(default_factory=dict)
     ends: dict = field(default_factory=dict)
     stack: list = field(default_factory=list)
     candidates: dict = field(default_factory=dict)
@@ -56,8 +57,9 @@ class State:
 
     def __post_init__(self):
         self.ends = {event.kind: event.end for event in self.world.script.events}
+        self.starts = {event.kind: event.start for event in self.world.script.events}
         self.stack = [Version("m0", self.world.first, Release("the first model"), TRAINED_UNTIL)]
-        self.sums = DaySums(BEFORE + DAYS, len(self.world.flights.dests))
+        self.sums = copy.deepcopy(self.world.clean)
 
     @property
     def serving(self):
@@ -66,10 +68,7 @@ class State:
 
     def is_on(self, kind):
         """Whether an incident is there today, by the script and what was repaired."""
-        return any(
-            event.kind == kind and event.start <= self.day < self.ends[kind]
-            for event in self.world.script.events
-        )
+        return kind in self.starts and self.starts[kind] <= self.day < self.ends[kind]
 
     def pay(self, cost, amount):
         """Charge an amount of a cost to today."""
@@ -99,10 +98,6 @@ def label_mornings(state, part):
 
 def put_day(state, day, rows):
     """Add a day to what models are trained on."""
-    part = state.world.day(day)
-    flights, record = state.world.flights, state.records.get(day)
-    distance = record["distance"] if record else flights.distance[part]
-    wind = record["wind"] if record else flights.wind[part]
-    state.sums.put(
-        day + BEFORE, flights.dest[part][rows], distance[rows], wind[rows], flights.air_time[part][rows]
-    )
+    flights, record = state.world.flights, state.records[day]
+    dest, air_time = flights.dest[record["part"]], flights.air_time[record["part"]]
+    state.sums.put(day + BEFORE, dest[rows], record["distance"][rows], record["wind"][rows], air_time[rows])

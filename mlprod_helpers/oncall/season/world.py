@@ -5,6 +5,7 @@ Day 0 is the season's first day; the 62 days before it are the history from whic
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import itertools
 from typing import NamedTuple
@@ -39,6 +40,7 @@ class World(NamedTuple):
     rows: tuple  # a slice of the flights for each day
     requests: np.ndarray
     luck: np.ndarray  # (flights, 4), uniform: routing, failures, lost requests, who is answered wrongly
+    caribbean: np.ndarray  # which flights go to the new terminal's destinations
     person: np.ndarray  # what a person would answer
     usual_distance: np.ndarray  # of the route, NaN where it was never flown in the history
     broken: dict  # kind -> array over flights; see `_broken`
@@ -47,7 +49,8 @@ class World(NamedTuple):
     )
     found: np.ndarray  # mail addresses found in each day's sample while they leak
     noise: np.ndarray  # (flights,) normal, for candidates
-    fresh: np.ndarray  # what a model would predict that is retrained each day on 28 clean days
+    clean: DaySums  # what models would be trained on if nothing were broken
+    fresh: np.ndarray  # from day 0, what a model would predict that is retrained each day on 28 clean days
     first: object  # Weights of the first model
 
     def day(self, day):
@@ -56,7 +59,7 @@ class World(NamedTuple):
 
     def date(self, day):
         """The calendar date of a day, as text."""
-        return str((pd.Timestamp("2013-01-01") + pd.Timedelta(days=self.script.first_day + day)).date())
+        return str(dt.date(2013, 1, 1) + dt.timedelta(days=self.script.first_day + day))
 
 
 @functools.lru_cache(maxsize=16)
@@ -82,12 +85,14 @@ def world(seed):
         rows,
         _requests(script, flights, streams[1]),
         streams[2].random((n, 4)),
+        caribbean(flights),
         np.round(flights.air_time + noise),
         _usual_distance(flights),
         _broken(script, flights),
         _service(script, streams[4]),
         _found(script, streams[4]),
         streams[3].standard_normal(n),
+        clean,
         _fresh(flights, rows, clean),
         first,
     )
@@ -159,9 +164,8 @@ def _sums(flights, rows):
 
 def _fresh(flights, rows, clean):
     answers = np.zeros(len(flights.day))
-    for day, part in enumerate(rows):
-        known = max(day - 2, 20)
-        weights = clean.train(day_weights(len(rows), known, window=28))
+    for day, part in enumerate(rows[BEFORE:], start=BEFORE):
+        weights = clean.train(day_weights(len(rows), day - 2, window=28))
         answers[part] = weights.predict(flights.distance[part], flights.wind[part], flights.dest[part])
     return answers
 
@@ -175,7 +179,7 @@ def _broken(script, flights):
     for event in script.events:
         first, last = (int(row) for row in np.searchsorted(flights.day, [event.start, event.end]))
         window = {"start": first, "end": last}
-        there = {"where": {"origin": event.origin}}
+        there = {"where": {"origin": flights.origins.index(event.origin)}}
         values = {"distance": flights.distance, "wind": flights.wind, "sign": np.ones(len(flights.day))}
         if event.kind == "feed_outage":
             fault = faults.FeedOutage("distance", **window, **there)
@@ -188,8 +192,8 @@ def _broken(script, flights):
             fault = faults.UnitChange("sign", -1.0, **window)
         else:
             continue
-        frame = pd.DataFrame(values | {"origin": np.array(flights.origins)[flights.origin]})
         column = fault.columns[0]
+        frame = pd.DataFrame({column: values[column], "origin": flights.origin})
         broken[event.kind] = faults.apply(frame, fault)[0][column].to_numpy()
     return broken
 

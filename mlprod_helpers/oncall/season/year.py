@@ -108,7 +108,7 @@ class DaySums:
             return None
         weights = np.asarray(weights, dtype=float)[used]
         p = weights @ self.products[used]
-        sums = np.tensordot(weights, self.by_dest[used], axes=1)  # (inputs and air time, dests)
+        sums = (weights @ self.by_dest[used].reshape(len(used), -1)).reshape(4, -1)  # inputs and air time
         if sums[0].sum() < 50:
             return None
         gram = np.array([[p[0], p[1], p[2]], [p[1], p[4], p[5]], [p[2], p[5], p[7]]])
