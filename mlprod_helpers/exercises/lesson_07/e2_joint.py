@@ -34,6 +34,7 @@ def joint(answer, rng, expect):
         answer(both, model_only, human_only, 1.0, 1.0), both + model_only, "everybody always follows"
     )
     expect.close(answer(0.0, 0.0, 0.0, 0.5, 0.5), 0.0, "neither is ever right")
+    expect.close(answer(1.0, 0.0, 0.0, 0.5, 0.5), 1.0, "both are always right")
 
 
 @joint.inputs
