@@ -486,7 +486,7 @@ shown["missing now"] = (100 * busy.table["missing_current"]).map("{:.1f}%".forma
 shown.assign(worth=worth)
 
 # %% [markdown]
-# Which columns should somebody look at today? Choose a column if it changed by 0.2 sd or more or has many more missing values, *and* shuffling it makes the error clearly larger. Write a list of names.
+# Which columns should somebody look at today? Choose a column if its effect is 0.2 sd or more *and* shuffling it makes the error clearly larger. Write a list of names.
 
 # %% exercise="3.4"
 ### BEGIN SOLUTION

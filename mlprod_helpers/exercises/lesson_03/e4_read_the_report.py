@@ -37,7 +37,7 @@ def read_the_report(answer, rng, expect):
 
 @read_the_report.misconception(
     "you chose every significant column. With 100,000 rows all twelve columns are significant, because a p-value says that something changed, not how much. Look at the effect and at `worth`.",
-    when=lambda seen: len(set(seen.values["for_a_person"])) >= 7,
+    when=lambda seen: set(seen.values["for_a_person"]) == set(BUSY),
 )
 def all_that_is_significant():
     return list(BUSY)
@@ -45,27 +45,30 @@ def all_that_is_significant():
 
 @read_the_report.misconception(
     "you chose the column with the largest effect. The model does not use that column, so it does no harm. A smaller effect in a column that the model needs does more harm. Look at `worth`.",
-    when=lambda seen: "fuel_price" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+    when=lambda seen: (
+        "fuel_price" in seen.values["for_a_person"] and "distance" not in seen.values["for_a_person"]
+    ),
 )
 def largest_effect():
     return ["fuel_price"]
 
 
 @read_the_report.misconception(
-    "you looked only at the values. In one column the values are as before, but seven times as many are missing. That is "
-    "probably a fault, and somebody can repair it.",
+    "you left out a column that drifted and that the model uses. Its values are as before, but seven times as many are missing. "
+    "The effect counts them, too. They are probably a fault, and somebody can repair it.",
     when=lambda seen: (
         "taxi_queue" not in seen.values["for_a_person"] and "wind" in seen.values["for_a_person"]
     ),
 )
-def values_only():
+def without_the_missing_values():
     return ["wind"]
 
 
 @read_the_report.misconception(
-    "you chose a column because it matters to the model, although it hardly changed. The column that matters most to the "
-    "model shifted by only 0.03 standard deviations.",
-    when=lambda seen: "distance" in seen.values["for_a_person"] and len(seen.values["for_a_person"]) < 7,
+    "you chose the column that matters most to the model, although it hardly changed. It shifted by only 0.03 standard deviations.",
+    when=lambda seen: (
+        "distance" in seen.values["for_a_person"] and "fuel_price" not in seen.values["for_a_person"]
+    ),
 )
 def most_important_column():
     return ["distance", "wind", "taxi_queue"]
