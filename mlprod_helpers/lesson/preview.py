@@ -16,6 +16,8 @@ def value_text(value, digits=4, most=MOST):
 
     >>> value_text([0.123456, 2.0]), value_text(np.arange(100))
     ('[0.1235, 2]', 'an array of 100 values')
+    >>> value_text({"week": 3, "psi": np.zeros(10)})
+    "{'week': 3, 'psi': an array of 10 values}"
     """
     try:
         text = _text(value, digits)
@@ -96,7 +98,8 @@ def _text(value, digits):
     if isinstance(value, dict):
         if len(value) > FEW:
             return None
-        return "{" + ", ".join(f"{_text(k, digits)}: {_text(v, digits)}" for k, v in value.items()) + "}"
+        entries = (f"{_text(k, digits)}: {_text(v, digits) or _summary(v)}" for k, v in value.items())
+        return "{" + ", ".join(entries) + "}"
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
         if len(items) > FEW:
