@@ -55,6 +55,7 @@ def pvalue(answer, rng, expect):
                 break
         seeds = [int(seed) for seed in rng.choice(10_000, 5 if number == 2 else 1, replace=False)]
         got = [answer(X, s, n_permutations, seed) for seed in seeds]
+        orders = n_permutations + 1
         slack = 4.5 * math.sqrt(want * (1 - want) * (1 / n_permutations / len(seeds) + 1 / 300)) + 0.01
         with expect.defining():
             expect.within(
@@ -63,13 +64,16 @@ def pvalue(answer, rng, expect):
                 want + slack,
                 f"nothing differs, {n} against {m} rows{', correlated columns' if number == 3 else ''}: the p-value is close to the expected one",
             )
-        if number == 1:
             expect.true(
-                answer(X, s, n_permutations, seeds[0]) == got[0],
-                "the same seed gives the same p-value",
-                "a second call gives another one",
+                all(_counts(p, orders) for p in got),
+                f"{n} against {m} rows: the p-value is a whole number divided by {orders}, the number of orders",
+                f"times {orders}, it is {float(got[0]) * orders:.3f}",
             )
         if number == 2:
+            again = [answer(X, s, n_permutations, seed) for seed in seeds[:3]]
+            expect.true(
+                again == got[:3], "the same seed gives the same p-value", "second calls give other ones"
+            )
             expect.true(len(set(got)) > 1, "another seed gives other shuffles", "five seeds give one p-value")
     # six rows, one column: one shuffle in three gives exactly the observed AUC of 1, and it counts
     order = rng.permutation(6)
@@ -77,6 +81,20 @@ def pvalue(answer, rng, expect):
     got = answer(X, np.repeat([0, 1], [5, 1])[order], 400, int(rng.integers(1000)))
     with expect.defining():
         expect.within(got, 0.23, 0.44, "5 against 1 row, AUC 1: some shuffles do exactly as well")
+        expect.true(
+            _counts(got, 401),
+            "5 against 1 row: orders that come twice count twice",
+            f"times 401, it is {float(got) * 401:.3f}",
+        )
+    got = answer(rng.normal(size=(2, 3)), np.array([1, 0]), 19, int(rng.integers(1000)))
+    with expect.defining():
+        expect.close(got, 1.0, "1 against 1 row, AUC 1: all 19 shuffles do exactly as well")
+    X, s, want = _far_below_a_half(rng)
+    got = answer(X, s, 120, int(rng.integers(1000)))
+    with expect.defining():
+        expect.within(
+            got, want - 0.12, 1, "one extreme row, and an AUC far below 0.5: nearly all shuffles do better"
+        )
     s = np.repeat([0, 1], 20)
     X = rng.normal(size=(40, 10))
     X[s == 1] += 1.5
@@ -84,6 +102,26 @@ def pvalue(answer, rng, expect):
         got = answer(X, s, few, int(rng.integers(1000)))
         with expect.defining():
             expect.close(got, 1 / (few + 1), f"everything differs: none of {few} shuffles comes near")
+
+
+def _counts(p, orders):
+    """Whether p is a whole number of these orders, divided by their number."""
+    return abs(float(p) * orders - np.round(float(p) * orders)) < 1e-6
+
+
+def _far_below_a_half(rng):
+    """One current row is extreme and the others are low: an AUC that few shuffles go below, and few exceed its distance from 0.5."""
+    while True:
+        X = rng.normal(size=(14, 1))
+        s = rng.permutation(np.repeat([0, 1], [8, 6]))
+        current = np.flatnonzero(s)
+        X[current[1:]] -= 0.8
+        X[current[0]] = 40
+        observed, null = _whole_procedure(X, s, 300, rng)
+        far = (np.abs(null - 0.5) >= abs(observed - 0.5)).mean()
+        want = (1 + (null >= observed).sum()) / 301
+        if observed < 0.4 and want > 0.85 and far < 0.5:
+            return X, s, want
 
 
 @pvalue.acceptable
@@ -109,7 +147,7 @@ def _is_a_permutation_p(answer, rng):
 def _pvalues_seen(seen):
     """p-values where nothing differs, and where everything does."""
     outputs = [float(output) for output in seen.outputs]
-    return outputs[:-3], outputs[-1]
+    return outputs[:10], outputs[-1]
 
 
 def _shuffles_labels_alone(seen):
