@@ -13,7 +13,8 @@ def _logged(rng, n, kinds, late):
     make = {
         "counter": lambda: np.arange(n) + 70_000 + 9_000 * late,
         "clock": lambda: (
-            pd.Timestamp("2013-07-01" if late else "2013-02-01").as_unit("us")
+            # both tables are of the same days, to the minute they have nothing in common
+            pd.Timestamp("2013-02-01 00:06" if late else "2013-02-01").as_unit("us")
             + pd.to_timedelta(rng.permutation(n) * 13, unit="min").as_unit("us")
         ),
         "pair": lambda: rng.choice(
@@ -101,7 +102,12 @@ def names_its_table(answer, rng, expect):
     honest = ["warmer", "busier", "same", "wait", "new"]
     drawn = (
         ("a counter and a mileage", ["counter", "pair"], [], 0),
-        ("a counter, a clock and a mileage", ["counter", "clock", "pair"], [], 0),
+        (
+            "a counter, a mileage and a clock that shows other minutes of the same days",
+            ["counter", "clock", "pair"],
+            [],
+            0,
+        ),
         ("none, and numbers are stored as 5 in one table, as 5.0 in the other", [], [], 0),
         (
             "one with values of the reference in 19 of 400 rows, and another one in 20",
@@ -110,7 +116,12 @@ def names_its_table(answer, rng, expect):
             400,
         ),
         ("one with values of the reference in the last 30 of 700 rows", ["few back"], [], 700),
-        ("none, and one with values of the reference in the last 12 of 200 rows", [], ["some back"], 200),
+        (
+            "none, and one with values of the reference in the last 12 of 200 rows, some of which repeat",
+            [],
+            ["some back"],
+            200,
+        ),
         (
             "one that is nearly always new; in another one half of the rows share one value",
             ["newer"],
@@ -128,6 +139,8 @@ def names_its_table(answer, rng, expect):
         reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
         if "5.0" in what:
             current = current.astype(dict.fromkeys(current.select_dtypes("number"), float))
+        if "repeat" in what:
+            current = current.iloc[[*range(m - 8), *[m - 1] * 8]].reset_index(drop=True)
         want = [name for name, kind in kinds.items() if kind in _NAMING]
         with expect.defining() if naming or more or "5.0" in what else contextlib.nullcontext():
             expect.same_set(
