@@ -43,16 +43,24 @@ def make_set(answer, rng, expect):
     for told, target, labeled in (
         ("labels in both tables", "air_time", True),
         ("no labels yet in the current table", "air_time", False),
-        ("rows that repeat, missing values, another target, columns in another order", "delay", False),
+        (
+            "rows that repeat, missing values and labels, another target, columns in another order",
+            "delay",
+            False,
+        ),
     ):
         n, m = (int(k) for k in rng.choice(np.arange(8, 30), size=2, replace=False))
         reference, current = _requests(rng, n, 0), _requests(rng, m, int(rng.integers(0, n)))
         if target == "delay":  # here the air time is an input
             for table in (reference, current):
                 table.insert(0, "delay", rng.normal(8, 20, len(table)).round())
+                table.insert(2, "delay_before", rng.normal(8, 20, len(table)).round())
                 table["air_time"] = table["air_time"].mask(rng.random(len(table)) < 0.2)
                 table.loc[table.index[3], "carrier"] = None
                 table.iloc[-2:] = table.iloc[:2].to_numpy()
+                # a row without a single input, and rows without a label: all stay
+                table.loc[table.index[4], table.columns != "delay"] = None
+                table.loc[table.index[5:7], "delay"] = np.nan
             current = current[current.columns[::-1]]
         if not labeled:
             current = current.drop(columns=target)
