@@ -25,12 +25,12 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 )
 def shift_of(answer, rng, expect):
     """`shift_of(auc)`: distance of two normal columns in standard deviations."""
-    aucs = [*rng.choice(np.arange(0.55, 0.96, 0.01), size=4, replace=False).round(2), 0.501, 0.999]
+    aucs = [*rng.choice(np.arange(0.55, 0.96, 0.01), size=4, replace=False).round(2), 0.501, 0.999, 0.99999]
     for auc in aucs:
         expect.close(answer(float(auc)), math.sqrt(2) * norm.ppf(auc), f"shift_of({auc:g})", rtol=1e-5)
     expect.close(answer(0.5), 0.0, "an AUC of 0.5 is no shift at all", atol=1e-6)
     with expect.defining():
-        for low in (round(float(rng.uniform(0.1, 0.45)), 2), 0.499):
+        for low in (round(float(rng.uniform(0.1, 0.45)), 2), 0.499, 0.0):
             expect.nan(answer(low), f"shift_of({low:g}): below 0.5 there is no distance, so NaN")
 
 
