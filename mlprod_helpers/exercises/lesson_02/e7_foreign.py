@@ -7,22 +7,22 @@ from scipy.spatial import cKDTree
 from mlprod_helpers.lesson.contract import Array, Function, exercise
 
 
-def _flown(rng, n, far=0.0):
+def _flown(rng, n, far=0.0, speed=7.5):
     """Distance, air time, fuel and hour of n flights: the first three go together. `far` moves the distances."""
     distance = rng.uniform(200, 2400, n) + far
-    air_time = distance / 7.5 + 18 + rng.normal(0, 5, n)
+    air_time = distance / speed + 18 + rng.normal(0, 5, n)
     fuel = 0.02 * air_time + 1.1 + rng.normal(0, 0.15, n)
     return pd.DataFrame(
         {"distance": distance, "air_time": air_time, "fuel": fuel, "hour": rng.integers(5, 23, n)}
     )
 
 
-def _slipped(rng, n):
+def _slipped(rng, n, speed=7.5):
     """Flights whose air time and fuel are those of other flights; each value on its own is an ordinary one."""
-    rows = _flown(rng, 6 * n)
+    rows = _flown(rng, 6 * n, speed=speed)
     others = rng.permutation(6 * n)
     rows[["air_time", "fuel"]] = rows[["air_time", "fuel"]].to_numpy()[others]
-    really = (rows["air_time"] - rows["distance"] / 7.5 - 18).abs() > 60  # by chance some pairs still fit
+    really = (rows["air_time"] - rows["distance"] / speed - 18).abs() > 60  # by chance some pairs still fit
     return rows[really].head(n)
 
 
@@ -45,14 +45,19 @@ def foreign(answer, rng, expect):
     """`foreign(reference, current)`: True for the rows of current that are unlike the reference."""
     reference = _flown(rng, 1200)
 
-    def mixture(n_own, n_slipped, n_far):
-        rows = pd.concat([_flown(rng, n_own), _slipped(rng, n_slipped), _flown(rng, n_far, far=4000)])
+    def mixture(n_own, n_slipped, n_far, speed=7.5):
+        parts = [
+            _flown(rng, n_own, speed=speed),
+            _slipped(rng, n_slipped, speed),
+            _flown(rng, n_far, far=4000, speed=speed),
+        ]
+        rows = pd.concat(parts)
         what = np.repeat(["own", "slipped", "far"], [n_own, n_slipped, n_far])
         order = rng.permutation(len(rows))
         return rows.iloc[order].reset_index(drop=True), what[order]
 
-    def flagged(rows):
-        mask = answer(reference, rows)
+    def flagged(rows, known=reference):
+        mask = answer(known, rows)
         return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
 
     mask = answer(reference, _flown(rng, 7))
@@ -60,9 +65,13 @@ def foreign(answer, rng, expect):
     clean, _ = mixture(1000, 0, 0)
     with expect.defining():
         expect.within(flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4% are flagged", show=True)
-        for share, sizes in (("one row in ten", (900, 50, 50)), ("one row in two", (600, 300, 300))):
-            rows, what = mixture(*sizes)
-            mask = flagged(rows)
+        for share, sizes, speed in (
+            ("one row in ten", (900, 50, 50), 7.5),
+            ("one row in two", (600, 300, 300), 7.5),
+            ("slower planes in both tables, one row in five", (480, 60, 60), 4.0),
+        ):
+            rows, what = mixture(*sizes, speed)
+            mask = flagged(rows, reference if speed == 7.5 else _flown(rng, 1200, speed=speed))
             for kind, low, high, told in (
                 ("own", 0, 0.04, "at most 4% of the others are flagged"),
                 ("far", 0.9, 1, "at least 90% of the flights above 4,000 miles are found"),
@@ -110,6 +119,8 @@ def _false_flags(seen):
 
 def _flags_each_tenth(seen):
     shares = [np.mean(mask) for mask in seen.outputs[1:]]
+    if any(len(mask) != len(rows) for (_, rows), mask in zip(seen.arguments, seen.outputs, strict=True)):
+        return False
     return max(shares) - min(shares) < 0.03 and min(shares) > 0.02 and max(shares) < 0.8
 
 
@@ -133,7 +144,18 @@ def _looks_at_columns(seen):
         _false_flags(seen) <= 0.04
         and _found(seen, "one row in two", "above 4,000") >= 0.7
         and _found(seen, "one row in two", "of another flight") < 0.8
+        and all(_is_a_box(rows, mask) for (_, rows), mask in zip(seen.arguments, seen.outputs, strict=True))
     )
+
+
+def _is_a_box(rows, mask):
+    """Whether each flagged row is outside the range of the others in some column, as if each column had its own limits."""
+    mask = np.asarray(mask)
+    if len(mask) != len(rows) or mask.all():
+        return False
+    ordinary = rows[~mask]
+    outside = ((rows < ordinary.min()) | (rows > ordinary.max())).any(axis=1).to_numpy()
+    return bool(outside[mask].all())
 
 
 def _distances(fitted, rows):
@@ -204,13 +226,11 @@ def with_a_covariance_model(reference, current):
 def residuals_and_range(reference, current):
     def parts(rows):
         return np.column_stack(
-            [
-                (rows["air_time"] - rows["distance"] / 7.5).to_numpy(),
-                (rows["fuel"] - 0.02 * rows["air_time"]).to_numpy(),
-                rows["distance"].to_numpy(),
-            ]
+            [*(rows[b] - np.polyval(line, rows[a]) for (a, b), line in lines.items()), rows["distance"]]
         )
 
+    pairs = (("distance", "air_time"), ("air_time", "fuel"))
+    lines = {(a, b): np.polyfit(reference[a], reference[b], 1) for a, b in pairs}
     known = parts(reference)
     low, high = known.min(axis=0), known.max(axis=0)
     new = parts(current)
