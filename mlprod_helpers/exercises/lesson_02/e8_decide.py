@@ -146,10 +146,13 @@ def weights_whatever(report):
 @decide.misconception(
     "you chose an expensive action for every drift. Here the inputs moved a little and many reference rows still resemble the week, so "
     "weights are enough and cost almost nothing. Look at `ess` first.",
-    when=lambda seen: _often(
-        seen,
-        lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
-        ("retrain", "gate", "repair"),
+    when=lambda seen: (
+        _often(
+            seen,
+            lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
+            ("retrain", "gate"),
+        )
+        and all(action != "reweight" for _, action in _decisions(seen))
     ),
 )
 def always_with_force(report):
