@@ -14,6 +14,8 @@ MORE_HOURS = {
     "a third hour": ("good but noisy", "bad for one airport"),
 }
 
+EQUALS = (30, 2, 33, 3, 28, 30, 4, 2)  # errors in percent of both versions, for the notes
+
 CALLS_APART = 60  # seconds: the shortest interval of a plan
 
 
@@ -66,6 +68,20 @@ def plan_and_judge(answer, rng, expect):
         # to stop everything, or nothing, is no judge
         with expect.defining() if kind in ("good", "bad") else contextlib.nullcontext():
             expect.within(mine, -math.inf, limit, what)
+    # for the notes: a judge with a fixed limit fails equal versions when both are in trouble, and only then
+    for percent in EQUALS:
+        equal = (dict.fromkeys(AIRPORTS, _as_all_are(requests, percent)) for requests in (20_000, 5000))
+        answer.release_judge(*equal)
+
+
+def _as_all_are(requests, percent):
+    return {
+        "requests": requests,
+        "errors": requests * percent // 100,
+        "error_rate": percent / 100,
+        "latency_p50": 100.0,
+        "latency_p99": 200.0,
+    }
 
 
 @plan_and_judge.acceptable
@@ -85,9 +101,9 @@ def _plan_of(seen):
 
 
 def _outcomes_of(seen):
-    """(all requests, errors of the old; of the new; outcome) of each call of the judge."""
+    """(all requests, errors of the old; of the new; outcome) of each check of the hours."""
     rows = []
-    for call in seen.calls:
+    for call in seen.calls[: -len(EQUALS)]:
         if call.name == "plan":
             continue
         stable, canary = call.given
@@ -124,14 +140,18 @@ def _reached_everybody(seen, kind):
 
 
 def _fails_on_luck(seen):
-    """How many checks failed although no airport was behind by more than luck, and errors were as usual?"""
+    """How many checks failed although no airport was behind by more than luck, errors were as usual and p99 near the old one?"""
     odd = 0
     for call in seen.calls:
         if call.name == "plan" or call.output[0] != "fail":
             continue
         stable, canary = call.given
         n, errors = (sum(each[what] for each in stable.values()) for what in ("requests", "errors"))
-        slow = any((each["latency_p50"] or 0) > 200 for each in canary.values())
+        slow = any(
+            (each["latency_p50"] or 0) > 200
+            or (each["latency_p99"] or 0) > 1.4 * (stable[airport]["latency_p99"] or math.inf)
+            for airport, each in canary.items()
+        )
         if errors < 0.09 * n and not slow:
             # one failure or two among a handful of requests are luck, whatever a normal approximation says
             odd += all(
@@ -166,20 +186,11 @@ def _skips_a_quiet_airport(seen):
     )
 
 
-def _fails_in_an_outage(seen):
-    """Whether a check failed while both versions were in trouble, the new one at no airport more than the old one."""
-    for call in seen.calls:
-        if call.name == "plan" or call.output[0] != "fail":
-            continue
-        stable, canary = call.given
-        n, errors = (sum(each[what] for each in stable.values()) for what in ("requests", "errors"))
-        if errors > 0.1 * n and all(
-            _behind(stable[airport], canary[airport]) < 1.5
-            and (canary[airport]["latency_p50"] or 0) < 1.5 * (stable[airport]["latency_p50"] or math.inf)
-            for airport in AIRPORTS
-        ):
-            return True
-    return False
+def _fails_equal_trouble(seen):
+    """Whether the judge fails equal versions when both are in trouble, and only then."""
+    last = seen.calls[-len(EQUALS) :]
+    failed = [call.name != "plan" and call.output[0] == "fail" for call in last]
+    return failed == [percent > 20 for percent in EQUALS]
 
 
 def _fails_alone(seen):
@@ -323,13 +334,13 @@ def only_errors():
 
 
 @plan_and_judge.misconception(
-    "you failed a version for any difference. With a few dozen requests, chance alone often makes one version look worse, so good versions are rolled back. Fail a version only for differences that are too large to be chance.",
+    "you failed a version for a difference that chance can make. With a few dozen requests, one of two equal versions often looks worse, so good versions are rolled back. Fail a version only for differences that are too large to be chance.",
     when=lambda seen: (
         _fails_on_luck(seen) >= 1
         and any(outcome == "pass" for *_, outcome in _outcomes_of(seen))
         and _costs_of_lines(seen)["bad"]
         and not (_costs_of_lines(seen)["good"] and _costs_of_lines(seen)["good but noisy"])
-        and not _fails_in_an_outage(seen)
+        and not _fails_equal_trouble(seen)
     ),
 )
 def any_difference():
@@ -346,7 +357,7 @@ def any_difference():
 
 @plan_and_judge.misconception(
     "you used a fixed limit. In an outage, both versions go above it, so a good version was rolled back. Compare with the old version in the same minutes.",
-    when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_in_an_outage(seen),
+    when=lambda seen: not _costs_of_lines(seen)["good but noisy"] and _fails_equal_trouble(seen),
 )
 def by_fixed_limits():
     return {
