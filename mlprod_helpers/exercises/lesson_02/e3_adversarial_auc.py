@@ -68,7 +68,8 @@ def adversarial_auc(answer, rng, expect):
     reference, current = _few_values(rng, 1050, 0), _few_values(rng, 300, 1)
     uneven = answer(reference, current)
     with expect.defining():
-        expect.within(uneven, 0.6, 0.76, "columns with few values, 3.5 times as many reference rows")
+        low = 0.6 if _is_of_labels(uneven) else 0.51
+        expect.within(uneven, low, 0.76, "columns with few values, 3.5 times as many reference rows")
     while True:
         reference, current = _few_values(rng, 525, 0), _few_values(rng, 150, 0)
         if 0.46 < _own_out_of_fold_auc(reference, current) < 0.53:
@@ -84,14 +85,16 @@ def adversarial_auc(answer, rng, expect):
             "nothing differs, 3.5 times as many reference rows, both tables sorted by their values",
         )
     reference = _normals(rng, 90, 20)
-    copy = answer(reference, reference.copy())
+    twins = answer(reference, reference + 0.05 * rng.normal(size=reference.shape))
     part = _is_of_a_part(nothing, 113, 107) and _is_of_a_part(together, 157, 149)
     with expect.defining():
         expect.within(
-            copy,
+            twins,
             0,
-            0.56,
-            "a table against a copy of itself: nothing tells them apart, so the AUC is not above 0.5",
+            0.49
+            if twins == 0.5
+            else 0.56,  # a few classifiers come close to 0.5, but hit it only if it was set
+            "each row has a twin with nearly the same values in the other table, so the AUC is below 0.5",
         )
         expect.true(not part, "each row is scored once", "these are AUCs of a part of the rows")
 
@@ -115,6 +118,14 @@ def _few_values(rng, n, shift):
             "parts": rng.binomial(3, 0.35 + 0.12 * shift, n).astype(float),
         }
     )
+
+
+def _is_of_labels(auc):
+    """Whether this may be the AUC of predicted labels for 1,050 against 300 rows.
+
+    It is (1 + tp / 300 - fp / 1050) / 2, a whole number of 4,200ths; so is a mean over folds that divide both tables evenly.
+    """
+    return np.isfinite(auc) and abs(4200 * auc - round(4200 * auc)) < 1e-6
 
 
 def _is_of_a_part(auc, n, m):
@@ -156,13 +167,17 @@ def _is_out_of_fold(answer, rng):
     table = _normals(rng, 80, 20)
     inside = abs(np.mean(nothing) - 0.5) < 0.1 and all(0.57 < auc < 0.78 for both in moved for auc in both)
     inside = inside and abs(ordered - 0.5) < 0.16
-    return inside and pair > 0.75 and answer(table, table.copy()) < 0.56 and not _is_of_a_part(pair, 200, 200)
+    return inside and pair > 0.75 and _twins_below(answer, rng, table) and not _is_of_a_part(pair, 200, 200)
+
+
+def _twins_below(answer, rng, table):
+    return answer(table, table + 0.05 * rng.normal(size=table.shape)) < 0.49
 
 
 def _adversarial_outputs(seen):
     """The five AUCs of the check, in its order."""
-    nothing, together, uneven, uneven_nothing, copy = (float(output) for output in seen.outputs)
-    return nothing, together, uneven, uneven_nothing, copy
+    nothing, together, uneven, uneven_nothing, twins = (float(output) for output in seen.outputs)
+    return nothing, together, uneven, uneven_nothing, twins
 
 
 def _looks_in_sample(seen):
@@ -178,7 +193,14 @@ def _looks_like_accuracy(seen):
 
 def _looks_like_labels(seen):
     nothing, together, uneven, uneven_nothing, _ = _adversarial_outputs(seen)
-    return 0.36 < nothing < 0.64 and together > 0.7 and 0.49 < uneven < 0.6 and 0.45 < uneven_nothing < 0.55
+    level = 0.36 < nothing < 0.64 and together > 0.7 and 0.49 < uneven < 0.6 and 0.45 < uneven_nothing < 0.55
+    return level and _is_of_labels(uneven)
+
+
+def _looks_mended(seen):
+    nothing, together, uneven, uneven_nothing, twins = _adversarial_outputs(seen)
+    right = 0.5 <= nothing < 0.64 and together > 0.75 and 0.6 < uneven < 0.76 and 0.5 <= uneven_nothing < 0.62
+    return right and twins >= 0.5
 
 
 def _looks_like_the_first_column(seen):
@@ -244,6 +266,15 @@ def hard_labels(reference, current):
     from sklearn.metrics import roc_auc_score
 
     return roc_auc_score(*_out_of_fold(reference, current, method="predict"))
+
+
+@adversarial_auc.misconception(
+    "you changed a value below 0.5. When rows have twins in the other table, their labels mislead the model, and such a value is the "
+    "only sign of it. Return the AUC as it is.",
+    when=_looks_mended,
+)
+def at_least_a_half(reference, current):
+    return max(0.5, rank_auc(*_out_of_fold(reference, current)))
 
 
 @adversarial_auc.alternative
