@@ -67,6 +67,22 @@ def _bursts(rng, slo, tier):
             return bad, requests
 
 
+def _ticking(rng, slo, busy):
+    """A short outage, then one bad minute in six: the page closes every six minutes, and for good while the short window is still hot."""
+    outage, pause = (10, busy, rng.uniform(92, 96)), (int(rng.integers(2, 5)), busy, 0.1)
+    ticks = ((5, busy, 0.1), (1, busy, rng.uniform(79, 82))) * 12
+    return _traffic(rng, slo, (370, busy, 0.1), outage, pause, *ticks)
+
+
+def _few_requests(rng, slo):
+    """A service with a request now and then, from its first hour on; its first request fails and opens a page."""
+    while True:
+        bad, requests = _traffic(rng, slo, (15, 0.4, 60), (60, 0.4, 0), (25, 0.4, 60), (120, 0.4, 0))
+        first = np.argmax(requests > 0)
+        if bad[first] == requests[first] == 1:
+            return bad, requests
+
+
 @exercise(
     "8.4",
     "Two windows, two tiers",
@@ -106,7 +122,11 @@ def page_open(answer, rng, expect):
             _ask(expect, answer, rng, first, what, before, *spells)
     outage = (15, busy, rng.uniform(35, 50))
     _ask(expect, answer, rng, second, "an outage from a service's first minute on", outage, (45, busy, 0.2))
-    _ask(expect, answer, rng, second, "the first minute of a service, with an outage", (1, busy, 40.0))
+    _ask(expect, answer, rng, second, "the first two minutes of a service, with an outage", (2, busy, 40.0))
+    what = "a request now and then, and some of the first ones fail"
+    _compare(expect, answer, *_few_requests(rng, second), second, what)
+    what = "an outage of 10 minutes, then one bad minute in six"
+    _compare(expect, answer, *_ticking(rng, first, busy), first, what)
     night, morning = (int(rng.integers(380, 420)), 0, 0), (12, busy, 0.2)
     _ask(expect, answer, rng, second, "no request at night, an outage by day", night, morning, outage, night)
     for tier, what in {
@@ -140,7 +160,8 @@ def _in_words(got, want):
         parts.append(f"a page opens too {'late' if opens > right else 'early'}")
     if closes != last:
         parts.append("a page stays open too long" if closes > last else "the last page ends too early")
-    return " and ".join(parts) or f"wrong in {int((got != want).sum())} minutes"
+    wrong = int((got != want).sum())
+    return " and ".join(parts) or f"wrong in {wrong} minute{'s' if wrong > 1 else ''}"
 
 
 @page_open.inputs
@@ -222,14 +243,14 @@ def full_windows(bad, requests, slo):
 
 
 @page_open.misconception(
-    "your page never opens, because your burn rates stay far below the thresholds. A burn rate compares the share that failed with the share that *may* fail, and `slo` is the share that has to be good.",
+    "your page never opens, not even in a long outage. If your burn rates stay far below the thresholds, look at what you divide by. A burn rate compares the share that failed with the share that *may* fail, and `slo` is the share that has to be good.",
 )
 def divided_by_the_objective(bad, requests, slo):
     return _page_open(bad, requests, 1 - slo)
 
 
 @page_open.misconception(
-    "you read the thresholds as percentages of the requests. At an SLO of 99.9%, the budget is used up twenty times too fast even if only 2% of the requests fail. Divide the share that failed by the share that may fail.",
+    "your page opens at the same share of failed requests, whatever `slo` is. At an SLO of 99.9%, the budget is used up twenty times too fast even if only 2% of the requests fail. Divide the share that failed by the share that may fail.",
 )
 def percentages(bad, requests, slo):
     return _page_open(bad, requests, 0.99)
