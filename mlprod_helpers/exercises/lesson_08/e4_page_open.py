@@ -71,7 +71,12 @@ def _ticking(rng, slo, busy):
     """A short outage, then one bad minute in six: the page closes every six minutes, and for good while the short window is still hot."""
     outage, pause = (10, busy, rng.uniform(92, 96)), (int(rng.integers(2, 5)), busy, 0.1)
     ticks = ((5, busy, 0.1), (1, busy, rng.uniform(79, 82))) * 12
-    return _traffic(rng, slo, (370, busy, 0.1), outage, pause, *ticks)
+    while True:
+        bad, requests = _traffic(rng, slo, (370, busy, 0.1), outage, pause, *ticks)
+        right, hot = _page_open(bad, requests, slo), _burn_rate(bad, requests, slo, 5) > TIERS[0][0]
+        has_gap = (right[:-2] & ~right[1:-1] & right[2:]).any()
+        if has_gap and (right[:-1] & ~right[1:] & hot[1:]).any():
+            return bad, requests
 
 
 def _few_requests(rng, slo):
