@@ -106,7 +106,7 @@ def _telling(rng, half_lives):
     points=4,
     minutes=9,
     objective="4.b",
-    edition=3,
+    edition=2,
     kind=Function("y", "candidates", returns=Number()),
     hints=(
         "For each candidate, find out how large its daily errors would have been in the past.",

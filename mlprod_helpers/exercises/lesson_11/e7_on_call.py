@@ -65,7 +65,7 @@ def _cost(policy, seed):
         "observation",
         "memory",
         returns=Several(Sequence(Mapping(keys=("do",))), Memory(), names=("actions", "memory")),
-        may_change=("memory",),
+        may_change=("observation", "memory"),
     ),
     hints=(
         "Begin with `runbook`: for each alert that fires, carry out its actions, unless you did so in the last four days. Remember the day of each answer in `memory`.",
