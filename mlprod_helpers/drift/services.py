@@ -46,7 +46,8 @@ def busy_quarter():
 
 N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 26
 PAGE, WEEK, PATIENCE = 1, 5, 3
-SIZES = {"few": (70, 130), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
+SIZES = {"few": (60, 110), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
+DRIFTS = {"few": (0.6, 0.9), "some": (0.3, 0.38), "many": (0.36, 0.5)}  # sd
 QUIET, CRUMB, DRIFT = 0, 1, 2
 
 
@@ -55,26 +56,36 @@ def spread(rng, k):
     return (rng.permutation(k) + rng.random(k)) / k
 
 
+def _onsets(rng):
+    """A week from 3 to 20 in which drift begins, for three services of each size: (third of these weeks, size).
+
+    Each two weeks have one onset, so that no few weeks are close to all of them.
+    """
+    pair = 3 * np.arange(3)[:, None] + rng.permuted(np.tile(np.arange(3), (3, 1)), axis=1)
+    return 3 + 2 * pair + rng.integers(0, 2, (3, 3))
+
+
 def draw_services(rng):
-    """Twelve services, four of each size, as dicts.
+    """Twelve services, four of each size, as dicts; the fourth of each size never drifts.
 
     `size` (a key of `SIZES`), `n` (rows a week), `crumb` and `onset` (weeks; `N_WEEKS` for never) and `psi`, shape
-    (3 states, `N_WEEKS`, `N_COLUMNS`). Those with many rows also move by a crumb, 0.06 to 0.1 sd in three columns,
+    (3 states, `N_WEEKS`, `N_COLUMNS`). Those with many rows also move by a crumb, 0.08 to 0.1 sd in three columns,
     that harms nobody.
 
     >>> services = draw_services(np.random.default_rng(0))
     >>> len(services), services[0]["psi"].shape
     (12, (3, 26, 10))
     """
-    services = []
-    for size, (low, high) in SIZES.items():
-        rows = low * (high / low) ** spread(rng, 4)
-        size_of_drift = (0.6 + 0.3 * spread(rng, 4)) if size == "few" else (0.36 + 0.14 * spread(rng, 4))
-        onsets = (5 + 8 * spread(rng, 3)).astype(int).tolist()
-        for n, sd, onset in zip(rows.astype(int).tolist(), size_of_drift, [*onsets, N_WEEKS], strict=True):
+    services, onsets = [], _onsets(rng)
+    for (size, (low, high)), weeks in zip(SIZES.items(), onsets.T.tolist(), strict=True):
+        # the three that drift are spread, and the one with the fewest rows drifts last: one limit for all never fits by luck
+        rows = low * (high / low) ** np.append(np.sort(spread(rng, 3)), rng.random())
+        weakest, strongest = DRIFTS[size]
+        drifts = weakest + (strongest - weakest) * np.append(spread(rng, 3), 1)
+        for n, sd, onset in zip(rows.astype(int).tolist(), drifts, [*weeks[::-1], N_WEEKS], strict=True):
             shift = np.zeros((3, N_COLUMNS))
             if size == "many":
-                shift[CRUMB:, rng.permutation(N_COLUMNS)[:3]] = rng.uniform(0.06, 0.1)
+                shift[CRUMB:, rng.permutation(N_COLUMNS)[:3]] = rng.uniform(0.08, 0.1)
             shift[DRIFT, rng.permutation(N_COLUMNS)[:3]] = sd
             edges = ndtri(
                 np.cumsum(rng.dirichlet(np.full(10, N_REFERENCE / 10), size=N_COLUMNS), axis=1)[:, :-1]

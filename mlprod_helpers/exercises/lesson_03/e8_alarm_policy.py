@@ -23,7 +23,7 @@ from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, 
         returns=Several(Boolean(), Mapping(), names=("page", "memory")),
         may_change=("memory",),
     ),
-    edition=2,
+    edition=3,
     hints=(
         "Ask two questions before you page. Could a quiet week have such a PSI, with ten columns and this many rows? And is the change large enough to cost anything?",
         "For the first, use the formula of the quiet PSI, with a limit that ten columns seldom reach in half a year. For the second, subtract what chance adds to the PSI, "
@@ -111,8 +111,15 @@ def _any_small_p(seen):
 def _pages_for_crumbs(seen):
     many = [(largest, page) for n, largest, _, page in _paged(seen) if n > 10_000]
     paged, silent = ([largest for largest, page in many if page is wanted] for wanted in (True, False))
-    # what was paged is larger than what was not: no page by the calendar, or by the reverse of a rule
-    return sum(largest < 0.05 for largest in paged) > 20 and (not silent or np.mean(paged) > np.mean(silent))
+    # what was paged is larger than what was not: no page by the reverse of a rule
+    larger = not silent or np.mean(paged) > np.mean(silent)
+    return sum(largest < 0.05 for largest in paged) > 20 and larger and not _in_fixed_weeks(seen)
+
+
+def _in_fixed_weeks(seen):
+    """Whether all services are paged in the same weeks, but not in all weeks."""
+    weeks = [call.given[0]["week"] for call in seen.calls if call.output[0]]
+    return _complete(seen) and 0 < len(set(weeks)) < N_WEEKS and len(weeks) == 12 * len(set(weeks))
 
 
 @alarm_policy.misconception(
@@ -130,6 +137,15 @@ def never_page(observation, memory):
 )
 def always_page(observation, memory):
     return True, memory
+
+
+@alarm_policy.misconception(
+    "you page in the same weeks for every service, whatever their PSI. Drift begins in another week in each, so many weeks of drift pass before your page, "
+    "and many pages are false. Look at `psi`.",
+    when=_in_fixed_weeks,
+)
+def by_the_calendar(observation, memory):
+    return observation["week"] in (6, 10, 18), memory
 
 
 @alarm_policy.misconception(
