@@ -230,6 +230,7 @@ for _mutant in (
     "solution: `1` -> `2` (2)",
     "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(high) | set(memory.get('high', []))`",
     "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(memory.get('high', []))`",
+    "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(high)`",
 ):
     alarm_policy.survives(
         _mutant,
