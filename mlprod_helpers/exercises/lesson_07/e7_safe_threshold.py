@@ -55,6 +55,14 @@ def safe_threshold(answer, rng, expect):
     with expect.defining():
         what = "12 cases, all of them right: too few to trust any"
         expect.true(got > few[-1], what, f"you return {got:.3g}; 0 errors of 12 do not mean 0%")
+    # only the sure cases are safe: who counts those above a threshold, and not those at it, takes the others as well
+    low, high = float(rng.uniform(0.55, 0.7)), float(rng.uniform(0.9, 0.94))
+    confidence = np.append(np.repeat(np.linspace(high, 0.98, 24), 21), np.full(496, low))
+    order = rng.permutation(1000)
+    got = answer(confidence[order], (np.arange(1000) < 752)[order], FLOOR)
+    with expect.defining():
+        what = f"504 cases of at least {high:.3f}, all right, and 496 of {low:.3f}, half of them wrong: take all of the first"
+        expect.true(low < got <= high, what)
     # the risk of the best so many levels is a hair above the floor: without a bound every second draw takes them
     barely, wider = _just_above(FLOOR, rng.integers(10, 12)), _just_above(0.2, rng.integers(20, 22))
     cases = (
