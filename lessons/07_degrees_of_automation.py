@@ -615,9 +615,10 @@ pd.DataFrame(people_only).T.round(2)
 #
 # - `observation` is a dict. `hour` counts from the start of the week, and `backlog` counts the waiting cases. `cases`, `automated`, `audits` and `disagreements` are
 #   counts over the last two hours, and `brightness` is the mean over these cases (None if there were none).
-# - `degree` is `"human only"`, `"shadow"`, `"assistance"`, `"partial"` or `"full"`. Only `"partial"` uses `threshold`.
+# - `degree` is `"human only"`, `"shadow"`, `"assistance"`, `"partial"` or `"full"`. Only `"partial"` uses `threshold`
+#   (always a number from 0 to 2).
 # - `audit_share` is the share of the automated cases to audit, from 0 to 1.
-# - `memory` is a dict in which you can keep plain data until the next call. It is `{}` at first. You may change it or return a new one.
+# - `memory` is a dict in which you can keep plain data until the next call. It is `{}` at first. Change it or return a new one.
 #
 # A result is, for example, `(("partial", 0.9, 0.1), {"hours": 2})`. In a healthy week with a threshold of 0.9, people disagree with the model in 10 to 15% of the audited
 # cases.
@@ -631,7 +632,7 @@ pd.DataFrame(people_only).T.round(2)
 # | dark season | `cost` | at most 2.40 |
 # | dark season | `backlog` | at most 150 |
 #
-# If your policy exceeds one of the first three limits, you get at most a quarter of the points.
+# If your policy exceeds a limit, you get at most a quarter of the points.
 
 
 # %% exercise="7.8"

@@ -55,9 +55,9 @@ def policy(answer, rng, expect):
             2.4,
             f"dark season: a case costs {calm['cost']:.2f} (at most 2.40; the model is as good as ever)",
         )
-    expect.within(
-        calm["backlog"], 0, 150, f"dark season: up to {calm['backlog']:.0f} cases wait (at most 150)"
-    )
+        expect.within(
+            calm["backlog"], 0, 150, f"dark season: up to {calm['backlog']:.0f} cases wait (at most 150)"
+        )
 
 
 @policy.acceptable
@@ -115,7 +115,7 @@ def first_flicker(observation, memory):
 
 
 @policy.misconception(
-    "you only watched the inputs. In the week of the new range they look as usual, and the model is sure and wrong. Let people audit a share of the automated cases.",
+    "you never audited a case. In the week of the new range, the photos look as usual, and the model is sure and wrong. Let people audit a share of the automated cases.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, False, True] and all(share == 0 for *_, share in _actions(seen))
     ),
