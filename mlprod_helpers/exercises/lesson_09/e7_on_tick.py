@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.exercises.lesson_09.support import held
-from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
+from mlprod_helpers.lesson.contract import Function, Mapping, Raised, Several, Text, exercise
 from mlprod_helpers.serving.lab import recorded_runs
 from mlprod_helpers.serving.lab.watch import (
     AS_GOOD,
@@ -20,6 +20,10 @@ from mlprod_helpers.serving.lab.watch import (
     watch,
 )
 
+MISSING, BAD_INPUT = (
+    "at the first look v2 has no users yet, and at the second one v1 has none: v2 stays",
+    "v2 is good, and one in twelve of its users sends bad requests, which get a 422: v2 stays",
+)
 MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
 
 
@@ -44,10 +48,42 @@ MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
     ),
 )
 def on_tick(answer, rng, expect):
-    """`on_tick(window, memory)` -> (action, memory), over six recorded rollouts."""
-    for title, windows in draw_watch(rng).items():
-        with expect.defining() if title not in (COPIES, LATE_OUTAGE) else contextlib.nullcontext():
-            _ask_watch(expect, title, windows, *watch(answer, windows))
+    """`on_tick(window, memory)` -> (action, memory), over six recorded rollouts and two that are made of one of them."""
+    drawn = draw_watch(rng)
+    good = [_without(window, "v3") for window in drawn[COPIES]]
+    drawn[MISSING] = [_without(good[0], "v2"), _without(good[1], "v1"), *good[2:]]
+    drawn[BAD_INPUT] = [_some_refused(window, rng) for window in _failing_once(good)]
+    for title, windows in drawn.items():
+        with expect.defining() if title in (FAILING, RETRIED, AS_GOOD, OUTAGE) else contextlib.nullcontext():
+            try:
+                look, failed = watch(answer, windows)
+            except Raised as raised:
+                if title != MISSING:
+                    raise
+                expect.true(False, title, f"stops with a {type(raised.error).__name__}")
+                continue
+            _ask_watch(expect, title, windows, look, failed)
+
+
+def _without(window, version):
+    return window[window["version"] != version].reset_index(drop=True)
+
+
+def _failing_once(windows):
+    """The same, but all of v2's failed tries after the first one get an answer."""
+    before = 0
+    for window in windows:
+        failed = (window["version"] == "v2") & (window["status"] >= 500)
+        yield window.assign(status=window["status"].mask(failed & (before + failed.cumsum() > 1), 200))
+        before += failed.sum()
+
+
+def _some_refused(window, rng):
+    """Every twelfth answer of v2 is a 422: its sender made a mistake."""
+    fine = np.flatnonzero((window["version"] == "v2") & (window["status"] == 200))
+    status = window["status"].copy()
+    status.iloc[fine[int(rng.integers(0, 6)) :: 12]] = 422
+    return window.assign(status=status)
 
 
 def _ask_watch(expect, title, windows, look, failed):
@@ -110,27 +146,37 @@ def _played(seen):
     games, calls = [], []
     for call in seen.calls:
         calls.append(call)
-        if call.output[0] == "rollback" or len(calls) == recorded_runs.LOOKS:
+        if call.error or call.output[0] == "rollback" or len(calls) == recorded_runs.LOOKS:
             games.append(calls)
             calls = []
-    return dict(zip((FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE), games, strict=True))
+    titles = (FAILING, RETRIED, AS_GOOD, COPIES, OUTAGE, LATE_OUTAGE, MISSING, BAD_INPUT)
+    return dict(zip(titles, games, strict=True))
 
 
 def _stays(seen, title):
-    return _played(seen)[title][-1].output[0] == "continue"
+    last = _played(seen)[title][-1]
+    return not last.error and last.output[0] == "continue"
 
 
-def _at_the_first_failure(seen, title):
-    """Was v2 rolled back at the very look at which it first failed?"""
-    failures = []
-    for call in _played(seen)[title]:
-        window = call.given[0]
-        failures.append(int(((window["version"] == "v2") & (window["status"] >= 500)).sum()))
-    return failures[-1] > 0 and not any(failures[:-1])
+def _failures(calls):
+    """v2's failed tries at each look of a rollout."""
+    windows = [call.given[0] for call in calls]
+    return [int(((rows["version"] == "v2") & (rows["status"] >= 500)).sum()) for rows in windows]
+
+
+def _at_the_first_failure(seen):
+    """Was v2 rolled back in each rollout at the very look at which it first failed, and once for a single failure?"""
+    games = [_failures(calls) for calls in _played(seen).values()]
+    ends = [_stays(seen, title) for title in _played(seen)]
+    at_once = all(
+        not any(failed) if stays else failed[-1] > 0 and not any(failed[:-1])
+        for failed, stays in zip(games, ends, strict=True)
+    )
+    return at_once and any(failed[-1] == 1 for failed, stays in zip(games, ends, strict=True) if not stays)
 
 
 @on_tick.misconception(
-    "you counted only what users saw. The router asked v1 after each failed try, so users saw no error, but v2 still fails. Count all tries of v2, including those that were not served.",
+    "you missed the failed tries after which the router asked v1. Users saw no error, but v2 failed each time. Count all tries of v2 with a status of 500 or more, including those that were not served.",
     when=lambda seen: held(seen)[FAILING] and not held(seen)[RETRIED] and _stays(seen, RETRIED),
 )
 def only_what_was_served(window, memory):
@@ -148,7 +194,7 @@ def all_but_v1(window, memory):
 
 @on_tick.misconception(
     "you roll back at the first failure. Both versions fail now and then, so this also rolls back a good one. Wait for more failures than you would expect from v1's rate.",
-    when=lambda seen: not held(seen)[AS_GOOD] and _at_the_first_failure(seen, AS_GOOD),
+    when=lambda seen: not held(seen)[AS_GOOD] and _at_the_first_failure(seen),
 )
 def at_the_first_failure(window, memory):
     failed = ((window["version"] == "v2") & (window["status"] >= 500)).sum()
@@ -164,7 +210,7 @@ def by_a_fixed_limit(window, memory):
 
 
 @on_tick.misconception(
-    "you never roll back. v2 stays although one in twenty of its tries fails. You need no labels to see this, because the status is known at once. Use it.",
+    "you rolled v2 back in none of these rollouts, although one in twenty of its tries fails in two of them. You need no labels to see this, because the status is known at once. Add up the failed tries of all looks.",
     when=lambda seen: all(_stays(seen, title) for title in _played(seen)),
 )
 def waits_for_labels(window, memory):
@@ -173,7 +219,7 @@ def waits_for_labels(window, memory):
 
 
 @on_tick.misconception(
-    "you compared the numbers of failures. The version with more failures may simply have more requests. Divide the failures of each version by its tries.",
+    "you rolled v2 back although v1 fails as often. v2 has more failures here because it has more users. Compare the shares of failed tries, over all looks so far.",
     when=lambda seen: (
         not held(seen)[LATE_OUTAGE] and all(ok for title, ok in held(seen).items() if title != LATE_OUTAGE)
     ),
