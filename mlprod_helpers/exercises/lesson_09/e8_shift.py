@@ -65,17 +65,29 @@ def _lost(seen):
     return {what.split(":")[0] for what, ok, *_ in seen.verdicts if not ok}
 
 
-def _when_it_went(seen, name):
-    """What was observed when this afternoon's weight first fell to 0, and v2's failures until then; or None."""
+def _calls_of(seen, name):
+    """The calls of one afternoon."""
     names = [what.split(":")[0] for what, *_ in seen.verdicts]
     looks = len(seen.calls) // len(names)
+    return seen.calls[names.index(name) * looks :][:looks]
+
+
+def _when_it_went(seen, name):
+    """What was observed when this afternoon's weight first fell to 0, and v2's failures until then; or None."""
     failures = 0
-    for call in seen.calls[names.index(name) * looks :][:looks]:
+    for call in _calls_of(seen, name):
         observation = call.given[0]
         failures += observation["canary"]["errors"]
         if call.output[0] == 0 and observation["weight"] > 0:
             return observation, failures
     return None
+
+
+def _promoted_early(seen):
+    """Did most users get the v2 that predicts worse when it had fewer than a hundred labels?"""
+    return any(
+        call.output[0] > 50 and call.given[0]["canary"]["labels"] < 100 for call in _calls_of(seen, "wrong")
+    )
 
 
 def _is_slow(observation):
@@ -94,7 +106,7 @@ def _went_for_failures(seen):
 
 def _went_for_few_labels(seen):
     went = _when_it_went(seen, "good")
-    return went is not None and 0 < went[0]["canary"]["labels"] < 30
+    return went is not None and 0 < went[0]["canary"]["labels"] < 30 and not _is_slow(went[0])
 
 
 def _weights(seen):
@@ -131,7 +143,7 @@ def promotes_on_accuracy(observation, memory):
 
 
 @shift.misconception(
-    "you blamed v2 for being slow in the burst. Both versions were slow then, so going back helps nobody. Compare with `stable` in the same observation.",
+    "you took v2 from its users in the burst. Both versions were slow then, so going back helps nobody. Compare with `stable` in the same observation, as a ratio.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_while_slow(seen),
 )
 def goes_back_in_the_burst(observation, memory):
@@ -158,8 +170,10 @@ def decides_on_few_labels(observation, memory):
 
 
 @shift.misconception(
-    "you gave v2 to all users before its labels had arrived. Status and latency do not show whether predictions are right. Wait for labels, and keep the weight small until then.",
-    when=lambda seen: "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50,
+    "you gave v2 to most users before enough of its labels had arrived. Status and latency do not show whether predictions are right. Wait for labels, and keep the weight small until then.",
+    when=lambda seen: (
+        "wrong" in _lost(seen) <= {"wrong", "fails"} and _weights(seen)[0] < 50 and _promoted_early(seen)
+    ),
 )
 def promotes_before_the_labels(observation, memory):
     weight, memory = _shifted(observation, memory, labels=None)
@@ -169,7 +183,7 @@ def promotes_before_the_labels(observation, memory):
 
 
 @shift.misconception(
-    "you never decided. Meanwhile, users of v1 get bad answers that the better v2 would have avoided. Give v2 to all users when enough labels favor it.",
+    "you never gave v2 to all users. Meanwhile, users of v1 get bad answers that the better v2 would have avoided. Give v2 to all users when enough labels favor it.",
     when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
 )
 def never_decides(observation, memory):

@@ -156,7 +156,7 @@ BAD_NEWS_S = 9.0  # seconds, at the beginning, of which the bad labels come firs
 SOON_S = 6.0  # seconds in which v1 fails once where v2 fails often
 TROUBLE_S = (0.0, 21.0)  # seconds between which some requests of both versions fail
 EVERY = 6  # so many requests: one of them fails then
-HICCUP_MS = 60.0  # by which a good canary is slower in one look
+HICCUP_MS = 200.0  # by which a good canary is slower in one look: as slow as a bad one
 SLOWER_MS = 45.0  # by which v2 is slower where v1 is too late
 SAME = 0.4  # of the answers in the burst are as before
 
