@@ -323,9 +323,9 @@ weather.groupby("month")[["error", "formula"]].mean().transpose().round(2)
 #
 # ## Look inside the bins
 #
-# Westbound flights became faster, but the mean air time hardly moved (0.08 sd). We cut x into bins.
-# The mean of y depends on the share of rows in each bin (the *mix*) and on the mean of y inside it (the *relation*). We change
-# first the mix, then the relation:
+# Westbound flights became faster, but the mean air time hardly moved (0.08 sd). To find out why, we cut x (the distance)
+# into bins. The mean of y depends on each bin's share of rows (the *mix*) and mean of y (the *relation*). We first change the mix,
+# then the relation:
 #
 # $$\underbrace{\bar y_{now} - \bar y_{then}}_{\text{total}} = \underbrace{\sum_b (w_b^{now} - w_b^{then})\, \bar y_b^{then}}_{\text{only the mix changes}} + \underbrace{\sum_b w_b^{now}\, (\bar y_b^{now} - \bar y_b^{then})}_{\text{only the relation changes}}$$
 #
@@ -676,7 +676,8 @@ lesson.check("1.5")
 # ## Late labels and a misleading alarm
 #
 # A colleague plots the display's daily error. In this simulated log, long routes have larger errors *and* later labels, and on day 10
-# something happens. `label_day` is the day when the label arrived. Until then, it and `label` are missing.
+# something happens. `label_day` is the day when `label` arrived. If it has not arrived, both are
+# missing.
 
 # %%
 n_days, per_day = 20, 200
@@ -1023,7 +1024,7 @@ pd.concat(by_miles, axis=1, keys=["winter", "summer"]).diff(axis=1)["summer"].ro
 #
 # <details><summary>An input monitor gives an alarm. What do you ask before you retrain?</summary>
 #
-# Is the data feed broken? Has the model learned the relation where the new inputs are?
+# Is the data feed broken? Has the model learned the relation for the new inputs?
 #
 # </details>
 #
