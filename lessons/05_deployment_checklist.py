@@ -18,7 +18,7 @@
 # > Here 16 requests a second arrive at random.
 #
 # Before a model goes live, someone asks how fast it is, how many machines it needs, what its log holds, and who rolls it back. We write the answers
-# into a **deployment record**, where each promise has a figure as evidence.
+# into a **deployment record**, where each promise is backed by data.
 
 # %% [markdown]
 # ## What you will do
@@ -310,7 +310,7 @@ lesson.check("5.2")
 # %% [markdown]
 # ### Try it yourself
 #
-# At a load of 80%, p99 is 1,151 ms with one server and 237 ms with 16: one large pool is faster than many small ones. How many servers are enough for 300 ms?
+# At a load of 80%, p99 is 1,151 ms with one server and 237 ms with 16. So servers are faster when they share one queue. How many servers are enough for 300 ms?
 
 # %%
 from mlprod_helpers import explore
@@ -680,7 +680,7 @@ print(draft.lint().of("latency"))
 print(len(draft.lint()), "findings in all")
 
 # %% [markdown]
-# The display must show a new flight within 300 ms. So we promise a p99 of 300 ms in 95% of the busiest hour's minutes. In that hour, 80 requests a second arrive, and each takes 50 ms on average (lognormal, cv 1).
+# The display must show a new flight within 300 ms. In the busiest hour, 80 requests a second arrive, and each takes 50 ms on average (lognormal, cv 1). We promise that p99 is at most 300 ms in 95% of that hour's minutes.
 # Are five servers, each 80% busy, enough?
 
 # %%
@@ -713,14 +713,14 @@ print(*evidence.values(), sep="\n")
 print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 
 # %% [markdown]
-# Four servers would always be busy. These are the prices:
+# These are the prices:
 #
 # | what | cost in EUR a month |
 # | --- | --- |
 # | each server | 60 |
 # | each minute of the busiest hours (1,800 a month) with a p99 above 300 ms | 2 |
 #
-# What does a month cost with four or twelve servers? The column `missed` is the share of minutes above 300 ms.
+# What does a month cost with four servers (load 100%) or twelve? The column `missed` is the share of minutes with p99 above 300 ms.
 
 # %%
 pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).round(2)
@@ -735,7 +735,7 @@ pd.DataFrame([course.month_of(servers, random_state=0) for servers in (4, 12)]).
 # | --- | --- |
 # | `baseline` | a text: the error of today's solution, and the fallback if the model fails |
 # | `servers`, `draws` | whole numbers from 1 to 100: servers, minutes drawn as evidence |
-# | `p99_ms`, `qps` | promises: largest p99 in ms; queries per second (QPS) that always busy servers can answer, at least 80 |
+# | `p99_ms`, `qps` | promises: largest p99 in ms; queries per second (QPS) that the servers can answer at full load, at least 80 |
 # | `refused_percent`, `smallest_group` | promises: smallest percentage of wrong payloads refused, smallest k |
 # | `alert_ms` | the p99 in ms above which an alert starts the rollback |
 # | `back_within` | minutes until the old version answers again: above 0, at most 60 |
@@ -856,7 +856,7 @@ for n_servers in (5, 6, 7):
 #
 # <details><summary>Why is one measured minute not enough evidence for a p99?</summary>
 #
-# Other minutes have other arrivals, and their p99 may be much larger. Draw at least ten minutes, and promise only what holds in the worst one.
+# Other minutes have other arrivals, and their p99 may be much larger. Measure at least ten minutes, and promise only what holds in the worst one.
 #
 # </details>
 #
