@@ -197,8 +197,8 @@ raw, right = sure_and_right(images[tune], labels[tune])
 print(f"mean confidence {raw.mean():.0%}, right in {right.mean():.0%} of the cases")
 
 # %% [markdown]
-# A forest's confidence is the share of its trees that vote for the answer. It is not the probability that the answer is right, and here it is too low. **Calibration** turns it
-# into this probability, with cases that the forest was not trained on. We use a logistic regression on the **logit** of the confidence c, which is ln(c / (1 − c)).
+# A forest's confidence is the share of its trees that vote for the answer. Here, it is lower than the probability that the answer is right. **Calibration** turns
+# confidence into this probability, using cases that the forest has not seen. We use a logistic regression on the **logit** of the confidence c, which is ln(c / (1 − c)).
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -239,7 +239,8 @@ curve.plot(max_risk=0.05)
 #
 # <details><summary>One number for the whole curve</summary>
 #
-# **AURC** (`curve.aurc`) is the area under this curve, the mean risk over all coverages. If a confidence is worthless, the curve is flat and the AURC equals the error rate.
+# **AURC** (`curve.aurc`) is the area under this curve, the mean risk over all coverages. If the confidence says nothing about errors, the curve is flat and the AURC
+# equals the error rate.
 #
 # </details>
 #
@@ -552,7 +553,7 @@ lesson.check("7.7")
 # %% [markdown]
 # ## The week
 #
-# A threshold is safe only for cases like those it was chosen on. How do you notice a change? Labels arrive too late. Brightness shows that something is different, not that the
+# A safe threshold may become unsafe when the cases change. How do you notice this? Labels arrive too late. Brightness shows that something is different, not that the
 # model is wrong. In an **audit**, people review a share of the *automated* cases without seeing the model's answers. This soon shows how often they disagree with it.
 #
 # We simulate three weeks. About 150 cases an hour arrive (110 in the third week), more at noon. Three people review cases, and they get tired. On Tuesday or Wednesday, something
@@ -591,10 +592,10 @@ runs["dying lamp"].plot(max_risk=0.15)
 pd.DataFrame({kind: photo_week.score_week(run) for kind, run in runs.items()}).T.round(2)
 
 # %% [markdown]
-# `wrong` counts the model's wrong decisions. `wrong_late` is the share of its decisions in the last 36 hours that are wrong. `cost` is the mean cost of a case. `backlog` is the
+# `wrong` counts the model's wrong decisions. `wrong_late` is the error rate of the model's decisions in the last 36 hours. `cost` is the mean cost of a case. `backlog` is the
 # mean number of waiting cases in the worst hour.
 #
-# Two of the three weeks end with many wrong decisions. But if people decide everything, they cannot keep up:
+# Two of the three weeks end with many wrong decisions. But if people decide everything, a long backlog can build up:
 
 # %%
 people_only = {
@@ -677,15 +678,16 @@ lesson.check("7.8")
 # | `Partial(threshold)`, coverage, risk | selective prediction, reject option; MAPIE controls risk; scikit-learn: `CalibratedClassifierCV`, `TunedThresholdClassifierCV` |
 # | `Shadow()` | traffic mirroring in Argo Rollouts and Flagger (lesson 06); MLflow keeps the two versions |
 # | audits and disagreements over time | river: drift detectors such as ADWIN on the stream of disagreements (lesson 03) |
-# | risk without labels, from confidence | nannyml: CBPE, which also needs calibration; evidently: reports on current and reference |
+# | risk without labels, from confidence | nannyml: CBPE, which also needs calibration; evidently: reports that compare current and reference data |
 # | coverage, backlog, disagreements as alerts | Prometheus rules with `for` (lesson 08) |
 # | reduce automation | circuit breaker, kill switch, human fallback |
 #
 # The average effect in the 106 studies was −0.23 standard deviations, compared with the better of the two alone. The effect depends on who is better alone. If people were better
 # than the model, people with a model did better than either. If the model was better, people with a model did worse than the model.
 #
-# This lesson leaves out how people learn which suggestions to trust (explanations help less than hoped), and learning to defer (a model is trained for its reviewers). It also
-# leaves out the law on automated decisions about people, and how to increase automation again after a repair (with a new shadow run).
+# This lesson leaves out how people learn which suggestions to trust (explanations help less than hoped). It also leaves out learning to defer, where a model is trained to
+# hand over the cases that people decide better. We do not cover the law on automated decisions about people, or how to increase automation again after a repair (with a new
+# shadow run).
 #
 # **Sources.** M. Vaccaro, A. Almaatouq, T. Malone, *Nature Human Behaviour* 8, 2024, doi 10.1038/s41562-024-02024-1. R. Parasuraman, T. B. Sheridan, C. D. Wickens, *IEEE Trans.
 # SMC A* 30, 2000 (levels of automation). C. K. Chow, *IEEE Trans. Information Theory* 16, 1970. R. El-Yaniv, Y. Wiener, *JMLR* 11, 2010. A. N. Angelopoulos et al., *Learn then
