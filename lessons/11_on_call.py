@@ -17,8 +17,8 @@
 # > **Retraining the model every morning avoided about a quarter of the avoidable cost of ten weeks on call. A policy that first found out what had broken avoided more than four
 # > fifths, and trained far less.**
 #
-# The figures are means over five simulated seasons of the service that predicts flight times. The *avoidable cost* is what a team saves
-# if it knows in advance what will happen, compared with doing nothing.
+# The figures are means over five simulated seasons of the service that predicts flight times. The *avoidable cost* is the difference
+# in cost between doing nothing and knowing in advance what will happen.
 
 # %% [markdown]
 # ## What you will do
@@ -66,7 +66,7 @@ oncall.cost_table()[["dollars", "unit"]]
 # | `retrain_daily` | trains on the last 28 days each morning |
 # | `naive_runbook` | has one answer for each alert, and undoes nothing |
 # | `reference` | observes, alerts, diagnoses, acts, verifies |
-# | `oracle` | knows the script of the season |
+# | `oracle` | knows in advance what will happen |
 #
 # A **runbook** is a list of instructions for the person on call. The **oracle** is not a real policy. It shows roughly how low the cost can get.
 
@@ -177,9 +177,9 @@ lesson.check("11.1")
 # %% [markdown]
 # ## Observe and alert
 #
-# The reference policy has five steps. You write each of them in a simplified form, and then a whole policy. The first step turns a morning into a few facts. `usual` is the range of each
-# metric in three quiet weeks, and `history` holds its last values. The cell prints four metrics;
-# one of them, `late_reviews`, counts the flights that people answered too late:
+# The reference policy has five steps. You write each of them in a simplified form, and then a whole policy. The first step turns a morning into a few facts. `usual` is each metric's range
+# in three quiet weeks, and `history` holds its last values. The cell prints four metrics.
+# If the model is unsure about a flight, a person predicts it. `late_reviews` counts how often that was too late:
 
 # %%
 season = oncall.Season(7)
@@ -208,9 +208,9 @@ print("worth attention:", oncall.alert(state))
 # - `usual`: metric -> `[low, high]`. A value below `low` is low, and a value above `high` is high. The limits themselves are inside.
 # - `mornings`: metric -> a number n. If this morning's value is high, at least n of the last three values must be high. If it is low, at least n of them must be low.
 #   This morning's value counts too. If a metric is not in `mornings`, n is 1.
-# - Leave out metrics that are not unusual this morning. An unknown value is one of the last three, but it is not unusual.
+# - Leave out metrics that are not unusual this morning. An unknown value counts as one of the last three, but is neither high nor low.
 #
-# For example, if `error_mean` was 7, 13, 9.5 and 12.5, its range is `[1, 12]` and 2 mornings are needed, it is `"high"`.
+# For example, `error_mean` has the values 7, 13, 9.5 and 12.5, its range is `[1, 12]`, and n is 2. Then it is `"high"`.
 
 
 # %% exercise="11.2"
@@ -292,8 +292,8 @@ print("this morning:", oncall.diagnose(oncall.alert(state), state))
 # %% [markdown]
 # *Change this and run again:* print `oncall.diagnose(["error_mean"], state)`, and then add `"missing_share"` to the list. What happens to the drift?
 #
-# One fault is invisible in all metrics: a router that loses users. Lost requests are in no log. But a **rollout**, the stepwise release of a new version, has a planned number of
-# requests. If clearly fewer arrive, some are lost (lesson 06).
+# A **rollout** is the stepwise release of a new version. During a rollout, the router splits the requests, and it may lose some. No metric shows this,
+# because lost requests are in no log. But if the new version gets clearly fewer than planned, some are lost (lesson 06).
 
 # %% [markdown]
 # ### Exercise 11.4 · From signals to causes
@@ -359,7 +359,7 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
 # - Never list the same action twice. Actions that differ in a setting are not the same.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
-# - Return a new dict `answered`: a cause that you answer today gets `day`, even if none of its actions is left. All others stay as they are.
+# - Return a new dict `answered`: a cause that you answer today gets `day`, even if you left out all its actions. All others stay as they are.
 #
 # For example, on day 20 with `answered = {"stuck feature": 18}`, the causes `["feed outage", "stuck feature"]` give the actions of the feed outage only, and
 # `{"stuck feature": 18, "feed outage": 20}`.
@@ -390,8 +390,8 @@ lesson.check("11.5")
 # ### Exercise 11.6 · Verify before you undo
 # *5 points · 8 minutes*
 #
-# Some fixes hide what they fix. For example, if you go back to a model without wind, no request waits for the wind service. The latency then looks good even if that service is
-# still slow.
+# Some fixes *hide* a metric: it looks good although the cause remains. For example, if you go back to a model without wind, no request waits for the wind service. The latency
+# is then low even if that service is slow.
 #
 # Write `verify(fixes, history, usual, pages)`. It returns the list of actions that undo the fixes whose cause is gone.
 #
@@ -400,7 +400,7 @@ lesson.check("11.5")
 #   are inside.
 # - If `hides` is True, the metric says nothing. Look at the pages to the fix's team on the day of the fix or later. The cause is gone if the *last* of them has the status `"repaired"`.
 # - `pages`: a list of dicts with `day`, `team` and `status`, oldest first. A status is `"working"`, `"repaired"` or `"nothing found"`. If there is no such page, the cause is not gone.
-# - Return one action for each such fix, in the order of `fixes`.
+# - Return one action for each fix whose cause is gone, in the order of `fixes`.
 #
 # For example, a fix made on day 20 hides `latency_p95`. The page to the platform team on day 20 has the status `"working"`, so return `[]`.
 
@@ -472,11 +472,11 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 #
 # These parts of `observation` are the most useful:
 #
-# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`. While one is about `labels_share`, do not trust the labels,
+# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`. While an alert is about `labels_share`, do not trust the labels,
 # - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, at first for a few users, and the checks look at each airport separately,
 # - `rollout`: None, or a dict. Its `canary_metrics` has `requests` and `planned`,
 # - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more (`half_life` is in days),
-# - `config`: `rolled_back` (a list of `"wind"`, `"distance"`), `retries` (3 is usual), `degree` (`"partial"` is usual),
+# - `config`: `rolled_back` (a list of `"wind"`, `"distance"`), `retries` (usually 3), `degree` (usually `"partial"`: people predict doubtful flights),
 # - `pages`: dicts with `day`, `team` and `status`, as in 11.6,
 # - `messages`: texts, for example why an action was refused.
 #
@@ -539,7 +539,7 @@ print("\n".join(text.splitlines()[:14]))
 # %% [markdown]
 # *Change this and run again:* print the whole text. To save it, replace `.post_mortem()` with `.save_post_mortem("post_mortem.md")`, and remove the last line. Which parts did the simulation leave to you?
 #
-# Often nobody had an alarm on the right metric. Then the log has to show what happened. Here is a log of three weeks. It contains one incident, and you do not know which:
+# Often, nobody had set the right alarm, so only the log shows what happened. Here is a log of three weeks with one unknown incident:
 
 # %%
 import numpy as np
@@ -675,7 +675,7 @@ print(json.dumps(alertmanager["inhibit_rules"], indent=1))
 #
 # <details><summary>What makes a post-mortem useful?</summary>
 #
-# It names cause, onset and cost, and the alarm that was missing. It looks for causes in the system and not for somebody to blame, and it ends with actions.
+# It names the cause, the onset, the cost and the missing alarm. It looks for causes in the system and not for somebody to blame, and it ends with actions.
 #
 # </details>
 
