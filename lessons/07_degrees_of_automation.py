@@ -522,7 +522,7 @@ table[["coverage", "risk", "bound"]].rename_axis("gain").round(2)
 #
 # In some samples, the model is wrong 2.5 times as often as its confidence says.
 #
-# For example, with 12 cases the result is 2.0, even if all are right. `upper_bound` shows why:
+# For example, with 12 cases and a `max_risk` of 0.1 the result is 2.0, even if all are right. `upper_bound` shows why:
 
 # %%
 for errors, n in ((0, 12), (0, 60), (0, 300), (3, 300)):

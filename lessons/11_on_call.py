@@ -196,7 +196,7 @@ for name in ["missing_share", "error_mean", "late_reviews", "requests"]:
 # %%
 state = oncall.observe(morning, None)
 print(state["out"])
-print("worth attention:", oncall.alert(state))
+print("deserves attention:", oncall.alert(state))
 
 # %% [markdown]
 # ### Exercise 11.2 · Observe what is unusual

@@ -102,7 +102,10 @@ class OnCallCockpit:
         return self._panel.box
 
     def __str__(self):
-        return "\n".join(f"{name}: {'; '.join(lines)}" for name, lines in _facts(self.season).items())
+        return "\n".join(
+            f"{name}: {'; '.join(line.rstrip('.') for line in lines)}"
+            for name, lines in _facts(self.season).items()
+        )
 
     def __repr__(self):
         return f"{self}\n{self.figure!r}"
@@ -247,7 +250,7 @@ def _facts(season):
         who = (
             "all flights"
             if config["degree"] == "human only"
-            else f"flights that the model doubts by {config['threshold']:g} minutes or more"
+            else f"flights whose uncertainty is {config['threshold']:g} minutes or more"
         )
         now[1] = f"people answer {' and '.join([who, *config['always']])}"
     now += [f"without {what}" for what in config["rolled_back"]]

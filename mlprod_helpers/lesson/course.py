@@ -12,8 +12,8 @@ from mlprod_helpers.lesson.progress import best_points, is_older, new_row, state
 
 TRIES_FOR_SOLUTION = 3  # different answers; somebody who has not passed by then is stuck
 NO_PROOF = (
-    "Your points tell you how you are doing. They are no proof to others: a check runs in your own Python, where a "
-    "determined learner can read it."
+    "Your points tell you how you are doing. They prove nothing to anyone else, because a check runs in "
+    "your own Python, where a determined learner can read it."
 )
 
 

@@ -44,7 +44,7 @@ def policy(answer, rng, expect):
         with expect.defining():
             expect.true(
                 week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
-                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f}% of its last 36 hours (at most 15%)",
+                f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f}% wrong in the last 36 hours (at most 15%)",
                 "it was trusted for too long",
             )
     calm = found["dark season"]
