@@ -54,7 +54,7 @@ def test_buttons_play_the_same_season_as_calls():
     by_call.step([{"do": "page", "team": "staffing"}, {"do": "roll_back", "what": "wind"}])
     assert str(by_hand) == str(by_call) and by_hand.chosen == []
     assert "Use wind again" in buttons(by_hand) and "Do without wind" not in buttons(by_hand)
-    assert "staffing: nothing is wrong here." in str(by_hand)
+    assert "staffing: nothing is wrong here" in str(by_hand)
 
 
 def test_every_choice_is_an_action_that_can_be_carried_out():
