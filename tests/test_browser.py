@@ -21,9 +21,13 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "00_start_here.ipynb"
-POLL = 100  # ms between two looks: a look at each frame would keep a core busy with drawing
 WRONG = 'terms = {"auc": "b", "p_value": "f", "p99": "a", "calibration": "h", "out_of_fold": "d"}'
 PANEL = "window.jupyterapp.shell.currentWidget"
+
+
+def until(page, condition, arg=None, timeout=30_000):
+    """Wait until a JavaScript condition holds in a page; ten looks a second, since one at each frame keeps a core busy with drawing."""
+    page.wait_for_function(condition, arg=arg, timeout=timeout, polling=100)
 
 
 @contextlib.contextmanager
@@ -85,23 +89,13 @@ def page(tmp_path_factory):
     with jupyterlab(folder, own) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{address}/lab/tree/{NAME}")
-        page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-            timeout=90_000,
-            polling=POLL,
-        )
-        page.wait_for_function(
-            f"{PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=90_000, polling=POLL
-        )
+        until(page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=90_000)
+        until(page, f"{PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=90_000)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier Run All
         page.evaluate(
             "void (window.ran = false, window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => window.ran = true))"
         )
-        page.wait_for_function(
-            f"window.ran && {PANEL}.sessionContext.session.kernel.status === 'idle'",
-            timeout=120_000,
-            polling=POLL,
-        )
+        until(page, f"window.ran && {PANEL}.sessionContext.session.kernel.status === 'idle'", timeout=120_000)
         yield page
     if before is not None:
         os.environ["MLPROD_PROGRESS"] = before
@@ -152,18 +146,18 @@ def test_a_slider_moves_the_picture_and_its_text(page):
     handle.scroll_into_view_if_needed()
     handle.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
+    until(
+        page,
         "before => document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=10_000,
-        polling=POLL,
     )
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_feedback_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=POLL)
+    until(page, f"document.body.dataset.jpThemeName === '{theme}'")
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.jp-RenderedHTMLCommon div[style*="border-left"]')].map(box => {

@@ -132,21 +132,19 @@ class OpenLesson:
 
     def is_open(self):
         """Wait until the notebook and its kernel are there: a dialog of the kernel would hang behind an earlier run."""
-        self.page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-            timeout=WAIT,
-            polling=browsing.POLL,
+        browsing.until(
+            self.page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
         )
         self.page.evaluate(
             f"async () => {{ await {PANEL}.context.ready; await {PANEL}.sessionContext.ready; }}"
         )
-        self.page.wait_for_function(IDLE, timeout=WAIT, polling=browsing.POLL)
+        browsing.until(self.page, IDLE, timeout=WAIT)
 
     def run_all(self):
         self.page.evaluate(
             "void (window.ran = false, window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => window.ran = true))"
         )
-        self.page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT, polling=browsing.POLL)
+        browsing.until(self.page, f"window.ran && {IDLE}", timeout=WAIT)
 
     def place(self, found):
         """Index of the one cell for which a JavaScript condition over its `model` holds."""
@@ -169,26 +167,24 @@ class OpenLesson:
         model = f"{PANEL}.content.widgets[{place}].model"
         self.page.evaluate(f"{model}.executionCount = null")
         self.page.keyboard.press("Control+Enter")
-        self.page.wait_for_function(f"{model}.executionCount && {IDLE}", timeout=WAIT, polling=browsing.POLL)
+        browsing.until(self.page, f"{model}.executionCount && {IDLE}", timeout=WAIT)
 
     def said(self, place, text):
         """The output of a cell, as soon as it holds this text."""
         outputs = f"document.querySelectorAll('.jp-Notebook .jp-Cell')[{place}].querySelector('.jp-Cell-outputArea')"
-        self.page.wait_for_function(
-            f"text => {outputs}.textContent.includes(text)", arg=text, timeout=WAIT, polling=browsing.POLL
-        )
+        browsing.until(self.page, f"text => {outputs}.textContent.includes(text)", arg=text, timeout=WAIT)
         return self.page.evaluate(f"{outputs}.textContent")
 
     def wear(self, theme):
         self.page.evaluate(
             f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})"
         )
-        self.page.wait_for_function(
+        browsing.until(
+            self.page,
             "theme => document.body.dataset.jpThemeName === theme && getComputedStyle(document.body)"
             ".getPropertyValue('--jp-layout-color0') && document.querySelector('.jp-ThemedContainer, body')",
             arg=theme,
             timeout=WAIT,
-            polling=browsing.POLL,
         )
 
     def shot(self, what):
@@ -271,11 +267,11 @@ def picture_changes(page, box, before):
     from playwright.sync_api import TimeoutError
 
     try:
-        page.wait_for_function(
+        browsing.until(
+            page,
             "([box, [src, alt]]) => { const image = box.querySelector('img'); return image && image.src !== src && image.alt !== alt }",
             arg=[box.element_handle(), before],
             timeout=20_000,
-            polling=browsing.POLL,
         )
     except TimeoutError:
         return False
@@ -320,7 +316,7 @@ def left_running():
 
 def test_progress_is_kept_when_the_page_is_loaded_again_with_a_new_kernel(lesson):
     lesson.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    lesson.page.wait_for_function(f"!{PANEL}.context.model.dirty", timeout=WAIT, polling=browsing.POLL)
+    browsing.until(lesson.page, f"!{PANEL}.context.model.dirty", timeout=WAIT)
     lesson.page.reload()
     lesson.is_open()
     assert (

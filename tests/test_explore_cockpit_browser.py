@@ -34,17 +34,15 @@ def page(tmp_path_factory):
             "console", lambda message: page.errors.append(message.text) if message.type == "error" else None
         )
         page.goto(f"{address}/lab/tree/cockpit.ipynb")
-        page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-            timeout=WAIT,
-            polling=browsing.POLL,
+        browsing.until(
+            page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
         )
         idle = f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'"
-        page.wait_for_function(idle, timeout=WAIT, polling=browsing.POLL)
+        browsing.until(page, idle, timeout=WAIT)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         for place in range(len(CELLS)):
             run(page, place)
-            page.wait_for_function(f"window.ran && {idle}", timeout=WAIT, polling=browsing.POLL)
+            browsing.until(page, f"window.ran && {idle}", timeout=WAIT)
         page.wait_for_selector(".widget-html-content img", timeout=WAIT)
         yield page
 
@@ -59,12 +57,12 @@ def run(page, place):
 
 def shows(page, text):
     """Wait until a text of the cockpit, or of its picture, says so."""
-    page.wait_for_function(
+    browsing.until(
+        page,
         "text => [...document.querySelectorAll('.widget-html-content')].some(box => (box.textContent + "
         "(box.querySelector('img')?.alt ?? '')).includes(text))",
         arg=text,
         timeout=WAIT,
-        polling=browsing.POLL,
     )
 
 
@@ -89,7 +87,7 @@ def test_a_canary_is_ramped_killed_and_rolled_back_from_the_page(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_its_words_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
+    browsing.until(page, f"document.body.dataset.jpThemeName === '{theme}'")
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.widget-html-content [style*="background"] :is(td, th, caption, pre, strong, span)')]
@@ -103,12 +101,12 @@ def test_its_words_can_be_read_in_both_themes(page, theme):
 def test_it_goes_on_while_a_cell_runs_and_ends_with_the_lab(page):
     before = page.locator(".widget-html-content img").first.get_attribute("alt")
     run(page, len(CELLS))
-    page.wait_for_function(
+    browsing.until(
+        page,
         f"before => {browsing.PANEL}.sessionContext.session.kernel.status === 'busy' && "
         "document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=WAIT,
-        polling=browsing.POLL,
     )
     shows(page, "The lab has ended. The picture stands still.")
     assert page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0

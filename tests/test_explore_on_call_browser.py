@@ -35,15 +35,11 @@ def page(tmp_path_factory):
             ),
         )
         page.goto(f"{address}/lab/tree/duty.ipynb")
-        page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-            timeout=WAIT,
-            polling=browsing.POLL,
+        browsing.until(
+            page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
         )
-        page.wait_for_function(
-            f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'",
-            timeout=WAIT,
-            polling=browsing.POLL,
+        browsing.until(
+            page, f"{browsing.PANEL}.sessionContext?.session?.kernel?.status === 'idle'", timeout=WAIT
         )
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -59,11 +55,11 @@ def press(page, name):
     """Press a button and wait until the picture is that of another morning."""
     before = alt(page)
     page.get_by_role("button", name=name, exact=True).click()
-    page.wait_for_function(
+    browsing.until(
+        page,
         "before => document.querySelector('.widget-html-content img').alt !== before",
         arg=before,
         timeout=WAIT,
-        polling=browsing.POLL,
     )
 
 
@@ -83,10 +79,10 @@ def test_ten_mornings_are_played_by_mouse_and_keyboard(page):
         assert alt(page).startswith(f"Day {day}:")
     page.get_by_role("button", name="Call staffing").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function(
+    browsing.until(
+        page,
         "[...document.querySelectorAll('[role=status]')].some(box => box.textContent.includes('page staffing'))",
         timeout=WAIT,
-        polling=browsing.POLL,
     )
     assert page.evaluate("document.activeElement.textContent") == "Call staffing"  # focus stays
     assert today(page) == "Today: page staffing."
@@ -102,7 +98,7 @@ def test_ten_mornings_are_played_by_mouse_and_keyboard(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_its_words_can_be_read_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
+    browsing.until(page, f"document.body.dataset.jpThemeName === '{theme}'")
     page.wait_for_timeout(500)
     colors = page.evaluate(
         """[...document.querySelectorAll('.widget-html-content [style*="background"] :is(td, th, strong)')]

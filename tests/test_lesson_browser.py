@@ -41,12 +41,10 @@ def page(tmp_path_factory):
             "console", lambda message: page.errors.append(message.text) if message.type == "error" else None
         )
         page.goto(f"{address}/lab/tree/mine.ipynb")
-        page.wait_for_function(
-            "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-            timeout=WAIT,
-            polling=browsing.POLL,
+        browsing.until(
+            page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT
         )
-        page.wait_for_function(IDLE, timeout=WAIT, polling=browsing.POLL)
+        browsing.until(page, IDLE, timeout=WAIT)
         page.wait_for_timeout(700)  # a kernel dialog would hang behind an earlier run
         for place in range(len(CELLS)):
             run(page, place)
@@ -61,7 +59,7 @@ def run(page, place):
         f"void ({browsing.PANEL}.content.activeCellIndex = {place}, window.ran = false, "
         "window.jupyterapp.commands.execute('notebook:run-cell').then(() => window.ran = true))"
     )
-    page.wait_for_function(f"window.ran && {IDLE}", timeout=WAIT, polling=browsing.POLL)
+    browsing.until(page, f"window.ran && {IDLE}", timeout=WAIT)
 
 
 def cell(page, place):
@@ -130,7 +128,7 @@ def test_the_map_says_what_is_begun_and_what_comes_next(page):
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_buttons_answers_and_bars_can_be_seen_in_both_themes(page, theme):
     page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
-    page.wait_for_function(f"document.body.dataset.jpThemeName === '{theme}'", polling=browsing.POLL)
+    browsing.until(page, f"document.body.dataset.jpThemeName === '{theme}'")
     page.wait_for_timeout(500)
     words = page.evaluate(
         """[...document.querySelectorAll('.jp-OutputArea button, .widget-html-content div[style*="border-left"]')].map(box => {
@@ -153,10 +151,10 @@ def test_buttons_stay_while_the_kernel_runs_and_feedback_stays_without_it(page):
     cell(page, CHECK).get_by_role("button", name="Solution").wait_for(timeout=WAIT)
     page.evaluate(f"{browsing.PANEL}.sessionContext.shutdown()")
     opened_again(page)
-    page.wait_for_function(
+    browsing.until(
+        page,
         "[...document.querySelectorAll('.jupyter-widgets')].some(box => box.textContent.includes('model not found'))",
         timeout=WAIT,
-        polling=browsing.POLL,
     )
     assert not page.get_by_text("Error displaying widget").first.is_visible()
     assert page.get_by_text("Exercise 0.2 · passed · 2 of 2 points").is_visible()
@@ -166,10 +164,6 @@ def test_buttons_stay_while_the_kernel_runs_and_feedback_stays_without_it(page):
 def opened_again(page):
     """Save the notebook and load the page anew."""
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_function(f"!{browsing.PANEL}.context.model.dirty", timeout=WAIT, polling=browsing.POLL)
+    browsing.until(page, f"!{browsing.PANEL}.context.model.dirty", timeout=WAIT)
     page.reload()
-    page.wait_for_function(
-        "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')",
-        timeout=WAIT,
-        polling=browsing.POLL,
-    )
+    browsing.until(page, "window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell')", timeout=WAIT)

@@ -122,8 +122,8 @@ def _texts(record):
                 f'"{text}" has no figure, or does not say what the figure measures. {todo[name]}',
             )
         elif name == "baseline" and not _FALLBACK.search(text):
-            todo = 'Say what answers if the model fails, such as "fallback: ..."'
-            yield name, "missing", f'"{text}" names no fallback. {todo}.'
+            say = 'Say what answers if the model fails, such as "fallback: ..."'
+            yield name, "missing", f'"{text}" names no fallback. {say}.'
 
 
 def _decisions(record):

@@ -265,8 +265,8 @@ class Explorer:
         for name, value in self.values.items():
             control = self._controls[name]
             told = f"{value:.10g}" if _is_number(value) else value
-            unit = control.unit if control.unit.startswith("%") or not control.unit else f" {control.unit}"
-            settings.append(f"{control.label or name.replace('_', ' ')}: {told}{unit}")
+            space = "" if control.unit[:1] in ("", "%") else " "
+            settings.append(f"{control.label or name.replace('_', ' ')}: {told}{space}{control.unit}")
         return "; ".join(settings)
 
     def __repr__(self):

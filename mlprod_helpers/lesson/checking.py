@@ -15,7 +15,7 @@ from mlprod_helpers.lesson.kinds import Choice, Function, Refused
 from mlprod_helpers.lesson.limit import Clock
 from mlprod_helpers.lesson.outcome import Outcome, Verdict
 from mlprod_helpers.lesson.owner import FUNCTIONS, Owner, frames_of, message_of, quiet, scrub
-from mlprod_helpers.lesson.preview import arguments_text, holds_dicts
+from mlprod_helpers.lesson.preview import arguments_text
 
 
 @dataclass
@@ -100,8 +100,7 @@ class Answer:
         return self._call(arguments, process=self._seen.processes)
 
     def _call(self, arguments, process):
-        most = 240 if holds_dicts(arguments) else 100
-        name = f"`{self._name}({arguments_text(arguments, most)})`"
+        name = f"`{self._name}({arguments_text(arguments)})`"
         sent = [values.encode(each) for each in arguments]
         reply = self._owner.call(self._name, sent, process)
         note = functools.partial(self._note, sent, process)

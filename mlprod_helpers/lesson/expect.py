@@ -165,7 +165,7 @@ def _given_texts(given, about):
     """The arguments of a call in ever fewer characters."""
     if about is not None and holds_dicts(given):
         yield entries_text(given, about)
-    for most in (240, 100, 60, 30) if holds_dicts(given) else (100, 60, 30):
+    for most in (None, 100, 60, 30):
         yield arguments_text(given, most)
 
 

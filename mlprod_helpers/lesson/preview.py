@@ -26,12 +26,13 @@ def value_text(value, digits=4, most=MOST):
         return describe(value)
 
 
-def arguments_text(arguments, most=100):
-    """The arguments of a call, shorter where they would not fit into one line.
+def arguments_text(arguments, most=None):
+    """The arguments of a call, shorter where they would not fit into one line, or with dicts into two.
 
     >>> arguments_text([0.83, "x", np.zeros((30, 2))])
     "0.83, 'x', a 30 x 2 array"
     """
+    most = most or (240 if holds_dicts(arguments) else 100)
     for width in (max(MOST, most // 2), 30, 20):
         text = ", ".join(value_text(each, 6, width) for each in arguments)
         if len(text) <= most or not any(_is_scalar(each) for each in arguments):

@@ -26,8 +26,8 @@ def _bad(distance):
     return type(distance) not in (int, float) or not 50 <= distance <= 5000
 
 
-def _batched(requests, max_size, max_wait):
-    """The reference: id -> (status, eta, time)."""
+def _batched(requests, max_size, max_wait, starts=0, by_the_next=False):
+    """The reference: id -> (status, eta, time). With mistakes: the clock starts with another request of the batch, or the next one ends it."""
     answers, batch = {}, []
 
     def close(time):
@@ -37,8 +37,8 @@ def _batched(requests, max_size, max_wait):
         batch.clear()
 
     for request in requests:
-        if batch and request["time"] > batch[0]["time"] + max_wait:
-            close(batch[0]["time"] + max_wait)
+        if batch and request["time"] > batch[starts]["time"] + max_wait:
+            close(request["time"] if by_the_next else batch[starts]["time"] + max_wait)
         if _bad(request["distance"]):
             answers[request["id"]] = (422, None, request["time"])
             continue
@@ -46,7 +46,7 @@ def _batched(requests, max_size, max_wait):
         if len(batch) == max_size:
             close(request["time"])
     if batch:
-        close(batch[0]["time"] + max_wait)
+        close(batch[starts]["time"] + max_wait)
     return answers
 
 
@@ -323,25 +323,7 @@ def waits_until_full(requests, max_size, max_wait):
     when=lambda seen: held(seen)[OWN_ANSWER] and held(seen)[OTHERS] and _waits_for_the_next(seen),
 )
 def waits_for_the_next(requests, max_size, max_wait):
-    answers, batch = {}, []
-
-    def close(time):
-        etas = eta_batch([each["distance"] for each in batch])
-        answers.update({each["id"]: (200, eta, time) for each, eta in zip(batch, etas, strict=True)})
-        batch.clear()
-
-    for request in requests:
-        if batch and request["time"] > batch[0]["time"] + max_wait:
-            close(request["time"])
-        if _bad(request["distance"]):
-            answers[request["id"]] = (422, None, request["time"])
-            continue
-        batch.append(request)
-        if len(batch) == max_size:
-            close(request["time"])
-    if batch:
-        close(batch[0]["time"] + max_wait)
-    return _rows(answers)
+    return _rows(_batched(requests, max_size, max_wait, by_the_next=True))
 
 
 @serve_in_batches.misconception(
@@ -387,25 +369,7 @@ def fails_the_whole_batch(requests, max_size, max_wait):
     when=lambda seen: held(seen)[LONELY] and _kept_waiting(seen, 2),
 )
 def starts_the_clock_again(requests, max_size, max_wait):
-    answers, batch = {}, []
-
-    def close(time):
-        etas = eta_batch([each["distance"] for each in batch])
-        answers.update({each["id"]: (200, eta, time) for each, eta in zip(batch, etas, strict=True)})
-        batch.clear()
-
-    for request in requests:
-        if batch and request["time"] > batch[-1]["time"] + max_wait:
-            close(batch[-1]["time"] + max_wait)
-        if _bad(request["distance"]):
-            answers[request["id"]] = (422, None, request["time"])
-            continue
-        batch.append(request)
-        if len(batch) == max_size:
-            close(request["time"])
-    if batch:
-        close(batch[-1]["time"] + max_wait)
-    return _rows(answers)
+    return _rows(_batched(requests, max_size, max_wait, starts=-1))
 
 
 @serve_in_batches.alternative
