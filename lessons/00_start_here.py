@@ -34,7 +34,7 @@
 # - **d** find out which terms you may want to review.
 #
 # You need Python and pandas, and you should have trained a scikit-learn model before. You need no experience with production systems.
-# Most lessons also have a shorter path. This one is short, so do it from start to end. All terms of the course are in the
+# Most lessons also have a shorter path. This one is short, so work through all of it. All terms of the course are in the
 # [glossary](../docs/glossary.md).
 #
 # **How a notebook works here.** Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. Where you see `...`, replace it
@@ -136,7 +136,7 @@ print("the label arrived", (row["label_time"] - row["time"]).round("min"), "afte
 #
 # ## Two weeks of requests
 #
-# Now we look at all requests of two weeks: 14 days with about 90 flights a day. On each day, we stop the clock at noon and ask
+# Now we look at two weeks of requests: 14 days with about 90 flights a day. On each day, we stop the clock at noon and ask
 # how well the model is doing that day. We can only use the flights whose label has arrived.
 #
 # **Make a guess first.** By noon, the model has made predictions for the morning's flights. For what share of them has the label arrived
@@ -296,7 +296,7 @@ lesson.predict("share of slow pages", ..., choices=[0.01, 0.05, 0.2, 0.5])
 #
 # **Return:** the exact share as a number from 0 to 1. Do not simulate it and do not round it.
 #
-# **Example:** `slow_pages(2, 0.5)` returns 0.75. Of the pages with two requests, a quarter gets two fast answers.
+# **Example:** `slow_pages(2, 0.5)` returns 0.75. A quarter of such pages get two fast answers; the others wait.
 
 
 # %% exercise="0.2"
@@ -338,7 +338,7 @@ lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 # | c | a random positive row gets a higher score than a random negative row in 80% of such pairs |
 # | d | each row was scored by a model that had not seen it in training |
 # | e | the average of the slowest 1% of the requests |
-# | f | if nothing had changed, data like these or more extreme would turn up in 3 of 100 cases |
+# | f | if nothing had changed, data at least as extreme as these would turn up in 3 of 100 cases |
 # | g | the probability that nothing has changed is 3% |
 # | h | of the rows with a score of 0.8, 80% are positive |
 #
@@ -419,8 +419,8 @@ lesson.check("0.3")
 # ## At work
 #
 # The cell below repeats the main step of this lesson. Apart from the flights, it uses only public tools. The function `simulate_qa` of
-# *river*, a library for data streams, turns a table into a stream of events: each request, and later its label. The error counts
-# only the labels that have arrived.
+# *river*, a library for data streams, turns a table into a stream of events: each request, and later its label. The code calculates
+# the error only from labels that have arrived.
 
 # %%
 import pandas as pd
@@ -496,7 +496,7 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # `lesson.reset("0.2")` lets you start one exercise again, and `lesson.reset()` the whole lesson. A copy of the old file is kept. To get a
 # clean notebook back, rename yours and run `git checkout notebooks/00_start_here.ipynb`.
 #
-# To go on at another computer, copy `.mlprod-progress.json` and your notebooks into the folder `notebooks` there. File managers often hide
+# To continue on another computer, copy `.mlprod-progress.json` and your notebooks into the `notebooks` folder there. File managers often hide
 # names that begin with a dot.
 #
 # These are the lessons of the course:
@@ -512,7 +512,7 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | 07 | Degrees of automation | choose how confident a model must be to decide alone, and how many people must check the rest | 05 |
 # | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and avoid false alarms | 00 |
 # | 09 | Model serving | start a real model service and a router, put them under load, and watch a bad release being rolled back | 06 |
-# | 10 | Training and serving | join only what was known when a request arrived, find features that the service computes differently, and learn even though some cases never get a label | 01 |
+# | 10 | Training and serving | compute inputs only from what was known when a request arrived, find inputs that training and service compute differently, and train a model even though some cases never get a label | 01 |
 # | 11 | On call | run a service for ten weeks, find out what broke before you act, and write a post-mortem | 04, 06, 08 |
 #
 # You can run each lesson without having run the others. If you are new here, go on with lesson 01.
