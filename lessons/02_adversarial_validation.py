@@ -378,7 +378,7 @@ adversarial_explorer()
 # %% [markdown]
 # With this flip the best possible AUC is 0.90, and the *linear* classifier stays at about 0.5. Each column alone is the same in both tables. **0.5 means "this classifier sees nothing", never "there is nothing".** The *quadratic* classifier, which also gets squares and the product, can see a flip. So can boosted trees.
 #
-# Correlations flip in real data too. At Kennedy the humid hours tend to be the warm ones in January, and the cool ones in July. To see only this, we replace each value with its rank within its month.
+# Correlations flip in real data too. At Kennedy the humid hours tend to be the warm ones in January, and the cool ones in July. We replace each value with its rank within the month, so only the correlation differs.
 
 # %%
 from sklearn.pipeline import make_pipeline
@@ -554,9 +554,9 @@ print(f"longest flight from LaGuardia: {longest:,} miles; {beyond:.0%} of Kenned
 airports.importances.to_frame().assign(alone=pd.Series(alone)).round(2)
 
 # %% [markdown]
-# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This is a real difference: in hundreds of miles, `distance` alone gives an AUC of 0.81. With exact miles it rises to 0.98. This is a **leak**: the exact value identifies the table. Boston is 184 miles from LaGuardia and 187 from Kennedy.
+# Nearly a third of Kennedy's flights go farther than any from LaGuardia. This difference is real: in hundreds of miles, `distance` alone gives an AUC of 0.81. With exact miles it rises to 0.98. The exact distance is a **leak**: it identifies the table. Boston is 184 miles from LaGuardia and 187 from Kennedy.
 #
-# Three kinds of columns *name their table*. A single value shows which table a row is from:
+# Three kinds of columns *name their table*: one value tells you which table a row is from.
 #
 # | column | example | what to do |
 # | --- | --- | --- |
@@ -734,7 +734,7 @@ lesson.check("2.7")
 #
 # ### Weights
 #
-# The **density ratio** of a row says how many times as often such rows occur now as in the reference. It follows from the classifier's scores, and every model with `sample_weight` can use it as a weight. But
+# A row has a **density ratio** of 3 if such rows have become three times as frequent. The ratio follows from the classifier's scores, and every model with `sample_weight` can use it as a weight. But
 # a few rows may carry nearly all of the weight. The **effective sample size** (ESS) says how many equally weighted rows carry as much information.
 #
 # <details><summary>Two formulas, and calibration</summary>
@@ -806,7 +806,7 @@ lesson.recall("months in which weights help", ", ".join(better.index[better]))
 #
 # ### A report, and a decision
 #
-# In the next table, *auc without names* leaves out columns that name their table. *largest shift* is the largest among the numeric columns.
+# In the next table, *auc without names* leaves out columns that name their table. *largest shift* is the largest change in a numeric column's mean.
 
 # %% collapsed=true
 # Collect the reports on five pairs of tables
