@@ -116,7 +116,7 @@ for limit in (0.1, 0.25):
 print(f"largest PSI: {few.max(axis=None):.2f} with 100 rows, {many.max(axis=None):.3f} with 1,000 rows")
 
 # %% [markdown]
-# A single column is above 0.1 in about a third of quiet weeks. In almost all weeks, at least one of the 20 columns is. Even a limit of 0.25 gives an alarm in about one week in ten. With 1,000 rows a week, neither limit gives an alarm all year.
+# A single column is above 0.1 in about a third of quiet weeks. Almost every week has at least one column above 0.1. Even a limit of 0.25 gives an alarm in about one week in ten. With 1,000 rows a week, neither limit gives an alarm all year.
 #
 # *Change this and run again:* set `rows=300` in `few`. How often is a single column above 0.1 now?
 
@@ -278,7 +278,7 @@ lesson.check("3.2")
 # %% [markdown]
 # ## Twenty columns, two kinds of promise
 #
-# A **p-value** says how often a quiet week has a PSI at least as large as this week's. If we *flag* (report) each column with $p < 0.05$, each is flagged in 5% of quiet weeks, and at least one of twenty independent columns in $1 - 0.95^{20}$ = 64%.
+# A **p-value** says how often a quiet week has a PSI at least as large as this week's. If we *flag* (report) each column with $p < 0.05$, each is flagged in 5% of quiet weeks. With twenty independent columns, $1 - 0.95^{20}$ = 64% of quiet weeks have a flag.
 # You can make one of two promises instead:
 #
 # - *The chance of any false flag is at most 5%.* **Bonferroni** compares each p with 0.05/20. *Holm* does so for the smallest p-value, and is a little less strict with each larger one.
@@ -473,7 +473,7 @@ pd.DataFrame(errors, index=list(periods)).round(1)
 # ### Exercise 3.4 · Read the report
 # *2 points · 4 minutes*
 #
-# The next report compares two quarters of another service, with 100,000 rows each. `p_holm` is a corrected p-value that Holm compares with 0.05. Shuffling a column raises the model's error of 8 minutes by `worth` minutes.
+# The next report compares two quarters of another service, with 100,000 rows each. `p_holm` is a corrected p-value that Holm compares with 0.05. The model's error is 8 minutes, and shuffling a column adds `worth` minutes to it.
 
 # %%
 from mlprod_helpers.drift import services
@@ -719,7 +719,7 @@ plots.show(
 #
 # <details><summary>Details about the detectors</summary>
 #
-# The delays of DDM leave out the slow changes that it missed. In the library river, ADWIN checks every 32 rows. The probability that it drops rows by mistake is far smaller than `delta`. So find your `delta` by counting
+# DDM missed some slow changes, and its mean delay ignores them. In the `river` package, ADWIN checks every 32 rows. The probability that it drops rows by mistake is far smaller than `delta`. So find your `delta` by counting
 # false alarms on quiet data. If errors are correlated, give the detector one number a day, such as the daily mean error. If labels arrive late, no detector can make up for that delay.
 #
 # </details>
