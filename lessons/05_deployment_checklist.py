@@ -120,7 +120,7 @@ ratio = one.wait / both_full.wait
 print(f"two servers, each 80% busy: mean wait {1000 * both_full.wait:.0f} ms, {ratio:.2f} times shorter")
 
 # %% [markdown]
-# The fast server has the lower latency only if service times are not too uneven. Their **cv** is the standard deviation divided by the mean, which is 1 for exponential times. In the next cell (lognormal times, cv 3), a few requests take very long. With only one server, all others must wait for them.
+# The fast server has the lower latency only if service times are not too uneven. Their **cv** (coefficient of variation) is the standard deviation divided by the mean. For exponential times, it is 1. In the next cell (lognormal times, cv 3), a few requests take very long. With only one server, all others must wait for them.
 
 # %%
 from mlprod_helpers.queueing import Lognormal
@@ -268,7 +268,7 @@ print(f"runs that miss 300 ms at 55 a second: {missed[55]} of 8, at 60: {missed[
 # %% [markdown]
 # So a single run can mislead.
 #
-# An example: what is the last rate before the load (column `utilization`) exceeds 70%?
+# This function finds the last rate before the load (column `utilization`) exceeds 70%:
 
 
 # %%
@@ -310,7 +310,7 @@ lesson.check("5.2")
 # %% [markdown]
 # ### Try it yourself
 #
-# At a load of 80%, p99 is 1,151 ms with one server and 237 ms with 16. So servers are faster when they share one queue. How many servers are enough for 300 ms?
+# At the same load of 80%, p99 is 1,151 ms with one server and 237 ms with 16 that share one queue. How many servers are enough for 300 ms?
 
 # %%
 from mlprod_helpers import explore
@@ -581,7 +581,7 @@ lesson.check("5.6")
 #
 # A rare combination, such as a small carrier's only long flight, can identify a user. **k-anonymity** (Sweeney 2002) is the size k of the smallest group of rows with equal values. If k is 1, at least one row is unique. The next cell computes k for our two weeks, first with carrier and distance, then with coarser columns.
 #
-# With the carrier and the distance in hundreds of miles, k is 1. Without the carrier and in steps of 500 miles, k is 6, the number of flights to Honolulu. Some other weeks have only one such flight. So the record's log leaves out the carrier and stores distances above 2,000 miles as 2,000.
+# With the carrier and the distance in hundreds of miles, k is 1. Without the carrier and in steps of 500 miles, k is 6, the number of flights to Honolulu. Some other weeks have only one such flight. So the log in our record leaves out the carrier and stores distances above 2,000 miles as 2,000.
 #
 # A large k is not always enough. If a group's rows all contain the same complaint, everybody in it complained. Several rows with one pseudonym may together identify a user.
 #
@@ -718,7 +718,7 @@ print("servers by the formula:", course.servers_needed([80], 0.05, 0.3))
 # | what | cost in EUR a month |
 # | --- | --- |
 # | each server | 60 |
-# | each minute of the busiest hours (1,800 a month) with a p99 above 300 ms | 2 |
+# | each minute of the busiest hours (1,800 minutes a month) with a p99 above 300 ms | 2 |
 #
 # What does a month cost with four servers (load 100%) or twelve? The column `missed` is the share of minutes with p99 above 300 ms.
 
