@@ -86,7 +86,7 @@ pictures.shuffled_gaps(gaps, seen)
 # **Most rollouts cannot detect a change of a fifth.** They detect faults: errors, slow answers, nonsense.
 #
 # *Change this and run again:* after loading, add `clicks = clicks[clicks["campaign"] == "men"]`, which keeps one of three campaigns.
-# Is p = 0.04 a discovery if you try all three?
+# Then p is 0.04. Is that convincing if you try all three?
 
 # %% [markdown]
 # ## One trace, four strategies
@@ -278,7 +278,7 @@ lesson.recall("users who meet both versions", round(float((met["max"] & ~met["mi
 # For these users, the ETA of a flight jumps between requests. In a **sticky split** the same user always gets the same version. We turn each user's name into a number from 0 to 100, and the users with the lowest
 # numbers get the canary.
 #
-# *Change this and run again:* draw 1% of the requests (`< 0.01`). Is the share of such users a fifth as large?
+# *Change this and run again:* draw 1% of the requests (`< 0.01`). Do only a fifth as many users meet both versions?
 #
 # A *hash* turns a string into digits that look random, but are the same each time:
 
@@ -454,7 +454,7 @@ for name, judged in {
 #
 # Write `judge(stable, canary)`. It returns `(outcome, reason)`, two strings. **p99** is the time in ms that 99% of the requests do not exceed.
 #
-# - The outcome is `"fail"` if *any* airport with at least 100 canary requests fails. An airport fails if the new version's error rate there is more than 2 percentage points above the old version's, or its p99 more than 1.5 times as long. Exactly 2 points or 1.5 times is allowed.
+# - The outcome is `"fail"` if *any* airport with at least 100 canary requests fails. An airport fails if its new error rate is more than 2 percentage points above the old one, or its p99 is more than 1.5 times the old one. Exactly 2 points or 1.5 times is allowed.
 # - Otherwise it is `"nodata"` if any airport has fewer than 100 canary requests, whatever their results.
 # - Otherwise it is `"pass"`.
 # - The reason for a failure names at least one airport, and only airports that fail. Other reasons are up to you.
@@ -509,7 +509,7 @@ rollout_explorer()
 # <details><summary>What you can find here</summary>
 #
 # With 40 requests, the good version is rolled back by chance. This happened once in 12 other simulations of the traffic. With 100 requests, the fault at LGA gets through, because LGA never has 100 requests before a check passes.
-# With 300, the canary pauses again and again: in 7 of the 12 simulations, the rollout was not finished after 50 minutes. Try *after 20 minutes*, too: nobody checks a promoted canary, so a later fault is missed.
+# With 300, the canary pauses again and again: in 7 of the 12 simulations, the rollout was not finished after 50 minutes. Also try the fault *after 20 minutes*. Nobody checks the canary after its promotion, so a later fault is missed.
 #
 # </details>
 
@@ -557,7 +557,7 @@ def colleagues_bars(looks):
 # - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
 # - *All looks together* stop 3% to 6% of the versions that are as good as the old one.
 # - For a bad version, z is 3 on average at the last look. Your bars find at least 90% as many bad versions as a constant bar with 5% false rollbacks.
-# - A very bad version (6 on average) is stopped within the first 60% of the looks, rounded up, in at least 60% of the rollouts. This does not apply to one or two looks.
+# - For a very bad version, this average is 6. With three or more looks, your bars stop at least 60% of its rollouts by look `ceil(0.6 * looks)`.
 # - You may use a simulation.
 #
 # For example, `bars(1)` may return `[1.96]`.
@@ -604,7 +604,7 @@ pd.Series(np.mean(alarms, axis=0), index=["requests counted", "users counted"], 
 #
 # *Pocock's* bar is the same at each look. *O'Brien and Fleming's* bar is very high at first and nearly 1.96 at the end. The *mSPRT* (mixture sequential probability ratio test) lets you look at any time.
 #
-# The next cell tries each test on 4,000 rollouts of equal versions and 4,000 of a bad one. `false_positives` is the share of the equal versions that are stopped, and `power` is the share of the bad ones that are stopped. `requests` is the share of the planned requests that had arrived when the bad version was stopped. Tests that stop earlier find the bad version less often.
+# The next cell tries each test on 4,000 rollouts of equal versions and 4,000 of a bad one. `false_positives` is the share of the equal versions that are stopped, and `power` is the share of the bad ones that are stopped. `requests` is the share of the planned requests that had arrived when the bad version was stopped. Among the tests with 5% false positives, those that stop earlier find the bad version less often.
 #
 # </details>
 
@@ -642,7 +642,7 @@ pd.DataFrame({"requests an arm": needed, "hours at one a second": (needed / 3600
 # Write two functions:
 #
 # - `views_needed(p, lift, power)` returns the views that *one* arm needs. `p` and `power` are fractions. `lift` is the relative change of the rate: 0.21 is 21% more, −0.1 is 10% less. A result within 5% of the formula is enough.
-# - `hours_needed(views, rate, percent)` returns the hours that a canary needs for that many views. It gets `percent` percent of `rate` views a second. Do not round.
+# - `hours_needed(views, rate, percent)` returns the hours that a canary needs for that many views. `rate` is the total views a second. `percent` is the canary's share: 5 is 5%. Do not round.
 #
 # Then try `views_needed(0.0043, 0.21, 0.8)`.
 
@@ -734,8 +734,8 @@ print("weight in the first minutes:", first, "percent;", hour)
 #
 # We try *good* in two different hours, *good but noisy* and *bad for one airport* in three, and the others in one. Each rollout is scored:
 #
-# - It may cost at most 5% of what a big bang costs or 35% of what never releasing costs, whichever is higher.
-# - If *good* or *bad* costs more, you get at most a quarter of the points.
+# - The cost limit is 5% of the big bang's cost or 35% of the cost of never releasing, whichever is higher.
+# - If *good* or *bad* exceeds its limit, you get at most a quarter of the points.
 #
 # `example_plan` and `never_looks` have the right form. Try `rehearsal.costs(plan, release_judge, world)`. `rehearsal.rehearse(plan, release_judge, world, "good").plot()` shows one hour.
 
