@@ -100,7 +100,7 @@ print(f"by a coin: {coin(both, model_only, human_only):.3f}")
 automation.who_does_what()
 
 # %% [markdown]
-# From top to bottom, people decide less. In **shadow** mode, the model's answers go to a log that nobody sees, so people and model can be compared fairly. In
+# From top to bottom, the model gets a bigger role. In **shadow** mode, the model's answers go to a log that nobody sees, so people and model can be compared fairly. In
 # **assistance**, a person decides each case, but the suggestion influences them. We simulate 100,000 cases with the numbers of the opening example:
 
 # %%
@@ -354,7 +354,7 @@ found.table[["coverage", "error_rate", "load", "mean_backlog", "cost"]].round(2)
 #
 # ### Move the threshold
 #
-# The explorer starts with three people and a threshold of 0.90 from Chow's rule. **Guess first: with one person, does the cheapest threshold go up or down?** Then set the number
+# The explorer starts with three people and a threshold of 0.90, as above. **Guess first: with one person, does the cheapest threshold go up or down?** Then set the number
 # of reviewers to 1.
 
 # %%
