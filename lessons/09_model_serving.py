@@ -242,7 +242,8 @@ if LIVE:
 #
 # - the request has an id and the clock is running before any step can refuse the request,
 # - the size is checked before the body is parsed,
-# - the model gets only requests that were parsed, then validated, and given a place,
+# - parsing comes before validation, and validation comes before prediction,
+# - only requests with a place reach the model,
 # - an answer is checked before it is sent or recorded.
 
 # %% exercise="9.2"
@@ -422,7 +423,7 @@ lesson.check("9.3")
 # %% [markdown]
 # ## Where the milliseconds go
 #
-# We measure how long a request takes at four points: in the model, in the service, at a client of the service, and at a client of the router. What share of the last of these times does the model take?
+# We measure a request's time at four points: in the model, in the service, at a client of the service, and at a client of the router. If a request goes through the router, what share of its time is spent in the model?
 
 # %%
 lesson.predict("the model's share of a request through the router, in percent", ..., choices=[5, 20, 50, 90])
@@ -785,7 +786,7 @@ care = {
 lesson.check("9.6")
 
 # %% [markdown]
-# For `"database"`, only a restart is wrong, and for `"leak"`, only leaving the replica alone.
+# For `"database"`, the only wrong answer is `"restart"`. For `"leak"`, it is `"leave"`.
 #
 # <details><summary>Slow starts in Kubernetes</summary>
 #
@@ -805,7 +806,7 @@ lesson.check("9.6")
 # ## A canary and its rollback
 #
 # In a **canary**, a few users get v2 first. As in lesson 06, we use a plan and a judge, but now with a real router. The plan gives v2 10% of the users, and 10% more after each
-# check. The judge rolls v2 back if it fails too often. `MSPRTJudge` allows any number of looks. Its `tau` is a difference in error rates that would matter. Here v2 fails for one request in twenty, and nobody is watching:
+# check. The judge rolls v2 back if it fails too often. `MSPRTJudge` allows any number of checks. Its `tau` is a difference in error rates that matters. Here v2 fails for one request in twenty, and nobody is watching:
 
 # %%
 from mlprod_helpers import rollout
@@ -1035,9 +1036,9 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # | burst | It predicts slightly better. For some seconds both versions fail, and later both are slow. |
 #
 # An answer is bad if it is an error, takes longer than 150 ms, or is more than 20 minutes off. The cost is the number of bad answers that the better version would have avoided.
-# Your last weight stays in place for three more such afternoons, and these count too.
+# Your last choice also applies to three more such afternoons, and these count too.
 #
-# A **big bang** gives v2 to all users at once. The next cell compares it with a program that waits for the first look, and with no release:
+# A **big bang** gives v2 to all users immediately. The next program does so at its first look. We compare both with no release:
 
 # %%
 from mlprod_helpers.serving.lab.shift import costs, draw_shift
@@ -1123,7 +1124,7 @@ lesson.check("9.8")
 # | a queue that is too long | watch the goodput | limit the queue |
 # | drift during service | watch the error once labels arrive | send the labels to a hybrid |
 # | failures hidden by retries | count tries, not answers | roll back if too many tries fail |
-# | v2 released too early | count the labels that have arrived | keep v2's share small until then |
+# | v2 released too early | count the labels so far | keep v2's share small until there are enough |
 #
 # <details><summary>Names in other tools, topics left out, and sources</summary>
 #
