@@ -17,7 +17,7 @@
 # > **Retraining the model every morning avoided about a quarter of the avoidable cost of ten weeks on call. A policy that first found out what had broken avoided more than four
 # > fifths, and trained far less.**
 #
-# The figures are means over five simulated seasons of the service that predicts flight times. The *avoidable cost* is the difference
+# The figures are means over five simulated runs of a service that predicts flight times. The *avoidable cost* is the difference
 # in cost between doing nothing and knowing in advance what will happen.
 
 # %% [markdown]
@@ -58,7 +58,7 @@ from mlprod_helpers import oncall
 oncall.cost_table()[["dollars", "unit"]]
 
 # %% [markdown]
-# A **policy** gets the observation of each morning and returns a list of actions. Here are five of them:
+# Every morning, a **policy** gets an *observation* (metrics and alerts) and returns a list of actions. Here are five:
 #
 # | policy | what it does |
 # | --- | --- |
@@ -98,7 +98,7 @@ pictures.cost_picture(costs.round(0))
 # %% [markdown]
 # *Change this and run again:* set `seasons = range(20, 25)`. Does the order of the policies stay the same?
 #
-# Retraining helps against drift: the world changes, and the old training data no longer describe it. But most incidents are something else: a feed that is down, a wrong unit, a bad deploy, a slow dependency.
+# Retraining helps against drift: the world changes, and the training data no longer describe it. But most incidents are something else: a data feed that is down, a wrong unit, a bad deploy, a slow dependency.
 # A new model does not repair these, and it learns from the broken days.
 #
 # <details><summary>How general is this result?</summary>
@@ -124,10 +124,10 @@ pit.wait()
 pit
 
 # %% [markdown]
-# *Change this and run again:* add `pit.step([{"do": "start", "version": "c1"}])` before the last line, which starts a **canary**: a few users get
+# *Change this and run again:* to start a **canary**, add `pit.step([{"do": "start", "version": "c1"}])` before the last line. A few users get
 # the new version first, and more follow after each passed check. What does the next morning show?
 #
-# Play until day 20 or longer. Without buttons, use `pit.step([...])` and `pit.wait()`. `pit.season.report()` says what it has cost so far. These are the actions:
+# Play until day 20 or longer, with the buttons or with `pit.step([...])` and `pit.wait()`. `pit.season.report()` shows the cost so far. These are the actions:
 
 # %%
 print(", ".join(oncall.ACTIONS))
@@ -136,7 +136,7 @@ print(oncall.ACTIONS["roll_back"].meaning)
 # %% [markdown]
 # You may have noticed three difficulties:
 #
-# - **Symptoms and causes:** when a feed breaks, the error rises too, but two days later, when the labels arrive. A **label** is the true value, here the air time.
+# - **Symptoms and causes:** when a data feed breaks, values are missing at once. The higher error appears two days later, when the labels arrive. A **label** is the true value, here the air time.
 # - **Several things at once:** around day 16 of this season, two incidents begin.
 # - **Harmless changes:** on a long weekend there are more requests, and nobody needs to do anything.
 
@@ -144,7 +144,7 @@ print(oncall.ACTIONS["roll_back"].meaning)
 # ### Exercise 11.1 · Read eight mornings
 # *4 points · 5 minutes*
 #
-# Find the most likely cause of each morning. All other metrics are in their usual range.
+# For each morning, find the most likely cause. All other metrics are in their usual range.
 #
 # | | what is unusual |
 # | --- | --- |
@@ -248,7 +248,7 @@ lesson.check("11.2")
 # - `calendar` is `""` or a text such as `"long weekend"`. If there is a text, whatever it says, leave out `"requests"`, `"distance_mean"` and `"late_reviews"`, because the calendar
 #   explains them. It explains no other metric.
 #
-# For example, on a `"long weekend"`, `{"requests": "high", "labels_share": "low"}` becomes `{"labels_share": "ticket"}` if missing labels are a ticket.
+# For example, suppose a low `labels_share` means a ticket. On a `"long weekend"`, `{"requests": "high", "labels_share": "low"}` becomes `{"labels_share": "ticket"}`.
 
 
 # %% exercise="11.3"
@@ -304,7 +304,7 @@ print("this morning:", oncall.diagnose(oncall.alert(state), state))
 # - `signals`: a list of metrics that deserve attention, in any order.
 # - `runbook`: cause -> `{"signs": [...], "explains": [...]}`, like `signs` above. Go through it from first to last.
 # - Add a cause to the list if at least one of its `signs` is among the signals that are still unexplained.
-# - From then on, the metrics that this cause explains no longer count as signals. Its own signs still do, unless it explains them too.
+# - From then on, the metrics in its `explains` no longer count as signals. All other signals still count, even those in its `signs`.
 # - `rollout`: None, or a dict with two numbers. `planned` says how many requests the new version should get, and `requests` how many it got. If at least 200 were planned and it got
 #   less than 90% of them, add `"router"` at the end.
 #
@@ -355,8 +355,8 @@ pd.DataFrame(shown, index=["season 3", "season 4", "season 5"]).round(-2).astype
 # Write `act(causes, playbook, answered, day, trusted)`. It returns `(actions, answered)`.
 #
 # - `causes`: a list of causes. `playbook`: cause -> list of actions, each a dict such as `{"do": "page", "team": "data"}`.
-# - `answered`: cause -> the day on which it was answered last. If a cause was answered fewer than four days before `day`, do not answer it again.
-# - Go through the causes in the order of the list. For each cause, go through its actions in the order of the playbook.
+# - You *answer* a cause by going through its actions. `answered`: cause -> the day of your last answer. If that day is fewer than four days before `day`, skip the cause.
+# - Go through the causes in the order of the list, and through each cause's actions in the order of the playbook.
 # - Never list the same action twice. Actions that differ in a setting are not the same.
 # - `trusted` is False if the labels cannot be trusted. Then leave out every action with `"do": "retrain"`.
 # - Return a new dict `answered`: a cause that you answer today gets `day`, even if you left out all its actions. All others stay as they are.
@@ -472,7 +472,7 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 #
 # These parts of `observation` are the most useful:
 #
-# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`. While an alert is about `labels_share`, do not trust the labels,
+# - `day`, `calendar`, and `alerts`, a list of dicts with `metric` and `since`. During an alert about `labels_share`, do not trust the labels,
 # - `candidates`: new versions, dicts with `version`. Start one with `{"do": "start", "version": ...}`: it runs as a canary, at first for a few users, and the checks look at each airport separately,
 # - `rollout`: None, or a dict. Its `canary_metrics` has `requests` and `planned`,
 # - `serving["trained_until"]`: the last day in the model's training data. The action `{"do": "retrain", "days": 28, "half_life": 10.0}` weights recent days more (`half_life` is in days),
@@ -530,7 +530,7 @@ lesson.check("11.7")
 # ## The post-mortem
 #
 # After an incident, a team writes a **post-mortem**: what happened, when, what it cost, how it was noticed, and what will prevent it or show it earlier. It is *blameless*: it
-# asks how the system allowed the mistake, and not who made it. Each report can write a first version for you to edit:
+# asks how the system allowed the mistake, and not who made it. The report on a season contains a first version for you to edit:
 
 # %%
 text = oncall.Season(3).play(oncall.reference).post_mortem()
@@ -602,7 +602,7 @@ lesson.check("11.8")
 # | step | trap | what to do |
 # | --- | --- | --- |
 # | observe | one noisy morning | require two unusual mornings out of three |
-# | alert | good news, holidays, alerts that are open | check the bad side, the calendar and the open alerts |
+# | alert | good news, holidays, alerts that are open | leave these out |
 # | diagnose | every symptom gets an answer | let causes explain symptoms |
 # | act | the same page every morning | stop the harm, call once, remember it |
 # | verify | the fix hides the metric | ask the team, then undo |
