@@ -44,8 +44,8 @@ lesson = Lesson("08", edition=3)
 # %% [markdown]
 # ## One Saturday in February
 #
-# The table `daily` has one row for each day of 2013. It holds the number of scheduled flights, the number without a departure time, and ten means, for example of delays and
-# clock times. We compare 9 February with the mean of the 51 other Saturdays, in standard deviations (**sd**).
+# The table `daily` has one row for each day of 2013. It holds the number of scheduled flights, the number without a departure time, and ten means, such as the
+# mean departure time. We compare 9 February with the mean of the 51 other Saturdays, in standard deviations (**sd**).
 
 # %%
 from mlprod_helpers import datasets
@@ -90,8 +90,8 @@ arrived = int(never_left["arr_delay"].notna().sum())
 print(f"{len(never_left)} flights of the year without departure time, {arrived} of them arrived")
 
 # %% [markdown]
-# It was the end of a blizzard. A broken feed would have lost the times of planes that flew. But none of the 826 flights landed. Two mean clock times moved
-# because they cover only the flights that *did* leave, late in the day.
+# It was the end of a blizzard. A broken feed would have lost the times of planes that flew. But none of the 826 flights landed. The mean departure
+# and arrival times moved because they cover only the flights that *did* leave, late in the day.
 #
 # **A metric shows that something is different, but not what happened.**
 #
@@ -100,7 +100,7 @@ print(f"{len(never_left)} flights of the year without departure time, {arrived} 
 # %% [markdown]
 # ## The brainstorm
 #
-# Our example is the search of an online shop. People type a query or send a photo, and a model answers with a class of products. What can go wrong?
+# Our example is the search of an online shop. People type a query or send a photo, and a model answers with a product class. What can go wrong?
 
 # %% [markdown]
 # **Your five problems (double-click to write):**
@@ -219,7 +219,7 @@ print(f"flights in July to destinations that January did not have: {new:.2%}")
 #
 # - `frame` is a DataFrame with at least one row, `required` a list of its columns. Other columns do not count.
 # - `codes` is a dict, perhaps empty. For some required columns, it lists the codes that stand for a missing value.
-# - NaN is always missing. A code counts only in its own column and as the whole value.
+# - NaN is always missing. A code counts only in its own column, and only if it is the whole value.
 #
 # For example, let `required` be `["distance", "carrier"]` and `codes` be `{"distance": [0], "carrier": ["", "N/A"]}`. The rows (0, "UA"), (200, "N/A"), (300, "DL") and (NaN, "")
 # then give 0.75.
@@ -301,8 +301,8 @@ days["CTR (%)"] = (100 * days["clicks"] / days["views"]).round(3)
 days
 
 # %% [markdown]
-# On 25 November the CTR fell by a third. **Would you page somebody?** On how many days does the week's CTR, 0.433%, lie *outside* the day's 95% interval? We use
-# **Wilson's interval**, which also works for few clicks.
+# On 25 November the CTR fell by a third. **Would you page somebody?** With few clicks, a day's CTR is uncertain. **Wilson's interval** contains the true rate with
+# 95% confidence. On how many days is the week's CTR, 0.433%, *outside* this interval?
 #
 # <details><summary>The formula of Wilson's interval</summary>
 #
@@ -333,7 +333,7 @@ silent = (hours["sum"] == 0).mean()
 print(f"{len(hours)} hours, {hours['size'].mean():.0f} views each; without a single click: {silent:.0%}")
 
 # %% [markdown]
-# Chance alone can explain the fall. A rule that pages after an hour without clicks would do so almost every second hour.
+# Chance alone can explain the fall. A rule that pages after an hour without clicks would page almost every second hour.
 #
 # ### Exercise 8.3 · An honest CTR
 # *4 points · 7 minutes*
@@ -402,7 +402,7 @@ lesson.recall("minutes from the repair to the end of the page", late)
 # %% [markdown]
 # The long window decides whether an incident matters. The short one ends the page soon after the repair.
 #
-# *Change this and run again:* set `200` to `900`. Which page stays open longer?
+# *Change this and run again:* set `200` to `900`. How much later does each page end?
 #
 # ### Exercise 8.4 · Two windows, two tiers
 # *4 points · 8 minutes*
@@ -511,9 +511,9 @@ pictures.rhythm(reference)
 #
 # - `history` is a DataFrame with one row for each hour of twelve weeks, which may begin at any hour. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
 # - In new quiet weeks, p99 may exceed its threshold at most once a week on average.
-# - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours: by day, at night, and in the hours of the week in which the known incident happened.
+# - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours. Day, night, and the hours of the week with the incident are tested separately.
 #
-# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If p99 is usually 300 ms then,
+# The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If its usual p99 is 300 ms,
 # its threshold must lie between 300 and 600.
 #
 
@@ -536,7 +536,7 @@ lesson.check("8.5")
 # %% [markdown]
 # ## Numbers that mislead
 #
-# The search runs on four servers, and the dashboard shows the mean of their p99. Server d gets a tenth of the traffic. What happens to this mean (in ms) when server d becomes four
+# The search runs on four servers, and the dashboard shows the mean of their p99. Server d gets a tenth of the traffic. What happens to this mean when server d becomes four
 # times as slow?
 
 # %%
@@ -627,9 +627,9 @@ halves.insert(0, "all", campaign["clicked"].groupby(half).mean())
 # %% [markdown]
 # ## Whom to wake
 #
-# An **alert rule** has a metric, a threshold, and the time for which the metric must stay beyond the threshold (`for`). We write one rule for each of
-# 27 metrics: it pages when the metric is more than 3 sd from the mean of two quiet weeks. How often do they page in the next two weeks? The second output line leaves out hours
-# with fewer than 50 requests.
+# An **alert rule** has a metric, a threshold, and the time for which the metric must stay beyond the threshold (`for`). We write 27 rules. Each
+# pages when its metric is more than 3 sd from the mean of two quiet weeks. How often do they page in the next two weeks? The second output line leaves out hours with fewer than
+# 50 requests.
 
 # %%
 from mlprod_helpers.monitoring import Rule, evaluate
@@ -656,7 +656,7 @@ print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other ti
 # After a week of such pages, people stop reacting: this is **alert fatigue**. Chance rarely keeps a metric beyond its threshold for hours. A short
 # `for` prevents most of these pages, but delays the real ones.
 #
-# *Change this and run again:* in `Rule(...)`, replace both `3` by `4`. Does this help as much as `for` 1 hour?
+# *Change this and run again:* in `Rule(...)`, replace both `3` by `4`. Does this help as much as a `for` of 1 hour?
 
 # %% [markdown]
 # ### Tune one rule
@@ -724,7 +724,7 @@ pictures.dashboards(boards, "GH")
 # Find the cause for each dashboard. Each cause occurs once. Traffic is always a fifth higher at weekends.
 #
 # - `"broken feed"`: prices are missing.
-# - `"slow dependency"`: a service that the search calls is slow.
+# - `"slow dependency"`: the search has to wait for another service.
 # - `"other visitors"`: only the mix of devices changed.
 # - `"other photos"`: only the mix of classes in the photos changed.
 # - `"nothing"`, `"dark camera"`, `"more visitors"` and `"worse model"` need no explanation.
