@@ -342,7 +342,7 @@ def test_predictions_come_back_and_the_first_one_stays(lesson):
     assert "Replace `...`" in repr(lesson.predict("auc", ...))
     lesson.predict("auc", 0.5)
     assert "first guess was kept" in repr(lesson.predict("auc", 0.97))
-    assert "You predicted 0.5. It is 0.9741." in repr(lesson.recall("auc", 0.97412))
+    assert "You predicted 0.5. The outcome is 0.9741." in repr(lesson.recall("auc", 0.97412))
     assert "no prediction" in repr(lesson.recall("other", 1))
 
 
@@ -469,7 +469,7 @@ def test_a_number_finds_its_lesson():
 def test_predictions_may_be_arrays_lists_and_series(lesson):
     for name, guess in {"a": np.array([1.0, 2.0]), "b": [1.0, 2.0], "c": pd.Series([1.0, 2.0])}.items():
         assert "Recorded: [1, 2]." in repr(lesson.predict(name, guess))
-        assert "You predicted [1, 2]. It is [1, 3]." in repr(lesson.recall(name, np.array([1.0, 3.0])))
+        assert "You predicted [1, 2]. The outcome is [1, 3]." in repr(lesson.recall(name, np.array([1.0, 3.0])))
     assert "an array of 500 values" in repr(lesson.predict("d", np.zeros(500)))
     assert "Replace `...`" in repr(lesson.predict("e", [1, ...]))
     assert "Recorded: up." in repr(lesson.predict("f", "up"))

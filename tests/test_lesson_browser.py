@@ -103,7 +103,7 @@ def test_a_guess_is_pressed_and_comes_back(page):
     cell(page, PREDICT).get_by_role("button", name="0.05").click()
     shows(page, PREDICT, "Recorded: 0.05.")
     write(page, PREDICT, 'lesson.recall("share of slow pages", 0.18)')
-    shows(page, PREDICT, "You predicted 0.05. It is 0.18.")
+    shows(page, PREDICT, "You predicted 0.05. The outcome is 0.18.")
     write(page, PREDICT, CELLS[PREDICT])
     shows(page, PREDICT, "Recorded: 0.05.")
     assert cell(page, PREDICT).get_by_role("button", name="0.5").count() == 0

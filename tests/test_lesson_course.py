@@ -62,7 +62,7 @@ def test_somebody_who_begins_is_sent_to_the_first_lesson():
     assert text.startswith("Your course · 0 of 40 points · 0 of 5 lessons done\n[...")
     assert "  later [..........] 02 Title 02 · 0 of 8 points, after lesson 01" in text
     assert text.endswith(
-        "Next: begin lesson 00 (Title 00) at exercise 0.1. Ready for you as well: lesson 05."
+        "Next: begin lesson 00 (Title 00) at exercise 0.1. You can also begin lesson 05."
     )
 
 
@@ -70,7 +70,7 @@ def test_half_of_the_points_open_the_lessons_that_need_it():
     assert marks(e0_1=3)["01"] == "later" and marks(e0_1=4)["01"] == "ready"
     text = said(e0_1=4)
     assert "begun [#####.....] 00 Title 00 · 4 of 8 points" in text
-    assert "Next: begin lesson 01 (Title 01) at exercise 1.1. Ready for you as well: lesson 05." in text
+    assert "Next: begin lesson 01 (Title 01) at exercise 1.1. You can also begin lesson 05." in text
 
 
 def test_what_was_begun_comes_before_what_is_new():

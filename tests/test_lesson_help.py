@@ -138,7 +138,7 @@ def test_a_guess_can_be_pressed_and_the_first_one_stays(lesson, front_end):
     assert "Recorded: 0.25." in answer.value
     made["a half"].click()
     assert "Recorded: 0.25. Your first guess was kept." in answer.value
-    assert "You predicted 0.25. It is 0.5." in repr(lesson.recall("share", 0.5))
+    assert "You predicted 0.25. The outcome is 0.5." in repr(lesson.recall("share", 0.5))
     assert repr(lesson.predict("share", ..., choices=[0.25, "a half"])).endswith("Recorded: 0.25.")
 
 

@@ -309,7 +309,7 @@ class TriageResult:
         )
         return plots.show(
             fig,
-            alt=f"Three lines over {table.index[-1] - table.index[0]:.0f} hours. The model decides {plots.percent(table['coverage'].iloc[0])} of the cases at first and "
+            alt=f"Three lines show {table.index[-1] - table.index[0]:.0f} hours. The model decides {plots.percent(table['coverage'].iloc[0])} of the cases at first and "
             f"{plots.percent(table['coverage'].iloc[-1])} at the end. {errors} The six-hour mean of the waiting cases is never above {table['backlog'].max():,.0f}.",
         )
 

@@ -275,7 +275,7 @@ def _runs_along(column, n_values, is_category):
         return ""
     steps = np.diff(column)
     if (steps >= 0).all() or (steps <= 0).all():
-        return "it runs on from the first row of reference to the last of current: a counter or a clock"
+        return "it keeps increasing from the first row of reference to the last of current, like a counter or a clock"
     return ""
 
 

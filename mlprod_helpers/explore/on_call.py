@@ -111,7 +111,7 @@ class OnCallCockpit:
         return f"{self}\n{self.figure!r}"
 
     def _repr_mimebundle_(self, **_):
-        note = "<p><em>Run the cell to play. Without buttons: <code>.step([...])</code> and <code>.wait()</code>.</em></p>"
+        note = "<p><em>Run the cell to play. If you see no buttons, use <code>.step([...])</code> and <code>.wait()</code>.</em></p>"
         return mimebundle(
             self.widget, f"<div>{_shown(self.season)}{self.figure.html()}{note}</div>", repr(self)
         )
@@ -250,9 +250,9 @@ def _facts(season):
         who = (
             "all flights"
             if config["degree"] == "human only"
-            else f"flights whose uncertainty is {config['threshold']:g} minutes or more"
+            else f"flights that are uncertain by {config['threshold']:g} minutes or more"
         )
-        now[1] = f"people answer {' and '.join([who, *config['always']])}"
+        now[1] = f"people predict {' and '.join([who, *config['always']])}"
     now += [f"without {what}" for what in config["rolled_back"]]
     now += [f"a failed request is sent up to {config['retries']} times"]
     facts["in force"] = [text for text in now if text]

@@ -72,6 +72,16 @@ class Call:
         return [values.decode(each) for each in self.arguments]
 
 
+class CallText:
+    """How a call is written in feedback, such as `share(3, 'x')`. Most calls need no words, so they are made when they are asked for."""
+
+    def __init__(self, name, arguments):
+        self._name, self._arguments = name, arguments
+
+    def __str__(self):
+        return f"`{self._name}({arguments_text(self._arguments)})`"
+
+
 class NotAttempted(Exception):
     """An answer is still `...`, or its cell was never run."""
 
@@ -100,7 +110,7 @@ class Answer:
         return self._call(arguments, process=self._seen.processes)
 
     def _call(self, arguments, process):
-        name = f"`{self._name}({arguments_text(arguments)})`"
+        name = CallText(self._name, arguments)
         sent = [values.encode(each) for each in arguments]
         reply = self._owner.call(self._name, sent, process)
         note = functools.partial(self._note, sent, process)
@@ -116,7 +126,7 @@ class Answer:
             return taken
         if reply.status == "raised":
             note(error=reply.error)
-            raise Raised(reply.exception, name, reply)
+            raise Raised(reply.exception, str(name), reply)
         if reply.status in ("late", "died"):
             note(error=reply.error)
             raise Stopped(

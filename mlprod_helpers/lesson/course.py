@@ -188,7 +188,7 @@ def _next_lesson(all_of_them, missing):
     else:
         first, says = unfinished[0], "finish"
     others = [each.lesson.lesson for each in ready if each is not first]
-    also = f" Ready for you as well: {_lessons(others)}." if others else ""
+    also = f" You can also begin {_lessons(others)}." if others else ""
     return f"Next: {says} lesson {first.lesson.lesson} ({first.lesson.title}) at exercise {first.first_open}.{also}"
 
 

@@ -113,7 +113,7 @@ class Lesson:
         """Lay the recorded guess beside what happened."""
         guess = self._progress.read()["predictions"].get(f"{self.id}.{name}")
         predicted = f"You predicted {guess}." if guess is not None else "You made no prediction here."
-        return self._say("Prediction and outcome", f"{predicted} It is {_guess_text(truth)}.")
+        return self._say("Prediction and outcome", f"{predicted} The outcome is {_guess_text(truth)}.")
 
     def progress(self):
         """This lesson exercise by exercise, the course so far, and what to do next."""

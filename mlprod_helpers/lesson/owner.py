@@ -164,7 +164,11 @@ class Owner:
         kind = self._kinds[name]
         fixed = [i for i, param in enumerate(kind.params) if param not in kind.may_change]
         try:
-            return any(values.encode(copies[i]) != sent[i] for i in fixed if i < len(sent))
+            return any(
+                values.encode(copies[i]) != sent[i]
+                for i in fixed
+                if i < len(sent) and not values.is_itself(sent[i])
+            )
         except (values.Unsupported, ValueError, TypeError, AttributeError):  # something odd was put into it
             return True
 

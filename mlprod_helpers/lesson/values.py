@@ -36,7 +36,19 @@ def encode(value):
     array; a pandas Series, Index or DataFrame. A `Fraction` or a `Decimal` travels as a float. `Unsupported` is raised for
     anything else (functions, estimators, generators, ...), and for what is larger than 64 MiB.
     """
-    return _Encoder().encode(value, 0)
+    return value if is_itself(value) else _Encoder().encode(value, 0)
+
+
+def is_itself(value):
+    """Whether `value` is a short scalar that travels as it is: nothing can change it, and most arguments are one."""
+    kind = type(value)  # not isinstance: an object may claim another class
+    if kind is float:
+        return value - value == 0
+    return value is None or kind is bool or (kind in (int, str) and _is_short(value))
+
+
+def _is_short(value):
+    return len(value) <= 1000 if type(value) is str else value.bit_length() <= 1024
 
 
 def decode(data):
@@ -182,9 +194,9 @@ class _Encoder:
         if depth > MAX_DEPTH:
             raise Unsupported("it is nested too deeply (does a list contain itself?)")
         self._count(1)
-        kind = type(value)  # not isinstance: an object may claim another class
-        if value is None or kind is bool or (kind is float and value - value == 0):  # most of what there is
+        if type(value) is not str and is_itself(value):  # most of what there is; the room of texts is counted
             return value
+        kind = type(value)
         if value is Ellipsis or value is pd.NaT or value is pd.NA:
             return {"type": "..." if value is Ellipsis else str(value)}
         method = _PLAIN.get(kind)  # quicker to ask
@@ -234,17 +246,27 @@ class _Encoder:
         return {"type": "NaT"} if value is pd.NaT else {"type": kind.__name__, "text": value.isoformat()}
 
     def listing(self, value, depth):
-        # texts or finite floats, and None, travel as they are, in one go: a season's history is many of these
-        kinds = set(map(type, value)) - {type(None)} if type(value) is list else {list}
-        if kinds <= {str} or (kinds == {float} and math.isfinite(sum(filter(None, value)))):
-            self._count(len(value))
-            self._room(sum(map(len, filter(None, value))) if kinds == {str} else 0)
-            return {"type": "list", "items": list(value)}
+        if type(value) in (list, tuple) and self._are_themselves(value):
+            return {"type": type(value).__name__, "items": list(value)}
         # by the methods of the plain type: those of a subclass may do anything, and for ever
         for name, kind in _LISTINGS.items():
             if issubclass(type(value), kind):
                 items = [self.encode(item, depth) for item in kind.__iter__(value)]
                 return {"type": name, "items": sorted(items, key=repr) if "set" in name else items}
+
+    def _are_themselves(self, items):
+        """Whether all items travel as they are, which is found in one go: a log or a season's history has many."""
+        kinds = set(map(type, items)) - {type(None)}
+        if not kinds <= _SCALARS:
+            return False
+        if kinds == {float}:
+            plain = math.isfinite(sum(filter(None, items)))
+        else:
+            plain = kinds <= {str} or all(map(is_itself, items))
+        if plain:
+            self._count(len(items))
+            self._room(sum(len(item) for item in items if type(item) is str) if str in kinds else 0)
+        return plain
 
     def mapping(self, value, depth):
         pairs = []
@@ -266,9 +288,9 @@ class _Encoder:
             return {"type": "array", **about, "data": raw}
         if value.dtype.kind in "OUT":
             items = value.ravel().tolist()
-            if value.dtype.kind == "U":  # plain texts, whose room is taken: a season's log has many
+            if value.dtype.kind == "U":  # plain texts, whose room is taken
                 self._count(len(items))
-            else:
+            elif not self._are_themselves(items):
                 items = [self.encode(item, depth) for item in items]
             return {"type": "objects", **about, "items": items}
         raise Unsupported(f"it is an array of dtype {value.dtype}, which is not plain data")
@@ -326,6 +348,7 @@ def _advice(value):
     return ""
 
 
+_SCALARS = {bool, int, float, str}
 _LISTINGS = {"tuple": tuple, "list": list, "range": range, "set": set, "frozenset": frozenset}
 _PLAIN = {
     **dict.fromkeys((float, int), _Encoder.number),

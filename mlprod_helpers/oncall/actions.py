@@ -57,7 +57,7 @@ ACTIONS = {
     "promote": Action("Give everybody the new version now.", {}),
     "abort": Action("Take all users back to the old version. A candidate may be started again.", {}),
     "roll_back": Action(
-        'Go back: "model" to the model before this one, "candidate" to the model that served before the candidate, "code" to the serving code before the last deploy (five minutes '
+        'Undo a change: "model" returns to the model before this one, "candidate" to the model that served before the candidate, "code" to the serving code before the last deploy (five minutes '
         'of downtime), "wind" to a model without wind, "distance" to the route\'s usual distance.',
         {"what": ...},
     ),

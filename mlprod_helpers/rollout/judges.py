@@ -336,7 +336,7 @@ class MSPRTJudge(Judge):
         if not np.isfinite(ratio) or not np.isfinite(variance):
             return Judgment(NODATA, f"{self.metric} is too large to tell: its variance is {variance:.3g}")
         beyond = ratio >= 1 / sequential.ALPHA and z >= 0
-        how = f"likelihood ratio {ratio:.3g}, bar {1 / sequential.ALPHA:g}"
+        how = f"likelihood ratio {ratio:.3g}, threshold {1 / sequential.ALPHA:g}"
         return _judged(beyond, metrics, self.metric, difference, how, critical=True)
 
 

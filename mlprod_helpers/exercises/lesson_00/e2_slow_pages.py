@@ -33,8 +33,8 @@ def slow_pages(answer, rng, expect):
             )
     one = round(float(rng.uniform(0.01, 0.4)), 3)
     expect.close(answer(1, one), one, f"a page of one request, {one:.1%} slow")
-    expect.close(answer(int(few), 0.0), 0.0, "no answer is slow: no page is")
-    expect.close(answer(int(few), 1.0), 1.0, "every answer is slow: every page is")
+    expect.close(answer(int(few), 0.0), 0.0, "no answer is slow, so no page is")
+    expect.close(answer(int(few), 1.0), 1.0, "every answer is slow, so every page is")
 
 
 @slow_pages.inputs

@@ -61,7 +61,8 @@ def plan(answer, rng, expect):
         expect.true(
             weekly <= MOST_FALSE,
             f"{weekly:.1f} false pages a week, mean of the two shops (wanted: at most {MOST_FALSE})",
-            "most of them from " + ", ".join(f"{name} ({count:.0f})" for name, count in loudest.items()),
+            "its false alerts by metric: "
+            + ", ".join(f"{name} ({count:.0f})" for name, count in loudest.items()),
         )
 
 

@@ -39,6 +39,6 @@ def loops(tested, lived):
     return plots.show(
         fig,
         alt="Two panels show the latency of each request against the time at which it was due, from second 40 to 60. The closed loop has "
-        "one single request of 10 seconds, and all others are near 0. In the open loop, users who arrive at the start of the pause wait "
+        "a single request of 10 seconds, and all others are near 0. In the open loop, users who arrive at the start of the pause wait "
         "10 seconds, and those who arrive later wait less. Soon after the pause all are near 0 again.",
     )
