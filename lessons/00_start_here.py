@@ -63,7 +63,7 @@ history[["time", *inputs, "air_time"]].head(3)
 
 # %% [markdown]
 # We train the model on all flights up to 11 February. After that it is **frozen**: it answers requests and is not trained any more.
-# Most of the time, this is what *deployed* means.
+# Most models in production work this way.
 
 # %%
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -115,9 +115,9 @@ log.read().T
 # - `status` 200 means that the service was able to answer.
 # - `latency_ms` is the **latency**: how long the user waited for the answer, in milliseconds. Waiting in a queue is included.
 #
-# The row has no error, because the plane has not landed yet. About three hours after the request, the plane has landed and its
-# true air time is known. This true value is called the **label**. The service adds it to the log, and only now can we judge the
-# prediction.
+# We do not know the error of this prediction yet, because the plane has not landed. About three hours after the request, the plane
+# has landed and its true air time is known. This true value is called the **label**. The service adds it to the log. Now we can
+# judge the prediction.
 
 # %%
 # the departure delay, the air time and, as we assume, 20 minutes of taxiing
@@ -197,8 +197,8 @@ plots.over_time(
 # default after years. Users who have left a website no longer appear in its click data. You will meet late labels again in lessons
 # 01 and 04.
 #
-# Now move the clock through 12 February yourself. The interactive view below starts at noon. How far does the number of labels
-# lag behind the number of answers in the morning, and how far at midnight? Compare the mean error at 11:00 with that at midnight.
+# Now move the clock through 12 February yourself. The interactive view below starts at noon. Compare 11:00 with
+# midnight. How many answers still have no label at each of these times, and how large is the mean error?
 
 # %%
 from mlprod_helpers.explore import arrivals_explorer
@@ -275,10 +275,10 @@ lesson.check("0.1")
 # therefore report a **percentile** of their latencies, such as the 99th (**p99**). If the p99 is 80 ms, then 99 of 100 answers take
 # 80 milliseconds or less, and one takes longer.
 #
-# One slow answer in a hundred sounds rare. But the display is a web page that shows 20 flights, so each
-# time it loads, it sends 20 requests. The page appears only when the last answer has arrived.
+# One slow answer in a hundred sounds rare. But each user of the display opens a web page with 20 flights, and this page
+# sends 20 requests. It appears only when the last answer has arrived.
 #
-# **Make a guess first.** What share of the web pages waits for at least one slow answer?
+# **Make a guess first.** What share of these web pages must wait for at least one slow answer?
 
 # %%
 lesson.predict("share of slow pages", ..., choices=[0.01, 0.05, 0.2, 0.5])
@@ -292,7 +292,8 @@ lesson.predict("share of slow pages", ..., choices=[0.01, 0.05, 0.2, 0.5])
 # **Inputs:**
 #
 # - `n_requests` is the number of requests that each page makes, a whole number of at least 1.
-# - `slow_share` is the share of all requests that are slow, from 0 to 1 (both included). Requests are slow independently of each other.
+# - `slow_share` is the share of all requests that are slow, from 0 to 1 (both included). Whether one request is slow
+#   does not depend on the others.
 #
 # **Return:** the exact share as a number from 0 to 1. Do not simulate it and do not round it.
 #
@@ -320,8 +321,8 @@ slow = np.random.default_rng(1).random((100_000, 20)) < 0.01
 lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 
 # %% [markdown]
-# This is why people who run services care about **tail latency**, the latency of the slowest few requests. What is rare for a single
-# request is common for a web page that is built from many requests (Dean and Barroso 2013).
+# This is why people who run services care about **tail latency**, the latency of the slowest few requests. A single
+# request is rarely slow, but a web page that sends many requests often has to wait for a slow one (Dean and Barroso 2013).
 #
 # *Change this and run again:* replace `20` with `100` in the last cell, for a web page that sends 100 requests. How many web pages
 # wait for a slow answer now?
@@ -411,9 +412,9 @@ lesson.check("0.3")
 #
 # | term | meaning | how to see it | what to do |
 # | --- | --- | --- | --- |
-# | frozen model | trained once, answers live data | `version` in the log | watch it, retrain it (lesson 04) |
+# | frozen model | trained once, then only answers requests | `version` in the log | watch it, retrain it (lesson 04) |
 # | late label | the true value arrives hours or years after the answer | `label_time - time` | at each moment, use only the labels known by then |
-# | biased first look | early labels are rarely a random sample | compare the inputs of rows with and without a label | wait, or compare like with like |
+# | biased first look | early labels are rarely a random sample | compare the inputs of rows with and without a label | wait for the other labels, or compare only similar rows |
 # | tail latency | the latency of the slowest few requests | p99, not the mean | fewer requests for each web page, spare capacity (lesson 05) |
 #
 # ## At work
@@ -512,8 +513,8 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | 07 | Degrees of automation | choose how confident a model must be to decide alone, and how many people must check the rest | 05 |
 # | 08 | Monitoring metrics | find the metric that shows a problem, set thresholds from quiet weeks, and avoid false alarms | 00 |
 # | 09 | Model serving | start a real model service and a router, put them under load, and watch a bad release being rolled back | 06 |
-# | 10 | Training and serving | compute inputs only from what was known when a request arrived, find inputs that training and service compute differently, and train a model even though some cases never get a label | 01 |
-# | 11 | On call | run a service for ten weeks, find out what broke before you act, and write a post-mortem | 04, 06, 08 |
+# | 10 | Training and serving | compute inputs only from what was known when a request arrived, find inputs that are computed differently in training and in the service, and train a model even though some cases never get a label | 01 |
+# | 11 | On call | run a service for ten weeks, find the cause of each problem before you act, and write a post-mortem | 04, 06, 08 |
 #
 # You can run each lesson without having run the others. If you are new here, go on with lesson 01.
 
