@@ -16,7 +16,7 @@
 #
 # > **A new version crashed on half of its requests. Every check of its rollout passed, and after three minutes all users had it.**
 #
-# It happened at night, with about one request a minute. In those three minutes the new version received no request, so the checks found no errors.
+# It happened at night, with about one request a minute. The checks found no errors, because the new version had not yet received any requests.
 #
 # A **rollout** gives a new version to users in steps. A **judge** compares the two versions after each step and says pass, fail or "no data".
 
@@ -100,7 +100,7 @@ pictures.shuffled_gaps(gaps, seen)
 #
 # The judge checks once a minute and fails a version with more than 3% errors. It waits for at least 100 requests to the new version. The second failed check ends the rollout.
 #
-# All four get the same requests and random numbers. **Which one harms the most users?**
+# All four get the same requests. **Which one harms the most users?**
 
 # %%
 lesson.predict("most users harmed", ..., choices=["big bang", "blue-green", "canary", "shadow"])
@@ -365,7 +365,7 @@ ratio
 #
 # - `log` has one row per request, with the columns `user_id` and `version`.
 # - `weights` is a dict from version to planned percentage of the users. A version may have no row in the log.
-# - The first value is the p-value of the chi-square test for the *users*. It may be off by 5%.
+# - The first value is the p-value of the chi-square test for the *users*. A relative error of 5% is allowed.
 # - The second value is `"none"` if p is at least 0.001. Otherwise it is the version with the smallest ratio of counted to planned users.
 
 
@@ -555,8 +555,8 @@ def colleagues_bars(looks):
 # Repair it: write `bars(looks)`. It returns a list or array of bars, one per look.
 #
 # - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
-# - *All looks together* stop 3% to 6% of the versions that are as good as the old one.
-# - For a bad version, z is 3 on average at the last look. Your bars find at least 90% as many bad versions as a constant bar with 5% false rollbacks.
+# - *All looks together* stop 3% to 6% of the versions that equal the old one.
+# - For a bad version, z is 3 on average at the last look. Compare with the constant bar that causes 5% false rollbacks: your bars must stop at least 90% as many bad versions.
 # - For a very bad version, this average is 6. With three or more looks, your bars stop at least 60% of its rollouts by look `ceil(0.6 * looks)`.
 # - You may use a simulation.
 #
@@ -598,7 +598,7 @@ pd.Series(np.mean(alarms, axis=0), index=["requests counted", "users counted"], 
 # %% [markdown]
 # Users were split, so users must be compared: they are the **unit of analysis**.
 #
-# <details><summary>Why about 16%, and which bars are in use?</summary>
+# <details><summary>Why are there so many false alarms, and which bars are common?</summary>
 #
 # Correlated requests from the same user make the variance larger by a factor, the **design effect**: 1 + (requests per user − 1) × correlation = 1.95. So the bar of 1.96 is really only 1.40 standard errors from zero. In theory 16% of the tests cross it, which is close to the share above. The course's `ZTestJudge` compares users if the log has a column `user_id`.
 #
@@ -690,7 +690,7 @@ lesson.check("6.7")
 # | version | what it does |
 # | --- | --- |
 # | good | fails on about 2% |
-# | good but noisy | fails less often, with a p99 of 320 ms, not 200 ms; an outage hits both versions |
+# | good but noisy | fails less often, but p99 rises from 200 to 320 ms; an outage hits both versions |
 # | bad | fails on about 20% |
 # | slow | fails less often, but takes four times as long |
 # | bad for one airport | fails on about 40% at the smallest airport (12% of the requests), less often elsewhere |
