@@ -411,7 +411,7 @@ lesson.recall("minutes from the repair to the end of the page", late)
 #
 # - `bad` and `requests` are arrays: the failed requests and all requests of each minute. `slo` is the share that has to succeed, such as 0.995.
 # - The burn rate over a window is the share of its requests that failed, divided by the share that may fail. Without requests, it is 0.
-# - A window ends with the minute in question. At the beginning, it contains the minutes so far.
+# - A window ends with the minute in question and never begins before the first minute.
 # - A tier fires while *both* its burn rates are above its threshold. The first has windows of 60 and 5 minutes and a threshold of 14.4. The second
 #   has windows of 360 and 30 minutes and a threshold of 6.
 # - A page is open while either tier fires. No burn rate is exactly 14.4 or 6.
@@ -474,7 +474,7 @@ pd.DataFrame(pages).T.astype({"other days above it": int})
 #
 # <details><summary>One threshold for all days, or one for each day of the week?</summary>
 #
-# The next cell learns thresholds for the number of rows from January to June. Rule one has a single threshold, 2 sd below the mean. Rule two has one for each day of the week, 3 sd
+# The next cell uses January to June to set thresholds for the number of flights. Rule one has a single threshold, 2 sd below the mean. Rule two has one for each day of the week, 3 sd
 # below its mean. From July to December, rule one would page mostly on Saturdays, and rule two only around public holidays.
 #
 # </details>
@@ -511,7 +511,7 @@ pictures.rhythm(reference)
 #
 # - `history` is a DataFrame with one row for each hour of twelve weeks, which may begin at any hour. Its columns are `time`, `p99_ms` (ms) and `incident`, which is True during a known incident.
 # - In new quiet weeks, p99 may exceed its threshold at most once a week on average.
-# - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours. Day, night, and the hours of the week with the incident are tested separately.
+# - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours. Day, night, and the hours of the week when the incident happened are tested separately.
 #
 # The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If its usual p99 is 300 ms,
 # its threshold must lie between 300 and 600.
@@ -653,7 +653,7 @@ busy, calm = fresh["rows"][~morning].mean(), fresh["rows"][morning].mean()
 print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other times")
 
 # %% [markdown]
-# After a week of such pages, people stop reacting: this is **alert fatigue**. Chance rarely keeps a metric beyond its threshold for hours. A short
+# After a week of such pages, people stop reacting: this is **alert fatigue**. By chance, a metric rarely stays beyond its threshold for hours. A short
 # `for` prevents most of these pages, but delays the real ones.
 #
 # *Change this and run again:* in `Rule(...)`, replace both `3` by `4`. Does this help as much as a `for` of 1 hour?
@@ -672,7 +672,7 @@ paging_explorer()
 # %% [markdown]
 # <details><summary>What the best settings catch</summary>
 #
-# No single threshold catches all three. The best settings catch two, with seventeen false pages. Now choose the threshold *one for each hour* (1.5 times its usual p95) and a `for` of 1 hour.
+# No single threshold catches all three. The best settings catch two, with seventeen false pages. Now set *thresholds* to *one for each hour* (1.5 times that hour's usual p95) and *for* to 1 hour.
 # This catches all three, without a false page.
 #
 # </details>
@@ -814,7 +814,7 @@ print(f"usual p95 here: {usual_here:.0f} ms, in the other shop: {usual_there:.0f
 # - A rule has `above`, `below` or both. Each is one number, a list of 24 numbers (one for each hour of the day, UTC) or of 168 (one for each hour of the week). `for_` is a
 #   string such as `"90m"`.
 #
-# Your function is called once for each shop, and both months count. An incident is *noticed* if it is caught or late:
+# Your function is called once for each shop, and both shops count. An incident is *noticed* if it is caught or late:
 #
 # | what counts | required |
 # | --- | --- |
@@ -921,7 +921,7 @@ print(json.dumps({"groups": [{"name": "flights", "rules": [rule_of_today]}]}, in
 #
 # <details><summary>A metric has left its usual range. What do you do first?</summary>
 #
-# You know that something is different, but not what happened. Look at the rows and at the parts of the metric before you repair anything.
+# You know that something is different, but not what happened. Look at single rows and compare groups, such as devices, before you repair anything.
 #
 # </details>
 #
