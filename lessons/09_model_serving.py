@@ -651,8 +651,8 @@ pd.DataFrame(table).T.round(2)
 #
 # <details><summary>Why not start more servers?</summary>
 #
-# An autoscaler starts them when the queue is long, but they must load their model first. The next cell simulates an hour in which 10 requests a second become 40 within five
-# minutes. A server needs half a second for each. Every 15 seconds, the autoscaler orders servers until there is one for each unanswered request, up to 30.
+# An autoscaler starts them when the queue is long, but they must load their model first. The next cell simulates an hour. Within five minutes, traffic grows from 10 to 40
+# requests a second. A server needs half a second for each. Every 15 seconds, the autoscaler adjusts the number of servers. It aims for one per unanswered request, up to 30.
 #
 # </details>
 
@@ -806,7 +806,7 @@ lesson.check("9.6")
 # ## A canary and its rollback
 #
 # In a **canary**, a few users get v2 first. As in lesson 06, we use a plan and a judge, but now with a real router. The plan gives v2 10% of the users, and 10% more after each
-# check. The judge rolls v2 back if it fails too often. `MSPRTJudge` allows any number of checks. Its `tau` is a difference in error rates that matters. Here v2 fails for one request in twenty, and nobody is watching:
+# check. The judge rolls v2 back if it fails too often. `MSPRTJudge` allows any number of checks. Set its `tau` to an unacceptable increase in the error rate. Here v2 fails for one request in twenty:
 
 # %%
 from mlprod_helpers import rollout
@@ -1025,7 +1025,7 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # ## Your shift
 #
 # Status and latency are known at once. Labels arrive 10 to 25 seconds later, and the first few can mislead you. We recorded five "afternoons" of 90 seconds each. Every three
-# seconds, you decide how many users get v2:
+# seconds, you choose v2's share of users:
 #
 # | afternoon | what v2 does |
 # | --- | --- |
@@ -1036,9 +1036,9 @@ pd.Series(off, name="mean error of v2 (min)").rename_axis("corrected by").round(
 # | burst | It predicts slightly better. For some seconds both versions fail, and later both are slow. |
 #
 # An answer is bad if it is an error, takes longer than 150 ms, or is more than 20 minutes off. The cost is the number of bad answers that the better version would have avoided.
-# Your last choice also applies to three more such afternoons, and these count too.
+# The cost also includes three more such afternoons, on which v2 keeps its last share.
 #
-# A **big bang** gives v2 to all users immediately. The next program does so at its first look. We compare both with no release:
+# A **big bang** gives v2 to all users immediately. The next program does so three seconds later, at its first look. The table compares both with no release:
 
 # %%
 from mlprod_helpers.serving.lab.shift import costs, draw_shift
