@@ -469,7 +469,9 @@ def test_a_number_finds_its_lesson():
 def test_predictions_may_be_arrays_lists_and_series(lesson):
     for name, guess in {"a": np.array([1.0, 2.0]), "b": [1.0, 2.0], "c": pd.Series([1.0, 2.0])}.items():
         assert "Recorded: [1, 2]." in repr(lesson.predict(name, guess))
-        assert "You predicted [1, 2]. The outcome is [1, 3]." in repr(lesson.recall(name, np.array([1.0, 3.0])))
+        assert "You predicted [1, 2]. The outcome is [1, 3]." in repr(
+            lesson.recall(name, np.array([1.0, 3.0]))
+        )
     assert "an array of 500 values" in repr(lesson.predict("d", np.zeros(500)))
     assert "Replace `...`" in repr(lesson.predict("e", [1, ...]))
     assert "Recorded: up." in repr(lesson.predict("f", "up"))

@@ -61,9 +61,7 @@ def test_somebody_who_begins_is_sent_to_the_first_lesson():
     text = said()
     assert text.startswith("Your course · 0 of 40 points · 0 of 5 lessons done\n[...")
     assert "  later [..........] 02 Title 02 · 0 of 8 points, after lesson 01" in text
-    assert text.endswith(
-        "Next: begin lesson 00 (Title 00) at exercise 0.1. You can also begin lesson 05."
-    )
+    assert text.endswith("Next: begin lesson 00 (Title 00) at exercise 0.1. You can also begin lesson 05.")
 
 
 def test_half_of_the_points_open_the_lessons_that_need_it():

@@ -231,7 +231,7 @@ def _height(percent):
 
 
 def _in_words(state, rows, now):
-    sentences = [f"{PICTURE_S:g} s up to {now:%H:%M:%S} UTC."]
+    sentences = [f"The last {PICTURE_S:g} s before {now:%H:%M:%S} UTC."]
     if not len(rows):
         return f"{sentences[0]} No request was answered in this time."
     for row in state.itertuples():

@@ -93,7 +93,7 @@ def rates(events, trials, low, high):
     return plots.show(
         fig,
         alt=f"The click-through rate of {len(each)} days with Wilson's 95% intervals, which reach from {100 * low.min():.2f}% to "
-        f"{100 * high.max():.2f}%. The dashed line of the whole week is at {100 * overall:.3f}%. It passes through {inside} of the "
+        f"{100 * high.max():.2f}%. The dashed line shows the rate of the whole week, {100 * overall:.3f}%. It passes through {inside} of the "
         f"{len(each)} intervals.",
     )
 
@@ -122,7 +122,7 @@ def rhythm(measured):
     busy = measured["throughput"].groupby(measured.index.hour).mean()
     return plots.show(
         fig,
-        alt=f"Two weeks by the hour in three panels. Requests have a peak each evening at {busy.idxmax()}:00 UTC, "
+        alt=f"Three panels show two weeks, hour by hour. Requests have a peak each evening at {busy.idxmax()}:00 UTC, "
         f"{busy.max() / busy.min():.0f} times as high as the low at {busy.idxmin()}:00. The p95 of the latency follows the traffic. "
         "The click-through rate varies most in the hours with the fewest views, because chance has more influence there.",
     )
