@@ -104,7 +104,7 @@ def test_the_words_of_the_picture_are_facts_of_the_log(killed):
     inside = killed[(killed["time"] > at(10)) & (killed["time"] <= at(70))]
     lost = int(((inside["status"] == 502) & ~inside["served"]).sum())
     assert f"{lost} failed, none of them seen by a client, {lost} tried again" in alt
-    assert alt.startswith("60 s up to 10:01:10 UTC. v1: 1,")
+    assert alt.startswith("The last 60 s before 10:01:10 UTC. v1: 1,")
     assert "none failed" in alt.split("v2:")[0]
 
 
