@@ -1,11 +1,16 @@
 """For all tests: nbval runs cells as JupyterLab does, so that a trailing `;` hides a result there and here; the
 pictures that it leaves out are compared too; and where no service can be started, what live cells print is not compared, and said so."""
 
+import signal
+
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
+    # shells let background jobs ignore it, but tests and kernels are interrupted by it
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.pluginmanager.hasplugin("nbval"):
         _keep_history()
         _compare_pictures()
