@@ -552,13 +552,13 @@ def colleagues_bars(looks):
 
 
 # %% [markdown]
-# Repair it: write `bars(looks)`. It returns a list or array of bars, one per look.
+# Repair it: write `bars(looks)`, which returns a list or array of bars, one per look.
 #
 # - `looks` is the number of equally spaced looks, at least 1. The judge stops at the first |z| above its bar.
 # - *All looks together* stop 3% to 6% of the versions that equal the old one.
 # - For a bad version, z is 3 on average at the last look. Compare with the constant bar that causes 5% false rollbacks: your bars must stop at least 90% as many bad versions.
-# - For a very bad version, this average is 6. With three or more looks, your bars stop at least 60% of its rollouts by look `ceil(0.6 * looks)`.
-# - You may use a simulation.
+# - For a very bad version, this average is 6. With three or more looks, your bars stop at least 60% of its rollouts by look `0.6 * looks` (rounded up).
+# - You may simulate.
 #
 # For example, `bars(1)` may return `[1.96]`.
 
