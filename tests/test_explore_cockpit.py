@@ -160,7 +160,8 @@ def test_static_forms_carry_picture_table_and_lines(lab, shown):
     assert bundle["text/plain"].startswith("Cockpit: v1 ready (stable, 100% of the users); v2 ready")
     assert "v1: 1 answer" in bundle["text/plain"]
     assert (
-        '<img alt="The last 60 s before' in bundle["text/html"] and "The last lines of the log" in bundle["text/html"]
+        '<img alt="The last 60 s before' in bundle["text/html"]
+        and "The last lines of the log" in bundle["text/html"]
     )
 
 
