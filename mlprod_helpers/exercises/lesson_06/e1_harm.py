@@ -39,10 +39,11 @@ def harm(answer, rng, expect):
         ([(40, 5)], "one user in twenty for 40 minutes"),
         (ramp, "a ramp of four steps of different lengths"),
         (
-            [(10, 0), *ramp[:2], ramp[1], (late, 100)],
+            [(10, 0), ramp[1], ramp[1], (late, 100)],
             f"a step at 0%, two equal steps, then everybody for {late} minutes",
         ),
         ([(6, 50), (6, 10)], "fewer users in the second step"),
+        ([(3, 100), (late, 10)], "everybody for 3 minutes, then only one user in ten"),
         ([(0.37, 1)], "one user in a hundred for 22.2 seconds"),
     )
     with expect.defining():
@@ -52,6 +53,8 @@ def harm(answer, rng, expect):
         answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
     )
     expect.close(answer(ramp, rate, new, old), _harm(ramp, rate, new, old), "a version that fails less often")
+    slow = round(float(rng.uniform(0.2, 0.8)), 2)
+    expect.close(answer(ramp, slow, old, new), _harm(ramp, slow, old, new), "less than one request a second")
     expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
 
 
