@@ -83,13 +83,12 @@ def split_check(answer, rng, expect):
     _ask(expect, answer, rng, few, users, ("stable", 5.0), "the old version loses users, the canary has 10%")
     _ask(expect, answer, rng, three, users, ("c", 5.0), "three versions, and the one with 30% loses users")
     _ask(expect, answer, rng, three, users, ("b", 1.0), "three versions and a fair split")
-    # "a" has the smallest ratio; "b" lacks more users, and more standard errors
-    weights = {"c": 45, "a": 5, "b": 50}
-    odd = {"c": round(users * 0.63), "a": round(users * 0.02), "b": round(users * 0.35)}
+    # "a" has the smallest ratio; "b" lacks more users, and more standard errors; "b" is the first that lacks any, "d" the last
+    weights = {"c": 45, "b": 40, "a": 5, "d": 10}
+    shares = {"c": 0.65, "b": 0.25, "a": 0.02, "d": 0.08}
+    odd = {name: round(users * share) for name, share in shares.items()}
     log = _log(rng, odd, {name: 2 * users * weight / 100 for name, weight in weights.items()})
-    _compare(
-        expect, answer(log, weights), odd, weights, "one version has 5% and one 50%, and both lose users"
-    )
+    _compare(expect, answer(log, weights), odd, weights, "three of four versions lose users")
     _ask(expect, answer, rng, half, users, ("v1", 2.5), "a p-value of about 0.01")
     _ask(expect, answer, rng, half, users, ("v1", 3.21), "a p-value just above 0.001")
     _ask(expect, answer, rng, half, users, ("v1", 3.37), "a p-value just below 0.001")
@@ -103,6 +102,11 @@ def split_check(answer, rng, expect):
         counts, weights = {"old": total, "new": 0}, {"old": 100 - weight, "new": weight}
         log = _log(rng, counts, {"old": 2 * total, "new": 0})
         _compare(expect, answer(log, weights), counts, weights, what)
+    # as many degrees of freedom as with a row of the third version
+    early = int(rng.integers(8, 13))
+    counts, weights = {"a": 30 - early, "b": early, "new": 0}, {"a": 60, "b": 30, "new": 10}
+    log = _log(rng, counts, {"a": 60, "b": 30, "new": 0})
+    _compare(expect, answer(log, weights), counts, weights, "nobody yet gets one of three versions")
 
 
 def _ask(expect, answer, rng, weights, users, odd, what, heavy=None):
@@ -121,7 +125,9 @@ def _compare(expect, got, counts, weights, what):
     want_p, want_version = _result(counts, weights)
     close = math.isclose(p_value, want_p, rel_tol=0.05, abs_tol=1e-4)
     why = (
-        f"your p-value is too {'small' if p_value < want_p else 'large'}"
+        "your p-value is not a number"
+        if math.isnan(p_value)
+        else f"your p-value is too {'small' if p_value < want_p else 'large'}"
         if not close
         else f'the p-value is right, but you return "{version}"'
     )
