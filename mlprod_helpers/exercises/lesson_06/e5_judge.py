@@ -55,9 +55,10 @@ def judge(answer, rng, expect):
     outage = float(rng.uniform(0.3, 0.45))
     big, small = _near(rng, 40_000), _near(rng, 6000)  # a small airport: the mean of all does not show it
     fails = small, _told(150, int(rng.integers(9, 14)))
-    slow = small, _told(150, 3, round(float(rng.uniform(450, 900)), 1))
+    slow = small, _told(150, 0, round(float(rng.uniform(450, 900)), 1))
     best = {"old": (0.05, 200.0), "new": (0.004, 150.0)}
-    more = ["ATL", "BOS", "DEN", "SFO", "SEA"][: int(rng.integers(3, 6))]
+    more = ["ATL", "Den Haag", "SFO-2", "Boston", "lhr"][: int(rng.integers(3, 6))]
+    p99 = 2.0 * int(rng.integers(40, 80))  # even, so that 1.5 times is whole
 
     with expect.defining():
         told = _pair(rng, {one: fails, other: (big, _near(rng, 9000))})
@@ -69,14 +70,18 @@ def judge(answer, rng, expect):
     told = _pair(rng, new=(float(rng.uniform(0.07, 0.1)), 200.0))
     _says(expect, answer, told, "fail", "worse at each airport")
     told = _pair(rng, {one: slow, other: (big, _near(rng, 9000))})
-    _says(expect, answer, told, "fail", "slow at one small airport, no more errors", names=one)
+    _says(expect, answer, told, "fail", "slow at one small airport, without an error", names=one)
+    told = _pair(rng, {one: (small, _told(150, 12, 600.0)), other: (big, _near(rng, 9000))})
+    _says(expect, answer, told, "fail", "more errors and slow at one small airport", names=one)
+    told = _pair(rng, {one: (small, _told(150, 3, 80.0))})
+    _says(expect, answer, told, "pass", "less than half the old p99 at one small airport")
     told = _pair(rng, old=(outage, 200.0))
     _says(expect, answer, told, "pass", "an outage that hits both versions equally")
     nobody = {airport: (None, _told(0)) for airport in AIRPORTS}
     _says(expect, answer, _pair(rng, nobody), "nodata", "no request of the new version at all")
     for first, when in ((one, "after"), (other, "before")):
-        told = _pair(rng, {one: (small, _told(few, 1)), other: fails}, first=first)
-        what = f"one airport fails and comes {when} another that has {few} requests"
+        told = _pair(rng, {one: (small, _told(few, few // 2, 900.0)), other: fails}, first=first)
+        what = f"one airport fails and comes {when} another where half of {few} requests fail"
         _says(expect, answer, told, "fail", what, names=other)
     told = _pair(rng, {one: (small, _told(few, few // 2, 900.0))})
     _says(expect, answer, told, "nodata", f"half of the {few} requests of one airport fail")
@@ -101,10 +106,14 @@ def judge(answer, rng, expect):
     _says(expect, answer, told, "fail", "2.05 points more errors", names=one)
     told = _pair(rng, {one: (_told(20_000, 200), _told(2000, 59))})
     _says(expect, answer, told, "pass", "1.95 points more errors")
-    told = _pair(rng, {one: (_told(1000, 20, 200.0), _told(100, 2, 300.0))})
-    _says(expect, answer, told, "pass", "p99 exactly 1.5 times the old one")
-    told = _pair(rng, {one: (_told(1000, 20, 100.0), _told(1000, 20, 151.0))})
-    _says(expect, answer, told, "fail", "p99 1.51 times the old one", names=one)
+    exact = _told(1000, 20, p99), _told(100, 2, 1.5 * p99)
+    _says(expect, answer, _pair(rng, {one: exact}), "pass", "p99 exactly 1.5 times the old one")
+    # neither rounded ms nor a rounded ratio will do
+    after = _told(1000, 20, 1.5 * p99 + 1.2)
+    told = _pair(rng, {one: (_told(1000, 20, p99 + 0.9), after)})
+    _says(expect, answer, told, "pass", "p99 a little less than 1.5 times the old one")
+    told = _pair(rng, {one: (_told(1000, 20, p99 + 0.6), after)})
+    _says(expect, answer, told, "fail", "p99 a little more than 1.5 times the old one", names=one)
     told = _pair(rng, {one: (_told(1000, 20), _told(99, 30, 999.0)), third: (small, _told(100, 1))})
     _says(expect, answer, told, "nodata", "99 requests are too few, 100 are enough")
 
