@@ -37,26 +37,29 @@ def decide(answer, rng, expect):
         (20.0, float(rng.uniform(1.5, 4)), "an error costs several times as much as a review"),
         (dear, dear * float(rng.choice([0.024, 0.026, 0.034, 0.036])), "errors are very expensive"),
         (float(rng.uniform(3, 5)), 1.0, "an error costs little more than a review"),
+        (dear * 50, float(rng.uniform(1.5, 2.5)), "an error costs thousands of times as much as a review"),
         (2.0, float(rng.uniform(1.2, 1.9)), "a review costs over half as much as an error"),
         (2.0, float(rng.uniform(2.2, 3)), "a review costs more than an error"),
     )
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.493, 0.507, 0.54, 1.0])
         share = cost_human / cost_error
-        if share < 0.49:  # close to where asking begins, on both sides of it
-            near = share + np.array([-0.002, 0.002])
+        if (
+            share < 0.49
+        ):  # close to where asking begins, on both sides of it, and closer than a p of three digits
+            near = share + np.array([-min(0.002, share / 2), -4e-5, 4e-5, 0.002])
             p = np.concatenate([p, near, 1 - near])
         loss = np.minimum(p, 1 - p)
-        p = p[(np.abs(loss - share) > 0.001) & (np.abs(p - 0.5) > 0.005)]
+        p = p[(np.abs(loss - share) > 1e-5) & (np.abs(p - 0.5) > 0.005)]
         got = answer(p, cost_error, cost_human)
         want = _decide(p, cost_error, cost_human)
         ok = len(got) == len(want) and bool((np.asarray(got) == want).all())
         why = f"{len(got)} answers to {len(want)} probabilities"
         if not ok and len(got) == len(want):
             i = int(np.argmax(np.asarray(got) != want))
-            why = f'"{got[i]}" for p = {p[i]:.3f} is not the cheapest'
+            why = f'"{got[i]}" for p = {p[i]:.6g} is not the cheapest'
             if got[i] not in WORDS:
-                why = f'"{got[i]}" for p = {p[i]:.3f} is none of "yes", "no" and "ask"'
+                why = f'"{got[i]}" for p = {p[i]:.6g} is none of "yes", "no" and "ask"'
         with expect.defining() if cost_error > 2 else contextlib.nullcontext():
             expect.true(ok, f"{what}: {cost_error:.4g} and {cost_human:.3g}", why)
 
