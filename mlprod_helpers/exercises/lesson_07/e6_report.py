@@ -34,11 +34,20 @@ def _honest(log, mix, blind=True, known=True, against="label", own="prediction")
 )
 def report(answer, rng, expect):
     """`report(log, mix)`: how often the model is right on blind cases, by kind, and weighted by production's mix."""
-    for what, n in (("a first shadow run", 400), ("another one", 900)):
+    for what, n in (
+        ("a first shadow run", 400),
+        ("another one", 900),
+        ("one new case is blind and labeled", 250),
+    ):
         log, mix = draw_shadow(rng, n)
         ends = [0, len(log) - 1]  # the first and the last row count like any other
         log.loc[ends, "saw"] = False
         log.loc[ends, "label"] = log.loc[ends, "label"].fillna(log.loc[ends, "prediction"])
+        if n == 250:
+            known = log.index[~log["saw"] & log["label"].notna() & log["kind"].eq("new")]
+            log.loc[known[1:], "saw"] = True
+            log.loc[known[:1], "label"] = log.loc[known[:1], "prediction"]
+            log.index = rng.permutation(log.index)  # it says nothing
         want = _honest(log, mix)
         mix = {kind: mix[kind] for kind in rng.permutation(list(mix)).tolist()}
         got = answer(log.copy(), dict(mix))
