@@ -50,11 +50,12 @@ def _just_above(floor, count):
 )
 def safe_threshold(answer, rng, expect):
     """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; above 1 if nothing is."""
-    few = np.append(np.sort(rng.uniform(0.6, 0.99, 11)), 1.0)
-    got = answer(few, np.ones(12, bool), FLOOR)
-    with expect.defining():
-        what = "12 cases, all of them right: too few to trust any"
-        expect.true(got > few[-1], what, f"you return {got:.3g}; 0 errors of 12 do not mean 0%")
+    for n, max_risk in ((12, FLOOR), (int(rng.integers(55, 76)), 0.02)):
+        few = rng.permutation(np.resize(np.append(rng.uniform(0.6, 0.99, 11), 1.0), n))
+        got = answer(few, np.ones(n, bool), max_risk)
+        with expect.defining():
+            what = f"{n} cases, all of them right: too few to trust any at a risk of {max_risk:.0%}"
+            expect.true(got > 1, what, f"you return {got:.3g}; 0 errors of {n} do not mean 0%")
     # only the sure cases are safe: who counts those above a threshold, and not those at it, takes the others as well
     low, high = float(rng.uniform(0.55, 0.7)), float(rng.uniform(0.9, 0.94))
     confidence = np.append(np.repeat(np.linspace(high, 0.98, 24), 21), np.full(496, low))
@@ -93,9 +94,9 @@ def safe_threshold(answer, rng, expect):
 @safe_threshold.acceptable
 def safe_threshold_by_the_statement(answer, rng):
     """Few cases are not trusted; on many samples the floor is nearly always kept, and enough is automated."""
-    for n in (0, 1, 12):
+    for n, max_risk in ((1, FLOOR), (12, FLOOR), (60, 0.02), (75, 0.02)):
         few = rng.uniform(0.6, 0.99, n)
-        if n and not answer(few, np.ones(n, bool), FLOOR) > few.max():
+        if not answer(few, np.ones(n, bool), max_risk) > few.max():
             return False
     for worse, max_risk, least in (
         (0.85, 0.1, 0.05),
