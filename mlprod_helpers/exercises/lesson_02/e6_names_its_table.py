@@ -27,8 +27,8 @@ def _logged(rng, n, kinds, late):
         "new": lambda: rng.choice(
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
         ),
-        # 19 of 400 current rows have a value of the reference: just under 5%; or 20: exactly 5%
-        "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else round(0.043 * n)),
+        # 19 of 400 current rows have a value of the reference: just under 5%; or 20: exactly 5%; 35 of 701: 4.99%
+        "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else n // 20),
         "some back": lambda: _coming_back(rng, n, late, 20 if n == 400 else round(0.06 * n)),
         # nearly all rows have the new version now, but the old one still occurs
         "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
@@ -115,7 +115,7 @@ def names_its_table(answer, rng, expect):
             ["some back"],
             400,
         ),
-        ("one with values of the reference in the last 30 of 700 rows", ["few back"], [], 700),
+        ("one with values of the reference in the last 35 of 701 rows", ["few back"], [], 701),
         (
             "none, and one with values of the reference in the last 12 of 200 rows, some of which repeat",
             [],
