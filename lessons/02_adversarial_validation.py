@@ -684,7 +684,7 @@ for name, minutes in {"June": june["air_time"], "June, air time slipped by one r
 #
 # Write `foreign(reference, current)`, which returns, for each row of `current`, whether it is unlike the reference.
 #
-# - Flag about 1% of the ordinary rows, even when no row is foreign. The check allows 4%.
+# - Flag at most 4% of the ordinary rows, even when no row is foreign. Aim for 1%.
 # - Find at least 90% of the flights above 4,000 miles (the reference stays below 2,500).
 # - Find at least 80% of the rows with the `air_time` and `fuel` (fuel used) of another flight.
 # - This should work even if half of the rows are foreign.
