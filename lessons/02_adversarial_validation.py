@@ -306,7 +306,7 @@ for name, guess in {"in sample": by_heart, "out of fold": unseen}.items():
 # Write `adversarial_auc(reference, current)`.
 #
 # - Use a classifier from scikit-learn that returns probabilities and uses all columns, such as `LogisticRegression()`.
-# - Score each row once, out of fold. Assign rows to folds at random.
+# - Score each row out of fold. Assign rows to folds at random.
 # - Return the AUC of all scores together, or the mean AUC of the folds. Return an AUC below 0.5 unchanged.
 
 # %%
