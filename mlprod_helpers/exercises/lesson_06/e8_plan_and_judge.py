@@ -245,13 +245,15 @@ def promoted_on_time():
     "your judge never fails a version. So each bad version reached all users and stayed. Decide which differences should make the judge fail.",
     when=lambda seen: (
         all(outcome != "fail" for *_, outcome in _outcomes_of(seen))
+        # where nobody has the old version, it had nothing to compare
+        and any(outcome == "pass" and min(n, m) >= 15 for n, _, m, _, outcome in _outcomes_of(seen))
         and _reached_everybody(seen, "bad")
         and not any(outcome == "pass" and m < 15 for _, _, m, _, outcome in _outcomes_of(seen))
     ),
 )
 def never_fails():
     return {
-        "plan": lambda: {"strategy": "blue_green", "keep_old": 600},
+        "plan": lambda: {"strategy": "canary", "step_weights": [10, 50], "interval": 120},
         "release_judge": lambda stable, canary: ("pass", "looks fine"),
     }
 
@@ -273,7 +275,7 @@ def one_percent_for_ever():
 
 
 @plan_and_judge.misconception(
-    "you added up all airports. The version that fails at one of them was promoted, or it stayed too long. Compare the two versions at each airport.",
+    "your judge passed a check although the new version failed much more often at one airport. Such a fault hardly changes the overall rate. Compare the two versions at each airport, with a limit that such a difference exceeds.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["bad for one airport"]
         and _misses_one_airport(seen)
