@@ -26,7 +26,7 @@
 #
 # - **a** collect what can go wrong with a service, and find a metric for each problem,
 # - **b** compute common metrics without the usual mistakes,
-# - **c** derive thresholds from a promise and from data that show what is usual,
+# - **c** derive thresholds from what a service promises and from what is usual,
 # - **d** read a dashboard without being misled,
 # - **e** write a monitoring plan that catches new incidents and lets people sleep.
 #
@@ -416,7 +416,8 @@ lesson.recall("minutes from the repair to the end of the page", late)
 #   has windows of 360 and 30 minutes and a threshold of 6.
 # - A page is open while either tier fires. No burn rate is exactly 14.4 or 6.
 #
-# For example, let 50 of 100 requests fail in the fourth of ten minutes, and none in the others. With an `slo` of 0.99, the second tier fires from the fourth to the eighth.
+# For example, ten minutes have 100 requests each. In the fourth minute, 50 fail, and in the others, none. With an `slo` of 0.99, the second tier fires from
+# the fourth to the eighth minute.
 
 
 # %% exercise="8.4"
@@ -653,7 +654,7 @@ busy, calm = fresh["rows"][~morning].mean(), fresh["rows"][morning].mean()
 print(f"requests an hour: {calm:.0f} at that time of day, {busy:.0f} at other times")
 
 # %% [markdown]
-# After a week of such pages, people stop reacting: this is **alert fatigue**. By chance, a metric rarely stays beyond its threshold for hours. A short
+# After a week of such pages, people stop reacting: this is **alert fatigue**. Chance alone rarely keeps a metric beyond its threshold for hours. A short
 # `for` prevents most of these pages, but delays the real ones.
 #
 # *Change this and run again:* in `Rule(...)`, replace both `3` by `4`. Does this help as much as a `for` of 1 hour?
@@ -862,7 +863,7 @@ lesson.check("8.8")
 # | CTR | few clicks, so chance decides | Wilson's interval, longer windows |
 # | p99 | percentiles are averaged, timeouts left out | add up histograms |
 # | thresholds | an incident in the reference raises them | leave known incidents out |
-# | pages | chance and blips cause false pages | use `for`, a short window and few rules |
+# | pages | chance and blips cause false pages | use `for`, two windows and few rules |
 #
 # <details><summary>What other tools call it, what is left out, and sources</summary>
 #
