@@ -271,7 +271,7 @@ lesson.check("0.1")
 #
 # ## The slowest answer decides
 #
-# The log row also had a latency. The mean latency tells you little, because a few answers are much slower than all others. Services
+# The request log also records the latency of each answer. The mean latency tells you little, because a few answers are much slower than the rest. Services
 # therefore report a **percentile** of their latencies, such as the 99th (**p99**). If the p99 is 80 ms, then 99 of 100 answers take
 # 80 milliseconds or less, and one takes longer.
 #
@@ -363,7 +363,7 @@ lesson.check("0.3")
 # <details><summary><b>ROC-AUC</b></summary>
 #
 # Take one positive and one negative row at random. The ROC-AUC is the probability that the positive row has the higher score. Ties count
-# half. It depends only on the order of the scores, so it needs no threshold and no calibration. 0.5 means guessing, 1 is a perfect order,
+# half. Only the order of the scores matters, so you need no threshold, and the scores need not be probabilities. 0.5 means guessing, 1 is a perfect order,
 # and below 0.5 the order is reversed.
 #
 # It is not accuracy. Suppose that 99% of the rows are negative. A model that always says "negative" is 99% accurate and has an AUC of
@@ -374,8 +374,7 @@ lesson.check("0.3")
 # <details><summary><b>p-value</b></summary>
 #
 # Assume that nothing has changed. In what share of cases would chance alone give a difference as large as the one seen, or larger? That
-# share is
-# the p-value. A small one says: this would be rare if nothing had changed. It does not say how likely a change is, nor how large it is.
+# share is the p-value. A small p-value means that such a difference would be rare if nothing had changed. It does not tell you how likely a change is or how large it is.
 #
 # With a million rows, even a tiny difference has a tiny p-value, so always ask how large the difference is. If nothing has changed, twenty
 # independent tests still give at least one p below 0.05 in 64% of the cases. Lessons 02, 03 and 06 use p-values.
@@ -419,7 +418,7 @@ lesson.check("0.3")
 #
 # ## At work
 #
-# The cell below repeats the main step of this lesson. Apart from the flights, it uses only public tools. The function `simulate_qa` of
+# The cell below repeats the main step of this lesson. It loads the flights with a function of this course. Everything else comes from public libraries. The function `simulate_qa` of
 # *river*, a library for data streams, turns a table into a stream of events: each request, and later its label. The code calculates
 # the error only from labels that have arrived.
 
@@ -507,7 +506,7 @@ for _, row, label in stream.simulate_qa(requests, moment="time", delay=lambda ro
 # | 01 | Drift types | find out what changed: the inputs, the labels, or the relation between them | 00 |
 # | 02 | Adversarial validation | use a classifier to find out whether and where two tables differ, and act on the result | 01 |
 # | 03 | Detecting drift | choose drift tests and thresholds that a team will still trust in a month | 02 |
-# | 04 | Handling drift | forget old data at the right speed, correct a frozen model, and retrain when it pays | 03 |
+# | 04 | Handling drift | choose how fast a model forgets old data, correct a frozen model, and retrain when it pays | 03 |
 # | 05 | Deployment checklist | find out how many servers a service needs, and give evidence for each line of its deployment record | none |
 # | 06 | Deployment strategies | compare ways to release a new version, and count how many users a bad one harms | 05 |
 # | 07 | Degrees of automation | choose how confident a model must be to decide alone, and how many people must check the rest | 05 |
