@@ -191,12 +191,12 @@ class _Encoder:
         self.items = self.bytes = 0
 
     def encode(self, value, depth):
-        if depth > MAX_DEPTH:
-            raise Unsupported("it is nested too deeply (does a list contain itself?)")
-        self._count(1)
-        if type(value) is not str and is_itself(value):  # most of what there is; the room of texts is counted
+        self.items += 1
+        if self.items > MAX_ITEMS or depth > MAX_DEPTH:
+            self._refuse(depth)
+        kind = type(value)  # not isinstance: an object may claim another class
+        if value is None or kind is bool or (kind is float and value - value == 0):  # most of what there is
             return value
-        kind = type(value)
         if value is Ellipsis or value is pd.NaT or value is pd.NA:
             return {"type": "..." if value is Ellipsis else str(value)}
         method = _PLAIN.get(kind)  # quicker to ask
@@ -211,7 +211,12 @@ class _Encoder:
     def _count(self, n):
         self.items += n
         if self.items > MAX_ITEMS:
-            raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
+            self._refuse()
+
+    def _refuse(self, depth=0):
+        if depth > MAX_DEPTH:
+            raise Unsupported("it is nested too deeply (does a list contain itself?)")
+        raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
 
     def _room(self, n_bytes):
         self.bytes += n_bytes
