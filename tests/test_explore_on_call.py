@@ -23,7 +23,7 @@ def buttons(cockpit):
 def test_a_morning_is_told_in_words():
     cockpit = on_call_cockpit(Season(3)).wait()
     told = str(cockpit)
-    for heading in ("day:", "yesterday:", "so far:", "alerts:", "news:", "in force:"):
+    for heading in ("day:", "yesterday:", "so far:", "alerts:", "news:", "settings:"):
         assert f"\n{heading}" in f"\n{told}"
     assert repr(cockpit).endswith(repr(cockpit.figure))
     assert f"Day {cockpit.season.day}:" in cockpit.figure.alt
@@ -76,10 +76,10 @@ def test_every_choice_is_an_action_that_can_be_carried_out():
 
 def test_new_destinations_are_offered_by_name():
     cockpit = on_call_cockpit(Season(3))
-    assert all("always" not in action for action in cockpit.choices()["Who answers"].values())
+    assert all("always" not in action for action in cockpit.choices()["Who predicts"].values())
     cockpit.season.morning["log"]["dest"][:2] = "XYZ"
     cockpit.season.morning["metrics"]["new_route_share"] = 0.2
-    assert cockpit.choices()["Who answers"]["People answer XYZ"]["always"] == ["XYZ"]
+    assert cockpit.choices()["Who predicts"]["People predict XYZ"]["always"] == ["XYZ"]
 
 
 def test_at_the_end_the_season_is_shown_and_nothing_can_be_pressed():

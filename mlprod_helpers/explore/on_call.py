@@ -170,16 +170,16 @@ def _choices(morning, new):
         back[f"Roll back to model {morning['serving']['previous']}"] = {"do": "roll_back", "what": "model"}
     degrees = {
         "The model alone": {"do": "automation", "degree": "full"},
-        "People answer the doubtful flights": {"do": "automation", "degree": "partial"},
-        "People answer all flights": {"do": "automation", "degree": "human only"},
+        "People predict the doubtful flights": {"do": "automation", "degree": "partial"},
+        "People predict all flights": {"do": "automation", "degree": "human only"},
     }
     if new:
-        degrees[f"People answer {', '.join(new)}"] = {"do": "automation", "degree": "partial", "always": new}
+        degrees[f"People predict {', '.join(new)}"] = {"do": "automation", "degree": "partial", "always": new}
     return {
         "Call a team": {f"Call {team}": {"do": "page", "team": team} for team in TEAMS},
         "Model": model,
         "Go back": back,
-        "Who answers": degrees,
+        "Who predicts": degrees,
         "Traffic": {
             "Send failed requests only twice": {"do": "limit_retries", "most": 2},
             "Send failed requests three times": {"do": "limit_retries", "most": 3},
@@ -245,17 +245,17 @@ def _facts(season):
             f"error {_minutes(new)} (old version {_minutes(old)})",
         ]
     config, serving = morning["config"], morning["serving"]
-    now = [f"model {serving['version']}", {"full": "the model alone answers"}.get(config["degree"], "")]
+    now = [f"model {serving['version']}", {"full": "the model alone predicts"}.get(config["degree"], "")]
     if config["degree"] != "full":
         who = (
             "all flights"
             if config["degree"] == "human only"
-            else f"flights that are uncertain by {config['threshold']:g} minutes or more"
+            else f"flights with a doubt of {config['threshold']:g} minutes or more"
         )
         now[1] = f"people predict {' and '.join([who, *config['always']])}"
     now += [f"without {what}" for what in config["rolled_back"]]
     now += [f"a failed request is sent up to {config['retries']} times"]
-    facts["in force"] = [text for text in now if text]
+    facts["settings"] = [text for text in now if text]
     return facts
 
 

@@ -63,7 +63,7 @@ ACTIONS = {
     ),
     "restore": Action("Use a feature that was rolled back again.", {"what": ...}),
     "automation": Action(
-        'Who answers: "full" is the model alone; "partial" sends flights whose doubt (minutes) reaches the threshold, and '
+        'Who predicts: "full" is the model alone; "partial" sends flights whose doubt (minutes) reaches the threshold, and '
         'the destinations in `always`, to people; "human only" sends all.',
         {"degree": ..., "threshold": 12.0, "always": ()},
     ),

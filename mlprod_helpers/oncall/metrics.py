@@ -49,7 +49,7 @@ METRICS = {
         "share", "up", "ticket", 0.05, "of yesterday's logged inputs that training would compute differently"
     ),
     "rejected_share": Metric("share", "", "ticket", 0, "of yesterday's requests that the gates refused"),
-    "late_reviews": Metric("flights", "up", "ticket", 1.5, "that people answered too late"),
+    "late_reviews": Metric("flights", "up", "ticket", 1.5, "that people predicted too late"),
     "personal_in_sample": Metric(
         "entries", "up", "ticket", 0.5, "with personal data, of 40 log entries searched"
     ),
