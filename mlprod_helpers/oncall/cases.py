@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 DAYS, FLIGHTS = 21, 36  # days of a log, flights a day
+FAR = 700  # miles; farther flights lose their labels in a label outage
 #: cause -> the metric with an alarm that would have told it first
 ALARMS = {
     "feed outage": "missing_share",
@@ -60,7 +61,16 @@ def draw_case(rng, cause=None):
 def _quiet(rng):
     """Three weeks without an incident: but with noise, a few gaps, and one bad day that means nothing."""
     n = DAYS * FLIGHTS
-    dest = rng.choice(list(ROUTES), n)
+    # a clear share of long flights on each day, so that no rule depends on the luck of one
+    far, near = (
+        [name for name, miles in ROUTES.items() if (miles > FAR) is is_far] for is_far in (True, False)
+    )
+    dest = np.concatenate(
+        [
+            rng.permutation(np.append(rng.choice(far, k), rng.choice(near, FLIGHTS - k)))
+            for k in rng.integers(20, 27, DAYS)
+        ]
+    )
     miles = np.array([ROUTES[name] for name in dest], dtype=float)
     forecast = np.round(np.cumsum(rng.choice([-1, 1], DAYS) * rng.uniform(0.4, 3.0, DAYS)), 1)
     day = np.repeat(np.arange(DAYS), FLIGHTS)
@@ -81,8 +91,9 @@ def _quiet(rng):
     )
     busy = int(rng.integers(1, 6))  # before any onset
     log.loc[log["day"] == busy, "label"] += 9
-    log.loc[log.index[rng.choice(n, 6, replace=False)], "label"] = np.nan
-    log.loc[log.index[rng.choice(n, 4, replace=False)], "attempts"] = 2
+    for column, gap, days in (("label", np.nan, 6), ("attempts", 2, 4)):  # one a day
+        rows = rng.choice(DAYS, days, replace=False) * FLIGHTS + rng.integers(0, FLIGHTS, days)
+        log.loc[rows, column] = gap
     log.loc[log.index[busy * FLIGHTS + 3], "distance"] = np.nan
     return log
 
@@ -103,11 +114,12 @@ def _stuck(log, at, here, onset, rng):
 
 
 def _no_labels(log, at, here, onset, rng):
-    log.loc[at & (log["usual_distance"] > 700).to_numpy(), "label"] = np.nan
+    log.loc[at & (log["usual_distance"] > FAR).to_numpy(), "label"] = np.nan
 
 
 def _storm(log, at, here, onset, rng):
-    log.loc[at, "attempts"] = rng.integers(1, 4, at.sum())
+    of_a_day = np.repeat([1, 2, 3], [13, 18, 5])
+    log.loc[at, "attempts"] = np.concatenate([rng.permutation(of_a_day) for _ in range(DAYS - onset)])
     log.loc[at, "latency_ms"] *= 3
 
 
