@@ -64,7 +64,7 @@ def adversarial_auc(answer, rng, expect):
     )
     together = answer(reference, current)
     with expect.defining():
-        expect.within(together, 0.75, 1, "two of three columns tell the tables apart, but only together")
+        expect.within(together, 0.83, 1, "two of three columns tell the tables apart, but only together")
     # the first column tells them apart, and above the last two: each of the columns is needed somewhere
     while True:  # until the second column alone is of no use
         reference, current = _few_values(rng, 1050, 0), _few_values(rng, 300, 0)
@@ -117,7 +117,7 @@ def _normals(rng, n, columns):
 def _pair_of_columns(rng, n, shift):
     """Two columns that go together; one moves up and one down, each by less than its spread hides."""
     common = rng.normal(size=n)
-    own = 0.25 * rng.normal(size=(n, 2)) + [shift, -shift]
+    own = 0.2 * rng.normal(size=(n, 2)) + [shift, -shift]
     return pd.DataFrame(common[:, None] + own, columns=["x0", "x1"])
 
 
@@ -348,8 +348,4 @@ def in_a_loop(reference, current):
 adversarial_auc.survives(
     "alternative mean_over_folds: `5` -> `6`",
     "Six folds are as good as five, but the bounds on drawn tables are narrow.",
-)
-adversarial_auc.survives(
-    "alternative in_a_loop: `4` -> `5` (2)",
-    "A fifth of the rows gets no score, and in 2 draws of 50 this goes unnoticed by chance.",
 )
