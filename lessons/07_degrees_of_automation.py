@@ -369,7 +369,7 @@ automation_explorer(costs=costs)
 # ### Exercise 7.5 · The cheapest threshold
 # *5 points · 8 minutes*
 #
-# Write `cheapest(confidence, correct, rate, count)`. It returns the threshold with the lowest mean cost of a case in the long run.
+# Write `cheapest(confidence, correct, rate, count)`. It returns the threshold with the lowest mean cost of a case in the long run (above 1, people decide everything).
 #
 # - `confidence` and `correct` are arrays as in 7.3. The confidence may not be calibrated, so count the errors in `correct`.
 # - `rate` is the number of all cases per second, automated or not. `count` is the number of reviewers. A review takes 60 seconds on average (exponential).
@@ -556,14 +556,14 @@ lesson.check("7.7")
 # A safe threshold may become unsafe when the cases change. How do you notice this? Labels arrive too late. Brightness shows that something is different, not that the
 # model is wrong. In an **audit**, people review a share of the *automated* cases without seeing the model's answers. This soon shows how often they disagree with it.
 #
-# We simulate three weeks. About 150 cases an hour arrive (110 in the third week), more at noon. Three people review cases, and they get tired. On Tuesday or Wednesday, something
+# We simulate three weeks. About 150 cases an hour arrive (110 in the first week), more at noon. Three people review cases, and they get tired. On Tuesday or Wednesday, something
 # changes:
 #
 # | week | brightness | the model |
 # | --- | --- | --- |
 # | dying lamp | falls | gets worse and less confident over one or two days |
 # | dark season | falls a little | is as good as before |
-# | new range | stays the same | is confident but wrong on clothes that it was not trained on |
+# | new range | falls a little | is confident but wrong on new winter clothes |
 #
 # A *policy* is a function that chooses the degree of automation every two hours. This one always chooses partial automation with a threshold of 0.9 and an audit of 10%. On the
 # first day at noon, it gets this observation:

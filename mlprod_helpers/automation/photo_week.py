@@ -19,15 +19,15 @@ def week_reviewers():
 
 
 def draw_week(rng, kind):
-    """The cases of a week, about 150 an hour (110 with the new range): `seconds`, `confidence`, `model_right`, `brightness`.
+    """The cases of a week, about 150 an hour (110 with the dying lamp): `seconds`, `confidence`, `model_right`, `brightness`.
 
-    `kind` is "dying lamp" (photos get dark, answers wrong), "dark season" (dark, and right) or "new range" (bright,
-    and wrong).
+    `kind` is "dying lamp" (photos get dark, answers wrong), "dark season" (a little darker, and right) or "new range"
+    (as dark as in the dark season, and wrong). Only audits tell the last two apart.
 
     >>> list(draw_week(np.random.default_rng(0), "dying lamp"))
     ['seconds', 'confidence', 'model_right', 'brightness']
     """
-    an_hour = 110 if kind == "new range" else 150
+    an_hour = 110 if kind == "dying lamp" else 150
     seconds = diurnal(an_hour / HOUR, WEEK, amplitude=0.4, peak=14 * HOUR, random_state=rng)
     n = len(seconds)
     begins = float(rng.uniform(40, 70))
@@ -40,9 +40,9 @@ def draw_week(rng, kind):
         unsure = np.minimum(unsure * (1 + 0.6 * broken), 0.6)
         wrong = np.minimum(unsure + 0.45 * broken**2, 0.9)
         brightness = brightness * (1 - 0.65 * broken)
-    elif kind == "dark season":
+    else:
         brightness = brightness * (1 - float(rng.uniform(0.3, 0.4)) * broken)
-    else:  # a new kind of article, on which the model is sure and wrong
+    if kind == "new range":  # new kinds of articles, on which the model is sure and wrong
         wrong = np.where(rng.random(n) < 0.3 * broken, 0.9, unsure)
     return pd.DataFrame(
         {

@@ -51,6 +51,12 @@ def _boastful(rng, n):
     return overconfident(rng, n, worse=4.0)
 
 
+def _sure_of_its_errors(rng, n):
+    """Wrong in three of ten cases, whatever it says, and in a third of them it says 1: it should decide nothing."""
+    confidence = np.where(rng.random(n) < 1 / 3, 1.0, rng.uniform(0.5, 1.0, n))
+    return confidence, rng.random(n) >= 0.3
+
+
 def _two_crowds(rng, n):
     """Two kinds of cases and nothing between them: four of ten wrong, and two of ten."""
     half = n // 2
@@ -88,6 +94,7 @@ _TEAMS = (
     # the few that are left wait long, but only they wait; the best thresholds lie between 0.81 and 0.84
     (1, (4.3, 4.5), "one person, most cases sure", _sure_crowd),
     (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
+    (4, (0.3, 0.4), "a model that is often wrong at a confidence of 1", _sure_of_its_errors),
 )
 
 
@@ -115,7 +122,7 @@ def cheapest(answer, rng, expect):
             cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"].min()
         )
         got = answer(confidence.copy(), correct.copy(), rate, count)
-        cost = _cost_at(got, confidence, correct, rate, count) if math.isfinite(got) else math.inf
+        cost = _cost_at(got, confidence, correct, rate, count) if not math.isnan(got) else math.inf
         told = "the backlog grows without end" if math.isinf(cost) else f"a case costs {cost:.2f}"
         with expect.defining():
             expect.true(
@@ -221,5 +228,5 @@ def by_hand(confidence, correct, rate, count):
 @cheapest.alternative
 def by_the_curve(confidence, correct, rate, count):
     people = Reviewers(count, Exponential(60.0))
-    grid = np.arange(0.5, 1.005, 0.005)
+    grid = np.arange(0.5, 1.01, 0.005)
     return cost_curve(confidence, correct, rate, people, PRICES, thresholds=grid)["cost"].idxmin()

@@ -105,8 +105,8 @@ def never_trust(observation, memory):
 
 
 @policy.misconception(
-    "you automated less because of brightness. In one week only the season is dark, and in another the photos are bright and the model is wrong. Use audits to find out whether the model is wrong.",
-    when=lambda seen: _ok(seen)[:3] == [True, False, False] and _follows_brightness(seen),
+    "you automated less because of brightness. In the dark season the photos get darker, too, and the model is as good as before. Use audits to find out whether the model is wrong.",
+    when=lambda seen: _ok(seen)[:3] == [True, True, False] and _follows_brightness(seen),
 )
 def first_flicker(observation, memory):
     if observation["brightness"] is not None and observation["brightness"] < 60:
@@ -115,7 +115,7 @@ def first_flicker(observation, memory):
 
 
 @policy.misconception(
-    "you never audited a case. In the week of the new range, the photos look as usual, and the model is sure and wrong. Let people audit a share of the automated cases.",
+    "you never audited a case. In the week of the new range, the photos look as in the dark season, but the model is sure and wrong. Let people audit a share of the automated cases.",
     when=lambda seen: (
         _ok(seen)[:3] == [True, False, True] and all(share == 0 for *_, share in _actions(seen))
     ),
@@ -179,8 +179,7 @@ def by_sums_of_surprise(observation, memory):
     return (("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.15)), {"total": total, "down": down}
 
 
-for _answer in ("solution", "alternative by_the_last_hours"):
-    policy.survives(
-        f"{_answer}: `0.12` -> `0.06`",
-        "Half as many audits find it in most weeks, some hours later: how many to pay for is a choice.",
-    )
+policy.survives(
+    "alternative by_an_average_that_forgets: `0.15` -> `0.075`",
+    "Half as many audits find it in most weeks, some hours later: how many to pay for is a choice.",
+)
