@@ -18,12 +18,12 @@ if reason := refusal():
 
 MEMORY_MB = 30.0  # how much the process may grow after 300 requests
 PARTS = {  # 10,000 and more together; in parts, so that they run on several cores
-    "what the schema takes": (("/predict", "positive", 2000),),
+    "what the schema takes": (("/predict", "positive", 1000),),
     "labels as they should be, and every method": (
         ("/label", "positive", 4000),
         *((path, "coverage", None) for path in ("/predict", "/label", "/readyz", "/metrics", "/version")),
     ),
-    "what the schema refuses": (("/predict", "negative", 1000),),
+    "what the schema refuses": (("/predict", "negative", 2000),),
     "labels that are refused": (("/label", "negative", 3000),),
 }
 
