@@ -169,8 +169,8 @@ def cockpit_picture(log, now, versions=()):
     >>> log = as_log({"time": ["2024-01-01 10:00:00Z"] * 2, "request_id": [1, 2], "version": ["v1", "v2"],
     ...     "served": True, "status": [200, 500], "latency_ms": [4.0, 6.0], "attempts": 1})
     >>> cockpit_picture(log, pd.Timestamp("2024-01-01 10:00:01Z"))
-    Figure: 60 s up to 10:00:01 UTC. v1: 1 answer, 50% of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50% of all, p50 6 ms, p99
-    6 ms, 1 failed, 1 of them seen by a client.
+    Figure: The last 60 s before 10:00:01 UTC. v1: 1 answer, 50% of all, p50 4 ms, p99 4 ms, none failed. v2: 1 answer, 50% of all,
+    p50 6 ms, p99 6 ms, 1 failed, 1 of them seen by a client.
     """
     rows = _known(log, now, PICTURE_S)
     state = _state(rows, PICTURE_S, versions)
