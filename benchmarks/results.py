@@ -184,8 +184,9 @@ def among(values):
 
 
 def shown(value):
-    value = 0.0 if abs(value) < 1e-6 else value  # a difference of two equal times
-    digits = 1 - int(np.floor(np.log10(abs(value)))) if value else 0
+    if abs(value) < 1e-6:  # such as the difference of two equal times
+        return "0"
+    digits = 1 - int(np.floor(np.log10(abs(value))))
     return f"{round(value, digits):,.{max(digits, 0)}f}"
 
 

@@ -44,11 +44,9 @@ def is_itself(value):
     kind = type(value)  # not isinstance: an object may claim another class
     if kind is float:
         return value - value == 0
-    return value is None or kind is bool or (kind in (int, str) and _is_short(value))
-
-
-def _is_short(value):
-    return len(value) <= 1000 if type(value) is str else value.bit_length() <= 1024
+    if kind is int:
+        return value.bit_length() <= 1024
+    return value is None or kind is bool or (kind is str and len(value) <= 1000)
 
 
 def decode(data):
@@ -191,9 +189,9 @@ class _Encoder:
         self.items = self.bytes = 0
 
     def encode(self, value, depth):
-        self.items += 1
-        if self.items > MAX_ITEMS or depth > MAX_DEPTH:
-            self._refuse(depth)
+        if depth > MAX_DEPTH:
+            raise Unsupported("it is nested too deeply (does a list contain itself?)")
+        self._count(1)
         kind = type(value)  # not isinstance: an object may claim another class
         if value is None or kind is bool or (kind is float and value - value == 0):  # most of what there is
             return value
@@ -211,12 +209,7 @@ class _Encoder:
     def _count(self, n):
         self.items += n
         if self.items > MAX_ITEMS:
-            self._refuse()
-
-    def _refuse(self, depth=0):
-        if depth > MAX_DEPTH:
-            raise Unsupported("it is nested too deeply (does a list contain itself?)")
-        raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
+            raise Unsupported(f"it has more than {MAX_ITEMS:,} items: use a numpy array")
 
     def _room(self, n_bytes):
         self.bytes += n_bytes

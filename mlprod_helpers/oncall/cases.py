@@ -62,9 +62,8 @@ def _quiet(rng):
     """Three weeks without an incident: but with noise, a few gaps, and one bad day that means nothing."""
     n = DAYS * FLIGHTS
     # a clear share of long flights on each day, so that no rule depends on the luck of one
-    far, near = (
-        [name for name, miles in ROUTES.items() if (miles > FAR) is is_far] for is_far in (True, False)
-    )
+    far = [name for name, miles in ROUTES.items() if miles > FAR]
+    near = [name for name in ROUTES if name not in far]
     dest = np.concatenate(
         [
             rng.permutation(np.append(rng.choice(far, k), rng.choice(near, FLIGHTS - k)))

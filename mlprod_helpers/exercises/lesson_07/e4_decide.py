@@ -44,9 +44,8 @@ def decide(answer, rng, expect):
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.493, 0.507, 0.54, 1.0])
         share = cost_human / cost_error
-        if (
-            share < 0.49
-        ):  # close to where asking begins, on both sides of it, and closer than a p of three digits
+        # close to where asking begins, on both sides of it, and closer than a p of three digits
+        if share < 0.49:
             near = share + np.array([-min(0.002, share / 2), -4e-5, 4e-5, 0.002])
             p = np.concatenate([p, near, 1 - near])
         loss = np.minimum(p, 1 - p)

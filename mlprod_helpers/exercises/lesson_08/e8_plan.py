@@ -61,7 +61,7 @@ def plan(answer, rng, expect):
         expect.true(
             weekly <= MOST_FALSE,
             f"{weekly:.1f} false pages a week, mean of the two shops (wanted: at most {MOST_FALSE})",
-            "its false alerts by metric: "
+            "most of its false alerts: "
             + ", ".join(f"{name} ({count:.0f})" for name, count in loudest.items()),
         )
 
