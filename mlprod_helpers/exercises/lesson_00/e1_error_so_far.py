@@ -10,30 +10,33 @@ from mlprod_helpers.requestlog import as_of
 def _log(rng):
     """Air times of two days: late labels, a few that never arrive, rows in no order, two versions, a column that is mostly empty.
 
-    The labels of the first day are more than 24 hours old on the second. Whole minutes repeat, in predictions and in errors.
+    The labels of the first day are almost three weeks old on the second. Half minutes repeat, in predictions and in errors.
     """
-    n = int(rng.integers(60, 120))
-    hours = rng.uniform(0, 14, n) - 48 * (rng.random(n) < 0.25)
+    n = int(rng.integers(100, 140))
+    hours = rng.uniform(0, 14, n) - 480 * (rng.random(n) < 0.25)
     time = pd.Timestamp("2013-02-12 06:00", tz="UTC") + pd.to_timedelta(hours, unit="h")
     air_time = rng.uniform(40, 300, n).round()
+    arrival = time + pd.to_timedelta(air_time + rng.uniform(20, 90, n), unit="min")
     log = pd.DataFrame(
         {
             "time": time,
-            "request_id": np.arange(n),
             "version": rng.choice(["v1", "v2"], n, p=[0.7, 0.3]),
-            "prediction": (air_time + rng.normal(4, 9, n)).round(),
+            "prediction": (air_time + rng.normal(4, 9, n)).round() + rng.choice([0, 0.5], n),
             "label": air_time,
-            "label_time": (time + pd.to_timedelta(air_time + rng.uniform(20, 90, n), unit="min")).floor("s"),
+            "label_time": arrival.floor("s") + pd.Timedelta(seconds=0.5),
+            "served": rng.random(n) < 0.8,
             "clicked": np.where(rng.random(n) < 0.8, np.nan, 1.0),
-        },
-        index=rng.permutation(n),
-    )
-    first, *others, last = np.argsort(log["label_time"].to_numpy())[[0, *range(2, n), 1]]
-    never = np.isin(np.arange(n), rng.choice(others[40:], size=4, replace=False))
-    log = log.assign(label=log["label"].mask(never), label_time=log["label_time"].mask(never))
-    return log.iloc[
-        [first, *rng.permutation(others), last]
-    ]  # the earliest labels at both ends: no row is idle
+        }
+    ).sort_values("label_time")
+    log = log.iloc[[0, 1, 2, 2, *range(4, n)]].set_axis(range(n))
+    log["request_id"] = np.arange(n)  # all that distinguishes the third from the fourth
+    # none may be left out: the first label took days and has a large error, the error of the second is zero
+    log.loc[0, "time"] -= pd.Timedelta(days=2)
+    log.loc[:1, "prediction"] = log.loc[:1, "label"].add([90.0, 0.0])
+    never = [4, *rng.choice(np.arange(60, n), size=3, replace=False)]  # the first of them is an old request
+    log.loc[never, "label"], log.loc[never, "label_time"] = np.nan, pd.NaT
+    # the earliest labels at both ends: no row is idle
+    return log.iloc[[0, *rng.permutation(np.arange(2, n)), 1]].set_axis(rng.permutation(n))
 
 
 def _known_error(log, now):
@@ -64,20 +67,20 @@ def error_so_far(answer, rng, expect):
     """`error_so_far(log, now)`: mean absolute error in minutes over the labels that have arrived."""
     log = _log(rng)
     with expect.defining():
-        for hour in np.sort(rng.choice(np.arange(9, 20), size=3, replace=False)):
+        for hour in rng.integers([9, 13, 17], [13, 17, 20]):
             now = pd.Timestamp("2013-02-12", tz="UTC") + pd.Timedelta(hours=int(hour))
             expect.close(
                 answer(log, now), _known_error(log, now), f"the error known on the last day at {hour}:00"
             )
     arrivals = log["label_time"].dropna().sort_values()
-    for now in arrivals.iloc[rng.choice(np.arange(5, 50), size=2, replace=False)]:
+    for now in arrivals.iloc[[0, rng.integers(5, 50)]]:
         expect.close(
             answer(log, now),
             _known_error(log, now),
             f"{now:%d %B %H:%M:%S}, the moment at which a label arrives: that label counts",
         )
-    dawn = pd.Timestamp("2013-02-10 05:00", tz="UTC")
-    expect.nan(answer(log, dawn), "before the first label there is no error: NaN")
+    early = arrivals.iloc[0] - pd.Timedelta(seconds=0.25)
+    expect.nan(answer(log, early), "just before the first label arrives there is no error: NaN")
     expect.nan(answer(log.iloc[:0], now), "a log without rows: NaN")
 
 
