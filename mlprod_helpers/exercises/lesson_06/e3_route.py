@@ -110,13 +110,13 @@ def route(answer, rng, expect):
         "at 1%, a few users get it",
         f"none of {len(many)} users do",
     )
-    # so many, that a hundred places with one of them on the wrong side of the limit would show
-    nobody, without = sum(sent(many[:500], 0, salt)), 700 - sum(sent(many[:700], 100, salt))
+    # so many, that a thousand places with one of them on the wrong side of the limit would show
+    nobody, everybody = (sum(sent(many[:1500], weight, salt)) for weight in (0, 100))
     few = any(not answer(user, 99, salt) for user in many)  # with `<=` on a hundred places, 99% are all
     expect.true(
-        nobody == 0 and without == 0 and few,
+        nobody == 0 and everybody == 1500 and few,
         "at 0% nobody, at 99% nearly all, at 100% everybody",
-        f"{nobody} of 500 users get it at 0%; {'some' if few else 'none'} of {len(many)} do not at 99%, {without} of 700 do not at 100%",
+        f"of 1500 users, {nobody} get it at 0% and {everybody} at 100%; {'some' if few else 'none'} of {len(many)} do not at 99%",
     )
     # names of one length: in a checksum, another salt turns the same bits of all of them
     users = [user for user in many if user.startswith("user ")][:40]
@@ -158,6 +158,8 @@ def route(answer, rng, expect):
         (f"eta {number}0 may", f"eta {number}1 may"),
         (f"spring-{number}{number - 1}", f"spring-{number - 1}{number}"),
         ("Red", "red"),
+        # longer than what `blake2b` takes as a salt or a key
+        tuple(f"arrival times at all airports, with the weather at both ends, version {x}" for x in "ab"),
     )
     some = many[-24:]
     kept = [sum(map(bool.__eq__, sent(some, 50, one), sent(some, 50, other))) for one, other in alike]

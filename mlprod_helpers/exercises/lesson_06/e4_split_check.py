@@ -79,8 +79,8 @@ def split_check(answer, rng, expect):
             heavy="v1",
         )
         _ask(expect, answer, rng, few, users, ("canary", 0.7), "a fair canary of 10%")
+        _ask(expect, answer, rng, few, users, ("stable", 5.0), "the old version loses users")
     _ask(expect, answer, rng, few, users, ("canary", 5.0), "a canary of 10% loses users")
-    _ask(expect, answer, rng, few, users, ("stable", 5.0), "the old version loses users, the canary has 10%")
     _ask(expect, answer, rng, three, users, ("c", 5.0), "three versions, and the one with 30% loses users")
     _ask(expect, answer, rng, three, users, ("b", 1.0), "three versions and a fair split")
     # "a" has the smallest ratio; "b" lacks more users, and more standard errors; "b" is the first that lacks any, "d" the last
@@ -123,7 +123,7 @@ def _compare(expect, got, counts, weights, what):
     """Both results in one line of feedback."""
     p_value, version = got
     want_p, want_version = _result(counts, weights)
-    close = math.isclose(p_value, want_p, rel_tol=0.05, abs_tol=1e-4)
+    close = math.isclose(p_value, want_p, rel_tol=0.05, abs_tol=1e-9)
     why = (
         "your p-value is not a number"
         if math.isnan(p_value)
@@ -156,7 +156,7 @@ def split_check_by_the_statement(answer, rng):
     for log, weights in split_check_inputs(rng):
         want_p, want_version = _result(_users(log, weights), weights)
         p_value, version = answer(log, weights)
-        if not math.isclose(p_value, want_p, rel_tol=0.06, abs_tol=2e-4):
+        if not math.isclose(p_value, want_p, rel_tol=0.06, abs_tol=1e-9):
             return False
         near = 0.0007 < want_p < 0.0014  # an approximate p-value may fall on either side
         if not near and version != want_version:
@@ -238,9 +238,3 @@ def by_the_course(log, weights):
     found = _sample_ratio({version: once.get(version, 0) for version in weights}, weights)
     lost = pd.Series(found.of_planned).idxmin()
     return found.p_value, lost if found.p_value < 0.001 else "none"
-
-
-split_check.survives(
-    "alternative in_plain_python: `100` -> `99`",
-    "planned counts that are 1% too large move a p-value by less than the 5% that the check leaves to other tests, such as the G-test.",
-)
