@@ -371,7 +371,7 @@ automation_explorer(costs=costs)
 #
 # Write `cheapest(confidence, correct, rate, count)`. It returns the threshold with the lowest mean cost of a case in the long run (above 1, people decide everything).
 #
-# - `confidence` and `correct` are arrays as in 7.3. The confidence may not be calibrated, so count the errors in `correct`.
+# - `confidence` (0.5 to 1, perhaps not calibrated) and `correct` are arrays as in 7.3. Count the errors in `correct`.
 # - `rate` is the number of all cases per second, automated or not. `count` is the number of reviewers. A review takes 60 seconds on average (exponential).
 # - People are wrong in 5% of the cases, whatever the confidence, and do not get tired.
 #

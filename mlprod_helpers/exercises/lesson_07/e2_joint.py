@@ -21,17 +21,26 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 def joint(answer, rng, expect):
     """`joint(...)`: how often a person who sees the suggestion is right."""
     with expect.defining():
-        for what in ("errors persuade", "wary of errors", "another team"):
-            shares = rng.dirichlet([8, 2, 2, 1])[:3]
+        # `part` is how often it is the model where only one is right: near a half, errors that persuade make the pair worse
+        # than either alone; else the person is better alone, and then the model
+        for what, part in (("errors persuade", 0.45), ("wary of errors", 0.25), ("another team", 0.65)):
+            both, one = (float(x) for x in rng.dirichlet([8, 4, 1])[:2])
+            model_only = one * (part + float(rng.uniform(0, 0.1)))
+            human_only = one - model_only
             low, high = float(rng.uniform(0.1, 0.35)), float(rng.uniform(0.6, 0.95))
             right, wrong = (low, high) if what == "errors persuade" else (high, low)
-            both, model_only, human_only = (float(x) for x in shares)
             want = both + model_only * right + human_only * (1 - wrong)
             expect.close(answer(both, model_only, human_only, right, wrong), want, what)
     both, model_only, human_only = (float(x) for x in rng.dirichlet([8, 2, 2, 1])[:3])
     expect.close(answer(both, model_only, human_only, 0.0, 0.0), both + human_only, "nobody ever follows")
     expect.close(
         answer(both, model_only, human_only, 1.0, 1.0), both + model_only, "everybody always follows"
+    )
+    # a person who tells good suggestions from bad ones, and is never right where the model is
+    expect.close(
+        answer(0.0, model_only, human_only, 1.0, 0.0),
+        model_only + human_only,
+        "only right suggestions are followed",
     )
     expect.close(answer(0.0, 0.0, 0.0, 0.5, 0.5), 0.0, "neither is ever right")
     expect.close(answer(1.0, 0.0, 0.0, 0.5, 0.5), 1.0, "both are always right")

@@ -39,7 +39,7 @@ def decide(answer, rng, expect):
         (float(rng.uniform(3, 5)), 1.0, "an error costs little more than a review"),
         (dear * 50, float(rng.uniform(1.5, 2.5)), "an error costs thousands of times as much as a review"),
         (2.0, float(rng.uniform(1.2, 1.9)), "a review costs over half as much as an error"),
-        (2.0, float(rng.uniform(2.2, 3)), "a review costs more than an error"),
+        (2.0, float(rng.uniform(4.2, 6)), "a review costs more than twice as much as an error"),
     )
     for cost_error, cost_human, what in cases:
         p = np.append(rng.uniform(0.001, 0.999, 60), [0.0, 0.46, 0.493, 0.507, 0.54, 1.0])

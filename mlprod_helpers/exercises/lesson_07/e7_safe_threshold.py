@@ -1,7 +1,5 @@
 """Exercise 7.7, Safe, or lucky?"""
 
-import math
-
 import numpy as np
 
 from mlprod_helpers.automation import upper_bound
@@ -49,13 +47,14 @@ def _just_above(floor, count):
     ),
 )
 def safe_threshold(answer, rng, expect):
-    """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; above 1 if nothing is."""
+    """`safe_threshold(confidence, correct, max_risk)`: as low as is safe beyond luck; 2.0 if nothing is."""
     for n, max_risk in ((12, FLOOR), (int(rng.integers(55, 76)), 0.02)):
         few = rng.permutation(np.resize(np.append(rng.uniform(0.6, 0.99, 11), 1.0), n))
         got = answer(few, np.ones(n, bool), max_risk)
         with expect.defining():
             what = f"{n} cases, all of them right: too few to trust any at a risk of {max_risk:.0%}"
             expect.true(got > 1, what, f"you return {got:.3g}; 0 errors of {n} do not mean 0%")
+    expect.true(got == 2, "nothing is safe there: return 2.0", f"you return {got:.3g}")
     # only the sure cases are safe: who counts those above a threshold, and not those at it, takes the others as well
     low, high = float(rng.uniform(0.55, 0.7)), float(rng.uniform(0.9, 0.94))
     confidence = np.append(np.repeat(np.linspace(high, 0.98, 24), 21), np.full(496, low))
@@ -96,7 +95,7 @@ def safe_threshold_by_the_statement(answer, rng):
     """Few cases are not trusted; on many samples the floor is nearly always kept, and enough is automated."""
     for n, max_risk in ((1, FLOOR), (12, FLOOR), (60, 0.02), (75, 0.02)):
         few = rng.uniform(0.6, 0.99, n)
-        if not answer(few, np.ones(n, bool), max_risk) > few.max():
+        if answer(few, np.ones(n, bool), max_risk) != 2:
             return False
     for worse, max_risk, least in (
         (0.85, 0.1, 0.05),
@@ -171,4 +170,4 @@ def by_bonferroni(confidence, correct, max_risk):
     with np.errstate(invalid="ignore"):
         bound = np.where(n > k, betaincinv(k + 1, np.maximum(n - k, 1), 1 - 0.1 / len(grid)), 1.0)
     good = grid[bound <= max_risk]
-    return good.min() if len(good) else math.inf
+    return good.min() if len(good) else 2

@@ -79,13 +79,6 @@ def _actions(seen):
     return [tuple(call.output[0]) for call in seen.calls if call.output]
 
 
-def _follows_brightness(seen):
-    """Whether the model lost its cases in the dark hours, and nobody was asked to judge what it had decided."""
-    told = [(call.given[0]["brightness"], *call.output[0]) for call in seen.calls]
-    dark = [name for light, name, *_ in told if light is not None and light < 55]
-    return all(share == 0 for *_, share in told) and bool(dark) and dark.count("human only") > 0.8 * len(dark)
-
-
 @policy.misconception(
     "your policy does the same in every hour. From the middle of the week on the model is wrong too often, and the policy does not notice. Which number in `observation` would show it soon enough?",
     when=lambda seen: _ok(seen) == [False, False, True, True] and len(set(_actions(seen))) == 1,
@@ -105,8 +98,13 @@ def never_trust(observation, memory):
 
 
 @policy.misconception(
-    "you automated less because of brightness. In the dark season the photos get darker, too, and the model is as good as before. Use audits to find out whether the model is wrong.",
-    when=lambda seen: _ok(seen)[:3] == [True, True, False] and _follows_brightness(seen),
+    "you automated less, but nobody had audited a case. In the dark season the photos get darker, too, and the model is as good as before. Use audits to find out whether the model is wrong.",
+    # whether brightness, coverage or the hour was the reason is not known here
+    when=lambda seen: (
+        _ok(seen)[:3] == [True, True, False]
+        and len(set(_actions(seen))) > 1
+        and all(share == 0 for *_, share in _actions(seen))
+    ),
 )
 def first_flicker(observation, memory):
     if observation["brightness"] is not None and observation["brightness"] < 60:
