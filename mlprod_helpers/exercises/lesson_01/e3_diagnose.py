@@ -41,7 +41,7 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
     """P(x) and P(y = yes | x) after a drift of this kind; the variants are what one rule alone can tell apart."""
     new_x, new_y, k = p_x.copy(), p_y.copy(), len(p_x)
     size = rng.uniform(0.05, 0.16) if variant % 2 else rng.uniform(0.05, 0.08)
-    one = k - 1 if variant % 4 == 0 else int(rng.integers(k))
+    one = {0: k - 1, 2: 0}.get(variant % 4, int(rng.integers(k)))  # the last row alone, or the first
     if kind == "none":
         new_x += rng.permutation(np.linspace(-1, 1, k)) * rng.uniform(0, 0.05)
         new_y += rng.choice([-1, 1], k) * rng.uniform(0, 0.05, k)
@@ -59,7 +59,7 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
         odds = np.exp(size if variant // 2 % 2 else -size)
         no, yes = p_x * (1 - p_y), p_x * p_y
         if variant == 4:  # the "yes" look a little different too, by less than counts
-            yes += np.where(np.arange(k) == one, -0.04, 0.04 / (k - 1)) * yes.sum()
+            yes += np.where(np.arange(k) == one, -0.046, 0.046 / (k - 1)) * yes.sum()
         new_x, new_y = _of_columns(no, yes * odds)
     elif variant % 5 == 0:  # the law of half of the rows, and P(y) with it
         new_y[k // 2 :] += rng.choice([-1, 1]) * rng.uniform(0.2, 0.35)
@@ -69,7 +69,7 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
         new_y[other] -= (new_y[one] - p_y[one]) * p_x[one] / p_x[other]
     elif variant % 5 == 2:  # both
         new_x += np.where(np.arange(k) == one, -size, size / (k - 1))
-        new_y[rng.integers(k)] += rng.choice([-1, 1]) * 2 * size
+        new_y[one] += rng.choice([-1, 1]) * 2 * size
     else:  # only the "yes" look different, or only the "no"
         no, yes = p_x * (1 - p_y), p_x * p_y
         column = yes if variant % 5 == 3 else no
@@ -115,7 +115,7 @@ def _clear(kind, variant, tables):
     if (kind, variant) in CLOSE:
         return changes[CLOSE[kind, variant]] < LIMIT + 0.0048
     if kind == "prior" and variant == 4:
-        return changes["x|y"] > 0.03
+        return changes["x|y"] > 0.045
     if kind == "none":
         if variant % 2 == 0 and (changes["x|y"] > LIMIT) == (variant % 4 == 0):
             return False  # P(x | y) moves in two of these worlds, though neither P(x) nor P(y | x) does
@@ -123,6 +123,10 @@ def _clear(kind, variant, tables):
     if kind == "covariate" and variant % 4 == 1 and changes["x|y"] > LIMIT:
         return False
     decides = {"covariate": ("x",), "prior": ("y|x",), "concept": ("y|x", "x|y")}[kind]
+    if kind == "prior" and variant in (1, 7) and changes["x"] < LIMIT:
+        return False
+    if kind == "prior" and variant == 2 and _change_of_y(*tables) > LIMIT:
+        return False
     if kind == "prior" and variant % 3 == 0 and changes["x"] > LIMIT:
         return False
     if kind == "concept" and variant % 5 == 0:

@@ -8,6 +8,13 @@ from mlprod_helpers.lesson.contract import Array, Function, exercise
 from mlprod_helpers.streams import Drift
 
 
+def _increases(got, start, width, slack=1e-6):
+    """Whether it grows linearly over `width` rows, or begins one row off; then it may end one row off, too, or as stated."""
+    t = np.arange(len(got)) - start
+    slopes = t / width, (t + 1) / width, (t - 1) / width, (t + 1) / (width + 1), (t - 1) / max(width - 1, 1)
+    return any(np.abs(got - np.clip(slope, 0, 1)).max(initial=0) < slack for slope in slopes)
+
+
 @exercise(
     "1.4",
     "Four patterns",
@@ -33,21 +40,26 @@ def regime(answer, rng, expect):
     n, start, width = int(rng.integers(900, 1200)), int(rng.integers(300, 400)), int(rng.integers(40, 130))
     t = np.arange(n)
     with expect.defining():
-        expect.close(
-            states(n, "incremental", start, width),
-            np.clip((t - start) / width, 0, 1),
-            "incremental: the number itself increases linearly",
-            atol=1.5 / width,
+        got = states(n, "incremental", start, width)
+        expect.true(
+            len(got) == n and _increases(got, start, width),
+            f"incremental: the number itself increases linearly from 0 at row {start} to 1 at row {start + width}",
+            ", ".join(
+                f"row {at} is at {got[at]:.4g}" for at in (start, start + 1, start + width - 1, start + width)
+            )
+            if len(got) == n
+            else f"it has {len(got)} rows",
         )
     expect.equal(
         states(n, "sudden", start, width),
         (t >= start).astype(float),
         f"sudden: all rows are new from row {start} on, and old before",
     )
+    block = width // 3  # many blocks
     expect.equal(
-        states(n, "recurring", start, width),
-        ((t >= start) & ((t - start) // width % 2 == 0)).astype(float),
-        f"recurring: {width} rows are new, {width} rows are old, and so on",
+        states(n, "recurring", start, block),
+        ((t >= start) & ((t - start) // block % 2 == 0)).astype(float),
+        f"recurring: {block} rows are new, {block} rows are old, and so on",
     )
     for pattern in ("sudden", "recurring"):
         wanted = [1, 1, 1, 1, 1] if pattern == "sudden" else [1, 0, 1, 0, 1]
@@ -66,8 +78,10 @@ def regime(answer, rng, expect):
     )
     unfinished = states(n, "incremental", n - width, 4 * width)
     expect.true(
-        len(unfinished) == n and abs(unfinished[-1] - 0.25) < 1.5 / width,
-        f"incremental, not finished at the last row (n={n}, start={n - width}, width={4 * width}): the last row is a quarter of the way from old to new",
+        len(unfinished) == n
+        and _increases(unfinished, n - width, 4 * width)
+        and _increases(states(5, "incremental", 0, 1), 0, 1),
+        f"incremental, from row 0 on with width 1, and not finished at the last row (n={n}, start={n - width}, width={4 * width}): that row is a quarter of the way from old to new",
         f"the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}" if len(unfinished) else "no row",
     )
 
@@ -93,11 +107,15 @@ def _check_mixture(states, rng, expect):
         abs(np.mean(tenths[6:]) - 0.8) < 0.045,
         abs(np.mean(tenths) - 0.5) < 0.035,
     ]
+    short = np.mean([states(6, "gradual", 1, 2, seed) for seed in range(100)], axis=0)
+    cut = states(800, "gradual", 400, 1600)[400:].mean()
     expect.true(
-        outside and all(even),
-        f"gradual: the share of new rows grows evenly from 0 to 1 within {width:,} rows",
+        outside and all(even) and _increases(short, 1, 2, slack=0.2) and cut < 0.25,
+        f"gradual: the share of new rows grows evenly from 0 to 1 within {width:,} rows, within 2, and beyond the last row",
         f"in the tenths of the way it is {', '.join(f'{share:.2f}' for share in tenths)}"
-        + ("" if outside else "; before it some rows are new, or after it some are old"),
+        + ("" if outside else "; before it some rows are new, or after it some are old")
+        + f"; with start=1, width=2 it is {', '.join(f'{share:.2f}' for share in short)}"
+        + f"; with n=800, start=400, width=1600 it is {cut:.2f} in the last 400 rows",
     )
     first = int(rng.integers(1, 1000))
     seeds = first, first + 1, first + 2, first + 1000, 0
@@ -135,12 +153,12 @@ def _draws_by_the_statement(answer, rng):
         t = np.arange(n)
         wanted = {
             "sudden": t >= start,
-            "incremental": np.clip((t - start) / width, 0, 1),
             "recurring": (t >= start) & ((t - start) // width % 2 == 0),
-        }[pattern]
+        }
         got = np.asarray(answer(n, pattern, start, width, seed), dtype=float)
-        slack = 1.5 / width if pattern == "incremental" else 0
-        if got.shape != (n,) or np.abs(got - wanted).max() > slack:
+        if got.shape != (n,) or not (
+            np.array_equal(got, wanted[pattern]) if pattern in wanted else _increases(got, start, width)
+        ):
             return False
     runs = np.array([np.asarray(answer(60, "gradual", 10, 30, seed), dtype=float) for seed in range(600)])
     again = np.asarray(answer(60, "gradual", 10, 30, 0), dtype=float)

@@ -79,8 +79,8 @@ def delay_on_the_wrong_side():
 
 
 @onsets.misconception(
-    "you put the onset of B in the middle or at the end of the climb. In the middle of the climb, half of the rows are new "
-    "already. Look for the place where the climb begins.",
+    "you put the onset of B well after the climb begins. There, many rows are new already. Look for the place where the "
+    "error rate leaves its old level.",
     when=lambda seen: (
         seen.verdicts[0][1] and seen.verdicts[2][1] and 1000 < _off(seen)[1] < sealed_drift("B").width + 1000
     ),

@@ -109,6 +109,20 @@ def error_by_day(answer, rng, expect):
             "a log in which every label has arrived: missing is 0 on every day",
             "`error` is off" if _agree(missing, want["missing"]) else "`missing` is not 0 everywhere",
         )
+    few = pd.DataFrame(
+        {
+            "day": [-2, 9, -2, -2],
+            "prediction": [10, 3, 10, 10],
+            "label": [4.0, 0, 4, 10],
+            "label_day": [1.0, 12, 1, -2],
+        }
+    )
+    error, missing = _by_day(answer(few), [-2, 9])
+    expect.true(
+        _agree(error, [4, 3]) and _agree(missing, [0, 0]),
+        "four rows: day -2 has errors of 6, 6 and 0 minutes, and day 9 has one row, whose label 0 arrived on day 12",
+        f"error {error[0]:.3g} and {error[1]:.3g}, missing {missing[0]:.3g} and {missing[1]:.3g}",
+    )
 
 
 def _agree(got, want):
