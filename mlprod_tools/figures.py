@@ -83,7 +83,7 @@ def _not_found(picture, among):
 # a unit, or a word that says that shares or counts are meant
 UNITS = (
     r"\(.+\)|%|, s$|\b(ms|share|shares|sd|PSI|AUC|minutes?|hours?|days?|years?|weeks?|months?|miles|dollars|rows?|users|requests|thousands|"
-    r"column|error|probability|accuracy|PR-AUC|alarms|cost|shuffles|looks?|z-score|cases|brightness|CTR)\b"
+    r"column|error|probability|accuracy|PR-AUC|alarms|cost|shuffles|looks?|tries|z-score|cases|brightness|CTR)\b"
 )
 
 

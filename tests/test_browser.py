@@ -31,8 +31,11 @@ def until(page, condition, arg=None, timeout=30_000):
 
 
 @contextlib.contextmanager
-def jupyterlab(folder, own, progress="memory"):
-    """A JupyterLab over `folder` on a free port of 127.0.0.1, with settings of its own; `progress` is a file, or "memory"."""
+def jupyterlab(folder, own, progress="memory", options=(), **variables):
+    """A JupyterLab over `folder` on a free port of 127.0.0.1, with settings of its own; `progress` is a file, or "memory".
+
+    `options` go to its command, `variables` to its environment.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -42,7 +45,7 @@ def jupyterlab(folder, own, progress="memory"):
     settings = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     settings |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "run", "IPYTHONDIR": "ipython"}
     env = testing.environment() | {key: str(own / value) for key, value in settings.items()}
-    env["MLPROD_PROGRESS"] = str(progress)
+    env |= {"MLPROD_PROGRESS": str(progress)} | {key: str(value) for key, value in variables.items()}
     command = [
         sys.executable,
         "-m",
@@ -53,7 +56,7 @@ def jupyterlab(folder, own, progress="memory"):
         f"--port={port}",
     ]
     command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", "--expose-app-in-browser"]
-    command += [f"--ServerApp.root_dir={folder}"]
+    command += [f"--ServerApp.root_dir={folder}", *options]
     with open(own / "log", "w") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:

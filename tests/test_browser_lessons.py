@@ -1,14 +1,18 @@
 """Every lesson in a real JupyterLab, as a learner uses it: run all, answers and their feedback, a hint, explorers, themes, restart.
 
+Each one lies in a release of its own, and its kernel has no network where a user may have one of their own.
+
 `MLPROD_SCREENSHOTS=folder` keeps the pictures of the pages in one folder.
 """
 
 import ast
 import builtins
 import inspect
+import json
 import os
 import re
-import shutil
+import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +21,7 @@ import nbformat
 import psutil
 import pytest
 import test_browser as browsing
+import test_learner_notebooks as learner
 
 from mlprod_helpers.lesson import contract
 from mlprod_helpers.lesson.checking import check
@@ -26,7 +31,7 @@ from mlprod_tools.browser import chromium, is_foreign
 
 pytestmark = browsing.pytestmark
 
-NOTEBOOKS = sorted(path.name for path in (browsing.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = learner.NOTEBOOKS
 THEMES = ("JupyterLab Dark", "JupyterLab Light")  # the last one stays
 PANEL = browsing.PANEL
 IDLE = f"{PANEL}.sessionContext?.session?.kernel?.status === 'idle'"
@@ -88,22 +93,35 @@ def needs(function):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """One JupyterLab over all learner notebooks, and a browser that notes what it asks for."""
+    """One JupyterLab over a release of each lesson, and a browser that notes what it asks for."""
     folder, own = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
-    for name in NOTEBOOKS:
-        shutil.copy(browsing.ROOT / "notebooks" / name, folder)
     shots = Path(os.environ.get("MLPROD_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     shots.mkdir(parents=True, exist_ok=True)
-    progress = folder / ".mlprod-progress.json"
-    with browsing.jupyterlab(folder, own, progress) as address, chromium() as browser:
+    learner.startup(own / "ipython")
+    command = learner.without_network([sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+    kernel = own / "data/kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
+    with (
+        tempfile.TemporaryDirectory() as run,  # its path is short, as those of sockets have to be
+        browsing.jupyterlab(
+            folder,
+            own,
+            folder / ".mlprod-progress.json",
+            ["--KernelManager.transport=ipc"],
+            JUPYTER_PATH=own / "data",
+            JUPYTER_RUNTIME_DIR=run,
+        ) as address,
+        chromium() as browser,
+    ):
         context = browser.new_context(viewport={"width": 1280, "height": 1000})
         asked = []
         context.on("request", lambda request: asked.append(request.url))
         context.on("page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url)))
-        yield SimpleNamespace(address=address, context=context, asked=asked, shots=shots)
+        yield SimpleNamespace(address=address, context=context, folder=folder, asked=asked, shots=shots)
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=[name[:2] for name in NOTEBOOKS])
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=[path.stem[:2] for path in NOTEBOOKS])
 def lesson(lab, request):
     """A lesson in the browser, everything run once."""
     lab.asked.clear()
@@ -117,14 +135,16 @@ def lesson(lab, request):
 class OpenLesson:
     """A lesson's page, and what a learner does on it."""
 
-    def __init__(self, lab, name):
-        self.id, self.name, self._lab = name[:2], name, lab
+    def __init__(self, lab, path):
+        self.id, self._lab = path.stem[:2], lab
+        self.file = learner.prepare(path, lab.folder / self.id)
         self.exercise, self.attempts, self.mistake = attempts_of(self.id)
-        solved = nbformat.read(browsing.ROOT / "solutions" / name, 4)
+        solved = nbformat.read(browsing.ROOT / "solutions" / path.name, 4)
         [right] = [cell.source for cell in solved.cells if cell.id == self.cell_id("answer")]
         self.attempts["right"] = right
         self.page = lab.context.new_page()
-        self.page.goto(f"{lab.address}/lab/workspaces/{self.id}/tree/{name}")  # no tab of another lesson
+        place = self.file.relative_to(lab.folder).as_posix()
+        self.page.goto(f"{lab.address}/lab/workspaces/{self.id}/tree/{place}")  # no tab of another lesson
         self.is_open()
 
     def cell_id(self, kind):
@@ -194,7 +214,9 @@ class OpenLesson:
 # --- what a learner does ------------------------------------------------------------------------------------------------
 
 
-def test_run_all_ends_without_an_error(lesson):
+def test_run_all_ends_without_an_error_and_every_check_says_not_attempted(lesson):
+    notebook = nbformat.from_dict(lesson.page.evaluate(f"{PANEL}.content.model.toJSON()"))
+    learner.has_run_untouched(notebook, lesson.file)
     assert lesson.page.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
     texts = lesson.page.evaluate(
         "[...document.querySelectorAll('.jp-OutputArea-output img')].map(image => image.alt)"

@@ -119,7 +119,7 @@ class LiveRollout:
         """The canary's weight, and failed tries of both versions so far, over seconds."""
         from mlprod_helpers import plots
 
-        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 4.2))
+        fig, (above, below) = plots.figure(nrows=2, sharex=True, size=(7.4, 4.4), title=self._how())
         end = max([self.duration, *(at - self.begin for at, _ in self.history)])
         weights = [(max(0.0, at - self.begin), one.weights[self.canary]) for at, one in self.history]
         if weights:
@@ -130,17 +130,20 @@ class LiveRollout:
             at = sorted(self._failed_at(name))
             below.step([0, *at, end], [*range(len(at) + 1), len(at)], where="post", color=color)
         plots.name_colors(below, colors)
-        below.set(ylabel="failed tries so far", xlabel="seconds")
+        below.set(ylabel="failed tries so far", xlabel="time (s)")
         below.yaxis.get_major_locator().set_params(integer=True)
         return plots.show(fig, alt=f"{self} {self.decision.reason}")
 
     def __repr__(self):
         answered, failed = self.answered, self.failed
-        how = "rolled back" if self.rolled_back else "promoted" if self.promoted else "still open"
         return (
-            f"{self.canary} was {how}: {failed[self.canary]} of its {answered[self.canary]} answers had failed, "
-            f"{failed[self.stable]} of {answered[self.stable]} of {self.stable}."
+            f"{self._how()}: {failed[self.canary]:,} of its {answered[self.canary]:,} answers had failed, "
+            f"{failed[self.stable]:,} of {answered[self.stable]:,} of {self.stable}."
         )
+
+    def _how(self):
+        how = "rolled back" if self.rolled_back else "promoted" if self.promoted else "still open"
+        return f"{self.canary} was {how}"
 
     def _failed_at(self, version):
         """Seconds from the start to each failed try of a version."""
