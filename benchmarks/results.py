@@ -46,6 +46,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "import": Benchmark(packages=("pandas",)),
+    "lessons": Benchmark(packages=("pandas", "scikit-learn", "matplotlib")),
     "streams": Benchmark(
         "--rows {n} --river-rows 20000 --repeats 3", (100_000, 300_000, 1_000_000), packages=("river",)
     ),

@@ -615,14 +615,14 @@ lesson.check("2.6")
 # %% [markdown]
 # ## Below 0.5
 #
-# With few rows, an AUC below 0.5 is usually due to chance. We draw 100 pairs of noise tables and show the 5% and 95% quantiles of the AUCs.
+# With few rows, an AUC below 0.5 is usually due to chance. We draw 50 pairs of noise tables and show the 5% and 95% quantiles of the AUCs.
 
 # %%
 small = {}
 for n in (20, 250):
     labels, draws_of_noise = np.repeat([0, 1], n), np.random.default_rng(1)
     null_aucs = []
-    for seed in range(100):
+    for seed in range(50):
         folds = StratifiedKFold(5, shuffle=True, random_state=seed)
         rows = draws_of_noise.normal(size=(2 * n, 4))
         scores = cross_val_predict(LogisticRegression(), rows, labels, cv=folds, method="predict_proba")
