@@ -49,7 +49,7 @@ def _compare_pictures():
 
 
 # they take minutes: they begin first, so that no core waits at the end for what the other one still has to do
-SLOWEST = ("test_site", "test_serving_generated", "test_browser_lessons", "test_learner_notebooks")
+SLOWEST = ("test_site", "test_serving_generated", "test_browser_lessons", "09_model_serving")
 ONE_BY_ONE = ("test_serving_generated.py", "test_browser_lessons.py")  # their parameters share little
 
 
