@@ -294,22 +294,27 @@ class _Encoder:
         raise Unsupported(f"it is an array of dtype {value.dtype}, which is not plain data")
 
     def column(self, value, depth):
-        """One pandas column without its name or index."""
+        """One pandas column, or one level of an index, without its name."""
         dtype = value.dtype
         if isinstance(dtype, np.dtype):
             return self.array(value.to_numpy(), depth)
+        values = value.array
         if isinstance(dtype, pd.CategoricalDtype):
             return {
                 "type": "category",
-                "codes": self.array(np.asarray(value.array.codes), depth),
-                "categories": self.column(pd.Series(dtype.categories), depth),
+                "codes": self.array(np.asarray(values.codes), depth),
+                "categories": self.column(dtype.categories, depth),
                 "ordered": bool(dtype.ordered),
             }
         if isinstance(dtype, pd.DatetimeTZDtype):
-            naive = value.dt.tz_convert("UTC").dt.tz_localize(None)
-            return {"type": "zoned", "zone": str(dtype.tz), "data": self.array(naive.to_numpy(), depth)}
+            naive = values.tz_convert("UTC").tz_localize(None)
+            return {"type": "zoned", "zone": str(dtype.tz), "data": self.array(np.asarray(naive), depth)}
         if pd.api.types.is_extension_array_dtype(dtype):
-            items = [None if pd.isna(item) else self.encode(item, depth) for item in value.tolist()]
+            items, is_missing = np.asarray(values, dtype=object).tolist(), values.isna()
+            if is_missing.any():
+                items = [None if gone else item for item, gone in zip(items, is_missing, strict=True)]
+            if not self._are_themselves(items):
+                items = [self.encode(item, depth) for item in items]
             return {"type": "extension", "dtype": str(dtype), "items": items}
         raise Unsupported(f"it has a column of dtype {dtype}, which is not plain data")
 
@@ -317,7 +322,7 @@ class _Encoder:
         names = [self.encode(name, depth) for name in value.names]
         if isinstance(value, pd.RangeIndex):
             return {"type": "rangeindex", "names": names, "range": [value.start, value.stop, value.step]}
-        levels = [pd.Series(value.get_level_values(i)) for i in range(value.nlevels)]
+        levels = [value.get_level_values(i) for i in range(value.nlevels)]
         kind = "multiindex" if isinstance(value, pd.MultiIndex) else "index"
         return {"type": kind, "names": names, "levels": [self.column(level, depth) for level in levels]}
 
@@ -330,7 +335,7 @@ class _Encoder:
             "type": "frame",
             "columns": self.index(value.columns, depth),
             "index": self.index(value.index, depth),
-            "data": [self.column(value.iloc[:, i], depth) for i in range(value.shape[1])],
+            "data": [self.column(column, depth) for _, column in value.items()],
         }
 
 
@@ -402,7 +407,7 @@ def _zoned(data):
 
 
 def _extension(data):
-    return pd.array([pd.NA if item is None else decode(item) for item in data["items"]], dtype=data["dtype"])
+    return pd.array(_items(data), dtype=data["dtype"])
 
 
 def _index(data):
