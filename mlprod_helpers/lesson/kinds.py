@@ -48,7 +48,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A single number, within `low` and `high` if given. numpy's scalars count; True and False do not."""
+    """A single number, within `low` and `high` if given, which NaN is not. numpy's scalars count; True and False do not."""
 
     low: float | None = None
     high: float | None = None
@@ -68,8 +68,10 @@ class Number(Kind):
             number = float(value)
         except OverflowError:
             _refuse(name, value, wanted)
-        if np.isnan(number):
+        if np.isnan(number) and self.low is None and self.high is None:
             return number
+        if np.isnan(number):
+            _refuse(name, value, wanted)
         if self.integer and not number.is_integer():  # infinity is not whole
             _refuse(name, value, wanted)
         if self.low is not None and number < self.low:
