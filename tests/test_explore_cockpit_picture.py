@@ -9,7 +9,7 @@ import pytest
 
 from mlprod_helpers import plots
 from mlprod_helpers.explore import cockpit
-from mlprod_helpers.explore.cockpit import cockpit_picture, cockpit_state
+from mlprod_helpers.explore.instruments import cockpit_picture, cockpit_state
 from mlprod_helpers.requestlog import as_log, as_of
 
 START = pd.Timestamp("2024-01-01 10:00Z")

@@ -1,6 +1,6 @@
 """The live cockpit over a running lab: what it looks at once a second, what its buttons do, and how it ends (lesson 09).
 
-`cockpit.py` makes table and picture of a log, `panel.py` the widgets. Whatever goes wrong is shown in the cockpit; nothing is
+`instruments.py` makes table and picture of a log, `panel.py` the widgets. Whatever goes wrong is shown in the cockpit; nothing is
 raised into the notebook.
 """
 
@@ -13,7 +13,7 @@ import weakref
 
 import pandas as pd
 
-from mlprod_helpers.explore.cockpit import PICTURE_S, RecordedCockpit, cockpit_picture, cockpit_state
+from mlprod_helpers.explore.instruments import PICTURE_S, RecordedCockpit, cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import mimebundle
 from mlprod_helpers.explore.panel import AGAIN, LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
 

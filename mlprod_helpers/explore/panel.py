@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers import plots
-from mlprod_helpers.explore.cockpit import STATE_S
+from mlprod_helpers.explore.instruments import STATE_S
 from mlprod_helpers.explore.page import at_home
 
 MAX_RATE = 150  # requests a second: one core answers more, but it also draws
