@@ -13,8 +13,8 @@ import weakref
 
 import pandas as pd
 
-from mlprod_helpers.explore.instruments import PICTURE_S, RecordedCockpit, cockpit_picture, cockpit_state
 from mlprod_helpers.explore.controls import mimebundle
+from mlprod_helpers.explore.instruments import PICTURE_S, RecordedCockpit, cockpit_picture, cockpit_state
 from mlprod_helpers.explore.panel import AGAIN, LIGHTS, MAX_RATE, Panel, log_lines, role, state_table
 
 LOAD_S = 300.0
