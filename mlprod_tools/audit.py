@@ -246,7 +246,7 @@ def _solved(path):
     return solved(path)
 
 
-def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_answers=False):
+def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_answers=False, notes=False):
     """The row of one exercise.
 
     Parameters
@@ -260,6 +260,8 @@ def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_ans
         Try mutants too; `sample` of them where it is given.
     skip_answers : bool
         Try nothing but mutants.
+    notes : bool
+        Find which mutants draw each note.
     """
     from mlprod_helpers.lesson import contract
     from mlprod_tools.mutants import try_exercise
@@ -274,7 +276,7 @@ def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_ans
         row = audit_exercise(exercise, own.answers if own else None, counts)
     if mutants and own:
         row.mutants = try_exercise(
-            exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample
+            exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample, notes=notes
         )
         row.faults += row.mutants.faults
     row.seconds = time.process_time() - begin
@@ -319,6 +321,7 @@ def main(args):
         "mutants": args.mutants or args.quick,
         "sample": QUICK_MUTANTS if args.quick else args.sample,
         "skip_answers": args.only_mutants,
+        "notes": args.notes,
     }
     print(
         f"  {'':<5} {'exercise':<38} {'wrong':>6} {'right':>6} {'garbage':>8} {'CPU ms':>8} {'all s':>6} {'mutants':>6} {'lived':>5}",

@@ -411,7 +411,7 @@ def _text(node):
 # ------------------------------------------------------------------ trying them
 
 
-def try_exercise(exercise, solved, *, seeds, sample=None):
+def try_exercise(exercise, solved, *, seeds, sample=None, notes=False):
     """Try the mutants of one exercise's right answers.
 
     Parameters
@@ -423,6 +423,8 @@ def try_exercise(exercise, solved, *, seeds, sample=None):
         How many seeds a mutant is tried on that passes some.
     sample : int, optional
         Try so many only, drawn with a fixed seed.
+    notes : bool
+        Find which mutants draw each note too, which takes longer than all else.
 
     Returns
     -------
@@ -442,7 +444,7 @@ def try_exercise(exercise, solved, *, seeds, sample=None):
     if sample is not None and sample < len(jobs):
         jobs = random.Random(exercise.id).sample(jobs, sample)
     for mutant, build, right in jobs:
-        _try(report, exercise, right, mutant, build, seeds)
+        _try(report, exercise, right, mutant, build, seeds, notes)
     known = {name for name, _ in report.excused}
     if sample is None:
         for name in exercise.survivors:
@@ -451,14 +453,16 @@ def try_exercise(exercise, solved, *, seeds, sample=None):
     return report
 
 
-def _try(report, exercise, solution, mutant, build, seeds):
+def _try(report, exercise, solution, mutant, build, seeds, notes):
     try:
         with _quiet():
             answers = build(mutant.tree)
     except Exception:
         return  # it does not even run: no learner would hand it in
     report.made += 1
-    first = _first_seeds(exercise, answers, report.notes.setdefault, mutant.name)
+    if notes and (verdict := _verdict(exercise, answers, None)) and verdict.misconception:
+        report.notes.setdefault(verdict.misconception, set()).add(mutant.name)
+    first = _first_seeds(exercise, answers)
     if not any(first):
         report.dead += 1
     elif _is_right(exercise, solution, answers):
@@ -472,17 +476,13 @@ def _try(report, exercise, solution, mutant, build, seeds):
         report.faults.append(f"a mutant {passed}: {mutant.name}")
 
 
-def _first_seeds(exercise, answers, notes_of, name):
-    """Whether it passes on the notebook's own seed and on the first others."""
-    verdict = _verdict(exercise, answers, None)
+def _first_seeds(exercise, answers):
+    """Whether it passes on the notebook's own seed, and on the first others unless it did not end there."""
+    verdict = _verdict(without_notes(exercise), answers, None)
     if verdict is None:
         return [False]
-    if verdict.misconception:
-        notes_of(verdict.misconception, set()).add(name)
-    return [
-        verdict.outcome.name == "PASSED",
-        *(_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1)),
-    ]
+    others = (_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1))
+    return [verdict.outcome.name == "PASSED", *others]
 
 
 def _passed(exercise, answers, first, seeds):
