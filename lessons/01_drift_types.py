@@ -898,7 +898,7 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # | `"reweight"`: correct the odds | 1 | a prior shift; at any other time it costs 4 extra |
 # | `"retrain"` on new labels | 10 | a concept drift or prior shift, from the second week after the onset; in a fault it costs 6 extra |
 #
-# Untreated problems cost 3 a week. The check compares your costs on 15 services with those of somebody who knows the truth:
+# Untreated problems cost 3 a week. The check compares your costs on 16 services with those of somebody who knows the truth:
 #
 # | services | how much more you may pay |
 # | --- | --- |
@@ -906,7 +906,7 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # | two with a changed unit | 12 each, on average |
 # | three concept drifts | 10 each, on average |
 # | four prior shifts, two up, two down | 7 each, on average |
-# | two covariate shifts, two quiet services | 15 for all four together |
+# | three covariate shifts that move labels, two quiet services | 14 together |
 
 
 # %% exercise="1.8"

@@ -55,6 +55,11 @@ def _costs(answer, rng, kind, lost, sign):
     """What the answer, always waiting and the one who knows the truth cost on one drawn service."""
     # where nothing needs a remedy, only weeks with few rows mislead: let them be misleading ones
     reports, onset = draw_service(rng, kind, lost, sign, weeks_to_shorten=2 if kind in CURES else 6)
+    if kind == "covariate":
+        # draw until the labels move, or nothing tells an answer that takes this for a prior shift
+        reports = list(reports)
+        if abs(np.mean([report["labels"] for report in reports[onset + DELAY :]])) < 0.18:
+            return _costs(answer, rng, kind, lost, sign)
     weeks = [{"week": week} for week in range(WEEKS)]  # all that the last two read
     return (
         _cost(answer, kind, reports, onset),
@@ -81,11 +86,11 @@ def _costs(answer, rng, kind, lost, sign):
         "Go through the questions of the tickets in order: a broken data feed, too few rows, and then which of P(x), P(y | x) and P(x | y) stayed the same.",
         "`missing` and `spread` need no label. The values that need labels are None in the first two weeks, so check this before you compare.",
         "Read the thresholds off the tables above. How large is `law` in quiet weeks, and how large after a change? Does `within` move in a prior shift?",
-        "If `law` moved and `within` did not, the mix of labels changed. If both moved, the relation changed. If only inputs moved, nothing needs a remedy.",
+        "If `law` moved and `within` did not, the mix of labels changed. If both moved, the relation changed. If `law` did not move, nothing needs a remedy, even if inputs and labels moved.",
     ),
 )
 def triage(answer, rng, expect):
-    """`triage(report, memory)` on 15 drawn streams, in drawn order; each cure is needed in some of them."""
+    """`triage(report, memory)` on 16 drawn streams, in drawn order; each cure is needed in some of them."""
     bills = {name: [0, 0, 0] for name in (*MORE, "quiet")}
     for i in rng.permutation(len(STREAMS)):
         name, kind, lost, sign = STREAMS[i]
@@ -110,7 +115,7 @@ def triage(answer, rng, expect):
     with expect.defining():
         expect.true(
             bills["quiet"][0] <= QUIET_LIMIT,
-            f"4 services that need no remedy: at most {QUIET_LIMIT}",
+            f"5 services that need no remedy: at most {QUIET_LIMIT}",
             f"you {bills['quiet'][0]}, always waiting 0, knowing the truth 0",
         )
 
@@ -119,14 +124,15 @@ SERVICES = {"lost": 2, "unit": 2, "concept": 3, "prior": 4}
 
 MORE = {"lost": 12, "unit": 12, "concept": 10, "prior": 7}
 
-QUIET_LIMIT = 15
+QUIET_LIMIT = 14
 
 STREAMS = (
     *[("lost", "fault", True, 1)] * 2,
     *[("unit", "fault", False, 1)] * 2,
     *[("concept", "concept", True, 1)] * 3,
     *[("prior", "prior", True, 1), ("prior", "prior", True, -1)] * 2,
-    *[("quiet", "covariate", True, 1), ("quiet", "nothing", True, 1)] * 2,
+    *[("quiet", "nothing", True, 1)] * 2,
+    *[("quiet", "covariate", True, 1)] * 3,
 )
 
 
@@ -329,7 +335,7 @@ def with_a_second_look(report, memory):
         finding = "repair"
     elif report["labeled_rows"] != ROWS:
         return "wait", memory
-    elif report["law"] > 0.075:
+    elif report["law"] > 0.065:
         moved = abs(report["labels"]) > 0.15
         finding = "reweight" if moved and report["within"] < 0.27 else "retrain"
     last = memory.get("last", "wait")
@@ -349,14 +355,6 @@ def by_the_error(report, memory):
     return "wait", memory
 
 
-triage.survives(
-    "alternative with_a_second_look: `'wait'` -> `'repair'` (4)",
-    "It looks at the pipe whenever two reports disagree, which costs 1 each time: a cheap precaution that stays within the limits.",
-)
-triage.survives(
-    "alternative with_a_second_look: `'wait'` -> `'repair'` (5)",
-    "It looks at the pipe in weeks without full labels, which costs 1 each time and stays within the limits on some draws.",
-)
 triage.survives(
     "alternative by_the_error: `report['rows'] == ROWS` -> `report['rows'] != ROWS`",
     "It repairs only in weeks with few rows. In 2 draws of 50 such a week comes early enough.",
