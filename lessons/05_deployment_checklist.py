@@ -287,7 +287,7 @@ calm_rate(curve, 0.7)
 #
 # Write `safe_rate(curve, target)`. It returns the highest rate up to which *every* p99 is at most `target` seconds.
 #
-# - `curve` is a DataFrame with columns `rate` (rising) and `p99` (in seconds), and at least one row. Its index need not begin at 0.
+# - `curve` is a DataFrame with columns `rate` (rising) and `p99` (in seconds), and at least one row. Its index may begin anywhere and have gaps.
 # - A p99 equal to the target meets it.
 # - Ignore everything after the first miss, even a p99 below the target.
 # - If the first rate misses the target, return 0. If all rates meet it, return the last one.

@@ -11,7 +11,8 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 def draw_curve(rng):
     """(curve, target): a measured capacity curve that misses its target, and then meets it again in a lucky run or two."""
     capacity, rows = float(rng.uniform(60, 160)), int(rng.integers(10, 22))
-    rate = np.round(np.linspace(0.1, 1.15, rows) * capacity, 1)
+    steps = rng.uniform(0.6, 1.4, rows)  # uneven: the rate before a miss is not one step below it
+    rate = np.round(1.15 * capacity * np.cumsum(steps) / steps.sum(), 1)
     load = np.minimum(rate / capacity, 0.985)
     mean = 0.03 / (1 - load**3) * rng.uniform(0.97, 1.03, rows)
     p99 = 4.6 * mean * rng.uniform(0.9, 1.1, rows)
@@ -58,15 +59,18 @@ def safe_rate(answer, rng, expect):
             curve, target = draw_curve(rng)
             compare(curve, target, f"curve {number + 1}, target {1000 * target:.0f} ms")
         first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
-        curve.loc[first - 1, "p99"] = target
-        compare(curve, target, "a p99 that is exactly the target meets it")
+        curve["p99"] *= 0.203 / target  # rounded to 10 ms, both would meet the target
+        curve.loc[first - 1 : first, "p99"] = 0.203, 0.2032
+        compare(curve, 0.203, "a p99 that is exactly the target meets it, and one just above does not")
     curve, target = draw_curve(rng)
-    compare(curve.iloc[2:], target, "a curve whose first two rates are cut off: its index begins at 2")
+    cut = curve.iloc[2:].set_axis(range(7, 7 + 3 * (len(curve) - 2), 3))
+    compare(cut, target, "a curve whose index is 7, 10, 13, ...")
     calm = curve.iloc[: int(rng.integers(3, 6))]
     compare(calm, 10.0, "a curve that stays below the target to its end")
+    compare(curve.iloc[:1], 10.0, "a curve of one rate, which meets the target")
     curve.loc[0, "p99"] = 1.2 * target
     compare(curve, target, "the first rate misses the target, later ones meet it: 0")
-    compare(curve, float(curve["p99"].min()) / 2, "a target that no rate meets: 0")
+    compare(curve.iloc[-1:], target, "a curve of one rate, which misses the target: 0")
 
 
 def _wrong_rate(curve, target, got, want):

@@ -107,6 +107,9 @@ def servers_needed(answer, rng, expect):
             words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
             compare(draw_day(rng, float(rate), hour), service, target, words)
     compare([0.2] * 24, 0.05, 1.0, "a service with hardly any requests")
+    few = draw_day(rng, 0.6)  # 0 or 1 a second instead would take fewer or more servers
+    for target in (10.0, 16.0):
+        compare(few, 2.0, target, f"busiest hour 0.6 a second, 2 s each, p99 within {target:g} s")
     rate, service, target = _large(rng)
     words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
     compare(draw_day(rng, float(rate)), service, target, words)
@@ -156,7 +159,7 @@ def rate_times_service(hourly_rates, service_s, target_s):
 
 
 @servers_needed.misconception(
-    "you used the mean rate of the day. In the busiest hour there are more requests, and the service is slow just then. Look at the largest of the 24 rates."
+    "you used the rate of an average hour. In the busiest hour there are more requests, and the service is slow just then. Look at the largest of the 24 rates."
 )
 def mean_of_the_day(hourly_rates, service_s, target_s):
     return _fewest_servers(float(np.mean(hourly_rates)), service_s, target_s)

@@ -43,6 +43,10 @@ def safe_entry(answer, rng, expect):
     """`safe_entry(entry, key, names)`: what the log may keep."""
     key = entry_key(rng)
     entries = [draw_entry(rng, number) for number in range(4)]
+    far = int(rng.integers(21, 50)) * 100 + 99  # above the 2,000 miles at which the record's log ends
+    entries[1][0]["features"]["distance"] = far
+    entries[2][0]["comment"] = "gate B7 frozen, McLee saw (Lee), Zoe! zoe-l+a@x-lee.example and +1 30 901820"
+    entries[2] = entries[2][0], ["Zoe", "Lee"]  # short names, not sorted
     entries[3][0]["features"]["distance"] = int(rng.integers(50, 100))  # fewer than a hundred miles: 0
     kept = [(entry, names, answer(entry, key, names)) for entry, names in entries]
     faults = {
@@ -72,9 +76,17 @@ def _leaks(entry, names, got):
     kinds = {person["mail"]: "mail", str(entry["user_id"]): "user id", phone.split()[-1]: "phone"}
     found = find_personal(got, names=[*names, *kinds])
     if not found:
-        return ""
+        secret = _hashed((*names, person["mail"], person["mail"].upper()), got)
+        return f"a hash of {secret!r} stands in the entry, and anybody can compute it" if secret else ""
     kind = kinds.get(found[0].text.lower(), found[0].kind)
     return f"{found[0].path} holds {found[0].text!r} ({kind})"
+
+
+def _hashed(secrets, got):
+    """The first of these texts that stands in the entry as a hash without a key, or ""."""
+    text, ways = json.dumps(got, default=str), ("md5", "sha1", "sha256", "sha512")
+    hashes = ((one, hashlib.new(way, one.encode()).hexdigest()) for one in secrets for way in ways)
+    return next((one for one, plain in hashes if plain[:8] in text), "")
 
 
 def _not_listed(entry, names, got):
@@ -134,7 +146,8 @@ def _stand_in(answer, entry, key, names, **change):
 def _not_one_each(answer, kept, key, rng):
     """What is wrong with the stand-ins of many users, or ""."""
     entry, names, got = kept[2]
-    other, others = draw_entry(rng, 2)
+    other, others = draw_entry(rng, 3)  # with another status
+    other |= {"version": "v9", "features": other["features"] | {"carrier": "HA"}}
     mine = got.get("user_id")
     if mine is None:
         return "there is none"
@@ -173,10 +186,7 @@ def _found_without_key(answer, kept, key):
         other[at] ^= 1
         if _stand_in(answer, entry, bytes(other), names) == mine:
             return "a part of the key is not used"
-    plain = [
-        hashlib.new(name, str(user).encode()).hexdigest() for name in ("md5", "sha1", "sha256", "sha512")
-    ]
-    if any(one[:8] in text for one in plain):
+    if _hashed([str(user)], got):
         return "a hash of the id alone stands in the entry"
     if key.hex() in text or repr(key)[2:-1] in text or base64.b64encode(key).decode() in text:
         return "the key itself stands in the entry"

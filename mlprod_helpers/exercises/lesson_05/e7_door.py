@@ -69,19 +69,24 @@ def draw_payloads(rng):
         return [(f"{name} = {value!r}", _with(rng, **{name: value}), 400, name) for value in values]
 
     outside = wrong("distance", -some, 0, 49.9, 5000.5, 1e9, -inf) + wrong("hour", 24, -1, 23.5, -0.5)
+    # too large for a float
+    outside.append(("distance = 10**400", _with(rng, distance=10**400), 400, "distance"))
     last = _rows(rng, LIMIT)
     last[-1]["distance"] = 12
     fields = {
-        "a field that nobody knows": _with(rng, carrier_code="UA"),
+        "a field that nobody knows, in the last row": {
+            "rows": [*_rows(rng), _rows(rng, 1)[0] | {"carrier_code": "UA"}]
+        },
         "a row without its hour": _with(rng, hour=...),
         "a row without its distance": _with(rng, distance=...),
         "a row with minute instead of hour": _with(rng, hour=..., minute=9),
+        "a row with the key 9 instead of hour": {"rows": [*_rows(rng), {"distance": 700, 9: 9}]},
         "a row with miles instead of distance": _with(rng, distance=..., miles=700),
         "an empty row": {"rows": [*_rows(rng), {}]},
     }
     shapes = {
         "a payload without rows": {"flights": _rows(rng)},
-        "a payload that is a list": _rows(rng),
+        "a payload that is a list of 101 rows": _rows(rng, LIMIT + 1),
         "a payload that is None": None,
         "a payload that is a text": "rows",
         "rows that are None": {"rows": None},
@@ -89,14 +94,14 @@ def draw_payloads(rng):
         "rows that are one row, without a list": {"rows": _rows(rng)[0]},
         "rows that are an empty text": {"rows": ""},
         "rows that are a number": {"rows": 3},
-        "rows that are a tuple": {"rows": tuple(_rows(rng))},
+        "rows that are a tuple of 101": {"rows": tuple(_rows(rng, LIMIT + 1))},
         "a row that is a list": {"rows": [*_rows(rng), [700, 9]]},
         "a row that is a text": {"rows": ["distance", *_rows(rng)]},
         "a row that is None": {"rows": [None]},
     }
     many = {
         "101 rows": {"rows": _rows(rng, LIMIT + 1)},
-        "101 rows, one of them wrong": _with(rng, LIMIT + 1, hour=99),
+        "101 rows, the last one None": {"rows": [*_rows(rng, LIMIT), None]},
         "300 rows": {"rows": _rows(rng, 1) * 300},
     }
     return {

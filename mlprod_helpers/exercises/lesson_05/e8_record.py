@@ -175,7 +175,7 @@ def one_minute():
 
 @record.misconception(
     "you chose a threshold that even a bad service meets, so the promise or the alert is meaningless. Read the findings called weak, and compare each threshold with its evidence.",
-    when=lambda seen: "weak" in _problems(seen),
+    when=lambda seen: "weak" in _problems(seen) and "contradicted" not in _problems(seen),
 )
 def weak_thresholds():
     return right_values(refused_percent=50, smallest_group=1)
