@@ -504,7 +504,7 @@ def split(log, start, end):
     Parameters
     ----------
     log : DataFrame
-        `time` (of the request) and `label_time` in days, in any order.
+        `time` (of the request) and `label_time` in days, in any order and with any index.
         `label_time` is NaN if no label ever arrived.
     start, end : float
         In days.
@@ -715,12 +715,13 @@ def click_rates(batch, views, now, window, strength):
     batch : array
         The batch rate of each item.
     views : DataFrame
-        One row per view, in any order. There may be no rows.
+        One row per view, in any order and with any index. There may be no rows.
         `item` is a position in `batch`. `time` and `click_time` are in minutes.
         `click_time` is missing if there was no click by `now`.
     now, window : float
         In minutes.
     strength : float
+        Above 0.
 
     Example: an item with a batch rate of 0.10 has one view with a click, and one recent view without a click
     that does not count yet. With strength=20, its rate is (1 + 2) / (1 + 20) = 0.143.
@@ -1008,7 +1009,7 @@ def policy(observation, memory):
     """
     ### BEGIN SOLUTION
     errors, held_back = observation["errors"], observation["held_back"]
-    if max(held_back[-2:]) > 0.2:  # the newest rows are wrong: nothing good can be learned
+    if max(held_back[-2:]) >= 0.2:  # the newest rows are wrong: nothing good can be learned
         return "keep", memory
     if np.mean(errors[-2:]) > 9.3 and observation["age"] >= 3:  # high twice, with the new model's own errors
         return "retrain 4", memory

@@ -31,7 +31,8 @@ def _fading(times, half_life, now):
 )
 def fading(answer, rng, expect):
     """`fading(times, half_life, now)`: weights that halve with each half-life of age, 0 for rows after now."""
-    half_life, now = float(rng.integers(5, 40)), float(rng.integers(200, 300))
+    # fractional, and so long that a row older than a year still counts
+    half_life, now = float(rng.integers(35, 60)) + 0.5, float(rng.integers(1000, 1100))
 
     def compare(times, what):
         got, want = answer(times, half_life, now), _fading(times, half_life, now)
@@ -40,8 +41,11 @@ def fading(answer, rng, expect):
         expect.true(agree(got, want), what, told or lengths(got, want))
 
     with expect.defining():
-        compare(now - half_life * np.array([3.0, 2.0, 1.0, 0.0]), "rows of age 3, 2, 1 and 0 half-lives")
-        busy = np.sort(np.r_[rng.uniform(0, now, 6), np.full(5, now - half_life)])
+        whole = (now - half_life * np.array([6, 4, 2, 0])).astype(
+            int
+        )  # weights must not be cut to whole numbers
+        compare(whole, "rows of age 6, 4, 2 and 0 half-lives")
+        busy = np.sort(np.r_[rng.uniform(0, now, 6), np.full(5, now - half_life), now - 12 * half_life])
         compare(busy, "a busy day among quiet ones")
         mixed = rng.permutation(np.r_[rng.uniform(0, now, 8), rng.uniform(now, now + 30, 2), now])
         compare(mixed, "rows that are not in order")

@@ -8,7 +8,7 @@ from mlprod_helpers.lesson.contract import Array, Function, Several, exercise
 
 def _flown(rng, n=60):
     """A small log in no order: requests over 30 days, labels that come hours to days later, some never."""
-    time = rng.uniform(0, 30, n).round(2)
+    time = rng.uniform(500, 530, n).round(2)
     label_time = time + rng.exponential(2.0, n).round(2) + 0.01
     label_time[rng.random(n) < 0.1] = np.nan
     return pd.DataFrame({"time": time, "label_time": label_time})
@@ -44,8 +44,8 @@ def split(answer, rng, expect):
     """`split(log, start, end)`: masks of the rows to train on at `start` and to test on until `end`."""
     for number in range(2):
         log = _flown(rng, n=int(rng.integers(40, 80)))
-        start = float(rng.integers(8, 16)) if not number else round(float(rng.uniform(8, 20)), 2)
-        end = round(start + float(rng.uniform(3, 8)), 2)
+        start = float(rng.integers(508, 516)) if not number else round(float(rng.uniform(508, 520)), 2)
+        end = round(start + float(rng.uniform(3, 5)) + 3 * number, 2)
         edges = pd.DataFrame(
             [
                 (start - 1.0, start),  # a label that arrives at `start` itself
@@ -55,11 +55,14 @@ def split(answer, rng, expect):
                 ((start + end) / 2, np.nan),  # and one in the test
                 (start - 0.5, (start + end) / 2),  # a label that arrives during the test
                 (start - 0.5, end + 3.0),  # and one long after it
+                (start - 0.5, start + 0.001),  # a label that just misses `start`
+                (start - 0.1, start - 0.05),  # a quick label just before `start`
+                (start - 400, start - 399),  # an old row counts like any other
             ],
             columns=["time", "label_time"],
         )
         order = rng.permutation(len(log) + len(edges))
-        log = pd.concat([log, edges], ignore_index=True).iloc[order].reset_index(drop=True)
+        log = pd.concat([log, edges], ignore_index=True).iloc[order]  # the index is in no order either
         found = dict(zip(("train", "test"), answer(log, start, end), strict=True))
         wanted = dict(zip(("train", "test"), _split(log, start, end), strict=True))
         words = {

@@ -8,31 +8,35 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 CANDIDATES = (0.5, 3, 16, 64, 256)
 
 DAYS, FIRST, SERIES = 100, 20, 200  # days a series, the first day that is predicted, series drawn at once
-AT_ONCE = 3  # mistakes that one series tells: more series are harder to pass by luck
+AT_ONCE = 2  # mistakes that one series tells: more series are harder to pass by luck
 
 
 def _draw(rng):
     """Series of daily labels (SERIES, DAYS): levels that stand still or wander, before and after a break, with jumps or wild days."""
     day, shape = np.arange(DAYS), (SERIES, DAYS)
-    before, after = np.exp(rng.uniform(np.log(0.02), np.log(3), (2, SERIES, 1)))
+    before, after = np.exp(rng.uniform(np.log(0.005), np.log(3), (2, SERIES, 1)))
     steps = rng.normal(0, 1, shape) * np.where(day < rng.integers(5, 90, (SERIES, 1)), before, after)
     jumps = _rare(rng, shape, 0.04, 6) * (rng.uniform(size=(SERIES, 1)) < 0.4)
     wild = _rare(rng, shape, 0.03, 12) * (rng.uniform(size=(SERIES, 1)) < 0.3)
-    return ((steps + jumps).cumsum(axis=1) + rng.normal(0, 1, shape) + wild).round(3)
+    wild += _rare(rng, shape, 0.3, 40) * np.isin(day, (0, FIRST - 2, FIRST - 1, DAYS - 2))  # at the edges
+    trend = day * rng.normal(0, 0.5, (SERIES, 1)) * (rng.uniform(size=(SERIES, 1)) < 0.2)
+    return ((steps + jumps).cumsum(axis=1) + rng.normal(0, 1, shape) + wild + trend).round(3)
 
 
 def _rare(rng, shape, share, size):
     return (rng.uniform(size=shape) < share) * rng.normal(0, size, shape)
 
 
-def _levels(y, half_lives):
+def _levels(y, half_lives, adjust=True, alike=False):
     """What each half-life predicts for each day from all days before: (series, half-lives, days), day 0 missing."""
     keep = 0.5 ** (1 / np.array(half_lives, float))
     top, bottom = np.zeros((len(y), len(keep))), np.zeros(len(keep))
     levels = np.full((len(y), len(keep), y.shape[1]), np.nan)
     for day in range(1, y.shape[1]):
-        top, bottom = keep * top + y[:, day - 1, None], keep * bottom + 1
-        levels[:, :, day] = top / bottom
+        new = 1 if adjust or day == 1 else 1 - keep
+        top, bottom = keep * top + new * y[:, day - 1, None], keep * bottom + new
+        less = alike * (1 - keep)  # of the newest day's weight
+        levels[:, :, day] = (top - less * y[:, day - 1, None]) / (bottom - less)
     return levels
 
 
@@ -45,15 +49,16 @@ def _levels_of_last(days, y, half_lives):
     return levels
 
 
-def _score(levels, y):
-    """Mean absolute error from day FIRST on, for each series and half-life."""
-    return np.abs(levels - y[:, None, :])[:, :, FIRST:].mean(axis=2)
+def _score(levels, y, first=FIRST):
+    """Mean absolute error from day `first` on, for each series and half-life."""
+    return np.abs(levels[:, :, first:] - y[:, None, first:]).mean(axis=2)
 
 
 def _other_scores(y, half_lives):
     """What the score would be with one mistake each: (series, half-lives)."""
     levels, backwards = _levels(y, half_lives), y[:, ::-1]
     errors = np.abs(levels - y[:, None, :])
+    signed, center = levels[:, :, FIRST:] - y[:, None, FIRST:], np.array(half_lives, float)
     late = np.abs(levels[:, :, FIRST:-1] - y[:, None, FIRST + 1 :])
     return {
         "on the last 50 days": errors[:, :, 50:].mean(axis=2),
@@ -67,11 +72,18 @@ def _other_scores(y, half_lives):
         "on every fifth day": errors[:, :, FIRST::5].mean(axis=2),
         "by the median error": np.median(errors[:, :, FIRST:], axis=2),
         "by the largest error": errors[:, :, FIRST:].max(axis=2),
-        "by the mean of signed errors": np.abs((levels - y[:, None, :])[:, :, FIRST:].mean(axis=2)),
+        "by the mean of signed errors": np.abs(signed.mean(axis=2)),
+        "by the standard deviation of signed errors": signed.std(axis=2),
+        "from day 19 on": errors[:, :, FIRST - 1 :].mean(axis=2),
+        "from day 21 on": errors[:, :, FIRST + 1 :].mean(axis=2),
+        "without day 0": _score(_levels(y[:, 1:], half_lives), y[:, 1:], FIRST - 1),
+        "with levels that start at day 0 (`adjust=False`)": _score(_levels(y, half_lives, adjust=False), y),
+        "with the candidates as centers of mass": _score(_levels(y, np.log(2) / np.log1p(1 / center)), y),
         "with levels that are a day late": late.mean(axis=2),
         "with weights of 1/e after a half-life": _score(_levels(y, np.log(2) * np.array(half_lives)), y),
         "with half-lives that are too long": _score(_levels(y, 1.16 * np.array(half_lives)), y),
         "with the days in reverse": _score(_levels(backwards, half_lives), backwards),
+        "with the newest two days alike": _score(_levels(y, half_lives, alike=True), y),
         "with levels of the last 10 days": _score(_levels_of_last(10, y, half_lives), y),
         "with levels of the last 20 days": _score(_levels_of_last(20, y, half_lives), y),
     }
@@ -120,10 +132,11 @@ def choose(answer, rng, expect):
     """`choose(y, candidates)`: the half-life that would have predicted the past best, walking forward."""
     candidates = [round(c * rng.uniform(0.9, 1.1), 2) for c in rng.permutation(CANDIDATES)]
     with expect.defining():
-        for what, y, winner in _telling(rng, candidates):
-            half_life = answer(y, candidates)
+        for number, (what, y, winner) in enumerate(_telling(rng, candidates)):
+            turned = np.roll(candidates, number - winner).tolist()  # the winner first, then second, and so on
+            half_life = answer(y, turned)
             if half_life not in candidates:
-                told = f"you returned {half_life:g} for the candidates {candidates}"
+                told = f"you returned {half_life:g} for the candidates {turned}"
                 expect.true(False, "the answer is one of `candidates`", told)
                 return
             score = dict(zip(candidates, _score(_levels(y[None], candidates), y[None])[0], strict=True))

@@ -56,7 +56,7 @@ def serve(answer, rng, expect):
     """`serve(events, step)`: the answer to each request: the batch prediction plus a running correction."""
     step = round(float(rng.uniform(0.1, 0.4)), 2)
 
-    def compare(events, what):
+    def compare(events, what, step=step):
         got, want = answer(events, step), _serve(events, step)
         expect.true(agree(got, want), what, _first_difference(events, got, want))
 
@@ -65,7 +65,11 @@ def serve(answer, rng, expect):
     two = [["label", "short", 100.0, 110.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
     compare(two, "a label of another band leaves a band as it was")
     zero = [["label", "short", 100.0, 100.0], ["label", "long", 300.0, 340.0], ["request", "short", 90.0]]
+    zero += [["label", "short", 90.0, 98.0], ["request", "short", 90.0]]
     compare(zero, "a band keeps its own correction, even if it is 0")
+    below = [["label", "short", 40.0, 0.0], ["request", "long", 0.0]]
+    compare(below, "a label of 0 counts, and an answer can be below 0")
+    compare([], "without events there are no answers")
     with expect.defining():
         other = [*first, ["label", "short", 80.0, 100.0], ["request", "long", 300.0]]
         compare(other, "a band without a label yet gets the correction of all rows")
@@ -73,9 +77,13 @@ def serve(answer, rng, expect):
             *other,
             ["label", "long", 300.0, 340.0],
             ["request", "long", 200.0],
-            ["request", "new", 50.0],
+            ["label", "short", 100.0, 90.0],
+            ["request", "Long", 50.0],
+            ["request", "long haul", 50.0],
         ]
         compare(begins, "a band starts from the correction of all rows as it was before its first label")
+        for other_step in (0.0, 1.0):
+            compare(begins, f"the same events with a step of {other_step:g}", other_step)
         compare(_events(rng), "a morning of requests and late labels")
 
 

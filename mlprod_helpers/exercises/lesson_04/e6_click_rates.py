@@ -13,7 +13,8 @@ def _views(rng, n_items, now, n=150):
     item = rng.integers(0, n_items - 1, n)  # the last item was never shown
     click = time + rng.exponential(15, n).round(1) + 0.1
     click[(rng.random(n) > 0.3) | (click > now)] = np.nan
-    return pd.DataFrame({"item": item, "time": time, "click_time": click})
+    index = rng.permutation(2 * n)[:n]  # as in a log of which rows were left out
+    return pd.DataFrame({"item": item, "time": time, "click_time": click}, index=index)
 
 
 def _rates(batch, views, now, window, strength, at_once=False):
@@ -44,7 +45,7 @@ def click_rates(answer, rng, expect):
     n_items, now, window = (
         int(rng.integers(5, 12)),
         float(rng.integers(310, 500)),
-        float(rng.integers(20, 90)),
+        float(rng.integers(20, 90)) + 0.5,
     )
     batch = rng.uniform(0.02, 0.3, n_items).round(3)
     views, strength = _views(rng, n_items, now), round(float(rng.uniform(10, 40)), 2)

@@ -30,7 +30,7 @@ def _reweighed(p, old, new):
 def new_mix(answer, rng, expect):
     """`new_mix(p, prior_old, prior_new)`: probabilities corrected for another share of class 1, by odds."""
     old, new = round(rng.uniform(0.05, 0.3), 2), round(rng.uniform(0.4, 0.8), 2)
-    p = rng.permutation(np.r_[rng.uniform(0.05, 0.95, 5).round(3), 0.95, 0.004])
+    p = rng.permutation(np.r_[rng.uniform(0.05, 0.95, 5).round(3), 0.95, 0.004, 0.0001, 0.9999])
     expect.close(answer(p, old, old), p, "the same mix: nothing changes")
     expect.close(
         answer(np.array([old]), old, new),

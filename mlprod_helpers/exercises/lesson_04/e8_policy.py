@@ -24,6 +24,16 @@ def draw_seasons(rng):
     return [draw_season(rng, kind) for kind in KINDS for _ in range(2)]
 
 
+def behind_the_gate(rng):
+    """A season that always looks worth a training; in some weeks, alone or in a row, the gate holds back a fifth of the rows."""
+    season = draw_season(rng, "quiet")
+    season["level"] = (
+        season["level"] + 8.0
+    )  # the labels to train on do not show it, so the errors stay at 11 minutes
+    season["held_back"][[12, 19, 27, 34, *range(42, 48)]] = HELD_BACK
+    return season
+
+
 def frozen(observation, memory):
     """The baseline that never trains again."""
     return "keep", memory
@@ -89,6 +99,7 @@ def policy(answer, rng, expect):
         return action, memory
 
     costs = cost_by_kind(watched, seasons)
+    play(watched, behind_the_gate(rng))
     cold, warm = cost_by_kind(frozen, seasons), cost_by_kind(all_history, seasons)
     best = dict.fromkeys(KINDS, 0.0)
     for season in seasons:
@@ -147,6 +158,7 @@ def pays(answer, rng):
         for found, player in ((costs, watched), (cold, frozen), (warm, all_history)):
             found[kind] += play(player, season)
         best[kind] += oracle_cost(season)
+    play(watched, behind_the_gate(rng))
     total, oracle = sum(costs.values()), sum(best.values())
     half = 0.5 * (min(sum(cold.values()), sum(warm.values())) + oracle)
     return (
@@ -184,7 +196,7 @@ def all_history_each_week(observation, memory):
 
 
 @policy.misconception(
-    "you train only on the newest week. It has only 60 rows for ten bands, so the new model is noisy, and its errors make you train again. Use more weeks.",
+    "you train only on the newest week. It has only 60 rows for ten bands, so the new model is noisy. Use more weeks.",
     when=lambda seen: (
         sum(action == "retrain 1" for _, action in _steps(seen))
         > 0.7 * sum(action.startswith("retrain") for _, action in _steps(seen))
@@ -207,7 +219,7 @@ def four_weeks_each_week(observation, memory):
 @policy.misconception(
     "you trained while the gate was holding back many rows. The model learned the fault and stays wrong after the feed is repaired. Check the last entry of `held_back` before you train.",
     when=lambda seen: any(
-        action.startswith("retrain") and observation["held_back"][-1] > 0.2
+        action.startswith("retrain") and observation["held_back"][-1] >= 0.2
         for observation, action in _steps(seen)
     ),
 )
