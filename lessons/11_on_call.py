@@ -553,7 +553,7 @@ log.tail(3)
 # ### Exercise 11.8 · A post-mortem from the log alone
 # *6 points · 10 minutes*
 #
-# Write `post_mortem(log)`. It returns `(cause, onset, alarm)`. Each log has exactly one of these incidents, which begins on day 7 or later and lasts until the end:
+# Write `post_mortem(log)`. It returns `(cause, onset, alarm)`. Each log has exactly one of these incidents, which begins between days 7 and 16 and lasts until the end:
 #
 # | cause | what happens from the onset on | alarm |
 # | --- | --- | --- |
@@ -566,10 +566,10 @@ log.tail(3)
 #
 # - `log` is a DataFrame like the one above: 36 flights on each of 21 days. `day` counts from 0, `distance` and `usual_distance` are in miles, `latency_ms` in milliseconds.
 # - `onset` is the first day with the fault.
-# - `alarm` is the one that reacts to the cause first. Take it from the table.
-# - Before the onset, a few labels and distances are missing, a few requests are repeated, and one day has large errors by chance. The wind differs from day to day.
+# - `alarm` reacts to the cause first. Take it from the table.
+# - Before the onset, a few labels and distances are missing, a few requests are repeated or slow, and one day has large errors by chance. The wind differs from day to day.
 #
-# The check draws six logs, one for each cause. For example, the log above must give `truth`.
+# The check draws seven logs, and each cause occurs. For example, the log above must give `truth`.
 
 
 # %% exercise="11.8"

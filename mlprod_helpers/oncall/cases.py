@@ -31,13 +31,14 @@ ROUTES = {  # destination -> miles, about, from New York
 }
 
 
-def draw_case(rng, cause=None):
+def draw_case(rng, cause=None, onset=None):
     """A log of three weeks, and what happened in it.
 
     Parameters
     ----------
     rng : numpy Generator
     cause : one of `ALARMS`, or None for any
+    onset : the first day with the fault, 7 to 16, or None for any
 
     Returns
     -------
@@ -51,10 +52,11 @@ def draw_case(rng, cause=None):
     """
     cause = str(rng.choice(list(ALARMS))) if cause is None else cause
     log = _quiet(rng)
-    onset = int(rng.integers(7, DAYS - 4))
+    onset = int(rng.integers(7, DAYS - 4)) if onset is None else onset
     at = (log["day"] >= onset).to_numpy()
     here = at & (log["origin"] == str(rng.choice(["EWR", "JFK", "LGA"]))).to_numpy()
     _FAULTS[cause](log, at, here, onset, rng)
+    _gaps(log, onset, rng)
     return log, (cause, onset, ALARMS[cause])
 
 
@@ -97,18 +99,39 @@ def _quiet(rng):
     return log
 
 
+def _gaps(log, onset, rng):
+    """Several gaps on one day before the onset, so that neither the first gap nor the first two tell the onset."""
+    day = int(rng.integers(min(7, onset - 1), onset))
+    rows = day * FLIGHTS + rng.choice(FLIGHTS, 9, replace=False)
+    log.loc[rows[:3], "distance"] = np.nan
+    log.loc[rows[3:6], "label"] = np.nan
+    log.loc[rows[6:], "attempts"] = [2, 2, 3]
+    log.loc[rows[8], "latency_ms"] = 330  # three times what is usual
+
+
 def _outage(log, at, here, onset, rng):
     log.loc[here, "prediction"] -= np.round(0.04 * log.loc[here, "usual_distance"])
     log.loc[here, "distance"] = np.nan
 
 
 def _units(log, at, here, onset, rng):
+    # on the first day, no flight is so far that its kilometers could not be miles
+    far, today = (log["usual_distance"] > 2000).to_numpy(), (log["day"] == onset).to_numpy()
+    out = np.flatnonzero(here & today & far)
+    into = np.flatnonzero(~here & today & ~far)[: len(out)]
+    for column in (log["origin"].to_numpy(), here):
+        column[out], column[into] = column[into], column[out]
     log.loc[here, "prediction"] += np.round(0.07 * log.loc[here, "usual_distance"])
     log.loc[here, "distance"] = np.round(1.609 * log.loc[here, "usual_distance"])
 
 
 def _stuck(log, at, here, onset, rng):
     before = log.loc[log["day"] == onset - 1, "wind"].iloc[0]
+    almost = before + (0.1 if before < round(before) else -0.1)  # and the same when rounded
+    earlier = log["day"] < onset - 1
+    log.loc[earlier, "wind"] = (
+        log.loc[earlier, "wind"] + almost - log.loc[log["day"] == onset - 2, "wind"].iloc[0]
+    ).round(1)
     log.loc[at, "wind"] = before
 
 

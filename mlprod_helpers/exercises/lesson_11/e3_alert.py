@@ -99,6 +99,8 @@ def alert(answer, rng, expect):
     weekend = _shuffled(rng, dict.fromkeys(EXPLAINED, "high") | {"error_mean": "high", "labels_share": "low"})
     event = str(rng.choice(EVENTS))
     turned, sides = _turned(rng)
+    reversed_ = {name: rule | {"severity": _other(rule["severity"])} for name, rule in turned.items()}
+    similar = [f"{name}_jfk" for name in sides]  # other metrics, whose names contain those of `out`
     everything = _shuffled(rng, {name: "low" if name == "labels_share" else "high" for name in RULES})
     some = _of_each_severity(rng, rules, ["failed_share", "error_mean", "missing_share", "attempts"], 1)
     again = _of_each_severity(rng, rules, [name for name in OTHERS if name != "wind"], 2)
@@ -112,6 +114,7 @@ def alert(answer, rng, expect):
         ((dict.fromkeys(EXPLAINED, "low"), rules, ["error_mean"], "long weekend"), "everything is explained"),
         (({}, rules, [], ""), "nothing is unusual"),
         ((sides, turned, [], ""), "rules of another team"),
+        ((sides, reversed_, similar, ""), "the other severities; alerts about other metrics are open"),
         ((weekend, rules, [], event), "another text in the calendar"),
         ((everything, rules, [], event), "all metrics are unusual, and the calendar explains three"),
         ((everything, rules, again, ""), "all metrics are unusual, and some alerts are open"),

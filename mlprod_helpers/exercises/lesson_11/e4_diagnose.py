@@ -57,10 +57,11 @@ def diagnose(answer, rng, expect):
     renamed = {f"cause {rng.integers(10, 99)}-{i}": row for i, row in enumerate(RUNBOOK.values())}
     good, bad = _rollout(rng, rng.uniform(0.93, 1.05)), _rollout(rng, rng.uniform(0.4, 0.8))
     chain = {
-        "second": {"signs": ["b"], "explains": ["c"]},
+        "second": {"signs": ["b"], "explains": ["c", "e"]},
         "first": {"signs": ["a"], "explains": ["b"]},
         "third": {"signs": ["c", "d"], "explains": []},
     }
+    in_order = {name: chain[name] for name in ("first", "second", "third")}
     shared = {
         "own sign": {"signs": ["a", "e"], "explains": ["b", "e"]},
         "its sign is explained": {"signs": ["e"], "explains": []},
@@ -85,6 +86,7 @@ def diagnose(answer, rng, expect):
         (([], RUNBOOK, {"requests": 900, "planned": 1000}), "exactly 90% of the requests"),
         ((["distance_mean", "requests", "attempts"], RUNBOOK, None), "one of two signs is explained"),
         ((["a", "b", "d"], chain, None), "a sign is explained only further down"),
+        ((["c", "b", "a"], in_order, None), "a cause that is explained explains nothing"),
         ((["wind"], RUNBOOK, None), "no cause has this sign"),
         ((["error_mean", "latency_p95"], RUNBOOK, None), "drift and another incident"),
         ((["error_bias", "requests", "latency_p95"], RUNBOOK, None), "drift and two other incidents"),

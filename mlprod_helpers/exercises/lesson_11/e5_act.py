@@ -16,11 +16,19 @@ PLAYBOOK = {
     "drift": [{"do": "retrain", "days": 28}],
     "holiday": [],
 }
-MIXED = {  # actions that differ in one setting, repeated ones, and a retraining between others
-    "flood": [{"do": "limit_retries", "most": 2}, {"do": "page", "team": "ml"}, {"do": "page", "team": "ml"}],
+MIXED = {  # actions that differ in one setting, repeated ones, and two retrainings between others
+    "flood": [
+        {"do": "limit_retries", "most": 2},
+        {"do": "page", "team": "ml"},
+        {"do": "page", "team": "ml"},
+        {"do": "restore", "what": "wind"},
+    ],
     "ebb": [
         {"do": "limit_retries", "most": 1},
-        {"do": "retrain", "days": 14, "half_life": 5.0},
+        {"do": "retrain", "days": 14},
+        {"do": "retrain", "half_life": 14},
+        {"do": "start", "version": "c1", "days": 14},
+        {"do": "roll_back", "what": "wind"},
         {"do": "page", "team": "ml"},
         {"do": "page", "team": "privacy"},
         {"do": "page", "team": "privacy"},
@@ -81,7 +89,10 @@ def act(answer, rng, expect):
         ((["drift"], PLAYBOOK, {"drift": day - 9}, day, True), "drift again, after nine days"),
         (([slow], PLAYBOOK, {slow: day - 4}, day, True), "answered exactly four days ago"),
         (([slow], PLAYBOOK, {slow: day - 3, "holiday": 2}, day, True), "answered three days ago"),
-        (([storm, "label outage"], PLAYBOOK, {storm: day}, day, True), "answered this morning already"),
+        (
+            ([storm, slow, "label outage"], PLAYBOOK, {storm: day, slow: day - 1}, day, True),
+            "answered this morning already, and yesterday",
+        ),
         (([slow], PLAYBOOK, {slow: 0}, int(rng.integers(1, 4)), True), "answered on day 0"),
         (
             ([names[cause] for cause in ("unit change", "feed outage", "drift")], renamed, {}, 0, True),
@@ -91,6 +102,7 @@ def act(answer, rng, expect):
             ([names[cause] for cause in rng.permutation(list(MIXED))], mixed, {}, day, False),
             "another playbook; the labels cannot be trusted",
         ),
+        (([names[cause] for cause in MIXED], mixed, {}, day, True), "another playbook"),
         ((["holiday"], PLAYBOOK, {}, day, True), "a cause without actions"),
         (([], PLAYBOOK, {"drift": 3}, day, True), "no causes"),
     )
@@ -118,9 +130,10 @@ def _input(causes, playbook, answered, day, trusted):
 
 
 def _short(value):
-    """Actions by their settings, `[page data, retrain 28]`, and days as they are."""
+    """Actions with their settings, `[page team=data, retrain days=28]`, and days as they are."""
     if isinstance(value, list):
-        return f"[{', '.join(' '.join(map(str, action.values())) for action in value)}]"
+        told = [[f"{key}={one}" for key, one in action.items() if key != "do"] for action in value]
+        return f"[{', '.join(' '.join([str(action['do']), *rest]) for action, rest in zip(value, told, strict=True))}]"
     return str(value)
 
 

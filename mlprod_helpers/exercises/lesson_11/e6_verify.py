@@ -76,14 +76,14 @@ def verify(answer, rng, expect):
         _fix(rng, False, undo=first),
         [_fix(rng, False, undo=first), _fix(rng, False, "n", undo=third)],
     )
-    share = _fix(rng, False, "share", team=team)
+    share, again = _fix(rng, False, "share", team=team), _fix(rng, False, undo=first)
     late, early = _fix(rng, True, team=team, day=24, undo=first), _fix(rng, True, team=other, undo=third)
     defining = (
         (([seen], good, usual, []), "three quiet mornings"),
         (([seen], {"m": [inside, above, inside, inside]}, usual, []), "two quiet mornings"),
         (([hidden], good, usual, [_page(team, 20, "working")]), "the fix hides the metric; the team works"),
         (([hidden], bad, usual, [_page(team, 20, "repaired")]), "the fix hides the metric; repaired"),
-        (([hidden], good, usual, [_page(team, 9, "repaired")]), "repaired, but before this fix"),
+        (([hidden], good, usual, [_page(team, 19, "repaired")]), "repaired, but before this fix"),
         (
             ([hidden], good, usual, [_page(team, 20, "repaired"), _page(team, 23, "working")]),
             "the team was called again",
@@ -116,8 +116,8 @@ def verify(answer, rng, expect):
             "called again, and found nothing",
         ),
         (
-            ([hidden], good, usual, [_page(team, 20, "working"), _page(team, 24, "repaired")]),
-            "the second call",
+            ([hidden], good, usual, [_page(team, 20, "working"), _page(team, 44, "repaired")]),
+            "the second call, weeks later",
         ),
         (
             ([hidden], {"m": [None]}, usual, [_page(team, 21, "working"), _page(team, 21, "repaired")]),
@@ -127,6 +127,15 @@ def verify(answer, rng, expect):
         (
             ([of_m, of_both[1], hidden], both, usual, [_page(team, 25, "repaired")]),
             "three fixes at once",
+        ),
+        (
+            (
+                [of_m, hidden, of_both[1], again],
+                {"m": [inside] * 3, "n": [of_n] * 3},
+                usual,
+                [_page(team, 25, "repaired")],
+            ),
+            "four fixes, and all causes are gone",
         ),
         ((of_both, mixed, usual, []), "two metrics, each with a range of its own"),
         (

@@ -78,7 +78,7 @@ def on_call(answer, rng, expect):
     seeds = rng.choice(SEEDS, N_SEASONS, replace=False).tolist()
     refused = []
     reports, copies = zip(*(_play(answer, seed, refused) for seed in seeds), strict=True)
-    cost = sum(report.cost for report in reports)
+    cost = sum(round(report.cost) for report in reports)  # in whole dollars, like `scale`
     nothing, naive, oracle = (sum(ends) for ends in zip(*map(scale, seeds), strict=True))
     limits = {share: nothing - share * (nothing - oracle) for share in (HALF, MORE, SHARE)}
     told = (

@@ -30,7 +30,11 @@ def _truth(log, causes=tuple(ALARMS)):
 
 
 def _cases(rng):
-    return [draw_case(rng, cause) for cause in rng.permutation(list(ALARMS)).tolist()]
+    """A log of each cause with gaps between day 7 and the onset, and a log that begins on day 7."""
+    last = {"stuck feature": 16}
+    cases = [draw_case(rng, cause, last.get(cause) or int(rng.integers(8, 16))) for cause in ALARMS]
+    cases.append(draw_case(rng, str(rng.choice(list(ALARMS))), 7))
+    return [cases[i] for i in rng.permutation(len(cases))]
 
 
 @exercise(
@@ -56,7 +60,7 @@ def _cases(rng):
     ),
 )
 def post_mortem(answer, rng, expect):
-    """`post_mortem(log)`: (cause, onset, alarm), of six logs with an incident each."""
+    """`post_mortem(log)`: (cause, onset, alarm), of seven logs with an incident each."""
     for log, (cause, onset, alarm) in _cases(rng):
         told, day, metric = answer(log)
         with expect.defining():
@@ -67,7 +71,7 @@ def post_mortem(answer, rng, expect):
 
 @post_mortem.acceptable
 def _finds_them(answer, rng):
-    """By the statement alone: cause, onset and alarm of 24 sealed logs."""
+    """By the statement alone: cause, onset and alarm of 28 sealed logs."""
     return all(tuple(answer(log)) == truth for _ in range(4) for log, truth in _cases(rng))
 
 
