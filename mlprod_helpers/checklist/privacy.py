@@ -57,7 +57,9 @@ def find_personal(value, *, names=()):
 
 
 def _whole_words(names):
-    return [re.compile(rf"(?<!\w){re.escape(str(name))}(?!\w)", re.IGNORECASE) for name in names if str(name)]
+    """A pattern of each name, the longest first: "Anna" is a part of "Anna-Lena"."""
+    names = sorted(filter(None, map(str, names)), key=len, reverse=True)
+    return [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in names]
 
 
 def _traces(value, path, names):
@@ -116,6 +118,8 @@ def mask(text, *, names=()):
 
     >>> mask("Ada (ada@example.org) was not shown gate 12 of flight 1545", names=["Ada"])
     '[name] ([mail]) was not shown gate 12 of flight 1545'
+    >>> mask("Anna-Lena was not shown a gate", names=["Anna", "Anna-Lena"])
+    '[name] was not shown a gate'
     """
     for kind, (start, end) in sorted(_spans(text, _whole_words(names)), key=lambda span: -span[1][0]):
         text = f"{text[:start]}[{kind}]{text[end:]}"
