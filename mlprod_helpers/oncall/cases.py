@@ -102,11 +102,12 @@ def _quiet(rng):
 def _gaps(log, onset, rng):
     """Several gaps on one day before the onset, so that neither the first gap nor the first two tell the onset."""
     day = int(rng.integers(min(7, onset - 1), onset))
-    rows = day * FLIGHTS + rng.choice(FLIGHTS, 10, replace=False)
+    rows = day * FLIGHTS + rng.choice(FLIGHTS, 11, replace=False)
     log.loc[rows[:3], "distance"] = np.nan
-    log.loc[rows[3:7], "label"] = np.nan
-    log.loc[rows[7:], "attempts"] = [2, 2, 3]
-    log.loc[rows[9], "latency_ms"] = 330  # three times what is usual
+    log["label"] = log["label"].where(log["day"] != day, log["label"].fillna(log["prediction"]))
+    log.loc[rows[3:8], "label"] = np.nan  # 14% of the day, and no more
+    log.loc[rows[8:], "attempts"] = [2, 2, 3]
+    log.loc[rows[10], "latency_ms"] = 330  # three times what is usual
 
 
 def _outage(log, at, here, onset, rng):
