@@ -68,9 +68,9 @@ class Number(Kind):
             number = float(value)
         except OverflowError:
             _refuse(name, value, wanted)
-        if np.isnan(number) and self.low is None and self.high is None:
-            return number
         if np.isnan(number):
+            if self.low is None and self.high is None:
+                return number
             _refuse(name, value, wanted)
         if self.integer and not number.is_integer():  # infinity is not whole
             _refuse(name, value, wanted)
