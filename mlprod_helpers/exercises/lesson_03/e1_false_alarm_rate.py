@@ -31,6 +31,7 @@ def false_alarm_rate(answer, rng, expect):
         (int(rng.integers(800, 1500)), int(rng.integers(300, 600)), int(rng.integers(4, 7))),
         (int(rng.integers(400, 600)), int(rng.integers(4000, 6000)), int(rng.integers(5, 9))),
         (int(rng.integers(600, 900)), int(rng.integers(2000, 4000)), 3),
+        (int(rng.integers(1000, 2000)), int(rng.integers(1000, 2000)), 2),
         (int(rng.integers(2000, 3000)), int(rng.integers(2000, 3000)), int(rng.integers(18, 25))),
     )
     with expect.defining():
