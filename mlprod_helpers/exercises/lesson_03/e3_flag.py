@@ -82,6 +82,11 @@ def flag(answer, rng, expect):
         expect.true(mask.all(), what, f"{int((~mask).sum())} left out")
         mask = asked(np.array([0.04]), 0.05)
         expect.true(bool(mask[0]), "a single p-value of 0.04, alpha 0.05: it is flagged", "it is left out")
+        n = int(rng.integers(4, 7))
+        pvalues, places = among([1e-4, 1.03 * _sidak(0.1, n - 1)], n)
+        mask = asked(pvalues, 0.1)
+        what = f"1 of {n} columns drifted, alpha 0.1: none of the others is flagged"
+        expect.true(mask.sum() == 1 and mask[places[0]], what, f"{int(mask.sum())} flagged")
     pvalues, places = among([1.1 * 0.05 / 5, 1.2 * 0.05 / 5], 5)
     mask = asked(pvalues, 0.05)[places]
     expect.true(
