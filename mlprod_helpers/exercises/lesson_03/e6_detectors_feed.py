@@ -37,14 +37,14 @@ def _feed(
     stamp="label_time",
     fill=False,
     at_limit=False,
-    floor=True,
+    lowest=0.0,
     skip=0,
     again=0.0,
 ):
     """The detector of the exercise with its possible faults.
 
-    `fill`: a missing label counts as different. `at_limit`: a sum that is just the limit rings. `floor`: never below
-    zero. `skip`: rows left out at the beginning. `again`: where the sum begins anew.
+    `fill`: a missing label counts as different. `at_limit`: a sum that is just the limit rings. `lowest`: where the
+    sum stops falling. `skip`: rows left out at the beginning. `again`: where the sum begins anew.
     """
     order = np.argsort(log[by].to_numpy(), kind="stable")  # NaN goes to the end
     label = log["label"].to_numpy()[order]
@@ -56,9 +56,7 @@ def _feed(
     steps = np.where(wrong == polarity, 1 - allowed, -allowed)
     found, total = [], 0.0
     for step, when in zip(steps[skip:].tolist(), stamps[skip:].tolist(), strict=True):
-        total += step
-        if floor and total < 0:
-            total = 0.0
+        total = max(lowest, total + step)
         if total > limit or (at_limit and total == limit):
             found.append(when)
             if reset:
@@ -100,9 +98,10 @@ def detectors_feed(answer, rng, expect):
         (1, 1, 0, "every answer is wrong"),
         (0.4, 0.4, 1, "no label has arrived yet"),
     )
-    settings = zip(rng.permutation([0.125, 0.1875, 0.25]), rng.permutation([5, 6, 7]), strict=True)
-    for (before, after, unlabeled, what), (allowed, limit) in zip(draws, itertools.cycle(settings)):
-        allowed, limit = float(allowed), float(limit)
+    settings = zip(rng.permutation([0.125, 0.1875, 0.25]), rng.permutation([6, 7, 8]), strict=True)
+    for (before, after, unlabeled, what), (allowed, errors) in zip(draws, itertools.cycle(settings)):
+        allowed = float(allowed)
+        limit = float(errors * (1 - allowed))  # so many errors in a row just reach it
         while True:
             log = _late_log(rng, int(rng.integers(400, 600)), before, after, unlabeled)
             want = _feed(log, allowed, limit)
@@ -122,15 +121,16 @@ def detectors_feed(answer, rng, expect):
 
 
 def _decides(log, allowed, limit, want, what):
-    """Whether no fault gives the right times by luck; a quiet log is to be quiet."""
+    """Whether no fault that the log can tell gives the right times by luck; a quiet log is to be quiet."""
     if what == "a quiet log" or not log["label"].notna().any():
         return not want
-    faults = [{"at_limit": True}, {"by": "time"}, {"floor": False}, {"again": allowed}]
+    if log["label"].isna().any():
+        return _feed(_as_hits(log), allowed, limit) != want
+    faults = [{"at_limit": True}, {"by": "time"}, {"lowest": -math.inf}]
+    faults += [{part: value} for part in ("lowest", "again") for value in (allowed, -allowed)]
     if what == "every answer is wrong":
         faults = [{"skip": 1}]
-    if any(_feed(log, allowed, limit, **fault) == want for fault in faults):
-        return False
-    return not log["label"].isna().any() or _feed(_as_hits(log), allowed, limit) != want
+    return all(_feed(log, allowed, limit, **fault) != want for fault in faults)
 
 
 def _first_difference(got, want):
