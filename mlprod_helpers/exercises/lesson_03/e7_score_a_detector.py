@@ -31,7 +31,6 @@ def score_a_detector(answer, rng, expect):
     """`score(alarms, onset)`: (delay, false_alarms, missed)."""
     onset = int(rng.integers(900, 1200))
     early = sorted(rng.choice(np.arange(100, onset - 20), 3, replace=False).tolist())
-    just = onset - int(rng.integers(2, 9))
     late = sorted(rng.choice(np.arange(onset + 30, onset + 900), 4, replace=False).tolist())
     draws = (
         (late, onset, late[0] - onset, 0, False, "four alarms after the onset"),
@@ -44,12 +43,12 @@ def score_a_detector(answer, rng, expect):
             "three alarms before the onset, one after it",
         ),
         (
-            [just, late[0]],
+            [onset - 1, late[0]],
             onset,
             late[0] - onset,
             1,
             False,
-            "one alarm a few rows before the onset, one after it",
+            "one alarm in the row before the onset, one after it",
         ),
         ([onset], onset, 0, 0, False, "an alarm at the onset itself"),
         (early, onset, math.nan, 3, True, "three alarms, all before the onset"),
@@ -57,6 +56,7 @@ def score_a_detector(answer, rng, expect):
         (early, None, math.nan, 3, False, "three alarms, and nothing ever changed"),
         ([], None, math.nan, 0, False, "no alarm, and nothing ever changed"),
         (late, 0, late[0], 0, False, "the change is there from row 0 on, four alarms"),
+        ([0, *late], 0, 0, 0, False, "the change is there from row 0 on, and so is the first alarm"),
     )
     for number, (alarms, when, delay, false_alarms, missed, what) in enumerate(draws):
         got = answer(list(alarms), when)
