@@ -56,7 +56,7 @@ class Number(Kind):
 
     def take(self, value, name):
         wanted = "a whole number" if self.integer else "a single number"
-        if isinstance(value, pd.Series | np.ndarray | pd.DataFrame) and np.ndim(value) == 0:
+        if isinstance(value, pd.Series | np.ndarray | pd.DataFrame | np.number) and np.ndim(value) == 0:
             value = value.item()
         if isinstance(value, pd.Series):
             _refuse(name, value, wanted, "take one value out of it, with .iloc[0] or by a sum or a mean")
