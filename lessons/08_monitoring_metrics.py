@@ -217,8 +217,8 @@ print(f"flights in July to destinations that January did not have: {new:.2%}")
 #
 # Write `missing_rows(frame, required, codes)`. It returns the share of rows with at least one required value missing.
 #
-# - `frame` is a DataFrame with at least one row, `required` a list of its columns. Other columns do not count.
-# - `codes` is a dict, perhaps empty. For some required columns, it lists the codes that stand for a missing value.
+# - `frame` is a non-empty DataFrame with any index, `required` a list of its columns. Other columns do not count.
+# - `codes` is a dict, perhaps empty. For some required columns, it lists the codes for a missing value.
 # - NaN is always missing. A code counts only in its own column, and only if it is the whole value.
 #
 # For example, let `required` be `["distance", "carrier"]` and `codes` be `{"distance": [0], "carrier": ["", "N/A"]}`. The rows (0, "UA"), (200, "N/A"), (300, "DL") and (NaN, "")
@@ -340,7 +340,7 @@ print(f"{len(hours)} hours, {hours['size'].mean():.0f} views each; without a sin
 #
 # Write `ctr(views, clicks)`. It returns `(rate, low, high)`: the share of views that were clicked, and the two ends of its 95% Wilson interval.
 #
-# - `views` is a DataFrame with one row for each view, at least one. Its columns are `request_id` (unique) and `user_id`.
+# - `views` is a DataFrame with any index and one row for each view, at least one. Its columns are `request_id` (unique) and `user_id`.
 # - `clicks` is a DataFrame with one row for each click. Its column `request_id` names the view. It may be empty.
 # - A view may be clicked twice. Some clicks belong to views that are not in `views`.
 # - You may use `wilson(hits, trials)`.
@@ -515,7 +515,7 @@ pictures.rhythm(reference)
 # - When p99 *doubles*, it should exceed its threshold in at least 80% of the hours. Day, night, and the hours of the week when the incident happened are tested separately.
 #
 # The hour of the week is `history["time"].dt.day_of_week * 24 + history["time"].dt.hour`. For example, hour 34 is Tuesday, 10:00 to 10:59. If its usual p99 is 300 ms,
-# its threshold must lie between 300 and 600.
+# its threshold should lie between 300 and 600.
 #
 
 
@@ -581,7 +581,7 @@ colleagues_p99(example, [50, 100, 500], timeouts=[0, 0])
 #
 # - `counts` is an array with a row for each server and a column for each bucket. `edges` lists the upper edges of the buckets in ms, in rising order.
 # - `timeouts` says how many requests to each server ended in a **timeout**, without an answer. They count as requests, but are not in `counts`.
-# - There is at least one request. A share of exactly 99% is enough. If no edge reaches it, return `np.inf`.
+# - At least one request was answered. A share of exactly 99% is enough. If no edge reaches it, return `np.inf`.
 #
 # For example, `p99(example, [50, 100, 500], [0, 0])` is 500. With timeouts of `[0, 20]`, it is `np.inf`.
 

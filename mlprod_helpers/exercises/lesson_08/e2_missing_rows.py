@@ -15,7 +15,7 @@ OFFER_CODES = {"price": [-1, 0, -999], "title": ["?", "tbd"]}
 
 LIKE_CODES = {  # each would be a code if codes were matched loosely
     "price": [1.0, 999.0, -2.0, -0.5, -1000.0],
-    "title": ["TBD", " ?", "tbd ", "Why?", "?!", "not tbd", "tbd: a lamp", "??"],
+    "title": ["TBD", " ?", "tbd ", "Why?", "?!", "not tbd", "tbd: a lamp", "??", "nan"],
 }
 
 
@@ -116,8 +116,11 @@ def missing_rows(answer, rng, expect):
     _ask_missing(expect, answer, offers, OFFERS, OFFER_CODES, "other columns, other codes")
     what = "values that only look like a code, such as -2 or 'Why?'"
     _ask_missing(expect, answer, _like_codes(rng), OFFERS, OFFER_CODES, what)
-    holes = _flights(rng, n + 3, holes=[("distance", a), ("carrier", b)], codes=[("carrier", c)])
-    _ask_missing(expect, answer, holes, ["carrier"], {}, "one required column, no codes")
+    holes = _flights(rng, n + 3, holes=[("delay", a), ("carrier", b)], codes=[("carrier", c)])
+    _ask_missing(expect, answer, holes, ["carrier", "delay"], {}, "two required columns, no codes")
+    months = [_flights(rng, n // 2 + i, holes=[("delay", a)], codes=[("distance", b)]) for i in (0, 9)]
+    what = "the tables of two months put together, so the index repeats"
+    _ask_missing(expect, answer, pd.concat(months), REQUIRED, CODES, what)
 
 
 def _ask_missing(expect, answer, frame, required, codes, what):
@@ -138,6 +141,7 @@ def _tables(rng):
     yield small.assign(carrier=[None, "", "0", "nan"]), ["carrier"], {"carrier": [""]}
     yield small.assign(carrier=["n/a", "N/A ", "N/A?", "UA"]), ["carrier"], {"carrier": ["N/A"]}
     yield small.assign(distance=[-1.0, 1.0, -2.0, 0.0]), ["distance"], {"distance": [-1]}
+    yield pd.concat([small, small.tail(3)]), ["distance", "carrier"], {"carrier": ["N/A"]}
     for _ in range(20):
         n = int(rng.integers(1, 30))
         frame = pd.DataFrame(

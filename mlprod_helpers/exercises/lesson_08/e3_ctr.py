@@ -50,8 +50,10 @@ def ctr(answer, rng, expect):
     n = int(rng.integers(300, 500))
     rate = float(rng.uniform(0.03, 0.08))
     few = int(rng.integers(15, 60))
+    months = _clicks(rng, n, rate)
+    months[0].index %= n // 2
     cases = (
-        (_clicks(rng, n, rate), f"a day with {n} views"),
+        (months, "the tables of two months put together, so the index of `views` repeats"),
         (_clicks(rng, n, 2 * rate, twice=0.6), "some views were clicked twice"),
         (_clicks(rng, n, rate, other=int(rng.integers(10, 30))), "clicks on other views in the same log"),
         (
@@ -84,6 +86,7 @@ def _days(rng):
     yield views, pd.DataFrame({"request_id": np.array([], dtype=int)})
     yield views.head(1), pd.DataFrame({"request_id": [11, 11, 11]})
     yield views, pd.DataFrame({"request_id": [98, 99]})
+    yield views.set_axis([0, 1, 1, 7]), pd.DataFrame({"request_id": [12, 14]})
     for _ in range(20):
         n = int(rng.integers(1, 300))
         ids = rng.permutation(3 * n)
