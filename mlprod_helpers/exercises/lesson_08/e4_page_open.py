@@ -125,13 +125,18 @@ def page_open(answer, rng, expect):
     with expect.defining():
         for what, spells in defining.items():
             _ask(expect, answer, rng, first, what, before, *spells)
-    outage = (15, busy, rng.uniform(35, 50))
-    _ask(expect, answer, rng, second, "an outage from a service's first minute on", outage, (45, busy, 0.2))
-    _ask(expect, answer, rng, second, "the first two minutes of a service, with an outage", (2, busy, 40.0))
+    # at first all windows are alike; only the first tier pages for the short outage
+    hour = ((18, busy, rng.uniform(42, 48)), (28, busy, 0.2), (5, busy, rng.uniform(26, 30)), (6, busy, 0.2))
+    what = "a service's first hour: an outage from its first minute on, and later a short one"
+    _ask(expect, answer, rng, second, what, *hour)
+    minutes = (1, busy, rng.uniform(8, 11)), (1, busy, 0.2)  # the burn rate halves, so the page closes
+    what = "the first two minutes of a service: a bad one and a good one"
+    _ask(expect, answer, rng, second, what, *minutes)
     what = "a request now and then, and some of the first ones fail"
     _compare(expect, answer, *_few_requests(rng, second), second, what)
     what = "an outage of 10 minutes, then one bad minute in six"
     _compare(expect, answer, *_ticking(rng, first, busy), first, what)
+    outage = (15, busy, rng.uniform(35, 50))
     night, morning = (int(rng.integers(380, 420)), 0, 0), (12, busy, 0.2)
     _ask(expect, answer, rng, second, "no request at night, an outage by day", night, morning, outage, night)
     for tier, what in {
