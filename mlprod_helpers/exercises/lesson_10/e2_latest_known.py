@@ -17,22 +17,33 @@ def _latest_known(asked, known_at, values):
     return np.array(found, dtype=float)
 
 
-def _draw(rng, n=12, m=18, *, ordered=False, ties=False, ends=False, early=False):
+def _draw(rng, n=12, m=18, *, ordered=False, ends=False, early=False):
     """(asked, known_at, values): whole minutes; every value occurs once."""
     known_at = rng.permutation(np.arange(60, 400))[:m].astype(float)
-    if ties:
-        known_at = rng.choice(known_at[: m // 3], m)
-        known_at[[m // 2, m - 1]] = known_at.max()  # the last request of all meets a tie
     asked = rng.permutation(np.arange(60, 460))[:n].astype(float) + 0.5
     asked[0] = 459.5
     if ends:
+        known_at += 0.25
         asked[::2] = rng.choice(known_at, len(asked[::2]))
+        asked[1] = known_at[0] - 0.25  # in the minute of a report, but before it
     if early:
         asked[1::3] = rng.integers(0, 60, len(asked[1::3]))
     values = rng.permutation(np.arange(10, 10 + 4 * m))[:m] / 2
     if ordered:
         asked, known_at = np.sort(asked), np.sort(known_at)
     return asked, known_at, values
+
+
+def _tied(rng):
+    """Ten reports at each of six minutes, enough to show a sort that is not stable; requests come twice.
+
+    The first and the last value of each minute are neither its largest nor its smallest one.
+    """
+    minutes = rng.permutation(np.arange(60, 400))[:6].astype(float)
+    values = np.sort(rng.permutation(60).reshape(10, 6) / 2, axis=0)
+    values = values[[3, *rng.permutation([0, 1, 2, 4, 6, 7, 8, 9]), 5]]
+    asked = rng.permutation(np.concatenate([minutes, minutes, minutes + 0.5]))
+    return asked, np.tile(minutes, 10), values.ravel()
 
 
 @exercise(
@@ -60,17 +71,19 @@ def latest_known(answer, rng, expect):
         _ask(expect, answer, (rng.permutation(asked), known_at, values), "requests in another order")
         _ask(expect, answer, _draw(rng, ends=True), "requests at the very minute of a report")
         _ask(expect, answer, _draw(rng, early=True), "requests before the first report")
-        _ask(expect, answer, _draw(rng, ties=True), "several reports at the same minute")
+        _ask(expect, answer, _tied(rng), "several reports at the same minute")
     few = _draw(rng, m=1, early=True)
     few[0][2] = 1e6
     _ask(expect, answer, few, "a single report, and a request long after it")
-    _ask(expect, answer, (few[0], np.array([]), np.array([])), "no report at all")
+    _ask(expect, answer, (few[0][:1], np.array([]), np.array([])), "one request, and no report at all")
     below = _draw(rng, early=True)
     _ask(expect, answer, (below[0] - 1e6, below[1] - 1e6, -below[2]), "times and values below 0")
     asked, known_at, values = _draw(rng, ordered=True)
     asked[1], values[-1] = known_at[-1], 0.0
     zero = asked - known_at[-1], np.roll(known_at, 1) - known_at[-1], np.roll(values, 1)
     _ask(expect, answer, zero, "a report with the value 0, known at minute 0")
+    asked, known_at, values = _draw(rng, early=True)
+    _ask(expect, answer, (asked.astype(int), known_at.astype(int), values), "times that are whole numbers")
 
 
 def _ask(expect, answer, case, what):
