@@ -37,6 +37,22 @@ def _on_edges(rng, hours, edge):
     return asked, happened, known_at, rng.permutation(np.arange(18)) * 7.0, hours
 
 
+def _integers(rng, hours):
+    """Departures around minute 0 and one a month before; means above, at and below 0, two of them for requests alike."""
+    happened = np.array([-30, 0, 20, 555, 570, 1150, 1160, -43_200])
+    delays = np.array([41, 30, 60, 8, -8, -15, -5, 90])
+    order = rng.permutation(len(happened))
+    asked = rng.permutation([60, 600, 600, 1200])
+    return asked, happened[order], happened[order] + 5, delays[order], hours
+
+
+def _alike(rng, hours):
+    """One request, and departures of which some have the same times, and two the same delay as well."""
+    order = rng.permutation(4)
+    happened = np.array([40.0, 40.0, 40.0, 50.0])[order]
+    return np.array([90.0]), happened, happened + 10, np.array([20.0, 20.0, 50.0, 5.0])[order], hours
+
+
 @exercise(
     "10.3",
     "A mean of what was known",
@@ -69,6 +85,8 @@ def mean_known(answer, rng, expect):
     _ask(expect, answer, _on_edges(rng, hours, "end"), "departures at the very minute of the request")
     _ask(expect, answer, _on_edges(rng, hours, "known"), "reports at the very minute of the request")
     _ask(expect, answer, _draw(rng, 1, sparse=True), "few departures, so that often none counts")
+    _ask(expect, answer, _integers(rng, hours), "integers, times below 0, and a mean of 0")
+    _ask(expect, answer, _alike(rng, hours), "one request, and two departures that are alike")
     asked = _draw(rng, hours)[0]
     _ask(expect, answer, (asked, *[np.array([])] * 3, hours), "no departure at all")
 
