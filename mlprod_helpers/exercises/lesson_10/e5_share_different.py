@@ -38,10 +38,11 @@ def _mixed(rng, frame):
 
 
 def _off(rng, frame, name, by):
-    """A copy in which some values of a column differ by one of `by`."""
+    """A copy in which some values of a column differ by one of `by`, the first ones by each of them."""
     hit = rng.random(len(frame)) < rng.uniform(0.2, 0.6)
-    hit[:2] = True, False
-    return frame.assign(**{name: frame[name] + np.where(hit, rng.choice(by, len(frame)), 0.0)})
+    hit[: len(by) + 1] = [True] * len(by) + [False]
+    change = np.append(by, rng.choice(by, len(frame) - len(by)))
+    return frame.assign(**{name: frame[name] + np.where(hit, change, 0.0)})
 
 
 def _holes(rng, frame, name, where=None):
@@ -56,11 +57,13 @@ def draw_logs(rng):
     n = int(rng.integers(30, 60))
     whole, other, small, fewer, gone, far = (_frame(rng, n + i, text=i % 2 == 1) for i in range(6))
     apart = rng.random(len(gone)) < 0.3
-    apart[:2] = True, False
+    apart[:2] = False, True
     both = _holes(rng, gone, "wind", where=apart)
+    colder = _off(rng, both, "wind", [-2.0, 2.5])
     one = _holes(rng, _off(rng, small, "distance", [5.0, -6.0]), "distance")
     more = _frame(rng, 15).assign(request_id=[f"new{i}" for i in range(15)], wind=999.0)
-    ends = _off(rng, _off(rng, whole, "distance", [-0.5, 0.5, -0.75, 0.75]), "wind", [-0.25, 0.5])
+    just = 0.5 + 2**-12  # above an `atol` of 0.5, and exact
+    ends = _off(rng, _off(rng, whole, "distance", [-0.5, 0.5, -just, just]), "wind", [-0.25, 0.5])
     longer = pd.concat([_off(rng, fewer, "distance", [-9.0, 9.0]).iloc[3:], more], ignore_index=True)
     late = _off(rng, far, "asked_at", [0.25, -0.25, 3.0])
     zeros = one.fillna({"distance": 0.0, "wind": 0.0})  # what a service without the value often sends
@@ -72,7 +75,7 @@ def draw_logs(rng):
             0.5,
         ),
         "the rows in another order": (_mixed(rng, _off(rng, other, "distance", [40.0, -7.5])), other, 0.5),
-        "a value that is missing in both": (_mixed(rng, both), both, 0.5),
+        "a value that is missing in both": (_mixed(rng, colder), both, 0.5),
         "values that are missing in the service only": (one, small, 0.5),
         "values that are missing in the replay only": (_mixed(rng, small), one, 0.5),
         "0 in the service where the replay has no value": (_mixed(rng, zeros), one, 0.5),
@@ -81,7 +84,9 @@ def draw_logs(rng):
         "a difference of exactly `atol`, and one just above it": (ends, whole, 0.5),
         "no tolerance, and large values": (late, far, 0.0),
         "other features, in another order": (
-            _renamed(_mixed(rng, _off(rng, whole, "wind", [0.25, 0.5, -4.0]))),
+            _renamed(_mixed(rng, _off(rng, whole, "wind", [0.25, 0.5, -4.0])))[
+                ["miles", KEY, "speed", "second"]
+            ],
             _renamed(whole)[["speed", "miles", KEY, "second"]],
             0.25,
         ),
@@ -89,7 +94,8 @@ def draw_logs(rng):
 
 
 def _renamed(frame):
-    return frame.rename(columns={"distance": "miles", "wind": "speed", "asked_at": "second"})
+    frame = frame.rename(columns={"distance": "miles", "wind": "speed", "asked_at": "second"})
+    return frame.astype({"second": int})
 
 
 @exercise(
