@@ -108,7 +108,7 @@ def handle(answer, rng, expect):
     cut = body(passport=secret)
     wrong(
         NO_JSON,
-        *("", "distance=200", "[" * 1900, "Zürich ✈"),
+        *("", "distance=200", "[" * 1900, '{"distance": ' + "[" * 1900, "Zürich ✈"),
         *(
             cut[: len(cut) - 2],
             f"{{'passport': '{secret}'}}",
@@ -116,10 +116,10 @@ def handle(answer, rng, expect):
             f"passport={secret}",
         ),
     )
-    wrong(NO_OBJECT, "[1, 2, 3]", "1400", "null", f'"{secret}"', '["distance", "origin", "hour"]')
-    wrong(
-        MISSING, "{}", *(json.dumps(_without(_valid(rng), name)) for name in ("distance", "origin", "hour"))
-    )
+    wrong(NO_OBJECT, "[1, 2]", f"[{body()}]", "1400", "null", f'"{secret}"', '["distance", "origin", "hour"]')
+    lacking = {name: _without(_valid(rng), name) for name in ("distance", "origin", "hour")}
+    misspelled = [row | {name.upper(): 8} for name, row in lacking.items()]
+    wrong(MISSING, "{}", *(json.dumps(row) for row in [*lacking.values(), *misspelled]))
     wrong(
         UNKNOWN,
         *(body(passport=secret), body(is_admin=True), json.dumps({"Hour": 7} | _valid(rng))),
@@ -147,8 +147,7 @@ def handle(answer, rng, expect):
     first = next((text for text in parsed if len(text) > LONGEST_BODY), "")
     expect.true(not first, PARSED, f"`{_shown(first)}` is parsed before its length is checked")
     with expect.defining():
-        far = int(rng.integers(1700, 2500))
-        text = body(origin="LGA", distance=far)
+        text = body(origin="LGA", distance=1620.5)  # 1620 is known
         status, reply = ask(text)
         expect.true(
             status // 100 == 5 and "eta" not in reply and RAISED not in reply,
@@ -240,7 +239,10 @@ def _bodies(rng):
     ):
         yield (text,)
     yield (json.dumps(flight | {"password": "x"}),)
-    yield (json.dumps(flight | {"origin": "LGA", "distance": 2400}),)
+    yield (json.dumps(_without(flight, "hour") | {"hours": 8}),)
+    yield (json.dumps([flight]),)
+    for distance in (1620, 1620.5, 2400):
+        yield (json.dumps(flight | {"origin": "LGA", "distance": distance}),)
     for length in (1999, 2000, 2001, 9000):
         yield (json.dumps(flight).ljust(length),)
     yield ("[" * 9000,)
