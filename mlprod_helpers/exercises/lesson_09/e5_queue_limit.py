@@ -36,15 +36,15 @@ def queue_limit(answer, rng, expect):
         _ask_limit(expect, answer, int(rng.integers(8, 20)), *_rounds(rng, 2, 5))
     # fractions that a computer holds exactly
     service = float(rng.choice([0.03125, 0.0625, 0.125]))
-    rounds = int(rng.integers(3, 7))
-    _ask_limit(
-        expect,
-        answer,
-        int(rng.integers(2, 6)),
-        service,
-        service * rounds,
-        "; the last answer is just in time",
-    )
+    for rounds in (2, int(rng.integers(3, 7))):
+        _ask_limit(
+            expect,
+            answer,
+            int(rng.integers(2, 6)),
+            service,
+            service * rounds,
+            "; the last answer is just in time",
+        )
     _ask_limit(
         expect, answer, int(rng.integers(2, 6)), *_just_late(rng), "; one more round would be just late"
     )
