@@ -145,8 +145,15 @@ def answered_only(due, sent, finish, timeout):
 
 
 @p99.misconception(
+    "you took `timeout` as the time of the answer. It says how long the user waited. Subtract `due` first, and then put `timeout` in place of each NaN.",
+)
+def timeout_as_a_time(due, sent, finish, timeout):
+    return float(np.quantile(np.nan_to_num(finish, nan=timeout) - due, 0.99))
+
+
+@p99.misconception(
     "you left NaN among the values. A single request without an answer then makes the whole result NaN. Replace the NaN first, for example with `np.where`.",
-    when=lambda seen: any(output != output for output in seen.outputs),
+    when=lambda seen: all(call.output != call.output for call in seen.calls if np.isnan(call.given[2]).any()),
 )
 def nan_spreads(due, sent, finish, timeout):
     return float(np.quantile(finish - due, 0.99))

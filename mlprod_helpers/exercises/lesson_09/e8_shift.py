@@ -90,6 +90,11 @@ def _promoted_early(seen):
     )
 
 
+def _never_lowered(seen, name):
+    """Did v2 keep its share or get a larger one at each look of an afternoon?"""
+    return all(call.output[0] >= call.given[0]["weight"] for call in _calls_of(seen, name))
+
+
 def _is_slow(observation):
     return (observation["canary"]["p50"] or 0) > 80
 
@@ -136,7 +141,7 @@ def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=1
 
 @shift.misconception(
     "you looked only at how good the predictions are. Here v2's predictions came too late to be useful. Compare the `p50` of canary and stable, too.",
-    when=lambda seen: _lost(seen) == {"slow"},
+    when=lambda seen: _lost(seen) == {"slow"} and _never_lowered(seen, "slow"),
 )
 def promotes_on_accuracy(observation, memory):
     return _shifted(observation, memory, slow=False)
@@ -151,7 +156,7 @@ def goes_back_in_the_burst(observation, memory):
 
 
 @shift.misconception(
-    "you blamed v2 for every failure. For some seconds, v1 failed just as often. Divide the errors of each by its requests, and compare the rates.",
+    "you took v2 from its users after a few failures. For some seconds, v1 failed just as often. Divide the errors of each by its requests, and go back only if v2's rate is clearly higher.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_for_failures(seen),
 )
 def counts_failures_alone(observation, memory):
@@ -192,7 +197,7 @@ def never_decides(observation, memory):
 
 @shift.misconception(
     "you did not look at failed requests. Labels and latency do not show them, but `errors` does. Compare the error rates of both versions.",
-    when=lambda seen: _lost(seen) == {"fails"},
+    when=lambda seen: _lost(seen) == {"fails"} and _never_lowered(seen, "fails"),
 )
 def passes_over_failures(observation, memory):
     weight, memory = _shifted(observation, memory, failed=False)
