@@ -15,7 +15,7 @@ def _requests(rng, n, start):
         {
             "distance": distance,
             "carrier": rng.choice(["AA", "B6", "DL", "UA"], n),
-            "hour": rng.integers(5, 23, n),
+            "time": rng.integers(5, 23, n),
             "air_time": (distance / 7.5 + rng.normal(20, 6, n)).round(),
         },
         index=np.arange(start, start + n),
@@ -41,7 +41,7 @@ def _requests(rng, n, start):
 def make_set(answer, rng, expect):
     """`make_set(reference, current, target)`: the rows of both without the target, and 0 or 1 for each."""
     for told, target, labeled in (
-        ("labels in both tables", "air_time", True),
+        ("labels in both tables, one missing", "air_time", True),
         ("no labels yet in the current table", "air_time", False),
         (
             "rows that repeat, missing values and labels, another target, columns in another order",
@@ -55,14 +55,17 @@ def make_set(answer, rng, expect):
             for table in (reference, current):
                 table.insert(0, "delay", rng.normal(8, 20, len(table)).round())
                 table.insert(2, "delay_before", rng.normal(8, 20, len(table)).round())
-                table["air_time"] = table["air_time"].mask(rng.random(len(table)) < 0.2)
+                table.loc[table.index[3:][rng.random(len(table) - 3) < 0.2], "air_time"] = np.nan
                 table.loc[table.index[3], "carrier"] = None
                 table.iloc[-2:] = table.iloc[:2].to_numpy()
                 # a row without a single input, and rows without a label: all stay
                 table.loc[table.index[4], table.columns != "delay"] = None
                 table.loc[table.index[5:7], "delay"] = np.nan
+            current.iloc[2] = reference.iloc[2].to_numpy()  # a row of both tables
             current = current[current.columns[::-1]]
-        if not labeled:
+        if labeled:
+            current.loc[current.index[1], target] = np.nan
+        else:
             current = current.drop(columns=target)
         X, s = answer(reference, current, target)
         inputs = [name for name in reference.columns if name != target]
@@ -97,7 +100,7 @@ def _cells(table, names):
 @make_set.acceptable
 def _keeps_every_row(answer, rng):
     """All rows of both tables in their order, all columns but the target, and a label for each."""
-    for n, m, target, labeled in ((3, 2, "air_time", True), (1, 40, "hour", False), (60, 1, "y", False)):
+    for n, m, target, labeled in ((3, 2, "air_time", True), (1, 40, "time", False), (60, 1, "y", False)):
         reference, current = _requests(rng, n, 5), _requests(rng, m, 5)
         for table in (reference, current):
             table["y"] = np.nan
