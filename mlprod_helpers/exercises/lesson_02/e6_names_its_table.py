@@ -28,7 +28,9 @@ def _logged(rng, n, kinds, late):
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
         ),
         # 19 of 400 current rows have a value of the reference: just under 5%; or 20: exactly 5%; 35 of 701: 4.99%
-        "few back": lambda: _coming_back(rng, n, late, 19 if n == 400 else n // 20),
+        "few back": lambda: (
+            "c" + pd.Series(_coming_back(rng, n, late, 19 if n == 400 else n // 20)).astype(str)
+        ),
         "some back": lambda: _coming_back(rng, n, late, 20 if n == 400 else round(0.06 * n)),
         # nearly all rows have the new version now, but the old one still occurs
         "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
