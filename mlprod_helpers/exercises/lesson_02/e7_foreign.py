@@ -164,7 +164,7 @@ def _distances(fitted, rows):
 
 
 @foreign.misconception(
-    "you flagged a fixed share of the rows. Then just as many flights go to a person when nothing is foreign. Compute the "
+    "you flagged about the same share of the rows each time. Then just as many flights go to a person when nothing is foreign. Compute the "
     "same number for the reference rows, and take the limit from those.",
     when=_flags_each_tenth,
 )
@@ -193,7 +193,7 @@ def fitted_on_current(reference, current):
 
 
 @foreign.misconception(
-    "you looked at each column alone. In a slipped row, each value is ordinary and only the combination is not, such as a "
+    "you flagged only rows with an extreme value in some column. In a slipped row, each value is ordinary and only the combination is not, such as a "
     "short flight with the air time of a long one. Measure how far a row is from the reference, and take correlations into account.",
     when=_looks_at_columns,
 )
