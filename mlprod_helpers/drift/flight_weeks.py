@@ -80,7 +80,7 @@ def draw_week(rng, kind, labeled=None):
         "far": rng.uniform(4.0, 4.8),
         "far_labeled": rng.uniform(4.0, 4.8),
     }.get(kind, 0.0)
-    law = {"by_distance": rng.uniform(1.3, 1.5), "detour": rng.uniform(20, 30)} if kind == "answers" else {}
+    law = {"by_distance": rng.uniform(1.3, 1.4), "detour": rng.uniform(25, 28)} if kind == "answers" else {}
     labels = (
         int(rng.integers(150, 300))
         if kind in ("far_labeled", "answers", "slipped_labeled")

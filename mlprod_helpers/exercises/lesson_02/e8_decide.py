@@ -96,10 +96,10 @@ def always_the_same(report):
     when=lambda seen: (
         _often(
             seen,
-            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1.3,
+            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1,
             ("repair", "retrain", "gate", "reweight"),
         )
-        and _often(seen, lambda r: r["auc"] < 0.62 and not r["late_error"] > 1.3, ("ignore",))
+        and _often(seen, lambda r: r["auc"] < 0.62 and not r["late_error"] > 1, ("ignore",))
     ),
 )
 def alarmed_by_a_number(report):
@@ -109,7 +109,7 @@ def alarmed_by_a_number(report):
 
 
 @decide.misconception(
-    "you took a low AUC for good news. The AUC covers only the inputs. If only the relation to the labels changes, the AUC stays near "
+    "you ignored most weeks with a low AUC and a high `late_error`. The AUC covers only the inputs. If only the relation to the labels changes, the AUC stays near "
     "0.5 while the error grows, and `late_error` is the only entry that shows it.",
     when=lambda seen: _often(seen, lambda r: r["late_error"] > 1.3 and r["auc_clean"] < 0.62, ("ignore",)),
 )
