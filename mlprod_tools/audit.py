@@ -328,16 +328,23 @@ def main(args):
         flush=True,
     )
     rows = []
-    # an exercise a task, not a lesson: some lessons take ten times as long as others
-    tasks = [(path, counts, each, chosen) for path in paths for each in _exercises(path, only)]
+    # an exercise's answers a task, and its mutants another, not a lesson: some take ten times as long as others
+    tasks = [
+        (path, counts, each, part)
+        for path in paths
+        for each in _exercises(path, only)
+        for part in _parts(chosen)
+    ]
     with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
         # the last lessons first: a season on call takes longest, and no core shall wait for it at the end
-        done = {task[2]: pool.submit(_work, task) for task in reversed(tasks)}
+        done = {}
+        for task in reversed(tasks):
+            done.setdefault(task[2], []).insert(0, pool.submit(_work, task))
         for path in paths:
             print(path.stem)
             found = []
             for each in _exercises(path, only):
-                found.append(done[each].result())
+                found.append(_together([part.result() for part in done[each]]))
                 print(_line(found[-1]), flush=True)
             rows += found
             if chosen["sample"] is None:  # a few mutants make no share
@@ -357,6 +364,22 @@ def main(args):
         f"{counts['right']} seeds: {len(faults)} faults"
     )
     return 1 if faults or not rows else 0
+
+
+def _parts(chosen):
+    """The options of each task of an exercise: its answers, and its mutants."""
+    answers, mutants = chosen | {"mutants": False}, chosen | {"skip_answers": True}
+    return [part for part in (answers, mutants) if part["mutants"] or not part["skip_answers"]]
+
+
+def _together(rows):
+    """One row of an exercise's parts; the mutants come last."""
+    first, *rest = rows
+    for row in rest:
+        first.mutants = row.mutants
+        first.faults += row.faults
+        first.seconds += row.seconds
+    return first
 
 
 def _too_many(path, rows):

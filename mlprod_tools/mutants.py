@@ -462,12 +462,14 @@ def _try(report, exercise, solution, mutant, build, seeds, notes):
     report.made += 1
     if notes and (verdict := _verdict(exercise, answers, None)) and verdict.misconception:
         report.notes.setdefault(verdict.misconception, set()).add(mutant.name)
-    first = _first_seeds(exercise, answers)
+    early, first = _first_seeds(exercise, answers), []
+    while not any(first) and (passes := next(early, None)) is not None:
+        first.append(passes)
     if not any(first):
         report.dead += 1
     elif _is_right(exercise, solution, answers):
         report.equivalent += 1
-    elif not (passed := _passed(exercise, answers, first, seeds)):
+    elif not (passed := _passed(exercise, answers, [*first, *early], seeds)):
         report.dead += 1
     elif mutant.name in exercise.survivors:
         report.excused.append((mutant.name, exercise.survivors[mutant.name]))
@@ -477,12 +479,11 @@ def _try(report, exercise, solution, mutant, build, seeds, notes):
 
 
 def _first_seeds(exercise, answers):
-    """Whether it passes on the notebook's own seed, and on the first others unless it did not end there."""
+    """Whether it passes on the notebook's own seed, and on the first others unless it did not end there; one after the other."""
     verdict = _verdict(without_notes(exercise), answers, None)
-    if verdict is None:
-        return [False]
-    others = (_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1))
-    return [verdict.outcome.name == "PASSED", *others]
+    yield verdict is not None and verdict.outcome.name == "PASSED"
+    if verdict is not None:
+        yield from (_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1))
 
 
 def _passed(exercise, answers, first, seeds):
