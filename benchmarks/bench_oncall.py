@@ -1,19 +1,22 @@
 """What policies cost on call: a hundred fresh seasons, paired, with 95% intervals; ablations, constant actions, calendars.
 
     python benchmarks/bench_oncall.py [seasons]
-    python benchmarks/bench_oncall.py scales > mlprod_helpers/oncall/season/scales.py
+    python benchmarks/bench_oncall.py tables
 
 The first seed is 3000: no season of a lesson, exercise or test is among them, and none that the simulator was tuned on. Costs are those of `oncall.COSTS`. The second
-line makes the table that checks score with.
+line writes the two tables of `oncall/season/` that checks score with, in about ten minutes.
 """
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from measured import record
 
 from mlprod_helpers import oncall
+from mlprod_helpers.exercises.lesson_11.e7_on_call import by_runbook
+from mlprod_helpers.files import write_text
 from mlprod_helpers.oncall import cost_of, policy_of
 from mlprod_helpers.oncall.season.world import script_of
 
@@ -162,30 +165,67 @@ def ablations(seeds, reference):
         print(f"  {kind:<16}{len(own):>4} seasons: {mean:>8,.0f} +- {half:,.0f} dollars more")
 
 
-def write_scales(seasons=200):
-    """Print the module `oncall.season.scales`."""
-    print(
-        '"""What seasons cost under `do_nothing`, the naive runbook and the oracle, in whole dollars: so that a check need not play them.'
-    )
-    print()
-    print(
-        "Made by `python benchmarks/bench_oncall.py scales > mlprod_helpers/oncall/season/scales.py`; a test plays some of them again."
-    )
-    print('"""')
-    print()
-    print("#: One line a season, the seeds from 0 on: do_nothing, naive_runbook, oracle.")
-    print('TABLE = """')
-    for seed in range(seasons):
-        print(
-            *(
-                round(cost_of(policy, seed))
-                for policy in (oncall.do_nothing, oncall.naive_runbook, oncall.oracle)
-            )
-        )
-    print('"""')
+# --- tables for checks -------------------------------------------------------------------------------------------------
+
+
+def leaving_out(policy, do):
+    """A policy without one kind of its actions."""
+
+    def other(observation, memory):
+        actions, memory = policy(observation, memory)
+        return [action for action in actions if action["do"] != do], memory
+
+    return other
+
+
+#: Right policies, and wrong ones that lack one kind of action, or forget what they did.
+KNOWN = [
+    *(
+        oncall.reference,
+        by_runbook,
+        lambda observation, memory: (oncall.reference(observation, None)[0], None),
+    ),
+    *(
+        leaving_out(policy, do)
+        for policy in (oncall.reference, by_runbook)
+        for do in ("restore", "start", "retrain", "page")
+    ),
+]
+
+
+def balanced_fives(scales, tried=300_000, kept=60):
+    """Groups of five seasons that hold each kind of incident, and on which all of `KNOWN` do as well as on all seasons.
+
+    Random fives differ so much that a policy which restores nothing, and avoids half of the avoidable cost, would pass on one of five.
+    """
+    nothing, _, best = scales.T
+    seasons = range(len(scales))
+    won = np.array([nothing - [cost_of(policy, seed) for seed in seasons] for policy in KNOWN])
+    held = np.array([[kind in kinds_in(seed) for kind in oncall.KINDS] for seed in seasons])
+    rng = np.random.default_rng(0)
+    fives = np.array([rng.choice(len(scales), 5, replace=False) for _ in range(tried)])
+    fives = fives[held[fives].any(axis=1).all(axis=1)]
+    shares = won[:, fives].sum(axis=2) / (nothing - best)[fives].sum(axis=1)
+    usual = won.sum(axis=1) / (nothing - best).sum()
+    off = np.abs(shares - usual[:, None]) / shares.std(axis=1, keepdims=True)
+    return fives[off.max(axis=0).argsort()[:kept]]
+
+
+def write_tables(seasons=200):
+    """Write what the checks score with into `mlprod_helpers/oncall/season/`."""
+    three = (oncall.do_nothing, oncall.naive_runbook, oncall.oracle)
+    scales = np.array([[round(cost_of(policy, seed)) for policy in three] for seed in range(seasons)])
+    _write("scales.txt", "dollars of the seasons from 0 on: do_nothing, naive_runbook, oracle", scales)
+    _write("fives.txt", "five seasons a line that together are about as hard as all", balanced_fives(scales))
+
+
+def _write(name, meaning, rows):
+    lines = [f"# {meaning}", "# made by: python benchmarks/bench_oncall.py tables"]
+    lines += [" ".join(map(str, row)) for row in rows]
+    write_text(Path(oncall.__file__).parent / "season" / name, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["scales"]:
-        sys.exit(write_scales())
+    if sys.argv[1:] == ["tables"]:
+        sys.exit(write_tables())
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)

@@ -6,8 +6,9 @@ import pytest
 from mlprod_helpers.oncall import (
     ACTIONS,
     COSTS,
+    FIVES,
+    KINDS,
     METRICS,
-    SEEDS,
     Season,
     closed,
     cost_of,
@@ -18,6 +19,7 @@ from mlprod_helpers.oncall import (
     reference,
     scale,
 )
+from mlprod_helpers.oncall.season.world import script_of
 
 
 def nothing(observation, memory):
@@ -169,11 +171,18 @@ def test_what_cannot_be_read_is_refused_with_a_message():
 
 
 def test_the_table_of_scales_is_what_seasons_cost_today():
-    for seed in (0, 77, SEEDS[-1]):
+    for seed in (0, 77, 199):
         assert scale(seed) == tuple(
             round(cost_of(policy, seed)) for policy in (do_nothing, naive_runbook, oracle)
         )
     assert closed(scale(5).oracle, 5) == 1.0 > closed(scale(5).nothing + 100, 5)
+
+
+def test_five_seasons_of_a_check_hold_every_kind_of_incident():
+    for five in FIVES.tolist():
+        assert len(set(five)) == 5 and {
+            event.kind for seed in five for event in script_of(seed).events
+        } == set(KINDS)
 
 
 def test_a_policy_in_another_process_plays_the_same_season():

@@ -25,11 +25,11 @@ from mlprod_helpers.oncall.steps import (
 __all__ = [
     "ACTIONS",
     "COSTS",
+    "FIVES",
     "JUDGES",
     "KINDS",
     "METRICS",
     "RELEASES",
-    "SEEDS",
     "TEAMS",
     "Cost",
     "Report",
@@ -56,7 +56,7 @@ __all__ = [
 
 def __getattr__(name):
     # the simulation is not there where learners' code is graded
-    if name in ("SEEDS", "Season", "closed", "cost_of", "oracle", "scale"):
+    if name in ("FIVES", "Season", "closed", "cost_of", "oracle", "scale"):
         from mlprod_helpers.oncall import season
 
         return getattr(season, name)

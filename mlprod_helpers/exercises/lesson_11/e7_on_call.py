@@ -1,9 +1,11 @@
 """Exercise 11.7, Ten weeks on call."""
 
+import functools
+
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, Several, exercise
 from mlprod_helpers.oncall import (
     ACTIONS,
-    SEEDS,
+    FIVES,
     Season,
     policy_of,
     read,
@@ -14,7 +16,6 @@ from mlprod_helpers.oncall import (
 )
 
 HALF, MORE, SHARE = 0.5, 0.6, 0.7  # of the way from doing nothing to the oracle
-N_SEASONS = 5
 
 
 class Memory(Mapping):
@@ -48,6 +49,7 @@ def _is_refusal(message):
     return message.partition(":")[0] in ACTIONS
 
 
+@functools.lru_cache(64)
 def _cost(policy, seed):
     """The dollars of a season."""
     return _play(policy, seed)[0].cost
@@ -75,7 +77,7 @@ def _cost(policy, seed):
 )
 def on_call(answer, rng, expect):
     """`on_call(observation, memory)`: (actions, memory), each morning of five seasons."""
-    seeds = rng.choice(SEEDS, N_SEASONS, replace=False).tolist()
+    seeds = rng.choice(FIVES).tolist()
     refused = []
     reports, copies = zip(*(_play(answer, seed, refused) for seed in seeds), strict=True)
     cost = sum(round(report.cost) for report in reports)  # in whole dollars, like `scale`
@@ -131,11 +133,15 @@ def _largest(reports, most=3):
 
 @on_call.acceptable
 def _pays(answer, rng):
-    """By the statement alone, on six seasons that the check never draws; luck may take ten points of the share."""
-    seeds = rng.permutation(range(300, 316))[:6].tolist()
-    cost = sum(_cost(answer, seed) for seed in seeds)
-    nothing, _, oracle = (sum(ends) for ends in zip(*map(scale, seeds), strict=True))
-    return (nothing - cost) / (nothing - oracle) >= SHARE - 0.1
+    """By the statement alone, on seasons that the check never draws: few where the share is clear. Luck may take five points of it."""
+    least = SHARE - 0.05
+    for seasons in (range(300, 312), range(300, 340)):
+        cost = sum(_cost(answer, seed) for seed in seasons)
+        nothing, _, oracle = (sum(ends) for ends in zip(*map(scale, seasons), strict=True))
+        share = (nothing - cost) / (nothing - oracle)
+        if abs(share - least) > 0.08:
+            break
+    return share >= least
 
 
 RUNBOOK = {

@@ -4,7 +4,7 @@
 has what a policy may use: actions, metrics, baselines and the steps of the reference.
 """
 
-from mlprod_helpers.oncall.season.oracle import SEEDS, closed, cost_of, oracle, scale
+from mlprod_helpers.oncall.season.oracle import FIVES, closed, cost_of, oracle, scale
 from mlprod_helpers.oncall.season.season import Season
 
-__all__ = ["SEEDS", "Season", "closed", "cost_of", "oracle", "scale"]
+__all__ = ["FIVES", "Season", "closed", "cost_of", "oracle", "scale"]

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from mlprod_helpers.oncall.policies import do_nothing, naive_runbook
-from mlprod_helpers.oncall.season.scales import TABLE
 from mlprod_helpers.oncall.season.season import Season
 
-#: Seasons whose scale is in the table.
-SEEDS = range(200)
+
+def _table(name):
+    """A table that `python benchmarks/bench_oncall.py tables` made."""
+    return np.loadtxt(Path(__file__).with_name(name), dtype=int)
+
+
+SCALES = _table("scales.txt")  # a row a season; see `Scale`
+FIVES = _table("fives.txt")  # rows of five seasons that together are about as hard as all 200
 
 
 def oracle(season):
@@ -110,9 +118,9 @@ class Scale(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def scale(seed):
-    """The `Scale` of a season: `do_nothing`, `naive_runbook` and the oracle; known without playing for `SEEDS`."""
-    if seed in SEEDS:
-        return Scale(*map(int, TABLE.split("\n")[seed + 1].split()))
+    """The `Scale` of a season: `do_nothing`, `naive_runbook` and the oracle; known without playing for the first 200."""
+    if seed in range(len(SCALES)):
+        return Scale(*SCALES[seed].tolist())
     return Scale(*(round(cost_of(policy, seed)) for policy in (do_nothing, naive_runbook, oracle)))
 
 
