@@ -1,6 +1,6 @@
 """What a lesson computes: CPU seconds of all cells of a solution in a fresh kernel, without its start and its imports.
 
-Processes that a lesson starts are not counted: lesson 09 runs as where no service can be started.
+Processes that a lesson starts are not counted: lesson 09 runs as it does where no service can be started.
 
 Run: .venv/bin/python benchmarks/bench_lessons.py [--lesson 02]
 """

@@ -196,7 +196,7 @@ KNOWN = [
 def balanced_fives(scales, tried=300_000, kept=60):
     """Groups of five seasons that hold each kind of incident, and on which all of `KNOWN` do as well as on all seasons.
 
-    Random fives differ so much that a policy which restores nothing, and avoids half of the avoidable cost, would pass on one of five.
+    Random groups differ so much that a policy which restores nothing, and avoids half of the avoidable cost, would pass on one group in five.
     """
     nothing, _, best = scales.T
     seasons = range(len(scales))

@@ -346,7 +346,7 @@ lesson.recall("share of slow pages", round(float(slow.any(axis=1).mean()), 2))
 # ### Exercise 0.3 · Where do you stand?
 # *5 points · 4 minutes*
 #
-# Give each term the letter of its statement. From the second right letter on, each one adds to your points. The refreshers below the check
+# Give each term the letter of its statement. Each right letter after the first adds to your points. The refreshers below the check
 # explain all five terms, in case you want to read first.
 
 # %% exercise="0.3"

@@ -581,7 +581,7 @@ def regime(n, pattern, start, width, seed):
         to 1 at row `start + width` and then stays 1. Draw with `np.random.default_rng(seed)`: the same seed
         gives the same rows, and another seed gives different ones.
         "incremental": the number itself increases linearly from 0 at row `start` to 1 at row
-        `start + width` and then stays 1. Here and in "gradual", an increase that begins one row off is also right.
+        `start + width` and then stays 1. Here and in "gradual", an increase that begins one row early or late is also right.
         "recurring": `width` rows are new, the next `width` rows are old, and so on to the end.
     start : int
         The row at which the change begins: 0 or later, possibly after the last row. Rows before it are old.
@@ -906,7 +906,7 @@ medians.assign(largest_law=[table["law"].max() for table in late.values()]).roun
 # | two with a changed unit | 12 each, on average |
 # | three concept drifts | 10 each, on average |
 # | four prior shifts, two up, two down | 7 each, on average |
-# | three covariate shifts that move labels, two quiet services | 14 together |
+# | three covariate shifts that move `labels`, two quiet services | 14 together |
 
 
 # %% exercise="1.8"

@@ -340,7 +340,7 @@ print(f"{len(hours)} hours, {hours['size'].mean():.0f} views each; without a sin
 #
 # Write `ctr(views, clicks)`. It returns `(rate, low, high)`: the share of views that were clicked, and the two ends of its 95% Wilson interval.
 #
-# - `views` is a DataFrame with any index and one row for each view, at least one. Its columns are `request_id` (unique) and `user_id`.
+# - `views` is a non-empty DataFrame with any index and one row for each view. Its columns are `request_id` (unique) and `user_id`.
 # - `clicks` is a DataFrame with one row for each click. Its column `request_id` names the view. It may be empty.
 # - A view may be clicked twice. Some clicks belong to views that are not in `views`.
 # - You may use `wilson(hits, trials)`.

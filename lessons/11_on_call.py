@@ -566,10 +566,10 @@ log.tail(3)
 #
 # - `log` is a DataFrame like the one above: 36 flights on each of 21 days. `day` counts from 0, `distance` and `usual_distance` are in miles, `latency_ms` in milliseconds.
 # - `onset` is the first day with the fault.
-# - `alarm` reacts to the cause first. Take it from the table.
+# - `alarm` is the first to react. Take it from the table.
 # - Before the onset, a few labels and distances are missing, a few requests are repeated or slow, and one day has large errors by chance. The wind differs from day to day.
 #
-# The check draws seven logs, and each cause occurs. For example, the log above must give `truth`.
+# The check draws seven logs, at least one for each cause. For example, the log above must give `truth`.
 
 
 # %% exercise="11.8"

@@ -328,7 +328,7 @@ def main(args):
         flush=True,
     )
     rows = []
-    # an exercise's answers a task, and its mutants another, not a lesson: some take ten times as long as others
+    # one task for an exercise's answers and one for its mutants, not one for a lesson: some take ten times as long as others
     tasks = [
         (path, counts, each, part)
         for path in paths

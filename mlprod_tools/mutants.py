@@ -424,7 +424,7 @@ def try_exercise(exercise, solved, *, seeds, sample=None, notes=False):
     sample : int, optional
         Try so many only, drawn with a fixed seed.
     notes : bool
-        Find which mutants draw each note too, which takes longer than all else.
+        Also find which mutants draw each note, which takes longer than everything else.
 
     Returns
     -------
@@ -479,7 +479,7 @@ def _try(report, exercise, solution, mutant, build, seeds, notes):
 
 
 def _first_seeds(exercise, answers):
-    """Whether it passes on the notebook's own seed, and on the first others unless it did not end there; one after the other."""
+    """Whether it passes on the notebook's own seed, and, if it ended there, on the first others, one after the other."""
     verdict = _verdict(without_notes(exercise), answers, None)
     yield verdict is not None and verdict.outcome.name == "PASSED"
     if verdict is not None:

@@ -1,6 +1,6 @@
 """Every lesson in a real JupyterLab, as a learner uses it: run all, answers and their feedback, a hint, explorers, themes, restart.
 
-Each one lies in a release of its own, and its kernel has no network where a user may have one of their own.
+Each one runs from a release of its own. Its kernel has no network if users may make network namespaces here.
 
 `MLPROD_SCREENSHOTS=folder` keeps the pictures of the pages in one folder.
 """
@@ -103,7 +103,7 @@ def lab(tmp_path_factory):
     kernel.parent.mkdir(parents=True)
     kernel.write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
     with (
-        tempfile.TemporaryDirectory() as run,  # its path is short, as those of sockets have to be
+        tempfile.TemporaryDirectory() as run,  # its path is short, as the paths of sockets must be
         browsing.jupyterlab(
             folder,
             own,

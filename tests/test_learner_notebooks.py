@@ -1,6 +1,6 @@
 """Each notebook as a learner opens it: in a release of its lesson alone, without a network, Run All ends without an error.
 
-Where there is a browser, test_browser_lessons.py runs them in JupyterLab, by `prepare`, and asks `has_run_untouched`. Here run the rest.
+Where there is a browser, test_browser_lessons.py runs them in JupyterLab, with `prepare` and `has_run_untouched`. The rest run here.
 """
 
 import functools
@@ -18,7 +18,7 @@ from mlprod_tools import browser, figures, release, testing
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# in a browser, live cells start services; here they do as where none can be started
+# in a browser, live cells start services; here they do what they do where none can be started
 RUN_HERE = [path for path in NOTEBOOKS if browser.missing() or "if LIVE:" in path.read_text(encoding="utf-8")]
 
 
@@ -29,7 +29,7 @@ def prepare(path, folder):
 
 
 def startup(ipython):
-    """What `IPYTHONDIR` has to hold for that."""
+    """Write what `IPYTHONDIR` has to hold for that; returns the folder."""
     file = ipython / "profile_default/startup/figures.py"
     file.parent.mkdir(parents=True)
     file.write_text(NOTED)
@@ -61,7 +61,7 @@ plots.Figure.__init__ = noted
 
 
 def without_network(command):
-    """The same command, without a network where a user may have one of their own; its process stays the same."""
+    """The same command, without a network if users may make network namespaces here; its process stays the same."""
     if not _has_own_network():
         return command
     return ["unshare", "-rn", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]

@@ -38,7 +38,7 @@ HIDE_REPEATED = """() => {
         if (![box, ...box.querySelectorAll('*')].some(part => rare.get(part))) box.style.visibility = 'hidden';
 }"""
 
-# a word of code has a box of its own for its color, which is no matter for any other rule: two thirds of a lesson's boxes
+# each word of code has a box of its own for its color; no other rule needs these, and they are two thirds of a lesson's boxes
 PLAIN_CODE = """() => {
     window.codes = [...document.querySelectorAll('pre')].map(code => [code, code.innerHTML]);
     for (const [code] of codes) code.textContent = code.textContent;

@@ -48,7 +48,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """A single number, within `low` and `high` if given, which NaN is not. numpy's scalars count; True and False do not."""
+    """A single number, within `low` and `high` if given; NaN is not within them. numpy's scalars count; True and False do not."""
 
     low: float | None = None
     high: float | None = None

@@ -10,7 +10,7 @@ from mlprod_helpers.requestlog import as_of
 def _log(rng):
     """Air times of two days: late labels, a few that never arrive, rows in no order, two versions, a column that is mostly empty.
 
-    The labels of the first day are almost three weeks old on the second. Half minutes repeat, in predictions and in errors.
+    The labels of the first day are almost three weeks old on the second. Predictions and errors are multiples of half a minute, so they repeat.
     """
     n = int(rng.integers(100, 140))
     hours = rng.uniform(0, 14, n) - 480 * (rng.random(n) < 0.25)
@@ -29,8 +29,8 @@ def _log(rng):
         }
     ).sort_values("label_time")
     log = log.iloc[[0, 1, 2, 2, *range(4, n)]].set_axis(range(n))
-    log["request_id"] = np.arange(n)  # all that distinguishes the third from the fourth
-    # none may be left out: the first label took days and has a large error, the error of the second is zero
+    log["request_id"] = np.arange(n)  # the only difference between the third row and the fourth
+    # neither may be left out: the first label took days to arrive and its error is large, the error of the second is zero
     log.loc[0, "time"] -= pd.Timedelta(days=2)
     log.loc[:1, "prediction"] = log.loc[:1, "label"].add([90.0, 0.0])
     never = [4, *rng.choice(np.arange(60, n), size=3, replace=False)]  # the first of them is an old request
@@ -80,7 +80,7 @@ def error_so_far(answer, rng, expect):
             f"{now:%d %B %H:%M:%S}, the moment at which a label arrives: that label counts",
         )
     early = arrivals.iloc[0] - pd.Timedelta(seconds=0.25)
-    expect.nan(answer(log, early), "just before the first label arrives there is no error: NaN")
+    expect.nan(answer(log, early), "just before the first label arrives, there is no error: NaN")
     expect.nan(answer(log.iloc[:0], now), "a log without rows: NaN")
 
 

@@ -76,7 +76,7 @@ def conditional_change(answer, rng, expect):
     twice = pd.DataFrame({"x": [-1.6, -1.6, -0.4], "y": [1, 1, 4]})
     now = pd.DataFrame({"x": [-0.4, -0.4, -0.3], "y": [7, 7, 1]})
     expect.close(answer(twice, now, [-1.75, -0.25]), 3.0, "one bin, x below 0, and rows that occur twice")
-    # every second bin each, so neither table lies on one side of the other
+    # each table has every second bin, so neither lies on one side of the other
     then, now = (_binned(rng, edges, np.arange(bins) % 2 == side, law, 200) for side in (0, 1))
     expect.nan(answer(then, now, edges), "no bin has rows in both tables: the change is unknown, so NaN")
 

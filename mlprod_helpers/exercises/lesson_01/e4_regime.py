@@ -76,13 +76,13 @@ def regime(answer, rng, expect):
         f"a start after the last row (n={n}, start={n + 5}): all {n} rows are old",
         f"not with {', '.join(wrong)}",
     )
-    unfinished = states(n, "incremental", n - width, 4 * width)
+    unfinished, short = states(n, "incremental", n - width, 4 * width), states(5, "incremental", 0, 1)
     expect.true(
-        len(unfinished) == n
-        and _increases(unfinished, n - width, 4 * width)
-        and _increases(states(5, "incremental", 0, 1), 0, 1),
-        f"incremental, from row 0 on with width 1, and not finished at the last row (n={n}, start={n - width}, width={4 * width}): that row is a quarter of the way from old to new",
-        f"the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}" if len(unfinished) else "no row",
+        len(unfinished) == n and _increases(unfinished, n - width, 4 * width) and _increases(short, 0, 1),
+        f"incremental, from row 0 on with width 1, and not finished at the last row (n={n}, start={n - width}, width={4 * width}): there the last row is a quarter of the way from old to new",
+        f"there the last of {len(unfinished)} rows is at {unfinished[-1]:.3g}; with n=5, start=0, width=1 the rows are at {', '.join(f'{each:.3g}' for each in short)}"
+        if len(unfinished)
+        else "no row",
     )
 
 
@@ -111,7 +111,7 @@ def _check_mixture(states, rng, expect):
     cut = states(800, "gradual", 400, 1600)[400:].mean()
     expect.true(
         outside and all(even) and _increases(short, 1, 2, slack=0.2) and cut < 0.25,
-        f"gradual: the share of new rows grows evenly from 0 to 1 within {width:,} rows, within 2, and beyond the last row",
+        f"gradual: the share of new rows grows evenly from 0 to 1, whether it takes {width:,} rows, 2 rows, or more rows than there are",
         f"in the tenths of the way it is {', '.join(f'{share:.2f}' for share in tenths)}"
         + ("" if outside else "; before it some rows are new, or after it some are old")
         + f"; with start=1, width=2 it is {', '.join(f'{share:.2f}' for share in short)}"

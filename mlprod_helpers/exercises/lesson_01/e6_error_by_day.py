@@ -120,7 +120,7 @@ def error_by_day(answer, rng, expect):
     error, missing = _by_day(answer(few), [-2, 9])
     expect.true(
         _agree(error, [4, 3]) and _agree(missing, [0, 0]),
-        "four rows: day -2 has errors of 6, 6 and 0 minutes, and day 9 has one row, whose label 0 arrived on day 12",
+        "four rows: day -2 has errors of 6, 6 and 0 minutes, and day 9 has one row, whose label of 0 arrived on day 12",
         f"error {error[0]:.3g} and {error[1]:.3g}, missing {missing[0]:.3g} and {missing[1]:.3g}",
     )
 

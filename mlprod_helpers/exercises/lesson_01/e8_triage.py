@@ -56,7 +56,7 @@ def _costs(answer, rng, kind, lost, sign):
     # where nothing needs a remedy, only weeks with few rows mislead: let them be misleading ones
     reports, onset = draw_service(rng, kind, lost, sign, weeks_to_shorten=2 if kind in CURES else 6)
     if kind == "covariate":
-        # draw until the labels move, or nothing tells an answer that takes this for a prior shift
+        # draw until the labels move, or nothing would reveal an answer that takes this for a prior shift
         reports = list(reports)
         if abs(np.mean([report["labels"] for report in reports[onset + DELAY :]])) < 0.18:
             return _costs(answer, rng, kind, lost, sign)

@@ -41,7 +41,7 @@ def _requests(rng, n, start):
 def make_set(answer, rng, expect):
     """`make_set(reference, current, target)`: the rows of both without the target, and 0 or 1 for each."""
     for told, target, labeled in (
-        ("labels in both tables, one missing", "air_time", True),
+        ("labels in both tables, but one label is missing", "air_time", True),
         ("no labels yet in the current table", "air_time", False),
         (
             "rows that repeat, missing values and labels, another target, columns in another order",
@@ -61,7 +61,7 @@ def make_set(answer, rng, expect):
                 # a row without a single input, and rows without a label: all stay
                 table.loc[table.index[4], table.columns != "delay"] = None
                 table.loc[table.index[5:7], "delay"] = np.nan
-            current.iloc[2] = reference.iloc[2].to_numpy()  # a row of both tables
+            current.iloc[2] = reference.iloc[2].to_numpy()  # a row that is in both tables
             current = current[current.columns[::-1]]
         if labeled:
             current.loc[current.index[1], target] = np.nan

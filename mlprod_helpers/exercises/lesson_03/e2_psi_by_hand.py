@@ -88,13 +88,13 @@ def psi_by_hand(answer, rng, expect):
             rng.uniform(0, 10, 399),
             6 + rng.lognormal(1, 2, 400),
             8,
-            "many values above all of the reference, some of them far, 8 bins",
+            "many values above the whole reference, some of them far above, 8 bins",
         ),
         (
             rng.uniform(0, 10, 299),
             4 - rng.lognormal(1, 2, 350),
             2,
-            "many values below all of the reference, some of them far, 2 bins",
+            "many values below the whole reference, some of them far below, 2 bins",
         ),
     )
 

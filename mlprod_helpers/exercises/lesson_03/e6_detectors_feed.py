@@ -43,7 +43,7 @@ def _feed(
 ):
     """The detector of the exercise with its possible faults.
 
-    `fill`: a missing label counts as different. `at_limit`: a sum that is just the limit rings. `lowest`: where the
+    `fill`: a missing label counts as different. `at_limit`: a sum equal to the limit raises an alarm. `lowest`: where the
     sum stops falling. `skip`: rows left out at the beginning. `again`: where the sum begins anew.
     """
     order = np.argsort(log[by].to_numpy(), kind="stable")  # NaN goes to the end
@@ -101,7 +101,7 @@ def detectors_feed(answer, rng, expect):
     settings = zip(rng.permutation([0.125, 0.1875, 0.25]), rng.permutation([6, 7, 8]), strict=True)
     for (before, after, unlabeled, what), (allowed, errors) in zip(draws, itertools.cycle(settings)):
         allowed = float(allowed)
-        limit = float(errors * (1 - allowed))  # so many errors in a row just reach it
+        limit = float(errors * (1 - allowed))  # that many errors in a row just reach it
         while True:
             log = _late_log(rng, int(rng.integers(400, 600)), before, after, unlabeled)
             want = _feed(log, allowed, limit)
@@ -121,7 +121,7 @@ def detectors_feed(answer, rng, expect):
 
 
 def _decides(log, allowed, limit, want, what):
-    """Whether no fault that the log can tell gives the right times by luck; a quiet log is to be quiet."""
+    """Whether no fault that the log can reveal gives the right times by luck; a quiet log must stay quiet."""
     if what == "a quiet log" or not log["label"].notna().any():
         return not want
     if log["label"].isna().any():

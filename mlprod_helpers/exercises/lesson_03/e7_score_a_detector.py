@@ -56,7 +56,7 @@ def score_a_detector(answer, rng, expect):
         (early, None, math.nan, 3, False, "three alarms, and nothing ever changed"),
         ([], None, math.nan, 0, False, "no alarm, and nothing ever changed"),
         (late, 0, late[0], 0, False, "the change is there from row 0 on, four alarms"),
-        ([0, *late], 0, 0, 0, False, "the change is there from row 0 on, and so is the first alarm"),
+        ([0, *late], 0, 0, 0, False, "the change is there from row 0 on, and the first alarm is in row 0"),
     )
     for number, (alarms, when, delay, false_alarms, missed, what) in enumerate(draws):
         got = answer(list(alarms), when)

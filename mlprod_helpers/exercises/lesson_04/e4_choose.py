@@ -8,7 +8,7 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 CANDIDATES = (0.5, 3, 16, 64, 256)
 
 DAYS, FIRST, SERIES = 100, 20, 200  # days a series, the first day that is predicted, series drawn at once
-AT_ONCE = 2  # mistakes that one series tells: more series are harder to pass by luck
+AT_ONCE = 2  # mistakes that one series reveals: more series are harder to pass by luck
 
 
 def _draw(rng):
@@ -77,13 +77,17 @@ def _other_scores(y, half_lives):
         "from day 19 on": errors[:, :, FIRST - 1 :].mean(axis=2),
         "from day 21 on": errors[:, :, FIRST + 1 :].mean(axis=2),
         "without day 0": _score(_levels(y[:, 1:], half_lives), y[:, 1:], FIRST - 1),
-        "with levels that start at day 0 (`adjust=False`)": _score(_levels(y, half_lives, adjust=False), y),
-        "with the candidates as centers of mass": _score(_levels(y, np.log(2) / np.log1p(1 / center)), y),
+        "with levels that start at the value of day 0 (`adjust=False`)": _score(
+            _levels(y, half_lives, adjust=False), y
+        ),
+        "with the candidates as centers of mass (`com`)": _score(
+            _levels(y, np.log(2) / np.log1p(1 / center)), y
+        ),
         "with levels that are a day late": late.mean(axis=2),
         "with weights of 1/e after a half-life": _score(_levels(y, np.log(2) * np.array(half_lives)), y),
         "with half-lives that are too long": _score(_levels(y, 1.16 * np.array(half_lives)), y),
         "with the days in reverse": _score(_levels(backwards, half_lives), backwards),
-        "with the newest two days alike": _score(_levels(y, half_lives, alike=True), y),
+        "with equal weights for the newest two days": _score(_levels(y, half_lives, alike=True), y),
         "with levels of the last 10 days": _score(_levels_of_last(10, y, half_lives), y),
         "with levels of the last 20 days": _score(_levels_of_last(20, y, half_lives), y),
     }

@@ -13,7 +13,7 @@ def _views(rng, n_items, now, n=150):
     item = rng.integers(0, n_items - 1, n)  # the last item was never shown
     click = time + rng.exponential(15, n).round(1) + 0.1
     click[(rng.random(n) > 0.3) | (click > now)] = np.nan
-    index = rng.permutation(2 * n)[:n]  # as in a log of which rows were left out
+    index = rng.permutation(2 * n)[:n]  # as in a log from which rows were left out
     return pd.DataFrame({"item": item, "time": time, "click_time": click}, index=index)
 
 

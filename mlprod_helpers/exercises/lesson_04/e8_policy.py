@@ -25,7 +25,7 @@ def draw_seasons(rng):
 
 
 def behind_the_gate(rng):
-    """A season that always looks worth a training; in some weeks, alone or in a row, the gate holds back a fifth of the rows."""
+    """A season in which training always looks worthwhile; in some weeks, alone or in a row, the gate holds back a fifth of the rows."""
     season = draw_season(rng, "quiet")
     season["level"] = (
         season["level"] + 8.0

@@ -67,10 +67,10 @@ def safe_rate(answer, rng, expect):
     compare(cut, target, "a curve whose index is 7, 10, 13, ...")
     calm = curve.iloc[: int(rng.integers(3, 6))]
     compare(calm, 10.0, "a curve that stays below the target to its end")
-    compare(curve.iloc[:1], 10.0, "a curve of one rate, which meets the target")
+    compare(curve.iloc[:1], 10.0, "a curve with a single rate, which meets the target")
     curve.loc[0, "p99"] = 1.2 * target
     compare(curve, target, "the first rate misses the target, later ones meet it: 0")
-    compare(curve.iloc[-1:], target, "a curve of one rate, which misses the target: 0")
+    compare(curve.iloc[-1:], target, "a curve with a single rate, which misses the target: 0")
 
 
 def _wrong_rate(curve, target, got, want):

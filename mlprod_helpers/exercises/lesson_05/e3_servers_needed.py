@@ -107,7 +107,7 @@ def servers_needed(answer, rng, expect):
             words = f"busiest hour {rate} a second, {1000 * service:.0f} ms each, p99 within {1000 * target:.0f} ms"
             compare(draw_day(rng, float(rate), hour), service, target, words)
     compare([0.2] * 24, 0.05, 1.0, "a service with hardly any requests")
-    few = draw_day(rng, 0.6)  # 0 or 1 a second instead would take fewer or more servers
+    few = draw_day(rng, 0.6)  # rounded to 0 or 1 a second, it would take fewer or more servers
     for target in (10.0, 16.0):
         compare(few, 2.0, target, f"busiest hour 0.6 a second, 2 s each, p99 within {target:g} s")
     rate, service, target = _large(rng)

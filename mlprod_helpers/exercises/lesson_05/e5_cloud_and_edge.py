@@ -23,7 +23,7 @@ def draw_case(rng, part=0.5):
         "machine_hour": round(float(rng.uniform(0.1, 0.9)), 2),
         "payload_kb": float(rng.integers(2, 40)),
         "gb_price": round(float(rng.uniform(0.05, 0.12)), 2),
-        "model_mb": float(rng.integers(5, 120)) + 0.3,  # no first load takes whole seconds
+        "model_mb": float(rng.integers(5, 120)) + 0.3,  # no first load takes a whole number of seconds
         "updates_per_month": 0.5 if part == 0.8 else float(rng.integers(2, 6)),
         "line_mbit_s": float(rng.choice([6, 16, 20, 50, 100])),
     }

@@ -77,13 +77,13 @@ def _leaks(entry, names, got):
     found = find_personal(got, names=[*names, *kinds])
     if not found:
         secret = _hashed((*names, person["mail"], person["mail"].upper()), got)
-        return f"a hash of {secret!r} stands in the entry, and anybody can compute it" if secret else ""
+        return f"the entry contains a hash of {secret!r}, and anybody can compute it" if secret else ""
     kind = kinds.get(found[0].text.lower(), found[0].kind)
     return f"{found[0].path} holds {found[0].text!r} ({kind})"
 
 
 def _hashed(secrets, got):
-    """The first of these texts that stands in the entry as a hash without a key, or ""."""
+    """The first of these texts whose hash without a key is in the entry, or ""."""
     text, ways = json.dumps(got, default=str), ("md5", "sha1", "sha256", "sha512")
     hashes = ((one, hashlib.new(way, one.encode()).hexdigest()) for one in secrets for way in ways)
     return next((one for one, plain in hashes if plain[:8] in text), "")
@@ -187,9 +187,9 @@ def _found_without_key(answer, kept, key):
         if _stand_in(answer, entry, bytes(other), names) == mine:
             return "a part of the key is not used"
     if _hashed([str(user)], got):
-        return "a hash of the id alone stands in the entry"
+        return "the entry contains a hash of the id alone"
     if key.hex() in text or repr(key)[2:-1] in text or base64.b64encode(key).decode() in text:
-        return "the key itself stands in the entry"
+        return "the entry contains the key itself"
     near = [str(_stand_in(answer, entry, key, names, user_id=one)) for one in range(user, user + 12)]
     alike = [
         sum(map(str.__eq__, one, two)) / max(len(one), len(two), 1) for one, two in itertools.pairwise(near)

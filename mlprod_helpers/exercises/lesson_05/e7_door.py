@@ -74,7 +74,7 @@ def draw_payloads(rng):
     last = _rows(rng, LIMIT)
     last[-1]["distance"] = 12
     fields = {
-        "a field that nobody knows, in the last row": {
+        "an unknown field in the last row": {
             "rows": [*_rows(rng), _rows(rng, 1)[0] | {"carrier_code": "UA"}]
         },
         "a row without its hour": _with(rng, hour=...),

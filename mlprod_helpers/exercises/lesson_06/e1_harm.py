@@ -29,7 +29,7 @@ def _harm(steps, rate, old_error, new_error):
 def harm(answer, rng, expect):
     """`harm(steps, rate, old_error, new_error)`: how many more requests fail than with the old version alone."""
     rate = int(rng.integers(10, 60)) + 0.5
-    # with more digits than anybody keeps who rounds the difference
+    # with more digits than a rounded difference keeps
     old, new = round(float(rng.uniform(0.005, 0.03)), 5), round(float(rng.uniform(0.06, 0.2)), 5)
     late = int(rng.integers(20, 60))
     # no whole minutes, no whole seconds

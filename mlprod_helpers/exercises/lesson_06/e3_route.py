@@ -158,7 +158,7 @@ def route(answer, rng, expect):
         (f"eta {number}0 may", f"eta {number}1 may"),
         (f"spring-{number}{number - 1}", f"spring-{number - 1}{number}"),
         ("Red", "red"),
-        # longer than what `blake2b` takes as a salt or a key
+        # longer than `blake2b` allows for a salt or a key
         tuple(f"arrival times at all airports, with the weather at both ends, version {x}" for x in "ab"),
     )
     some = many[-24:]

@@ -323,7 +323,7 @@ def judged_alone():
 
 
 @plan_and_judge.misconception(
-    "your judge passed a check although the new version took more than three times as long. It fails less often, but its answers come too late. Compare the latency as well, with a limit that such a difference exceeds.",
+    "your judge passed a check although the new version took more than three times as long as the old one. It fails less often, but its answers come too late. Compare the latency as well, with a limit that such a difference exceeds.",
     when=lambda seen: (
         [kind for kind, ok in _costs_of_lines(seen).items() if not ok] == ["slow"] and _misses_slowness(seen)
     ),

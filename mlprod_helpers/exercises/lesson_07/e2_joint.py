@@ -21,8 +21,8 @@ from mlprod_helpers.lesson.contract import Function, Number, exercise
 def joint(answer, rng, expect):
     """`joint(...)`: how often a person who sees the suggestion is right."""
     with expect.defining():
-        # `part` is how often it is the model where only one is right: near a half, errors that persuade make the pair worse
-        # than either alone; else the person is better alone, and then the model
+        # of the cases in which only one is right, `part` is the share in which it is the model; near a half, errors that
+        # persuade make the pair worse than either alone; at 0.25 the person is better alone, and at 0.65 the model
         for what, part in (("errors persuade", 0.45), ("wary of errors", 0.25), ("another team", 0.65)):
             both, one = (float(x) for x in rng.dirichlet([8, 4, 1])[:2])
             model_only = one * (part + float(rng.uniform(0, 0.1)))

@@ -93,7 +93,7 @@ _TEAMS = (
     (2, (0.96, 0.965), "two people with hardly a free minute, two kinds of cases", _two_crowds),
     # the few that are left wait long, but only they wait; the best thresholds lie between 0.81 and 0.84
     (1, (4.3, 4.5), "one person, most cases sure", _sure_crowd),
-    (1, (40, 50), "one person, too many cases even if only the least sure ones are left", _two_crowds),
+    (1, (40, 50), "one person, too many cases even if only the least sure ones are reviewed", _two_crowds),
     (3, (0.5, 0.6), "a model that is wrong more often than it says", _boastful),
     (4, (0.3, 0.4), "a model that is often wrong at a confidence of 1", _sure_of_its_errors),
 )

@@ -54,7 +54,7 @@ def safe_threshold(answer, rng, expect):
         with expect.defining():
             what = f"{n} cases, all of them right: too few to trust any at a risk of {max_risk:.0%}"
             expect.true(got > 1, what, f"you return {got:.3g}; 0 errors of {n} do not mean 0%")
-    expect.true(got == 2, "nothing is safe there: return 2.0", f"you return {got:.3g}")
+    expect.true(got == 2, "if nothing is safe, return 2.0", f"you return {got:.3g}")
     # only the sure cases are safe: who counts those above a threshold, and not those at it, takes the others as well
     low, high = float(rng.uniform(0.55, 0.7)), float(rng.uniform(0.9, 0.94))
     confidence = np.append(np.repeat(np.linspace(high, 0.98, 24), 21), np.full(496, low))

@@ -98,7 +98,7 @@ def never_trust(observation, memory):
 
 
 @policy.misconception(
-    "you automated less, but nobody had audited a case. In the dark season the photos get darker, too, and the model is as good as before. Use audits to find out whether the model is wrong.",
+    "you automated less, but nobody had audited a case. In the dark season the photos get darker, too, but the model is as good as before. Use audits to find out whether the model is wrong.",
     # whether brightness, coverage or the hour was the reason is not known here
     when=lambda seen: (
         _ok(seen)[:3] == [True, True, False]

@@ -35,7 +35,7 @@ def _draw(rng, n=12, m=18, *, ordered=False, ends=False, early=False):
 
 
 def _tied(rng):
-    """Ten reports at each of six minutes, enough to show a sort that is not stable; requests come twice.
+    """Ten reports at each of six minutes, enough to show a sort that is not stable; some requests come twice.
 
     The first and the last value of each minute are neither its largest nor its smallest one.
     """

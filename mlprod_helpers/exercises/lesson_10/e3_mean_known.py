@@ -38,7 +38,7 @@ def _on_edges(rng, hours, edge):
 
 
 def _integers(rng, hours):
-    """Departures around minute 0 and one a month before; means above, at and below 0, two of them for requests alike."""
+    """Departures around minute 0 and one a month before; means above, at and below 0, two of them for identical requests."""
     happened = np.array([-30, 0, 20, 555, 570, 1150, 1160, -43_200])
     delays = np.array([41, 30, 60, 8, -8, -15, -5, 90])
     order = rng.permutation(len(happened))

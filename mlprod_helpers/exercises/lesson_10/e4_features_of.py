@@ -8,7 +8,7 @@ from mlprod_helpers.lesson.contract import Frame, Function, exercise
 COLUMNS = ("miles", "hour", "origin")
 AIRPORTS = ("EWR", "JFK", "LGA", "BOS", "ORD", "MIA")
 ZONE = "America/New_York"
-TURNS = (  # in UTC, near the changes of the clocks: no month and no day of the year tells the hour; two are alike
+TURNS = (  # in UTC, near clock changes: neither month nor day of the year tells the hour; two are alike
     "2013-03-05 15:20",
     "2013-03-10 06:30",
     "2013-03-10 07:30",
@@ -68,7 +68,7 @@ def features_of(answer, rng, expect):
         summer = _batch(rng, airports, season="summer", n=20)
         _ask(expect, answer, summer, airports, ("hour",), "a batch of the summer")
         turns = pd.DataFrame({"asked": pd.to_datetime(TURNS, utc=True), "km": 1200.5, "origin": airports[0]})
-        _ask(expect, answer, turns, airports, ("hour",), "days near a change of the clocks")
+        _ask(expect, answer, turns, airports, ("hour",), "days near a clock change")
         night = _batch(rng, airports, n=20, hours=(0, 10))
         _ask(expect, answer, night, airports, ("hour",), "a batch of the night, when UTC has the next day")
         some = _batch(rng, airports[1:3], n=12)

@@ -38,7 +38,7 @@ def _mixed(rng, frame):
 
 
 def _off(rng, frame, name, by):
-    """A copy in which some values of a column differ by one of `by`, the first ones by each of them."""
+    """A copy in which some values of a column differ by one of `by`; the first rows differ by each of them in turn."""
     hit = rng.random(len(frame)) < rng.uniform(0.2, 0.6)
     hit[: len(by) + 1] = [True] * len(by) + [False]
     change = np.append(by, rng.choice(by, len(frame) - len(by)))

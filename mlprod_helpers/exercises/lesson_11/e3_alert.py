@@ -114,7 +114,7 @@ def alert(answer, rng, expect):
         ((dict.fromkeys(EXPLAINED, "low"), rules, ["error_mean"], "long weekend"), "everything is explained"),
         (({}, rules, [], ""), "nothing is unusual"),
         ((sides, turned, [], ""), "rules of another team"),
-        ((sides, reversed_, similar, ""), "the other severities; alerts about other metrics are open"),
+        ((sides, reversed_, similar, ""), "the severities are swapped; alerts about other metrics are open"),
         ((weekend, rules, [], event), "another text in the calendar"),
         ((everything, rules, [], event), "all metrics are unusual, and the calendar explains three"),
         ((everything, rules, again, ""), "all metrics are unusual, and some alerts are open"),

@@ -91,7 +91,7 @@ def act(answer, rng, expect):
         (([slow], PLAYBOOK, {slow: day - 3, "holiday": 2}, day, True), "answered three days ago"),
         (
             ([storm, slow, "label outage"], PLAYBOOK, {storm: day, slow: day - 1}, day, True),
-            "answered this morning already, and yesterday",
+            "one cause was answered this morning, another one yesterday",
         ),
         (([slow], PLAYBOOK, {slow: 0}, int(rng.integers(1, 4)), True), "answered on day 0"),
         (

@@ -346,5 +346,5 @@ def by_runbook(observation, memory):
 
 on_call.survives(
     "alternative by_runbook: `for ... in RUNBOOK.items()` skips the first",
-    "without an answer to missing distances it avoids 67% over all 200 seasons, so that luck gives it all points on one five in six",
+    "without an answer to missing distances it avoids 67% over all 200 seasons, so luck gives it all points on one group of five in six",
 )

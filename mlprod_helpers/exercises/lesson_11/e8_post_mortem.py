@@ -30,7 +30,7 @@ def _truth(log, causes=tuple(ALARMS)):
 
 
 def _cases(rng):
-    """A log of each cause with gaps between day 7 and the onset, and a log that begins on day 7."""
+    """A log of each cause with gaps between day 7 and the onset, and a log whose incident begins on day 7."""
     last = {"stuck feature": 16}
     cases = [draw_case(rng, cause, last.get(cause) or int(rng.integers(8, 16))) for cause in ALARMS]
     cases.append(draw_case(rng, str(rng.choice(list(ALARMS))), 7))
