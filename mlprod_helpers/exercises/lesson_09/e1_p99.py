@@ -145,7 +145,7 @@ def answered_only(due, sent, finish, timeout):
 
 
 @p99.misconception(
-    "you took `timeout` as the time of the answer. It says how long the user waited. Subtract `due` first, and then put `timeout` in place of each NaN.",
+    "you treated `timeout` as the time of the answer. It says how long the user waited. Subtract `due` first, and then put `timeout` in place of each NaN.",
 )
 def timeout_as_a_time(due, sent, finish, timeout):
     return float(np.quantile(np.nan_to_num(finish, nan=timeout) - due, 0.99))

@@ -90,7 +90,7 @@ def serve_in_batches(answer, rng, expect):
     alone = np.array([0.0, 5.5, 11.2]) * wait + rng.integers(1, 50)
     trickle = np.arange(5) * 0.7 * wait + rng.integers(1, 50)  # each comes before the last has waited
     mixed = np.sort(rng.uniform(0, 6 * wait, 5 * size))
-    # some come in the last moment, and in the end two together
+    # some arrive at the last moment, the last two together
     whole = int(rng.integers(1, 50)) + wait * np.array([0, 1, 3, 3.5, 4, 6, 7, 7])
     first = int(rng.integers(1, 50)) + wait * np.array([0, 0.6, 3, 3.3, 3.9, 4.1, 6])
     cases = {

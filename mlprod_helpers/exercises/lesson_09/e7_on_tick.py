@@ -23,7 +23,7 @@ from mlprod_helpers.serving.lab.watch import (
 MISSING, BAD_INPUT, BESIDE = (
     "at the first look v2 has no users yet, and at the second one v1 has none: v2 stays",
     "v2 is good, and one in twelve of its users sends bad requests, which get a 422: v2 stays",
-    "v2 fails for one request in twenty, and copies go to a v3 that fails half of the time: rolled back as well",
+    "one in twenty tries of v2 fails, and v3, which only gets copies, fails half of the time: v2 is rolled back all the same",
 )
 MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
 
@@ -81,7 +81,7 @@ def _failing_once(windows):
 
 
 def _failing_evenly(windows, rng):
-    """The same, but every twentieth try of v2 fails, so that no look alone shows that it is bad."""
+    """The same, but every twentieth try of v2 fails, so that no single look shows that it is bad."""
     before = int(rng.integers(0, 20))
     for window in windows:
         mine = window["version"] == "v2"

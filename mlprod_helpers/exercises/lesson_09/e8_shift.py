@@ -148,7 +148,7 @@ def promotes_on_accuracy(observation, memory):
 
 
 @shift.misconception(
-    "you took v2 from its users in the burst. Both versions were slow then, so going back helps nobody. Compare with `stable` in the same observation, as a ratio.",
+    "you took v2 away from its users in the burst. Both versions were slow then, so going back helps nobody. Compare with `stable` in the same observation, as a ratio.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_while_slow(seen),
 )
 def goes_back_in_the_burst(observation, memory):
@@ -156,7 +156,7 @@ def goes_back_in_the_burst(observation, memory):
 
 
 @shift.misconception(
-    "you took v2 from its users after a few failures. For some seconds, v1 failed just as often. Divide the errors of each by its requests, and go back only if v2's rate is clearly higher.",
+    "you took v2 away from its users after a few failures. For some seconds, v1 failed just as often. Divide the errors of each by its requests, and go back only if v2's rate is clearly higher.",
     when=lambda seen: _lost(seen) == {"burst"} and _went_for_failures(seen),
 )
 def counts_failures_alone(observation, memory):
