@@ -644,11 +644,11 @@ def policy(observation, memory):
     Practice with photo_week.score_week(photo_week.run_week(policy, weeks["new range"])).
     """
     ### BEGIN SOLUTION
-    # the last 16 hours of audits: enough to tell 25% from the usual 10 to 15%
+    # the last 16 hours of audits: enough to tell 28% from the usual 10 to 15%
     recent = [*memory.get("recent", []), (observation["audits"], observation["disagreements"])][-8:]
     audits = sum(pair[0] for pair in recent)
     against = sum(pair[1] for pair in recent)
-    down = memory.get("down", False) or (audits >= 40 and against > 0.26 * audits)
+    down = memory.get("down", False) or (audits >= 40 and against > 0.28 * audits)
     memory = {"recent": recent, "down": down}  # once down, stay down: a person decides about the way up
     return (("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.12)), memory
     ### END SOLUTION

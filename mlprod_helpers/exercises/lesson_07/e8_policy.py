@@ -31,14 +31,12 @@ from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, T
     hints=(
         "Brightness says that something is different, not that the model is wrong. Who could tell you that, without waiting for labels?",
         "Let people audit a tenth of the automated cases. Add up the audits and disagreements of the last half day or so in `memory`.",
-        "A healthy week has 10 to 15% disagreements. When more than about 25% of at least 40 audits disagree, go to human only and stay there.",
+        "A healthy week has 10 to 15% disagreements. When more than about 28% of at least 40 audits disagree, go to human only and stay there.",
     ),
 )
 def policy(answer, rng, expect):
     """`policy(observation, memory)` -> ((degree, threshold, audit share), memory), asked every two hours in three drawn weeks."""
-    found = {}
-    for kind in WEEKS:
-        found[kind] = score_week(run_week(answer, draw_week(rng, kind), int(rng.integers(1 << 30))))
+    found = {kind: score_week(run_week(answer, *_drawn(rng, kind))) for kind in WEEKS}
     for kind in ("dying lamp", "new range"):
         week = found[kind]
         with expect.defining():
@@ -60,14 +58,38 @@ def policy(answer, rng, expect):
         )
 
 
+def _drawn(rng, kind):
+    """(cases, seed) of a week without bad luck: audits neither alarm a touchy rule in the dark season, nor hide the fault from a slow one."""
+    while True:
+        cases, seed = draw_week(rng, kind), int(rng.integers(1 << 30))
+        rule = _touchy if kind == "dark season" else _slow
+        if _keeps_the_limits(kind, score_week(run_week(rule, cases, seed))):
+            return cases, seed
+
+
+def _keeps_the_limits(kind, week):
+    if kind == "dark season":
+        return week["cost"] <= 2.4 and week["backlog"] <= 150
+    return week["wrong"] <= 800 and week["wrong_late"] <= 0.15
+
+
+def _touchy(observation, memory):
+    return _stepping(observation, memory, most=0.24, enough=35)
+
+
+def _slow(observation, memory):
+    return _stepping(observation, memory, most=0.31)
+
+
 @policy.acceptable
 def right_in_most_weeks(answer, rng):
     """Within the limits of the statement in at least two of three sets of weeks."""
     kept = 0
     for seed in range(3):
-        lamp, calm, new = (score_week(run_week(answer, draw_week(rng, kind), seed)) for kind in WEEKS)
-        trusted = all(week["wrong"] <= 800 and week["wrong_late"] <= 0.15 for week in (lamp, new))
-        kept += trusted and calm["cost"] <= 2.4 and calm["backlog"] <= 150
+        kept += all(
+            _keeps_the_limits(kind, score_week(run_week(answer, draw_week(rng, kind), seed)))
+            for kind in WEEKS
+        )
     return kept >= 2
 
 
@@ -146,7 +168,7 @@ def always_full(observation, memory):
     return ("full", 0.0, 0.0), memory
 
 
-def _stepping(observation, memory, share=0.12, most=0.26, enough=40, ticks=8, threshold=0.9):
+def _stepping(observation, memory, share=0.12, most=0.28, enough=40, ticks=8, threshold=0.9):
     recent = [*memory.get("recent", []), [observation["audits"], observation["disagreements"]]][-ticks:]
     audits, against = (sum(each) for each in zip(*recent, strict=True))
     down = memory.get("down", False) or (audits >= enough and against > most * audits)
@@ -156,7 +178,7 @@ def _stepping(observation, memory, share=0.12, most=0.26, enough=40, ticks=8, th
 
 @policy.alternative
 def by_the_last_hours(observation, memory):
-    return _stepping(observation, memory, share=0.12, most=0.26, enough=40, ticks=8)
+    return _stepping(observation, memory, share=0.12, most=0.28, enough=40, ticks=8)
 
 
 @policy.alternative
@@ -164,7 +186,7 @@ def by_an_average_that_forgets(observation, memory):
     kept = 0.85
     audits = kept * memory.get("audits", 0.0) + observation["audits"]
     against = kept * memory.get("against", 0.0) + observation["disagreements"]
-    down = memory.get("down", False) or (audits > 35 and against / audits > 0.25)
+    down = memory.get("down", False) or (audits > 35 and against / audits > 0.27)
     action = ("human only", 1.0, 0.0) if down else ("partial", 0.9, 0.15)
     return action, {"audits": audits, "against": against, "down": down}
 
