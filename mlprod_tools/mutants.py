@@ -463,8 +463,10 @@ def _try(report, exercise, solution, mutant, build, seeds, notes):
     if notes and (verdict := _verdict(exercise, answers, None)) and verdict.misconception:
         report.notes.setdefault(verdict.misconception, set()).add(mutant.name)
     early, first = _first_seeds(exercise, answers), []
-    while not any(first) and (passes := next(early, None)) is not None:
+    for passes in early:
         first.append(passes)
+        if passes:
+            break
     if not any(first):
         report.dead += 1
     elif _is_right(exercise, solution, answers):

@@ -41,7 +41,7 @@ def policy(answer, rng, expect):
         week = found[kind]
         with expect.defining():
             expect.true(
-                week["wrong"] <= 800 and week["wrong_late"] <= 0.15,
+                _keeps_the_limits(kind, week),
                 f"{kind}: {week['wrong']} wrong decisions of the model (at most 800), {100 * week['wrong_late']:.0f}% wrong in the last 36 hours (at most 15%)",
                 "it was trusted for too long",
             )
