@@ -48,7 +48,7 @@ def _parser():
     audit.add_argument(
         "--mutants", action="store_true", help="try small wrong versions of every right answer too"
     )
-    audit.add_argument("--only-mutants", action="store_true", help="with --mutants: try nothing else")
+    audit.add_argument("--only-mutants", action="store_true", help="try mutants and nothing else")
     audit.add_argument(
         "--sample", type=int, metavar="N", help="with --mutants: only N an exercise, the same each time"
     )

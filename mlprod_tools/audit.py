@@ -318,7 +318,7 @@ def main(args):
         print(f"There is no such lesson in {root / 'lessons'}.", file=sys.stderr)
         return 1
     chosen = {
-        "mutants": args.mutants or args.quick,
+        "mutants": args.mutants or args.only_mutants or args.quick,
         "sample": QUICK_MUTANTS if args.quick else args.sample,
         "skip_answers": args.only_mutants,
         "notes": args.notes,
@@ -368,8 +368,8 @@ def main(args):
 
 def _parts(chosen):
     """The options of each task of an exercise: its answers, and its mutants."""
-    answers, mutants = chosen | {"mutants": False}, chosen | {"skip_answers": True}
-    return [part for part in (answers, mutants) if part["mutants"] or not part["skip_answers"]]
+    answers = [] if chosen["skip_answers"] else [chosen | {"mutants": False}]
+    return answers + ([chosen | {"skip_answers": True}] if chosen["mutants"] else [])
 
 
 def _together(rows):
