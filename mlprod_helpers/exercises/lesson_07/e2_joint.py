@@ -42,6 +42,7 @@ def joint(answer, rng, expect):
         model_only + human_only,
         "only right suggestions are followed",
     )
+    expect.close(answer(both, model_only, human_only, 0.0, 1.0), both, "only wrong suggestions are followed")
     expect.close(answer(0.0, 0.0, 0.0, 0.5, 0.5), 0.0, "neither is ever right")
     expect.close(answer(1.0, 0.0, 0.0, 0.5, 0.5), 1.0, "both are always right")
 
