@@ -62,7 +62,7 @@ def coverage_at(answer, rng, expect):
         (*again, 0.2513, "a risk that rises and falls again"),
         (equal[0][mixed], equal[1][mixed], 0.15, "four cases equally sure, three of them wrong"),
         (modest[0] / 2 - 0.2, modest[1], 0.1213, "confidences from 0.05 to 0.3"),
-        (0.9 + usual[0] / 1e5, usual[1], 0.0913, "confidences that differ in the sixth digit"),
+        (0.9 + usual[0] / 1e6, usual[1], 0.0913, "confidences that differ in the seventh digit"),
         (exact[0][order], exact[1][order], 0.25, "a risk of exactly max_risk is allowed"),
         (*one, 0.25, "all cases equally sure, as many wrong as allowed"),
         (one[0][1:], one[1][1:], 0.3333, "all cases equally sure, too many wrong"),
@@ -70,6 +70,7 @@ def coverage_at(answer, rng, expect):
         (ends[::-1], ends <= 1, 0.0, "a confidence of 0, and no answer is wrong"),
         (ends[1:2], np.array([True]), 0.1, "a single case"),
         (usual[0][:40], np.zeros(40, bool), 0.05, "a model that is always wrong"),
+        (usual[0][:40], np.zeros(40, bool), 1.0, "a model that is always wrong, and a risk of 1"),
         (usual[0][:40], np.ones(40, bool), 0.0, "a model that is always right, and a risk of 0"),
     )
     for i, (confidence, correct, max_risk, what) in enumerate(cases):
