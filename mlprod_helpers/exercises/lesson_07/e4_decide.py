@@ -61,6 +61,8 @@ def decide(answer, rng, expect):
                 why = f'"{got[i]}" for p = {p[i]:.6g} is none of "yes", "no" and "ask"'
         with expect.defining() if cost_error > 2 else contextlib.nullcontext():
             expect.true(ok, f"{what}: {cost_error:.4g} and {cost_human:.3g}", why)
+    got = list(answer(np.array([0.98]), 20.0, 1.0))
+    expect.true(got == ["yes"], "a single case", f"you return {got} for p = 0.98 and the costs 20 and 1")
 
 
 @decide.inputs
