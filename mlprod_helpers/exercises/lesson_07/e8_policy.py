@@ -102,7 +102,7 @@ def _actions(seen):
 
 
 @policy.misconception(
-    "your policy does the same in every hour. From the middle of the week on the model is wrong too often, and the policy does not notice. Which number in `observation` would show it soon enough?",
+    "your policy did the same in every hour of these weeks. From the middle of the week on the model was wrong too often, and the policy did not notice. Which number in `observation` would show it soon enough?",
     when=lambda seen: _ok(seen) == [False, False, True, True] and len(set(_actions(seen))) == 1,
 )
 def fixed(observation, memory):
