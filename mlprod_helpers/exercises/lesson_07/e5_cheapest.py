@@ -82,8 +82,11 @@ _TEAMS = (
     (3, (0.25, 0.35), "people with time", overconfident),
     (2, (1.35, 1.5), "two people, too many cases for them", overconfident),
     (1, (1.8, 2.4), "one person, twice as many cases as they can review", overconfident),
+    # only confidences below about 0.53 are left to them
+    (1, (14, 18), "one person, many more cases than they can review", overconfident),
     (4, (0.3, 0.4), "people with time, most confidences from 0.90 to 0.92", _mostly(0.905, 0.92)),
-    (4, (0.3, 0.4), "people with time, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
+    # near the load of the lesson's day, when these people get tired and an hour of delay costs a third
+    (12, (0.7, 0.8), "twelve people, most confidences from 0.85 to 0.88", _mostly(0.85, 0.88)),
     # nearly all of their time: for one person the delay is dearer than the errors of the better crowd, for two it is not
     (1, (0.961, 0.965), "one person with hardly a free minute, two kinds of cases", _two_crowds),
     # a review that always takes a minute would move the border further than two thirds of the price of delay, and less
