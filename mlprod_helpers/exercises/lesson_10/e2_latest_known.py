@@ -4,6 +4,8 @@ import numpy as np
 
 from mlprod_helpers.lesson.contract import Array, Function, exercise
 
+JUST = 2**-20  # of a minute, and exact
+
 
 def _latest_known(asked, known_at, values):
     """The reference: a loop over the requests and the reports."""
@@ -25,7 +27,7 @@ def _draw(rng, n=12, m=18, *, ordered=False, ends=False, early=False):
     if ends:
         known_at += 0.25
         asked[::2] = rng.choice(known_at, len(asked[::2]))
-        asked[1] = known_at[0] - 0.25  # in the minute of a report, but before it
+        asked[1] = known_at[0] - JUST  # in the minute of a report, but before it
     if early:
         asked[1::3] = rng.integers(0, 60, len(asked[1::3]))
     values = rng.permutation(np.arange(10, 10 + 4 * m))[:m] / 2
@@ -35,15 +37,15 @@ def _draw(rng, n=12, m=18, *, ordered=False, ends=False, early=False):
 
 
 def _tied(rng):
-    """Ten reports at each of six minutes, enough to show a sort that is not stable; some requests come twice.
+    """Twenty reports at each of six minutes, enough to show a sort that is not stable; some requests come twice.
 
     The first and the last value of each minute are neither its largest nor its smallest one.
     """
     minutes = rng.permutation(np.arange(60, 400))[:6].astype(float)
-    values = np.sort(rng.permutation(60).reshape(10, 6) / 2, axis=0)
-    values = values[[3, *rng.permutation([0, 1, 2, 4, 6, 7, 8, 9]), 5]]
+    values = np.sort(rng.permutation(120).reshape(20, 6) / 2, axis=0)
+    values = values[[3, *rng.permutation([0, 1, 2, 4, *range(6, 20)]), 5]]
     asked = rng.permutation(np.concatenate([minutes, minutes, minutes + 0.5]))
-    return asked, np.tile(minutes, 10), values.ravel()
+    return asked, np.tile(minutes, 20), values.ravel()
 
 
 @exercise(
