@@ -4,6 +4,8 @@ import numpy as np
 
 from mlprod_helpers.lesson.contract import Array, Function, exercise
 
+JUST = 2**-20  # of a minute, and exact
+
 
 def _mean_known(asked, happened, known_at, delays, hours, *, low=None, up=None, known=None):
     """The reference; a wrong answer gives another rule for one of the three edges."""
@@ -27,14 +29,14 @@ def _draw(rng, hours, n=8, m=60, *, late=(20, 90), sparse=False):
 
 
 def _on_edges(rng, hours, edge):
-    """Each request has an event exactly on one edge of the window, and two that count anyway."""
-    asked = 300.0 + 500 * np.arange(6)[rng.permutation(6)]
+    """Each request has an event exactly on one edge of the window, one just after the edge, and two that count anyway."""
+    asked = 300.75 + 500 * np.arange(6)[rng.permutation(6)]
     inside = np.concatenate([asked - rng.integers(5, 15, 6), asked - 60 * hours + rng.integers(5, 15, 6)])
     at = {"begin": asked - 60 * hours, "end": asked, "known": asked - 20}[edge]
-    happened = np.concatenate([inside, at])
-    wait = {"begin": 1.0, "end": 0.0, "known": 20.0}[edge]
-    known_at = np.concatenate([inside + 1, at + wait])
-    return asked, happened, known_at, rng.permutation(np.arange(18)) * 7.0, hours
+    happened = np.concatenate([inside, at, at + JUST])
+    known = [asked, asked + JUST] if edge == "known" else [asked - 1, asked - 1]
+    known_at = np.concatenate([inside + 1, *known])
+    return asked, happened, known_at, rng.permutation(np.arange(24)) * 7.0, hours
 
 
 def _integers(rng, hours):
@@ -50,7 +52,7 @@ def _alike(rng, hours):
     """One request, and departures of which some have the same times, and two the same delay as well."""
     order = rng.permutation(4)
     happened = np.array([40.0, 40.0, 40.0, 50.0])[order]
-    return np.array([90.0]), happened, happened + 10, np.array([20.0, 20.0, 50.0, 5.0])[order], hours
+    return np.array([90.0]), happened, happened + 10, np.array([20.0, 20.0, 950.0, 5.25])[order], hours
 
 
 @exercise(
@@ -70,11 +72,11 @@ def _alike(rng, hours):
 def mean_known(answer, rng, expect):
     """`mean_known(asked, happened, known_at, delays, hours)`: mean over what happened in the window and was known."""
     hours = int(rng.integers(2, 4))
-    _ask(expect, answer, _draw(rng, hours, late=(0, 1)), "every departure is known at once")
+    _ask(expect, answer, _draw(rng, hours, n=5, late=(0, 1)), "every departure is known at once")
     with expect.defining():
         _ask(expect, answer, _draw(rng, hours), "reports arrive 20 to 90 minutes later")
         _ask(expect, answer, _draw(rng, hours, late=(60, 300)), "many reports arrive after the window")
-        _ask(expect, answer, _draw(rng, 0.5, m=150, late=(1, 40)), "a window of half an hour")
+        _ask(expect, answer, _draw(rng, 0.2, n=5, m=300, late=(1, 20)), "a window of 12 minutes")
         _ask(
             expect,
             answer,
@@ -82,6 +84,7 @@ def mean_known(answer, rng, expect):
             "some delays are announced before the departure",
         )
     _ask(expect, answer, _on_edges(rng, hours, "begin"), "departures exactly `hours` before the request")
+    _ask(expect, answer, _on_edges(rng, 40.25, "begin"), "a window of more than a day")
     _ask(expect, answer, _on_edges(rng, hours, "end"), "departures at the very minute of the request")
     _ask(expect, answer, _on_edges(rng, hours, "known"), "reports at the very minute of the request")
     _ask(expect, answer, _draw(rng, 1, sparse=True), "few departures, so that often none counts")
