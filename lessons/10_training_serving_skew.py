@@ -337,7 +337,7 @@ colleagues_features(batch, ["EWR", "JFK", "LGA"])
 # - `requests` has one row for each request and is never empty. Keep the order.
 # - `miles`: the distance in miles. `km` is in kilometers; one mile is 1.609 km.
 # - `hour`: the hour of the day in New York (zone `"America/New_York"`), 0 to 23. `asked` is in UTC.
-# - `origin`: the position (from 0) of the airport in `origins`, the list that training used. Other airports get -1.
+# - `origin`: the position (from 0) of the airport in `origins`, the list that training used. All other texts get -1.
 #
 # For example, `batch` gives 1000 miles, hour 8 and origin 1.
 

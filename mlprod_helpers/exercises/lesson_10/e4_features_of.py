@@ -63,13 +63,13 @@ def features_of(answer, rng, expect):
     airports = [str(name) for name in rng.permutation(AIRPORTS)[:4]]
     with expect.defining():
         winter = _batch(rng, airports, season="winter", n=20)
-        winter.loc[0, "km"] = 27.0  # from EWR to LGA: rounded miles are too far off
+        winter.loc[:1, "km"] = 0.5, 15_345.0  # so short that rounded miles are too far off; from JFK to SIN
         _ask(expect, answer, winter, airports, ("miles", "hour"), "a batch of the winter")
         summer = _batch(rng, airports, season="summer", n=20)
         _ask(expect, answer, summer, airports, ("hour",), "a batch of the summer")
         turns = pd.DataFrame({"asked": pd.to_datetime(TURNS, utc=True), "km": 1200.5, "origin": airports[0]})
         _ask(expect, answer, turns, airports, ("hour",), "days near a clock change")
-        night = _batch(rng, airports, n=20, hours=(0, 10))
+        night = _batch(rng, airports, n=60, hours=(0, 10))
         _ask(expect, answer, night, airports, ("hour",), "a batch of the night, when UTC has the next day")
         some = _batch(rng, airports[1:3], n=12)
         _ask(expect, answer, some, airports, ("origin",), "a batch with two of the airports")
@@ -78,8 +78,13 @@ def features_of(answer, rng, expect):
     others = [name for name in AIRPORTS if name not in airports]
     new = _batch(rng, airports + others, n=25)
     _ask(expect, answer, new, airports, ("origin",), "some airports are new")
-    turned = _batch(rng, airports, n=12).iloc[rng.permutation(12)]
-    _ask(expect, answer, turned, airports[::-1], COLUMNS, "rows with an index of their own")
+    a, b, c, d = airports
+    like = _batch(rng, airports, n=10).assign(
+        origin=[a.lower(), a, b + "2", b, c[:2], c, f" {d}", d, "", "?"]
+    )
+    _ask(expect, answer, like, airports, ("origin",), "texts that only look like an airport of the list")
+    turned = _batch(rng, airports, n=12).assign(origin=[*airports, *others] * 2).iloc[rng.permutation(12)]
+    _ask(expect, answer, turned, [*others, *airports], COLUMNS, "rows with an index of their own")
 
 
 def _ask(expect, answer, requests, origins, columns, what):
