@@ -13,7 +13,7 @@ def _frame(rng, n, text=False):
     ids = rng.permutation(9 * n)[:n] + 1000
     return pd.DataFrame(
         {
-            KEY: [f"r{name}" for name in ids] if text else ids,
+            KEY: [f"{'rR'[name % 2]}{name // 2}" for name in ids] if text else ids,
             "distance": rng.integers(300, 10_000, n) / 4,
             "wind": rng.integers(-80, 80, n) / 4,
             "asked_at": rng.integers(1_357_000_000, 1_388_000_000, n).astype(float),  # seconds
@@ -54,7 +54,7 @@ def _holes(rng, frame, name, where=None):
 
 def draw_logs(rng):
     """what is asked -> (served, replayed, atol)."""
-    n = int(rng.integers(30, 60))
+    n = int(rng.integers(60, 90))
     whole, other, small, fewer, gone, far = (_frame(rng, n + i, text=i % 2 == 1) for i in range(6))
     apart = rng.random(len(gone)) < 0.3
     apart[:2] = False, True
@@ -65,7 +65,9 @@ def draw_logs(rng):
     just = 0.5 + 2**-12  # above an `atol` of 0.5, and exact
     ends = _off(rng, _off(rng, whole, "distance", [-0.5, 0.5, -just, just]), "wind", [-0.25, 0.5])
     longer = pd.concat([_off(rng, fewer, "distance", [-9.0, 9.0]).iloc[3:], more], ignore_index=True)
-    late = _off(rng, far, "asked_at", [0.25, -0.25, 3.0])
+    late = _off(rng, far, "asked_at", [2**-20, -0.25, 3.0])
+    again = far.iloc[[0] * 20].assign(request_id=[f"new{i}" for i in range(20)], wind=0.0)
+    alike = pd.concat([again, far], ignore_index=True)
     zeros = one.fillna({"distance": 0.0, "wind": 0.0})  # what a service without the value often sends
     fails = _holes(rng, _holes(rng, _off(rng, whole, "asked_at", [9.0, -1e6]), "wind"), "distance")
     return {
@@ -83,6 +85,11 @@ def draw_logs(rng):
         "requests that only one of them has": (longer, _mixed(rng, fewer), 2.0),
         "a difference of exactly `atol`, and one just above it": (ends, whole, 0.5),
         "no tolerance, and large values": (late, far, 0.0),
+        "values of the opposite sign, and requests that are alike": (
+            _mixed(rng, alike.assign(wind=-alike["wind"])),
+            alike,
+            0.5,
+        ),
         "other features, in another order": (
             _renamed(_mixed(rng, _off(rng, whole, "wind", [0.25, 0.5, -4.0])))[
                 ["miles", KEY, "speed", "second"]
