@@ -61,7 +61,7 @@ def the_service_is_late():
 
 
 @skews.misconception(
-    "you blamed the service for the recent error as well. The replay counts flights that had not landed when the request arrived, and no service can know these. The training data must change.",
+    "you blamed the service for the recent error. The replay counts flights that had not landed when the request arrived, and no service can know these. The training data must change.",
 )
 def the_service_is_late_twice():
     return RIGHT | {"F": "stale", "H": "stale"}
