@@ -95,12 +95,13 @@ def draw_rows(rng):
         name: CONTRACT[name] for name in ("wind", "distance", "recent_error", "origin", "gate", "temperature")
     }
     now = {name: {**rule, "max_age": 0} for name, rule in CONTRACT.items()}
+    week = {name: {**rule, "max_age": 10_080} for name, rule in CONTRACT.items()}
     at_once = dict.fromkeys(CONTRACT, 0)
-    below = {"kind": "number", "low": -5, "high": 0, "missing": False, "max_age": None, "fill": 0}
+    below = {"kind": "number", "low": -5, "high": 0, "missing": False, "max_age": None, "fill": -2.5}
     nan, inf = float("nan"), float("inf")
     mirrored = {name: {**rule, "missing": not rule["missing"]} for name, rule in CONTRACT.items()}
     other = {
-        "rooms": {"kind": "number", "low": 1, "high": None, "missing": False, "max_age": 7, "fill": 3},
+        "rooms": {"kind": "number", "low": 1, "high": None, "missing": False, "max_age": 7.5, "fill": 3},
         "town": {"kind": "text", "low": None, "high": None, "missing": False, "max_age": 9, "fill": None},
     }
     return {
@@ -115,14 +116,14 @@ def draw_rows(rng):
         FILLED: [
             row(recent_error=None),
             row(wind=-1),
-            row(wind=150.5),
+            row(wind=150.0001),
             row(temperature=130.1),
             row(recent_error=3.25, temperature=None),
             ({"change": 0.5, "lift": -3}, {"change": 1, "lift": 1}, {"change": below, "lift": below}),
         ],
         MIXED: [
             row(distance=None, wind=-4),
-            row(distance=49.5),
+            row(distance=49.9999),
             row(distance=5000.5),
             row(origin=None, recent_error=7),
             row(wind=999, temperature=None, origin=3),
@@ -147,6 +148,7 @@ def draw_rows(rng):
             row(wind=[5, 7]),
             row(gate=["B7"]),
             row(wind={}, gate={"name": "B7"}),
+            row(origin=b"JFK", gate=("B7",)),
             row(origin="nan", gate="12"),
             row(origin="None"),
         ],
@@ -156,14 +158,16 @@ def draw_rows(rng):
             row(temperature=-inf),
             row(wind=inf),
             row(distance=inf),
+            row(temperature=-1e12),
             ({"rooms": inf, "town": "Bern"}, {"rooms": 1, "town": 1}, other),
         ],
         AGE: [
             row(age={"wind": 60, "recent_error": 30}),
-            row(age={"wind": 60.5}),
+            row(age={"wind": 60.001}),
             row(age={"recent_error": 31}),
             row(age={"gate": 91, "temperature": 120}),
             row(age={"gate": 90, "temperature": 121}),
+            row(age={"wind": 10_081, "gate": 10_080}, contract=week),
             row(age=at_once, contract=now),
             row(age={**at_once, "wind": 1}, contract=now),
             row(age={**at_once, "gate": 0.5}, contract=now),
@@ -183,11 +187,16 @@ def draw_rows(rng):
             row(wind="calm", gate=3, age={"wind": 61, "gate": 91}),
         ],
         OTHER: [
-            ({"rooms": 10**6, "town": "Lund"}, {"rooms": 7, "town": 9}, other),
+            (
+                {"rooms": 10**15, "town": "Villa del Rosario, Norte de Santander"},
+                {"rooms": 7.5, "town": 9},
+                other,
+            ),
             ({"rooms": 0, "town": ""}, {"rooms": 8, "town": 2}, other),
             ({"rooms": 4, "town": "Bern"}, {"rooms": 1, "town": 10}, other),
             (row(distance=None, origin=None)[0], fresh(), mirrored),
             (row(wind=None)[0], fresh(), mirrored),
+            (row(distance=7)[0], fresh(), mirrored),
             ({}, {}, {}),
         ],
     }
