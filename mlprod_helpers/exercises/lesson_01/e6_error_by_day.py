@@ -123,6 +123,11 @@ def error_by_day(answer, rng, expect):
         "four rows: day -2 has errors of 6, 6 and 0 minutes, and day 9 has one row, whose label of 0 arrived on day 12",
         f"error {error[0]:.3g} and {error[1]:.3g}, missing {missing[0]:.3g} and {missing[1]:.3g}",
     )
+    error, missing = _by_day(answer(few.assign(label=np.nan, label_day=np.nan)), [-2, 9])
+    expect.true(
+        bool(np.isnan(error).all()) and _agree(missing, [1, 1]),
+        "the same rows before any label has arrived: error NaN, missing 1 on both days",
+    )
 
 
 def _agree(got, want):
