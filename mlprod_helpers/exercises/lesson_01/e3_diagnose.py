@@ -43,7 +43,9 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
     size = rng.uniform(0.05, 0.16) if variant % 2 else rng.uniform(0.05, 0.08)
     one = {0: k - 1, 2: 0}.get(variant % 4, int(rng.integers(k)))  # the last row alone, or the first
     if kind == "none":
-        new_x += rng.permutation(np.linspace(-1, 1, k)) * rng.uniform(0, 0.05)
+        # in two worlds, neighbors change in the same direction: added up, these changes would count
+        steps, size = np.linspace(-1, 1, k), rng.uniform(0, 0.05)
+        new_x += steps * rng.uniform(0.04, 0.047) if variant % 4 == 2 else rng.permutation(steps) * size
         new_y += rng.choice([-1, 1], k) * rng.uniform(0, 0.05, k)
     elif kind == "covariate" and variant % 4 == 1:  # so little, and y so clear from x, that P(x | y) stands
         size = rng.uniform(0.053, 0.06)
@@ -58,8 +60,9 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
             size = rng.uniform(0.21, 0.22)
         odds = np.exp(size if variant // 2 % 2 else -size)
         no, yes = p_x * (1 - p_y), p_x * p_y
-        if variant == 4:  # the "yes" look a little different too, by less than counts
-            yes += np.where(np.arange(k) == one, -0.046, 0.046 / (k - 1)) * yes.sum()
+        if variant == 4:  # the classes look a little different too: only added up, the changes count
+            yes += np.r_[np.full(k - 2, 0.066 / (k - 2)), -0.02, -0.046] * yes.sum()
+            no += np.r_[np.full(k - 1, -0.02 / (k - 1)), 0.02] * no.sum()
         new_x, new_y = _of_columns(no, yes * odds)
     elif variant % 5 == 0:  # the law of half of the rows, and P(y) with it
         new_y[k // 2 :] += rng.choice([-1, 1]) * rng.uniform(0.2, 0.35)
