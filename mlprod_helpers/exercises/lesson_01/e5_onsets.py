@@ -98,6 +98,14 @@ def when_noticed():
     return {name: start + 1200 for name, start in _starts().items()}
 
 
+@onsets.misconception(
+    "you gave the onsets in thousands, as the axis counts them. The exercise asks for rows: a 3 on the axis stands for 3,000.",
+    when=lambda seen: all(abs(1000 * got - want) <= 3000 for _, _, got, want in seen.verdicts),
+)
+def in_thousands():
+    return {name: start / 1000 for name, start in _starts().items()}
+
+
 @onsets.alternative
 def as_seen_in_hundreds():
     return {name: round(start, -2) for name, start in _starts().items()}
