@@ -78,11 +78,22 @@ def _is_scalar(value):
     return value is None or isinstance(value, bool | int | float | str | np.generic)
 
 
+def _number_text(value, digits):
+    """A number with this many digits, and with all digits before the decimal point unless it is huge.
+
+    >>> _number_text(11_750.4, 4), _number_text(0.123456, 4), _number_text(1e12, 4)
+    ('11750', '0.1235', '1e+12')
+    """
+    if math.isnan(value):
+        return "NaN"
+    return f"{value:.0f}" if 10**digits - 1 < abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
 def _text(value, digits):
     """The value written out, or None if it has too many parts."""
     value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else value
     if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:.{digits}g}"
+        return _number_text(value, digits)
     if isinstance(value, pd.Timestamp):
         return str(value)
     if isinstance(value, bool | int | str) or value is None:
