@@ -61,7 +61,7 @@ def _moved_joint(rng, kind, variant, p_x, p_y):
         odds = np.exp(size if variant // 2 % 2 else -size)
         no, yes = p_x * (1 - p_y), p_x * p_y
         if variant == 4:  # the classes look a little different too: only added up, the changes count
-            yes += np.r_[np.full(k - 2, 0.066 / (k - 2)), -0.02, -0.046] * yes.sum()
+            yes += np.r_[np.full(k - 2, 0.076 / (k - 2)), -0.03, -0.046] * yes.sum()
             no += np.r_[np.full(k - 1, -0.02 / (k - 1)), 0.02] * no.sum()
         new_x, new_y = _of_columns(no, yes * odds)
     elif variant % 5 == 0:  # the law of half of the rows, and P(y) with it
