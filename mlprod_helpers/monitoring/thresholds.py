@@ -78,15 +78,25 @@ def _slots(index, per):
 
 def _center(values, slot, count):
     """Median of each slot: array of shape (count,), NaN for a slot without a value."""
-    return pd.Series(values).groupby(slot).median().reindex(range(count)).to_numpy()
+    # a group-by does the same, ten times as slowly
+    known = ~np.isnan(values)
+    values, slot = values[known], slot[known]
+    values = values[np.lexsort((values, slot))]
+    size = np.bincount(slot, minlength=count)
+    first = np.cumsum(size) - size
+    there = size > 0
+    low, high = (first + (size - 1) // 2)[there], (first + size // 2)[there]
+    center = np.full(count, np.nan)
+    center[there] = (values[low] + values[high]) / 2
+    return center
 
 
 def _spread(off, hour):
     """MAD (as an sd) at each hour of the day, its two neighbors included; at least a tenth of the usual one."""
-    size = pd.Series(np.abs(off))
-    near = pd.concat([size.set_axis((hour + step) % 24) for step in (-1, 0, 1)])
-    spread = 1.4826 * near.groupby(level=0).median().reindex(range(24)).to_numpy()
-    usual = 1.4826 * size.median()
+    size = np.abs(off)
+    near = np.concatenate([(hour + step) % 24 for step in (-1, 0, 1)])
+    spread = 1.4826 * _center(np.tile(size, 3), near, 24)
+    usual = 1.4826 * np.nanmedian(size) if not np.isnan(size).all() else np.nan
     if not usual > 0:  # a metric that hardly ever moves: count in its own unit
         return np.ones(24)
     return np.fmax(spread, 0.1 * usual)  # fmax: an hour without a value takes the floor

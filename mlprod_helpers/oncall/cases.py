@@ -53,11 +53,11 @@ def draw_case(rng, cause=None, onset=None):
     cause = str(rng.choice(list(ALARMS))) if cause is None else cause
     log = _quiet(rng)
     onset = int(rng.integers(7, DAYS - 4)) if onset is None else onset
-    at = (log["day"] >= onset).to_numpy()
-    here = at & (log["origin"] == str(rng.choice(["EWR", "JFK", "LGA"]))).to_numpy()
+    at = log["day"] >= onset
+    here = at & (log["origin"] == str(rng.choice(["EWR", "JFK", "LGA"])))
     _FAULTS[cause](log, at, here, onset, rng)
     _gaps(log, onset, rng)
-    return log, (cause, onset, ALARMS[cause])
+    return pd.DataFrame(log), (cause, onset, ALARMS[cause])
 
 
 def _quiet(rng):
@@ -76,26 +76,24 @@ def _quiet(rng):
     forecast = np.round(np.cumsum(rng.choice([-1, 1], DAYS) * rng.uniform(0.4, 3.0, DAYS)), 1)
     day = np.repeat(np.arange(DAYS), FLIGHTS)
     label = np.round(18 + 0.118 * miles * (1 + 0.004 * forecast[day]) + rng.normal(0, 6, n))
-    log = pd.DataFrame(
-        {
-            "day": day,
-            "origin": np.tile(["EWR", "JFK", "LGA"], n // 3),
-            "dest": dest,
-            "usual_distance": miles,
-            "distance": miles,
-            "wind": forecast[day],
-            "attempts": 1,
-            "latency_ms": np.round(rng.gamma(9, 12, n)),
-            "prediction": np.round(18 + 0.118 * miles * (1 + 0.004 * forecast[day])),
-            "label": label,
-        }
-    )
+    log = {  # arrays until the end: setting rows of a DataFrame takes ten times as long
+        "day": day,
+        "origin": np.array(["EWR", "JFK", "LGA"] * (n // 3), dtype=object),
+        "dest": dest,
+        "usual_distance": miles,
+        "distance": miles.copy(),
+        "wind": forecast[day],
+        "attempts": np.ones(n, dtype=int),
+        "latency_ms": np.round(rng.gamma(9, 12, n)),
+        "prediction": np.round(18 + 0.118 * miles * (1 + 0.004 * forecast[day])),
+        "label": label,
+    }
     busy = int(rng.integers(1, 6))  # before any onset
-    log.loc[log["day"] == busy, "label"] += 9
+    log["label"][day == busy] += 9
     for column, gap, days in (("label", np.nan, 6), ("attempts", 2, 4)):  # one a day
         rows = rng.choice(DAYS, days, replace=False) * FLIGHTS + rng.integers(0, FLIGHTS, days)
-        log.loc[rows, column] = gap
-    log.loc[log.index[busy * FLIGHTS + 3], "distance"] = np.nan
+        log[column][rows] = gap
+    log["distance"][busy * FLIGHTS + 3] = np.nan
     return log
 
 
@@ -103,51 +101,50 @@ def _gaps(log, onset, rng):
     """Several gaps on one day before the onset, so that neither the first gap nor the first two tell the onset."""
     day = int(rng.integers(min(7, onset - 1), onset))
     rows = day * FLIGHTS + rng.choice(FLIGHTS, 11, replace=False)
-    log.loc[rows[:3], "distance"] = np.nan
-    log["label"] = log["label"].where(log["day"] != day, log["label"].fillna(log["prediction"]))
-    log.loc[rows[3:8], "label"] = np.nan  # 14% of the day, and no more
-    log.loc[rows[8:], "attempts"] = [2, 2, 3]
-    log.loc[rows[10], "latency_ms"] = 330  # three times what is usual
+    log["distance"][rows[:3]] = np.nan
+    gap = (log["day"] == day) & np.isnan(log["label"])
+    log["label"][gap] = log["prediction"][gap]
+    log["label"][rows[3:8]] = np.nan  # 14% of the day, and no more
+    log["attempts"][rows[8:]] = [2, 2, 3]
+    log["latency_ms"][rows[10]] = 330  # three times what is usual
 
 
 def _outage(log, at, here, onset, rng):
-    log.loc[here, "prediction"] -= np.round(0.04 * log.loc[here, "usual_distance"])
-    log.loc[here, "distance"] = np.nan
+    log["prediction"][here] -= np.round(0.04 * log["usual_distance"][here])
+    log["distance"][here] = np.nan
 
 
 def _units(log, at, here, onset, rng):
     # on the first day, no flight is so far that its kilometers could not be miles
-    far, today = (log["usual_distance"] > 2000).to_numpy(), (log["day"] == onset).to_numpy()
+    far, today = log["usual_distance"] > 2000, log["day"] == onset
     out = np.flatnonzero(here & today & far)
     into = np.flatnonzero(~here & today & ~far)[: len(out)]
-    for column in (log["origin"].to_numpy(), here):
+    for column in (log["origin"], here):
         column[out], column[into] = column[into], column[out]
-    log.loc[here, "prediction"] += np.round(0.07 * log.loc[here, "usual_distance"])
-    log.loc[here, "distance"] = np.round(1.609 * log.loc[here, "usual_distance"])
+    log["prediction"][here] += np.round(0.07 * log["usual_distance"][here])
+    log["distance"][here] = np.round(1.609 * log["usual_distance"][here])
 
 
 def _stuck(log, at, here, onset, rng):
-    before = log.loc[log["day"] == onset - 1, "wind"].iloc[0]
+    wind, before = log["wind"], log["wind"][(onset - 1) * FLIGHTS]
     almost = before + (0.1 if before < round(before) else -0.1)  # and the same when rounded
     earlier = log["day"] < onset - 1
-    log.loc[earlier, "wind"] = (
-        log.loc[earlier, "wind"] + almost - log.loc[log["day"] == onset - 2, "wind"].iloc[0]
-    ).round(1)
-    log.loc[at, "wind"] = before
+    wind[earlier] = np.round(wind[earlier] + almost - wind[(onset - 2) * FLIGHTS], 1)
+    wind[at] = before
 
 
 def _no_labels(log, at, here, onset, rng):
-    log.loc[at & (log["usual_distance"] > FAR).to_numpy(), "label"] = np.nan
+    log["label"][at & (log["usual_distance"] > FAR)] = np.nan
 
 
 def _storm(log, at, here, onset, rng):
     of_a_day = np.repeat([1, 2, 3], [13, 18, 5])
-    log.loc[at, "attempts"] = np.concatenate([rng.permutation(of_a_day) for _ in range(DAYS - onset)])
-    log.loc[at, "latency_ms"] *= 3
+    log["attempts"][at] = np.concatenate([rng.permutation(of_a_day) for _ in range(DAYS - onset)])
+    log["latency_ms"][at] *= 3
 
 
 def _slow(log, at, here, onset, rng):
-    log.loc[at, "latency_ms"] *= 3
+    log["latency_ms"][at] *= 3
 
 
 _FAULTS = {
