@@ -834,7 +834,7 @@ lesson.check("3.7")
 # | --- | --- |
 # | a page | 1 |
 # | a week with unrepaired drift, including the week in which it begins | 5 |
-# | three false pages from one service | nobody reads its later pages |
+# | two false pages from one service | nobody reads its later pages |
 #
 # When somebody reads a page, the drift is repaired. A drift begins between weeks 3 and 20, and shifts three columns by 0.3 to 0.9 sd. In services with many rows, three columns also
 # shift by *less than 0.1 sd*, early and permanently. A page about these small shifts is false. Some services never drift.
@@ -859,7 +859,7 @@ pd.DataFrame(costs).rename_axis("rows a week")
 #
 # Write `alarm(observation, memory)`. It is called once a week for each service, and returns `(page, memory)`.
 #
-# - You pass if each group of services costs at most 35% of what never paging costs, and all services together at most 20%.
+# - You pass if each group of services costs at most 30% of what never paging costs, and all services together at most 20%.
 # - Try it first: `services.cost_by_size(alarm, practice)`.
 
 

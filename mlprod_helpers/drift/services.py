@@ -45,7 +45,7 @@ def busy_quarter():
 
 
 N_REFERENCE, N_COLUMNS, N_WEEKS = 10_000, 10, 26
-PAGE, WEEK, PATIENCE = 1, 5, 3
+PAGE, WEEK, PATIENCE = 1, 5, 2
 SIZES = {"few": (60, 110), "some": (600, 1_500), "many": (12_000, 30_000)}  # rows a week
 DRIFTS = {"few": (0.6, 0.9), "some": (0.3, 0.38), "many": (0.36, 0.5)}  # sd
 QUIET, CRUMB, DRIFT = 0, 1, 2
@@ -106,7 +106,7 @@ def draw_services(rng):
 
 
 def watch(policy, service):
-    """The cost of one service's half year under a policy. After three false pages nobody reads its pages any more.
+    """The cost of one service's half year under a policy. After two false pages nobody reads its pages any more.
 
     Parameters
     ----------

@@ -9,6 +9,8 @@ from scipy.stats import chi2
 from mlprod_helpers.drift.services import N_WEEKS, SIZES, cost_by_size, draw_services, never, usual_limit
 from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, exercise
 
+GROUP, ALL = 0.3, 0.2  # of what never paging costs
+
 
 @exercise(
     "3.8",
@@ -40,11 +42,11 @@ def alarm_policy(answer, rng, expect):
         expect.within(
             costs[size],
             0,
-            0.35 * silent[size],
+            GROUP * silent[size],
             f"{size} rows a week: costs {costs[size]} (never paging {silent[size]}, PSI above 0.1 {usual[size]}; "
-            f"wanted at most {0.35 * silent[size]:.0f})",
+            f"wanted at most {GROUP * silent[size]:.0f})",
         )
-    total, limit = sum(costs.values()), 0.2 * sum(silent.values())
+    total, limit = sum(costs.values()), ALL * sum(silent.values())
     with expect.defining():
         expect.within(
             total,
@@ -65,8 +67,8 @@ def _pays_on_average(answer, rng):
             costs[size] += cost
         for size, cost in cost_by_size(never, services).items():
             silent[size] += cost
-    within = all(costs[size] <= 0.35 * silent[size] for size in SIZES)
-    return within and sum(costs.values()) <= 0.2 * sum(silent.values())
+    within = all(costs[size] <= GROUP * silent[size] for size in SIZES)
+    return within and sum(costs.values()) <= ALL * sum(silent.values())
 
 
 def _unit(observation):
@@ -132,7 +134,7 @@ def never_page(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you page every week. After the third false page nobody reads them any more, and the fourth may be real. Page only if a quiet week would hardly ever have such a PSI.",
+    "you page every week. After the second false page nobody reads them any more, and the third may be real. Page only if a quiet week would hardly ever have such a PSI.",
     when=lambda seen: _complete(seen) and all(page for *_, page in _paged(seen)),
 )
 def always_page(observation, memory):
@@ -149,7 +151,7 @@ def by_the_calendar(observation, memory):
 
 
 @alarm_policy.misconception(
-    "you used one limit for all services. With few rows, chance alone exceeds a low limit, and after three false pages "
+    "you used one limit for all services. With few rows, chance alone exceeds a low limit, and after two false pages "
     "nobody reads them. With many rows, a high limit notices drift late. Let the limit depend on the number of rows.",
     when=_one_limit_for_all,
 )
@@ -227,12 +229,12 @@ def evidence_that_adds_up(observation, memory):
 
 
 for _mutant in (
-    "solution: `1` -> `2` (2)",
-    "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(high) | set(memory.get('high', []))`",
+    "alternative a_limit_that_knows_the_rows: `1` -> `2` (2)",
+    "alternative evidence_that_adds_up: `1` -> `2` (2)",
     "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(memory.get('high', []))`",
     "alternative same_column_twice: `set(high) & set(memory.get('high', []))` -> `set(high)`",
 ):
     alarm_policy.survives(
         _mutant,
-        "A policy is scored by its cost, and this one's lies near the bound: with one false page more or less, twelve services let it pass or not.",
+        "A policy is scored by its cost, and this one's lies near the bound: some draws of twelve services let it pass, others do not.",
     )
