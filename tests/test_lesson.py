@@ -1,6 +1,7 @@
 """The exercise engine: every learner mistake draws a sentence that helps, and nothing raises out of a check."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -243,6 +244,14 @@ def test_kinds_take_what_learners_mean():
     assert Array(ndim=1).take(pd.Series([1, 2]), "`a`").tolist() == [1, 2]
     assert Several(Number(), Names()).take((1, {"b", "a"}), "`f`") == (1.0, ["a", "b"])
     assert Frame(columns=("x",)).take(pd.DataFrame({"x": [1]}), "`f`").shape == (1, 1)
+
+
+def test_texts_of_numbers_are_no_array_of_numbers_however_they_are_held():
+    texts = ["1", "2"]
+    for value in (texts, np.array(texts), np.array(texts, dtype=object), pd.Series(texts), [1, "2"]):
+        with pytest.raises(Refused, match="numbers"):
+            Array().take(value, "`a`")
+    assert Array().take(pd.Series([1, Fraction(1, 2)]), "`a`").tolist() == [1, 0.5]
 
 
 def test_infinity_is_refused_where_a_whole_number_is_expected():

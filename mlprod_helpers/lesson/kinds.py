@@ -208,6 +208,8 @@ class Array(Kind):
         try:
             array = np.asarray(value)
             if array.dtype == object and self.dtype == "number":
+                if any(isinstance(each, str | bytes) for each in array.flat):
+                    raise TypeError("numpy would read texts as numbers")
                 array = array.astype(float)
         except (ValueError, TypeError):
             _refuse(name, value, wanted, "its rows differ in length or hold something else than numbers")
