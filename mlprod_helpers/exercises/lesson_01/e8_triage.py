@@ -1,6 +1,7 @@
 """Exercise 1.8, Which remedy?"""
 
 import contextlib
+import functools
 
 import numpy as np
 
@@ -51,15 +52,20 @@ def _waiting(report, memory):
     return "wait", memory
 
 
-def _costs(answer, rng, kind, lost, sign):
-    """What the answer, always waiting and the one who knows the truth cost on one drawn service."""
+def _drawn(rng, kind, lost, sign):
+    """(reports, onset) of one drawn service."""
     # where nothing needs a remedy, only weeks with few rows mislead: let them be misleading ones
     reports, onset = draw_service(rng, kind, lost, sign, weeks_to_shorten=2 if kind in CURES else 6)
     if kind == "covariate":
         # draw until the labels move, or nothing would reveal an answer that takes this for a prior shift
         reports = list(reports)
         if abs(np.mean([report["labels"] for report in reports[onset + DELAY :]])) < 0.18:
-            return _costs(answer, rng, kind, lost, sign)
+            return _drawn(rng, kind, lost, sign)
+    return reports, onset
+
+
+def _costs(answer, kind, reports, onset):
+    """What the answer, always waiting and the one who knows the truth cost on one service."""
     weeks = [{"week": week} for week in range(WEEKS)]  # all that the last two read
     return (
         _cost(answer, kind, reports, onset),
@@ -94,9 +100,8 @@ def triage(answer, rng, expect):
     bills = {name: [0, 0, 0] for name in (*MORE, "quiet")}
     for i in rng.permutation(len(STREAMS)):
         name, kind, lost, sign = STREAMS[i]
-        bills[name] = [
-            sum(pair) for pair in zip(bills[name], _costs(answer, rng, kind, lost, sign), strict=True)
-        ]
+        costs = _costs(answer, kind, *_drawn(rng, kind, lost, sign))
+        bills[name] = [sum(pair) for pair in zip(bills[name], costs, strict=True)]
     told = {
         "lost": "2 services that lose values",
         "unit": "2 services with a changed unit",
@@ -136,12 +141,20 @@ STREAMS = (
 )
 
 
+@functools.lru_cache(1000)
+def _sealed(seed, kind, lost, sign):
+    """A service of the judge: to draw it takes as long as to try an answer on it."""
+    reports, onset = _drawn(np.random.default_rng(seed), kind, lost, sign)
+    return list(reports), onset
+
+
 @triage.acceptable
 def _cheap_enough(answer, rng):
     """Whether the answer costs, over many services, no more than the statement allows, kind by kind."""
     bills = {}
-    for name, kind, lost, sign in STREAMS * 4:
-        bills[name] = np.add(bills.get(name, 0), _costs(answer, rng, kind, lost, sign))
+    for name, *service in STREAMS * 4:
+        reports, onset = _sealed(int(rng.integers(2**32)), *service)
+        bills[name] = np.add(bills.get(name, 0), _costs(answer, service[0], map(dict, reports), onset))
     near = all(bills[name][0] <= bills[name][2] + 4 * SERVICES[name] * more for name, more in MORE.items())
     return bool(near and bills["quiet"][0] <= 4 * QUIET_LIMIT)
 

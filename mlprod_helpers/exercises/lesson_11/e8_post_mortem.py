@@ -1,5 +1,7 @@
 """Exercise 11.8, A post-mortem from the log alone."""
 
+import functools
+
 import numpy as np
 
 from mlprod_helpers.lesson.contract import Function, Number, Several, Text, exercise
@@ -69,10 +71,17 @@ def post_mortem(answer, rng, expect):
         expect.equal(metric, alarm, "the same log: the alarm that was missing")
 
 
+@functools.lru_cache(50)
+def _sealed(seed):
+    """The judge's logs: to draw them takes as long as to read them."""
+    return _cases(np.random.default_rng(seed))
+
+
 @post_mortem.acceptable
 def _finds_them(answer, rng):
     """By the statement alone: cause, onset and alarm of 28 sealed logs."""
-    return all(tuple(answer(log)) == truth for _ in range(4) for log, truth in _cases(rng))
+    logs = [each for _ in range(4) for each in _sealed(int(rng.integers(2**32)))]
+    return all(tuple(answer(log.copy())) == truth for log, truth in logs)
 
 
 def _error(log):
