@@ -62,9 +62,17 @@ def safe_rate(answer, rng, expect):
         curve["p99"] *= 0.203 / target  # rounded to 10 ms, both would meet the target
         curve.loc[first - 1 : first, "p99"] = 0.203, 0.2032
         compare(curve, 0.203, "a p99 that is exactly the target meets it, and one just above does not")
+        curve, target = draw_curve(rng)
+        first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+        curve.loc[first : first + 2, "p99"] = 1.1 * target
+        curve.loc[first + 3 :, "p99"] = 0.9 * target
+        compare(curve, target, "a curve that meets the target again at its end")
     curve, target = draw_curve(rng)
     cut = curve.iloc[2:].set_axis(range(7, 7 + 3 * (len(curve) - 2), 3))
     compare(cut, target, "a curve whose index is 7, 10, 13, ...")
+    first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+    compare(curve.iloc[: first + 1], target, "a curve whose last rate is the only one that misses the target")
+    compare(curve.iloc[first - 1 :], target, "a curve whose second rate misses the target")
     calm = curve.iloc[: int(rng.integers(3, 6))]
     compare(calm, 10.0, "a curve that stays below the target to its end")
     compare(curve.iloc[:1], 10.0, "a curve with a single rate, which meets the target")
