@@ -10,6 +10,9 @@ def draw_case(rng, part=0.5):
     """Prices, traffic and a model; at the peak the traffic fills some whole machines, and `part` of one more."""
     machines = 1 if part == 0.8 else int(rng.integers(4, 10))
     seconds, busy = round(float(rng.uniform(0.02, 0.06)), 3), round(float(rng.uniform(0.5, 0.9)), 2)
+    if part == 0.9:  # many machines, and none that can work on a whole number of requests
+        machines = int(rng.integers(60, 90))
+        seconds, busy = 0.04, float(rng.choice([0.78, 0.82, 0.86]))
     if part == 0:  # powers of two: the quotient is exact in every order of operations
         seconds, busy = 0.03125, 0.5
         machines = int(rng.choice([6, 8]))  # busy for 2.5 or 3.5 machines: not whole before the division
@@ -21,7 +24,7 @@ def draw_case(rng, part=0.5):
         "seconds_per_request": seconds,
         "busy": busy,
         "machine_hour": round(float(rng.uniform(0.1, 0.9)), 2),
-        "payload_kb": float(rng.integers(2, 40)),
+        "payload_kb": float(rng.integers(2, 40)) + 0.5,
         "gb_price": round(float(rng.uniform(0.05, 0.12)), 2),
         "model_mb": float(rng.integers(5, 120)) + 0.3,  # no first load takes a whole number of seconds
         "updates_per_month": 0.5 if part == 0.8 else float(rng.integers(2, 6)),
@@ -64,6 +67,7 @@ def cloud_and_edge(answer, rng, expect):
     """`cloud_and_edge(case)`: cost of a month in the cloud, on the devices, and the seconds of the first load."""
     parts = {
         "{} machines and a little of one more": 0.02,
+        "{} machines and most of one more": 0.9,
         "most of one machine": 0.8,
         "{} machines exactly": 0.0,
     }
