@@ -43,10 +43,12 @@ def safe_entry(answer, rng, expect):
     """`safe_entry(entry, key, names)`: what the log may keep."""
     key = entry_key(rng)
     entries = [draw_entry(rng, number) for number in range(4)]
-    far = int(rng.integers(21, 50)) * 100 + 99  # above the 2,000 miles at which the record's log ends
+    far = int(rng.integers(41, 50)) * 100 + 99  # above the 2,000 miles at which the record's log ends
     entries[1][0]["features"]["distance"] = far
-    entries[2][0]["comment"] = "gate B7 frozen, McLee saw (Lee), Zoe! zoe-l+a@x-lee.example and +1 30 901820"
-    entries[2] = entries[2][0], ["Zoe", "Lee"]  # short names, not sorted
+    entries[2][0]["comment"] = (
+        "gate B7 frozen, McLee saw (Lee), Zoe! zoe-l+a@x-lee.example and +1 30 901820, Ida"
+    )
+    entries[2] = entries[2][0], ["Zoe", "Lee", "Ida"]  # three short names, not sorted
     entries[3][0]["features"]["distance"] = int(rng.integers(50, 100))  # fewer than a hundred miles: 0
     kept = [(entry, names, answer(entry, key, names)) for entry, names in entries]
     faults = {
@@ -73,7 +75,8 @@ def _leaks(entry, names, got):
     phone = next(
         iter(value["note"][1] for value in entry.values() if isinstance(value, dict) and "note" in value)
     )
-    kinds = {person["mail"]: "mail", str(entry["user_id"]): "user id", phone.split()[-1]: "phone"}
+    mails = dict.fromkeys((person["mail"], person["mail"].partition("@")[0]), "mail")
+    kinds = mails | {str(entry["user_id"]): "user id", phone.split()[-1]: "phone"}
     found = find_personal(got, names=[*names, *kinds])
     if not found:
         secret = _hashed((*names, person["mail"], person["mail"].upper()), got)
@@ -160,6 +163,7 @@ def _not_one_each(answer, kept, key, rng):
     # any two of these up to 240 apart, but not all 240: each costs a call
     users = [*range(user, user + 145), *range(user + 150, user + 241, 10)]
     users += [user + 10**places for places in range(3, 7)]
+    users += [user + 2**places for places in range(8, 20)]
     found = [str(_stand_in(answer, entry, key, names, user_id=user)) for user in users]
     if len(set(found)) < len(found):
         return f"{len(found)} users have only {len(set(found))} pseudonyms"
@@ -289,11 +293,10 @@ def _comment_kept(seen):
 
 
 def _fields_let_through(seen):
-    """Whether some fields of the entry were taken out, and others that are not listed were not."""
-    pairs = _entries(seen)
-    return any(set(got) & set(entry) - _KEPT for entry, got in pairs) and any(
-        (set(entry) - _KEPT) - set(got) for entry, got in pairs
-    )
+    """Whether some fields of the entry were taken out, and some that nobody can have listed were not."""
+    known = {"headers", *UNLISTED, *(f"{name}_id" for name in UNLISTED)}
+    more = [(set(entry) - _KEPT, set(got)) for entry, got in _entries(seen)]
+    return any(names & got - known for names, got in more) and any(names - got for names, got in more)
 
 
 def _next_to_nothing(seen):
