@@ -1,6 +1,7 @@
 """Exercise 5.7, Debug the door."""
 
 import contextlib
+import math
 
 from mlprod_helpers.lesson.contract import Function, Number, Several, Text, exercise
 
@@ -40,7 +41,7 @@ def _rows(rng, n=3):
     ]
 
 
-def _with(rng, n=3, **change):
+def _with(rng, n=5, **change):
     """Good rows, one of them changed; a field that is set to `...` is taken out."""
     rows = _rows(rng, n)
     row = rows[int(rng.integers(n))]
@@ -69,6 +70,8 @@ def draw_payloads(rng):
         return [(f"{name} = {value!r}", _with(rng, **{name: value}), 400, name) for value in values]
 
     outside = wrong("distance", -some, 0, 49.9, 5000.5, 1e9, -inf) + wrong("hour", 24, -1, 23.5, -0.5)
+    outside += wrong("distance", *map(math.nextafter, (50, 5000), (0, inf)))
+    outside += wrong("hour", *map(math.nextafter, (0, 23), (-1, inf)))
     # too large for a float
     outside.append(("distance = 10**400", _with(rng, distance=10**400), 400, "distance"))
     last = _rows(rng, LIMIT)
@@ -86,6 +89,7 @@ def draw_payloads(rng):
     }
     shapes = {
         "a payload without rows": {"flights": _rows(rng)},
+        "a payload with Rows instead of rows": {"Rows": _rows(rng)},
         "a payload that is a list of 101 rows": _rows(rng, LIMIT + 1),
         "a payload that is None": None,
         "a payload that is a text": "rows",
@@ -97,11 +101,13 @@ def draw_payloads(rng):
         "rows that are a tuple of 101": {"rows": tuple(_rows(rng, LIMIT + 1))},
         "a row that is a list": {"rows": [*_rows(rng), [700, 9]]},
         "a row that is a text": {"rows": ["distance", *_rows(rng)]},
+        "a row that is a set": {"rows": [*_rows(rng), set(FIELDS)]},
         "a row that is None": {"rows": [None]},
     }
     many = {
         "101 rows": {"rows": _rows(rng, LIMIT + 1)},
         "101 rows, the last one None": {"rows": [*_rows(rng, LIMIT), None]},
+        "101 numbers": {"rows": list(range(LIMIT + 1))},
         "300 rows": {"rows": _rows(rng, 1) * 300},
     }
     return {
