@@ -70,6 +70,9 @@ def _other_scores(y, half_lives):
         "from day 1 on": errors[:, :, 1:].mean(axis=2),
         "from day 10 on": errors[:, :, 10:].mean(axis=2),
         "on every fifth day": errors[:, :, FIRST::5].mean(axis=2),
+        "without the longest candidate": np.where(
+            center == center.max(), np.inf, errors[:, :, FIRST:].mean(axis=2)
+        ),
         "by the median error": np.median(errors[:, :, FIRST:], axis=2),
         "by the largest error": errors[:, :, FIRST:].max(axis=2),
         "by the mean of signed errors": np.abs(signed.mean(axis=2)),
