@@ -54,7 +54,7 @@ def split(answer, rng, expect):
                 (start - 2.0, np.nan),  # an old request whose label never came
                 ((start + end) / 2, np.nan),  # and one in the test
                 (start - 0.5, (start + end) / 2),  # a label that arrives during the test
-                (start - 0.5, end + 3.0),  # and one long after it
+                (start - 0.01, end + 3.0),  # and one long after it
                 (start - 0.5, start + 0.001),  # a label that just misses `start`
                 (start - 0.1, start - 0.05),  # a quick label just before `start`
                 (start - 400, start - 399),  # an old row counts like any other

@@ -69,7 +69,7 @@ def click_rates(answer, rng, expect):
             views_of_one((5.0, nan), (window + 9, nan)), "two views without a click, one of them too recent"
         )
         compare(
-            views_of_one((window, nan), (window - 0.5, nan)),
+            views_of_one((window, nan), (window - 0.01, nan)),
             "a view without a click counts as soon as it is `window` minutes old",
         )
         compare(views_of_one((now, nan), (now, 0.0)), "a view and a click at minute 0 count like any other")
