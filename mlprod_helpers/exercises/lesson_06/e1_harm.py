@@ -28,10 +28,10 @@ def _harm(steps, rate, old_error, new_error):
 )
 def harm(answer, rng, expect):
     """`harm(steps, rate, old_error, new_error)`: how many more requests fail than with the old version alone."""
-    rate = int(rng.integers(10, 60)) + 0.5
+    rate = int(rng.integers(100, 600)) + 0.5
     # with more digits than a rounded difference keeps
     old, new = round(float(rng.uniform(0.005, 0.03)), 5), round(float(rng.uniform(0.06, 0.2)), 5)
-    late = int(rng.integers(20, 60))
+    late = int(rng.integers(70, 200))
     # no whole minutes, no whole seconds
     minutes = rng.integers(2, 15, 4) + rng.choice([0.37, 0.62, 0.81], 4)
     ramp = list(zip(minutes.round(2).tolist(), (0.5, 5, 20, 50), strict=True))
@@ -46,6 +46,7 @@ def harm(answer, rng, expect):
         ([(6, 50), (6, 10)], "fewer users in the second step"),
         ([(3, 100), (late, 10)], "everybody for 3 minutes, then only one user in ten"),
         ([(0.37, 1)], "one user in a hundred for 22.2 seconds"),
+        ([(5, percent) for percent in range(5, 101, 5)], "twenty steps of 5 minutes, each 5% higher"),
     )
     with expect.defining():
         for steps, what in plans:
@@ -54,7 +55,11 @@ def harm(answer, rng, expect):
         answer(ramp, rate, old, old), 0.0, "a version that is no worse than the old one harms nobody"
     )
     expect.close(answer(ramp, rate, old, 0.0), _harm(ramp, rate, old, 0.0), "a new version that never fails")
-    expect.close(answer(ramp, rate, 0.0, new), _harm(ramp, rate, 0.0, new), "an old version that never fails")
+    expect.close(
+        answer(ramp, rate, 0.0, 1.0),
+        _harm(ramp, rate, 0.0, 1.0),
+        "an old version that never fails, a new one that always does",
+    )
     slow = round(float(rng.uniform(0.2, 0.8)), 2)
     expect.close(answer(ramp, slow, old, new), _harm(ramp, slow, old, new), "less than one request a second")
     expect.close(answer([], rate, old, new), 0.0, "a plan without steps harms nobody")
