@@ -84,10 +84,11 @@ def split_check(answer, rng, expect):
     _ask(expect, answer, rng, three, users, ("c", 5.0), "three versions, and the one with 30% loses users")
     _ask(expect, answer, rng, three, users, ("b", 1.0), "three versions and a fair split")
     # "a" has the smallest ratio; "b" lacks more users, and more standard errors; "b" is the first that lacks any, "d" the last
-    weights = {"c": 45, "b": 40, "a": 5, "d": 10}
-    shares = {"c": 0.65, "b": 0.25, "a": 0.02, "d": 0.08}
-    odd = {name: round(users * share) for name, share in shares.items()}
-    log = _log(rng, odd, {name: 2 * users * weight / 100 for name, weight in weights.items()})
+    weights = {"c": 45, "b": 42, "a": 3, "d": 10}
+    shares = {"c": 0.65, "b": 0.25, "a": 0.01, "d": 0.09}
+    # few enough that the p-value has to be right, to 5%, and that less than 5 users of "a" are planned
+    odd = {name: round(users / 3.5 * share) for name, share in shares.items()}
+    log = _log(rng, odd, {name: users * weight / 200 for name, weight in weights.items()})
     _compare(expect, answer(log, weights), odd, weights, "three of four versions lose users")
     _ask(expect, answer, rng, half, users, ("v1", 2.5), "a p-value of about 0.01")
     _ask(expect, answer, rng, half, users, ("v1", 3.21), "a p-value just above 0.001")
