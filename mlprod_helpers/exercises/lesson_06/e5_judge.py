@@ -55,26 +55,28 @@ def judge(answer, rng, expect):
     outage = float(rng.uniform(0.3, 0.45))
     big, small = _near(rng, 40_000), _near(rng, 6000)  # a small airport: the mean of all does not show it
     fails = small, _told(150, int(rng.integers(9, 14)))
-    slow = small, _told(150, 0, round(float(rng.uniform(450, 900)), 1))
+    slow = small, _told(150, 0, round(float(rng.uniform(550, 900)), 1))  # beyond 2.5 times the old one, too
     best = {"old": (0.05, 200.0), "new": (0.004, 150.0)}
-    more = ["ATL", "Den Haag", "SFO-2", "Boston", "lhr"][: int(rng.integers(3, 6))]
+    more = ["ATL", "Den Haag", "SFO-2", "Boston", "lhr", "GIG", "Oslo"][: int(rng.integers(6, 8))]
     p99 = 2.0 * int(rng.integers(40, 80))  # even, so that 1.5 times is whole
 
     with expect.defining():
         told = _pair(rng, {one: fails, other: (big, _near(rng, 9000))})
-        _says(expect, answer, told, "fail", "it fails at one small airport alone", names=one)
+        _says(expect, answer, told, "fail", "it fails at one small airport alone", names=[one])
         told = _pair(rng, {one: (small, _told(few, 1))})
         _says(expect, answer, told, "nodata", f"one airport has {few} requests, the others are fine")
         _says(expect, answer, _pair(rng), "pass", "as good as the old version")
         told = _pair(rng, old=(outage, 200.0))
         _says(expect, answer, told, "pass", "an outage that hits both versions equally")
     _says(expect, answer, _pair(rng, **best), "pass", "better than the old version")
-    told = _pair(rng, new=(float(rng.uniform(0.07, 0.1)), 200.0))
-    _says(expect, answer, told, "fail", "worse at each airport")
+    told = _pair(rng, airports=more, new=(float(rng.uniform(0.07, 0.1)), 200.0))
+    _says(expect, answer, told, "fail", f"worse at each of {len(more)} airports", names=more)
     told = _pair(rng, {one: slow, other: (big, _near(rng, 9000))})
-    _says(expect, answer, told, "fail", "slow at one small airport, without an error", names=one)
+    _says(expect, answer, told, "fail", "slow at one small airport, without an error", names=[one])
+    told = _pair(rng, {one: fails, other: slow}, first=third)
+    _says(expect, answer, told, "fail", "two of three airports fail", names=(one, other))
     told = _pair(rng, {one: (small, _told(150, 12, 600.0)), other: (big, _near(rng, 9000))})
-    _says(expect, answer, told, "fail", "more errors and slow at one small airport", names=one)
+    _says(expect, answer, told, "fail", "more errors and slow at one small airport", names=[one])
     told = _pair(rng, {one: (small, _told(150, 3, 80.0))})
     _says(expect, answer, told, "pass", "less than half the old p99 at one small airport")
     nobody = {airport: (None, _told(0)) for airport in AIRPORTS}
@@ -82,17 +84,17 @@ def judge(answer, rng, expect):
     for first, when in ((one, "after"), (other, "before")):
         told = _pair(rng, {one: (small, _told(few, few // 2, 900.0)), other: fails}, first=first)
         what = f"one airport fails and comes {when} another where half of {few} requests fail"
-        _says(expect, answer, told, "fail", what, names=other)
+        _says(expect, answer, told, "fail", what, names=[other])
     told = _pair(rng, {one: (small, _told(few, few // 2, 900.0))})
     _says(expect, answer, told, "nodata", f"half of the {few} requests of one airport fail")
     told = _pair(rng, {one: (small, _told(few, few, 900.0))})
     _says(expect, answer, told, "nodata", f"all {few} requests of one airport fail")
     told = _pair(rng, {one: (_told(1000, 0), _told(100, 3))})
-    _says(expect, answer, told, "fail", "3 errors of 100, before none", names=one)
+    _says(expect, answer, told, "fail", "3 errors of 100, before none", names=[one])
     stable, canary = _pair(rng, {more[1]: fails}, airports=[*more, one])
     canary[more[1]] = canary.pop(more[1])
     what = f"{len(more) + 1} airports, and the last one fails"
-    _says(expect, answer, (stable, canary), "fail", what, names=more[1])
+    _says(expect, answer, (stable, canary), "fail", what, names=[more[1]])
     # the new version meets the bad airport more often than the old one: each is as before, their mean is not
     mixed = {one: (_told(20_000, 200), _told(200, 2)), other: (_told(2_000, 200), _told(2_000, 200))}
     _says(
@@ -105,9 +107,14 @@ def judge(answer, rng, expect):
     told = _pair(rng, {one: (_told(1000, 0), _told(100, 2)), other: (_told(1000, 0), _told(1000, 20))})
     _says(expect, answer, told, "pass", "100 requests, exactly 2 points more errors")
     told = _pair(rng, {one: (_told(20_000, 200), _told(2000, 61))})
-    _says(expect, answer, told, "fail", "2.05 points more errors", names=one)
+    _says(expect, answer, told, "fail", "2.05 points more errors", names=[one])
     told = _pair(rng, {one: (_told(20_000, 200), _told(2000, 59))})
     _says(expect, answer, told, "pass", "1.95 points more errors")
+    many = int(rng.integers(360, 440))  # 2% of the errors, or of the other requests, are no 2 points
+    told = _pair(rng, {one: (_told(1000, many), _told(1000, many + 17))}, old=(outage, 200.0))
+    _says(expect, answer, told, "pass", "an outage, and 1.7 points more errors")
+    told = _pair(rng, {one: (_told(1000, many), _told(1000, many + 23))}, old=(outage, 200.0))
+    _says(expect, answer, told, "fail", "an outage, and 2.3 points more errors", names=[one])
     exact = _told(1000, 20, p99), _told(100, 2, 1.5 * p99)
     _says(expect, answer, _pair(rng, {one: exact}), "pass", "p99 exactly 1.5 times the old one")
     # neither rounded ms nor a rounded ratio will do
@@ -115,19 +122,21 @@ def judge(answer, rng, expect):
     told = _pair(rng, {one: (_told(1000, 20, p99 + 0.9), after)})
     _says(expect, answer, told, "pass", "p99 a little less than 1.5 times the old one")
     told = _pair(rng, {one: (_told(1000, 20, p99 + 0.6), after)})
-    _says(expect, answer, told, "fail", "p99 a little more than 1.5 times the old one", names=one)
+    _says(expect, answer, told, "fail", "p99 a little more than 1.5 times the old one", names=[one])
     told = _pair(rng, {one: (_told(1000, 20), _told(99, 30, 999.0)), third: (small, _told(100, 1))})
     _says(expect, answer, told, "nodata", "99 requests are too few, 100 are enough")
 
 
-def _says(expect, answer, told, want, what, names=None):
-    """One verdict; the reason of a failure names the airport that fails, and no other."""
+def _says(expect, answer, told, want, what, names=()):
+    """One verdict; the reason of a failure names at least one airport that fails, and no other."""
     outcome, reason = answer(*told)
     named = [airport for airport in told[0] if airport in reason]
-    ok = outcome == want and (names is None or named == [names])
+    ok = outcome == want and (want != "fail" or set() < set(named) <= set(names))
     why = f'your judge says "{outcome}"'
     if outcome == want:
-        why = f"the reason names {', '.join(named) or 'no airport'}: name the one that fails, and only that"
+        why = (
+            f"the reason names {', '.join(named) or 'no airport'}: name at least one that fails, and no other"
+        )
     expect.true(ok, what, f"{why}. {_summary_of(*told)}")
 
 
