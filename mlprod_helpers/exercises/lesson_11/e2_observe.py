@@ -130,6 +130,10 @@ def observe(answer, rng, expect):
             expect.equal(answer(*given), _truth(*given), what)
     given = _zeros(rng)
     expect.equal(answer(*given), _truth(*given), "0 as a value or as a limit")
+    quiet = int(rng.integers(11, 15))
+    history = {"error_mean": [5.0] * quiet + [12.004], "requests": [3000] * quiet + [2999]}
+    given = history, {"error_mean": [1.0, 12.0], "requests": [3000, 7000]}, {}
+    expect.equal(answer(*given), _truth(*given), "a little outside, after many usual values")
 
 
 @observe.inputs
