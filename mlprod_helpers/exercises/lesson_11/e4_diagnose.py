@@ -67,6 +67,11 @@ def diagnose(answer, rng, expect):
         "its sign is explained": {"signs": ["e"], "explains": []},
         "same sign": {"signs": ["f", "a"], "explains": []},
     }
+    count = int(rng.integers(9, 12))
+    long = {
+        f"cause {i}": {"signs": [f"a{i}", f"b{i}", f"c{i}"], "explains": [f"d{i}", f"e{i}", f"c{i + 1}"]}
+        for i in range(count)
+    }
     apart = [inputs, "attempts", "latency_p95", "error_mean"]
     just, few = int(rng.integers(100, 900)), int(rng.integers(200, 900))
     cases = (
@@ -93,6 +98,12 @@ def diagnose(answer, rng, expect):
         ((["error_mean", "requests"], renamed, None), "drift and traffic under other names"),
         ((_shuffled(rng, apart), RUNBOOK, None), "two causes, and each explains one metric"),
         ((["e", "a"], shared, None), "two causes have the same sign, and a third one is explained"),
+        ((["e"], shared, None), "a cause explains its only sign"),
+        ((_shuffled(rng, [f"c{i}" for i in range(count)]), long, None), "a long runbook"),
+        (
+            (["error_bias", "requests", "latency_p95"], dict(reversed(RUNBOOK.items())), None),
+            "the runbook from last to first, so that drift comes first",
+        ),
         (
             ([], RUNBOOK, {"requests": 9 * just + 5, "planned": 10 * just + 6}),
             "just under 90% of the requests",
