@@ -21,13 +21,14 @@ MIXED = {  # actions that differ in one setting, repeated ones, and two retraini
         {"do": "limit_retries", "most": 2},
         {"do": "page", "team": "ml"},
         {"do": "page", "team": "ml"},
+        {"do": "retrain"},
         {"do": "restore", "what": "wind"},
     ],
     "ebb": [
         {"do": "limit_retries", "most": 1},
         {"do": "retrain", "days": 14},
         {"do": "retrain", "half_life": 14},
-        {"do": "start", "version": "c1", "days": 14},
+        {"do": "start", "version": "retrain 2", "days": 14},
         {"do": "roll_back", "what": "wind"},
         {"do": "page", "team": "ml"},
         {"do": "page", "team": "privacy"},
@@ -104,6 +105,10 @@ def act(answer, rng, expect):
         ),
         (([names[cause] for cause in MIXED], mixed, {}, day, True), "another playbook"),
         ((["holiday"], PLAYBOOK, {}, day, True), "a cause without actions"),
+        (
+            (rng.permutation(list(PLAYBOOK)).tolist(), PLAYBOOK, {"drift": day + 90}, day + 100, True),
+            "all causes on one morning",
+        ),
         (([], PLAYBOOK, {"drift": 3}, day, True), "no causes"),
     )
     results = [answer(*copy.deepcopy(given)) for given, _ in cases]
