@@ -92,6 +92,7 @@ def verify(answer, rng, expect):
     cases = (
         (([seen], {"m": [inside, below, inside, inside]}, usual, []), "two quiet mornings after a low one"),
         (([seen], {"m": [inside, inside]}, usual, []), "only two mornings are known"),
+        (([seen], {"m": [inside] * 12 + [above, inside]}, usual, []), "unusual after twelve quiet mornings"),
         (([seen], {"m": [inside, inside, None, inside]}, usual, []), "one of the last three is unknown"),
         (
             ([seen], {"m": [inside, above, inside, None, inside]}, usual, []),
@@ -130,12 +131,12 @@ def verify(answer, rng, expect):
         ),
         (
             (
-                [of_m, hidden, of_both[1], again],
-                {"m": [inside] * 3, "n": [of_n] * 3},
+                [of_m, hidden, of_both[1], again, share],
+                {"m": [inside] * 3, "n": [of_n] * 3, "share": [-width / 2] * 3},
                 usual,
                 [_page(team, 25, "repaired")],
             ),
-            "four fixes, and all causes are gone",
+            "five fixes, and all causes are gone",
         ),
         ((of_both, mixed, usual, []), "two metrics, each with a range of its own"),
         (
