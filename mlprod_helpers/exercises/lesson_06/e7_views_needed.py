@@ -30,6 +30,7 @@ def views_needed(answer, rng, expect):
     draws = [
         (round(float(rng.uniform(0.003, 0.006)), 4), 0.2, 0.8),
         (round(float(rng.uniform(0.02, 0.05)), 3), 0.1, 0.98),
+        (round(float(rng.uniform(0.0003, 0.0006)), 5), 0.01, 0.8),
         (round(float(rng.uniform(0.05, 0.2)), 2), -0.1, 0.8),
         # a pooled variance would not do here; the arcsine and `requests_needed`, which pools it for the bar alone, would
         (0.6, round(float(rng.uniform(0.37, 0.39)), 3), 0.95),
@@ -86,7 +87,7 @@ def _views_by(formula):
 
     def when(seen):
         calls = [call for call in seen.calls if call.name == "views_needed"]
-        return len(calls) == 6 and all(
+        return len(calls) == 7 and all(
             math.isclose(call.output, formula(*call.given), rel_tol=0.03) for call in calls
         )
 
