@@ -101,6 +101,7 @@ def alert(answer, rng, expect):
     turned, sides = _turned(rng)
     reversed_ = {name: rule | {"severity": _other(rule["severity"])} for name, rule in turned.items()}
     similar = [f"{name}_jfk" for name in sides]  # other metrics, whose names contain those of `out`
+    at_jfk = {f"{name}_jfk": {"bad": "up", "severity": "ticket"} for name in EXPLAINED}
     everything = _shuffled(rng, {name: "low" if name == "labels_share" else "high" for name in RULES})
     some = _of_each_severity(rng, rules, ["failed_share", "error_mean", "missing_share", "attempts"], 1)
     again = _of_each_severity(rng, rules, [name for name in OTHERS if name != "wind"], 2)
@@ -122,6 +123,10 @@ def alert(answer, rng, expect):
         (
             (harmless | {"wind": "low", "mismatch_share": "low"}, rules, [], event),
             "good values on such a day",
+        ),
+        (
+            (dict.fromkeys(at_jfk, "high"), at_jfk, list(EXPLAINED), event),
+            "other metrics, whose names begin like those that are explained or open",
         ),
     )
     for number, (given, what) in enumerate(cases):
