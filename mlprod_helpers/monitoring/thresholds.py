@@ -78,7 +78,7 @@ def _slots(index, per):
 
 def _center(values, slot, count):
     """Median of each slot: array of shape (count,), NaN for a slot without a value."""
-    # a group-by does the same, ten times as slowly
+    # with a group-by, a whole `choose_threshold` takes twice as long
     known = ~np.isnan(values)
     values, slot = values[known], slot[known]
     values = values[np.lexsort((values, slot))]

@@ -143,7 +143,7 @@ STREAMS = (
 
 @functools.lru_cache(1000)
 def _sealed(seed, kind, lost, sign):
-    """A service of the judge: to draw it takes as long as to try an answer on it."""
+    """A service for the judge, drawn only once: drawing takes far longer than trying an answer."""
     reports, onset = _drawn(np.random.default_rng(seed), kind, lost, sign)
     return list(reports), onset
 

@@ -73,7 +73,7 @@ def post_mortem(answer, rng, expect):
 
 @functools.lru_cache(50)
 def _sealed(seed):
-    """The judge's logs: to draw them takes as long as to read them."""
+    """The logs for the judge, drawn only once: drawing takes as long as reading."""
     return _cases(np.random.default_rng(seed))
 
 
