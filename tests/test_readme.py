@@ -60,3 +60,9 @@ def test_the_two_commands_and_the_files_that_the_readme_names_exist():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_each_benchmark_that_the_readme_cites_has_its_figures_in_the_results():
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    cited = set(re.findall(r"`(bench_\w+\.py)`", README))
+    assert cited and cited <= set(re.findall(r"(?m)^## (bench_\w+\.py)$", results))
