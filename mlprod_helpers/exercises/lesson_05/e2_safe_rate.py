@@ -25,9 +25,14 @@ def draw_curve(rng):
     return pd.DataFrame({"rate": rate, "throughput": done, "mean": mean, "p99": p99}), target
 
 
+def _misses(curve, target):
+    """The rows whose p99 is above the target, by their position."""
+    return np.flatnonzero(curve["p99"].to_numpy() > target)
+
+
 def highest_safe(curve, target):
     """The highest rate up to which each measured p99 meets the target; 0 if not even the first does."""
-    misses = np.flatnonzero(curve["p99"].to_numpy() > target)
+    misses = _misses(curve, target)
     end = misses[0] if len(misses) else len(curve)
     return float(curve["rate"].iloc[end - 1]) if end else 0.0
 
@@ -58,19 +63,19 @@ def safe_rate(answer, rng, expect):
         for number in range(4):
             curve, target = draw_curve(rng)
             compare(curve, target, f"curve {number + 1}, target {1000 * target:.0f} ms")
-        first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+        first = _misses(curve, target)[0]
         curve["p99"] *= 0.203 / target  # rounded to 10 ms, both would meet the target
         curve.loc[first - 1 : first, "p99"] = 0.203, 0.2032
         compare(curve, 0.203, "a p99 that is exactly the target meets it, and one just above does not")
         curve, target = draw_curve(rng)
-        first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+        first = _misses(curve, target)[0]
         curve.loc[first : first + 2, "p99"] = 1.1 * target
         curve.loc[first + 3 :, "p99"] = 0.9 * target
         compare(curve, target, "a curve that meets the target again at its end")
     curve, target = draw_curve(rng)
     cut = curve.iloc[2:].set_axis(range(7, 7 + 3 * (len(curve) - 2), 3))
     compare(cut, target, "a curve whose index is 7, 10, 13, ...")
-    first = int(np.flatnonzero(curve["p99"].to_numpy() > target)[0])
+    first = _misses(curve, target)[0]
     compare(curve.iloc[: first + 1], target, "a curve whose last rate is the only one that misses the target")
     compare(curve.iloc[first - 1 :], target, "a curve whose second rate misses the target")
     calm = curve.iloc[: int(rng.integers(3, 6))]
