@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from measured import record
 
 from mlprod_helpers.serving import Deployment, Lab
 from mlprod_helpers.serving.processes import HOST, clear_old_folders
@@ -174,6 +175,7 @@ def main():
     print(
         f"start of two services and a router: median {np.median(starts):.2f} s, longest {max(starts):.2f} s"
     )
+    record("labs ended, forgotten, killed, or killed while they start", times, left=sum(lost.values()))
     for what, n in lost.items():
         print(f"{what:20} left {n:3d}   target 0   {'met' if not n else 'MISSED'}")
     return 1 if any(lost.values()) else 0

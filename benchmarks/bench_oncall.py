@@ -196,9 +196,8 @@ def balanced_fives(scales, tried=300_000, kept=60):
     """
     nothing, _, best = scales.T
     seasons = range(len(scales))
-    costs = [
-        [cost_of(policy, seed) for policy in KNOWN] for seed in seasons
-    ]  # the world of a season is made once
+    # season by season, so that the world of each is made once
+    costs = [[cost_of(policy, seed) for policy in KNOWN] for seed in seasons]
     won = nothing - np.transpose(costs)
     held = np.array([[kind in kinds_in(seed) for kind in oncall.KINDS] for seed in seasons])
     rng = np.random.default_rng(0)

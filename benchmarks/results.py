@@ -66,6 +66,7 @@ BENCHMARKS = {
     "drift_report": Benchmark("--rows {n} --repeats 3", (10_000, 30_000, 100_000), peers=".venv-peers"),
     "explore": Benchmark(packages=("matplotlib", "ipywidgets")),
     "router": Benchmark("--requests 2000 --runs 3"),
+    "lab": Benchmark(long=True),
     "serving": Benchmark(peers=".venv-peers-serving", packages=("fastapi",), long=True),
     "grade": Benchmark(peers=".venv-peers-grade", long=True),
     "oncall": Benchmark("100", long=True),
