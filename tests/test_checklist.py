@@ -478,10 +478,55 @@ def test_people_are_found_in_free_text(text, kind):
     assert find_personal(mask(text, names=["Ada"]), names=["Ada"]) == []
 
 
-NOBODY = """2013-01-01 05:15:00; 2013-01-01T05:15:00Z; 1 Jan 2013, 10:15; 200 ms at 40 QPS; 0.123456789; flight 1545 from JFK;
-12345678901; 3.14159265; version 1.2.3; 1e-05; Adapter; v2 (a1b2c3d4e5f60718)""".replace("\n", " ").split(
-    "; "
+@pytest.mark.parametrize(
+    "marked",  # the trace between bars
+    [  # Presidio, test_email_recognizer.py
+        "|info@presidio.site|",
+        "try one of these emails: |info@presidio.site| or |anotherinfo@presidio.site|",
+        "my email is |user@xn--80ak6aa92e.com| today",
+        "|a@xn--d1acufc.xn--p1ai|",
+        "my email is info@presidio.",
+        "this is not an email: hello-world here",
+        # test_ip_recognizer.py
+        "microsoft.com |192.168.0.1|",
+        "my ip: |684D:1111:222:3333:4444:5555:6:77|",
+        "684D:1111:222:3333:4444:5555:77",
+        "|2345:0425:2CA1:0000:0000:0567:5673:23b5|",
+        "|2345:0425:2CA1::0567:5673:23b5|",
+        "connecting from |::1|",
+        "|fe80::1%eth0|",
+        "|A099::09C0:876A:130B|",
+        "Connect to [|2001:db8::1|]:8080",
+        "Gateway: |fe80::1| on interface",
+        "SSH to user@|2001:db8::1|",
+        "Server IP: |2400:c401::5054:ff:fe1b:b031|.",
+        "Connect to |::ffff:10.0.0.1| now",
+        "|::ffff:0:192.168.1.1|",
+        "|64:ff9b::192.0.2.1|",
+        "|0:0:0:0:0:FFFF:129.144.52.38|",
+        "|2001:db8:0:0:0:0:192.168.1.1|",
+        "IPs: |192.168.1.1|, |10.0.0.1|, |2001:db8::1|",
+        "Prefix: |2001:db8::|/32",
+        # test_phone_recognizer.py
+        "My US number is |(415) 555-0132|, and my international one is |+1 415 555 0132|",
+        "My Israeli number is |09-7625400|",
+        "United States: |(415)555-0132|",
+        "US: |415-555-0132|",
+        "BR: |+55 11 98456 5666|",
+        "My Japanese number is |090-1234-5678|",
+        "my international one is |+44 (20) 7123 4567|",
+        "my international one is |+91 4155550132|",
+        "my international one is |+33 1 42 68 53 00|",
+    ],
 )
+def test_what_presidios_own_suite_finds_is_found_whole(marked):
+    parts = marked.split("|")
+    assert {trace.text for trace in find_personal("".join(parts))} == set(parts[1::2])
+
+
+NOBODY = """2013-01-01 05:15:00; 2013-01-01T05:15:00Z; 1 Jan 2013, 10:15; 200 ms at 40 QPS; 0.123456789; flight 1545 from JFK;
+12345678901; 3.14159265; version 1.2.3; 1e-05; Adapter; v2 (a1b2c3d4e5f60718); (2013 2014); std::vector; ::;
+aa:bb:cc:dd:ee:ff; 1:2:3:4:5:6:7:8:9""".replace("\n", " ").split("; ")
 
 
 @pytest.mark.parametrize("text", NOBODY)
@@ -596,6 +641,14 @@ def test_a_segment_with_few_rows_gets_no_interval_and_proves_nothing():
     ):
         with pytest.raises(RecordError):
             call()
+
+
+def test_k_anonymity_is_that_of_sweeneys_example():
+    # Sweeney (2002), figure 2: race, birth, gender and ZIP of eleven rows, k = 2
+    rows = ["B65m0214"] * 2 + ["B65f0213"] * 2 + ["B64f0213"] * 2 + ["W64m0213"] * 3 + ["W67m0213"] * 2
+    log = pd.DataFrame([(row[0], row[1:3], row[3], row[4:]) for row in rows], columns=list("abcd"))
+    assert k_anonymity(log, list("abcd")) == 2
+    assert rare_groups(log, list("abcd"), 3).tolist() == [2, 2, 2, 2]
 
 
 def test_k_anonymity_counts_missing_values_and_no_empty_categories():

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import re
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -14,8 +15,11 @@ from mlprod_helpers.checklist.parts import Evidence
 from mlprod_helpers.requestlog.table import is_missing
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_IP = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
-_PHONE = re.compile(r"(?<![\w.:])(?:\+|\(0)?\d[\d ()/.-]{5,}\d(?![\w:])")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_IPV6 = re.compile(
+    r"(?<![\w.])(?:[\da-fA-F]{0,4}:){2,8}(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-fA-F]{1,4})?(?:%\w+)?(?![\w:])"
+)
+_PHONE = re.compile(r"(?<![\w.:])(?:\+|\((?=[\d ]{1,6}\)))?\d[\d ()/.-]{5,}\d(?![\w:])")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}\.\d{1,2}\.\d{4}")
 _PERSONAL_KEYS = re.compile(
     r"(?:^|[_\W])(?:e?mail|phone|mobile|first_?name|last_?name|full_?name|surname|name|address|street|birth(?:day|date)?"
@@ -36,7 +40,9 @@ def find_personal(value, *, names=()):
     """Where a log entry names a person: nested fields, keys and free text are searched.
 
     Rules find what has a shape: mail addresses, phone numbers, IP addresses, keys such as "birthday", and the names
-    you give. A name in free text that nobody listed stays unseen, so an empty result is no proof.
+    you give. A name in free text that nobody listed stays unseen, so an empty result is no proof. Digits in a row are
+    taken for an id unless they begin with + or 0. What could be a phone number or an address counts as one; the length
+    of a network (/24) is no part of it.
 
     Parameters
     ----------
@@ -91,18 +97,27 @@ def _in_text(text, path, names):
 def _spans(text, names):
     """(kind, (start, end)) of what names a person in a text; the surest kind first, none twice."""
     taken = []
-    for kind, pattern in [
-        ("mail", _MAIL),
-        *(("name", name) for name in names),
-        ("ip", _IP),
-        ("phone", _PHONE),
+    for kind, pattern, is_one in [
+        ("mail", _MAIL, bool),
+        *(("name", name, bool) for name in names),
+        ("ip", _IPV6, _is_ipv6),
+        ("ip", _IPV4, bool),
+        ("phone", _PHONE, _is_phone),
     ]:
         for match in pattern.finditer(text):
             start, end = match.span()
             free = all(end <= low or high <= start for low, high in taken)
-            if free and (kind != "phone" or _is_phone(match.group())):
+            if free and is_one(match.group()):
                 taken.append((start, end))
                 yield kind, (start, end)
+
+
+def _is_ipv6(text):
+    """An IPv6 address; a time of day and a hardware address have colons too, and :: alone is nobody's."""
+    try:
+        return int(ipaddress.IPv6Address(text)) > 0
+    except ValueError:
+        return False
 
 
 def _is_phone(text):
@@ -110,7 +125,7 @@ def _is_phone(text):
     digits = re.sub(r"\D", "", text)
     if not 7 <= len(digits) <= 15 or _DATE.match(text) or re.fullmatch(r"\d*\.\d+|\d+(?:\.\d+)?e-?\d+", text):
         return False
-    return text[0] in "+(0" or len(re.findall(r"[ ()/.-]+", text)) >= 2
+    return text[0] in "+0" or text[:2] == "(0" or len(re.findall(r"[ ()/.-]+", text.lstrip("("))) >= 2
 
 
 def mask(text, *, names=()):
