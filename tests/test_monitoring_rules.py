@@ -9,7 +9,7 @@ from mlprod_helpers.monitoring import shops
 from mlprod_helpers.monitoring.budget import SRE_WORKBOOK, BurnRule, ErrorBudget, evaluate_burn
 from mlprod_helpers.monitoring.evaluation import grouped, judge
 from mlprod_helpers.monitoring.plan import MonitoringPlan, Row
-from mlprod_helpers.monitoring.rules import Rule, evaluate, states
+from mlprod_helpers.monitoring.rules import Rule, duration, duration_text, evaluate, states
 from mlprod_helpers.monitoring.thresholds import choose_threshold
 
 
@@ -34,6 +34,54 @@ def test_states_are_those_of_a_loop(hours):
     values[rng.random(2000) < 0.1] = np.nan
     rule = Rule("x", above=2.5, for_=f"{hours}h")
     assert states(rule, frame(values))[rule.name].tolist() == by_loop(rule, values)
+
+
+@pytest.mark.parametrize(
+    ("rule", "every", "values", "published"),
+    [
+        # Prometheus, manager_test.go, TestAlertingRule: both instances
+        (Rule("x", below=100, for_="1m"), "5min", [75, 85, 95, 105, 105, 95, 85], "-ff---f"),
+        (Rule("x", below=100, for_="1m"), "5min", [80, 90, 100, 110, 120, 130, 140], "-f-----"),
+        # alerting_test.go, TestPendingAndKeepFiringFor
+        (Rule("x", above=50, for_="1m"), "1min", [75, 10, 10, 10], "----"),
+        # promtool, unittest.yml, InstanceDown: pending at 0 and 4 min, firing at 5 min
+        (Rule("x", below=1, for_="5m"), "1min", [0] * 8, "-----fff"),
+    ],
+)
+def test_alerts_fire_when_those_of_prometheus_own_suite_do(rule, every, values, published):
+    index = pd.date_range("2024-01-01", periods=len(values), freq=every, tz="UTC")
+    fires = states(rule, pd.DataFrame({"x": values}, index, dtype=float))[rule.name]
+    assert "".join("f" if on else "-" for on in fires) == published
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds", "written"),
+    [  # prometheus/common, time_test.go, TestParseDuration; whole weeks are written as days here
+        ("0w", 0, "0s"),
+        ("0s", 0, "0s"),
+        ("324ms", 324, "324ms"),
+        ("3s", 3_000, "3s"),
+        ("5m", 300_000, "5m"),
+        ("1h", 3_600_000, "1h"),
+        ("4d", 345_600_000, "4d"),
+        ("4d1h", 349_200_000, "4d1h"),
+        ("14d", 1_209_600_000, "14d"),
+        ("3w", 1_814_400_000, "21d"),
+        ("3w2d1h", 1_990_800_000, "23d1h"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_durations_mean_what_prometheus_says(text, milliseconds, written):
+    assert duration(text) == pd.Timedelta(milliseconds, "ms")
+    assert duration_text(duration(text)) == written
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "1y1m1d", "d", "294y", "200y10400w", "107675d", "2584200h", "", "-3s", "-1w"]
+)
+def test_durations_that_prometheus_refuses_are_refused(text):  # time_test.go, TestParseBadDuration
+    with pytest.raises(ValueError, match="duration"):
+        duration(text)
 
 
 def test_incidents_are_caught_late_or_missed_and_pages_true_or_false():
@@ -79,6 +127,12 @@ def test_the_workbook_s_rules_use_up_the_parts_of_the_budget_that_it_names():
     assert rows == [(14.4, 1, "page"), (6, 6, "page"), (1, 72, "ticket")]
     assert [round(rule.consumed, 9) for rule in SRE_WORKBOOK] == [0.02, 0.05, 0.1]
     assert all(rule.long == 12 * rule.short for rule in SRE_WORKBOOK)
+    # its table of burn rates, and the detection times of its first alerts
+    budget = ErrorBudget(0.999)
+    assert [round(budget.burn_rate(share), 9) for share in (0.001, 0.002, 0.01, 1)] == [1, 2, 10, 1000]
+    assert BurnRule(36, "1h", "5m").consumed == pytest.approx(0.05)
+    times = [BurnRule(1, long, "5m").detection_time(budget, 1.0) for long in ("10m", "36h")]
+    assert [time.total_seconds() for time in times] == pytest.approx([0.6, 130], abs=0.5)
 
 
 @pytest.mark.parametrize("seed", range(5))

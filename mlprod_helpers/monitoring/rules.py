@@ -42,7 +42,7 @@ class Rule:
     The condition is an "or" of what is given: above a threshold, below one. It is looked at once at the end of each
     window and has to hold at every look for the duration `for_`. So on hourly windows `for_="0h"` fires at the end
     of the first bad window and `for_="2h"` at the end of the third. A missing window says nothing: a pending alert
-    begins anew, and a firing one ends, as in Prometheus for a series without a sample.
+    begins anew, and a firing one ends, as in Prometheus for a series without a sample and without `keep_firing_for`.
 
     Parameters
     ----------
@@ -131,6 +131,8 @@ class Rule:
 def duration(value, name="duration"):
     """A length of time as a Timedelta: from "2h", "90m", "1d12h", a timedelta, or 0.
 
+    The spellings of pandas are read as well ("5min"), but no years, which Prometheus knows.
+
     Raises
     ------
     ValueError : for a negative one, a bare number, and what is finer than a millisecond (Prometheus' own limit).
@@ -143,8 +145,10 @@ def duration(value, name="duration"):
     if not isinstance(value, str | timedelta | np.timedelta64):
         raise ValueError(f"{name} is {value!r}, but a duration needs its unit: '2h', '90m', '1d'.")
     try:
-        # pandas writes days with a capital, Prometheus does not
-        length = pd.Timedelta(re.sub(r"(?<=\d)d", "D", value) if isinstance(value, str) else value)
+        # pandas writes days and weeks with a capital, Prometheus does not
+        if isinstance(value, str):
+            value = re.sub(r"(?<=\d)[dw]", lambda unit: unit[0].upper(), value)
+        length = pd.Timedelta(value)
     except ValueError:
         raise ValueError(
             f"{name} is {value!r}, which is no duration: write '2h', '90m' or '1d12h'."
@@ -157,7 +161,7 @@ def duration(value, name="duration"):
 
 
 def duration_text(length):
-    """A duration as Prometheus writes it.
+    """A duration as Prometheus reads it; its largest unit is the day, where Prometheus writes weeks and years.
 
     >>> duration_text(pd.Timedelta("36h")), duration_text(pd.Timedelta(0))
     ('1d12h', '0s')
