@@ -16,6 +16,7 @@ from mlprod_helpers.drift.distances import (
     psi_null,
     psi_of_shift,
     psi_under_no_drift,
+    rank_auc,
     shift_of_auc,
     shift_of_ks,
     shift_of_psi,
@@ -128,6 +129,100 @@ def test_chi_square_is_scipys(rng):
     expected = stats.chi2_contingency(counts, correction=False)
     result = chi_square(a, b)
     assert (result.statistic, result.pvalue) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+# ---------------------------------------------------------------- published values
+
+
+FEW, HUNDRED, TIED = np.arange(1.0, 4), np.linspace(1, 100, 100), np.repeat([2, 3, 5, 6], [3, 4, 5, 4])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "statistic", "pvalue"),
+    [  # scipy, test_stats.py, TestKSTwoSamples
+        ([0], [1], 1, 1),
+        (FEW[:2] + 0.01, FEW, 1 / 3, 1),
+        (FEW[:2] - 0.01, FEW, 2 / 3, 0.6),
+        (FEW[:2] + 0.01, [1, 2, 3, 4], 1 / 2, 14 / 15),
+        (FEW[:2] - 0.01, [1, 2, 3, 4], 3 / 4, 6 / 15),
+        (FEW, FEW + 1, 1 / 3, 1),
+        (FEW, FEW - 0.5, 1 / 3, 1),
+        (HUNDRED, HUNDRED + 2.1, 3 / 100, 0.999999999996206),
+        (HUNDRED, HUNDRED + 1.9, 2 / 100, 1),
+        (HUNDRED, np.linspace(1, 100, 110) + 20.1, 232 / 1100, 0.015739183865607353),
+        (HUNDRED, np.linspace(1, 100, 110) + 19.9, 229 / 1100, 0.017803803861026313),
+        (TIED, TIED + 1, 5 / 16, 0.4262934613454952),
+        (
+            np.repeat([2, 3, 5, 6], [3, 4, 10, 4]),
+            np.repeat([3, 4, 6, 7], [10, 2, 10, 4]),
+            190 / 546,
+            0.0919245790168125,
+        ),
+        (np.linspace(1, 200, 500) - 1e-6, np.linspace(2, 200, 600), 2000 / 500 / 600, 1),
+        (
+            np.linspace(1, 200, 10_000) - 2e-7,
+            np.linspace(2, 100, 110),
+            55275 / 110_000,
+            4.2188474935755949e-15,
+        ),
+        (np.linspace(1, 200, 10_000) - 2e-9, np.linspace(2, 200, 11_000), 563 / 110_000, 0.9990660108966576),
+    ],
+)
+def test_ks_has_the_values_of_scipys_own_suite(a, b, statistic, pvalue):
+    result = ks(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
+    assert result.statistic == pytest.approx(statistic, rel=1e-9)
+    assert result.pvalue == pytest.approx(pvalue, rel=1e-9, abs=1e-14)
+
+
+def chi_square_of(reference, current):
+    names = [f"c{i}" for i in range(len(reference))]
+    return chi_square(np.repeat(names, reference), np.repeat(names, current))
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "statistic", "pvalue"),
+    [
+        ([762, 327, 468], [484, 239, 477], 30.07, 2.954e-07),  # R, chisq.test: party by gender (Agresti)
+        ([83, 90, 129, 70], [3, 3, 7, 12], 12.60, 0.005585),  # R, prop.test: smokers (Fleiss)
+        (
+            [73, 90, 114, 75],
+            [13, 3, 22, 7],
+            11.11938768628861,
+            0.011097511366581344,
+        ),  # statsmodels, test_proportion.py
+        ([73, 13], [90, 3], None, 0.00533824886503131),  # and its pairs, from R's pairwise.prop.test
+        ([73, 13], [114, 22], None, 0.8327574849753566),
+        ([73, 13], [75, 7], None, 0.1880573726722516),
+        ([90, 3], [114, 22], None, 0.002026764254350234),
+        ([114, 22], [75, 7], None, 0.1076118730631731),
+        ([3, 3], [6, 0], None, 0.181818),  # Evidently, test_stattests.py: Fisher's test of few rows
+        ([6, 0], [0, 6], None, 0.0021645),
+        ([2, 4], [2, 4], None, 1),
+    ],
+)
+def test_chi_square_has_published_values(reference, current, statistic, pvalue):
+    result = chi_square_of(reference, current)
+    assert result.pvalue == pytest.approx(pvalue, rel=2e-4)
+    assert statistic is None or result.statistic == pytest.approx(statistic, rel=1e-4)
+
+
+def test_published_p_values_that_differ_by_choice_do_so_as_the_docstrings_say():
+    # R, ks.test: exact with ties (Schröer and Trenkler 1995)
+    assert ks([1.0, 2, 2, 3, 3], [1.0, 2, 3, 3, 4, 5, 6]).pvalue > 8 / 33
+    # R, chisq.test: Yates's correction for continuity; R, fisher.test: exact whatever the size (Convictions)
+    assert chi_square_of([12, 5], [7, 7]).pvalue < 0.4233054
+    assert chi_square_of([2, 10], [15, 3]).pvalue < 0.0005367
+    # Evidently, test_stattests.py: goodness of fit
+    assert chi_square_of([16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]).pvalue > 0.67309
+
+
+def test_psi_auc_and_effect_sizes_have_published_values():
+    # strappy, test_psi.py; a thousand times the rows, so that half a row is nothing
+    moved = psi(["a"] * 6000 + ["b"] * 5000, ["a"] * 5000 + ["b"] * 4000)
+    assert moved.statistic == pytest.approx(0.00041, abs=5e-6)
+    assert rank_auc(np.array([0, 0, 1, 1]), [0.1, 0.4, 0.35, 0.8]) == 0.75  # scikit-learn, roc_auc_score
+    # McGraw and Wong (1992): a man is taller than a woman in 92% of the pairs
+    assert auc_of_shift((69.7 - 64.3) / np.sqrt((2.8**2 + 2.6**2) / 2)) == pytest.approx(0.92, abs=5e-3)
 
 
 # ---------------------------------------------------------------- one unit of effect

@@ -55,6 +55,45 @@ def test_benjamini_hochberg_is_scipys(rng):
     assert corrected(p, "bh") == pytest.approx(stats.false_discovery_control(p))
 
 
+@pytest.mark.parametrize(
+    ("pvalues", "bonferroni", "holm", "bh"),
+    [  # statsmodels, test_multi.py, from R's multtest
+        (
+            np.arange(1, 7) * 0.002,
+            np.arange(1, 7) * 0.012,
+            [0.012, 0.02, 0.024, 0.024, 0.024, 0.024],
+            [0.012] * 6,
+        ),
+        (
+            [0.001, 0.002, 0.003, 0.004, 0.005, 0.05, 0.06, 0.07, 0.08, 0.09],
+            [0.01, 0.02, 0.03, 0.04, 0.05, 0.5, 0.6, 0.7, 0.8, 0.9],
+            [0.01, 0.018, 0.024, 0.028, 0.03, 0.25, 0.25, 0.25, 0.25, 0.25],
+            [0.01, 0.01, 0.01, 0.01, 0.01, 0.0833333, 0.0857143, 0.0875, 0.0888889, 0.09],
+        ),
+        (
+            [5.237e-5, 2.814e-4, 0.01499, 0.02027, 0.1771, 0.6422, 0.6808, 0.7163, 0.8385, 0.9678],
+            [5.237e-4, 2.814e-3, 0.1499, 0.2027, 1, 1, 1, 1, 1, 1],
+            [5.237e-4, 2.533e-3, 0.1199, 0.1419, 1, 1, 1, 1, 1, 1],
+            [5.237e-4, 1.407e-3, 0.04996, 0.05068, 0.3542, 0.8953, 0.8953, 0.8953, 0.9317, 0.9678],
+        ),
+    ],
+)
+def test_corrections_have_the_values_of_rs_multtest(pvalues, bonferroni, holm, bh):
+    for method, want in {"bonferroni": bonferroni, "holm": holm, "bh": bh}.items():
+        assert corrected(pvalues, method) == pytest.approx(want, rel=5e-4)
+
+
+def test_published_examples_of_many_tests():
+    # Benjamini and Hochberg (1995), section 4.1: four are rejected, by Bonferroni three
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    p += [0.324, 0.4262, 0.5719, 0.6528, 0.759, 1]
+    assert [int(flag(p, method=m).sum()) for m in ("bh", "holm", "bonferroni")] == [4, 3, 3]
+    # scipy, test_morestats.py, test_against_TileStats
+    p = [0.005, 0.009, 0.019, 0.022, 0.051, 0.101, 0.361, 0.387]
+    published = [0.036, 0.036, 0.044, 0.044, 0.082, 0.135, 0.387, 0.387]
+    assert corrected(p, "bh") == pytest.approx(published, abs=6e-4)
+
+
 def test_untested_columns_do_not_count():
     assert corrected([0.01, np.nan, 0.04], "holm") == pytest.approx([0.02, np.nan, 0.04], nan_ok=True)
     assert flag([0.001, np.nan], method="bonferroni").tolist() == [True, False]

@@ -581,7 +581,8 @@ def chi_square(reference, current):
         as `scipy.stats.chi2_contingency(correction=False)`. Where no two bins are expected five times, the p-value is
         Fisher's for the most frequent category against all others; NaN, and with it the effect size, where no
         category has five rows (names, or too few rows). For equally large samples half the effect size is about
-        Cramér's V.
+        Cramér's V. Both samples are draws; a test of goodness of fit, such as Evidently's, takes the reference for
+        the truth and has smaller p-values.
 
     Raises
     ------
@@ -639,8 +640,8 @@ def ks(reference, current):
     -------
     DriftTest
         The statistic has no unit: it is 0 for equal samples and 1 for samples that are apart. It and the p-value are
-        those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). The effect size is corrected for
-        what chance adds to the statistic, see `ks_effect`.
+        those of `scipy.stats.ks_2samp` (exact up to 10,000 rows, asymptotic above). Ties make this p-value too large;
+        R's `ks.test` allows for them. The effect size is corrected for what chance adds to the statistic, see `ks_effect`.
 
     Raises
     ------
