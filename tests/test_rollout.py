@@ -78,6 +78,17 @@ def run(plan, verdicts):
             [10, 20, 0],
             id="a critical failure does not wait",
         ),
+        # Flagger, scheduler_svc_test.go and scheduler_deployment_test.go
+        pytest.param(
+            Canary(step_weight=50, max_weight=100), ["pass"], [50, 100, 100], id="ServicePromotionMaxWeight"
+        ),
+        pytest.param(
+            Canary(step_weight=100, max_weight=100), ["pass"], [100, 100], id="DeploymentAnalysisPhases"
+        ),
+        # Argo Rollouts, analysis_test.go, TestAssessMetricStatusFailureLimit: limits of 0, 2 and 3, one less than here
+        pytest.param(Canary(threshold=1), ["fail"], [10, 10, 0], id="1 failure, limit 0"),
+        pytest.param(Canary(threshold=3), ["fail"] * 3, [10, 10, 10, 10, 0], id="3 failures, limit 2"),
+        pytest.param(Canary(threshold=4), ["fail"] * 3 + ["pass"], [10] * 4 + [20], id="3 failures, limit 3"),
         pytest.param(
             BlueGreen(keep_old=600, redeploy=900, threshold=2),
             ["pass", "fail", "fail"],

@@ -26,6 +26,23 @@ def test_published_mismatches_have_their_published_p_values(control, treatment, 
     assert found.p_value == pytest.approx(p_value, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("counts", "weights", "chi_square", "p_value"),
+    [
+        ((20, 15, 25), (1, 1, 1), 2.5, 0.2865),  # R, chisq.test
+        ((89, 37, 30, 28, 2), (40, 20, 20, 15, 5), 9.9901, 0.04059),  # R
+        ((89, 37, 30, 28, 2), (40, 20, 20, 19, 1), 5.7947, 0.215),  # R
+        ((52, 48), (1, 1), 0.16, 0.6892),  # R, prop.test without correction for continuity
+        ((73, 13), (9, 1), 2.501291989664086, 0.113752943640092),  # statsmodels, test_proportion.py
+        ((16, 18, 16, 14, 12, 12), (1, 1, 1, 1, 1, 1), 2.0, 0.84914503608460956),  # scipy, chisquare
+        ((16, 18, 16, 14, 12, 12), (16, 16, 16, 16, 16, 8), 3.5, 0.62338762774958223),  # scipy
+    ],
+)
+def test_goodness_of_fit_has_published_values(counts, weights, chi_square, p_value):
+    found = sample_ratio(dict(enumerate(counts)), dict(enumerate(weights)))
+    assert (found.chi_square, found.p_value) == pytest.approx((chi_square, p_value), rel=2e-4)
+
+
 def test_mendels_peas_fit_nine_to_three_to_three_to_one():
     peas = dict(zip("abcd", (315, 108, 101, 32), strict=True))
     found = sample_ratio(peas, dict(zip("dcba", (1, 3, 3, 9), strict=True)))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import stand_in_rollout
-from scipy import stats
+from scipy import optimize, stats
 from stand_in_rollout import ORIGIN, log_of, metrics_of
 
 from mlprod_helpers.requestlog import as_log
@@ -54,9 +54,19 @@ def test_peeking_five_times_at_a_5_percent_test_errs_in_14_2_percent():
 
 
 def test_boundaries_are_the_published_ones():
-    # Jennison and Turnbull (2000), tables 2.1 and 2.3, alpha 0.05
-    assert {k: round(pocock(k)[0], 3) for k in (2, 5, 10)} == {2: 2.178, 5: 2.413, 10: 2.555}
-    assert {k: round(obrien_fleming(k)[-1], 3) for k in (2, 5, 10)} == {2: 1.977, 5: 2.040, 10: 2.087}
+    # Jennison and Turnbull (2000), tables 2.1 and 2.3, for 1 to 10 looks
+    tables = {
+        0.01: [2.576, 2.772, 2.873, 2.939, 2.986, 3.023, 3.053, 3.078, 3.099, 3.117],
+        0.05: [1.960, 2.178, 2.289, 2.361, 2.413, 2.453, 2.485, 2.512, 2.535, 2.555],
+        0.1: [1.645, 1.875, 1.992, 2.067, 2.122, 2.164, 2.197, 2.225, 2.249, 2.270],
+    }
+    for alpha, table in tables.items():
+        assert [round(pocock(k, alpha)[0], 3) for k in range(1, 11)] == table
+    table = [1.960, 1.977, 2.004, 2.024, 2.040, 2.053, 2.063, 2.072, 2.080, 2.087]
+    assert [round(obrien_fleming(k)[-1], 3) for k in range(1, 11)] == table
+    # gsDesign, test-outputs.R; rpact, test-rpact.R (one-sided, 2.5%)
+    assert obrien_fleming(4).round(2).tolist() == [4.05, 2.86, 2.34, 2.02]
+    assert obrien_fleming(3) == pytest.approx([3.4710914, 2.4544323, 2.0040356], abs=2e-7)
     assert crossing(obrien_fleming(5))[-1] == pytest.approx(0.05, abs=1e-6)
     assert obrien_fleming(1)[0] == pytest.approx(stats.norm.ppf(0.975), abs=1e-6)
 
@@ -82,6 +92,49 @@ def test_power_of_group_sequential_tests_in_closed_form():
     assert crossing(pocock(5), drift=drift)[-1] == pytest.approx(0.705, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    (
+        "bounds",
+        "power",
+        "most",
+        "mean",
+    ),  # percent of a single test's data; the mean by multiples of its effect
+    [  # gsDesign, test-outputs.R, test.JT.OFss and test.JT.Pocock
+        (obrien_fleming(5), 0.8, 102.8, {0: 102.1}),
+        (obrien_fleming(20), 0.9, 104.5, {0: 103.4}),
+        (pocock(4), 0.8, 120.2, {0: 117.5, 0.5: 108.8, 1: 80.5, 1.5: 52.2}),
+        (pocock(15), 0.9, 130.5, {0: 126.4, 0.5: 111.2, 1: 66.4, 1.5: 35.4}),
+    ],
+    ids=["O'Brien-Fleming, 5 looks", "O'Brien-Fleming, 20 looks", "Pocock, 4 looks", "Pocock, 15 looks"],
+)
+def test_group_sequential_tests_need_the_published_data(bounds, power, most, mean):
+    drift = optimize.brentq(lambda drift: crossing(bounds, drift=drift)[-1] - power, 1, 8)
+    needed = 100 * (drift / (stats.norm.ppf(0.975) + stats.norm.ppf(power))) ** 2
+    looks = {times: len(bounds) - crossing(bounds, drift=times * drift)[:-1].sum() for times in mean}
+    # up to 0.15 too little, since the wrong bound counts as well
+    assert needed == pytest.approx(most, abs=0.15)
+    assert {times: needed * n / len(bounds) for times, n in looks.items()} == pytest.approx(mean, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "power", "published", "within"),
+    [
+        (0.5, 0.75, 0.9, 77, 0),  # R, power.prop.test: 76.7
+        (0.5, 0.75, 0.7401659, 50, 0),  # R
+        (0.34, 0.343, 0.85, 897_348 / 2, 2),  # G*Power, in spotify/confidence, test_samplesizecalculator.py
+        (0.34, 0.44, 0.85, 852 / 2, 0),  # G*Power
+    ],
+)
+def test_sample_sizes_are_the_published_ones(p, q, power, published, within):
+    assert requests_needed(p, q, power=power) == pytest.approx(published, abs=within)
+
+
+def test_a_z_test_of_two_shares_is_that_of_statsmodels():
+    # test_proportion.py, test_default_values
+    z, *_ = z_score(np.repeat([1, 0], [12, 87]), np.repeat([1, 0], [5, 78]))
+    assert (z, 2 * stats.norm.sf(-z)) == pytest.approx((-1.4078304151258787, 0.15918129181156992))
+
+
 def test_the_clicks_need_92_000_views_an_arm():
     needed = requests_needed(0.0043, 0.0052)
     assert needed == pytest.approx(92_000, rel=0.02)
@@ -89,6 +142,17 @@ def test_the_clicks_need_92_000_views_an_arm():
     assert needed / (0.05 * 20) / 3600 == pytest.approx(26, abs=1)
     z, *_ = z_score(np.repeat([1, 0], [130, 29_870]), np.repeat([1, 0], [157, 29_843]))
     assert 2 * stats.norm.sf(z) == pytest.approx(0.11, abs=0.01)
+
+
+def test_msprt_stops_the_example_of_its_r_package_at_the_fifth_pair():
+    # the package msprt, test_core.py, after R's mixtureSPRT: sigma 1, tau for ten pairs
+    b = 2 * np.log(20) / np.sqrt(10)
+    tau = np.sqrt(stats.norm.sf(b) / (stats.norm.pdf(b) / b - stats.norm.sf(b)))
+    canary = np.array([3.1, 2.8, 3.3, 2.9, 3.0, 3.2, 2.7, 3.4, 3.1, 2.8])
+    stable = np.array([0.9, 1.0, 0.8, 1.1, 0.7, 1.0, 0.9, 0.8, 1.1, 0.7])
+    n = np.arange(1, 11)
+    ratios = msprt(np.cumsum(canary - stable) / n, 2 / n, tau)
+    assert (ratios > 20).tolist() == [False] * 4 + [True] * 6
 
 
 def test_msprt_grows_with_evidence_and_starts_below_one():
@@ -281,6 +345,43 @@ def test_kayenta_only_the_asked_direction_counts():
     assert label(low, high, direction="increase") == "High"
 
 
+@pytest.mark.parametrize(
+    ("stable", "canary", "direction", "published"),
+    [  # Kayenta, ClassifierSuite.scala
+        ([1, 2.2, 1.1, 2.5, 3], [20, 22, 21, 25, 30], "either", "High"),
+        ([10, 20.2, 10.1, 20.5, 30], [2, 2, 2, 2, 3], "either", "Low"),
+        ([1, 1], [1, 1, 1], "decrease", "Pass"),
+        ([5, 4, 3, 2, 1], [1, 2, 3, 4, 5], "decrease", "Pass"),
+        ([1, 1, 1, 1, 1], [0, 1, 1, 1, 1], "decrease", "Pass"),
+        ([1, 1, 1, 1, 1], [1, 1, 1, 1, 10], "either", "Pass"),
+        ([1, 1, 1, 1, 1], [10, 10, 10, 10, 10], "either", "High"),
+        ([0, 0, 0, 0, 0], [10, 10, 10, 10, 10], "either", "High"),
+        ([0, 0, 0, 0, 0], [54.9, 54.5, 55.1, 55.6, 57.4], "either", "High"),
+        ([54.9, 54.5, 55.1, 55.6, 57.4], [0, 0, 0, 0, 0], "either", "Low"),
+        ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0], "either", "Pass"),
+    ],
+)
+def test_labels_are_those_of_kayentas_own_suite(stable, canary, direction, published):
+    assert (
+        label(np.array(stable, dtype=float), np.array(canary, dtype=float), direction=direction) == published
+    )
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "published"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 40], (22.5, 6, 39)),  # Kayenta, MannWhitneySuite.scala
+        (  # R, wilcox.test of Hollander, Wolfe and Chicken's example, in CAMIS (psiaims.github.io)
+            [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29],
+            [1.83, 0.5, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.3],
+            (0.5600562, -0.3699774, 1.1829708),
+        ),
+    ],
+)
+def test_shift_and_interval_are_those_of_r(stable, canary, published):
+    assert shift(stable, canary, confidence=0.95) == pytest.approx(published, abs=1e-4)
+
+
 def test_shift_is_the_median_of_all_differences_and_inverts_the_test():
     for seed, n, m in ((0, 12, 9), (1, 40, 25), (2, 7, 60)):
         stable, canary = samples(seed, 10, n), samples(seed + 50, 11, m)
@@ -334,6 +435,12 @@ def test_threshold_ranges_on_log_metrics():
     assert (
         ThresholdJudge({"latency_p50": (101, None)})(metrics).reason == "latency_p50 of v2 is 100, below 101"
     )
+
+
+@pytest.mark.parametrize("limits", [(None, 0.1), (0.1, None), (0.1, 0.1)])
+def test_a_value_at_a_limit_is_inside(limits):
+    metrics = metrics_of(flags(500, 0.0, 0), np.repeat([0, 1], [450, 50]))
+    assert ThresholdJudge({"error_rate": limits})(metrics).outcome == "pass"
 
 
 def test_labels_that_are_not_yet_known_are_no_data():

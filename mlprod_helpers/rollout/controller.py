@@ -54,7 +54,8 @@ class Controller:
     """Carries out a plan, one check after the other.
 
     Call `step(now, metrics)` as often as you like, at least once an interval: it acts when a check is due. Where a judge has
-    too little data, the rollout pauses: the weight stays, nothing is counted, and it goes on when there is enough.
+    too little data, the rollout pauses: the weight stays, nothing is counted, and it goes on when there is enough. Argo also
+    limits measurements that are inconclusive or end in an error; here only failures count, and an error of the judge is raised.
 
     Parameters
     ----------

@@ -350,7 +350,8 @@ class MannWhitneyJudge(Judge):
 
     Where most values are equal (mostly zeros, or 0 and 1 only) the median difference is 0 however different the rest is. Then
     the test itself decides, without a band, and the reason says in how many pairs the canary has the larger value. Kayenta
-    passes here.
+    passes here, or goes by the rounding of its search. Its effect sizes and critical metrics are left out, and its option to
+    pass without data.
 
     Parameters
     ----------
@@ -468,9 +469,9 @@ def shift(stable, canary, confidence=0.98, design_effect=1.0):
 
     The estimate is the median of all pairwise differences, the interval holds the shifts that a two-sided
     Mann-Whitney test does not reject (normal approximation with correction for ties and continuity, as R's
-    wilcox.test). No pair is listed: each end is found by bisection over sorted values. `design_effect` is how many
-    times the variance of the ranks is that of independent requests (`sequential.design_effect` of the ranks). Both
-    versions need values, all of them finite.
+    wilcox.test, whose search stops within 0.0001 of them). No pair is listed: each end is found by bisection over
+    sorted values. `design_effect` is how many times the variance of the ranks is that of independent requests
+    (`sequential.design_effect` of the ranks). Both versions need values, all of them finite.
 
     >>> shift(np.arange(10.0), np.arange(10.0) + 5)[0]
     5.0

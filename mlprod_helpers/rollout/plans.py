@@ -210,7 +210,8 @@ class Canary(Plan):
     Parameters
     ----------
     step_weight : float, percent of the users added at each step (10 if no steps are given)
-    step_weights : sequence of float instead: the weights themselves, rising; the last one is the highest before promotion
+    step_weights : sequence of float instead: the weights themselves, rising; the last one is the highest before promotion,
+        at most 100 (Flagger takes more for 100)
     max_weight : float, percent; with `step_weight` only (50)
     interval, threshold, watch, keep_old, redeploy : see `Plan`
 

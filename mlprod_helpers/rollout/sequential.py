@@ -22,7 +22,8 @@ def crossing(bounds, *, drift=0.0):
 
     `bounds` are K positive z values: the test stops at look k when `|z|` reaches bounds[k]. `drift` is the mean of z
     at the last look if it is reached, 0 for no difference. The integral is done look by look over the values that
-    have stayed inside: exact, not simulated.
+    have stayed inside: exact, not simulated. Both bounds count, with a drift too; tables of sample sizes count only
+    the one that the drift leads to.
 
     Source: P. Armitage, C. K. McPherson, B. C. Rowe, Repeated significance tests on accumulating data, JRSS A 132
     (1969).
@@ -221,8 +222,9 @@ def finite(values, name):
 def requests_needed(p, q, *, power=0.8):
     """How many requests does each arm need to tell rate `q` (new version) from rate `p` (old version), both arms equal?
 
-    `power` is the probability to find the difference; the two-sided test errs in 5% of the cases. A canary that gets few requests waits
-    for its own arm to fill; then about half as many canary requests do, since the stable arm is much larger.
+    Both rates lie strictly between 0 and 1. `power` is the probability to find the difference; the two-sided test
+    errs in 5% of the cases. A canary that gets few requests waits for its own arm to fill; then about half as many
+    canary requests do, since the stable arm is much larger.
 
     >>> requests_needed(0.0043, 0.0052)
     91617
