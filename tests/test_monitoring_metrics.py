@@ -44,6 +44,57 @@ def test_wilson_is_that_of_scipy(hits, trials):
     assert wilson(hits, trials) == pytest.approx(tuple(expected), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high", "within"),
+    [
+        (
+            18,
+            20,
+            0.6989663547715128,
+            0.972133518786232,
+            1e-12,
+        ),  # R's binom, in statsmodels, results_proportion.py
+        (4, 20, 0.0806576625797981, 0.4160174322518935, 1e-12),
+        (4, 200, 0.00780442641634947, 0.05028708690582643, 1e-12),
+        (190, 200, 0.910421851861224, 0.972617354399236, 1e-12),
+        (1, 30, 0.00590859, 0.16670391, 1e-8),
+        (29, 30, 0.8332961, 0.9940914, 1e-7),
+        (0, 30, 0, 0.11351339, 1e-8),
+        (30, 30, 0.8864866, 1, 1e-7),
+        (19, 38, 0.348499283643951, 0.651500716356049, 1e-12),  # statsmodels, test_proportion.py
+        (73, 86, 0.758364348004061, 0.9094787701686766, 1e-12),  # R, prop.test, in statsmodels
+        (3, 10, 0.1077913, 0.6032219, 1e-7),  # R, prop.test, in scipy, test_morestats.py
+        (10, 10, 0.7224672, 1, 1e-7),
+        (52, 100, 0.4231658, 0.6153545, 1e-7),  # R, prop.test
+        (81, 263, 0.2553, 0.3662, 5e-5),  # Newcombe (1998), table I, method 3
+        (15, 148, 0.0624, 0.1605, 5e-5),
+        (0, 20, 0, 0.1611, 5e-5),
+        (1, 29, 0.0061, 0.1718, 5e-5),
+    ],
+)
+def test_wilson_has_published_values(hits, trials, low, high, within):
+    assert wilson(hits, trials) == pytest.approx((low, high), abs=within)
+
+
+@pytest.mark.parametrize(
+    ("q", "published"),
+    [  # Prometheus, functions.test and aggregators.test: of 0 1, of 0 1 2, of 0 1 4
+        (0, (0, 0, 0)),
+        (0.2, (0.2, 0.4, 0.4)),
+        (0.5, (0.5, 1, 1)),
+        (0.75, (0.75, 1.5, 2.5)),
+        (0.8, (0.8, 1.6, 2.8)),
+        (1, (1, 2, 4)),
+    ],
+)
+def test_quantiles_are_those_of_prometheus(q, published):
+    for values, want in zip(([0, 1], [0, 1, 2], [0, 1, 4]), published, strict=True):
+        log = pd.DataFrame(
+            {"time": pd.date_range("2024-01-01", periods=len(values), freq="10s"), "x": values}
+        )
+        assert Windows(log, "1h").quantile("x", q) == pytest.approx([want])
+
+
 def test_wilson_of_arrays_and_of_nothing():
     low, high = wilson([0, 5, 0], [10, 10, 0])
     assert low[0] == 0 and high[0] == pytest.approx(0.2775, abs=1e-4)  # z^2 / (n + z^2)

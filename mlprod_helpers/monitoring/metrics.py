@@ -102,7 +102,7 @@ def measure(log, metrics=None, every="1h"):
 def wilson(hits, trials):
     """Wilson's 95% interval (low, high) of a share: honest for few trials, and never below 0 or above 1.
 
-    Both are numbers or arrays; where there were no trials the interval is NaN.
+    Both are numbers or arrays; where there were no trials the interval is NaN. There is no correction for continuity.
 
     Source: E. B. Wilson (1927), Probable inference, the law of succession, and statistical inference.
 

@@ -112,7 +112,8 @@ class Windows:
     def quantile(self, column, q):
         """The q-quantile in each window, between neighbors by straight lines as numpy does; NaN where there is no value.
 
-        Between a finite and an infinite neighbor it is infinite.
+        Between a finite and an infinite neighbor it is infinite. Missing values are left out; to Prometheus they are the
+        smallest ones.
 
         Parameters
         ----------
