@@ -39,6 +39,32 @@ def test_erlang_c_equals_its_textbook_sum():
         assert erlang_c(servers, load) == pytest.approx(want)
 
 
+@pytest.mark.parametrize(
+    ("servers", "load", "published"),
+    [
+        (14, 10, 0.1741319335950498),  # pyworkforce, README.md
+        (15, 10, 0.102),  # pyworkforce, test_erlang.py
+        (3, 2, 4 / 9),  # D. Gross and C. Harris, Fundamentals of Queueing Theory: the eye clinic
+        (2, 1, 1 / 3),
+    ],
+)
+def test_erlang_c_has_published_values(servers, load, published):
+    assert erlang_c(servers, load) == pytest.approx(published, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("rate", "mean_service", "servers", "wait", "latency"),
+    [
+        (1 / 10, 20, 3, 8.89, 28.89),  # the eye clinic, minutes
+        (2, 1 / 3, 1, 2 / 3, 1),  # F. Hillier and G. Lieberman, the county hospital, hours
+        (2, 1 / 3, 2, 1 / 24, 3 / 8),
+    ],
+)
+def test_waits_have_published_values(rate, mean_service, servers, wait, latency):
+    steady = mmc(rate, mean_service, servers)
+    assert (steady.wait, steady.latency) == pytest.approx((wait, latency), rel=2e-3)
+
+
 def test_erlang_c_is_stable_for_thousands_of_servers():
     assert 0 < erlang_c(5000, 4900.0) < 1
     assert erlang_c(5000, 10.0) == pytest.approx(0.0, abs=1e-12)

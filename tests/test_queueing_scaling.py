@@ -21,6 +21,23 @@ def test_where_most_is_least_it_is_the_simulator(seed):
     assert run.server_s == pytest.approx(5 * (fixed.end - arrival[0]))
 
 
+@pytest.mark.parametrize(
+    ("servers", "requests", "target", "published"),
+    [
+        (3, 86, 29, 3),  # Kubernetes, replica_calculator_test.go, TolerancePerPodCMExternal
+        (2, 20, 2, 10),  # H. Saito et al., DevOps with Kubernetes (2019): 2 pods at 1000 m, target 200 m
+    ],
+)
+def test_as_many_servers_are_wanted_as_published_examples_say(servers, requests, target, published):
+    looks = autoscale([0.0] * requests, 20.0, servers, target=target, delay=0).looks
+    assert looks["servers"].iloc[0] == published
+
+
+def test_within_kubernetes_tolerance_servers_are_added_all_the_same():
+    # TolerancePerPodCMObject: 4 pods stay 4 at a load of 4.03 targets
+    assert autoscale([0.0] * 202, 20.0, 4, target=50, delay=0).looks["servers"].iloc[0] == 5
+
+
 def test_servers_go_only_when_no_look_of_five_minutes_wanted_them():
     arrival = np.concatenate([np.zeros(20), np.arange(1.0, 1000.0)])
     looks = autoscale(arrival, 0.5, 2, most=10, delay=0).looks

@@ -45,7 +45,8 @@ def autoscale(
     Scaled : wait and latency of each request, the looks, and the seconds of all servers.
 
     Source: Kubernetes documentation, Horizontal Pod Autoscaling: the rule for a metric with a target for each replica,
-    the 15 s between two looks, and the 300 s; without its limit of how many are added at once.
+    the 15 s between two looks, and the 300 s; without its limit of how many are added at once, and without its tolerance
+    of 10%.
 
     >>> run = autoscale([0.0] * 4, service=10.0, every=5.0, delay=2.0)  # at 5 s it orders three more, for 7 s
     >>> run.wait.tolist(), run.looks["servers"].tolist(), run.server_s
