@@ -39,6 +39,14 @@ def test_at_each_half_life_the_weight_halves_exactly():
     assert recency_weights([7, 1, 4], 3, now=7).tolist() == [1, 0.25, 0.5]
 
 
+def test_weighted_means_are_those_of_the_example_in_pandas():
+    # DataFrame.ewm: halflife="4 days" and times; the fourth value is missing
+    days = pd.to_datetime(["2020-01-01", "2020-01-03", "2020-01-10", "2020-01-17"])
+    values, published = [0, 1, 2, 4], [0, 0.585786, 1.523889, 3.233686]
+    means = [np.average(values[:n], weights=recency_weights(days[:n], "4D")) for n in range(1, 5)]
+    assert means == pytest.approx(published, abs=1e-6)
+
+
 def test_weights_follow_time_and_not_the_number_of_rows():
     quiet = recency_weights([0, 10], 5)
     busy = recency_weights([0] + [10] * 1000, 5)

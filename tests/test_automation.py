@@ -71,6 +71,13 @@ def test_aurc_is_the_mean_of_the_running_risk_and_over_all_orders_of_equal_confi
     assert curve.aurc == pytest.approx(np.mean([running(order) for order in orders]))
 
 
+def test_aurc_and_upper_bound_have_published_values():
+    confidence = [0.9, 0.8, 0.7, 0.6, 0.8]  # torch-uncertainty, TestAURC
+    assert [au.risk_coverage(confidence, [right] * 5).aurc for right in (False, True)] == [1, 0]
+    # R, binom.test(alternative="less"), in statsmodels, test_proportion.py, and in scipy, test_morestats.py
+    assert au.upper_bound([51, 0], [235, 10]) == pytest.approx([0.2659460862574313, 0.2588656], abs=5e-8)
+
+
 def test_upper_bound_is_clopper_and_pearsons():
     errors, n = np.array([0, 1, 3, 17]), np.array([12, 40, 300, 200])
     assert au.upper_bound(errors, n) == pytest.approx(beta.ppf(0.95, errors + 1, n - errors))

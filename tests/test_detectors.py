@@ -66,6 +66,37 @@ def test_unknown_parameters_are_refused_with_the_known_ones(name):
 # ---------------------------------------------------------------- known answers
 
 
+def seeded(draw):
+    np.random.seed(12345)  # noqa: NPY002 (as river's suite draws)
+    return draw(np.random)
+
+
+RIVERS = {
+    "levels": seeded(lambda r: np.concatenate([r.randint(2, size=1000), r.randint(8, size=1000)])),
+    "jump": seeded(lambda r: np.array([r.binomial(1, p) for p in np.repeat([0.2, 0.8], 1000)])),
+    "blocks": seeded(lambda r: np.concatenate([r.normal(mean, 0.1, 500) > 0 for mean in (0, 0.25, 0, 0.25)])),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "stream", "published"),
+    [  # river, test_drift_detectors.py
+        ("ADWIN", {}, "levels", [1023]),
+        ("DDM", {}, "jump", [1049]),
+        ("HDDM_A", {}, "jump", [1047]),
+        ("HDDM_A", {"two_sided_test": True}, "blocks", [531, 1015, 1545]),
+        ("HDDM_W", {}, "jump", [1018]),
+        ("HDDM_W", {"two_sided_test": True}, "blocks", [507, 1032, 1508]),
+        ("KSWIN", {"alpha": 0.0001, "window_size": 200, "stat_size": 100, "seed": 42}, "levels", [1042]),
+        ("PageHinkley", {"mode": "up"}, "blocks", [588, 1681]),
+        ("PageHinkley", {"mode": "down"}, "blocks", [1172]),
+        ("PageHinkley", {"mode": "both"}, "blocks", [588, 1097, 1585]),
+    ],
+)
+def test_alarms_are_those_of_rivers_own_suite(name, settings, stream, published):
+    assert detect(RIVERS[stream].astype(int), name, **settings).alarms["index"].tolist() == published
+
+
 def test_adwins_delay_is_near_its_published_bound():
     result = detection_delay("ADWIN", delta=0.002, clock=1, onset=10_000, horizon=2_000, n_seeds=60)
     assert result["mean_delay"] == pytest.approx(280, rel=0.15)

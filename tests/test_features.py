@@ -22,6 +22,29 @@ def moments(minutes):
     return START + pd.to_timedelta(np.asarray(minutes), unit="min")
 
 
+@pytest.mark.parametrize(
+    ("max_age", "published"),
+    [  # pandas, merge_asof: trades and quotes
+        (None, [51.95, 51.97, 720.5, 720.5, np.nan]),
+        ("10ms", [51.95, 51.97, 720.5, 720.5, np.nan]),
+        ("2ms", [51.95, np.nan, 720.5, 720.5, np.nan]),
+    ],
+)
+def test_quotes_of_the_example_in_pandas(max_age, published):
+    start = pd.Timestamp("2016-05-25 13:30")
+    quotes = pd.DataFrame(
+        {
+            "known": start + pd.to_timedelta([23, 23, 30, 41, 48, 49, 72, 75], "ms"),
+            "ticker": ["GOOG", "MSFT", "MSFT", "MSFT", "GOOG", "AAPL", "GOOG", "MSFT"],
+            "bid": [720.5, 51.95, 51.97, 51.99, 720.5, 97.99, 720.5, 52.01],
+        }
+    )
+    trades = pd.DataFrame({"at": start + pd.to_timedelta([23, 38, 48, 48, 48], "ms")})
+    trades["ticker"] = ["MSFT", "MSFT", "GOOG", "GOOG", "AAPL"]
+    joined = as_of(trades, quotes, at="at", known_at="known", by="ticker", max_age=max_age)
+    assert joined["bid"].tolist() == pytest.approx(published, nan_ok=True)
+
+
 def drawn(seed, n=300, m=400):
     """Requests and events with ties, groups, missing values and reports that come late or never."""
     rng = np.random.default_rng(seed)
