@@ -32,6 +32,7 @@ def score_a_detector(answer, rng, expect):
     onset = int(rng.integers(900, 1200))
     early = sorted(rng.choice(np.arange(100, onset - 20), 3, replace=False).tolist())
     late = sorted(rng.choice(np.arange(onset + 30, onset + 900), 4, replace=False).tolist())
+    many, slow = list(range(30, onset, 25)), int(rng.integers(10_000, 90_000))
     draws = (
         (late, onset, late[0] - onset, 0, False, "four alarms after the onset"),
         (
@@ -57,6 +58,8 @@ def score_a_detector(answer, rng, expect):
         ([], None, math.nan, 0, False, "no alarm, and nothing ever changed"),
         (late, 0, late[0], 0, False, "the change is there from row 0 on, four alarms"),
         ([0, *late], 0, 0, 0, False, "the change is there from row 0 on, and the first alarm is in row 0"),
+        ([], 0, math.nan, 0, True, "the change is there from row 0 on, and there is no alarm"),
+        ([*many, onset + slow], onset, slow, len(many), False, "dozens of false alarms, and a long delay"),
     )
     for number, (alarms, when, delay, false_alarms, missed, what) in enumerate(draws):
         got = answer(list(alarms), when)
