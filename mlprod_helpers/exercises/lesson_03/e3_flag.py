@@ -42,9 +42,9 @@ def flag(answer, rng, expect):
     expect.equal(len(got), columns, "one True or False for each p-value", show=True)
     noisy = np.mean([asked(rng.random(20), 0.05).any() for _ in range(100)])
     expect.within(noisy, 0, 0.14, "100 quiet weeks at alpha 0.05: few have any flag")
-    sizes = (int(rng.integers(4, 7)), 20, int(rng.integers(40, 80)))
+    sizes = (int(rng.integers(4, 7)), 20, int(rng.integers(150, 300)))
     with expect.defining():
-        for n, alpha in zip(sizes, (0.05, float(rng.choice([0.01, 0.1])), 0.2), strict=True):
+        for n, alpha in zip(sizes, (0.05, float(rng.choice([0.001, 0.002])), 0.3), strict=True):
             pvalues, places = among([0.97 * alpha / n], n)
             mask = asked(pvalues, alpha)
             ok = mask.sum() == 1 and mask[places[0]]
@@ -77,16 +77,21 @@ def flag(answer, rng, expect):
         what = f"{n // 2 + 1} of {n} p-values are below alpha 0.1, none by much: no flag"
         expect.equal(int(asked(pvalues, 0.1).sum()), 0, what, show=True)
         n = int(rng.integers(3, 8))
-        mask = asked(rng.uniform(0.2, 0.9, n) * 0.1 / n, 0.1)
-        what = f"all {n} columns drifted, alpha 0.1: all are flagged"
+        mask = asked(np.r_[0, rng.uniform(0.2, 0.9, n)] * 0.1 / (n + 1), 0.1)
+        what = f"all {n + 1} columns drifted, alpha 0.1: all are flagged"
         expect.true(mask.all(), what, f"{int((~mask).sum())} left out")
         mask = asked(np.array([0.04]), 0.05)
         expect.true(bool(mask[0]), "a single p-value of 0.04, alpha 0.05: it is flagged", "it is left out")
-        n = int(rng.integers(4, 7))
-        pvalues, places = among([1e-4, 1.03 * _sidak(0.1, n - 1)], n)
-        mask = asked(pvalues, 0.1)
-        what = f"1 of {n} columns drifted, alpha 0.1: none of the others is flagged"
-        expect.true(mask.sum() == 1 and mask[places[0]], what, f"{int(mask.sum())} flagged")
+        mask = asked(np.array([0.06]), 0.05)
+        expect.true(not mask[0], "a single p-value of 0.06, alpha 0.05: no flag", "it is flagged")
+        few, more, most = (int(rng.integers(low, high)) for low, high in ((4, 7), (20, 30), (8, 13)))
+        for n, found in ((3, 1), (few, 1), (more, 1), (most, most - 2)):
+            pvalues, places = among([*np.full(found, 1e-5), 1.03 * _sidak(0.1, n - found)], n)
+            mask = asked(pvalues, 0.1)
+            what = f"{found} of {n} columns drifted, alpha 0.1: none of the others is flagged"
+            expect.true(
+                mask.sum() == found and mask[places[:found]].all(), what, f"{int(mask.sum())} flagged"
+            )
     pvalues, places = among([1.1 * 0.05 / 5, 1.2 * 0.05 / 5], 5)
     mask = asked(pvalues, 0.05)[places]
     expect.true(
@@ -161,7 +166,7 @@ def from_the_wrong_end(pvalues, alpha):
 
 
 @flag.misconception(
-    "you flagged the whole week when one column is flagged. People want to know where to look, so decide for each column.",
+    "you flagged either all columns of a week or none. People want to know where to look, so decide for each column.",
     when=lambda seen: (
         {(bool(out.all()), bool(out.any())) for out in map(np.asarray, seen.outputs)}
         == {(True, True), (False, False)}
