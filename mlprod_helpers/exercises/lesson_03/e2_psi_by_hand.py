@@ -85,10 +85,10 @@ def psi_by_hand(answer, rng, expect):
         (rng.gamma(2, size=46), rng.gamma(3, size=31), 7, "few rows, 46 against 31, 7 bins"),
         (rng.normal(size=497), np.abs(rng.normal(size=300)) + 0.3, 10, "some bins are empty now"),
         (
-            rng.uniform(0, 10, 399),
-            6 + rng.lognormal(1, 2, 400),
+            1e6 * rng.uniform(0, 10, 399),
+            1e6 * (6 + rng.lognormal(1, 2, 400)),
             8,
-            "many values above the whole reference, some of them far above, 8 bins",
+            "values in the millions, many above the whole reference, some of them far above, 8 bins",
         ),
         (
             rng.uniform(0, 10, 299),
@@ -96,6 +96,7 @@ def psi_by_hand(answer, rng, expect):
             2,
             "many values below the whole reference, some of them far below, 2 bins",
         ),
+        (1e-4 * rng.normal(size=1080), 1e-4 * rng.normal(size=700), 53, "values below 0.001, 53 bins"),
     )
 
     def judge(reference, current, bins, what):
