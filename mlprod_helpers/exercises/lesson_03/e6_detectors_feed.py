@@ -14,12 +14,13 @@ def _late_log(rng, n, before, after, unlabeled):
     wrong = rng.random(n) < np.where(np.arange(n) < n // 2, before, after)
     label = rng.integers(0, 2, n).astype(float)
     waited = rng.lognormal(4.2, 0.9, n) + 60 * wrong  # what is hard to judge takes longer
+    time = int(rng.integers(100, 900)) + np.arange(n)
     frame = pd.DataFrame(
         {
-            "time": np.arange(n),
+            "time": time,
             "prediction": np.where(wrong, 1 - label, label).astype(int),
             "label": label,
-            "label_time": np.arange(n) + waited,
+            "label_time": time + waited,
         }
     )
     frame.loc[rng.choice(n, round(unlabeled * n), replace=False), ["label", "label_time"]] = np.nan
@@ -118,6 +119,14 @@ def detectors_feed(answer, rng, expect):
                     f"{what}: the times of the alarms",
                     _first_difference(got, want),
                 )
+    log = _late_log(rng, 60, 0.5, 0.5, 0)
+    for allowed, limit in ((0.0, 0.0), (0.75, 0.375)):
+        got, want = [float(t) for t in answer(log, allowed, limit)], _feed(log, allowed, limit)
+        expect.true(
+            len(got) == len(want) and np.allclose(got, want),
+            f"allowed {allowed:g} and limit {limit:g}: the times of the alarms",
+            _first_difference(got, want),
+        )
 
 
 def _decides(log, allowed, limit, want, what):
@@ -186,12 +195,14 @@ def _logs_and_limits(rng):
 
 
 def _many_alarms(seen):
-    """A quiet log that is right, and several times too many alarms after the change."""
+    """A quiet log that is right, several times too many alarms after the change, and some where the answer is right."""
     count = {
         what: (ok, got, want) for what, ok, got, want in seen.verdicts if what.endswith("number of alarms")
     }
     (quiet, *_), (_, got, want), *_ = count.values()
-    return quiet and got > 3 * want
+    log, found = seen.calls[1].given[0], seen.calls[1].output
+    hits = log[log["prediction"] == log["label"]]
+    return quiet and got > 3 * want and np.isin(found, hits[["time", "label_time"]]).any()
 
 
 @detectors_feed.misconception(
