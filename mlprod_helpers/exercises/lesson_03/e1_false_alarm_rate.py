@@ -32,7 +32,7 @@ def false_alarm_rate(answer, rng, expect):
         (int(rng.integers(400, 600)), int(rng.integers(4000, 6000)), int(rng.integers(5, 9))),
         (int(rng.integers(600, 900)), int(rng.integers(2000, 4000)), 3),
         (int(rng.integers(1000, 2000)), int(rng.integers(1000, 2000)), 2),
-        (int(rng.integers(2000, 3000)), int(rng.integers(2000, 3000)), int(rng.integers(18, 25))),
+        (int(rng.integers(5000, 6000)), int(rng.integers(5000, 6000)), int(rng.integers(30, 45))),
     )
     with expect.defining():
         for n, m, bins in sizes:
@@ -45,6 +45,18 @@ def false_alarm_rate(answer, rng, expect):
                 want + 0.06,
                 f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}",
             )
+    # far from a half, 2,000 simulated weeks are closer
+    for low, high, bins in ((0.035, 0.045, 3), (0.14, 0.16, 6), (0.94, 0.96, 5)):
+        n, m = (int(k) for k in rng.integers(1000, 2000, 2))
+        law = psi_null(n, m, bins)
+        threshold = round(float(law.isf(rng.uniform(low, high))), 4)
+        want = float(law.sf(threshold))
+        expect.within(
+            answer(n, m, bins, threshold),
+            want - 0.035,
+            want + 0.035,
+            f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}",
+        )
     expect.within(
         answer(10_000, 1_000, 10, 0.1), 0, 0.001, "10,000 against 1,000 rows, 10 bins, PSI above 0.1"
     )
@@ -70,7 +82,9 @@ def _rows_bins_and_limits(rng):
 @false_alarm_rate.misconception(
     "you returned the same rate for any number of rows. With few rows, the shares of the bins vary a lot by chance, and so does the index. Use the numbers of rows.",
     when=lambda seen: (
-        len(seen.outputs) > 2 and max(seen.outputs) - min(seen.outputs) < 1e-9 and 0 < max(seen.outputs) < 1
+        len(seen.outputs) > 2
+        and max(seen.outputs) - min(seen.outputs) < 1e-9
+        and 1e-6 < max(seen.outputs) < 1 - 1e-6
     ),
 )
 def a_constant(n_reference, n_current, bins, threshold):
