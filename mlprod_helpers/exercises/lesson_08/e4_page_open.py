@@ -194,7 +194,7 @@ def _counts(rng):
 
 
 @page_open.misconception(
-    "you looked only at the long windows. The failures stay in them long after the repair, so the page stays open, too. Let the short window end it.",
+    "you let the long windows alone decide when a page ends. The failures stay in them long after the repair, so the page stays open, too. Let the short window end it.",
 )
 def long_windows(bad, requests, slo):
     return _page_open(bad, requests, slo, [(limit, long) for limit, long, _ in TIERS])

@@ -152,7 +152,7 @@ def incident_left_in(history):
 
 
 @thresholds.misconception(
-    "you estimated the spread of each hour from its own twelve values. Such estimates are often too small. With 2.7 times this spread, one new hour in 80 exceeds its threshold, which means two pages a week. Estimate the spread from all hours together, or leave more room.",
+    "you estimated the spread of each hour from its own twelve values. Such estimates are often too small. Even with 2.7 times this spread, one new hour in 80 exceeds its threshold, which means two pages a week. Estimate the spread from all hours together, or leave more room.",
     when=lambda seen: (
         not seen.verdicts[0][1]
         and all(ok for _, ok, *_ in seen.verdicts[1:])
