@@ -38,7 +38,7 @@ def shift(answer, rng, expect):
         bang, never = afternoon.baselines()
         limit = _limit_of(bang, never)
         played = afternoon.play(answer)
-        weights = ", ".join(f"{weight:.0f}" for weight in played.weights[1::5])
+        weights = ", ".join(f"{weight:.3g}" for weight in played.weights[1::5])
         with expect.defining() if afternoon.name in ("good", "slow", "wrong") else contextlib.nullcontext():
             expect.true(
                 played.cost <= limit,
@@ -111,11 +111,20 @@ def _went_for_failures(seen):
 
 def _went_for_few_labels(seen):
     went = _when_it_went(seen, "good")
-    return went is not None and 0 < went[0]["canary"]["labels"] < 30 and not _is_slow(went[0])
+    if went is None or _is_slow(went[0]):
+        return False
+    new, old = went[0]["canary"], went[0]["stable"]
+    return 0 < new["labels"] < 30 and new["off"] > (old["off"] or 0)
 
 
 def _weights(seen):
     return [float(call.output[0]) for call in seen.calls]
+
+
+def _are_shares(seen):
+    """Are all weights from 0 to 1, and some between them?"""
+    weights = _weights(seen)
+    return max(weights) <= 1 and any(0 < weight < 1 for weight in weights)
 
 
 def _shifted(observation, memory, *, weight=20, slow=True, failed=True, labels=150, fixed=None):
@@ -189,10 +198,19 @@ def promotes_before_the_labels(observation, memory):
 
 @shift.misconception(
     "you never gave v2 to all users. Meanwhile, users of v1 get bad answers that the better v2 would have avoided. Give v2 to all users when enough labels favor it.",
-    when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100,
+    when=lambda seen: "good" in _lost(seen) and 0 < max(_weights(seen)) < 100 and not _are_shares(seen),
 )
 def never_decides(observation, memory):
     return _shifted(observation, memory, weight=5, labels=None)
+
+
+@shift.misconception(
+    "you returned a share between 0 and 1. The weight is a percentage, so a weight of 1 gives v2 to only one user in a hundred. Return 100 for all users.",
+    when=lambda seen: "good" in _lost(seen) and _are_shares(seen),
+)
+def shares_for_percentages(observation, memory):
+    weight, memory = _shifted(observation, memory)
+    return weight / 100, memory
 
 
 @shift.misconception(
