@@ -216,7 +216,7 @@ def at_the_first_failure(window, memory):
 
 
 @on_tick.misconception(
-    "you used a fixed threshold. In the outage, v1 fails just as often, so going back to it helps nobody. Compare with v1 at the same time.",
+    "you rolled v2 back in the outage. v1 failed about as often then, so going back to it helps nobody. A fixed threshold cannot show this. Compare the failure rates of v2 and v1 over the same looks.",
     when=lambda seen: not held(seen)[OUTAGE] and not held(seen)[LATE_OUTAGE] and held(seen)[AS_GOOD],
 )
 def by_a_fixed_limit(window, memory):
