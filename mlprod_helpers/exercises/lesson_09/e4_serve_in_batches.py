@@ -63,6 +63,13 @@ def _requests(rng, times, bad=()):
     return [{"id": f"r{name}", "time": time, "distance": miles} for name, time, miles in rows]
 
 
+def _same_distance(rng, requests):
+    """The same, but the first, the last and one between them have the same distance."""
+    for place in (0, int(rng.integers(1, len(requests) - 1))):
+        requests[place]["distance"] = requests[-1]["distance"]
+    return requests
+
+
 @exercise(
     "9.4",
     "Debug the micro-batcher",
@@ -97,7 +104,7 @@ def serve_in_batches(answer, rng, expect):
         "burst": (_requests(rng, burst), size, wait),
         "alone": (_requests(rng, alone), size, wait),
         "trickle": (_requests(rng, np.append(trickle, trickle[-1] + wait * np.array([4.3, 4.6]))), 6, wait),
-        "mixed": (_requests(rng, mixed), size, wait),
+        "mixed": (_same_distance(rng, _requests(rng, mixed)), size, wait),
         # good rows and bad ones, close together; and a bad one while a good one waits
         "bad": (_requests(rng, np.sort(rng.uniform(0, 0.5, 6 * size)) + 3, _bad_places(size)), size, wait),
         "bad and late": (_requests(rng, np.array([1, 1 + 0.5 * wait, 1 + 3 * wait]), bad=(1,)), size, wait),
