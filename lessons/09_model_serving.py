@@ -32,7 +32,7 @@
 #
 # {{express}}
 #
-# On the express path, run the other cells too: later cells use their results.
+# Run all cells, even in sections that you skip.
 #
 # Some cells start real services on your computer.
 
@@ -364,7 +364,7 @@ with tempfile.TemporaryDirectory() as folder:
 # - For every mistake by the sender, return a 4xx and `{"error": "..."}` with a non-empty message. The message may name a field, but must not repeat a value.
 # - Refuse a body of more than 2,000 characters before you parse it as JSON.
 # - `eta_model` returns NaN for flights that it does not know. This is not the sender's mistake, so return a 5xx with an `error` and no `eta`.
-# - `handle` never raises an exception, not even for `"[" * 1900`.
+# - `handle` never raises an exception, not even for `"[" * 1900` or a 400-digit number.
 
 # %%
 import math
@@ -909,7 +909,8 @@ def on_tick(window, memory):
     ----------
     window : DataFrame like `first`
         The tries since the last look, with `version`, `served`, `status` (500 or more means failed)
-        and `attempts` (how many tries the request has had so far). A version may be missing.
+        and `attempts` (how many tries the request has had so far: before the router asks v1,
+        it asks v2 twice, but writes one row for both). A version may be missing.
     memory : dict
         Empty at the first look. Later, the `memory` that you returned at the previous look.
         You may change it in place.
