@@ -54,10 +54,10 @@ def make_set(answer, rng, expect):
         if target == "delay":  # here the air time is an input
             for table in (reference, current):
                 table.insert(0, "delay", rng.normal(8, 20, len(table)).round())
-                table.insert(2, "delay_before", rng.normal(8, 20, len(table)).round())
+                table.insert(2, "delay_before", rng.normal(8, 20, len(table)))
                 table.loc[table.index[3:][rng.random(len(table) - 3) < 0.2], "air_time"] = np.nan
                 table.loc[table.index[3], "carrier"] = None
-                table.iloc[-2:] = table.iloc[:2].to_numpy()
+                table.iloc[-3:] = table.iloc[[0, 1, 1]].to_numpy()  # one of them twice in a row
                 # a row without a single input, and rows without a label: all stay
                 table.loc[table.index[4], table.columns != "delay"] = None
                 table.loc[table.index[5:7], "delay"] = np.nan
@@ -120,11 +120,11 @@ def _keeps_every_row(answer, rng):
 
 
 def _columns_added(seen):
-    """Columns of X that neither table has, as (column, s)."""
+    """Columns of X that neither table has, as (column, s, row numbers)."""
     for (reference, current, _), (X, s) in zip(seen.arguments, seen.outputs, strict=True):
         for name in X.columns:
             if name not in reference.columns and name not in current.columns:
-                yield X[name], np.asarray(s)
+                yield X[name], np.asarray(s), [*reference.index, *current.index]
 
 
 def _is_the_set(column, s):
@@ -134,7 +134,7 @@ def _is_the_set(column, s):
 @make_set.misconception(
     "you left the label *Set* itself in `X`. A classifier would read the answer from that column, and the AUC would be 1.0 "
     "for any two tables, even for identical ones. Look at the columns of your `X`.",
-    when=lambda seen: any(_is_the_set(column, s) for column, s in _columns_added(seen)),
+    when=lambda seen: any(_is_the_set(column, s) for column, s, _ in _columns_added(seen)),
 )
 def set_left_in(reference, current, target):
     both = pd.concat([reference.assign(Set=0), current.assign(Set=1)]).drop(columns=target)
@@ -144,7 +144,7 @@ def set_left_in(reference, current, target):
 @make_set.misconception(
     "you turned the old row numbers into a column. They show which table a row was in, but nothing about the row itself. Drop the "
     "index when you stack the tables.",
-    when=lambda seen: any(not _is_the_set(column, s) for column, s in _columns_added(seen)),
+    when=lambda seen: any(column.tolist() == rows for column, _, rows in _columns_added(seen)),
 )
 def index_kept(reference, current, target):
     both = pd.concat([reference, current]).drop(columns=target).reset_index()
