@@ -30,7 +30,7 @@ def shift_of(answer, rng, expect):
         expect.close(answer(float(auc)), math.sqrt(2) * norm.ppf(auc), f"shift_of({auc:g})", rtol=1e-5)
     expect.close(answer(0.5), 0.0, "an AUC of 0.5 is no shift at all", atol=1e-6)
     with expect.defining():
-        for low in (round(float(rng.uniform(0.1, 0.45)), 2), 0.499, 0.0):
+        for low in (round(float(rng.uniform(0.1, 0.45)), 2), 0.49999, 0.0):
             expect.nan(answer(low), f"shift_of({low:g}): below 0.5 there is no distance, so NaN")
 
 
