@@ -97,7 +97,7 @@ def pvalue(answer, rng, expect):
         )
     s = np.tile([0, 1], 20)  # labels that are moved in a circle, not shuffled, do as well each time
     X = rng.normal(size=(40, 10))
-    X[s == 1] += 1.5
+    X[s == 1, 5:] += 2.2
     for few in (n_permutations, 19):
         got = answer(X, s, few, int(rng.integers(1000)))
         with expect.defining():
