@@ -23,6 +23,9 @@ def _logged(rng, n, kinds, late):
         "warmer": lambda: rng.normal(41 + 26 * late, 9, n).round().astype(int),
         "busier": lambda: rng.poisson(20 + 13 * late, n),
         "same": lambda: rng.integers(5, 23, n),
+        # a time and an id can come back too
+        "slot": lambda: pd.Timestamp("2013-02-01") + pd.to_timedelta(rng.integers(0, 96, n), unit="h"),
+        "device": lambda: rng.choice(np.arange(40) * 113 + 70_001, n),
         "wait": lambda: rng.exponential(22, n).round().astype(int),
         "new": lambda: rng.choice(
             ["AA", "B6", "DL", "UA", "VX"], n, p=[0.3, 0.3, 0.2, 0.2 - 0.15 * late, 0.15 * late]
@@ -35,7 +38,7 @@ def _logged(rng, n, kinds, late):
         # nearly all rows have the new version now, but the old one still occurs
         "newer": lambda: rng.permutation(np.r_[np.full(n - 12 * late, 7 + late), np.full(12 * late, 7)]),
         # one of many values is left: hardly any reference row has it, but every current row
-        "narrow": lambda: np.full(n, 31) if late else rng.permutation(np.r_[31, np.arange(n - 1) % 97 + 40]),
+        "narrow": lambda: np.full(n, 31) if late else np.r_[np.arange(n - 1) % 97 + 40, 31],
         # most values are new, most rows are not
         "common": lambda: rng.permutation(
             np.r_[np.zeros(n // 2, int), np.arange(n - n // 2) + 10 + 5_000 * late]
@@ -66,6 +69,8 @@ _NAMES = {
     "warmer": ("temp", "apron_temp", "dewp"),
     "busier": ("queue_time", "planes_ahead"),
     "same": ("hour", "paid_bags"),
+    "slot": ("scheduled", "slot_start"),
+    "device": ("scanner_id", "belt_id"),
     "wait": ("idle_minutes", "taxi_out"),
     "new": ("carrier", "airline"),
     "few back": ("crew_code", "pairing"),
@@ -101,7 +106,7 @@ def _recurring(reference, current):
 )
 def names_its_table(answer, rng, expect):
     """`names_its_table(reference, current)`: columns whose values hardly ever occur in both tables."""
-    honest = ["warmer", "busier", "same", "wait", "new"]
+    honest = ["warmer", "busier", "same", "slot", "device", "wait", "new"]
     drawn = (
         ("a counter and a mileage", ["counter", "pair"], [], 0),
         (
@@ -138,6 +143,7 @@ def names_its_table(answer, rng, expect):
             chosen.sort(key=["counter", *honest, "pair"].index)  # at both ends
         kinds = {str(rng.choice(_NAMES[kind])): str(kind) for kind in chosen}
         n, m = int(rng.integers(250, 390)), rows or int(rng.integers(250, 390))
+        n = 1_100 if "narrow" in more else n
         reference, current = _logged(rng, n, kinds, 0), _logged(rng, m, kinds, 1)
         if "5.0" in what:
             current = current.astype(dict.fromkeys(current.select_dtypes("number"), float))
@@ -148,6 +154,11 @@ def names_its_table(answer, rng, expect):
             expect.same_set(
                 answer(reference, current), want, f"a log with columns that name their table: {what}"
             )
+    hour, ticket = (int(k) for k in rng.integers(5, 23, 2))
+    reference = pd.DataFrame({"hour": [hour], "ticket": [ticket]})
+    current = pd.DataFrame({"hour": [hour, hour], "ticket": [ticket + 1, ticket + 2]})
+    with expect.defining():
+        expect.same_set(answer(reference, current), ["ticket"], "one row of reference and two of current")
 
 
 @names_its_table.inputs
