@@ -60,12 +60,20 @@ def foreign(answer, rng, expect):
         mask = answer(known, rows)
         return mask if len(mask) == len(rows) else np.zeros(len(rows), dtype=bool)
 
-    mask = answer(reference, _flown(rng, 7))
+    rows, what = mixture(6, 0, 1)
+    mask = answer(reference, rows)
     expect.equal(len(mask), 7, "one True or False for each row of current", show=True)
+    with expect.defining():
+        expect.true(
+            len(mask) == 7 and mask[what == "far"].all(),
+            "seven flights: the one above 4,000 miles is found",
+            "it is not flagged",
+        )
     clean, _ = mixture(1000, 0, 0)
     with expect.defining():
         expect.within(flagged(clean).mean(), 0, 0.04, "nothing is foreign: at most 4% are flagged", show=True)
         for share, sizes, speed in (
+            ("one row in fifty", (980, 10, 10), 7.5),
             ("one row in ten", (900, 50, 50), 7.5),
             ("one row in two", (600, 300, 300), 7.5),
             ("slower planes in both tables, one row in five", (480, 60, 60), 4.0),
@@ -136,6 +144,7 @@ def _learned_from_current(seen):
         _false_flags(seen) <= 0.04
         and few - many > 0.25
         and _found(seen, "one row in two", "above 4,000") < 0.3
+        and not _flags_each_tenth(seen)
     )
 
 
