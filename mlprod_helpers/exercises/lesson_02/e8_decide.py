@@ -75,10 +75,16 @@ def _slip(report):
     return report["auc_clean"] > 0.65 and report["largest_shift"] < 0.4
 
 
+def _moved_a_little(report):
+    return (
+        report["ess"] > 0.2 and report["pvalue"] < 0.001 and not _slip(report) and not report["labels"] >= 30
+    )
+
+
 def _often(seen, which, actions):
     """Whether most of the reports of one sort got one of these actions."""
     chosen = [action in actions for report, action in _decisions(seen) if which(report)]
-    return bool(chosen) and np.mean(chosen) > 0.5
+    return bool(chosen) and np.mean(chosen) > 0.5 and len({action for _, action in _decisions(seen)}) > 1
 
 
 @decide.misconception(
@@ -96,10 +102,10 @@ def always_the_same(report):
     when=lambda seen: (
         _often(
             seen,
-            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and not r["late_error"] > 1,
+            lambda r: r["auc"] > 0.9 and r["auc_clean"] < 0.62 and r["late_error"] <= 1,
             ("repair", "retrain", "gate", "reweight"),
         )
-        and _often(seen, lambda r: r["auc"] < 0.62 and not r["late_error"] > 1, ("ignore",))
+        and _often(seen, lambda r: r["auc"] < 0.62 and r["late_error"] <= 1, ("ignore",))
     ),
 )
 def alarmed_by_a_number(report):
@@ -134,8 +140,9 @@ def trains_on_a_broken_join(report):
 
 @decide.misconception(
     "you used weights without looking at `ess`. At 1%, the whole fit depends on a handful of reference rows, and the result is a matter of luck. If too few reference rows resemble the week, use the gate.",
-    when=lambda seen: _often(
-        seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",)
+    when=lambda seen: (
+        _often(seen, lambda r: r["ess"] < 0.05 and not _slip(r) and not r["labels"] >= 30, ("reweight",))
+        and _often(seen, _moved_a_little, ("reweight",))
     ),
 )
 def weights_whatever(report):
@@ -145,13 +152,9 @@ def weights_whatever(report):
 
 @decide.misconception(
     "you chose an expensive action for every drift. Here the inputs moved a little and many reference rows still resemble the week, so "
-    "weights are enough and cost almost nothing. Look at `ess` first.",
+    "weights are enough and cost almost nothing. Look at `ess` in these weeks.",
     when=lambda seen: (
-        _often(
-            seen,
-            lambda r: r["ess"] > 0.2 and r["pvalue"] < 0.001 and not _slip(r) and not r["labels"] >= 30,
-            ("retrain", "gate"),
-        )
+        _often(seen, _moved_a_little, ("gate",))
         and all(action != "reweight" for _, action in _decisions(seen))
     ),
 )
