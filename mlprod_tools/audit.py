@@ -232,7 +232,7 @@ def _is_exactly(exercise, name):
 
 def _audit_constants(row, exercise, solution, seed):
     from mlprod_tools import garbage
-    from mlprod_tools.mutants import without_notes
+    from mlprod_tools.equivalence import without_notes
 
     exercise = without_notes(exercise)
     for what, answers in garbage.constants(exercise, solution):

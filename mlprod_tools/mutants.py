@@ -6,21 +6,21 @@ otherwise: the check needs a case that tells the two apart, or the contract says
 """
 
 import ast
-import contextlib
 import copy
 import inspect
 import io
 import math
 import random
 import textwrap
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mlprod_helpers.lesson.checking import quiet
+from mlprod_tools.equivalence import Right, inputs_of, passes, verdict
+
 FIRST_SEEDS = 2  # beside the notebook's own: one that fails on all of these is dead
 MOST_PASSED = 0.02  # of the seeds, where luck decides
-EQUIVALENCE_SEEDS = 10
-SECONDS = 2.0  # of the processor: an endless loop is a frequent mutant
 
 _BOUNDARY = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 _REVERSED = {
@@ -439,12 +439,12 @@ def try_exercise(exercise, solved, *, seeds, sample=None, notes=False):
     options = _options(exercise)
     for source, code, build in _right_answers(exercise, solved):
         made = mutants(ast.parse(code), source=source, options=options, visible=visible)
-        right = build(ast.parse(code))
+        right = Right(exercise, build(ast.parse(code)))
         jobs += [(mutant, build, right) for mutant in made]
     if sample is not None and sample < len(jobs):
         jobs = random.Random(exercise.id).sample(jobs, sample)
     for mutant, build, right in jobs:
-        _try(report, exercise, right, mutant, build, seeds, notes)
+        _try(report, right, mutant, build, seeds, notes)
     known = {name for name, _ in report.excused}
     if sample is None:
         for name in exercise.survivors:
@@ -453,98 +453,50 @@ def try_exercise(exercise, solved, *, seeds, sample=None, notes=False):
     return report
 
 
-def _try(report, exercise, solution, mutant, build, seeds, notes):
+def _try(report, right, mutant, build, seeds, notes):
     try:
-        with _quiet():
+        with quiet(io.StringIO()), np.errstate(all="ignore"):
             answers = build(mutant.tree)
     except Exception:
         return  # it does not even run: no learner would hand it in
     report.made += 1
-    if notes and (verdict := _verdict(exercise, answers, None)) and verdict.misconception:
-        report.notes.setdefault(verdict.misconception, set()).add(mutant.name)
-    early, first = _first_seeds(exercise, answers), []
-    for passes in early:
-        first.append(passes)
-        if passes:
+    exercise = right.exercise
+    is_known = mutant.name in exercise.survivors
+    if notes and (found := verdict(exercise, answers, None)) and found.misconception:
+        report.notes.setdefault(found.misconception, set()).add(mutant.name)
+    early, first = _first_seeds(right, answers), []
+    for passed in early:
+        first.append(passed)
+        if passed:
             break
     if not any(first):
         report.dead += 1
-    elif _is_right(exercise, solution, answers):
+    elif right.is_equivalent(answers):
         report.equivalent += 1
-    elif not (passed := _passed(exercise, answers, [*first, *early], seeds)):
+    elif not (is_known and first[0]) and not (how := _passed(exercise, answers, [*first, *early], seeds)):
         report.dead += 1
-    elif mutant.name in exercise.survivors:
+    elif is_known:
         report.excused.append((mutant.name, exercise.survivors[mutant.name]))
     else:
         report.survivors.append(mutant.name)
-        report.faults.append(f"a mutant {passed}: {mutant.name}")
+        report.faults.append(f"a mutant {how}: {mutant.name}")
 
 
-def _first_seeds(exercise, answers):
+def _first_seeds(right, answers):
     """Whether it passes on the notebook's own seed, and, if it ended there, on the first others, one after the other."""
-    verdict = _verdict(without_notes(exercise), answers, None)
-    yield verdict is not None and verdict.outcome.name == "PASSED"
-    if verdict is not None:
-        yield from (_passes(exercise, answers, seed) for seed in range(1, FIRST_SEEDS + 1))
+    own = right.is_echoed_to_the_check(answers) or passes(right.exercise, answers, None)
+    yield bool(own)
+    if own is not None:
+        yield from (bool(passes(right.exercise, answers, seed)) for seed in range(1, FIRST_SEEDS + 1))
 
 
 def _passed(exercise, answers, first, seeds):
     """How a wrong mutant that passes on some of the first seeds passes: "" where it is dead, else a few words."""
     rest = range(FIRST_SEEDS + 1, max(seeds, FIRST_SEEDS) + 1)
-    every = [*first[1:], *(_passes(exercise, answers, seed) for seed in rest)]
+    every = [*first[1:], *(bool(passes(exercise, answers, seed)) for seed in rest)]
     if not first[0] and sum(every) <= MOST_PASSED * len(every):
         return ""
     return f"passes on {sum(every)} of {len(every)} seeds" + ("" if first[0] else ", not on the notebook's")
-
-
-def without_notes(exercise):
-    """The exercise as it is checked where only the points count: to look for the misconception takes longest."""
-    return replace(exercise, misconceptions=[])
-
-
-def _passes(exercise, answers, seed):
-    verdict = _verdict(without_notes(exercise), answers, seed)
-    return verdict is not None and verdict.outcome.name == "PASSED"
-
-
-def _verdict(exercise, answers, seed):
-    """The verdict of one check; None where it did not end."""
-    from mlprod_helpers.lesson.checking import check
-
-    rng = None if seed is None else np.random.default_rng([seed, *exercise.id.encode()])
-    with _stopped_after(SECONDS):
-        return check(exercise, answers, rng)
-    return None
-
-
-@contextlib.contextmanager
-def _stopped_after(seconds):
-    import signal
-
-    class TooLong(BaseException):
-        pass
-
-    def stop(*_):
-        raise TooLong
-
-    # by the time of the processor, which others may be using too
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 0.2)
-    try:
-        yield
-    except TooLong:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
-@contextlib.contextmanager
-def _quiet():
-    from mlprod_helpers.lesson.checking import quiet
-
-    with quiet(io.StringIO()), np.errstate(all="ignore"):
-        yield
 
 
 def _decider(exercise):
@@ -552,70 +504,6 @@ def _decider(exercise):
 
     functions = any(isinstance(kind, Function) for kind in exercise.kinds)
     return exercise.drawn_inputs or exercise.judge or not functions
-
-
-def _is_right(exercise, solution, answers):
-    """Whether a mutant that passes is right by the statement."""
-    from mlprod_helpers.lesson import values
-    from mlprod_helpers.lesson.contract import bundle
-    from mlprod_helpers.lesson.kinds import Function
-
-    if exercise.judge:
-        for seed in range(EQUIVALENCE_SEEDS):
-            with _quiet():
-                try:
-                    right = exercise.judge(bundle(answers), np.random.default_rng([7, seed]))
-                except Exception:  # it raises on an input that the statement allows
-                    return False
-                if not right:
-                    return False
-        return True
-    plain = [
-        name
-        for name, kind in zip(exercise.answers, exercise.kinds, strict=True)
-        if not isinstance(kind, Function)
-    ]
-    if not all(values.close(answers[name], solution[name], atol=exercise.atol) for name in plain):
-        return False
-    return exercise.drawn_inputs is None or all(
-        _same(exercise, solution[name], answers[name], arguments)
-        for seed in range(EQUIVALENCE_SEEDS)
-        for name, arguments in inputs_of(exercise, seed)
-    )
-
-
-def inputs_of(exercise, seed):
-    """(name of the function, arguments) of each input that the exercise's generator yields."""
-    from mlprod_helpers.lesson.kinds import Function
-
-    functions = [
-        name
-        for name, kind in zip(exercise.answers, exercise.kinds, strict=True)
-        if isinstance(kind, Function)
-    ]
-    for each in exercise.drawn_inputs(np.random.default_rng([7, seed])):
-        yield (functions[0], tuple(each)) if len(functions) == 1 else (each[0], tuple(each[1]))
-
-
-def _same(exercise, right, other, arguments):
-    from mlprod_helpers.lesson import values
-
-    a, b = _result(right, arguments), _result(other, arguments)
-    if isinstance(a, Exception) or isinstance(b, Exception):
-        return isinstance(a, Exception) and isinstance(b, Exception)
-    return values.close(a, b, atol=exercise.atol, rtol=max(exercise.atol, 1e-6))
-
-
-def _result(function, arguments):
-    from mlprod_helpers.lesson import values
-
-    with _stopped_after(SECONDS):
-        try:
-            with _quiet():
-                return values.copy(function(*values.copy(list(arguments))))
-        except Exception as error:
-            return error
-    return TimeoutError("endless")
 
 
 def _visible(exercise):

@@ -7,7 +7,7 @@ import pytest
 from stand_in_exercises import asks
 
 from mlprod_helpers.lesson.contract import Function, Number
-from mlprod_tools import mutants
+from mlprod_tools import equivalence, mutants
 from mlprod_tools.audit import Solved
 
 
@@ -118,12 +118,12 @@ def test_an_endless_mutant_is_stopped_and_dead():
 
     scope = {}
     exec(code, scope)
-    mutants_before = mutants.SECONDS
-    mutants.SECONDS = 0.5
+    before = equivalence.SECONDS
+    equivalence.SECONDS = 0.5
     try:
         report = mutants.try_exercise(checked, Solved({"late_share": scope["late_share"]}, code, {}), seeds=4)
     finally:
-        mutants.SECONDS = mutants_before
+        equivalence.SECONDS = before
     assert report.survivors == []
 
 
