@@ -1,12 +1,12 @@
 """Exercise 1.8, Which remedy?"""
 
 import contextlib
-import functools
 
 import numpy as np
 
 from mlprod_helpers.drift.weekly_reports import DELAY, FEW, ROWS, WEEKS, draw_service
 from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 
 ACTIONS = ("wait", "repair", "reweight", "retrain")
 
@@ -52,15 +52,16 @@ def _waiting(report, memory):
     return "wait", memory
 
 
+@drawn_once(1000)
 def _drawn(rng, kind, lost, sign):
     """(reports, onset) of one drawn service."""
     # where nothing needs a remedy, only weeks with few rows mislead: let them be misleading ones
     reports, onset = draw_service(rng, kind, lost, sign, weeks_to_shorten=2 if kind in CURES else 6)
-    if kind == "covariate":
+    reports = list(reports)
+    labels = [report["labels"] for report in reports[onset + DELAY :]]
+    if kind == "covariate" and abs(np.mean(labels)) < 0.18:
         # draw until the labels move, or nothing would reveal an answer that takes this for a prior shift
-        reports = list(reports)
-        if abs(np.mean([report["labels"] for report in reports[onset + DELAY :]])) < 0.18:
-            return _drawn(rng, kind, lost, sign)
+        return _drawn(rng, kind, lost, sign)
     return reports, onset
 
 
@@ -141,19 +142,12 @@ STREAMS = (
 )
 
 
-@functools.lru_cache(1000)
-def _sealed(seed, kind, lost, sign):
-    """A service for the judge, drawn only once: drawing takes far longer than trying an answer."""
-    reports, onset = _drawn(np.random.default_rng(seed), kind, lost, sign)
-    return list(reports), onset
-
-
 @triage.acceptable
 def _cheap_enough(answer, rng):
     """Whether the answer costs, over many services, no more than the statement allows, kind by kind."""
     bills = {}
     for name, *service in STREAMS * 4:
-        reports, onset = _sealed(int(rng.integers(2**32)), *service)
+        reports, onset = _drawn(rng, *service)
         bills[name] = np.add(bills.get(name, 0), _costs(answer, service[0], map(dict, reports), onset))
     near = all(bills[name][0] <= bills[name][2] + 4 * SERVICES[name] * more for name, more in MORE.items())
     return bool(near and bills["quiet"][0] <= 4 * QUIET_LIMIT)

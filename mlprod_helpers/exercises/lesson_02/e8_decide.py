@@ -6,6 +6,9 @@ import numpy as np
 
 from mlprod_helpers.drift.flight_weeks import ACTIONS, SITUATIONS, draw_week, draw_weeks
 from mlprod_helpers.lesson.contract import Function, Text, exercise
+from mlprod_helpers.lesson.kept import drawn_once
+
+_week, _weeks = drawn_once(1000)(draw_week), drawn_once()(draw_weeks)
 
 SLACK = 0.1  # a share of the best action's cost, for luck and for an action that does no harm
 
@@ -39,7 +42,7 @@ def _rule(report):
 )
 def decide(answer, rng, expect):
     """`decide(report)`: one action for each report, scored by the errors that follow."""
-    weeks = draw_weeks(rng)
+    weeks = _weeks(rng)
     chosen = {id(week): answer(week["report"]) for week in weeks}
     for kind, told in SITUATIONS.items():
         of_kind = [week for week in weeks if week["kind"] == kind]
@@ -60,7 +63,7 @@ def decide(answer, rng, expect):
 def _near_the_best(answer, rng):
     """Within the stated slack of the best single action, for each kind of week, over twelve weeks each."""
     for kind in SITUATIONS:
-        weeks = [draw_week(rng, kind) for _ in range(12)]
+        weeks = [_week(rng, kind) for _ in range(12)]
         own = np.mean([costs[answer(dict(report))] for report, costs in weeks])
         if own > (1 + SLACK) * min(np.mean([costs[action] for _, costs in weeks]) for action in ACTIONS):
             return False

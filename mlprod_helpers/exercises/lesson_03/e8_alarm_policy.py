@@ -8,8 +8,16 @@ from scipy.stats import chi2
 
 from mlprod_helpers.drift.services import N_WEEKS, SIZES, cost_by_size, draw_services, never, usual_limit
 from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 
 GROUP, ALL = 0.3, 0.2  # of what never paging costs
+
+
+@drawn_once()
+def _drawn(rng):
+    """Twelve services, and what never paging and the usual limit cost there."""
+    services = draw_services(rng)
+    return services, cost_by_size(never, services), cost_by_size(usual_limit, services)
 
 
 @exercise(
@@ -35,9 +43,8 @@ GROUP, ALL = 0.3, 0.2  # of what never paging costs
 )
 def alarm_policy(answer, rng, expect):
     """`alarm(observation, memory)`: page or not, week after week, for twelve services."""
-    services = draw_services(rng)
+    services, silent, usual = _drawn(rng)
     costs = cost_by_size(answer, services)
-    silent, usual = cost_by_size(never, services), cost_by_size(usual_limit, services)
     for size in SIZES:
         expect.within(
             costs[size],
@@ -62,11 +69,10 @@ def _pays_on_average(answer, rng):
     """The statement's two bounds, on the mean of eight draws of twelve services."""
     costs, silent = dict.fromkeys(SIZES, 0), dict.fromkeys(SIZES, 0)
     for _ in range(8):
-        services = draw_services(rng)
+        services, never_paged, _ = _drawn(rng)
         for size, cost in cost_by_size(answer, services).items():
             costs[size] += cost
-        for size, cost in cost_by_size(never, services).items():
-            silent[size] += cost
+            silent[size] += never_paged[size]
     within = all(costs[size] <= GROUP * silent[size] for size in SIZES)
     return within and sum(costs.values()) <= ALL * sum(silent.values())
 

@@ -7,6 +7,7 @@ import numpy as np
 from mlprod_helpers.automation import Costs, Reviewers, cost_curve
 from mlprod_helpers.exercises.lesson_07.support import GRID, overconfident
 from mlprod_helpers.lesson.contract import Function, Number, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.queueing import Exponential, mgc
 
 PRICES = Costs(error=20, review=1, delay=3)
@@ -102,6 +103,18 @@ _TEAMS = (
 )
 
 
+@drawn_once()
+def _days(rng):
+    """(reviewers, what it is, confidence, correct, rate, lowest cost) of each team."""
+    days = []
+    for count, load, what, draw in _TEAMS:
+        confidence, correct = draw(rng, 3000)
+        rate = float(rng.uniform(*load)) * count / 60
+        costs = cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"]
+        days.append((count, what, confidence, correct, rate, float(costs.min())))
+    return days
+
+
 @exercise(
     "7.5",
     "The cheapest threshold",
@@ -119,12 +132,7 @@ _TEAMS = (
 )
 def cheapest(answer, rng, expect):
     """`cheapest(confidence, correct, rate, count)`: the threshold that costs least once the queue has settled."""
-    for count, load, what, draw in _TEAMS:
-        confidence, correct = draw(rng, 3000)
-        rate = float(rng.uniform(*load)) * count / 60
-        best = float(
-            cost_curve(confidence, correct, rate, Reviewers(count, Exponential(60.0)), PRICES)["cost"].min()
-        )
+    for count, what, confidence, correct, rate, best in _days(rng):
         got = answer(confidence.copy(), correct.copy(), rate, count)
         cost = _cost_at(got, confidence, correct, rate, count) if not math.isnan(got) else math.inf
         told = "the backlog grows without end" if math.isinf(cost) else f"a case costs {cost:.2f}"

@@ -1,8 +1,13 @@
 """Exercise 7.8, A week with a dying lamp."""
 
+from functools import partial
+
+import numpy as np
+
 from mlprod_helpers.automation.photo_week import WEEKS, draw_week, run_week, score_week
 from mlprod_helpers.exercises.lesson_07.support import NAMES
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, exercise
+from mlprod_helpers.lesson.kept import drawn_once, played_once
 
 
 @exercise(
@@ -58,6 +63,7 @@ def policy(answer, rng, expect):
         )
 
 
+@drawn_once()
 def _drawn(rng, kind):
     """(cases, seed) of a week without bad luck: audits neither alarm a touchy rule in the dark season, nor hide the fault from a slow one."""
     while True:
@@ -84,13 +90,21 @@ def _slow(observation, memory):
 @policy.acceptable
 def right_in_most_weeks(answer, rng):
     """Within the limits of the statement in at least two of three sets of weeks."""
-    kept = 0
-    for seed in range(3):
-        kept += all(
-            _keeps_the_limits(kind, score_week(run_week(answer, draw_week(rng, kind), seed)))
-            for kind in WEEKS
-        )
-    return kept >= 2
+    first, second, third = (
+        partial(_keeps_in, answer, seed) for seed in rng.integers(1 << 30, size=3).tolist()
+    )
+    kept = first() + second()
+    return kept + third() >= 2 if kept == 1 else kept == 2
+
+
+def _keeps_in(answer, seed):
+    return all(_keeps_in_a(answer, kind, seed) for kind in WEEKS)
+
+
+@played_once()
+def _keeps_in_a(answer, kind, seed):
+    week = draw_week(np.random.default_rng(seed), kind)
+    return _keeps_the_limits(kind, score_week(run_week(answer, week, seed)))
 
 
 def _ok(seen):

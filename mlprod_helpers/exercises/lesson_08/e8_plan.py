@@ -4,10 +4,17 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.monitoring import choose_threshold, duration, evaluate, judge
 from mlprod_helpers.monitoring.shops import KINDS, WATCHED, draw_month, draw_shops, rules_of, score
 
 MOST_FALSE = 3  # pages a week
+
+
+@drawn_once()
+def _months(rng):
+    """(a quiet month, a month with incidents, its incidents) of each of two shops."""
+    return [(draw_month(rng, shop, incidents=False)[0], *draw_month(rng, shop)) for shop in draw_shops(rng)]
 
 
 @exercise(
@@ -28,13 +35,11 @@ MOST_FALSE = 3  # pages a week
 def plan(answer, rng, expect):
     """`plan(reference)` -> a list of rules, as dicts; judged on a month with six incidents in each of two shops."""
     tables, false, by_rule = [], [], pd.Series(dtype=int)
-    for number, shop in enumerate(draw_shops(rng), 1):
-        reference, _ = draw_month(rng, shop, incidents=False)
+    for number, (reference, month, incidents) in enumerate(_months(rng), 1):
         rules = answer(reference)
         if why := _unreadable(rules):
             expect.true(False, "the rules can be read", why)
             return
-        month, incidents = draw_month(rng, shop)
         *_, of_month, table = score(rules, month, incidents)
         tables.append(table.assign(shop=number))
         false.append(of_month)
@@ -98,12 +103,10 @@ def _wakes_for_incidents(answer, rng):
     """Six shops, each with its own month; the statement's limits with a little room for the luck of single months."""
     noticed, in_time, false = [], [], []
     for _ in range(3):
-        for shop in draw_shops(rng):
-            reference, _ = draw_month(rng, shop, incidents=False)
-            rules = answer(reference)
+        for reference, month, incidents in _months(rng):
+            rules = answer(reference.copy())
             if _unreadable(rules):
                 return False
-            month, incidents = draw_month(rng, shop)
             caught, late, _, of_month, _ = score(rules, month, incidents)
             noticed.append((caught + late) / len(incidents))
             in_time.append(caught / len(incidents))

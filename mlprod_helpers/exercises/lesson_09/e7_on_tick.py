@@ -8,6 +8,7 @@ import pandas as pd
 
 from mlprod_helpers.exercises.lesson_09.support import held
 from mlprod_helpers.lesson.contract import Function, Mapping, Raised, Several, Text, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.serving.lab import recorded_runs
 from mlprod_helpers.serving.lab.watch import (
     AS_GOOD,
@@ -50,12 +51,7 @@ MOST_FAILED = 14  # tries of the canary that may fail before it is rolled back
 )
 def on_tick(answer, rng, expect):
     """`on_tick(window, memory)` -> (action, memory), over six recorded rollouts and three that are made of one of them."""
-    drawn = draw_watch(rng)
-    good = [_without(window, "v3") for window in drawn[COPIES]]
-    drawn[MISSING] = [_without(good[0], "v2"), _without(good[1], "v1"), *good[2:]]
-    drawn[BAD_INPUT] = [_some_refused(window, rng) for window in _failing_once(good)]
-    drawn[BESIDE] = list(_failing_evenly(drawn[COPIES], rng))
-    for title, windows in drawn.items():
+    for title, windows in _drawn(rng).items():
         with expect.defining() if title in (FAILING, RETRIED, AS_GOOD, OUTAGE) else contextlib.nullcontext():
             try:
                 look, failed = watch(answer, windows)
@@ -65,6 +61,17 @@ def on_tick(answer, rng, expect):
                 expect.true(False, title, f"stops with a {type(raised.error).__name__}")
                 continue
             _ask_watch(expect, title, windows, look, failed)
+
+
+@drawn_once()
+def _drawn(rng):
+    """Title -> the windows of a rollout."""
+    drawn = draw_watch(rng)
+    good = [_without(window, "v3") for window in drawn[COPIES]]
+    drawn[MISSING] = [_without(good[0], "v2"), _without(good[1], "v1"), *good[2:]]
+    drawn[BAD_INPUT] = [_some_refused(window, rng) for window in _failing_once(good)]
+    drawn[BESIDE] = list(_failing_evenly(drawn[COPIES], rng))
+    return drawn
 
 
 def _without(window, version):

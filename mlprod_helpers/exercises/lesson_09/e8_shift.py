@@ -5,11 +5,18 @@ import contextlib
 import numpy as np
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.serving.lab.shift import AFTERNOONS, draw_shift
 
 
 def _limit_of(bang, never):
     return max(0.05 * bang, 0.35 * never)
+
+
+@drawn_once()
+def _drawn(rng):
+    """(afternoon, what a big bang and no release cost) of each."""
+    return [(afternoon, *afternoon.baselines()) for afternoon in draw_shift(rng)]
 
 
 @exercise(
@@ -34,8 +41,7 @@ def _limit_of(bang, never):
 )
 def shift(answer, rng, expect):
     """`shift(observation, memory)` -> (weight, memory), over five recorded afternoons."""
-    for afternoon in draw_shift(rng):
-        bang, never = afternoon.baselines()
+    for afternoon, bang, never in _drawn(rng):
         limit = _limit_of(bang, never)
         played = afternoon.play(answer)
         weights = ", ".join(f"{weight:.3g}" for weight in played.weights[1::5])
@@ -52,8 +58,7 @@ def shift(answer, rng, expect):
 def _cheap(answer, rng):
     """By the statement's limits on fresh afternoons; luck may take one of them over its limit, not to twice, and not all together."""
     costs = []
-    for afternoon in draw_shift(rng):
-        bang, never = afternoon.baselines()
+    for afternoon, bang, never in _drawn(rng):
         costs.append((afternoon.play(answer).cost, max(bang / 20, 0.35 * never)))
     return all(cost <= 2 * limit for cost, limit in costs) and sum(c for c, _ in costs) <= sum(
         m for _, m in costs

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 
 KEY = "request_id"
 
@@ -52,6 +53,7 @@ def _holes(rng, frame, name, where=None):
     return frame.assign(**{name: frame[name].mask(hit if where is None else where)})
 
 
+@drawn_once()
 def draw_logs(rng):
     """what is asked -> (served, replayed, atol)."""
     n = int(rng.integers(60, 90))

@@ -4,6 +4,7 @@ import math
 
 from mlprod_helpers.features.credit import N_WEEKS, cost_by_kind, draw_banks
 from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Number, Refused, Several, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 
 CHEAPER, CHANGED, QUIET = (
     "all eight banks: at most 45% of never exploring",
@@ -20,6 +21,13 @@ def never(observation, memory):
 def always(observation, memory):
     """The baseline that approves everybody."""
     return 1, observation["week"] % 4 == 3, memory
+
+
+@drawn_once()
+def _drawn(rng):
+    """Eight banks, and what never and always exploring cost there."""
+    banks = draw_banks(rng)
+    return banks, cost_by_kind(never, banks), cost_by_kind(always, banks)
 
 
 @exercise(
@@ -45,8 +53,8 @@ def always(observation, memory):
 )
 def explore(answer, rng, expect):
     """`explore(observation, memory)`: (share of the refused to approve, whether to retrain, memory), at eight banks."""
-    banks = draw_banks(rng)
-    yours, low, high = (cost_by_kind(policy, banks) for policy in (_numbers(answer), never, always))
+    banks, low, high = _drawn(rng)
+    yours = cost_by_kind(_numbers(answer), banks)
     told = "; ".join(
         f"{name} {cost['all']:.0f} ("
         + ", ".join(f"{kind} {cost[kind]:.0f}" for kind in list(cost)[:-1])
@@ -87,9 +95,9 @@ def _pays(answer, rng):
     """By the statement alone, on four sets of fresh banks; luck may take a set over its limits, not their sum."""
     totals = {}
     for _ in range(4):
-        banks = draw_banks(rng)
-        for name, policy in (("you", answer), ("never", never)):
-            for kind, cost in cost_by_kind(policy, banks).items():
+        banks, low, _ = _drawn(rng)
+        for name, costs in (("you", cost_by_kind(answer, banks)), ("never", low)):
+            for kind, cost in costs.items():
                 totals[name, kind] = totals.get((name, kind), 0.0) + cost
     limits = {"all": 0.45, "late": 0.5, "steady": 2.0}
     return all(totals["you", kind] <= limit * totals["never", kind] for kind, limit in limits.items())

@@ -1,10 +1,9 @@
 """Exercise 11.8, A post-mortem from the log alone."""
 
-import functools
-
 import numpy as np
 
 from mlprod_helpers.lesson.contract import Function, Number, Several, Text, exercise
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.oncall.cases import ALARMS, draw_case
 
 
@@ -31,6 +30,7 @@ def _truth(log, causes=tuple(ALARMS)):
     raise ValueError("nothing found")
 
 
+@drawn_once()
 def _cases(rng):
     """A log of each cause with gaps between day 7 and the onset, and a log whose incident begins on day 7."""
     last = {"stuck feature": 16}
@@ -71,16 +71,10 @@ def post_mortem(answer, rng, expect):
         expect.equal(metric, alarm, "the same log: the alarm that was missing")
 
 
-@functools.lru_cache(50)
-def _sealed(seed):
-    """The logs for the judge, drawn only once: drawing takes as long as reading."""
-    return _cases(np.random.default_rng(seed))
-
-
 @post_mortem.acceptable
 def _finds_them(answer, rng):
     """By the statement alone: cause, onset and alarm of 28 sealed logs."""
-    logs = [each for _ in range(4) for each in _sealed(int(rng.integers(2**32)))]
+    logs = [each for _ in range(4) for each in _cases(rng)]
     return all(tuple(answer(log.copy())) == truth for log, truth in logs)
 
 

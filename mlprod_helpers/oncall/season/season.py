@@ -6,6 +6,8 @@ nothing else; the script is behind a seal until somebody opens it.
 
 from __future__ import annotations
 
+import functools
+
 from mlprod_helpers.faults import Seal
 from mlprod_helpers.oncall import actions as grammar
 from mlprod_helpers.oncall.metrics import Alerts, rules, usual
@@ -16,7 +18,7 @@ from mlprod_helpers.oncall.season.doing import arrive, carry_out, settle
 from mlprod_helpers.oncall.season.measuring import look, measure
 from mlprod_helpers.oncall.season.script import DAYS
 from mlprod_helpers.oncall.season.state import State
-from mlprod_helpers.oncall.season.world import world
+from mlprod_helpers.oncall.season.world import WORLDS, world
 
 
 class Season:
@@ -39,15 +41,8 @@ class Season:
 
     def __init__(self, random_state):
         self.random_state = int(random_state)
-        state = self._state = State(world(self.random_state))
+        state = self._state = _begun(self.random_state).copy()
         self.script = Seal(state.world.script)
-        while state.day < 0:  # the history that says what is usual
-            run_day(state)
-            state.day += 1
-            measure(state)
-        state.forget_costs()
-        state.usual = usual(state.history)
-        state.alerts = Alerts(rules(state.usual))
         self.morning = look(state)
 
     @property
@@ -110,3 +105,17 @@ class Season:
     def report(self):
         """The `Report` of the days that are played."""
         return Report.of(self._state, self.random_state)
+
+
+@functools.lru_cache(maxsize=WORLDS)
+def _begun(seed):
+    """The state on the first morning: the history says what is usual."""
+    state = State(world(seed))
+    while state.day < 0:
+        run_day(state)
+        state.day += 1
+        measure(state)
+    state.forget_costs()
+    state.usual = usual(state.history)
+    state.alerts = Alerts(rules(state.usual))
+    return state

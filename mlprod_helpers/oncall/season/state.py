@@ -61,6 +61,10 @@ class State:
         self.stack = [Version("m0", self.world.first, Release("the first model"), TRAINED_UNTIL)]
         self.sums = copy.deepcopy(self.world.clean)
 
+    def copy(self):
+        """A state that goes on for itself, in the same world."""
+        return copy.deepcopy(self, {id(self.world): self.world})
+
     @property
     def serving(self):
         """The version that serves."""
