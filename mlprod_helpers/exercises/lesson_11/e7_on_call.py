@@ -3,7 +3,6 @@
 import functools
 
 from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, Several, exercise
-from mlprod_helpers.lesson.kept import played_once
 from mlprod_helpers.oncall import (
     ACTIONS,
     FIVES,
@@ -51,7 +50,6 @@ def _is_refusal(message):
 
 
 @functools.lru_cache(64)
-@played_once(12)  # a game of 70 mornings is 3 MB
 def _cost(policy, seed):
     """The dollars of a season."""
     return _play(policy, seed)[0].cost
