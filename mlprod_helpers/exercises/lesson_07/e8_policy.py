@@ -217,7 +217,3 @@ policy.survives(
     "alternative by_an_average_that_forgets: `0.15` -> `0.075`",
     "Half as many audits find it in most weeks, some hours later: how many to pay for is a choice.",
 )
-policy.survives(
-    "alternative by_an_average_that_forgets: `0.85` -> `0.935`",
-    "With a memory twice as long it finds the fault some hours later: in most weeks that is soon enough.",
-)

@@ -135,11 +135,11 @@ def _largest(reports, most=3):
 def _pays(answer, rng):
     """By the statement alone, on seasons that the check never draws: few where the share is clear. Luck may take five points of it."""
     least = SHARE - 0.05
-    for seasons in (range(300, 312), range(300, 340)):
+    for seasons, clear in ((range(300, 306), 0.12), (range(300, 312), 0.08), (range(300, 340), 0)):
         cost = sum(_cost(answer, seed) for seed in seasons)
         nothing, _, oracle = (sum(ends) for ends in zip(*map(scale, seasons), strict=True))
         share = (nothing - cost) / (nothing - oracle)
-        if abs(share - least) > 0.08:
+        if abs(share - least) > clear:
             break
     return share >= least
 
