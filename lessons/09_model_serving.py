@@ -364,7 +364,7 @@ with tempfile.TemporaryDirectory() as folder:
 # - For every mistake by the sender, return a 4xx and `{"error": "..."}` with a non-empty message. The message may name a field, but must not repeat a value.
 # - Refuse a body of more than 2,000 characters before you parse it as JSON.
 # - `eta_model` returns NaN for flights that it does not know. This is not the sender's mistake, so return a 5xx with an `error` and no `eta`.
-# - `handle` never raises an exception, not even for `"[" * 1900` or a 400-digit number.
+# - `handle` never raises an exception, not even for `"[" * 1900`.
 
 # %%
 import math

@@ -287,7 +287,8 @@ def audit_one(path, exercise_id, counts, *, mutants=False, sample=None, skip_ans
     if skip_answers:
         row = Row(exercise.id, exercise.title, len(exercise.misconceptions), len(exercise.alternatives))
     else:
-        row = audit_exercise(exercise, own.answers if own else None, counts)
+        with contextlib.redirect_stdout(io.StringIO()):  # some answers print
+            row = audit_exercise(exercise, own.answers if own else None, counts)
     if mutants and own:
         row.mutants = try_exercise(
             exercise, own, seeds=counts["right"] if sample is None else 0, sample=sample, notes=notes

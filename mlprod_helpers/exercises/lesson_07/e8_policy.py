@@ -1,13 +1,9 @@
 """Exercise 7.8, A week with a dying lamp."""
 
-from functools import partial
-
-import numpy as np
-
 from mlprod_helpers.automation.photo_week import WEEKS, draw_week, run_week, score_week
 from mlprod_helpers.exercises.lesson_07.support import NAMES
 from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once, played_once
+from mlprod_helpers.lesson.kept import drawn_once
 
 
 @exercise(
@@ -90,21 +86,15 @@ def _slow(observation, memory):
 @policy.acceptable
 def right_in_most_weeks(answer, rng):
     """Within the limits of the statement in at least two of three sets of weeks."""
-    first, second, third = (
-        partial(_keeps_in, answer, seed) for seed in rng.integers(1 << 30, size=3).tolist()
-    )
-    kept = first() + second()
-    return kept + third() >= 2 if kept == 1 else kept == 2
-
-
-def _keeps_in(answer, seed):
-    return all(_keeps_in_a(answer, kind, seed) for kind in WEEKS)
-
-
-@played_once()
-def _keeps_in_a(answer, kind, seed):
-    week = draw_week(np.random.default_rng(seed), kind)
-    return _keeps_the_limits(kind, score_week(run_week(answer, week, seed)))
+    kept = 0
+    for seed in range(3):
+        kept += all(
+            _keeps_the_limits(kind, score_week(run_week(answer, draw_week(rng, kind), seed)))
+            for kind in WEEKS
+        )
+        if kept == 2 or seed - kept == 1:  # the next set changes nothing
+            break
+    return kept == 2
 
 
 def _ok(seen):
@@ -216,4 +206,8 @@ def by_sums_of_surprise(observation, memory):
 policy.survives(
     "alternative by_an_average_that_forgets: `0.15` -> `0.075`",
     "Half as many audits find it in most weeks, some hours later: how many to pay for is a choice.",
+)
+policy.survives(
+    "alternative by_an_average_that_forgets: `0.85` -> `0.935`",
+    "With a memory twice as long it finds the fault some hours later: in most weeks that is soon enough.",
 )
