@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+from mlprod_helpers.lesson.kept import drawn_once
 from mlprod_helpers.lesson.kinds import (  # what the exercise modules import from here
     Array,
     Boolean,
@@ -47,6 +48,7 @@ __all__ = [
     "Sequence",
     "Several",
     "Text",
+    "drawn_once",
     "exercise",
     "lesson_ids",
     "load",

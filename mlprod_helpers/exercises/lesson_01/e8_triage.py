@@ -5,8 +5,7 @@ import contextlib
 import numpy as np
 
 from mlprod_helpers.drift.weekly_reports import DELAY, FEW, ROWS, WEEKS, draw_service
-from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Several, Text, drawn_once, exercise
 
 ACTIONS = ("wait", "repair", "reweight", "retrain")
 

@@ -5,8 +5,7 @@ import contextlib
 import numpy as np
 
 from mlprod_helpers.drift.flight_weeks import ACTIONS, SITUATIONS, draw_week, draw_weeks
-from mlprod_helpers.lesson.contract import Function, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Text, drawn_once, exercise
 
 _week, _weeks = drawn_once(1000)(draw_week), drawn_once()(draw_weeks)
 

@@ -7,8 +7,7 @@ from scipy.special import gammaincc
 from scipy.stats import chi2
 
 from mlprod_helpers.drift.services import N_WEEKS, SIZES, cost_by_size, draw_services, never, usual_limit
-from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Several, drawn_once, exercise
 
 GROUP, ALL = 0.3, 0.2  # of what never paging costs
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.lesson.contract import Function, Number, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Number, drawn_once, exercise
 
 CANDIDATES = (0.5, 3, 16, 64, 256)
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from mlprod_helpers.automation import Costs, Reviewers, cost_curve
 from mlprod_helpers.exercises.lesson_07.support import GRID, overconfident
-from mlprod_helpers.lesson.contract import Function, Number, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Number, drawn_once, exercise
 from mlprod_helpers.queueing import Exponential, mgc
 
 PRICES = Costs(error=20, review=1, delay=3)

@@ -2,8 +2,7 @@
 
 from mlprod_helpers.automation.photo_week import WEEKS, draw_week, run_week, score_week
 from mlprod_helpers.exercises.lesson_07.support import NAMES
-from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, Text, drawn_once, exercise
 
 
 @exercise(

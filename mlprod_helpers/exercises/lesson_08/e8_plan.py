@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Sequence, drawn_once, exercise
 from mlprod_helpers.monitoring import choose_threshold, duration, evaluate, judge
 from mlprod_helpers.monitoring.shops import KINDS, WATCHED, draw_month, draw_shops, rules_of, score
 

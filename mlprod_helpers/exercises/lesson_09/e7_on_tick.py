@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlprod_helpers.exercises.lesson_09.support import held
-from mlprod_helpers.lesson.contract import Function, Mapping, Raised, Several, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Raised, Several, Text, drawn_once, exercise
 from mlprod_helpers.serving.lab import recorded_runs
 from mlprod_helpers.serving.lab.watch import (
     AS_GOOD,

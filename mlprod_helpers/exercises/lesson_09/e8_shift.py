@@ -4,8 +4,7 @@ import contextlib
 
 import numpy as np
 
-from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, Several, drawn_once, exercise
 from mlprod_helpers.serving.lab.shift import AFTERNOONS, draw_shift
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mlprod_helpers.lesson.contract import Function, Mapping, Number, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Mapping, Number, drawn_once, exercise
 
 KEY = "request_id"
 

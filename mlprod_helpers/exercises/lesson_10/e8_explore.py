@@ -3,8 +3,16 @@
 import math
 
 from mlprod_helpers.features.credit import N_WEEKS, cost_by_kind, draw_banks
-from mlprod_helpers.lesson.contract import Boolean, Function, Mapping, Number, Refused, Several, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import (
+    Boolean,
+    Function,
+    Mapping,
+    Number,
+    Refused,
+    Several,
+    drawn_once,
+    exercise,
+)
 
 CHEAPER, CHANGED, QUIET = (
     "all eight banks: at most 45% of never exploring",

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mlprod_helpers.lesson.contract import Function, Number, Several, Text, exercise
-from mlprod_helpers.lesson.kept import drawn_once
+from mlprod_helpers.lesson.contract import Function, Number, Several, Text, drawn_once, exercise
 from mlprod_helpers.oncall.cases import ALARMS, draw_case
 
 
