@@ -417,8 +417,7 @@ def _work(task):
     # one thread a worker: two cores are shared
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("MPLBACKEND", "agg")
-    gc.set_threshold(
-        100_000, 50, 50
-    )  # the calls of a check are many small objects without cycles: a fifth of its time
+    # the calls of a check are many small objects without cycles, and looking for those takes long
+    gc.set_threshold(100_000, 50, 50)
     path, counts, exercise_id, chosen = task
     return audit_one(path, exercise_id, counts, **chosen)

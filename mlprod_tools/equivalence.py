@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import signal
 from dataclasses import replace
 
@@ -61,7 +60,7 @@ class Right:
 def _is_acceptable(exercise, answers):
     """What the exercise's judge says."""
     for seed in range(EQUIVALENCE_SEEDS):
-        with _quiet():
+        with quiet():
             try:
                 right = exercise.judge(bundle(answers), np.random.default_rng([7, seed]))
             except Exception:  # it raises on an input that the statement allows
@@ -86,7 +85,7 @@ def result_of(function, arguments):
     """A copy of what a function returns, or its exception."""
     with stopped_after(SECONDS):
         try:
-            with _quiet():
+            with quiet():
                 return values.copy(function(*values.copy(list(arguments))))
         except Exception as error:
             return error
@@ -159,9 +158,3 @@ def stopped_after(seconds):
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-
-
-@contextlib.contextmanager
-def _quiet():
-    with quiet(io.StringIO()), np.errstate(all="ignore"):
-        yield

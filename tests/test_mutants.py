@@ -8,7 +8,7 @@ from stand_in_exercises import asks
 
 from mlprod_helpers.lesson.contract import Function, Number
 from mlprod_tools import equivalence, mutants
-from mlprod_tools.audit import Solved
+from mlprod_tools.audit import MOST_REPLAYED, Row, Solved, _audit_misconceptions
 
 
 def late_share(delays, limit):
@@ -100,6 +100,30 @@ def test_an_exercise_without_inputs_is_a_fault():
 def test_a_sample_is_the_same_each_time_and_no_larger_than_asked():
     first, second = (try_all(new_exercise(weak), sample=4) for _ in range(2))
     assert first.survivors == second.survivors and first.made <= 4
+
+
+@pytest.mark.parametrize("seed", [0, MOST_REPLAYED])
+def test_two_misconceptions_that_do_the_same_are_a_fault_and_others_are_not(seed):
+    checked = new_exercise(strong)
+
+    @checked.misconception("you counted the missing ones as well.")
+    def of_all(delays, limit):
+        return sum(delay > limit for delay in delays) / max(len(delays), 1)
+
+    @checked.misconception("you counted those in time.", when=lambda seen: True)
+    def in_time(delays, limit):
+        return sum(delay <= limit for delay in delays) / max(len(delays), 1)
+
+    row = Row("1.1", "", 2, 0)
+    _audit_misconceptions(row, checked, seed)
+    assert row.faults == []
+
+    @checked.misconception("the same once more.")
+    def again(delays, limit):
+        return of_all(delays, limit)
+
+    _audit_misconceptions(row, checked, seed)
+    assert len(row.faults) == 2
 
 
 def test_an_endless_mutant_is_stopped_and_dead():

@@ -36,27 +36,11 @@ def false_alarm_rate(answer, rng, expect):
     )
     with expect.defining():
         for n, m, bins in sizes:
-            law = psi_null(n, m, bins)
-            threshold = round(float(law.isf(rng.uniform(0.35, 0.65))), 4)
-            want = float(law.sf(threshold))
-            expect.within(
-                answer(n, m, bins, threshold),
-                want - 0.06,
-                want + 0.06,
-                f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}",
-            )
+            _ask(expect, answer, n, m, bins, rng.uniform(0.35, 0.65), 0.06)
     # far from a half, 2,000 simulated weeks are closer
     for low, high, bins in ((0.035, 0.045, 3), (0.14, 0.16, 6), (0.94, 0.96, 5)):
         n, m = (int(k) for k in rng.integers(1000, 2000, 2))
-        law = psi_null(n, m, bins)
-        threshold = round(float(law.isf(rng.uniform(low, high))), 4)
-        want = float(law.sf(threshold))
-        expect.within(
-            answer(n, m, bins, threshold),
-            want - 0.035,
-            want + 0.035,
-            f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}",
-        )
+        _ask(expect, answer, n, m, bins, rng.uniform(low, high), 0.035)
     expect.within(
         answer(10_000, 1_000, 10, 0.1), 0, 0.001, "10,000 against 1,000 rows, 10 bins, PSI above 0.1"
     )
@@ -65,6 +49,15 @@ def false_alarm_rate(answer, rng, expect):
     expect.within(
         answer(n, n, 10, 0.1), want - 0.08, want + 0.05, f"{n} against {n} rows, 10 bins, PSI above 0.1"
     )
+
+
+def _ask(expect, answer, n, m, bins, chance, slack):
+    """A threshold that the PSI exceeds with about this chance."""
+    law = psi_null(n, m, bins)
+    threshold = round(float(law.isf(chance)), 4)
+    want = float(law.sf(threshold))
+    what = f"{n:,} against {m:,} rows, {bins} bins, PSI above {threshold:g}"
+    expect.within(answer(n, m, bins, threshold), want - slack, want + slack, what)
 
 
 @false_alarm_rate.inputs(atol=0.06)

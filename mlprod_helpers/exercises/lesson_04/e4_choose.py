@@ -167,15 +167,12 @@ def _listed(parts):
 @choose.acceptable
 def predicts_the_past_best(answer, rng):
     """By the statement alone: the winner of the walk forward, in series of each kind; close races do not count."""
-    return all(answer(y.copy(), list(HALF_LIVES)) == winner for y, winner in _races(rng))
-
-
-HALF_LIVES = (0.5, 3, 16, 64, 256)
+    return all(answer(y.copy(), list(CANDIDATES)) == winner for y, winner in _races(rng))
 
 
 @drawn_once()
 def _races(rng):
-    """Series with a clear winner of `HALF_LIVES`."""
+    """Series with a clear winner of `CANDIDATES`."""
     races = []
     for speed, quiet, noise in 6 * (
         (2.5, 0, 1),
@@ -191,9 +188,9 @@ def _races(rng):
         y[rng.integers(0, 100, 2)] += rng.normal(0, 10, 2)
         if rng.uniform() < 0.5:
             y = y[::-1].reset_index(drop=True)
-        errors = {h: (y.ewm(halflife=h).mean().shift() - y)[20:].abs() for h in HALF_LIVES}
-        by_size = sorted(HALF_LIVES, key=lambda h: errors[h].mean())
-        by_square = sorted(HALF_LIVES, key=lambda h: (errors[h] ** 2).mean())
+        errors = {h: (y.ewm(halflife=h).mean().shift() - y)[20:].abs() for h in CANDIDATES}
+        by_size = sorted(CANDIDATES, key=lambda h: errors[h].mean())
+        by_square = sorted(CANDIDATES, key=lambda h: (errors[h] ** 2).mean())
         close = errors[by_size[1]].mean() < 1.02 * errors[by_size[0]].mean()
         if by_size[0] == by_square[0] and not close:
             races.append((y.to_numpy(), by_size[0]))

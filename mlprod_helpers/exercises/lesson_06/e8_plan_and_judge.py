@@ -89,13 +89,13 @@ def cheap_in_most_hours(answer, rng):
     """Within the limits of the statement in at least two of three hours: a good judge may have bad luck once."""
     if Plan.from_dict(answer.plan()).interval < CALLS_APART:
         return False
-    kept = 0
-    for hour in range(3):
+
+    def is_cheap():
         found = costs(answer.plan, answer.release_judge, draw_world(rng)).values()
-        kept += all(mine <= _limit_of(bang, never) for mine, bang, never in found)
-        if kept == 2 or hour - kept == 1:  # the next hour changes nothing
-            break
-    return kept == 2
+        return all(mine <= _limit_of(bang, never) for mine, bang, never in found)
+
+    first, second = is_cheap(), is_cheap()
+    return first if first == second else is_cheap()
 
 
 def _plan_of(seen):

@@ -85,15 +85,15 @@ def _slow(observation, memory):
 @policy.acceptable
 def right_in_most_weeks(answer, rng):
     """Within the limits of the statement in at least two of three sets of weeks."""
-    kept = 0
-    for seed in range(3):
-        kept += all(
+
+    def keeps(seed):
+        return all(
             _keeps_the_limits(kind, score_week(run_week(answer, draw_week(rng, kind), seed)))
             for kind in WEEKS
         )
-        if kept == 2 or seed - kept == 1:  # the next set changes nothing
-            break
-    return kept == 2
+
+    first, second = keeps(0), keeps(1)
+    return first if first == second else keeps(2)
 
 
 def _ok(seen):
